@@ -1,0 +1,80 @@
+//! What a packet adds to a statistic: one row a metric.
+
+use crate::record::{Fragment, Has, Record};
+
+/// A metric of the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Metric {
+    /// One for each packet.
+    Packets,
+    /// Bytes on the wire.
+    Bytes,
+    /// TCP SYN without ACK.
+    ConnectionsOpened,
+    /// TCP SYN with ACK.
+    ConnectionsAccepted,
+    /// TCP RST.
+    Resets,
+    /// Pieces of a larger packet.
+    Fragments,
+    /// Distinct 5-tuples; with `sum` only.
+    Flows,
+}
+
+/// What the program knows of a metric.
+pub struct MetricRow {
+    /// The metric.
+    pub metric: Metric,
+    /// As in the configuration.
+    pub name: &'static str,
+    /// What one packet adds; zero means that the packet does not count.
+    pub value: fn(&Record) -> u32,
+}
+
+/// Every metric.
+pub const METRICS: &[MetricRow] = &[
+    MetricRow { metric: Metric::Packets, name: "packets", value: |_| 1 },
+    MetricRow { metric: Metric::Bytes, name: "bytes", value: |r| r.wire_bytes },
+    MetricRow { metric: Metric::ConnectionsOpened, name: "connections_opened", value: |r| syn(r, 0) },
+    MetricRow { metric: Metric::ConnectionsAccepted, name: "connections_accepted", value: |r| syn(r, ACK) },
+    MetricRow { metric: Metric::Resets, name: "resets", value: |r| u32::from(r.has.all(Has::TCP_FLAGS) && r.tcp_flags & RST != 0) },
+    MetricRow { metric: Metric::Fragments, name: "fragments", value: |r| u32::from(r.fragment != Fragment::None) },
+    MetricRow { metric: Metric::Flows, name: "flows", value: |_| 1 },
+];
+
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+fn syn(record: &Record, ack: u8) -> u32 {
+    u32::from(record.has.all(Has::TCP_FLAGS) && record.tcp_flags & (SYN | ACK) == SYN | ack)
+}
+
+impl Metric {
+    /// The metric of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        METRICS.iter().find(|row| row.name == name).map(|row| row.metric)
+    }
+
+    /// Its row.
+    pub fn row(self) -> &'static MetricRow {
+        &METRICS[self as usize]
+    }
+
+    /// As in the configuration.
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stand_in_the_order_of_the_enum() {
+        for (i, row) in METRICS.iter().enumerate() {
+            assert_eq!(row.metric as usize, i, "{}", row.name);
+        }
+    }
+}

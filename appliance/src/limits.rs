@@ -1,0 +1,55 @@
+//! Every bound of the appliance, in one place, unit last.
+//!
+//! What an attacker can make longer, deeper or more numerous is bounded here. Relations between bounds are checked at
+//! compile time.
+
+/// Frames taken from a queue in one poll.
+pub const BURST_FRAMES_MAX: usize = 32;
+/// The longest frame a port accepts, FCS not counted.
+pub const FRAME_BYTES_MAX: usize = 9_728;
+/// Bytes of a frame that the parser may see in one contiguous slice. Headers beyond are cut.
+pub const HEADER_SLICE_BYTES_MAX: usize = 2_048;
+
+/// VLAN tags walked before the first IP header; more is a parse drop.
+pub const VLAN_TAGS_MAX: usize = 8;
+/// MPLS labels walked in one stack.
+pub const MPLS_LABELS_MAX: usize = 16;
+/// IP headers kept of one frame, outermost first; what is nested deeper is not looked at.
+pub const IP_HEADERS_MAX: usize = 6;
+/// IPv6 extension headers (and AH) walked behind one IP header.
+pub const IP_EXTENSIONS_MAX: usize = 16;
+/// Headers of any kind walked in one frame.
+pub const LAYERS_MAX: usize = 48;
+
+/// Records in a full batch: one bit each in a `u64` mask.
+pub const BATCH_RECORDS_MAX: usize = 64;
+/// Records in one segment of an open batch.
+pub const SEGMENT_RECORDS: usize = 8;
+/// Parts of a composite key.
+pub const KEY_PARTS_MAX: usize = 3;
+/// Bytes of one key, composites included: three parts, a 5-tuple of IPv6 being the widest.
+pub const KEY_BYTES_MAX: usize = 3 * 40;
+/// Ranges of one configuration.
+pub const RANGES_MAX: usize = 1 << 20;
+/// Rows of `[[stats]]`.
+pub const STATS_MAX: usize = 512;
+/// Rows of `[[tags]]`.
+pub const TAG_RULES_MAX: usize = 256;
+/// Edges of one histogram.
+pub const HISTOGRAM_EDGES_MAX: usize = 256;
+/// Labels of one categorical histogram; what comes beyond is counted in the bin `other`.
+pub const HISTOGRAM_LABELS_MAX: usize = 512;
+/// `k` of a top-K.
+pub const TOP_K_MAX: usize = 1_000;
+/// Keys that `distinct` holds exactly before it becomes a sketch.
+pub const DISTINCT_EXACT_MAX: usize = 128;
+/// The longest window, one hour.
+pub const WINDOW_MS_MAX: u64 = 3_600_000;
+/// Ports of one appliance.
+pub const PORTS_MAX: usize = 64;
+/// lcores of one appliance.
+pub const LCORES_MAX: usize = 128;
+
+const _: () = assert!(BATCH_RECORDS_MAX == u64::BITS as usize, "a batch's selections are masks of one word");
+const _: () = assert!(BATCH_RECORDS_MAX % SEGMENT_RECORDS == 0, "a full batch is whole segments");
+const _: () = assert!(HEADER_SLICE_BYTES_MAX <= FRAME_BYTES_MAX);

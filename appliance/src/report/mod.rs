@@ -1,0 +1,3 @@
+//! Merged shards → estimates → messages.
+
+pub mod pb;

@@ -1,0 +1,63 @@
+//! The words that every room uses: families, decisions, directions, indices.
+//!
+//! Small `Copy` types only; nothing here knows a packet, a file or a clock.
+
+/// Address family of an IP header, of a range and of its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4: addresses are 4 bytes.
+    V4,
+    /// IPv6: addresses are 16 bytes.
+    V6,
+}
+
+impl Family {
+    /// Bytes of an address.
+    pub const fn address_bytes(self) -> usize {
+        match self {
+            Self::V4 => 4,
+            Self::V6 => 16,
+        }
+    }
+}
+
+/// Position of a range in its generation's table. Ranges are sorted by family and prefix, so indices are too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RangeIndex(pub u32);
+
+impl RangeIndex {
+    /// As an index into a table.
+    pub const fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What the scrubber did with a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// Let through; the mirror holds every such packet.
+    Passed,
+    /// Dropped; the mirror holds a sample of such packets.
+    Blocked,
+}
+
+/// What a frame starts with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum LinkType {
+    /// An Ethernet header. All that a NIC gives.
+    #[default]
+    Ethernet,
+    /// An IP header, its version in the first four bits.
+    RawIp,
+    /// Linux cooked capture, version 1.
+    LinuxCooked,
+    /// Linux cooked capture, version 2.
+    LinuxCooked2,
+    /// BSD loopback: a 4-byte address family in the byte order of the machine that captured.
+    Loopback,
+}
+
+/// Number of a base window since 1970: its start divided by its length. What `spread` and `window` close by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Epoch(pub u64);
