@@ -10,5 +10,8 @@ pub mod axes;
 pub mod config;
 pub mod rx;
 pub mod parse;
+pub mod gather;
+pub mod spread;
 pub mod stats;
+pub mod window;
 pub mod report;
