@@ -61,3 +61,8 @@ pub enum LinkType {
 /// Number of a base window since 1970: its start divided by its length. What `spread` and `window` close by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// After all others: a core that says it has said its last.
+    pub const END: Self = Self(u64::MAX);
+}

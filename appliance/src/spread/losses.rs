@@ -7,18 +7,22 @@ const RANGES_KEPT: usize = 1_024;
 
 /// Records lost since the last report, by range.
 pub struct Losses {
+    real: usize,
     ranges: Vec<(RangeIndex, u64)>,
     others: u64,
 }
 
 impl Losses {
-    /// None.
-    pub fn new() -> Self {
-        Self { ranges: Vec::with_capacity(RANGES_KEPT), others: 0 }
+    /// None yet, of so many ranges; what has a higher index is no range and not counted.
+    pub fn new(real: usize) -> Self {
+        Self { real, ranges: Vec::with_capacity(RANGES_KEPT), others: 0 }
     }
 
     /// Counts `records` of a range.
     pub fn add(&mut self, range: RangeIndex, records: u64) {
+        if range.at() >= self.real {
+            return;
+        }
         if let Some((_, lost)) = self.ranges.iter_mut().find(|(r, _)| *r == range) {
             *lost += records;
         } else if self.ranges.len() < RANGES_KEPT {
@@ -47,11 +51,5 @@ impl Losses {
     pub fn clear(&mut self) {
         self.ranges.clear();
         self.others = 0;
-    }
-}
-
-impl Default for Losses {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -77,8 +77,9 @@ struct Heat {
 
 impl Dispatcher {
     /// Over these lanes. `waits`: a full ring makes the sender wait, as in a replay; else it drops the batch and counts it.
-    pub fn new(lanes: Vec<Lane>, ranges: usize, waits: bool) -> Self {
-        Self { lanes, heat: vec![Heat::default(); ranges], waits, losses: Losses::new(), dropped: 0 }
+    /// `real` of the `ranges` are ranges, see [`Losses`].
+    pub fn new(lanes: Vec<Lane>, ranges: usize, real: usize, waits: bool) -> Self {
+        Self { lanes, heat: vec![Heat::default(); ranges], waits, losses: Losses::new(real), dropped: 0 }
     }
 
     /// What was dropped since it was last taken.

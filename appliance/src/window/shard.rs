@@ -24,8 +24,10 @@ const STEP_RANGES: usize = 16;
 pub struct ShardPlans {
     /// Every plan.
     pub plans: Vec<Plan>,
-    /// Of each range, its plan.
+    /// Of each range, its plan; behind the ranges, what matched none.
     pub of_range: Vec<u32>,
+    /// Ranges.
+    pub real: usize,
 }
 
 impl ShardPlans {
@@ -99,7 +101,7 @@ impl Shard {
             at: Epoch(0),
             site: Site::default(),
             later: Site::default(),
-            losses: Losses::new(),
+            losses: Losses::new(plans.real),
             plans,
             hash_key,
             calendar,
@@ -154,6 +156,7 @@ impl Shard {
         let chunks = &self.chunks;
         if !self.outlet.block(&sealed, |out| plan.export(period, root, chunks, out)) && period == Period::Long {
             self.losses.add(range, block.records);
+            self.site.counted = self.site.counted.saturating_sub(block.records);
         }
         plan.release(period, root, &mut self.chunks);
         self.roots.free(block.root);
@@ -223,8 +226,10 @@ impl Stage for Shard {
             block.records += count;
             block.starved += u64::from(starved) * count;
         }
-        let site = if epoch == self.at { &mut self.site } else { &mut self.later };
-        site.counted += count;
+        if range.at() < self.plans.real {
+            let site = if epoch == self.at { &mut self.site } else { &mut self.later };
+            site.counted += count;
+        }
     }
 
     fn advance(&mut self, next: Epoch) {
