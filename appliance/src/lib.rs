@@ -7,6 +7,8 @@ pub mod limits;
 pub mod record;
 pub mod axes;
 pub mod config;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 pub mod rx;
 pub mod parse;
 pub mod report;
