@@ -4,9 +4,11 @@
 
 pub mod units;
 pub mod limits;
+pub mod arch;
 pub mod record;
 pub mod axes;
 pub mod config;
 pub mod rx;
 pub mod parse;
+pub mod stats;
 pub mod report;

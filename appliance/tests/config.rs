@@ -3,33 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
-use tailwater::config::{self, Config, Faults, Refusal, StatSpec};
+use tailwater::config::{self, Config, Faults};
+use tailwater::stats;
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests").join(name)
 }
 
-/// As far as these cases need it, what the calculations refuse.
-fn refuse(spec: &StatSpec) -> Result<(), Refusal> {
-    let refusal = |key: &str, message: &str| Err(Refusal { key: key.to_owned(), message: message.to_owned() });
-    let known: &[&str] = match spec.calculation.as_str() {
-        "sum" => &[],
-        "topk" => &["k"],
-        "distinct" => &["p"],
-        "histogram" => &["bins"],
-        _ => return refusal("calculation", "is unknown"),
-    };
-    if spec.calculation == "distinct" && spec.metric == tailwater::axes::Metric::Bytes {
-        return refusal("metric", "bytes is no metric of distinct; write packets");
-    }
-    match spec.settings.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-        Some((name, _)) => refusal(name, "is no setting of this calculation"),
-        None => Ok(()),
-    }
-}
-
 fn load(file: &Path) -> Result<Config, Faults> {
-    config::load(file, &refuse)
+    config::load(file, &stats::check)
 }
 
 #[test]

@@ -156,8 +156,8 @@ impl KeySpec {
         &self.parts
     }
 
-    /// Lengths of its prefixes.
-    pub fn lengths(&self) -> Lengths {
+    /// Prefix lengths of its parts.
+    pub const fn lengths(&self) -> Lengths {
         self.lengths
     }
 
