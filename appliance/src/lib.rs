@@ -10,5 +10,6 @@ pub mod axes;
 pub mod config;
 pub mod rx;
 pub mod parse;
+pub mod classify;
 pub mod stats;
 pub mod report;
