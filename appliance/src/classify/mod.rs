@@ -6,6 +6,8 @@
 mod length;
 mod lpm;
 mod tags;
+#[cfg(test)]
+mod tests;
 
 pub use lpm::Lpm;
 

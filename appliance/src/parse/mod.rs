@@ -4,6 +4,9 @@
 //! readable IP header is always parsed, whatever follows it: a fault behind it is counted beside ([`Fault`]). A frame
 //! without one is refused with its [`DropReason`].
 
+#[cfg(test)]
+mod sample;
+
 use crate::limits::IP_HEADERS_MAX;
 use crate::record::{Fragment, Tunnel};
 use crate::units::Family;
