@@ -13,6 +13,7 @@ pub mod telemetry;
 pub mod dpdk;
 pub mod rx;
 pub mod parse;
+pub mod classify;
 pub mod gather;
 pub mod spread;
 pub mod stats;

@@ -32,24 +32,17 @@ impl Losses {
         }
     }
 
-    /// By range, in the order in which they first lost.
-    pub fn ranges(&self) -> &[(RangeIndex, u64)] {
-        &self.ranges
+    /// Takes over what another holds.
+    pub fn join(&mut self, other: &mut Self) {
+        other.ranges.drain(..).for_each(|(range, lost)| self.add(range, lost));
+        self.others += std::mem::take(&mut other.others);
     }
 
-    /// Lost by ranges that are not in the list: any range may be short of as much.
-    pub const fn others(&self) -> u64 {
-        self.others
-    }
-
-    /// All records.
-    pub fn total(&self) -> u64 {
-        self.others + self.ranges.iter().map(|(_, lost)| lost).sum::<u64>()
-    }
-
-    /// Forgets all.
-    pub fn clear(&mut self) {
-        self.ranges.clear();
-        self.others = 0;
+    /// Tells all, and forgets it; none: ranges that are not told apart.
+    pub fn tell(&mut self, tell: &mut dyn FnMut(Option<RangeIndex>, u64)) {
+        self.ranges.drain(..).for_each(|(range, lost)| tell(Some(range), lost));
+        if self.others > 0 {
+            tell(None, std::mem::take(&mut self.others));
+        }
     }
 }
