@@ -74,7 +74,12 @@ pub fn names(sinks: &Sinks) -> Vec<&'static str> {
 /// # Errors
 /// A sink can never work as configured: see [`SinkError`]. Sinks that were started before it are stopped.
 pub fn start(sinks: &Sinks, journal: &Arc<Journal>) -> Result<RunningSinks, SinkError> {
-    let mut running = RunningSinks { watch: SinkWatch { journal: Arc::clone(journal), sinks: Vec::new() }, stop: Stop::new(), threads: vec![], embedded: None };
+    let mut running = RunningSinks {
+        watch: SinkWatch { journal: Arc::clone(journal), sinks: Vec::new() },
+        stop: Stop::new(),
+        threads: vec![],
+        embedded: None,
+    };
     if let Some(kafka) = &sinks.kafka {
         start_kafka(kafka, &mut running)?;
     }

@@ -302,11 +302,8 @@ impl Registry {
     /// Everything, now.
     pub fn snapshot(&self) -> Snapshot {
         let shelves = self.shelves();
-        let core = |(lcore, role, live): &(u32, String, Arc<LiveCore>)| CoreSnapshot {
-            lcore: *lcore,
-            role: role.clone(),
-            figures: live.read(),
-        };
+        let core =
+            |(lcore, role, live): &(u32, String, Arc<LiveCore>)| CoreSnapshot { lcore: *lcore, role: role.clone(), figures: live.read() };
         let port = |(port, device, feed, live): &(u32, String, String, Arc<LivePort>)| PortSnapshot {
             port: *port,
             device: device.clone(),

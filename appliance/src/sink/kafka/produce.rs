@@ -150,7 +150,12 @@ impl KafkaSink {
             Some(code) if is_of_the_message(code) => {
                 entry.settled = true;
                 seat.health.failed(1);
-                tracing::warn!(sink = "kafka", key = entry.message.key, bytes = entry.message.payload.len(), "a report was refused: {code}");
+                tracing::warn!(
+                    sink = "kafka",
+                    key = entry.message.key,
+                    bytes = entry.message.payload.len(),
+                    "a report was refused: {code}"
+                );
             }
             Some(_) => {
                 seat.health.retried(1);
