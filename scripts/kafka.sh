@@ -63,16 +63,17 @@ running() {
 
 answers() { kcat -L -b "$1" -m 2 >/dev/null 2>&1; }
 
-# Free ports, all asked for while the others are still held.
-free_ports() { # COUNT
-  /usr/bin/python3 -c '
-import socket, sys
-held = [socket.socket() for _ in range(int(sys.argv[1]))]
-for each in held: each.bind(("127.0.0.1", 0))
-print(*[each.getsockname()[1] for each in held])' "$1"
-}
-
 taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# A port that nobody listens at, below those that the system gives to connections of its own accord.
+free_port() {
+  local tried port
+  for tried in {1..200}; do
+    port=$((20000 + RANDOM % 12000))
+    taken "$port" || { echo "$port"; return; }
+  done
+  die "no free port between 20000 and 32000 was found in $tried attempts; give one with --port"
+}
 
 configure() { # PORT CONTROLLER_PORT
   cat >"$dir/server.properties" <<EOF
@@ -112,25 +113,34 @@ format_storage() {
     >"$dir/format.log" 2>&1 || { cat "$dir/format.log" >&2; die "the storage in $dir/data could not be formatted; its message stands above; 'kafka.sh stop --wipe --dir $dir' clears it"; }
 }
 
+# One start or stop of a folder at a time.
+lock() {
+  mkdir -p "$dir"
+  dir="$(cd "$dir" && pwd)"
+  exec 9>"$dir/lock"
+  flock -w $((start_seconds_max + stop_seconds_max)) 9 || die "another call of kafka.sh works on $dir; wait for it, or take another folder with --dir"
+}
+
 start() {
   need_java
   need kcat kcat
+  lock
   if running; then
     answers "$(address)" || die "the broker in $dir runs (pid $(cat "$dir/pid")) but does not answer; its log: $dir/kafka.log; stop it: scripts/kafka.sh stop --dir $dir"
     address
     return
   fi
   set_java_kafka
-  mkdir -p "$dir"
-  dir="$(cd "$dir" && pwd)"
   local controller
-  if [ "$port" = 0 ]; then read -r port controller < <(free_ports 2); else read -r controller < <(free_ports 1); fi
+  [ "$port" != 0 ] || port="$(free_port)"
+  controller="$(free_port)"
+  while [ "$controller" = "$port" ]; do controller="$(free_port)"; done
   taken "$port" && die "port $port of 127.0.0.1 is taken by another program; give another one with --port, or 0 for a free one"
   configure "$port" "$controller"
   format_storage
   # In a session of its own: a terminal's Ctrl-C is for who started it, not for the broker.
   cd "$dir"
-  setsid "${java_kafka[@]}" kafka.Kafka "$dir/server.properties" >"$dir/kafka.log" 2>&1 </dev/null &
+  setsid "${java_kafka[@]}" kafka.Kafka "$dir/server.properties" >"$dir/kafka.log" 2>&1 </dev/null 9>&- &
   echo $! >"$dir/pid"
   echo "127.0.0.1:$port" >"$dir/address"
   wait_until_it_answers
@@ -148,14 +158,14 @@ wait_until_it_answers() {
     fi
     if [ $SECONDS -ge $end ]; then
       tail -n 20 "$dir/kafka.log" >&2
-      stop
+      end_broker
       die "the broker did not answer within $start_seconds_max s; the end of its log stands above, all of it: $dir/kafka.log"
     fi
     sleep 0.2
   done
 }
 
-stop() {
+end_broker() {
   if running; then
     local pid end=$((SECONDS + stop_seconds_max))
     pid="$(cat "$dir/pid")"
@@ -170,9 +180,15 @@ stop() {
     done
   fi
   rm -f "$dir/pid" "$dir/address"
+}
+
+stop() {
+  [ -d "$dir" ] || return 0
+  lock
+  end_broker
   if [ "$wipe" = yes ]; then
     # Only what is ours: the folder may have been given by mistake.
-    rm -rf "$dir/data" "$dir/server.properties" "$dir/kafka.log" "$dir/format.log"
+    rm -rf "$dir/data" "$dir/server.properties" "$dir/kafka.log" "$dir/format.log" "$dir/lock"
     rmdir "$dir" 2>/dev/null || true
   fi
 }
@@ -188,6 +204,7 @@ status() {
 
 topics() {
   need kcat kcat
+  [ -x /usr/bin/python3 ] || die "/usr/bin/python3 is missing; run scripts/setup, or: apt-get install python3"
   status >/dev/null
   kcat -L -J -b "$(address)" | /usr/bin/python3 -c '
 import json, subprocess, sys

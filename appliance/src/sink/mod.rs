@@ -77,7 +77,8 @@ pub fn start(sinks: &Sinks, journal: &Arc<Journal>) -> Result<RunningSinks, Sink
     let mut running = RunningSinks {
         watch: SinkWatch { journal: Arc::clone(journal), sinks: Vec::new() },
         stop: Stop::new(),
-        threads: vec![],
+        threads: Vec::new(),
+        #[cfg(feature = "kafka")]
         embedded: None,
     };
     if let Some(kafka) = &sinks.kafka {
@@ -149,13 +150,9 @@ pub struct RunningSinks {
     watch: SinkWatch,
     stop: Arc<Stop>,
     threads: Vec<(&'static str, JoinHandle<()>)>,
-    embedded: Option<Embedded>,
+    #[cfg(feature = "kafka")]
+    embedded: Option<kafka::Embedded>,
 }
-
-#[cfg(feature = "kafka")]
-type Embedded = kafka::Embedded;
-#[cfg(not(feature = "kafka"))]
-type Embedded = std::convert::Infallible;
 
 impl RunningSinks {
     /// How each sink does.
