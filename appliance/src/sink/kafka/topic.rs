@@ -21,7 +21,7 @@ pub(super) struct Topics {
 impl Topics {
     /// Checks the names, the customer's part aside.
     pub(super) fn new(ranges: &str, appliance: &str) -> Result<Self, String> {
-        for (key, topic) in [("ranges_topic", ranges.replace(CUSTOMER, "")), ("appliance_topic", appliance.to_owned())] {
+        for (key, topic) in [("ranges_topic", ranges.replace(CUSTOMER, "c")), ("appliance_topic", appliance.to_owned())] {
             if topic.is_empty() || topic.len() > TOPIC_BYTES_MAX || !topic.chars().all(is_legal) {
                 let rule = "letters, digits, `.`, `_` and `-`, at most 249 of them";
                 let hint = if key == "ranges_topic" { ", and `{customer}` where the customer shall stand" } else { "" };
