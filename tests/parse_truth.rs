@@ -67,10 +67,7 @@ fn tally(capture: &captures::Capture) -> Tally {
         if dump {
             let mut line = format!("{}\t{result:?}\t{:?}\t{:?}", i + 1, parsed.fault, parsed.link.vlan_ids());
             for h in parsed.headers() {
-                line += &format!(
-                    "\t{:?} {} frag={:?} flags={:?} ports={:?} {}",
-                    h.tunnel, h.protocol, h.fragment, h.tcp_flags, h.ports, h.payload_bytes
-                );
+                line += &format!("\t{h:?}");
             }
             println!("{line}");
         }
