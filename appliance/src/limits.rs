@@ -51,6 +51,14 @@ pub const DISTINCT_EXACT_MAX: usize = 128;
 pub const WINDOW_MS_MAX: u64 = 3_600_000;
 /// Ports of one appliance.
 pub const PORTS_MAX: usize = 64;
+/// Captured bytes of one record of a capture; more is corrupt (tshark's own bound).
+pub const CAPTURE_RECORD_BYTES_MAX: usize = 262_144;
+/// What the reader of a capture holds: the longest record and 256 KiB of a pcapng block's options.
+pub const CAPTURE_BUFFER_BYTES: usize = 2 * CAPTURE_RECORD_BYTES_MAX;
+/// Bytes of a pcapng block that is passed over; more is corrupt (tshark's own bound).
+pub const CAPTURE_SKIPPED_BLOCK_BYTES_MAX: usize = 16 << 20;
+/// Interfaces of one section of a pcapng.
+pub const CAPTURE_INTERFACES_MAX: usize = 4_096;
 /// lcores of one appliance.
 pub const LCORES_MAX: usize = 128;
 

@@ -3,6 +3,8 @@
 //! A [`Frame`] is the only thing that leaves this room: one contiguous header slice, and what is known of the frame
 //! beside its bytes. Where it came from (a NIC, a vdev, a capture) is told no further.
 
+pub mod capture;
+
 use crate::units::{Epoch, LinkType};
 
 /// One frame of a burst.
