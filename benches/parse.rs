@@ -61,7 +61,9 @@ const CASES: [(&str, Make); 10] = [
     ("eth-vlan-ipv4-tcp", |n| ethernet(0x8100, &vlan(666, 0x0800, &ipv4(n, 6, &tcp(n))))),
     ("eth-qinq-ipv4-udp", |n| ethernet(0x88A8, &vlan(666, 0x8100, &vlan(40, 0x0800, &ipv4(n, 17, &udp(n, 53, &[0; 20])))))),
     ("eth-vlan-ipv6-tcp", |n| ethernet(0x8100, &vlan(666, 0x86DD, &ipv6(n, 6, &tcp(n))))),
-    ("eth-ipv6-hbh-frag-icmp", |n| ethernet(0x86DD, &ipv6(n, 0, &join(&[&[44, 0, 5, 2, 0, 0, 1, 0, 58, 0, 0, 1, 0, 0, 0, 1], &[128, 0, 0, 0, 0, 0, 0, 0]])))),
+    ("eth-ipv6-hbh-frag-icmp", |n| {
+        ethernet(0x86DD, &ipv6(n, 0, &join(&[&[44, 0, 5, 2, 0, 0, 1, 0, 58, 0, 0, 1, 0, 0, 0, 1], &[128, 0, 0, 0, 0, 0, 0, 0]])))
+    }),
     ("mix", |n| match n % 4 {
         0 => ethernet(0x8100, &vlan(666, 0x0800, &ipv4(n, 6, &tcp(n)))),
         1 => ethernet(0x0800, &ipv4(n, 17, &udp(n, 443, &[0; 40]))),
