@@ -9,8 +9,11 @@ pub mod record;
 pub mod axes;
 pub mod config;
 pub mod telemetry;
+#[cfg(feature = "dpdk")]
+pub mod dpdk;
 pub mod rx;
 pub mod parse;
+pub mod classify;
 pub mod gather;
 pub mod spread;
 pub mod stats;

@@ -3,6 +3,7 @@
 use std::ops::AddAssign;
 
 use crate::parse::{DropReason, Fault};
+use crate::units::RangeIndex;
 
 /// What one core counted of one port in one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +129,14 @@ impl Site {
         self.tags.fill(0);
         (self.decisions, self.counted, self.lost_others) = ([0; 2], 0, 0);
         self.lost.clear();
+    }
+
+    /// Counts records of a range (none: of ranges that are not told apart) as lost.
+    pub fn lose(&mut self, range: Option<RangeIndex>, records: u64) {
+        match range {
+            Some(range) => self.lost.push((range.0, records)),
+            None => self.lost_others += records,
+        }
     }
 
     /// All records lost.
