@@ -10,3 +10,4 @@ pub mod config;
 pub mod rx;
 pub mod parse;
 pub mod report;
+pub mod generate;
