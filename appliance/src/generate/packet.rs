@@ -80,6 +80,7 @@ pub(super) enum Fill {
     DnsQuery,
     DnsAnswer,
     QuicInitial,
+    Rtp,
     QuicShort,
     Ntp,
 }

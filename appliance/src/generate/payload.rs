@@ -21,7 +21,8 @@ pub(super) fn write(packet: &Packet, filler: &[u8], out: &mut Vec<u8>) {
         Fill::Tls => tls(packet.payload.bytes, out),
         Fill::DnsQuery => dns(packet, 0, out),
         Fill::DnsAnswer => dns_answer(packet, filler, end, out),
-        Fill::QuicInitial => out.extend_from_slice(&[0xc3, 0, 0, 0, 1, 8]),
+        Fill::QuicInitial => quic_initial(packet, out),
+        Fill::Rtp => out.extend_from_slice(&[0x80, 0x60]),
         Fill::QuicShort => out.push(0x43),
         Fill::Ntp => out.push(0x23),
     }
@@ -37,6 +38,14 @@ fn tls(bytes: u32, out: &mut Vec<u8>) {
     let length = u16::try_from(bytes.saturating_sub(5)).unwrap_or(0);
     out.extend_from_slice(&[0x17, 3, 3]);
     out.extend_from_slice(&length.to_be_bytes());
+}
+
+/// RFC 9000, 17.2.2: version 1, a connection id of 8 bytes, no other, no token, the length of what follows.
+fn quic_initial(packet: &Packet, out: &mut Vec<u8>) {
+    let [high, low] = packet.salt.to_be_bytes();
+    out.extend_from_slice(&[0xc3, 0, 0, 0, 1, 8, high, low, 1, 2, 3, 4, 5, 6, 0, 0]);
+    let length = u16::try_from(packet.payload.bytes.saturating_sub(18)).unwrap_or(0);
+    out.extend_from_slice(&(0x4000 | length).to_be_bytes());
 }
 
 /// Header and question; of a query, or of an answer with this many records.

@@ -12,6 +12,8 @@ use super::scenario::{Range, Scenario};
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) ranges: Vec<Range>,
+    /// Positions, the busiest range first: in the order in which the scenario names them.
+    busy: Vec<usize>,
     v4: Lookup<u32>,
     v6: Lookup<u128>,
 }
@@ -23,6 +25,7 @@ impl Plan {
     pub(super) fn of(scenario: &Scenario) -> Self {
         let mut ranges = scenario.ranges.list.clone();
         ranges.extend((0..scenario.ranges.count).filter_map(made));
+        let named = ranges.iter().map(|range| range.prefix).collect::<Vec<_>>();
         ranges.sort_by_key(|range| range.prefix);
         ranges.dedup_by_key(|range| range.prefix);
         let (mut v4, mut v6) = (Lookup::new(), Lookup::new());
@@ -34,7 +37,10 @@ impl Plan {
         }
         v4.sort_by_key(|(mask, _)| std::cmp::Reverse(*mask));
         v6.sort_by_key(|(mask, _)| std::cmp::Reverse(*mask));
-        Self { ranges, v4, v6 }
+        let mut busy = named.iter().filter_map(|prefix| ranges.binary_search_by_key(prefix, |range| range.prefix).ok()).collect::<Vec<_>>();
+        let mut seen = hashbrown::HashSet::new();
+        busy.retain(|range| seen.insert(*range));
+        Self { ranges, busy, v4, v6 }
     }
 
     /// The longest range that an address lies in.
@@ -45,9 +51,10 @@ impl Plan {
         }
     }
 
-    /// Ranges of one family, by position.
+    /// Ranges of one family by position, the busiest first.
     pub(super) fn of_family(&self, v6: bool) -> Vec<usize> {
-        (0..self.ranges.len()).filter(|index| matches!(self.ranges[*index].prefix, IpNet::V6(_)) == v6).collect()
+        let is = |index: &usize| self.ranges.get(*index).is_some_and(|range| matches!(range.prefix, IpNet::V6(_)) == v6);
+        self.busy.iter().copied().filter(is).collect()
     }
 
     /// One of the first addresses of a range, where its servers stand.

@@ -4,13 +4,14 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::GenerateError;
 use crate::limits::{RANGES_MAX, WINDOW_MS_MAX};
 
 /// Scenarios that have a name: what stands in their files.
 const NAMED: &[(&str, &str)] = &[
+    ("amplification", include_str!("scenarios/amplification.toml")),
     ("carpet", include_str!("scenarios/carpet.toml")),
     ("demo", include_str!("scenarios/demo.toml")),
     ("dns_reflection", include_str!("scenarios/dns_reflection.toml")),
@@ -124,13 +125,15 @@ pub struct Noise {
 }
 
 /// What an attack sends.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// TCP SYN.
     SynFlood,
     /// DNS answers that nobody asked for, large ones in fragments.
     DnsReflection,
+    /// TCP SYN-ACK that answer SYNs which the target never sent.
+    SynAckReflection,
     /// UDP of any size.
     UdpFlood,
     /// UDP inside tunnels: the outer address is the target, the inner one lies in `inner`.
@@ -175,6 +178,9 @@ pub struct Attack {
     /// Destination ports; empty is any.
     #[serde(default)]
     pub ports: Vec<u16>,
+    /// Source ports; empty is any. DNS answers come from port 53.
+    #[serde(default)]
+    pub source_ports: Vec<u16>,
     /// Bytes of UDP payload, at least and at most.
     #[serde(default = "defaults::payload_bytes")]
     pub payload_bytes: [u16; 2],

@@ -109,6 +109,20 @@ struct Row<'a> {
 
 impl<'a> Truth<'a> {
     pub(super) fn new(name: &str, scenario: &'a Scenario, plan: &'a Plan, mut out: Box<dyn Write + 'a>) -> io::Result<Self> {
+        let start_ms = scenario.start_ns().unwrap_or(0) / 1_000_000;
+        let attacks = scenario.attacks.iter().map(|attack| {
+            let last_s = if attack.duration_s == 0 { scenario.duration_s } else { attack.begin_s + attack.duration_s };
+            serde_json::json!({
+                "kind": attack.kind,
+                "target": attack.target,
+                "begin_ms": start_ms + attack.begin_s * 1_000,
+                "end_ms": start_ms + last_s.min(scenario.duration_s) * 1_000,
+                "pps": attack.pps,
+                "blocked": attack.blocked,
+                "rule": attack.rule,
+                "sources": attack.sources,
+            })
+        });
         let head = serde_json::json!({
             "format": "tailwater-truth-1",
             "scenario": name,
@@ -121,9 +135,10 @@ impl<'a> Truth<'a> {
             "tag_vlan": scenario.tag.vlan,
             "added_bytes": scenario.added_bytes(),
             "size_edges": SIZE_EDGES,
+            "attacks": attacks.collect::<Vec<_>>(),
         });
         let head = head.to_string();
-        write!(out, "{},\n\"windows\": [", head.trim_end_matches('}'))?;
+        write!(out, "{},\n\"windows\": [", head.strip_suffix('}').unwrap_or(&head))?;
         let window = scenario.start_ns().unwrap_or(0) / (scenario.window_ms * 1_000_000);
         Ok(Self {
             scenario,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::super::dice::{Dice, Ranks, Share};
-use super::super::packet::{Body, Carrier, Fill, Packet, SYN, TcpOptions};
+use super::super::packet::{ACK, Body, Carrier, Fill, Packet, SYN, TcpOptions};
 use super::super::payload::DNS_ANSWER_BYTES_MIN;
 use super::super::plan::{Plan, address_in};
 use super::super::scenario::{Attack, Kind, Tunnel};
@@ -22,6 +22,7 @@ pub(super) struct Flood {
     inner: Option<IpNet>,
     tunnels: Vec<Tunnel>,
     ports: Vec<u16>,
+    source_ports: Vec<u16>,
     payload_bytes: [u16; 2],
     gap_ns: u64,
     end_ns: u64,
@@ -42,6 +43,7 @@ impl Flood {
             inner: attack.inner,
             tunnels: attack.tunnels.clone(),
             ports: attack.ports.clone(),
+            source_ports: attack.source_ports.clone(),
             payload_bytes: attack.payload_bytes,
             gap_ns: 1_000_000_000 / attack.pps,
             end_ns,
@@ -56,9 +58,9 @@ impl Flood {
         known.unwrap_or_else(|| stage.plan.outside(v6, &mut stage.dice))
     }
 
-    fn port(&self, dice: &mut Dice) -> u16 {
-        let any = dice.between16(1, 65_535);
-        dice.pick(&self.ports, any)
+    fn ports(&self, dice: &mut Dice) -> (u16, u16) {
+        let (any_src, any_dst) = (dice.between16(1_024, 65_535), dice.between16(1, 65_535));
+        (dice.pick(&self.source_ports, any_src), dice.pick(&self.ports, any_dst))
     }
 
     fn bytes(&self, src: IpAddr, dice: &mut Dice) -> u32 {
@@ -70,23 +72,27 @@ impl Flood {
     fn packet(&mut self, stage: &mut Stage<'_>) -> Packet {
         let dst = address_in(self.target, stage.dice.u128());
         let src = self.source(dst.is_ipv6(), stage);
-        let port = self.port(&mut stage.dice);
-        let high_port = stage.dice.between16(1_024, 65_535);
+        let ports = self.ports(&mut stage.dice);
         match self.kind {
             Kind::SynFlood => {
                 let options = if stage.dice.one_in(2) { TcpOptions::Syn } else { TcpOptions::None };
-                let body = Body::Tcp { ports: (high_port, port), seq: stage.dice.u32(), ack: 0, flags: SYN, options };
+                let body = Body::Tcp { ports, seq: stage.dice.u32(), ack: 0, flags: SYN, options };
+                packet(src, dst, body, (Fill::Noise, 0), &mut stage.dice)
+            }
+            Kind::SynAckReflection => {
+                let (seq, ack) = (stage.dice.u32(), stage.dice.u32());
+                let body = Body::Tcp { ports, seq, ack, flags: SYN | ACK, options: TcpOptions::Syn };
                 packet(src, dst, body, (Fill::Noise, 0), &mut stage.dice)
             }
             Kind::DnsReflection => {
                 let bytes = self.bytes(src, &mut stage.dice).max(DNS_ANSWER_BYTES_MIN);
-                packet(src, dst, Body::Udp { ports: (53, high_port) }, (Fill::DnsAnswer, bytes), &mut stage.dice)
+                packet(src, dst, Body::Udp { ports: (53, ports.1) }, (Fill::DnsAnswer, bytes), &mut stage.dice)
             }
             Kind::UdpFlood => {
                 let bytes = self.bytes(src, &mut stage.dice);
-                packet(src, dst, Body::Udp { ports: (high_port, port) }, (Fill::Noise, bytes), &mut stage.dice)
+                packet(src, dst, Body::Udp { ports }, (Fill::Noise, bytes), &mut stage.dice)
             }
-            Kind::TunnelledFlood => self.tunnelled(src, dst, (high_port, port), stage),
+            Kind::TunnelledFlood => self.tunnelled(src, dst, ports, stage),
         }
     }
 
