@@ -56,7 +56,9 @@ fn captures(folder: &Path) -> Vec<(PathBuf, Value)> {
     for sub in ["packets", "attacks", "encap", "malformed", "flows"] {
         for entry in std::fs::read_dir(folder.join(sub)).into_iter().flatten().flatten() {
             let file = entry.path();
-            let Some(stem) = file.to_str().and_then(|name| name.strip_suffix(".pcap").or_else(|| name.strip_suffix(".pcapng"))) else { continue };
+            let Some(stem) = file.to_str().and_then(|name| name.strip_suffix(".pcap").or_else(|| name.strip_suffix(".pcapng"))) else {
+                continue;
+            };
             let truth = std::fs::read_to_string(format!("{stem}.truth.json")).unwrap_or_else(|error| panic!("{stem}.truth.json: {error}"));
             found.push((file.clone(), serde_json::from_str(&truth).unwrap_or_else(|error| panic!("{stem}.truth.json: {error}"))));
         }

@@ -67,9 +67,11 @@ impl Framer {
         tags(vlans, &mut self.frame);
         if lldp {
             // Chassis id, port id, time to live, end.
-            self.frame.extend_from_slice(&[0x88, 0xcc, 0x02, 7, 4, 0x02, 0, 0, 0, high, low, 0x04, 3, 7, b'e', b'1', 0x06, 2, 0, 120, 0, 0]);
+            self.frame
+                .extend_from_slice(&[0x88, 0xcc, 0x02, 7, 4, 0x02, 0, 0, 0, high, low, 0x04, 3, 7, b'e', b'1', 0x06, 2, 0, 120, 0, 0]);
         } else {
-            self.frame.extend_from_slice(&[0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1, 0x02, 0, 0, 0, high, low, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0]);
+            self.frame
+                .extend_from_slice(&[0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, 1, 0x02, 0, 0, 0, high, low, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0]);
             self.frame.extend_from_slice(&[192, 0, high, low]);
         }
         self.frame.resize(FRAME_BYTES_MIN as usize + 4 * vlans.len(), 0);

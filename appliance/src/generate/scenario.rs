@@ -263,7 +263,9 @@ impl Scenario {
 
     /// Names and lines of those that have a name.
     pub fn named() -> impl Iterator<Item = (&'static str, String)> {
-        NAMED.iter().map(|(name, text)| (*name, toml_edit::de::from_str::<Self>(text).map_or_else(|error| error.to_string(), |of| of.about)))
+        NAMED
+            .iter()
+            .map(|(name, text)| (*name, toml_edit::de::from_str::<Self>(text).map_or_else(|error| error.to_string(), |of| of.about)))
     }
 
     /// Start, nanoseconds since 1970.
@@ -298,9 +300,13 @@ impl Scenario {
         check((1..=1_000_000).contains(&self.legitimate.clients), "legitimate.clients: must be from 1 to 1000000");
         let rates = [self.legitimate.pps, self.noise.non_ip_pps, self.noise.unmatched_pps];
         check(rates.iter().all(|pps| *pps <= PPS_MAX), "pps: must be at most 10000000");
-        faults.extend(self.ranges.list.iter().filter(|range| range.prefix != range.prefix.trunc()).map(|range| {
-            format!("ranges.list: {} has host bits; write {}", range.prefix, range.prefix.trunc())
-        }));
+        faults.extend(
+            self.ranges
+                .list
+                .iter()
+                .filter(|range| range.prefix != range.prefix.trunc())
+                .map(|range| format!("ranges.list: {} has host bits; write {}", range.prefix, range.prefix.trunc())),
+        );
         for (index, attack) in self.attacks.iter().enumerate() {
             faults.extend(attack.faults().map(|fault| format!("attack {}: {fault}", index + 1)));
         }
@@ -378,7 +384,8 @@ mod tests {
         };
         let unknown = of("about = \"x\"\nduration_s = 1\nspeed = 2\n");
         assert!(unknown.contains("line 3") && unknown.contains("unknown field `speed`"), "{unknown}");
-        let wrong = of("about = \"x\"\nduration_s = 0\n[tag]\nvlan = 5000\n[[attack]]\nkind = \"syn_flood\"\ntarget = \"nobody\"\npps = 1\n");
+        let wrong =
+            of("about = \"x\"\nduration_s = 0\n[tag]\nvlan = 5000\n[[attack]]\nkind = \"syn_flood\"\ntarget = \"nobody\"\npps = 1\n");
         assert!(["duration_s", "tag.vlan", "attack 1: target", "ranges"].iter().all(|key| wrong.contains(key)), "{wrong}");
         assert!(Scenario::load("no_such").unwrap_err().to_string().contains("syn_flood"));
     }

@@ -226,7 +226,15 @@ impl<'a> Truth<'a> {
 }
 
 /// One range of one window, or of all, on a line of its own.
-fn row(out: &mut impl Write, rows: &mut u64, plan: &Plan, at: usize, cell: &Cell, sampling: u16, window_start_ms: Option<u64>) -> io::Result<()> {
+fn row(
+    out: &mut impl Write,
+    rows: &mut u64,
+    plan: &Plan,
+    at: usize,
+    cell: &Cell,
+    sampling: u16,
+    window_start_ms: Option<u64>,
+) -> io::Result<()> {
     let Some(range) = plan.ranges.get(at) else { return Ok(()) };
     let row = Row { window_start_ms, prefix: range.prefix, customer: &range.customer, told: cell.told(sampling) };
     write!(out, "{}{}", if *rows == 0 { "\n" } else { ",\n" }, serde_json::to_string(&row)?)?;

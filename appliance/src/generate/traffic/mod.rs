@@ -25,14 +25,8 @@ pub(super) const WARM_UP_NS: u64 = 3_000_000_000;
 const AMONG_RANGES: u16 = 64;
 
 /// Kinds of sessions: share of packets in percent, and packets of one session on average.
-const KINDS: [(Kind, u64, u64); 6] = [
-    (Kind::Tcp, 58, 30),
-    (Kind::Quic, 20, 50),
-    (Kind::Voice, 10, 75),
-    (Kind::Dns, 8, 2),
-    (Kind::Ntp, 2, 2),
-    (Kind::Echo, 2, 6),
-];
+const KINDS: [(Kind, u64, u64); 6] =
+    [(Kind::Tcp, 58, 30), (Kind::Quic, 20, 50), (Kind::Voice, 10, 75), (Kind::Dns, 8, 2), (Kind::Ntp, 2, 2), (Kind::Echo, 2, 6)];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
