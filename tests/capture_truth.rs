@@ -1,5 +1,7 @@
 //! Every capture of the truth folder: frames, wire bytes and captured bytes as tshark counted them.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what it expects")]
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;

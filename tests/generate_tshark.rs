@@ -1,5 +1,7 @@
 //! What tshark reads in a generated capture, against the truth that was written beside it.
 
+#![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what it expects")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::path::Path;

@@ -4,6 +4,7 @@
 //! passed, and a random sample of those that were blocked, tagged with a VLAN. The truth tells of each range what was offered
 //! before the sampling and what the capture holds after it. All chance comes from one seed.
 
+mod check;
 mod dice;
 mod error;
 mod figures;
@@ -92,6 +93,7 @@ pub fn run(options: &Options) -> Result<Summary, GenerateError> {
     let truth_file = options.truth.as_deref().ok_or_else(|| absent("--truth"))?;
     let scenario = changed(Scenario::load(name)?, name, options)?;
     let plan = Plan::of(&scenario);
+    on_target(&scenario, &plan).map_err(|faults| GenerateError::Scenario(name.to_owned(), faults))?;
     write_matching(name, &scenario, &plan, options)?;
     let truth = Truth::new(name, &scenario, &plan, create(truth_file)?).map_err(GenerateError::write(truth_file))?;
     let snap_bytes = if scenario.snap_bytes == 0 { 262_144 } else { scenario.snap_bytes };
@@ -112,6 +114,14 @@ fn changed(mut scenario: Scenario, name: &str, options: &Options) -> Result<Scen
     }
     let faults = scenario.faults();
     if faults.is_empty() { Ok(scenario) } else { Err(GenerateError::Scenario(name.to_owned(), faults)) }
+}
+
+/// Whether each attack meets a range: the scrubber looks at nothing else.
+fn on_target(scenario: &Scenario, plan: &Plan) -> Result<(), Vec<String>> {
+    let astray = scenario.attacks.iter().enumerate().filter(|(_, attack)| !attack.target().is_some_and(|target| plan.meets(target)));
+    let faults =
+        astray.map(|(index, attack)| format!("attack {}: target: {} lies in no range", index + 1, attack.target)).collect::<Vec<_>>();
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 
 fn create<'a>(file: &Path) -> Result<Box<dyn Write + 'a>, GenerateError> {

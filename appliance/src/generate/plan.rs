@@ -51,6 +51,11 @@ impl Plan {
         }
     }
 
+    /// Whether a prefix and any range have an address in common.
+    pub(super) fn meets(&self, prefix: IpNet) -> bool {
+        self.ranges.iter().any(|range| range.prefix.contains(&prefix) || prefix.contains(&range.prefix))
+    }
+
     /// Ranges of one family by position, the busiest first.
     pub(super) fn of_family(&self, v6: bool) -> Vec<usize> {
         let is = |index: &usize| self.ranges.get(*index).is_some_and(|range| matches!(range.prefix, IpNet::V6(_)) == v6);
@@ -90,7 +95,7 @@ fn made(n: usize) -> Option<Range> {
         let address = 10_u32 << 24 | (number / 4 * 3 + number % 4) << 8;
         IpNet::V4(Ipv4Net::new(Ipv4Addr::from_bits(address), 24).ok()?)
     };
-    let plan = if n / 4 % 5 == 0 { "premium" } else { "standard" };
+    let plan = if (n / 4).is_multiple_of(5) { "premium" } else { "standard" };
     Some(Range { prefix, customer: format!("customer-{:04}", n / 4 + 1), plan: plan.to_owned() })
 }
 

@@ -119,9 +119,9 @@ fn windows_add_up_to_the_whole() {
     assert!((8.5..9.5).contains(&ratio), "{ratio}");
 }
 
-#[test]
-fn what_cannot_be_written_is_told() {
-    let options = Options {
+/// To where nothing can be written.
+fn wrong_options() -> Options {
+    Options {
         scenario: Some("mix".to_owned()),
         pcap: Some("/nowhere/x.pcap".into()),
         truth: Some("/nowhere/x.json".into()),
@@ -132,10 +132,21 @@ fn what_cannot_be_written_is_told() {
         ranges: None,
         config: None,
         list: false,
-    };
+    }
+}
+
+#[test]
+fn what_cannot_be_written_is_told() {
+    let options = wrong_options();
     let error = run(&options).unwrap_err();
     assert!(!error.before_start() && error.to_string().starts_with("/nowhere/x.json: cannot be written"), "{error}");
     let wrong = run(&Options { start: Some("soon".to_owned()), ..options }).unwrap_err();
     assert!(wrong.before_start() && wrong.to_string().contains("scenario mix: start"), "{wrong}");
     assert_eq!(list().count(), 7);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("astray.toml");
+    let text = "about = \"x\"\nduration_s = 1\nranges.count = 1\n[[attack]]\nkind = \"syn_flood\"\ntarget = \"192.0.2.1\"\npps = 1\n";
+    std::fs::write(&file, text).unwrap();
+    let astray = run(&Options { scenario: Some(file.to_str().unwrap().to_owned()), start: None, ..wrong_options() }).unwrap_err();
+    assert!(astray.to_string().contains("192.0.2.1 lies in no range"), "{astray}");
 }

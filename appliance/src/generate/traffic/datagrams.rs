@@ -40,7 +40,7 @@ impl Talk {
         match self.kind {
             // The first two packets fill the path's MTU, as RFC 9000 asks.
             Kind::Quic if self.sent < 2 => (odd, Fill::QuicInitial, 1_252, turn_ns),
-            Kind::Quic if self.sent % 4 == 0 => (false, Fill::QuicShort, u32::from(dice.between16(25, 45)), turn_ns / 4),
+            Kind::Quic if self.sent.is_multiple_of(4) => (false, Fill::QuicShort, u32::from(dice.between16(25, 45)), turn_ns / 4),
             Kind::Quic => (true, Fill::QuicShort, u32::from(dice.between16(900, 1_252)), dice.between(30_000, 900_000)),
             Kind::Voice => (odd, Fill::Rtp, u32::from(dice.between16(40, 240)), dice.between(5_000_000, 15_000_000)),
             Kind::Dns if odd => (true, Fill::DnsAnswer, DNS_ANSWER_BYTES_MIN + u32::from(dice.between16(0, 350)), 0),

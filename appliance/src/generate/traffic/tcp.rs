@@ -80,7 +80,7 @@ impl Tcp {
         self.segments -= 1;
         let bytes = if self.segments == 0 { u32::from(stage.dice.between16(1, 1_400)) } else { self.segment_bytes() };
         self.segment(SERVER, if self.segments == 0 { PSH | ACK } else { ACK }, bytes, stage);
-        if self.segments % 2 == 0 { Step::DataAcked } else { Step::Data }
+        if self.segments.is_multiple_of(2) { Step::DataAcked } else { Step::Data }
     }
 }
 
