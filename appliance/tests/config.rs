@@ -22,3 +22,39 @@ fn the_design_example_loads_completely() {
     assert!(config.appliance.hash_key.is_some());
     assert!(config.for_run().is_ok());
 }
+
+/// What is said of a configuration, its folder left out.
+fn said(file: &Path) -> Vec<String> {
+    let folder = format!("{}/", file.parent().unwrap().display());
+    match load(file) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.to_string().lines().map(|line| line.replace(&folder, "")).collect(),
+    }
+}
+
+fn cases(name: &str, ending: &str) -> Vec<PathBuf> {
+    let files = std::fs::read_dir(folder(name)).unwrap().map(|entry| entry.unwrap().path());
+    let mut cases: Vec<_> = files.filter(|f| f.extension().is_some_and(|e| e == ending)).collect();
+    cases.sort();
+    cases
+}
+
+/// Each line of `NAME.expect` must be found in the error, and each line of the error in `NAME.expect`.
+#[test]
+fn every_fault_is_named_and_no_other() {
+    let cases = cases("config-errors", "toml");
+    assert!(cases.len() > 20);
+    let mut wrong = Vec::new();
+    for file in cases {
+        let said = said(&file);
+        let expect = std::fs::read_to_string(file.with_extension("expect")).unwrap_or_default();
+        let wanted: Vec<_> = expect.lines().filter(|line| !line.trim().is_empty()).collect();
+        let missing = wanted.iter().filter(|w| !said.iter().any(|s| s.contains(*w))).map(|w| format!("- {w}"));
+        let beyond = said.iter().filter(|s| !wanted.iter().any(|w| s.contains(w))).map(|s| format!("+ {s}"));
+        let differ: Vec<_> = missing.chain(beyond).collect();
+        if !differ.is_empty() || said.is_empty() {
+            wrong.push(format!("{}\n{}", file.display(), differ.join("\n")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::tags::TagRule;
 use super::walk::Section;
 
 /// An encapsulation that a mirror wraps frames in.
@@ -99,6 +100,15 @@ pub(super) fn read(root: &Section<'_, '_>) -> Mirror {
     }
     section.close();
     mirror
+}
+
+/// A mirror whose every frame would be dropped.
+pub(super) fn judge(root: &Section<'_, '_>, mirror: &Mirror, tags: &[TagRule]) {
+    if !mirror.untagged_passes && tags.is_empty() && root.take("tags").is_none() {
+        let at = root.section("mirror", "[mirror]").map(|s| s.at_key("untagged"));
+        let (what, remedy) = ("is \"drop\" without any tag rule: every frame would be dropped", "write [[tags]], or untagged = \"passed\"");
+        root.book().fault(&at.unwrap_or_else(|| root.at_key("mirror")), what, remedy);
+    }
 }
 
 fn endpoints(section: &Section<'_, '_>) -> Vec<IpAddr> {

@@ -75,7 +75,7 @@ pub fn load(path: &Path, stat_check: &StatCheck<'_>) -> Result<Config, Faults> {
     let book = Book::new(path, document.raw());
     let config = read(Section::root(&book, document.as_table()), stat_check);
     let mut faults = book.into_faults();
-    faults.sort();
+    faults.sort(path);
     match config {
         Some(config) if faults.is_empty() => Ok(config),
         _ => Err(faults),
@@ -92,6 +92,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let mirror = mirror::read(&root);
     let keys_from = mirror::read_keys_from(&root);
     let tags = tags::read(&root);
+    mirror::judge(&root, &mirror, &tags);
     let sets = sets::read(&root);
     let stats = stats::read(&root, &sets, stat_check);
     let sinks = sinks::read(&root);
@@ -116,6 +117,15 @@ impl Config {
             return Err(Faults::one(Fault { file: self.file.clone(), line: 0, key, what: what.to_owned(), remedy: remedy.to_owned() }));
         }
         Ok(())
+    }
+
+    /// The largest weight that a blocked record can have; 1 where nothing is sampled.
+    pub fn weight_max(&self) -> u16 {
+        let rates = self.tags.iter().map(|rule| match rule.sampling {
+            Given::Fixed(n) => u16::try_from(n).unwrap_or(u16::MAX),
+            Given::From(field) => u16::try_from(*field.bounds().end()).unwrap_or(u16::MAX),
+        });
+        rates.max().unwrap_or(1)
     }
 
     /// Which stats each range keeps.

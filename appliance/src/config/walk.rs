@@ -186,8 +186,8 @@ impl<'b, 'a> Field<'b, 'a> {
     }
 
     /// The values of an array, or the one value that stands there without brackets.
-    pub(super) fn one_or_many(self, example: &str) -> Option<Vec<Self>> {
-        if self.value.is_some_and(Value::is_array) { self.list(example) } else { Some(vec![self]) }
+    pub(super) fn one_or_many(self) -> Option<Vec<Self>> {
+        if self.value.is_some_and(Value::is_array) { self.list("[53, 123]") } else { Some(vec![self]) }
     }
 
     /// A table; `example` shows one.

@@ -119,7 +119,7 @@ impl Rows<'_> {
         if list.is_empty() && self.faults.is_empty() {
             self.fault(0, "", "holds no range", "write one a line, such as 203.0.113.0/24,acme; 0.0.0.0/0 and ::/0 are allowed");
         }
-        self.faults.sort();
+        self.faults.sort(self.file);
         self.faults.or(list.into_iter().map(|(range, _)| range).collect())
     }
 }
