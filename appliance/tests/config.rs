@@ -1,6 +1,8 @@
 //! Configurations as files: those that must load, and those whose faults must be named. Anyone can add a case: a pair
 //! `NAME.toml` and `NAME.expect` in `tests/config-errors`, the latter holding lines that must appear.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
 use std::path::{Path, PathBuf};
 
 use tailwater::config::{self, Config, Faults};
@@ -29,6 +31,14 @@ fn said(file: &Path) -> Vec<String> {
     match load(file) {
         Ok(_) => Vec::new(),
         Err(faults) => faults.to_string().lines().map(|line| line.replace(&folder, "")).collect(),
+    }
+}
+
+#[test]
+fn a_file_that_is_none_is_named() {
+    for (file, what) in [("/nowhere/at.toml", "/nowhere/at.toml: cannot be read: "), ("/", "/: is a directory; name a file")] {
+        let said = load(Path::new(file)).unwrap_err().to_string();
+        assert!(said.starts_with(what), "{said}");
     }
 }
 

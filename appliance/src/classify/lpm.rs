@@ -33,6 +33,7 @@ impl Address for u32 {
     const BITS: u32 = Self::BITS;
 
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "at most 16 bits are left")]
     fn bits(self, offset: u32, count: u32) -> usize {
         let left = u64::from(self) << 32 << offset;
         (left >> (u64::BITS - count)) as usize

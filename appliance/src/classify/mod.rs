@@ -105,7 +105,7 @@ impl Generation {
         }
         let rule = tag.and_then(|i| self.rules.get(i));
         let (header, hits) = self.choose(parsed.headers());
-        let mut record = header.map_or_else(Record::default, |h| of_header(h));
+        let mut record = header.map_or_else(Record::default, of_header);
         of_frame(frame, parsed, &mut record);
         let proven = rule.is_none_or(|rule| tags::apply(rule, frame, parsed, &mut record));
         let (wire_bytes, length_implausible) = length::wire_bytes(self.length, frame, parsed, rule.map_or(0, |r| r.added_bytes));

@@ -15,6 +15,8 @@ mod sets;
 mod sinks;
 mod stats;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::path::{Path, PathBuf};

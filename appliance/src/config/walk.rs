@@ -294,12 +294,12 @@ impl<'b, 'a> Section<'b, 'a> {
         self.take(key)?.list(example)
     }
 
-    pub(super) fn section(&self, key: &'static str, example: &str) -> Option<Section<'b, 'a>> {
+    pub(super) fn section(&self, key: &'static str, example: &str) -> Option<Self> {
         self.take(key)?.section(example)
     }
 
     /// The rows of `[[key]]`, also where they are written as an array of inline tables.
-    pub(super) fn rows(&self, key: &'static str) -> Vec<Section<'b, 'a>> {
+    pub(super) fn rows(&self, key: &'static str) -> Vec<Self> {
         let Some(field) = self.take(key) else { return Vec::new() };
         if let Some(Item::ArrayOfTables(tables)) = self.table.get(key) {
             let row = |(i, table): (usize, &'b Table)| {

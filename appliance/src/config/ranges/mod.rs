@@ -3,6 +3,8 @@
 mod csv;
 mod json;
 mod prefix;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
