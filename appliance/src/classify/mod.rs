@@ -5,6 +5,8 @@
 
 mod length;
 mod lpm;
+#[cfg(test)]
+mod lpm_tests;
 mod tags;
 #[cfg(test)]
 mod tests;

@@ -87,7 +87,11 @@ pub(super) fn read(root: &Section<'_, '_>) -> Mirror {
     }
     mirror.from = endpoints(&section);
     if !mirror.strip.is_empty() && section.take("from").is_none() {
-        section.fault("from", "is missing beside strip: nothing would be stripped", "list the mirror's own addresses, such as from = [\"192.0.2.10\"]");
+        section.fault(
+            "from",
+            "is missing beside strip: nothing would be stripped",
+            "list the mirror's own addresses, such as from = [\"192.0.2.10\"]",
+        );
     }
     mirror.length = section.choice("length", &LENGTHS).unwrap_or(mirror.length);
     mirror.untagged_passes = section.choice("untagged", &UNTAGGED).unwrap_or(mirror.untagged_passes);
@@ -117,7 +121,9 @@ fn endpoints(section: &Section<'_, '_>) -> Vec<IpAddr> {
         let Some(text) = field.text("\"192.0.2.10\"") else { continue };
         match text.parse() {
             Ok(address) => from.push(address),
-            Err(_) => field.fault(format!("\"{text}\" is no IP address"), "write one address, without a prefix length, such as \"192.0.2.10\""),
+            Err(_) => {
+                field.fault(format!("\"{text}\" is no IP address"), "write one address, without a prefix length, such as \"192.0.2.10\"")
+            }
         }
     }
     from

@@ -114,7 +114,8 @@ impl Config {
     /// There is no port.
     pub fn for_run(&self) -> Result<(), Faults> {
         if self.ports.is_empty() {
-            let (what, remedy) = ("are missing", "write [[ports]] and below it device = \"0000:3b:00.0\", or a vdev such as \"net_af_packet0,iface=eth1\"");
+            let (what, remedy) =
+                ("are missing", "write [[ports]] and below it device = \"0000:3b:00.0\", or a vdev such as \"net_af_packet0,iface=eth1\"");
             let key = "ports".to_owned();
             return Err(Faults::one(Fault { file: self.file.clone(), line: 0, key, what: what.to_owned(), remedy: remedy.to_owned() }));
         }

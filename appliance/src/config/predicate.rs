@@ -223,7 +223,10 @@ fn flow(field: &Field<'_, '_>) -> Option<Wanted> {
     let text = field.text("\"192.0.2.1|53|203.0.113.5|4242|17\"")?;
     let want = flow_bytes(text);
     if want.is_none() {
-        field.fault(format!("\"{text}\" is no flow"), "write src|src_port|dst|dst_port|protocol, such as \"192.0.2.1|53|203.0.113.5|4242|17\"");
+        field.fault(
+            format!("\"{text}\" is no flow"),
+            "write src|src_port|dst|dst_port|protocol, such as \"192.0.2.1|53|203.0.113.5|4242|17\"",
+        );
     }
     want
 }

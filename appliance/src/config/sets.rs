@@ -59,14 +59,20 @@ pub(super) fn read(root: &Section<'_, '_>) -> Vec<Set> {
     for mut row in rows {
         let name = row.require("name", "name = \"premium\"").and_then(|f| f.text("\"premium\"")).unwrap_or_default().to_owned();
         row.named(&name);
-        if !name.is_empty() && let Some(i) = sets.iter().position(|s| s.name == name) {
+        if !name.is_empty()
+            && let Some(i) = sets.iter().position(|s| s.name == name)
+        {
             row.fault("name", format!("\"{name}\" is taken by the set in line {}", places[i].row.line), "give each set a name of its own");
         }
         let field = row.take("match");
         let open = field.is_none();
         let matches = field.and_then(|f| f.section(MATCH)).and_then(matching);
         if name == DEFAULT && matches.is_some() {
-            row.fault("match", "stands in the set \"default\", which every range without a match has", "remove it, or name the set otherwise");
+            row.fault(
+                "match",
+                "stands in the set \"default\", which every range without a match has",
+                "remove it, or name the set otherwise",
+            );
         }
         let listed = row.list("include", "[\"default\"]").unwrap_or_default();
         let include = listed.iter().filter_map(|f| f.text("\"default\"")).map(str::to_owned).collect();
@@ -119,7 +125,11 @@ fn judge(root: &Section<'_, '_>, place: &Place, set: &Set, sets: &[Set]) {
     }
     let included = sets.iter().any(|s| s.include.contains(&set.name));
     if place.open && !included && set.name != DEFAULT && !set.name.is_empty() {
-        root.book().fault(&place.row.inner("match"), "is missing, and no other set includes this one: no range would have it", format!("write {MATCH}"));
+        root.book().fault(
+            &place.row.inner("match"),
+            "is missing, and no other set includes this one: no range would have it",
+            format!("write {MATCH}"),
+        );
     }
 }
 

@@ -97,7 +97,10 @@ fn topic(field: &Field<'_, '_>, example: &str, may_have_customer: bool) -> Optio
     let legal = rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) && text != "." && text != "..";
     if !legal || text.len() > TOPIC_BYTES_MAX {
         let template = if may_have_customer { ", and {customer} for a topic a customer" } else { "" };
-        field.fault("is no name of a topic", format!("it may hold letters, digits, '.', '_' and '-', {TOPIC_BYTES_MAX} bytes at most{template}"));
+        field.fault(
+            "is no name of a topic",
+            format!("it may hold letters, digits, '.', '_' and '-', {TOPIC_BYTES_MAX} bytes at most{template}"),
+        );
         return None;
     }
     Some(text.to_owned())

@@ -2,11 +2,11 @@
 
 use toml_edit::Value;
 
+use super::StatCheck;
 use super::fault::near;
 use super::predicate::{self, Predicate};
 use super::sets::{DEFAULT, Set};
 use super::walk::{Field, Section};
-use super::StatCheck;
 use crate::axes::key::{KEYS, KEYS_TO_COME, Key, Lengths};
 use crate::axes::metric::METRICS;
 use crate::axes::{DecisionAxis, DirectionAxis, KeySpec, Metric};
@@ -122,7 +122,8 @@ fn key(field: Field<'_, '_>, lengths: Lengths) -> Option<KeySpec> {
         1..=KEY_PARTS_MAX => {}
         n => at_fault(&format!("has {n} parts")),
     }
-    let parts: Vec<_> = field.list("[\"src_ip\", \"dst_port\"]")?.iter().map(named_key).collect::<Vec<_>>().into_iter().collect::<Option<_>>()?;
+    let parts: Vec<_> =
+        field.list("[\"src_ip\", \"dst_port\"]")?.iter().map(named_key).collect::<Vec<_>>().into_iter().collect::<Option<_>>()?;
     if parts.len() > 1 && parts.contains(&Key::None) {
         at_fault("has the part \"none\", which stands alone");
     }
@@ -151,7 +152,8 @@ fn named_key(field: &Field<'_, '_>) -> Option<Key> {
 pub(super) fn to_come(field: &Field<'_, '_>, name: &str) -> bool {
     let row = KEYS_TO_COME.iter().find(|(key, _)| *key == name);
     if let Some((_, what)) = row {
-        field.fault(format!("the key \"{name}\" waits for {what}, which this version does not have"), "use another key, or a later version");
+        field
+            .fault(format!("the key \"{name}\" waits for {what}, which this version does not have"), "use another key, or a later version");
     }
     row.is_some()
 }

@@ -10,7 +10,8 @@ use crate::units::Family;
 
 const RANGES: &str = "[ranges]\nfile = \"ranges.csv\"\n";
 const STAT: &str = "[[stats]]\nname = \"packets\"\ncalculation = \"sum\"\n";
-const CSV: &str = "prefix,customer,plan\n10.0.0.0/8,acme,premium\n192.0.2.0/24,acme,basic\n198.51.100.0/24,globex,premium\n2001:db8::/32,other,\n";
+const CSV: &str =
+    "prefix,customer,plan\n10.0.0.0/8,acme,premium\n192.0.2.0/24,acme,basic\n198.51.100.0/24,globex,premium\n2001:db8::/32,other,\n";
 
 fn load_beside(text: &str, csv: &str) -> Result<Config, Faults> {
     let folder = tempfile::tempdir().unwrap();
@@ -27,12 +28,18 @@ fn loaded(text: &str) -> Config {
 fn defaults_are_the_design_s() {
     let c = loaded(&format!("{RANGES}{STAT}"));
     let a = &c.appliance;
-    assert_eq!((a.name.as_str(), a.pop.as_str(), a.window_ms, a.fast_window_ms, a.memory_mb, a.hash_key), ("tailwater", "", 10_000, 1_000, 1_024, None));
+    assert_eq!(
+        (a.name.as_str(), a.pop.as_str(), a.window_ms, a.fast_window_ms, a.memory_mb, a.hash_key),
+        ("tailwater", "", 10_000, 1_000, 1_024, None)
+    );
     assert!(c.cores.is_none() && c.ports.is_empty() && c.tags.is_empty() && c.mirror.strip.is_empty());
     assert!(c.mirror.untagged_passes && c.mirror.ingress && c.mirror.egress && c.mirror.length == LengthFrom::Frame);
     assert_eq!((c.keys_from, c.weight_max()), (KeysFrom::Matched, 1));
     let s = &c.stats[0];
-    assert_eq!((s.key.single(), s.metric, s.decision, s.direction), (Some(Key::None), Metric::Packets, DecisionAxis::Any, DirectionAxis::Ingress));
+    assert_eq!(
+        (s.key.single(), s.metric, s.decision, s.direction),
+        (Some(Key::None), Metric::Packets, DecisionAxis::Any, DirectionAxis::Ingress)
+    );
     assert_eq!((s.predicate.as_ref(), s.fast, s.sets.as_slice()), (None, false, &["default".to_owned()][..]));
     assert!(c.sinks.kafka.is_none() && c.sinks.file.is_none() && !c.sinks.stdout);
     assert_eq!(c.admin.listen, "127.0.0.1:9464".parse().ok());
@@ -96,7 +103,10 @@ listen = \"off\"
     assert_eq!((c.mirror.from.len(), c.mirror.length, c.mirror.ingress, c.mirror.egress), (2, LengthFrom::Ip, false, true));
     let tag = &c.tags[0];
     assert_eq!((&tag.matches.fields[..], tag.matches.src_mac), (&[(TagField::Vlan, 666)][..], Some([2, 0, 0x5E, 0, 0, 0xFF])));
-    assert_eq!((tag.sampling, tag.sampler, tag.rule, c.weight_max()), (Given::From(TagField::InnerVlan), Sampler::Hash, Some(Given::Fixed(7)), 4_095));
+    assert_eq!(
+        (tag.sampling, tag.sampler, tag.rule, c.weight_max()),
+        (Given::From(TagField::InnerVlan), Sampler::Hash, Some(Given::Fixed(7)), 4_095)
+    );
     let kafka = c.sinks.kafka.as_ref().unwrap();
     assert_eq!((kafka.brokers.as_str(), kafka.ranges_topic.as_str(), kafka.compression.as_str()), ("mock", "t.{customer}", "lz4"));
     assert!(c.sinks.file.as_ref().unwrap().path.is_absolute() && c.sinks.stdout && c.admin.listen.is_none() && c.for_run().is_ok());
@@ -219,6 +229,7 @@ fn the_hash_covers_what_results_depend_on() {
     for csv in [CSV.replace("acme", "acne"), CSV.replace("basic", "base"), CSV.replace("10.0.0.0/8", "10.0.0.0/9")] {
         assert_ne!(load_beside(&base, &csv).unwrap().hash, hash, "{csv}");
     }
-    let shuffled = "plan,customer,prefix\n,other,2001:db8::/32\nbasic,acme,192.0.2.0/24\npremium,globex,198.51.100.0/24\npremium,acme,10.0.0.0/8\n";
+    let shuffled =
+        "plan,customer,prefix\n,other,2001:db8::/32\nbasic,acme,192.0.2.0/24\npremium,globex,198.51.100.0/24\npremium,acme,10.0.0.0/8\n";
     assert_eq!(load_beside(&base, shuffled).unwrap().hash, hash);
 }

@@ -71,7 +71,11 @@ pub fn load(file: &Path) -> Result<Vec<Range>, Faults> {
     let text = read_text(file)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut rows = Rows { file, list: Vec::new(), faults: Faults::default() };
-    if file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) { json::read(text, &mut rows) } else { csv::read(text, &mut rows) }
+    if file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
+        json::read(text, &mut rows)
+    } else {
+        csv::read(text, &mut rows)
+    }
     rows.finish()
 }
 
@@ -91,7 +95,12 @@ impl Rows<'_> {
     fn push(&mut self, lines: (usize, usize), prefix: &str, customer: &str, mut labels: Vec<(String, String)>) -> bool {
         let (line, customer_line) = lines;
         if self.list.len() == RANGES_MAX {
-            self.fault(line, "prefix", format!("is one range more than the {RANGES_MAX} that an appliance may have"), "remove this and what follows");
+            self.fault(
+                line,
+                "prefix",
+                format!("is one range more than the {RANGES_MAX} that an appliance may have"),
+                "remove this and what follows",
+            );
             return false;
         }
         if customer.is_empty() {

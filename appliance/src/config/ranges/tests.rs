@@ -61,3 +61,32 @@ fn a_file_of_faults_is_cut_short() {
     assert_eq!((faults.count(), faults.to_string().lines().count()), (1_000, 51));
     assert!(faults.to_string().ends_with("/r.csv: 950 more of the same kind; mend those above first"));
 }
+
+/// `cargo test --release -p tailwater --no-default-features --lib ranges -- --ignored --nocapture`
+#[test]
+#[ignore = "measures; run it alone, optimised"]
+fn measure() {
+    let v4 = (0..25_000_u32).map(|i| format!("{}/24,customer {},premium", std::net::Ipv4Addr::from((i * 601) << 8), i % 500));
+    let v6 = (0..25_000_u128).map(|i| format!("{}/48,customer {},basic", std::net::Ipv6Addr::from(0x2001 << 112 | i * 77 << 80), i % 500));
+    let rows: Vec<String> = v4.chain(v6).collect();
+    let object = |row: &String| {
+        let fields: Vec<_> = row.split(',').collect();
+        format!("{{\"prefix\": \"{}\", \"customer\": \"{}\", \"plan\": \"{}\"}}", fields[0], fields[1], fields[2])
+    };
+    let json = format!("[{}]", rows.iter().map(object).collect::<Vec<_>>().join(",\n"));
+    for (name, text) in [("r.csv", format!("prefix,customer,plan\n{}\n", rows.join("\n"))), ("r.json", json)] {
+        let start = std::time::Instant::now();
+        let count = loaded(name, text.as_bytes()).unwrap().len();
+        println!("{name}: {count} ranges written and read in {:?}", start.elapsed());
+    }
+    let stat = "[ranges]\nfile = \"ranges.csv\"\n[[stats]]\nname = \"a\"\ncalculation = \"sum\"\n[[sets]]\nname = \"s\"\nmatch = { label = \"plan=premium\" }\n";
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ranges.csv"), format!("prefix,customer,plan\n{}\n", rows.join("\n"))).unwrap();
+    std::fs::write(folder.path().join("t.toml"), stat).unwrap();
+    let start = std::time::Instant::now();
+    let config = crate::config::load(&folder.path().join("t.toml"), &|_| Ok(())).unwrap();
+    println!("whole configuration, hash included: {:?}", start.elapsed());
+    let start = std::time::Instant::now();
+    let lists = config.stat_lists();
+    println!("sets: {} lists in {:?}", lists.lists.len(), start.elapsed());
+}
