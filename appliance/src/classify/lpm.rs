@@ -30,7 +30,7 @@ pub(super) trait Address: Copy {
 }
 
 impl Address for u32 {
-    const BITS: u32 = Self::BITS;
+    const BITS: Self = Self::BITS;
 
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "at most 16 bits are left")]

@@ -67,7 +67,7 @@ fn a_file_of_faults_is_cut_short() {
 #[ignore = "measures; run it alone, optimised"]
 fn measure() {
     let v4 = (0..25_000_u32).map(|i| format!("{}/24,customer {},premium", std::net::Ipv4Addr::from((i * 601) << 8), i % 500));
-    let v6 = (0..25_000_u128).map(|i| format!("{}/48,customer {},basic", std::net::Ipv6Addr::from(0x2001 << 112 | i * 77 << 80), i % 500));
+    let v6 = (0..25_000_u128).map(|i| format!("{}/48,customer {},basic", std::net::Ipv6Addr::from((0x2001 << 112) | ((i * 77) << 80)), i % 500));
     let rows: Vec<String> = v4.chain(v6).collect();
     let object = |row: &String| {
         let fields: Vec<_> = row.split(',').collect();
