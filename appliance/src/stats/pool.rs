@@ -120,6 +120,18 @@ impl Pool {
         &mut self.words[start..start + class_lines(handle.class()) * LINE_WORDS]
     }
 
+    /// The words of two different chunks.
+    pub fn get_two_mut(&mut self, a: Handle, b: Handle) -> (&mut [u64], &mut [u64]) {
+        let (a_words, b_words) = (class_lines(a.class()) * LINE_WORDS, class_lines(b.class()) * LINE_WORDS);
+        if a.start() < b.start() {
+            let (low, high) = self.words.split_at_mut(b.start());
+            (&mut low[a.start()..a.start() + a_words], &mut high[..b_words])
+        } else {
+            let (low, high) = self.words.split_at_mut(a.start());
+            (&mut high[..a_words], &mut low[b.start()..b.start() + b_words])
+        }
+    }
+
     /// Bytes in chunks that are in use.
     pub const fn used_bytes(&self) -> usize {
         self.used_lines * LINE_WORDS * 8
