@@ -28,7 +28,7 @@ impl Bench {
         Self { ranges: ranges(prefixes), rules: Vec::new(), keys_from: KeysFrom::Matched, mirror: Mirror::default() }
     }
 
-    fn classify(&self, parsed: &Parsed) -> Result<Classified, Untagged> {
+    fn classify(&self, parsed: &Parsed) -> Result<Classified, DropReason> {
         let bytes = [0; 128];
         let frame = Frame {
             bytes: &bytes,
@@ -43,7 +43,7 @@ impl Bench {
         self.classify_frame(&frame, parsed)
     }
 
-    fn classify_frame(&self, frame: &Frame<'_>, parsed: &Parsed) -> Result<Classified, Untagged> {
+    fn classify_frame(&self, frame: &Frame<'_>, parsed: &Parsed) -> Result<Classified, DropReason> {
         Generation::new(&self.ranges, &self.rules, self.keys_from, &self.mirror).classify(frame, parsed)
     }
 
@@ -251,7 +251,7 @@ fn untagged_frames_are_dropped_where_that_is_asked() {
     let mut bench = Bench { rules: vec![rule(&[(TagField::Vlan, 666)])], ..Bench::new(&[A]) };
     bench.mirror.untagged_passes = false;
     let header = ip("192.0.2.1", "203.0.113.1");
-    assert_eq!(bench.classify(&Parsed::of(&[header])), Err(Untagged));
+    assert_eq!(bench.classify(&Parsed::of(&[header])), Err(DropReason::Untagged));
     assert!(bench.classify(&with_vlans(&[header], &[666])).is_ok());
 }
 

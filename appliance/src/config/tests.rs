@@ -205,7 +205,8 @@ fn the_hash_covers_what_results_depend_on() {
     let base = format!("{RANGES}{STAT}where = {{ protocol = \"udp\", src_port = [53, 123] }}\nk = 5\np = 7\n");
     let hash = loaded(&base).hash;
     assert_eq!((hash.len(), hash.chars().all(|c| c.is_ascii_hexdigit())), (64, true));
-    let more = "[cores]\nmain = 0\nrx = [1]\nreporter = 2\n[[ports]]\ndevice = \"net_null0\"\n[sinks.stdout]\n[appliance]\nname = \"b\"\npop = \"c\"\nmemory_mb = 9\n[admin]\nlisten = \"off\"\n";
+    let more = "[cores]\nmain = 0\nrx = [1]\nreporter = 2\n[[ports]]\ndevice = \"net_null0\"\n\
+        [sinks.stdout]\n[appliance]\nname = \"b\"\npop = \"c\"\nmemory_mb = 9\n[admin]\nlisten = \"off\"\n";
     let rewritten = format!("{RANGES}{STAT}p = 7\nk = 5\nwhere = {{ src_port = [123, 53, 53], protocol = 17 }}\n");
     for same in [format!("{base}{more}"), rewritten, format!("{base}[appliance]\nwindow_ms = 10000\n")] {
         assert_eq!(loaded(&same).hash, hash, "{same}");

@@ -28,9 +28,11 @@ fn both_forms_say_the_same_in_any_order_of_lines() {
         range("::/0", "rest", &[]),
         range("2001:db8::/32", "acme", &[]),
     ];
-    let csv = "\u{feff}# ranges\r\n\r\nprefix , customer,site,plan\r\n10.0.0.0/24,acme,,2\r\n\r\n::/0,rest\r\n# more\r\n2001:DB8::/32, acme ,,\r\n0.0.0.0/0,rest,,\r\n10.0.0.0/8,acme,\"Köln, rack \"\"4\"\"\",premium\r\n";
+    let csv = "\u{feff}# ranges\r\n\r\nprefix , customer,site,plan\r\n10.0.0.0/24,acme,,2\r\n\r\n::/0,rest\r\n\
+        # more\r\n2001:DB8::/32, acme ,,\r\n0.0.0.0/0,rest,,\r\n10.0.0.0/8,acme,\"Köln, rack \"\"4\"\"\",premium\r\n";
     assert_eq!(loaded("r.csv", csv.as_bytes()).unwrap(), want);
-    let json = "\u{feff}[{\"prefix\": \"10.0.0.0/24\", \"customer\": \"acme\", \"plan\": 2}, {\"prefix\": \"::/0\", \"customer\": \"rest\", \"labels\": {}},
+    let json = "\u{feff}[{\"prefix\": \"10.0.0.0/24\", \"customer\": \"acme\", \"plan\": 2},
+        {\"prefix\": \"::/0\", \"customer\": \"rest\", \"labels\": {}},
         {\"prefix\": \"2001:db8::/32\", \"customer\": \"acme\", \"site\": null}, {\"prefix\": \"0.0.0.0/0\", \"customer\": \"rest\"},
         {\"prefix\": \"10.0.0.0/8\", \"customer\": \"acme\", \"labels\": {\"site\": \"Köln, rack \\\"4\\\"\"}, \"plan\": \"premium\"}]";
     assert_eq!(loaded("r.JSON", json.as_bytes()).unwrap(), want);
@@ -67,7 +69,8 @@ fn a_file_of_faults_is_cut_short() {
 #[ignore = "measures; run it alone, optimised"]
 fn measure() {
     let v4 = (0..25_000_u32).map(|i| format!("{}/24,customer {},premium", std::net::Ipv4Addr::from((i * 601) << 8), i % 500));
-    let v6 = (0..25_000_u128).map(|i| format!("{}/48,customer {},basic", std::net::Ipv6Addr::from((0x2001 << 112) | ((i * 77) << 80)), i % 500));
+    let v6 =
+        (0..25_000_u128).map(|i| format!("{}/48,customer {},basic", std::net::Ipv6Addr::from((0x2001 << 112) | ((i * 77) << 80)), i % 500));
     let rows: Vec<String> = v4.chain(v6).collect();
     let object = |row: &String| {
         let fields: Vec<_> = row.split(',').collect();
@@ -79,7 +82,8 @@ fn measure() {
         let count = loaded(name, text.as_bytes()).unwrap().len();
         println!("{name}: {count} ranges written and read in {:?}", start.elapsed());
     }
-    let stat = "[ranges]\nfile = \"ranges.csv\"\n[[stats]]\nname = \"a\"\ncalculation = \"sum\"\n[[sets]]\nname = \"s\"\nmatch = { label = \"plan=premium\" }\n";
+    let stat = "[ranges]\nfile = \"ranges.csv\"\n[[stats]]\nname = \"a\"\ncalculation = \"sum\"\n\
+        [[sets]]\nname = \"s\"\nmatch = { label = \"plan=premium\" }\n";
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("ranges.csv"), format!("prefix,customer,plan\n{}\n", rows.join("\n"))).unwrap();
     std::fs::write(folder.path().join("t.toml"), stat).unwrap();

@@ -68,3 +68,46 @@ fn every_fault_is_named_and_no_other() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
+
+/// The example, each of its values in turn replaced by something else.
+#[test]
+fn no_value_makes_it_panic_and_faults_have_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["fleet.key", "ranges.csv"] {
+        std::fs::copy(self::folder("config-valid").join(file), folder.path().join(file)).unwrap();
+    }
+    let example = std::fs::read_to_string(self::folder("config-valid/design.toml")).unwrap();
+    let lines: Vec<&str> = example.lines().collect();
+    let file = folder.path().join("t.toml");
+    let others = [
+        "0",
+        "-1",
+        "1.5",
+        "9223372036854775807",
+        "true",
+        "\"\"",
+        "\"x\"",
+        "[]",
+        "[[]]",
+        "[\"x\", 1]",
+        "{}",
+        "{ x = {} }",
+        "1979-05-27",
+        "nan",
+        "[1, 1.5]",
+        "",
+    ];
+    for (i, line) in lines.iter().enumerate().filter(|(_, line)| line.contains(" = ")) {
+        let key = line.split(" = ").next().unwrap();
+        for other in others {
+            let mut changed = lines.clone();
+            let row = format!("{key} = {other}");
+            changed[i] = &row;
+            std::fs::write(&file, changed.join("\n")).unwrap();
+            if let Err(faults) = load(&file) {
+                assert!(faults.list().iter().all(|f| f.line > 0 && !f.key.is_empty()), "{row}: {faults}");
+                assert!(faults.to_string().contains(&format!("t.toml:{}:", i + 1)) || row.starts_with("name"), "{row}: {faults}");
+            }
+        }
+    }
+}
