@@ -22,3 +22,4 @@ pub mod report;
 pub mod journal;
 pub mod sink;
 pub mod admin;
+pub mod runtime;
