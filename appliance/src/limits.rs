@@ -18,6 +18,10 @@ pub const MPLS_LABELS_MAX: usize = 16;
 pub const IP_HEADERS_MAX: usize = 6;
 /// IPv6 extension headers (and AH) walked behind one IP header.
 pub const IP_EXTENSIONS_MAX: usize = 16;
+/// Source route entries walked in one GRE header.
+pub const GRE_ROUTES_MAX: usize = 8;
+/// Extension headers walked behind one GTP-U header.
+pub const GTP_EXTENSIONS_MAX: usize = 8;
 /// Headers of any kind walked in one frame.
 pub const LAYERS_MAX: usize = 48;
 
@@ -47,6 +51,14 @@ pub const DISTINCT_EXACT_MAX: usize = 128;
 pub const WINDOW_MS_MAX: u64 = 3_600_000;
 /// Ports of one appliance.
 pub const PORTS_MAX: usize = 64;
+/// Captured bytes of one record of a capture; more is corrupt (tshark's own bound).
+pub const CAPTURE_RECORD_BYTES_MAX: usize = 262_144;
+/// What the reader of a capture holds: the longest record and 256 KiB of a pcapng block's options.
+pub const CAPTURE_BUFFER_BYTES: usize = 2 * CAPTURE_RECORD_BYTES_MAX;
+/// Bytes of a pcapng block that is passed over; more is corrupt (tshark's own bound).
+pub const CAPTURE_SKIPPED_BLOCK_BYTES_MAX: usize = 16 << 20;
+/// Interfaces of one section of a pcapng.
+pub const CAPTURE_INTERFACES_MAX: usize = 4_096;
 /// lcores of one appliance.
 pub const LCORES_MAX: usize = 128;
 

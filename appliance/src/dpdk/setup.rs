@@ -96,11 +96,7 @@ pub(super) fn start_with(
     tag: Option<TagField>,
 ) -> Result<(Port, Vec<RxQueue>, PortReport), DpdkError> {
     let info = device.raw_info()?;
-    if setup.queues == 0 || setup.queues > info.max_rx_queues {
-        let what =
-            format!("device {}: {} queues are asked for, {} has {}", device.name(), setup.queues, device.driver(), info.max_rx_queues);
-        return Err(DpdkError::bad(what, setup.queues_remedy));
-    }
+    device.check_queues(setup.queues, setup.queues_remedy)?;
     let mut report = PortReport { device: device.name().to_owned(), driver: device.driver().to_owned(), ..Default::default() };
     let conf = configuration(&device, &info, setup, &mut report);
     // Nothing is ever sent; but some drivers want a send queue for each receive queue.

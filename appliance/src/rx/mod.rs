@@ -10,12 +10,20 @@
 //! ```
 
 #[cfg(feature = "dpdk")]
+pub mod device;
+#[cfg(feature = "dpdk")]
+pub mod health;
+#[cfg(feature = "dpdk")]
+pub mod live;
+#[cfg(feature = "dpdk")]
 mod queue;
 #[cfg(feature = "dpdk")]
 pub mod replay;
 
 #[cfg(feature = "dpdk")]
 pub use queue::{Burst, Event, RxQueue};
+
+pub mod capture;
 
 use crate::units::{Epoch, LinkType};
 
