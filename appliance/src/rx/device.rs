@@ -161,8 +161,12 @@ impl Vdev {
         }
     }
 
-    /// Segments that it fills before the first poll, for each queue: `infinite_rx` holds its whole file.
+    /// Segments that it fills before the first poll, for each queue, beside its descriptors: `infinite_rx` holds its whole
+    /// file, and AF_XDP's fill and completion rings hold 4,096.
     pub fn preloaded_segments(&self) -> u32 {
+        if self.driver == "net_af_xdp" {
+            return 6_144;
+        }
         const RECORD_BYTES_MIN: u64 = 16 + 14;
         const SEGMENTS_MAX: u64 = 1 << 18;
         if self.driver != "net_pcap" || self.get("infinite_rx").is_none_or(|value| value == "0") {

@@ -6,9 +6,10 @@ use crate::dpdk::{self, InterfaceCounters, InterfaceState, KernelSockets, Port};
 /// A port's counters and link, and what the driver does not tell of them.
 #[derive(Debug)]
 pub struct PortHealth {
+    // Before the port: a socket is free only when its last descriptor closes.
+    sockets: Option<KernelSockets>,
     port: Port,
     interface: Option<Interface>,
-    sockets: Option<KernelSockets>,
     names: Vec<String>,
     /// Extended counters of the last reading, by index of `names`.
     before: Vec<u64>,
@@ -82,7 +83,10 @@ impl PortHealth {
         HealthReading {
             received: counters.map_or(0, |counters| counters.received),
             nic_missed: self.missed,
-            interface_received: below.map(|(now, start)| now.received.saturating_sub(start.received)),
+            // What a tap hands us its interface has sent.
+            interface_received: below
+                .filter(|_| self.port.driver() != "net_tap")
+                .map(|(now, start)| now.received.saturating_sub(start.received)),
             link_up: !gone && running && self.port.link().up,
             gone,
             moved: self.moved(),

@@ -103,7 +103,8 @@ fn open_one(eal: &Eal, port: &config::Port, index: u16, base_window_ns: u64) -> 
         _ => None,
     };
     let cut_bytes = vdev.as_ref().map_or(u32::MAX, Vdev::cut_bytes);
-    let health = PortHealth::new(handle, info.interface_index, sockets);
+    let named = || dpdk::interface_index(vdev.as_ref()?.interface()?);
+    let health = PortHealth::new(handle, info.interface_index.or_else(named), sockets);
     describe(&mut report, &health, &port.device);
     let queues = raw.into_iter().map(|queue| RxQueue::new(queue, Source::Live { base_window_ns }, index, cut_bytes)).collect();
     Ok(LivePort { index, device: port.device.clone(), report, queues, health })
@@ -126,7 +127,9 @@ fn describe(report: &mut PortReport, health: &PortHealth, device: &str) {
         report.warnings.push(format!("{device}: the driver's sockets were not found: {remedy}"));
     }
     if !report.link.up {
-        report.warnings.push(format!("{device}: link is down: plug the cable or set the interface up (`ip link set … up`)"));
+        report
+            .warnings
+            .push(format!("{device}: link is down: plug the cable, set the interface up (`ip link set … up`) or start the other side"));
     }
 }
 
