@@ -18,6 +18,10 @@ pub const MPLS_LABELS_MAX: usize = 16;
 pub const IP_HEADERS_MAX: usize = 6;
 /// IPv6 extension headers (and AH) walked behind one IP header.
 pub const IP_EXTENSIONS_MAX: usize = 16;
+/// Source route entries walked in one GRE header.
+pub const GRE_ROUTES_MAX: usize = 8;
+/// Extension headers walked behind one GTP-U header.
+pub const GTP_EXTENSIONS_MAX: usize = 8;
 /// Headers of any kind walked in one frame.
 pub const LAYERS_MAX: usize = 48;
 

@@ -156,6 +156,11 @@ impl KeySpec {
         &self.parts
     }
 
+    /// Prefix lengths of its parts.
+    pub const fn lengths(&self) -> Lengths {
+        self.lengths
+    }
+
     /// The only part, if it is one.
     pub fn single(&self) -> Option<Key> {
         if let [key] = self.parts[..] { Some(key) } else { None }

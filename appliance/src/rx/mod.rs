@@ -1,7 +1,21 @@
 //! Source → burst: what a poll of a queue gives.
 //!
 //! A [`Frame`] is the only thing that leaves this room: one contiguous header slice, and what is known of the frame
-//! beside its bytes. Where it came from (a NIC, a vdev, a capture) is told no further.
+//! beside its bytes. Where it came from (a NIC, a vdev, a capture) is told no further: live and replayed traffic come out
+//! of the same [`RxQueue`], and one loop serves both.
+//!
+//! ```text
+//! queue.poll(&mut burst);
+//! for event in burst.events() { match event { Event::Epoch(e) => …, Event::Frame(f) => …, Event::End => … } }
+//! ```
+
+#[cfg(feature = "dpdk")]
+mod queue;
+#[cfg(feature = "dpdk")]
+pub mod replay;
+
+#[cfg(feature = "dpdk")]
+pub use queue::{Burst, Event, RxQueue};
 
 pub mod capture;
 

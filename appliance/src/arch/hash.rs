@@ -1,0 +1,136 @@
+//! Keyed 64-bit hashing, version 1.
+//!
+//! Attackers choose what is hashed, so every hash is keyed with 256 secret bits. The function is ours because sketches
+//! of several appliances merge only if all hash alike, today and in the next release: it never changes within a version,
+//! and `vectors` in the tests publish it. It folds 128-bit products, as wyhash and its relatives do.
+
+use sha2::{Digest, Sha256};
+
+/// Version of the function; part of the key's id.
+pub const HASH_VERSION: u8 = 1;
+
+/// 256 secret bits and the function that they key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HashKey {
+    words: [u64; 4],
+    id: String,
+}
+
+impl std::fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "HashKey({})", self.id)
+    }
+}
+
+impl HashKey {
+    /// The key of these 32 bytes, read as four big-endian words.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        let mut words = [0; 4];
+        for (word, chunk) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+            *word = chunk.iter().fold(0, |n, b| n << 8 | u64::from(*b));
+        }
+        let digest = Sha256::new().chain_update(b"tailwater hash key").chain_update([HASH_VERSION]).chain_update(bytes).finalize();
+        let id = digest.iter().take(8).map(|b| format!("{b:02x}")).collect();
+        Self { words, id }
+    }
+
+    /// The constant key of replays without a configured one: public, so no defence against chosen keys.
+    pub fn constant() -> Self {
+        Self::new(*b"tailwater replays: constant key.")
+    }
+
+    /// What reports carry: sketches merge only where it is the same. Says nothing of the key itself.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Hash of `bytes`, all 64 bits usable.
+    #[inline]
+    pub fn hash(&self, bytes: &[u8]) -> u64 {
+        let [k0, k1, k2, k3] = self.words;
+        let mut state = k0 ^ (bytes.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut rest = bytes;
+        while rest.len() > 16 {
+            let (head, tail) = rest.split_at(16);
+            state = fold(word(&head[..8]) ^ k1 ^ state, word(&head[8..]) ^ k2) ^ k3;
+            rest = tail;
+        }
+        let (a, b) = if rest.len() > 8 { (word(&rest[..8]), word(&rest[8..])) } else { (word(rest), 0) };
+        let mixed = fold(a ^ k1 ^ state, b ^ k2 ^ state.rotate_left(32));
+        fold(mixed ^ k3, state ^ k0 ^ 0xE703_7ED1_A0B4_28DB)
+    }
+}
+
+/// Up to eight bytes, little endian.
+#[inline]
+fn word(bytes: &[u8]) -> u64 {
+    if let Ok(eight) = <[u8; 8]>::try_from(bytes) {
+        return u64::from_le_bytes(eight);
+    }
+    bytes.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b))
+}
+
+/// Both halves of the 128-bit product.
+#[inline]
+#[allow(clippy::cast_possible_truncation, reason = "the halves are the point")]
+const fn fold(a: u64, b: u64) -> u64 {
+    let product = a as u128 * b as u128;
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// A cheap spread of a number that no attacker chooses: home workers, random draws within one sketch.
+#[inline]
+pub const fn spread(number: u64) -> u64 {
+    let x = (number ^ number >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    (x ^ x >> 32).wrapping_mul(0xD6E8_FEB8_6659_FD93) ^ x >> 29
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Never change: sketches made by other appliances would no longer merge.
+    #[test]
+    fn vectors() {
+        let key = HashKey::constant();
+        let bytes: Vec<u8> = (0..40).collect();
+        let have: Vec<u64> = [0, 1, 4, 8, 9, 16, 17, 37].iter().map(|n| key.hash(&bytes[..*n])).collect();
+        assert_eq!(have, VECTORS, "{have:#018x?}");
+        assert_eq!(key.id().len(), 16);
+    }
+
+    const VECTORS: [u64; 8] = [
+        0x56c3_336d_5c18_9b47,
+        0x4ca1_cd24_678c_ec06,
+        0x50a0_1d27_ddfd_e4c1,
+        0xb086_0f32_4dd6_dd53,
+        0x4555_e6d6_adc5_3fed,
+        0xb1d2_b747_8605_bd9d,
+        0xe4a9_018e_d8e0_dc6a,
+        0x0faf_cd27_8be8_d43e,
+    ];
+
+    #[test]
+    fn every_output_bit_flips_for_half_of_the_input_bits() {
+        let key = HashKey::constant();
+        for width in [1, 2, 4, 6, 16, 37] {
+            let mut flips = [0_u32; 64];
+            let mut trials = 0;
+            for seed in 0_u64..400 {
+                let mut bytes: Vec<u8> = (0..width).map(|i| spread(seed * 64 + i).to_le_bytes()[3]).collect();
+                let before = key.hash(&bytes);
+                for bit in 0..bytes.len() * 8 {
+                    bytes[bit / 8] ^= 1 << (bit % 8);
+                    let changed = before ^ key.hash(&bytes);
+                    bytes[bit / 8] ^= 1 << (bit % 8);
+                    trials += 1;
+                    flips.iter_mut().enumerate().for_each(|(i, n)| *n += u32::from(changed >> i & 1 == 1));
+                }
+            }
+            for (i, n) in flips.iter().enumerate() {
+                let share = f64::from(*n) / f64::from(trials);
+                assert!((0.45..0.55).contains(&share), "width {width}, bit {i}: {share}");
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What one poll gives: up to [`BURST_FRAMES_MAX`] frames, each with its headers in one slice.
+
+use std::sync::Arc;
+
+use dpdk_sys as sys;
+
+use super::port::{Opened, RxQueue};
+use super::tag::{FrameTag, TagField};
+use crate::limits::{BURST_FRAMES_MAX, HEADER_SLICE_BYTES_MAX};
+
+/// The frames of one poll. It owns their mbufs and frees them in bulk: at the next poll, by [`Burst::clear`], or when it
+/// drops. It may be handed to another thread.
+#[derive(Debug)]
+pub struct Burst {
+    frames: usize,
+    mbufs: [*mut sys::rte_mbuf; BURST_FRAMES_MAX],
+    slots: [Slot; BURST_FRAMES_MAX],
+    /// Headers of frames whose first segment is too short; untouched memory until one comes.
+    scratch: Box<[u8]>,
+    tag: Option<TagField>,
+    /// Holds the pools that the mbufs belong to.
+    port: Arc<Opened>,
+}
+
+/// Where a frame's headers are.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    start: *const u8,
+    bytes: u32,
+    total_bytes: u32,
+}
+
+/// One frame of a burst.
+#[derive(Clone, Copy, Debug)]
+pub struct RawFrame<'a> {
+    /// The whole frame, or at least [`HEADER_SLICE_BYTES_MAX`] bytes of it.
+    pub bytes: &'a [u8],
+    /// The frame's length in its mbufs.
+    pub total_bytes: u32,
+}
+
+// SAFETY: the burst owns its mbufs; they may be read and freed by any thread, one at a time.
+unsafe impl Send for Burst {}
+
+impl Burst {
+    pub(super) fn new(port: &Arc<Opened>, tag: Option<TagField>) -> Self {
+        Self {
+            frames: 0,
+            mbufs: [std::ptr::null_mut(); BURST_FRAMES_MAX],
+            slots: [Slot { start: std::ptr::null(), bytes: 0, total_bytes: 0 }; BURST_FRAMES_MAX],
+            scratch: vec![0; BURST_FRAMES_MAX * HEADER_SLICE_BYTES_MAX].into_boxed_slice(),
+            tag,
+            port: Arc::clone(port),
+        }
+    }
+
+    /// Frames in it.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.frames
+    }
+
+    /// Whether the poll gave nothing.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.frames == 0
+    }
+
+    /// Frame `index`, if there is one.
+    #[inline]
+    pub fn frame(&self, index: usize) -> Option<RawFrame<'_>> {
+        let slot = self.slots[..self.frames].get(index)?;
+        // SAFETY: `locate` left a pointer to `bytes` readable bytes of an mbuf or of the scratch; both live and stay
+        // unchanged as long as the burst is borrowed.
+        let bytes = unsafe { std::slice::from_raw_parts(slot.start, slot.bytes as usize) };
+        Some(RawFrame { bytes, total_bytes: slot.total_bytes })
+    }
+
+    /// The tag that frame `index` was fed with; none on a port that is not fed by this process.
+    #[inline]
+    pub fn tag(&self, index: usize) -> Option<FrameTag> {
+        let mbuf = *self.mbufs[..self.frames].get(index)?;
+        // SAFETY: the burst owns the mbuf.
+        Some(unsafe { self.tag?.read(mbuf) })
+    }
+
+    /// Gives the frames back to their pool.
+    #[inline]
+    pub fn clear(&mut self) {
+        if self.frames > 0 {
+            // SAFETY: the first `frames` pointers are mbufs that we own, and we forget them.
+            unsafe { sys::rte_pktmbuf_free_bulk(self.mbufs.as_mut_ptr(), frames_u32(self.frames)) };
+            self.frames = 0;
+        }
+    }
+
+    /// Replaces the content by what `queue` holds.
+    #[inline]
+    pub(super) fn fill(&mut self, queue: &RxQueue) {
+        self.clear();
+        if !Arc::ptr_eq(&self.port, &queue.port) {
+            self.port = Arc::clone(&queue.port);
+        }
+        self.tag = queue.tag;
+        let most = const { frames_u32(BURST_FRAMES_MAX) as u16 };
+        // SAFETY: the port is started, the queue is set up, only its one owner polls it, and the array holds `most`.
+        let came = unsafe { sys::tw_rx_burst(queue.port.id, queue.index, self.mbufs.as_mut_ptr(), most) };
+        self.frames = usize::from(came).min(BURST_FRAMES_MAX);
+        self.locate();
+    }
+
+    /// Finds each frame's headers, and asks for them ahead of the parser.
+    #[inline]
+    fn locate(&mut self) {
+        let mbufs = &self.mbufs[..self.frames];
+        for &mbuf in mbufs {
+            prefetch(mbuf.cast::<u8>());
+        }
+        for ((&mbuf, slot), scratch) in mbufs.iter().zip(&mut self.slots).zip(self.scratch.chunks_exact_mut(HEADER_SLICE_BYTES_MAX)) {
+            // SAFETY: the driver gave us this mbuf, whole.
+            let head = unsafe { &*mbuf };
+            // SAFETY: data starts inside the segment's buffer.
+            let start = unsafe { head.buf_addr.cast::<u8>().add(usize::from(head.data_off)) };
+            prefetch(start);
+            let (bytes, total_bytes) = (u32::from(head.data_len), head.pkt_len);
+            *slot = Slot { start, bytes, total_bytes };
+            if bytes < total_bytes && (bytes as usize) < HEADER_SLICE_BYTES_MAX {
+                // SAFETY: as above; the chain is the mbuf's own.
+                let gathered = unsafe { gather(mbuf, scratch) };
+                *slot = Slot { start: scratch.as_ptr(), bytes: gathered, total_bytes };
+            }
+        }
+    }
+}
+
+impl Drop for Burst {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// Copies the start of a chained frame into one piece; gives the bytes copied.
+///
+/// # Safety
+/// `mbuf` is a whole chain that nobody changes meanwhile.
+#[cold]
+unsafe fn gather(mut mbuf: *const sys::rte_mbuf, to: &mut [u8]) -> u32 {
+    let mut done = 0;
+    while !mbuf.is_null() && done < to.len() {
+        // SAFETY: the caller vouches for the chain.
+        let (segment, length) = unsafe { (&*mbuf, usize::from((*mbuf).data_len)) };
+        let take = length.min(to.len() - done);
+        // SAFETY: `data_len` bytes from `data_off` are the segment's data; `to` has room for `take` more.
+        unsafe {
+            let from = segment.buf_addr.cast::<u8>().add(usize::from(segment.data_off));
+            std::ptr::copy_nonoverlapping(from, to.as_mut_ptr().add(done), take);
+        }
+        done += take;
+        mbuf = segment.next;
+    }
+    frames_u32(done)
+}
+
+#[inline]
+fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that could fault, whatever the address.
+    unsafe {
+        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(address.cast::<i8>());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}
+
+/// A number that is bounded by a burst's frames or a header slice.
+#[allow(clippy::cast_possible_truncation, reason = "bounded far below by limits.rs")]
+#[inline]
+const fn frames_u32(number: usize) -> u32 {
+    number as u32
+}

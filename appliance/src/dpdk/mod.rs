@@ -1,0 +1,43 @@
+//! The only code that knows DPDK: EAL, lcores, pools, ports, rings and bursts as types that cannot be used wrongly.
+//!
+//! Everything here holds what it stands on: a [`Burst`] its port, a port its pools, a pool its [`Eal`]. So memory goes
+//! back before its pool, a port closes before its rings, and EAL is cleaned up last, whatever order safe code drops
+//! things in. A queue has one owner, so it is polled by one thread at a time; a feeder likewise.
+//!
+//! | file | knows |
+//! |---|---|
+//! | `eal` | the process-wide start and end; `arguments`, `memory`, `prefix`, `log` are its parts |
+//! | `lcore` | closures on EAL's threads |
+//! | `mempool`, `port`, `burst` | what a poll needs |
+//! | `ring` | a port that is fed from this process |
+//! | `tag` | what a fed frame carries beside its bytes |
+//! | `events`, `packet_socket`, `netdev` | what drivers do not tell: removal, the kernel's losses, the interface's state |
+#![allow(unsafe_code, reason = "this room is the border to C")]
+
+mod arguments;
+mod burst;
+mod device;
+mod eal;
+mod error;
+mod events;
+mod lcore;
+mod log;
+mod memory;
+mod mempool;
+mod port;
+mod prefix;
+mod ring;
+mod setup;
+mod tag;
+
+pub use arguments::{EalConfig, FilePrefix, Hugepages, LcorePin};
+pub use burst::{Burst, RawFrame};
+pub use device::{Device, DeviceInfo};
+pub use eal::Eal;
+pub use error::DpdkError;
+pub use lcore::{LcoreHandle, launch};
+pub use mempool::{Mempool, PoolSpec, SEGMENT_BYTES};
+pub use port::{Link, Port, PortCounters, RxQueue};
+pub use ring::{Feeder, Full, RingSetup, ring_port};
+pub use setup::{PortReport, PortSetup, start};
+pub use tag::FrameTag;

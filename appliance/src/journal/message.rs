@@ -1,0 +1,60 @@
+//! One report on its way out: encoded once, shared by every sink.
+
+use prost::Message as _;
+
+use crate::report::pb;
+
+/// What a message is, and so which topic it goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A [`pb::RangeReport`].
+    Ranges,
+    /// A [`pb::ApplianceReport`].
+    Appliance,
+}
+
+/// One report, as protobuf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// What the payload holds.
+    pub kind: Kind,
+    /// Kafka's key: the range's prefix, or the appliance's name.
+    pub key: String,
+    /// Customer of the range; empty for appliance reports.
+    pub customer: String,
+    /// The message on the wire.
+    pub payload: Box<[u8]>,
+    /// End of the window it closes, nanoseconds since 1970.
+    pub window_end_ns: u64,
+}
+
+impl Message {
+    /// Encodes a range's report.
+    pub fn range(report: &pb::RangeReport) -> Self {
+        Self {
+            kind: Kind::Ranges,
+            key: report.prefix.clone(),
+            customer: report.customer.clone(),
+            payload: report.encode_to_vec().into_boxed_slice(),
+            window_end_ns: report.window_end_ns,
+        }
+    }
+
+    /// Encodes the appliance's report.
+    pub fn appliance(report: &pb::ApplianceReport) -> Self {
+        Self {
+            kind: Kind::Appliance,
+            key: report.appliance.clone(),
+            customer: String::new(),
+            payload: report.encode_to_vec().into_boxed_slice(),
+            window_end_ns: report.window_end_ns,
+        }
+    }
+
+    /// Bytes that this message counts for in the journal's bound: its payload and texts, and a flat share of upkeep.
+    pub fn bytes(&self) -> usize {
+        /// Of the message, its reference count and its place in the queue.
+        const UPKEEP_BYTES: usize = 128;
+        self.payload.len() + self.key.len() + self.customer.len() + UPKEEP_BYTES
+    }
+}

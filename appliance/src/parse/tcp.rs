@@ -1,0 +1,39 @@
+//! TCP (RFC 9293): ports, flags, and how long its header is.
+
+use super::cursor::Cursor;
+use super::walk::{Next, Walk, saturate};
+use super::{Fault, IpHeader};
+
+const HEADER_BYTES: usize = 20;
+
+/// Reads as much of the fixed header as there is: ports need four bytes, flags 14.
+#[inline]
+pub(super) fn read(c: &Cursor<'_>, w: &mut Walk<'_>, body: usize) -> Next {
+    let Some(last) = w.out.last() else { return Next::End };
+    let fault = match c.peek::<HEADER_BYTES>() {
+        Some(h) => {
+            last.ports = Some((u16::from_be_bytes([h[0], h[1]]), u16::from_be_bytes([h[2], h[3]])));
+            last.tcp_flags = Some(h[13]);
+            let header_bytes = usize::from(h[12] >> 4) * 4;
+            last.payload_bytes = saturate(body.saturating_sub(header_bytes.max(HEADER_BYTES)));
+            if header_bytes >= HEADER_BYTES { None } else { Some(Fault::BadTransport) }
+        }
+        None => Some(short(c, last, body)),
+    };
+    if let Some(fault) = fault {
+        w.out.blame(fault);
+    }
+    Next::End
+}
+
+#[cold]
+fn short(c: &Cursor<'_>, last: &mut IpHeader, body: usize) -> Fault {
+    if let Some(h) = c.peek::<4>() {
+        last.ports = Some((u16::from_be_bytes([h[0], h[1]]), u16::from_be_bytes([h[2], h[3]])));
+    }
+    if let Some(h) = c.peek::<14>() {
+        last.tcp_flags = Some(h[13]);
+    }
+    last.payload_bytes = saturate(body.saturating_sub(HEADER_BYTES));
+    Fault::TruncatedTransport
+}

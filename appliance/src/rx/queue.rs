@@ -1,0 +1,237 @@
+//! One queue and its bursts, live or fed from captures.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Frame;
+use crate::dpdk::{self, FrameTag};
+use crate::units::{Epoch, LinkType};
+
+/// Bits of [`FrameTag::flags`]: the frame's time was before the open window.
+pub(super) const FLAG_LATE: u8 = 1;
+/// The frame is none: it says that `epoch` begins.
+pub(super) const FLAG_MARK: u8 = 2;
+/// The frame is none: it says that the queue has ended.
+pub(super) const FLAG_END: u8 = 4;
+
+/// What a poll tells, in order.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// What follows on this queue belongs to this epoch or a later one. Epochs never go back.
+    Epoch(Epoch),
+    /// A frame.
+    Frame(Frame<'a>),
+    /// Nothing follows (replay only).
+    End,
+}
+
+/// Where a queue's times come from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source {
+    /// The clock, once a poll.
+    Live { base_window_ns: u64 },
+    /// Each frame's tag.
+    Fed,
+}
+
+/// A receive queue: polled by the one lcore that owns it.
+#[derive(Debug)]
+pub struct RxQueue {
+    raw: dpdk::RxQueue,
+    source: Source,
+    port: u16,
+    /// A frame of this length or more may have been cut by the driver.
+    cut_bytes: u32,
+    /// Epoch last told.
+    told: Option<Epoch>,
+}
+
+/// What the last poll gave. Keep one for each lcore: it holds the lcore's clock, which never goes back.
+#[derive(Debug)]
+pub struct Burst {
+    raw: dpdk::Burst,
+    source: Source,
+    port: u16,
+    cut_bytes: u32,
+    time_ns: u64,
+    epoch: Epoch,
+    /// Whether `epoch` is news.
+    begins: bool,
+}
+
+impl RxQueue {
+    pub(super) fn new(raw: dpdk::RxQueue, source: Source, port: u16, cut_bytes: u32) -> Self {
+        Self { raw, source, port, cut_bytes, told: None }
+    }
+
+    /// Index of its port in the configuration. In replay each frame says its own.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its number on the port.
+    pub fn index(&self) -> u16 {
+        self.raw.index()
+    }
+
+    /// A burst to poll into, empty; it serves other queues too.
+    pub fn burst(&self) -> Burst {
+        let (source, port, cut_bytes) = (self.source, self.port, self.cut_bytes);
+        Burst { raw: self.raw.burst(), source, port, cut_bytes, time_ns: 0, epoch: Epoch(0), begins: false }
+    }
+
+    /// Replaces what `burst` holds by what has come. An idle poll of a live queue still tells a new epoch.
+    #[inline]
+    pub fn poll(&mut self, burst: &mut Burst) {
+        self.raw.poll(&mut burst.raw);
+        (burst.source, burst.port, burst.cut_bytes) = (self.source, self.port, self.cut_bytes);
+        burst.begins = false;
+        if let Source::Live { base_window_ns } = self.source {
+            burst.time_ns = burst.time_ns.max(now_ns());
+            burst.epoch = Epoch::of(burst.time_ns, base_window_ns);
+            burst.begins = self.told != Some(burst.epoch);
+            self.told = Some(burst.epoch);
+        }
+    }
+}
+
+/// Nanoseconds since 1970; 0 before.
+fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    since.as_secs().wrapping_mul(1_000_000_000).wrapping_add(u64::from(since.subsec_nanos()))
+}
+
+impl Burst {
+    /// Frames in it; in replay its marks count too. 0: the poll was idle.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Whether the poll was idle.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// Gives the frames back to the driver's pool now, rather than at the next poll.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.raw.clear();
+        self.begins = false;
+    }
+
+    /// What came, in order.
+    #[inline]
+    pub fn events(&self) -> impl Iterator<Item = Event<'_>> {
+        let begins = self.begins.then_some(Event::Epoch(self.epoch));
+        begins.into_iter().chain((0..self.raw.len()).filter_map(|index| self.event(index)))
+    }
+
+    #[inline]
+    fn event(&self, index: usize) -> Option<Event<'_>> {
+        let frame = self.raw.frame(index)?;
+        match self.source {
+            Source::Live { .. } => Some(Event::Frame(self.live(frame))),
+            Source::Fed => Some(fed(frame, self.raw.tag(index)?)),
+        }
+    }
+
+    #[inline]
+    fn live<'a>(&self, raw: dpdk::RawFrame<'a>) -> Frame<'a> {
+        let cut = raw.total_bytes >= self.cut_bytes;
+        Frame {
+            bytes: raw.bytes,
+            wire_bytes: if cut { uncut_bytes(raw) } else { raw.total_bytes },
+            captured_bytes: raw.total_bytes,
+            time_ns: self.time_ns,
+            epoch: self.epoch,
+            port: self.port,
+            link: LinkType::Ethernet,
+            late: false,
+        }
+    }
+}
+
+#[inline]
+fn fed(raw: dpdk::RawFrame<'_>, tag: FrameTag) -> Event<'_> {
+    match tag.flags & (FLAG_MARK | FLAG_END) {
+        0 => Event::Frame(Frame {
+            bytes: raw.bytes,
+            wire_bytes: tag.wire_bytes,
+            captured_bytes: tag.captured_bytes,
+            time_ns: tag.time_ns,
+            epoch: Epoch(tag.epoch),
+            port: tag.port,
+            link: link(tag.link),
+            late: tag.flags & FLAG_LATE != 0,
+        }),
+        FLAG_MARK => Event::Epoch(Epoch(tag.epoch)),
+        _ => Event::End,
+    }
+}
+
+const fn link(number: u8) -> LinkType {
+    match number {
+        1 => LinkType::RawIp,
+        2 => LinkType::LinuxCooked,
+        3 => LinkType::LinuxCooked2,
+        4 => LinkType::Loopback,
+        _ => LinkType::Ethernet,
+    }
+}
+
+/// The length that a frame had before the driver cut it, as its IP header tells; where it has none readable, what is left.
+#[cold]
+fn uncut_bytes(raw: dpdk::RawFrame<'_>) -> u32 {
+    ip_frame_bytes(raw.bytes).unwrap_or(0).max(raw.total_bytes)
+}
+
+/// Ethernet, VLAN tags and the IP header's own length.
+fn ip_frame_bytes(frame: &[u8]) -> Option<u32> {
+    let word = |at: usize| Some(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?]));
+    let mut at = 12;
+    for _ in 0..=crate::limits::VLAN_TAGS_MAX {
+        let start = u32::try_from(at + 2).ok()?;
+        match word(at)? {
+            0x8100 | 0x88a8 | 0x9100 => at += 4,
+            0x0800 => return Some(start + u32::from(word(at + 4)?)),
+            0x86dd => return Some(start + 40 + u32::from(word(at + 6)?)),
+            _ => return None,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(types: &[u16], ip: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![2; 12];
+        for (at, number) in types.iter().enumerate() {
+            bytes.extend(number.to_be_bytes());
+            if at + 1 < types.len() {
+                bytes.extend([0, 7]);
+            }
+        }
+        bytes.extend(ip);
+        bytes
+    }
+
+    #[test]
+    fn the_ip_length_tells_what_was_cut() {
+        let v4 = [0x45, 0, 0x23, 0x28, 0, 0];
+        assert_eq!(ip_frame_bytes(&frame(&[0x0800], &v4)), Some(14 + 9_000));
+        assert_eq!(ip_frame_bytes(&frame(&[0x88a8, 0x8100, 0x0800], &v4)), Some(22 + 9_000));
+        assert_eq!(ip_frame_bytes(&frame(&[0x86dd], &[0x60, 0, 0, 0, 0x23, 0x28])), Some(14 + 40 + 9_000));
+        for bad in [frame(&[0x0806], &v4), frame(&[0x8100], &[]), frame(&[0x8100; 40], &v4), vec![0; 13], Vec::new()] {
+            assert_eq!(ip_frame_bytes(&bad), None);
+        }
+    }
+
+    #[test]
+    fn link_types_survive_the_tag() {
+        let all = [LinkType::Ethernet, LinkType::RawIp, LinkType::LinuxCooked, LinkType::LinuxCooked2, LinkType::Loopback];
+        assert!(all.into_iter().all(|kind| link(kind as u8) == kind));
+    }
+}

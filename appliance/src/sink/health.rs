@@ -1,0 +1,128 @@
+//! What a sink's thread says of itself, and how it is told to stop.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::telemetry::{SinkState, SinkStatus};
+
+/// One sink's figures, written by its thread.
+#[derive(Debug)]
+pub(super) struct Health {
+    pub(super) name: &'static str,
+    address: String,
+    state: AtomicU8,
+    delivered: AtomicU64,
+    failed: AtomicU64,
+    retried: AtomicU64,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Health {
+    pub(super) fn new(name: &'static str, address: String) -> Self {
+        let zero = || AtomicU64::new(0);
+        Self { name, address, state: AtomicU8::new(0), delivered: zero(), failed: zero(), retried: zero(), last_error: Mutex::default() }
+    }
+
+    pub(super) fn delivered(&self, messages: u64) {
+        self.delivered.fetch_add(messages, Relaxed);
+    }
+
+    pub(super) fn failed(&self, messages: u64) {
+        self.failed.fetch_add(messages, Relaxed);
+    }
+
+    pub(super) fn retried(&self, attempts: u64) {
+        self.retried.fetch_add(attempts, Relaxed);
+    }
+
+    pub(super) fn error(&self, text: String) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+    }
+
+    /// It delivers. Says so once, if it did not before.
+    pub(super) fn up(&self) {
+        if self.state.swap(code(SinkState::Up), Relaxed) != code(SinkState::Up) {
+            tracing::info!(sink = self.name, address = self.address, "delivering");
+        }
+    }
+
+    /// It cannot deliver. Says so once, until it can again.
+    pub(super) fn down(&self, remedy: &str) {
+        if self.state.swap(code(SinkState::Down), Relaxed) != code(SinkState::Down) {
+            let why = self.last_error().unwrap_or_default();
+            tracing::warn!(sink = self.name, address = self.address, "cannot deliver, trying again: {why}; {remedy}");
+        }
+    }
+
+    pub(super) fn ended(&self) {
+        self.state.store(code(SinkState::Ended), Relaxed);
+    }
+
+    /// All but what the journal knows.
+    pub(super) fn status(&self) -> SinkStatus {
+        SinkStatus {
+            name: self.name.to_owned(),
+            state: [SinkState::Starting, SinkState::Up, SinkState::Down, SinkState::Ended][usize::from(self.state.load(Relaxed).min(3))],
+            delivered: self.delivered.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+            retried: self.retried.load(Relaxed),
+            overflow: 0,
+            behind: 0,
+            last_error: self.last_error(),
+            address: self.address.clone(),
+        }
+    }
+
+    fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+const fn code(state: SinkState) -> u8 {
+    match state {
+        SinkState::Starting => 0,
+        SinkState::Up => 1,
+        SinkState::Down => 2,
+        SinkState::Ended => 3,
+    }
+}
+
+/// Says by when the sinks are to end; wakes those that wait to try again.
+#[derive(Debug)]
+pub(super) struct Stop {
+    deadline: Mutex<Option<Instant>>,
+    set: Condvar,
+}
+
+impl Stop {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { deadline: Mutex::new(None), set: Condvar::new() })
+    }
+
+    pub(super) fn set(&self, deadline: Instant) {
+        *self.lock() = Some(deadline);
+        self.set.notify_all();
+    }
+
+    /// True once the deadline has passed: undelivered messages are given up.
+    pub(super) fn expired(&self) -> bool {
+        self.lock().is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Waits before another attempt; shorter when the sinks are told to stop.
+    pub(super) fn pause(&self, wait: Duration) {
+        let deadline = self.lock();
+        match *deadline {
+            None => drop(self.set.wait_timeout(deadline, wait).unwrap_or_else(PoisonError::into_inner)),
+            Some(by) => {
+                drop(deadline);
+                std::thread::sleep(wait.min(Duration::from_millis(50)).min(by.saturating_duration_since(Instant::now())));
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

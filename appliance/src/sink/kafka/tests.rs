@@ -1,0 +1,188 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use prost::Message as _;
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::Message as _;
+use rdkafka::mocking::MockCluster;
+use rdkafka::types::RDKafkaRespErr;
+
+use super::*;
+use crate::config::{KafkaSink as Config, Sinks};
+use crate::journal::{Bound, Journal, Message};
+use crate::report::pb;
+use crate::sink::{RunningSinks, SinkError, names, start};
+use crate::telemetry::{SinkState, SinkStatus};
+
+fn config(brokers: &str, ranges_topic: &str) -> Sinks {
+    let kafka = Config {
+        brokers: brokers.to_owned(),
+        ranges_topic: ranges_topic.to_owned(),
+        appliance_topic: "tailwater.v1.appliance".to_owned(),
+        compression: "lz4".to_owned(),
+    };
+    Sinks { kafka: Some(kafka), ..Sinks::default() }
+}
+
+fn running(brokers: &str, ranges_topic: &str, bound: Bound) -> (RunningSinks, Arc<Journal>) {
+    let sinks = config(brokers, ranges_topic);
+    let journal = Journal::new(bound, &names(&sinks));
+    (start(&sinks, &journal).unwrap(), journal)
+}
+
+fn range(n: u64) -> pb::RangeReport {
+    let prefix = format!("2001:db8:{:x}::/48", n % 7);
+    pb::RangeReport { sequence: n, prefix, customer: format!("c{}", n % 3), ..Default::default() }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
+fn wait_for(sinks: &RunningSinks, what: &str, done: impl Fn(&SinkStatus) -> bool) {
+    let deadline = soon();
+    while !done(&sinks.status()[0]) {
+        assert!(Instant::now() < deadline, "{what} did not come: {:?}", sinks.status());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Everything in a topic, by key, in each partition's order.
+fn consume(brokers: &str, topics: &[&str], messages: usize) -> BTreeMap<String, Vec<Vec<u8>>> {
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", brokers).set("group.id", "test").set("auto.offset.reset", "earliest");
+    let consumer: BaseConsumer = config.create().unwrap();
+    consumer.subscribe(topics).unwrap();
+    let (mut read, mut count, deadline) = (BTreeMap::<_, Vec<_>>::new(), 0, soon());
+    while count < messages && Instant::now() < deadline {
+        let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) else { continue };
+        let key = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
+        read.entry(key).or_default().push(message.payload().unwrap().to_vec());
+        count += 1;
+    }
+    read
+}
+
+/// Each range's reports came once, in order.
+fn assert_all_ranges(read: &BTreeMap<String, Vec<Vec<u8>>>, count: u64) {
+    let mut expected = BTreeMap::<String, Vec<Vec<u8>>>::new();
+    for n in 0..count {
+        expected.entry(range(n).prefix).or_default().push(range(n).encode_to_vec());
+    }
+    let sequences = |payloads: &Vec<Vec<u8>>| -> Vec<u64> {
+        payloads.iter().map(|payload| pb::RangeReport::decode(&**payload).unwrap().sequence).collect()
+    };
+    for (key, payloads) in &expected {
+        assert_eq!(read.get(key).map(&sequences), Some(sequences(payloads)), "key {key}");
+    }
+    assert_eq!(read, &expected);
+}
+
+#[test]
+fn the_embedded_cluster_holds_every_report_by_key() {
+    let (mut sinks, journal) = running(MOCK, "tailwater.v1.ranges", Bound::default());
+    let bootstrap = sinks.embedded_kafka().unwrap().to_owned();
+    (0..300).for_each(|n| assert!(journal.append(Message::range(&range(n)))));
+    let appliance = pb::ApplianceReport { appliance: "pop1-a".into(), sequence: 9, ..Default::default() };
+    journal.append(Message::appliance(&appliance));
+    let status = sinks.stop(soon());
+    assert_eq!((status[0].delivered, status[0].failed, status[0].behind, status[0].overflow), (301, 0, 0, 0));
+    // The cluster outlives the sink's thread: the last window can still be read.
+    assert_all_ranges(&consume(&bootstrap, &["tailwater.v1.ranges"], 300), 300);
+    let read = consume(&bootstrap, &["tailwater.v1.appliance"], 1);
+    assert_eq!(read["pop1-a"], [appliance.encode_to_vec()]);
+}
+
+#[test]
+fn a_customer_has_a_topic() {
+    let (mut sinks, journal) = running(MOCK, "ranges.{customer}", Bound::default());
+    let bootstrap = sinks.embedded_kafka().unwrap().to_owned();
+    (0..30).for_each(|n| assert!(journal.append(Message::range(&range(n)))));
+    assert_eq!(sinks.stop(soon())[0].delivered, 30);
+    let read = consume(&bootstrap, &["ranges.c1"], 10);
+    let all: Vec<_> = read.values().flatten().map(|payload| pb::RangeReport::decode(&**payload).unwrap()).collect();
+    assert_eq!((all.len(), all.iter().all(|report| report.customer == "c1")), (10, true));
+}
+
+#[test]
+fn a_broker_that_goes_and_comes_back_loses_nothing() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("r", 1, 1).unwrap();
+    cluster.broker_down(1).unwrap();
+    let (mut sinks, journal) = running(&cluster.bootstrap_servers(), "r", Bound::default());
+    (0..50).for_each(|n| assert!(journal.append(Message::range(&range(n)))));
+    wait_for(&sinks, "the warning", |kafka| kafka.state == SinkState::Down && kafka.last_error.is_some());
+    assert_eq!((sinks.status()[0].delivered, sinks.status()[0].behind), (0, 50));
+    cluster.broker_up(1).unwrap();
+    wait_for(&sinks, "the first fifty", |kafka| kafka.delivered == 50 && kafka.state == SinkState::Up);
+    cluster.broker_down(1).unwrap();
+    (50..150).for_each(|n| assert!(journal.append(Message::range(&range(n)))));
+    wait_for(&sinks, "the outage", |kafka| kafka.state == SinkState::Down);
+    cluster.broker_up(1).unwrap();
+    let status = sinks.stop(soon());
+    assert_eq!((status[0].delivered, status[0].behind, status[0].failed), (150, 0, 0));
+    assert_all_ranges(&consume(&cluster.bootstrap_servers(), &["r"], 150), 150);
+}
+
+#[test]
+fn what_a_broker_refuses_for_a_while_is_sent_again() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("r", 1, 1).unwrap();
+    cluster.topic_error("r", RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART).unwrap();
+    let (mut sinks, journal) = running(&cluster.bootstrap_servers(), "r", Bound::default());
+    (0..20).for_each(|n| assert!(journal.append(Message::range(&range(n)))));
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(sinks.status()[0].delivered, 0);
+    cluster.topic_error("r", RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+    let status = sinks.stop(soon());
+    assert_eq!((status[0].delivered, status[0].behind), (20, 0), "{status:?}");
+}
+
+#[test]
+fn a_report_too_large_is_counted_and_stops_no_other() {
+    let (mut sinks, journal) = running(MOCK, "r", Bound::default());
+    journal.append(Message { payload: vec![0; 5 << 20].into(), ..Message::range(&range(0)) });
+    journal.append(Message::range(&range(1)));
+    let status = sinks.stop(soon());
+    assert_eq!((status[0].delivered, status[0].failed, status[0].behind), (1, 1, 0));
+}
+
+#[test]
+fn a_broker_that_stays_away_ends_at_the_deadline_and_everything_is_accounted_for() {
+    let bound = Bound { messages: 100, bytes: 1 << 30 };
+    let (mut sinks, journal) = running("127.0.0.1:1", "r", bound);
+    wait_for(&sinks, "the warning", |kafka| kafka.state == SinkState::Down);
+    (0..30_000).for_each(|n| assert!(journal.append(Message::range(&range(n)))));
+    let before = Instant::now();
+    let status = sinks.stop(before + Duration::from_millis(300));
+    assert!(before.elapsed() < Duration::from_secs(3), "{:?}", before.elapsed());
+    let kafka = &status[0];
+    assert!(kafka.overflow > 0 && kafka.last_error.as_deref().is_some_and(|text| text.contains("refused")), "{kafka:?}");
+    assert_eq!((kafka.delivered, kafka.failed, kafka.overflow + kafka.behind), (0, 0, 30_000));
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_at_start() {
+    let mut sinks = config("127.0.0.1:1", "r");
+    sinks.kafka.as_mut().unwrap().compression = "brotli".to_owned();
+    let fault = start(&sinks, &Journal::new(Bound::default(), &["kafka"])).unwrap_err();
+    assert!(matches!(&fault, SinkError::Kafka { reason, .. } if reason.contains("`zstd`")), "{fault}");
+    for compression in ["none", "gzip", "snappy", "lz4", "zstd"] {
+        sinks.kafka.as_mut().unwrap().compression = compression.to_owned();
+        start(&sinks, &Journal::new(Bound::default(), &["kafka"])).unwrap();
+    }
+    let fault = start(&config("mock", "a topic"), &Journal::new(Bound::default(), &["kafka"])).unwrap_err().to_string();
+    assert!(fault.contains("`ranges_topic` is no name of a topic"), "{fault}");
+}
+
+#[test]
+fn the_probe_tells_a_broker_from_none() {
+    let cluster = MockCluster::new(2).unwrap();
+    cluster.create_topic("r", 1, 1).unwrap();
+    let found = probe(&cluster.bootstrap_servers(), Duration::from_secs(10)).unwrap();
+    assert_eq!((found.brokers.len(), found.topics), (2, vec!["r".to_owned()]));
+    let fault = probe("127.0.0.1:1", Duration::from_millis(600)).unwrap_err().to_string();
+    assert!(fault.starts_with("[sinks.kafka] brokers = \"127.0.0.1:1\": no broker answered") && fault.contains("refused"), "{fault}");
+}

@@ -1,0 +1,93 @@
+//! Names of topics.
+
+use sha2::{Digest, Sha256};
+
+use crate::journal::{Kind, Message};
+
+/// What stands for the customer in a topic template.
+const CUSTOMER: &str = "{customer}";
+/// Kafka's own bound on a topic's name, bytes.
+const TOPIC_BYTES_MAX: usize = 249;
+/// Characters of a customer that are kept where its name is no legal part of a topic.
+const KEPT_CHARS_MAX: usize = 64;
+
+/// The configured topics.
+#[derive(Clone, Debug)]
+pub(super) struct Topics {
+    ranges: String,
+    appliance: String,
+}
+
+impl Topics {
+    /// Checks the names, the customer's part aside.
+    pub(super) fn new(ranges: &str, appliance: &str) -> Result<Self, String> {
+        for (key, topic) in [("ranges_topic", ranges.replace(CUSTOMER, "")), ("appliance_topic", appliance.to_owned())] {
+            if topic.is_empty() || topic.len() > TOPIC_BYTES_MAX || !topic.chars().all(is_legal) {
+                let rule = "letters, digits, `.`, `_` and `-`, at most 249 of them";
+                let hint = if key == "ranges_topic" { ", and `{customer}` where the customer shall stand" } else { "" };
+                return Err(format!("`{key}` is no name of a topic; write {rule}{hint}"));
+            }
+        }
+        Ok(Self { ranges: ranges.to_owned(), appliance: appliance.to_owned() })
+    }
+
+    /// The topics whose names are known before the first message.
+    pub(super) fn fixed(&self) -> Vec<&str> {
+        [&self.ranges, &self.appliance].into_iter().filter(|topic| !topic.contains(CUSTOMER)).map(String::as_str).collect()
+    }
+
+    /// Where this message goes.
+    pub(super) fn of(&self, message: &Message) -> String {
+        match message.kind {
+            Kind::Appliance => self.appliance.clone(),
+            Kind::Ranges if self.ranges.contains(CUSTOMER) => {
+                let room = TOPIC_BYTES_MAX.saturating_sub(self.ranges.len() - CUSTOMER.len());
+                self.ranges.replace(CUSTOMER, &part_of_topic(&message.customer, room))
+            }
+            Kind::Ranges => self.ranges.clone(),
+        }
+    }
+}
+
+/// A customer's name as part of a topic. A name that Kafka does not allow is spelled with `_`, and gets a hash of the name
+/// behind it: two customers never share a topic by accident of spelling.
+fn part_of_topic(customer: &str, room: usize) -> String {
+    if !customer.is_empty() && customer.len() <= room && customer.chars().all(is_legal) {
+        return customer.to_owned();
+    }
+    let kept: String = customer.chars().take(KEPT_CHARS_MAX).map(|c| if is_legal(c) { c } else { '_' }).collect();
+    let hash: String = Sha256::digest(customer.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{kept}-{hash}")
+}
+
+const fn is_legal(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(customer: &str, template: &str) -> String {
+        let message = Message { kind: Kind::Ranges, key: String::new(), customer: customer.into(), payload: Box::default(), window_end_ns: 0 };
+        Topics::new(template, "a").unwrap().of(&message)
+    }
+
+    #[test]
+    fn a_customer_has_a_topic_of_its_own() {
+        assert_eq!(of("acme_1", "tailwater.v1.ranges.{customer}"), "tailwater.v1.ranges.acme_1");
+        assert_eq!(of("acme_1", "tailwater.v1.ranges"), "tailwater.v1.ranges");
+        let (slash, under, none) = (of("acme/1", "r.{customer}"), of("acme_1", "r.{customer}"), of("", "r.{customer}"));
+        assert!(slash.starts_with("r.acme_1-") && slash != under, "{slash}");
+        assert!(none.starts_with("r.-"), "{none}");
+        assert!(of(&"ä".repeat(400), "tailwater.v1.ranges.{customer}").len() <= TOPIC_BYTES_MAX);
+        assert!(of(&"a".repeat(240), "tailwater.v1.ranges.{customer}").len() <= TOPIC_BYTES_MAX);
+    }
+
+    #[test]
+    fn names_are_checked() {
+        assert!(Topics::new("ranges topic", "a").unwrap_err().starts_with("`ranges_topic` is no name of a topic"));
+        assert!(Topics::new("r.{customer}", "").unwrap_err().starts_with("`appliance_topic`"));
+        assert_eq!(Topics::new("r.{customer}", "a").unwrap().fixed(), ["a"]);
+    }
+}

@@ -1,0 +1,216 @@
+//! Where reports go: Kafka, a file, stdout. Each sink has a thread and a cursor in the journal of its own.
+//!
+//! A sink that cannot deliver keeps trying and holds nobody else up: the journal fills to its bound, and what falls off
+//! is counted for that sink alone. A sink settles a message only when it was delivered (by Kafka: acknowledged by all
+//! in-sync replicas), or when the message itself was refused; those are counted as failed.
+
+mod health;
+mod json;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+mod lines;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+pub use json::to_json_line;
+
+use crate::config::Sinks;
+use crate::journal::{Cursor, Journal};
+use crate::telemetry::{JournalSnapshot, SinkStatus};
+use health::{Health, Stop};
+
+/// After the deadline of [`RunningSinks::stop`], a sink has so long to put its things away.
+const TIDY_UP: Duration = Duration::from_secs(1);
+
+/// A sink could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The file cannot be opened for appending.
+    #[error("[sinks.file] path: cannot append to {}: {reason}; make its folder, or name a file that may be written", path.display())]
+    File {
+        /// As configured.
+        path: PathBuf,
+        /// The system's reason.
+        reason: std::io::Error,
+    },
+    /// Stdout cannot be used.
+    #[error("[sinks.stdout]: stdout cannot be written to: {0}; open it, or take the sink out")]
+    Stdout(std::io::Error),
+    /// librdkafka refuses the configuration.
+    #[error("[sinks.kafka] brokers = \"{brokers}\": {reason}")]
+    Kafka {
+        /// As configured.
+        brokers: String,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// This program has no Kafka sink.
+    #[error("[sinks.kafka]: this tailwater was built without the feature `kafka`; build it with it, or take the sink out")]
+    NoKafka,
+    /// The journal was made without this sink's cursor.
+    #[error("the journal has no free cursor for the sink `{0}`: make it with `sink::names`, and start the sinks once")]
+    NoCursor(&'static str),
+    /// No thread could be started.
+    #[error("cannot start a thread for the sink `{sink}`: {reason}; raise the limit on threads")]
+    Thread {
+        /// Whose.
+        sink: &'static str,
+        /// The system's reason.
+        reason: std::io::Error,
+    },
+}
+
+/// The names of the configured sinks: what [`Journal::new`] wants.
+pub fn names(sinks: &Sinks) -> Vec<&'static str> {
+    let all = [("kafka", sinks.kafka.is_some()), ("file", sinks.file.is_some()), ("stdout", sinks.stdout)];
+    all.into_iter().filter_map(|(name, is_there)| is_there.then_some(name)).collect()
+}
+
+/// Starts every configured sink. A broker that is away is no error: its sink warns, and tries again.
+///
+/// # Errors
+/// A sink can never work as configured: see [`SinkError`]. Sinks that were started before it are stopped.
+pub fn start(sinks: &Sinks, journal: &Arc<Journal>) -> Result<RunningSinks, SinkError> {
+    let mut running = RunningSinks { watch: SinkWatch { journal: Arc::clone(journal), sinks: Vec::new() }, stop: Stop::new(), threads: vec![], embedded: None };
+    if let Some(kafka) = &sinks.kafka {
+        start_kafka(kafka, &mut running)?;
+    }
+    if let Some(file) = &sinks.file {
+        let target = lines::Appended::open(&file.path).map_err(|reason| SinkError::File { path: file.path.clone(), reason })?;
+        let address = file.path.display().to_string();
+        running.spawn("file", address, |seat| lines::Lines::new(target, seat).run())?;
+    }
+    if sinks.stdout {
+        let target = lines::Stdout::open().map_err(SinkError::Stdout)?;
+        running.spawn("stdout", "-".to_owned(), |seat| lines::Lines::new(target, seat).run())?;
+    }
+    Ok(running)
+}
+
+#[cfg(feature = "kafka")]
+fn start_kafka(config: &crate::config::KafkaSink, running: &mut RunningSinks) -> Result<(), SinkError> {
+    let refuse = |reason: String| SinkError::Kafka { brokers: config.brokers.clone(), reason };
+    let (config, embedded) = kafka::embed(config).map_err(refuse)?;
+    running.embedded = embedded;
+    let address = config.brokers.clone();
+    let sink = kafka::KafkaSink::new(&config).map_err(refuse)?;
+    running.spawn("kafka", address, |seat| sink.run(&seat))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn start_kafka(_: &crate::config::KafkaSink, _: &mut RunningSinks) -> Result<(), SinkError> {
+    Err(SinkError::NoKafka)
+}
+
+/// What a sink's thread works with.
+struct Seat {
+    cursor: Cursor,
+    health: Arc<Health>,
+    stop: Arc<Stop>,
+}
+
+/// Tells how the sinks do; a cheap clone for metrics and the status line.
+#[derive(Clone, Debug)]
+pub struct SinkWatch {
+    journal: Arc<Journal>,
+    sinks: Vec<Arc<Health>>,
+}
+
+impl SinkWatch {
+    /// One entry for each sink.
+    pub fn status(&self) -> Vec<SinkStatus> {
+        let cursors = self.journal.state().cursors;
+        let one = |health: &Arc<Health>| {
+            let cursor = cursors.iter().find(|cursor| cursor.sink == health.name);
+            let (overflow, behind) = cursor.map_or((0, 0), |cursor| (cursor.overflow, cursor.behind()));
+            SinkStatus { overflow, behind, ..health.status() }
+        };
+        self.sinks.iter().map(one).collect()
+    }
+
+    /// The journal's state, for [`crate::telemetry::Registry::set_journal`].
+    pub fn journal(&self) -> JournalSnapshot {
+        let state = self.journal.state();
+        JournalSnapshot { appended: state.appended, messages: state.messages as u64, bytes: state.bytes as u64 }
+    }
+}
+
+/// The sinks at work. Drop it last: with it goes the embedded Kafka, if there is one.
+#[derive(Debug)]
+pub struct RunningSinks {
+    watch: SinkWatch,
+    stop: Arc<Stop>,
+    threads: Vec<(&'static str, JoinHandle<()>)>,
+    embedded: Option<Embedded>,
+}
+
+#[cfg(feature = "kafka")]
+type Embedded = kafka::Embedded;
+#[cfg(not(feature = "kafka"))]
+type Embedded = std::convert::Infallible;
+
+impl RunningSinks {
+    /// How each sink does.
+    pub fn status(&self) -> Vec<SinkStatus> {
+        self.watch.status()
+    }
+
+    /// For others who want to ask now and then.
+    pub fn watch(&self) -> SinkWatch {
+        self.watch.clone()
+    }
+
+    /// Address of the embedded Kafka (`brokers = "mock"`), which other clients on this machine may read from.
+    pub fn embedded_kafka(&self) -> Option<&str> {
+        #[cfg(feature = "kafka")]
+        return self.embedded.as_ref().map(kafka::Embedded::bootstrap);
+        #[cfg(not(feature = "kafka"))]
+        return None;
+    }
+
+    /// Closes the journal, lets the sinks deliver what is left until the deadline, and ends them. What could not be
+    /// delivered is `behind` in the answer. The embedded Kafka stays until this is dropped.
+    pub fn stop(&mut self, deadline: Instant) -> Vec<SinkStatus> {
+        self.watch.journal.close();
+        self.stop.set(deadline);
+        for (sink, thread) in self.threads.drain(..) {
+            while !thread.is_finished() && Instant::now() < deadline + TIDY_UP {
+                thread::sleep(Duration::from_millis(5));
+            }
+            // One that is stuck in the system (a pipe nobody reads, a dead network disk) is left behind: the process ends anyway.
+            if thread.is_finished() && thread.join().is_err() {
+                tracing::error!(sink, "the sink's thread ended by a fault of its own");
+            }
+        }
+        let status = self.status();
+        for sink in status.iter().filter(|sink| sink.behind > 0) {
+            let why = sink.last_error.as_deref().unwrap_or("the time to deliver was too short");
+            tracing::warn!(sink = sink.name, undelivered = sink.behind, "reports were not delivered: {why}");
+        }
+        status
+    }
+
+    fn spawn(&mut self, sink: &'static str, address: String, work: impl FnOnce(Seat) + Send + 'static) -> Result<(), SinkError> {
+        let cursor = self.watch.journal.cursor(sink).ok_or(SinkError::NoCursor(sink))?;
+        let health = Arc::new(Health::new(sink, address));
+        self.watch.sinks.push(Arc::clone(&health));
+        let seat = Seat { cursor, health, stop: Arc::clone(&self.stop) };
+        let thread = thread::Builder::new().name(format!("sink-{sink}")).spawn(move || work(seat));
+        self.threads.push((sink, thread.map_err(|reason| SinkError::Thread { sink, reason })?));
+        Ok(())
+    }
+}
+
+impl Drop for RunningSinks {
+    fn drop(&mut self) {
+        if !self.threads.is_empty() {
+            self.stop(Instant::now());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+use std::fs;
+use std::io::Write;
+use std::sync::mpsc;
+
+use super::lines::{Appended, Lines, Target};
+use super::*;
+use crate::config::FileSink;
+use crate::journal::{Bound, Message};
+use crate::report::pb;
+use crate::telemetry::SinkState;
+
+fn range(n: u64) -> Message {
+    Message::range(&pb::RangeReport { sequence: n, prefix: format!("203.0.113.{n}/32"), customer: "acme".into(), ..Default::default() })
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+fn wait_for(what: &str, done: impl Fn() -> bool) {
+    let deadline = soon();
+    while !done() {
+        assert!(Instant::now() < deadline, "{what} did not come");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn file_sinks(path: &std::path::Path) -> Sinks {
+    Sinks { file: Some(FileSink { path: path.to_owned() }), ..Default::default() }
+}
+
+fn sequences(path: &std::path::Path) -> Vec<String> {
+    let text = fs::read_to_string(path).unwrap();
+    assert!(text.is_empty() || text.ends_with('\n'));
+    let parse = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["sequence"].as_str().unwrap().to_owned();
+    text.lines().map(parse).collect()
+}
+
+#[test]
+fn the_file_holds_every_message_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("reports.jsonl");
+    let sinks = file_sinks(&path);
+    let journal = Journal::new(Bound::default(), &names(&sinks));
+    let mut running = start(&sinks, &journal).unwrap();
+    (0..100).for_each(|n| assert!(journal.append(range(n))));
+    wait_for("the first hundred", || running.status()[0].delivered == 100);
+    assert_eq!(sequences(&path).len(), 100, "lines are there while the appliance runs");
+    journal.append(Message::appliance(&pb::ApplianceReport { sequence: 100, ledger: Some(pb::Ledger::default()), ..Default::default() }));
+    let status = running.stop(soon());
+    assert_eq!((status[0].delivered, status[0].behind, status[0].state), (101, 0, SinkState::Ended));
+    assert_eq!(sequences(&path), (0..=100).map(|n| n.to_string()).collect::<Vec<_>>());
+    let last = fs::read_to_string(&path).unwrap().lines().last().unwrap().to_owned();
+    assert!(last.contains(r#""ringDropped":"0""#), "zero values are written: {last}");
+}
+
+#[test]
+fn a_rotated_file_is_made_anew_and_a_torn_line_is_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("reports.jsonl");
+    fs::write(&path, "{\"torn\":").unwrap();
+    let sinks = file_sinks(&path);
+    let journal = Journal::new(Bound::default(), &names(&sinks));
+    let mut running = start(&sinks, &journal).unwrap();
+    journal.append(range(1));
+    wait_for("the first", || running.status()[0].delivered == 1);
+    let rotated = folder.path().join("reports.jsonl.1");
+    fs::rename(&path, &rotated).unwrap();
+    journal.append(range(2));
+    assert_eq!(running.stop(soon())[0].delivered, 2);
+    assert!(fs::read_to_string(&rotated).unwrap().starts_with("{\"torn\":\n{"));
+    assert_eq!(sequences(&path), ["2"]);
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_named() {
+    let sinks = file_sinks("/nowhere/at/all.jsonl".as_ref());
+    let fault = start(&sinks, &Journal::new(Bound::default(), &names(&sinks))).unwrap_err().to_string();
+    assert!(fault.starts_with("[sinks.file] path: cannot append to /nowhere/at/all.jsonl: No such file"), "{fault}");
+}
+
+#[cfg(not(feature = "kafka"))]
+#[test]
+fn without_kafka_the_error_says_so() {
+    let kafka = crate::config::KafkaSink {
+        brokers: "mock".into(),
+        ranges_topic: "r".into(),
+        appliance_topic: "a".into(),
+        compression: "lz4".into(),
+    };
+    let sinks = Sinks { kafka: Some(kafka), ..Default::default() };
+    let fault = start(&sinks, &Journal::new(Bound::default(), &names(&sinks))).unwrap_err();
+    assert!(matches!(fault, SinkError::NoKafka));
+}
+
+/// A disk that is full now and then, and takes odd numbers of bytes.
+struct Flaky {
+    taken: mpsc::Sender<Vec<u8>>,
+    calls: usize,
+    broken_after: usize,
+}
+
+impl Target for Flaky {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.calls += 1;
+        if self.calls > self.broken_after {
+            return Err(std::io::ErrorKind::BrokenPipe.into());
+        }
+        if self.calls % 3 == 0 {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        let some = bytes.len().min(17 * self.calls);
+        self.taken.send(bytes[..some].to_vec()).unwrap();
+        Ok(some)
+    }
+}
+
+fn seat(journal: &Arc<Journal>) -> (Seat, Arc<Health>, Arc<Stop>) {
+    let (health, stop) = (Arc::new(Health::new("file", String::new())), Stop::new());
+    (Seat { cursor: journal.cursor("file").unwrap(), health: Arc::clone(&health), stop: Arc::clone(&stop) }, health, stop)
+}
+
+#[test]
+fn a_full_disk_tears_and_doubles_nothing() {
+    let journal = Journal::new(Bound::default(), &["file"]);
+    let (seat, health, stop) = seat(&journal);
+    let (taken, chunks) = mpsc::channel();
+    (0..20).for_each(|n| assert!(journal.append(range(n))));
+    journal.close();
+    stop.set(soon());
+    Lines::new(Flaky { taken, calls: 0, broken_after: usize::MAX }, seat).run();
+    let bytes: Vec<u8> = chunks.iter().flatten().collect();
+    let mut expected = Vec::new();
+    (0..20).for_each(|n| to_json_line(&range(n), &mut expected).unwrap());
+    assert_eq!(bytes, expected);
+    assert!(health.status().retried > 0 && health.status().last_error.is_some());
+    assert_eq!((health.status().delivered, journal.state().cursors[0].behind()), (20, 0));
+}
+
+#[test]
+fn a_reader_that_left_ends_the_sink_quietly() {
+    let journal = Journal::new(Bound { messages: 5, bytes: 1 << 20 }, &["file"]);
+    let (seat, health, _stop) = seat(&journal);
+    let (taken, _chunks) = mpsc::channel();
+    journal.append(range(0));
+    Lines::new(Flaky { taken, calls: 0, broken_after: 0 }, seat).run();
+    assert_eq!((health.status().state, health.status().last_error), (SinkState::Ended, None));
+    (0..20).for_each(|n| assert!(journal.append(range(n))));
+    assert_eq!(journal.overflow()[0].1, 0, "a sink that ended loses nothing more");
+}
+
+#[test]
+fn a_disk_that_stays_full_is_given_up_at_the_deadline() {
+    let full = std::path::Path::new("/dev/full");
+    if !full.exists() {
+        return;
+    }
+    let journal = Journal::new(Bound::default(), &["file"]);
+    let (seat, health, stop) = seat(&journal);
+    journal.append(range(0));
+    journal.close();
+    stop.set(Instant::now() + Duration::from_millis(200));
+    Lines::new(Appended::open(full).unwrap(), seat).run();
+    assert!(health.status().last_error.unwrap().contains("No space left"));
+    assert_eq!((health.status().delivered, journal.state().cursors[0].in_flight), (0, 1));
+    std::io::stdout().flush().unwrap();
+}

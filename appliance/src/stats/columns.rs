@@ -1,0 +1,177 @@
+//! A batch turned on its side: one column a key, one a metric, one mask a condition, each computed once for all stats.
+//!
+//! A batch has at most 64 records, so that any choice among them is one word.
+
+use std::array;
+
+use crate::arch::HashKey;
+use crate::axes::{KeySpec, Metric};
+use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
+use crate::record::{Has, Record};
+use crate::units::Family;
+
+/// One key of each record of a batch.
+pub struct KeyColumn {
+    spec: KeySpec,
+    width: usize,
+    present: u64,
+    hashes: [u64; BATCH_RECORDS_MAX],
+    bytes: Box<[u8]>,
+}
+
+impl KeyColumn {
+    /// Of this key, for records of one family.
+    pub fn new(spec: KeySpec, family: Family) -> Self {
+        let width = spec.width(family).min(KEY_BYTES_MAX);
+        let bytes = vec![0; width * BATCH_RECORDS_MAX].into_boxed_slice();
+        Self { spec, width, present: 0, hashes: [0; BATCH_RECORDS_MAX], bytes }
+    }
+
+    fn fill(&mut self, records: &[Record], hash_key: &HashKey) {
+        self.present = 0;
+        if self.width == 0 {
+            self.present = first(records.len());
+            return;
+        }
+        let rows = self.bytes.chunks_exact_mut(self.width).zip(&mut self.hashes);
+        for (i, (record, (key, hash))) in records.iter().zip(rows).enumerate() {
+            self.present |= u64::from(self.spec.extract(record, key)) << i;
+            *hash = hash_key.hash(key);
+        }
+    }
+
+    fn key(&self, i: usize) -> &[u8] {
+        &self.bytes[i * self.width..(i + 1) * self.width]
+    }
+}
+
+/// One metric of each record of a batch.
+pub struct ValueColumn {
+    metric: Metric,
+    nonzero: u64,
+    values: [u32; BATCH_RECORDS_MAX],
+}
+
+impl ValueColumn {
+    /// Of this metric.
+    pub const fn new(metric: Metric) -> Self {
+        Self { metric, nonzero: 0, values: [0; BATCH_RECORDS_MAX] }
+    }
+
+    fn fill(&mut self, records: &[Record]) {
+        let value = self.metric.row().value;
+        self.nonzero = 0;
+        for (i, (record, slot)) in records.iter().zip(&mut self.values).enumerate() {
+            *slot = value(record);
+            self.nonzero |= u64::from(*slot != 0) << i;
+        }
+    }
+}
+
+/// What weight each record of a batch has.
+pub struct Weights {
+    weights: [u16; BATCH_RECORDS_MAX],
+    random: u64,
+    sampled: u64,
+}
+
+impl Weights {
+    /// Of an empty batch.
+    pub fn new() -> Self {
+        Self { weights: array::from_fn(|_| 1), random: 0, sampled: 0 }
+    }
+
+    /// Reads a batch.
+    pub fn fill(&mut self, records: &[Record]) {
+        (self.random, self.sampled) = (0, 0);
+        for (i, (record, slot)) in records.iter().zip(&mut self.weights).enumerate() {
+            *slot = record.weight.max(1);
+            self.random |= u64::from(record.has.all(Has::RANDOM)) << i;
+            self.sampled |= u64::from(*slot > 1) << i;
+        }
+    }
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Fills columns with a batch.
+pub fn fill(keys: &mut [KeyColumn], values: &mut [ValueColumn], records: &[Record], hash_key: &HashKey) {
+    keys.iter_mut().for_each(|column| column.fill(records, hash_key));
+    values.iter_mut().for_each(|column| column.fill(records));
+}
+
+/// A mask of the first `n` records.
+pub const fn first(n: usize) -> u64 {
+    if n >= BATCH_RECORDS_MAX { u64::MAX } else { (1 << n) - 1 }
+}
+
+/// What one stat sees of a batch: its key, its metric, and which records count.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    keys: &'a KeyColumn,
+    values: &'a ValueColumn,
+    weights: &'a Weights,
+    selected: u64,
+}
+
+/// One record that counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Row<'a> {
+    /// The key's bytes.
+    pub key: &'a [u8],
+    /// Their keyed hash; of an empty key, meaningless.
+    pub hash: u64,
+    /// What the packet adds, at least 1.
+    pub value: u64,
+    /// How many packets it stands for, at least 1.
+    pub weight: u64,
+    /// Whether its sampler is random.
+    pub random: bool,
+}
+
+impl<'a> View<'a> {
+    /// Of those among `selected` that have the key and add something.
+    pub const fn new(keys: &'a KeyColumn, values: &'a ValueColumn, weights: &'a Weights, selected: u64) -> Self {
+        Self { keys, values, weights, selected: selected & keys.present & values.nonzero }
+    }
+
+    /// Whether no record counts.
+    pub const fn is_empty(&self) -> bool {
+        self.selected == 0
+    }
+
+    /// Whether a record that counts stands for several packets.
+    pub const fn any_sampled(&self) -> bool {
+        self.selected & self.weights.sampled != 0
+    }
+
+    /// Sum of the metric over records that count, weights aside.
+    pub fn plain_sum(&self) -> u64 {
+        let mut sum = 0;
+        let mut left = self.selected;
+        while left != 0 {
+            sum += u64::from(self.values.values[left.trailing_zeros() as usize]);
+            left &= left - 1;
+        }
+        sum
+    }
+
+    /// The records that count, in order.
+    pub fn rows(self) -> impl Iterator<Item = Row<'a>> {
+        let mut left = self.selected;
+        std::iter::from_fn(move || {
+            if left == 0 {
+                return None;
+            }
+            let i = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let random = self.weights.random >> i & 1 == 1;
+            let (value, weight) = (u64::from(self.values.values[i]), u64::from(self.weights.weights[i]));
+            Some(Row { key: self.keys.key(i), hash: self.keys.hashes[i], value, weight, random })
+        })
+    }
+}

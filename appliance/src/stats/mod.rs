@@ -1,0 +1,126 @@
+//! The statistics engine: five axes, one trait, one file a calculation.
+//!
+//! A row of the configuration is compiled once into a [`Kernel`]. A kernel has a few root words in each range's block
+//! and may grow into chunks of a bounded pool; it reads a batch as columns and updates its state in one tight loop.
+//! All-zero words are the empty state. When a window closes, the state is exported as words, and the reporter absorbs
+//! the words of all shards into a [`Summary`], from which it asks the figure.
+//!
+//! Adding a calculation is one file that implements [`Calculation`], and its line in [`CALCULATIONS`].
+
+pub mod columns;
+pub mod distinct;
+pub mod figure;
+pub mod histogram;
+pub mod interval;
+pub mod labels;
+pub mod plan;
+pub mod pool;
+pub mod settings;
+pub mod sum;
+pub mod topk;
+pub mod weighted;
+
+use crate::axes::KeySpec;
+use crate::config::{Refusal, StatSpec};
+use crate::units::Family;
+
+use columns::View;
+use figure::Figure;
+use interval::Question;
+use pool::{Memory, Pool};
+
+/// Every calculation. Nothing else in the program lists them.
+pub const CALCULATIONS: &[&dyn Calculation] = &[&sum::Sum, &histogram::Histogram, &topk::TopK, &distinct::Distinct];
+
+/// What a kernel is compiled for.
+#[derive(Clone, Copy, Debug)]
+pub struct Context {
+    /// Of the records.
+    pub family: Family,
+    /// The largest weight that a record of this stat can have; 1 where nothing is sampled.
+    pub weight_max: u32,
+}
+
+impl Context {
+    /// Whether a record may stand for several packets.
+    pub const fn sampled(&self) -> bool {
+        self.weight_max > 1
+    }
+}
+
+/// A way to make one figure of many packets.
+pub trait Calculation: Sync {
+    /// As in the configuration.
+    fn name(&self) -> &'static str;
+
+    /// Settings of its own that may stand beside the axes.
+    fn settings(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The key that it reads; of most, the stat's own.
+    fn key(&self, spec: &StatSpec) -> KeySpec {
+        spec.key.clone()
+    }
+
+    /// A kernel for one stat, or what is wrong with its row.
+    fn compile(&self, spec: &StatSpec, context: &Context) -> Result<Box<dyn Kernel>, Refusal>;
+}
+
+/// The memory budget is spent: the figure misses the batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted;
+
+/// One stat, compiled.
+pub trait Kernel: Send + Sync {
+    /// Words that it has in each block.
+    fn root_words(&self) -> usize;
+
+    /// Counts the rows of `view`, at least one.
+    fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted>;
+
+    /// Appends the state to `out`, never more than [`Self::export_words_max`].
+    fn export(&self, root: &[u64], pool: &Pool, out: &mut Vec<u64>);
+
+    /// The longest export.
+    fn export_words_max(&self) -> usize;
+
+    /// Gives back its chunks.
+    fn release(&self, _root: &[u64], _pool: &mut Pool) {}
+
+    /// An empty summary of this stat.
+    fn summary(&self) -> Box<dyn Summary>;
+}
+
+/// The state of one stat, over all shards.
+pub trait Summary: Send {
+    /// Adds what a kernel exported.
+    fn absorb(&mut self, words: &[u64]);
+
+    /// The figure of what was absorbed.
+    fn figure(&self, question: &Question) -> Figure;
+}
+
+/// The calculation of that name.
+pub fn calculation(name: &str) -> Option<&'static dyn Calculation> {
+    CALCULATIONS.iter().copied().find(|c| c.name() == name)
+}
+
+/// Compiles a row, or says what is wrong with it.
+pub fn compile(spec: &StatSpec, context: &Context) -> Result<Box<dyn Kernel>, Refusal> {
+    let Some(calculation) = calculation(&spec.calculation) else {
+        let names: Vec<_> = CALCULATIONS.iter().map(|c| c.name()).collect();
+        let message = format!("no calculation `{}`; there are: {}", spec.calculation, names.join(", "));
+        return Err(Refusal { key: "calculation".to_owned(), message });
+    };
+    settings::only(spec, calculation.settings())?;
+    calculation.compile(spec, context)
+}
+
+/// Whether a row can be compiled, for either family.
+pub fn check(spec: &StatSpec) -> Result<(), Refusal> {
+    for family in [Family::V4, Family::V6] {
+        compile(spec, &Context { family, weight_max: 1 })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! `sum`: a metric added up. Exact, but for sampled packets, which are scaled.
+//!
+//! With the metric `flows` it is the number of distinct 5-tuples, a sketch.
+
+use super::columns::View;
+use super::distinct;
+use super::figure::Figure;
+use super::interval::{Question, estimate};
+use super::pool::{Memory, Pool};
+use super::weighted::{self, Weighted};
+use super::{Calculation, Context, Exhausted, Kernel, Summary};
+use crate::axes::{Key, KeySpec, Metric};
+use crate::config::{Refusal, StatSpec};
+
+/// The calculation.
+pub struct Sum;
+
+impl Calculation for Sum {
+    fn name(&self) -> &'static str {
+        "sum"
+    }
+
+    fn key(&self, spec: &StatSpec) -> KeySpec {
+        if spec.metric == Metric::Flows { KeySpec::new(vec![Key::Flow], spec.key.lengths()) } else { spec.key.clone() }
+    }
+
+    fn compile(&self, spec: &StatSpec, context: &Context) -> Result<Box<dyn Kernel>, Refusal> {
+        if spec.metric != Metric::Flows {
+            return Ok(Box::new(SumKernel { words: weighted::words(context.sampled()) }));
+        }
+        if spec.key.single() != Some(Key::None) {
+            return Err(super::settings::refusal("key", "`flows` are counted over 5-tuples: leave `key` out"));
+        }
+        Ok(distinct::total(distinct::PRECISION_DEFAULT))
+    }
+}
+
+struct SumKernel {
+    words: usize,
+}
+
+impl Kernel for SumKernel {
+    fn root_words(&self) -> usize {
+        self.words
+    }
+
+    fn update(&self, root: &mut [u64], _memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
+        if !view.any_sampled() {
+            root[0] = root[0].saturating_add(view.plain_sum());
+            return Ok(());
+        }
+        view.rows().for_each(|row| weighted::add(root, row.value, row.weight, row.random));
+        Ok(())
+    }
+
+    fn export(&self, root: &[u64], _pool: &Pool, out: &mut Vec<u64>) {
+        out.extend_from_slice(root);
+    }
+
+    fn export_words_max(&self) -> usize {
+        self.words
+    }
+
+    fn summary(&self) -> Box<dyn Summary> {
+        Box::new(SumSummary(Weighted::default()))
+    }
+}
+
+struct SumSummary(Weighted);
+
+impl Summary for SumSummary {
+    fn absorb(&mut self, words: &[u64]) {
+        self.0.merge(&Weighted::from_words(words));
+    }
+
+    fn figure(&self, question: &Question) -> Figure {
+        Figure::Total(estimate(&self.0, question), Some(self.0))
+    }
+}

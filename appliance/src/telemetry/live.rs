@@ -1,0 +1,237 @@
+//! Counters of the data path: one writer each, written once a burst, read by anybody at any time.
+//!
+//! The writer is the lcore (or the one thread) that owns the struct. An update is a plain load and a plain store, both
+//! relaxed: no locked instruction, no fence. A struct fills cache lines of its own, so that cores do not share one.
+//! Readers see each counter whole, but not all counters of one instant: the ledger of reports is computed elsewhere.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Drop and fault reasons that one core can count apart; reasons beyond are counted in the last.
+pub const REASONS_MAX: usize = 32;
+
+/// A counter with one writer.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds. Only the owner may call this.
+    #[inline]
+    pub fn add(&self, more: u64) {
+        self.0.store(self.0.load(Relaxed).wrapping_add(more), Relaxed);
+    }
+
+    /// Sets. Only the owner may call this.
+    #[inline]
+    pub fn set(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// Reads; anybody may.
+    #[inline]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Makes a struct of counters and the struct of plain numbers that a read of it gives.
+macro_rules! counters {
+    ($(#[$live_doc:meta])* $live:ident, $(#[$plain_doc:meta])* $plain:ident { $($(#[$doc:meta])* $name:ident,)+ }) => {
+        $(#[$live_doc])*
+        #[derive(Debug, Default)]
+        #[repr(align(128))]
+        pub struct $live {
+            $($(#[$doc])* pub $name: Counter,)+
+            /// Frames without a readable IP header, by reason: see [`Self::drop_frame`].
+            pub drops: [Counter; REASONS_MAX],
+        }
+
+        $(#[$plain_doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct $plain {
+            $($(#[$doc])* pub $name: u64,)+
+            /// Frames without a readable IP header, by reason.
+            pub drops: [u64; REASONS_MAX],
+        }
+
+        impl $live {
+            /// Adds to the counter of one reason. Only the owner may call this.
+            #[inline]
+            pub fn drop_frame(&self, reason: usize, frames: u64) {
+                self.drops[reason.min(REASONS_MAX - 1)].add(frames);
+            }
+
+            /// All counters now.
+            pub fn read(&self) -> $plain {
+                $plain { $($name: self.$name.get(),)+ drops: std::array::from_fn(|reason| self.drops[reason].get()) }
+            }
+        }
+
+        impl $plain {
+            /// Adds another's counters to these.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$name = self.$name.wrapping_add(other.$name);)+
+                for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
+                    *mine = mine.wrapping_add(theirs);
+                }
+            }
+
+            /// What came since `earlier`; 0 where a counter went back.
+            #[must_use]
+            pub fn since(&self, earlier: &Self) -> Self {
+                Self {
+                    $($name: self.$name.saturating_sub(earlier.$name),)+
+                    drops: std::array::from_fn(|reason| self.drops[reason].saturating_sub(earlier.drops[reason])),
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// What one lcore does. A core fills what its role knows and leaves the rest zero.
+    LiveCore,
+    /// [`LiveCore`], read.
+    CoreFigures {
+        /// Frames taken from queues.
+        received,
+        /// Their bytes on the wire.
+        received_bytes,
+        /// Frames with a readable IP header.
+        parsed,
+        /// Frames without one; by reason in `drops`.
+        parse_drops,
+        /// Parsed packets with a fault behind their IP header.
+        faults,
+        /// Frames cut short before they reached us.
+        truncated,
+        /// Frames stamped before the open window.
+        late,
+        /// Parsed packets that no tag rule matched.
+        untagged,
+        /// Packets that the scrubber passed.
+        passed,
+        /// Their bytes.
+        passed_bytes,
+        /// Sampled packets that the scrubber blocked, each counted once.
+        blocked_samples,
+        /// Blocked packets, each sample counted as its sampling rate.
+        blocked,
+        /// Blocked bytes, likewise.
+        blocked_bytes,
+        /// Parsed packets that belong to a range.
+        matched,
+        /// Parsed packets that belong to none.
+        unmatched,
+        /// Packet x range.
+        records,
+        /// Records that every stat of their range has counted.
+        counted,
+        /// Records dropped at a full ring or for want of memory.
+        ring_dropped,
+        /// Batches processed.
+        batches,
+        /// Polls of the queues or rings.
+        polls,
+        /// Polls that found nothing.
+        empty_polls,
+        /// Windows that this core has closed.
+        windows,
+    }
+}
+
+/// What one port says of itself. Written by the one thread that reads the port's counters.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct LivePort {
+    /// Frames that reached the port, lost ones included.
+    pub offered: Counter,
+    /// Frames that the driver handed out.
+    pub received: Counter,
+    /// Bytes of them.
+    pub received_bytes: Counter,
+    /// Frames that the NIC, or the kernel below a vdev, dropped.
+    pub missed: Counter,
+    /// Frames with errors, as the driver counts them.
+    pub errors: Counter,
+    /// Receive attempts for which there was no mbuf.
+    pub no_mbuf: Counter,
+    /// 1 once the port was started.
+    pub started: Counter,
+    /// 1 while the link is up and the device is there.
+    pub link_up: Counter,
+}
+
+/// [`LivePort`], read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "as in LivePort")]
+pub struct PortFigures {
+    pub offered: u64,
+    pub received: u64,
+    pub received_bytes: u64,
+    pub missed: u64,
+    pub errors: u64,
+    pub no_mbuf: u64,
+    pub started: bool,
+    pub link_up: bool,
+}
+
+impl LivePort {
+    /// All counters now.
+    pub fn read(&self) -> PortFigures {
+        PortFigures {
+            offered: self.offered.get(),
+            received: self.received.get(),
+            received_bytes: self.received_bytes.get(),
+            missed: self.missed.get(),
+            errors: self.errors.get(),
+            no_mbuf: self.no_mbuf.get(),
+            started: self.started.get() != 0,
+            link_up: self.link_up.get() != 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn counters_add_read_and_subtract() {
+        let core = LiveCore::default();
+        core.received.add(32);
+        core.received.add(8);
+        core.drop_frame(3, 2);
+        core.drop_frame(REASONS_MAX + 5, 1);
+        let first = core.read();
+        assert_eq!((first.received, first.drops[3], first.drops[REASONS_MAX - 1]), (40, 2, 1));
+        core.received.add(2);
+        let delta = core.read().since(&first);
+        assert_eq!((delta.received, delta.drops[3]), (2, 0));
+        let mut sum = first;
+        sum.add(&delta);
+        assert_eq!(sum, core.read());
+    }
+
+    #[test]
+    fn structs_share_no_cache_line() {
+        assert_eq!(align_of::<LiveCore>(), 128);
+        assert_eq!(size_of::<LiveCore>() % 128, 0);
+        assert_eq!(size_of::<LivePort>() % 128, 0);
+    }
+
+    #[test]
+    fn a_reader_sees_the_last_store() {
+        let core = Arc::new(LiveCore::default());
+        let writer = std::thread::spawn({
+            let core = Arc::clone(&core);
+            move || (0..100_000).for_each(|_| core.received.add(1))
+        });
+        while !writer.is_finished() {
+            assert!(core.received.get() <= 100_000);
+        }
+        writer.join().unwrap();
+        assert_eq!(core.received.get(), 100_000);
+    }
+}

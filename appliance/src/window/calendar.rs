@@ -1,0 +1,53 @@
+//! Which window a time belongs to.
+
+use crate::stats::plan::Period;
+use crate::units::Epoch;
+
+/// Windows of one appliance: a long one is a whole number of epochs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Calendar {
+    epoch_ms: u64,
+    epochs_in_long: u64,
+}
+
+const NS_IN_MS: u64 = 1_000_000;
+
+impl Calendar {
+    /// With fast windows, epochs are those; else they are the long ones.
+    pub const fn new(window_ms: u64, fast_window_ms: u64, fast: bool) -> Self {
+        if fast {
+            Self { epoch_ms: fast_window_ms, epochs_in_long: window_ms / fast_window_ms }
+        } else {
+            Self { epoch_ms: window_ms, epochs_in_long: 1 }
+        }
+    }
+
+    /// Nanoseconds of an epoch.
+    pub const fn epoch_ns(&self) -> u64 {
+        self.epoch_ms * NS_IN_MS
+    }
+
+    /// The epoch of a time.
+    pub const fn epoch(&self, time_ns: u64) -> Epoch {
+        Epoch::of(time_ns, self.epoch_ns())
+    }
+
+    /// Number of the long window that an epoch belongs to.
+    pub const fn long(&self, epoch: Epoch) -> u64 {
+        epoch.0.saturating_sub(1) / self.epochs_in_long
+    }
+
+    /// First epoch behind a long window.
+    pub const fn after_long(&self, long: u64) -> Epoch {
+        Epoch((long + 1).saturating_mul(self.epochs_in_long).saturating_add(1))
+    }
+
+    /// Start and end of a window by its number (of a fast one, its epoch's), nanoseconds since 1970.
+    pub const fn bounds_ns(&self, period: Period, number: u64) -> (u64, u64) {
+        let (start, length) = match period {
+            Period::Fast => (number.saturating_sub(1), self.epoch_ns()),
+            Period::Long => (number, self.epoch_ns() * self.epochs_in_long),
+        };
+        (start * length, (start + 1) * length)
+    }
+}

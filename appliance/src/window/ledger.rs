@@ -1,0 +1,206 @@
+//! Where every frame went, counted where it went.
+
+use std::ops::AddAssign;
+
+use crate::parse::{DropReason, Fault};
+use crate::units::RangeIndex;
+
+/// What one core counted of one port in one epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ledger {
+    /// Frames taken.
+    pub received: u64,
+    /// Bytes of them on the wire.
+    pub received_bytes: u64,
+    /// With a readable IP header.
+    pub parsed: u64,
+    /// Without, by reason.
+    pub drops: [u64; DropReason::COUNT],
+    /// Parsed, with a fault behind the IP header, by kind.
+    pub faults: [u64; Fault::COUNT],
+    /// Parsed, in a range.
+    pub matched: u64,
+    /// Parsed, in none.
+    pub unmatched: u64,
+    /// Packet x range.
+    pub records: u64,
+    /// Frames that came with a time before the open window.
+    pub late: u64,
+    /// Frames of which only a part reached us.
+    pub truncated: u64,
+    /// Packets whose IP length made no sense where it was asked for.
+    pub implausible: u64,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self {
+            received: 0,
+            received_bytes: 0,
+            parsed: 0,
+            drops: [0; DropReason::COUNT],
+            faults: [0; Fault::COUNT],
+            matched: 0,
+            unmatched: 0,
+            records: 0,
+            late: 0,
+            truncated: 0,
+            implausible: 0,
+        }
+    }
+}
+
+/// Single counters of a ledger, before its lists.
+const SCALARS: usize = 9;
+
+impl Ledger {
+    /// Words of [`Self::to_words`].
+    pub const WORDS: usize = SCALARS + DropReason::COUNT + Fault::COUNT;
+
+    /// Appends all counters.
+    pub fn to_words(&self, out: &mut Vec<u64>) {
+        out.extend([self.received, self.received_bytes, self.parsed, self.matched, self.unmatched]);
+        out.extend([self.records, self.late, self.truncated, self.implausible]);
+        out.extend(self.drops);
+        out.extend(self.faults);
+    }
+
+    /// Out of what [`Self::to_words`] wrote.
+    pub fn from_words(words: &[u64]) -> Self {
+        let at = |i: usize| words.get(i).copied().unwrap_or(0);
+        Self {
+            received: at(0),
+            received_bytes: at(1),
+            parsed: at(2),
+            matched: at(3),
+            unmatched: at(4),
+            records: at(5),
+            late: at(6),
+            truncated: at(7),
+            implausible: at(8),
+            drops: std::array::from_fn(|i| at(SCALARS + i)),
+            faults: std::array::from_fn(|i| at(SCALARS + DropReason::COUNT + i)),
+        }
+    }
+}
+
+impl AddAssign<&Self> for Ledger {
+    fn add_assign(&mut self, other: &Self) {
+        self.received += other.received;
+        self.received_bytes += other.received_bytes;
+        self.parsed += other.parsed;
+        self.matched += other.matched;
+        self.unmatched += other.unmatched;
+        self.records += other.records;
+        self.late += other.late;
+        self.truncated += other.truncated;
+        self.implausible += other.implausible;
+        self.drops.iter_mut().zip(other.drops).for_each(|(a, b)| *a += b);
+        self.faults.iter_mut().zip(other.faults).for_each(|(a, b)| *a += b);
+    }
+}
+
+/// Everything that one core says of one epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Site {
+    /// By port.
+    pub ports: Vec<Ledger>,
+    /// Frames by tag rule; the last counts those that no rule matched.
+    pub tags: Vec<u64>,
+    /// Passed and blocked packets, as received.
+    pub decisions: [u64; 2],
+    /// Records that reached their range's stats on this core.
+    pub counted: u64,
+    /// Records lost on this core, by range.
+    pub lost: Vec<(u32, u64)>,
+    /// Records lost by ranges that are not in the list.
+    pub lost_others: u64,
+}
+
+impl Site {
+    /// An empty account.
+    pub fn new(ports: usize, tag_rules: usize) -> Self {
+        Self { ports: vec![Ledger::default(); ports], tags: vec![0; tag_rules + 1], ..Self::default() }
+    }
+
+    /// Forgets all, keeping its memory.
+    pub fn clear(&mut self) {
+        self.ports.fill(Ledger::default());
+        self.tags.fill(0);
+        (self.decisions, self.counted, self.lost_others) = ([0; 2], 0, 0);
+        self.lost.clear();
+    }
+
+    /// Counts records of a range (none: of ranges that are not told apart) as lost.
+    pub fn lose(&mut self, range: Option<RangeIndex>, records: u64) {
+        match range {
+            Some(range) => self.lost.push((range.0, records)),
+            None => self.lost_others += records,
+        }
+    }
+
+    /// All records lost.
+    pub fn lost_total(&self) -> u64 {
+        self.lost_others + self.lost.iter().map(|(_, n)| n).sum::<u64>()
+    }
+
+    /// Appends all of it.
+    pub fn to_words(&self, out: &mut Vec<u64>) {
+        out.extend([self.ports.len() as u64, self.tags.len() as u64, self.lost.len() as u64]);
+        out.extend([self.decisions[0], self.decisions[1], self.counted, self.lost_others]);
+        self.ports.iter().for_each(|ledger| ledger.to_words(out));
+        out.extend_from_slice(&self.tags);
+        out.extend(self.lost.iter().flat_map(|(range, lost)| [u64::from(*range), *lost]));
+    }
+
+    /// Out of what [`Self::to_words`] wrote.
+    pub fn from_words(words: &[u64]) -> Self {
+        let [ports, tags, lost, passed, blocked, counted, lost_others, rest @ ..] = words else { return Self::default() };
+        let size = |n: &u64| usize::try_from(*n).unwrap_or(0);
+        let (ledgers, rest) = rest.split_at((size(ports) * Ledger::WORDS).min(rest.len()));
+        let (tags, rest) = rest.split_at(size(tags).min(rest.len()));
+        let pairs = rest.chunks_exact(2).take(size(lost));
+        Self {
+            ports: ledgers.chunks_exact(Ledger::WORDS).map(Ledger::from_words).collect(),
+            tags: tags.to_vec(),
+            decisions: [*passed, *blocked],
+            counted: *counted,
+            lost: pairs.map(|pair| (u32::try_from(pair[0]).unwrap_or(u32::MAX), pair[1])).collect(),
+            lost_others: *lost_others,
+        }
+    }
+
+    /// Adds another core's, or another epoch's.
+    pub fn merge(&mut self, other: &Self) {
+        self.ports.resize(self.ports.len().max(other.ports.len()), Ledger::default());
+        self.ports.iter_mut().zip(&other.ports).for_each(|(a, b)| *a += b);
+        self.tags.resize(self.tags.len().max(other.tags.len()), 0);
+        self.tags.iter_mut().zip(&other.tags).for_each(|(a, b)| *a += b);
+        self.decisions[0] += other.decisions[0];
+        self.decisions[1] += other.decisions[1];
+        self.counted += other.counted;
+        self.lost.extend_from_slice(&other.lost);
+        self.lost_others += other.lost_others;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_struct_agree() {
+        let mut site = Site::new(2, 3);
+        site.ports[1].received = 7;
+        site.ports[0].late = 9;
+        if let Some(drop) = site.ports[1].drops.last_mut() {
+            *drop = 5;
+        }
+        site.tags[3] = 4;
+        site.lost.push((12, 99));
+        (site.counted, site.lost_others, site.decisions) = (3, 1, [8, 2]);
+        let mut words = Vec::new();
+        site.to_words(&mut words);
+        assert_eq!(Site::from_words(&words), site);
+    }
+}

@@ -1,0 +1,14 @@
+//! Closing time: each shard seals a range's block when its window is over, and sends it to the reporter as words.
+//!
+//! Windows are closed in-band. Everything that a core tells the reporter goes through one stream of words, in order:
+//! sealed blocks, then the mark that an epoch is over, with the core's own account of it.
+
+pub mod calendar;
+pub mod ledger;
+pub mod shard;
+pub mod stream;
+
+pub use calendar::Calendar;
+pub use ledger::{Ledger, Site};
+pub use shard::{Shard, ShardPlans};
+pub use stream::{Outlet, Sealed, Told};

@@ -1,0 +1,126 @@
+//! One core's stream of words to the reporter.
+
+use rtrb::{Consumer, Producer, RingBuffer};
+
+use super::ledger::Site;
+use crate::stats::plan::Period;
+use crate::units::{Epoch, RangeIndex};
+
+/// Words before each message's body: kind, length of the body, and three of its own.
+const HEAD_WORDS: usize = 6;
+const FAST: u64 = 1;
+const LONG: u64 = 2;
+const CLOSED: u64 = 3;
+
+/// The writing end.
+pub struct Outlet {
+    to: Producer<u64>,
+    message: Vec<u64>,
+    waits: bool,
+}
+
+/// The reading end.
+pub struct Stream {
+    from: Consumer<u64>,
+    body: Vec<u64>,
+}
+
+/// Says what a message seals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Which of its windows.
+    pub period: Period,
+    /// The window's number: an epoch, or that of a long window.
+    pub number: u64,
+    /// The range.
+    pub range: RangeIndex,
+    /// Records that the block counts.
+    pub records: u64,
+    /// Records times stats that found no memory.
+    pub starved: u64,
+}
+
+/// What a core told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told<'a> {
+    /// A sealed block: for each stat its length, then its words.
+    Block(Sealed, &'a [u64]),
+    /// Epochs before `next` are over; the account of `epoch`.
+    Closed {
+        /// The epoch that was open.
+        epoch: Epoch,
+        /// The one that is open now.
+        next: Epoch,
+        /// What the core counted in `epoch`.
+        site: Site,
+    },
+}
+
+/// A stream that holds messages of up to `body_max` words, and several of them. `waits`: see [`Outlet::fits`].
+pub fn stream(body_max: usize, waits: bool) -> (Outlet, Stream) {
+    let capacity = (4 * (body_max + HEAD_WORDS)).max(1 << 16);
+    let (to, from) = RingBuffer::new(capacity);
+    let outlet = Outlet { to, message: Vec::with_capacity(body_max + HEAD_WORDS), waits };
+    (outlet, Stream { from, body: Vec::with_capacity(body_max) })
+}
+
+impl Outlet {
+    /// Sends a block whose body `fill` appends; false if the reader is too far behind. Never waits, unless the stream
+    /// was made to, as in a replay.
+    pub fn block(&mut self, sealed: &Sealed, fill: impl FnOnce(&mut Vec<u64>)) -> bool {
+        let kind = if sealed.period == Period::Fast { FAST } else { LONG };
+        self.message.clear();
+        self.message.extend([kind, 0, sealed.number, u64::from(sealed.range.0), sealed.records, sealed.starved]);
+        fill(&mut self.message);
+        self.send()
+    }
+
+    /// Sends the mark that an epoch is over; false if the reader is too far behind.
+    pub fn closed(&mut self, epoch: Epoch, next: Epoch, site: &Site) -> bool {
+        self.message.clear();
+        self.message.extend([CLOSED, 0, epoch.0, next.0, 0, 0]);
+        site.to_words(&mut self.message);
+        self.send()
+    }
+
+    fn send(&mut self) -> bool {
+        self.message[1] = (self.message.len() - HEAD_WORDS) as u64;
+        loop {
+            if self.to.push_entire_slice(&self.message).is_ok() {
+                return true;
+            }
+            if !self.waits || self.to.is_abandoned() {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Stream {
+    /// Gives the next message to `take`; false if there is none.
+    pub fn next(&mut self, take: impl FnOnce(Told<'_>)) -> bool {
+        let mut head = [0; HEAD_WORDS];
+        if self.from.pop_entire_slice(&mut head).is_err() {
+            return false;
+        }
+        let [kind, len, a, b, c, d] = head;
+        self.body.clear();
+        self.body.resize(usize::try_from(len).unwrap_or(0), 0);
+        // A message is pushed whole.
+        let whole = self.from.pop_entire_slice(&mut self.body);
+        debug_assert!(whole.is_ok());
+        let range = RangeIndex(u32::try_from(b).unwrap_or(u32::MAX));
+        match kind {
+            FAST => take(Told::Block(Sealed { period: Period::Fast, number: a, range, records: c, starved: d }, &self.body)),
+            LONG => take(Told::Block(Sealed { period: Period::Long, number: a, range, records: c, starved: d }, &self.body)),
+            _ => take(Told::Closed { epoch: Epoch(a), next: Epoch(b), site: Site::from_words(&self.body) }),
+        }
+        true
+    }
+
+    /// Whether its core is gone and all was read.
+    pub fn is_over(&self) -> bool {
+        self.from.is_abandoned() && self.from.is_empty()
+    }
+}
