@@ -23,3 +23,4 @@ pub mod journal;
 pub mod sink;
 pub mod admin;
 pub mod generate;
+pub mod runtime;
