@@ -52,7 +52,9 @@ fn count(file: &Path) -> Result<(Counts, Option<String>), String> {
 
 /// Captures with their truth, by name.
 fn with_truth(folder: &Path) -> Vec<(PathBuf, Value)> {
-    let files = captures::files(folder, &["packets", "attacks", "encap", "malformed", "flows"]);
+    let mut files = captures::files(folder);
+    let flows = std::fs::read_dir(folder.join("flows")).into_iter().flatten().flatten().map(|entry| entry.path());
+    files.extend(flows.filter(|file| file.extension().is_some_and(|extension| extension == "pcap")));
     let truth = |file: &Path| serde_json::from_slice(&std::fs::read(file.with_extension("truth.json")).unwrap()).unwrap();
     files.into_iter().map(|file| (file.clone(), truth(&file))).collect()
 }
