@@ -1,6 +1,8 @@
 //! The parser against bytes that nobody sane would send: random ones, real frames with bytes changed, and real frames cut
 //! at every byte. It may be told lies; it may not panic, exceed its bounds, or make more of a part than of the whole.
 
+#![allow(clippy::cast_possible_truncation, reason = "frames are short")]
+
 mod captures;
 
 use proptest::prelude::*;

@@ -117,7 +117,7 @@ mod tests {
             assert_eq!((parsed.stripped_bytes, parsed.headers()[0].tunnel), (stripped_bytes, Tunnel::None), "{wrap:?}");
             let link = if is_ethernet { (Some(MAC), &[666][..], 18) } else { (None, &[][..], 0) };
             assert_eq!((parsed.link.src_mac, parsed.link.vlan_ids(), parsed.link.bytes), link, "{wrap:?}");
-            let id = parsed.envelope.vni.or(parsed.envelope.gre_key).or(parsed.envelope.erspan_session.map(u32::from));
+            let id = parsed.envelope.vni.or(parsed.envelope.gre_key).or_else(|| parsed.envelope.erspan_session.map(u32::from));
             assert_eq!(id, matches!(wrap, Wrap::Erspan | Wrap::Gre | Wrap::Vxlan | Wrap::Geneve).then_some(5), "{wrap:?}");
         }
     }
