@@ -1,5 +1,6 @@
 //! Frames that are fed come out as they went in: short, chained, marks and ends, on several queues and lcores.
 #![cfg(feature = "dpdk")]
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
 use tailwater::dpdk::{DpdkError, Eal, EalConfig, launch};
 use tailwater::limits::{FRAME_BYTES_MAX, HEADER_SLICE_BYTES_MAX};

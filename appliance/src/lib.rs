@@ -22,3 +22,5 @@ pub mod report;
 pub mod journal;
 pub mod sink;
 pub mod admin;
+pub mod generate;
+pub mod runtime;

@@ -64,7 +64,7 @@ pub struct Epoch(pub u64);
 
 impl Epoch {
     /// After all others: a core that says it has said its last.
-    pub const END: Self = Self(u64::MAX);
+    pub const END: Self = Self(u64::MAX >> 1);
 
     /// The epoch of a time; windows being `length_ns` long, at least 1.
     #[inline]

@@ -30,9 +30,10 @@ pub(super) trait Address: Copy {
 }
 
 impl Address for u32 {
-    const BITS: u32 = Self::BITS;
+    const BITS: Self = Self::BITS;
 
     #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "at most 16 bits are left")]
     fn bits(self, offset: u32, count: u32) -> usize {
         let left = u64::from(self) << 32 << offset;
         (left >> (u64::BITS - count)) as usize
@@ -219,96 +220,4 @@ fn spread<A: Address>(prefixes: &[Prefix<A>], depth: u32, bits: u32, leaf: u32) 
         }
     }
     (ways, below)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::{Ipv4Addr, Ipv6Addr};
-
-    use ipnet::{Ipv4Net, Ipv6Net};
-    use proptest::prelude::*;
-
-    use super::*;
-
-    /// The obvious way: try them all.
-    fn slowly(nets: &[IpNet], family: Family, address: &[u8; 16]) -> Option<RangeIndex> {
-        let address: std::net::IpAddr = match family {
-            Family::V4 => Ipv4Addr::new(address[0], address[1], address[2], address[3]).into(),
-            Family::V6 => Ipv6Addr::from(*address).into(),
-        };
-        let fit = nets.iter().enumerate().filter(|(_, net)| net.contains(&address));
-        fit.max_by_key(|(_, net)| net.prefix_len()).map(|(i, _)| RangeIndex(u32::try_from(i).unwrap()))
-    }
-
-    fn padded(v4: u32) -> [u8; 16] {
-        let mut bytes = [0; 16];
-        bytes[..4].copy_from_slice(&v4.to_be_bytes());
-        bytes
-    }
-
-    /// First and last address of a prefix, and those beside it.
-    fn edges(net: &IpNet) -> Vec<(Family, [u8; 16])> {
-        match net {
-            IpNet::V4(net) => {
-                let (low, high) = (u32::from(net.network()), u32::from(net.broadcast()));
-                [low, high, low.wrapping_sub(1), high.wrapping_add(1)].map(|a| (Family::V4, padded(a))).into()
-            }
-            IpNet::V6(net) => {
-                let (low, high) = (u128::from(net.network()), u128::from(net.broadcast()));
-                [low, high, low.wrapping_sub(1), high.wrapping_add(1)].map(|a| (Family::V6, a.to_be_bytes())).into()
-            }
-        }
-    }
-
-    fn prepared(mut nets: Vec<IpNet>) -> Vec<IpNet> {
-        nets.sort_by_key(|n| (n.addr(), n.prefix_len()));
-        nets.dedup();
-        nets
-    }
-
-    /// Few first bits differ, so that prefixes nest.
-    fn nets() -> impl Strategy<Value = Vec<IpNet>> {
-        let v4 = (any::<u32>(), 0..=32_u8, 0..=3_u32).prop_map(|(bits, length, few)| {
-            let bits = if few > 0 { bits & 0x0103_0301 | 0xCB00_0000 } else { bits };
-            IpNet::from(Ipv4Net::new(bits.into(), length).unwrap().trunc())
-        });
-        let v6 = (any::<u128>(), 0..=128_u8, 0..=3_u32).prop_map(|(bits, length, few)| {
-            let bits = if few > 0 { bits & (0x0001_0003 << 96 | 0x0103 << 48 | 0x0301) | 0x2001_0DB8 << 96 } else { bits };
-            IpNet::from(Ipv6Net::new(bits.into(), length).unwrap().trunc())
-        });
-        proptest::collection::vec(prop_oneof![v4, v6], 0..80)
-    }
-
-    /// A failing case prints its seed.
-    #[test]
-    fn equals_the_obvious_way() {
-        proptest!(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() }, |(nets in nets(), others in any::<[[u8; 16]; 16]>())| {
-            let nets = prepared(nets);
-            let lpm = Lpm::new(nets.iter().copied());
-            let random = others.into_iter().flat_map(|a| [(Family::V4, padded(u32::from_be_bytes([a[0], a[1], a[2], a[3]]))), (Family::V6, a)]);
-            for (family, address) in nets.iter().flat_map(edges).chain(random) {
-                prop_assert_eq!(lpm.lookup(family, &address), slowly(&nets, family, &address), "{:?} {:?} in {:?}", family, address, nets);
-            }
-        });
-    }
-
-    #[test]
-    fn the_extremes_are_right() {
-        let nets: Vec<IpNet> = ["0.0.0.0/0", "0.0.0.0/32", "255.255.255.255/32", "::/0", "::/128", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/128"].iter().map(|p| p.parse().unwrap()).collect();
-        let nets = prepared(nets);
-        let lpm = Lpm::new(nets.iter().copied());
-        for (family, address) in nets.iter().flat_map(edges) {
-            assert_eq!(lpm.lookup(family, &address), slowly(&nets, family, &address), "{family:?} {address:?}");
-        }
-        assert_eq!(Lpm::default().lookup(Family::V4, &[0; 16]), None);
-        assert_eq!(Lpm::default().lookup(Family::V6, &[0; 16]), None);
-    }
-
-    #[test]
-    fn memory_grows_with_the_prefixes() {
-        let nets = (0..50_000_u32).map(|i| IpNet::from(Ipv4Net::new((i << 12).into(), 24).unwrap()));
-        let bytes = Lpm::new(prepared(nets.collect())).bytes();
-        assert!(bytes < 4 << 20, "{bytes}");
-        assert_eq!(Lpm::default().bytes(), 0);
-    }
 }

@@ -5,6 +5,8 @@
 
 mod length;
 mod lpm;
+#[cfg(test)]
+mod lpm_tests;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -12,7 +14,7 @@ mod tests;
 pub use lpm::Lpm;
 
 use crate::config::{KeysFrom, LengthFrom, Mirror, Range, TagRule};
-use crate::parse::{IpHeader, Parsed};
+use crate::parse::{DropReason, IpHeader, Parsed};
 use crate::record::{Has, Record};
 use crate::rx::Frame;
 use crate::units::RangeIndex;
@@ -51,10 +53,6 @@ pub struct Classified {
     pub sampling_unproven: bool,
     hits: [Option<Hit>; 2],
 }
-
-/// No tag rule matched, and such frames are to be dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Untagged;
 
 impl Classified {
     /// Ranges that it belongs to, at most two; none: unmatched.
@@ -96,16 +94,16 @@ impl Generation {
     /// What a frame is, and whose.
     ///
     /// # Errors
-    /// It carries no tag, and such frames are to be dropped.
+    /// [`DropReason::Untagged`]: no tag rule matched, and such frames are to be dropped.
     #[inline]
-    pub fn classify(&self, frame: &Frame<'_>, parsed: &Parsed) -> Result<Classified, Untagged> {
+    pub fn classify(&self, frame: &Frame<'_>, parsed: &Parsed) -> Result<Classified, DropReason> {
         let tag = tags::first_match(&self.rules, frame, parsed);
         if tag.is_none() && !self.untagged_passes {
-            return Err(Untagged);
+            return Err(DropReason::Untagged);
         }
         let rule = tag.and_then(|i| self.rules.get(i));
         let (header, hits) = self.choose(parsed.headers());
-        let mut record = header.map_or_else(Record::default, |h| of_header(h));
+        let mut record = header.map_or_else(Record::default, of_header);
         of_frame(frame, parsed, &mut record);
         let proven = rule.is_none_or(|rule| tags::apply(rule, frame, parsed, &mut record));
         let (wire_bytes, length_implausible) = length::wire_bytes(self.length, frame, parsed, rule.map_or(0, |r| r.added_bytes));

@@ -28,7 +28,7 @@ impl Bench {
         Self { ranges: ranges(prefixes), rules: Vec::new(), keys_from: KeysFrom::Matched, mirror: Mirror::default() }
     }
 
-    fn classify(&self, parsed: &Parsed) -> Result<Classified, Untagged> {
+    fn classify(&self, parsed: &Parsed) -> Result<Classified, DropReason> {
         let bytes = [0; 128];
         let frame = Frame {
             bytes: &bytes,
@@ -43,7 +43,7 @@ impl Bench {
         self.classify_frame(&frame, parsed)
     }
 
-    fn classify_frame(&self, frame: &Frame<'_>, parsed: &Parsed) -> Result<Classified, Untagged> {
+    fn classify_frame(&self, frame: &Frame<'_>, parsed: &Parsed) -> Result<Classified, DropReason> {
         Generation::new(&self.ranges, &self.rules, self.keys_from, &self.mirror).classify(frame, parsed)
     }
 
@@ -116,7 +116,11 @@ fn families_do_not_mix() {
 fn a_tunnelled_flood_belongs_to_the_outer_victim() {
     let bench = Bench::new(&[A, B, C6]);
     for tunnel in [Tunnel::Vxlan, Tunnel::Gre, Tunnel::IpIp] {
-        for inside in [inner(tunnel, "192.0.2.66", "198.51.100.1"), inner(tunnel, "198.51.100.1", "192.0.2.66"), inner(tunnel, "2001:db9::1", "2001:db8::1")] {
+        for inside in [
+            inner(tunnel, "192.0.2.66", "198.51.100.1"),
+            inner(tunnel, "198.51.100.1", "192.0.2.66"),
+            inner(tunnel, "2001:db9::1", "2001:db8::1"),
+        ] {
             let flood = Parsed::of(&[ip("192.0.2.1", "203.0.113.1"), inside]);
             assert_eq!(bench.hits(&flood), [(A.to_owned(), Has::INGRESS)], "{tunnel:?}");
             assert_eq!(bench.classify(&flood).unwrap().record.tunnel, Tunnel::None);
@@ -151,7 +155,8 @@ fn transit_tunnels_are_looked_into() {
 
 #[test]
 fn the_unmatched_show_their_outermost_addresses() {
-    let missed = Bench::new(&[A]).classify(&Parsed::of(&[ip("192.0.2.1", "192.0.2.2"), inner(Tunnel::Gre, "10.0.0.1", "10.0.0.2")])).unwrap();
+    let missed =
+        Bench::new(&[A]).classify(&Parsed::of(&[ip("192.0.2.1", "192.0.2.2"), inner(Tunnel::Gre, "10.0.0.1", "10.0.0.2")])).unwrap();
     assert!(missed.is_unmatched());
     assert_eq!(missed.record.dst, bytes_of("192.0.2.2").0);
 }
@@ -210,7 +215,11 @@ fn every_field_is_read_where_it_stands() {
 
 #[test]
 fn rate_and_rule_come_from_the_frame() {
-    let from = TagRule { sampling: Given::From(TagField::InnerVlan), rule: Some(Given::From(TagField::InnerVlan)), ..rule(&[(TagField::Vlan, 666)]) };
+    let from = TagRule {
+        sampling: Given::From(TagField::InnerVlan),
+        rule: Some(Given::From(TagField::InnerVlan)),
+        ..rule(&[(TagField::Vlan, 666)])
+    };
     let bench = Bench { rules: vec![from], ..Bench::new(&[A]) };
     let found = |vlans: &[u16]| {
         let done = bench.classify(&with_vlans(&[ip("192.0.2.1", "203.0.113.1")], vlans)).unwrap();
@@ -242,7 +251,7 @@ fn untagged_frames_are_dropped_where_that_is_asked() {
     let mut bench = Bench { rules: vec![rule(&[(TagField::Vlan, 666)])], ..Bench::new(&[A]) };
     bench.mirror.untagged_passes = false;
     let header = ip("192.0.2.1", "203.0.113.1");
-    assert_eq!(bench.classify(&Parsed::of(&[header])), Err(Untagged));
+    assert_eq!(bench.classify(&Parsed::of(&[header])), Err(DropReason::Untagged));
     assert!(bench.classify(&with_vlans(&[header], &[666])).is_ok());
 }
 

@@ -90,7 +90,7 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 
 /// A path as written in a file, made relative to that file.
 pub(super) fn beside(config: &Path, written: &str) -> std::path::PathBuf {
-    config.parent().unwrap_or(Path::new("")).join(written)
+    config.parent().unwrap_or_else(|| Path::new("")).join(written)
 }
 
 #[cfg(test)]

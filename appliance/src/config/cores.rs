@@ -69,7 +69,10 @@ fn workers(section: &Section<'_, '_>, mode: Option<Mode>, used: &mut Used) -> Op
     match (mode?, section.take("workers")) {
         (Mode::RunToCompletion, None) => Some(Vec::new()),
         (Mode::RunToCompletion, Some(f)) => {
-            f.fault("has no place in the mode run-to-completion, where receiving lcores do the work", "remove it, or write mode = \"pipeline\"");
+            f.fault(
+                "has no place in the mode run-to-completion, where receiving lcores do the work",
+                "remove it, or write mode = \"pipeline\"",
+            );
             None
         }
         (Mode::Pipeline, Some(f)) => used.list(&f, "workers = [2, 3]"),

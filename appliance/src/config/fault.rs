@@ -105,9 +105,9 @@ impl Faults {
         self.unlisted.extend(other.unlisted);
     }
 
-    /// In the order of the lines, file by file.
-    pub(super) fn sort(&mut self) {
-        self.list.sort_by_key(|f| f.line);
+    /// In the order of the lines, those of `first` before any other file's.
+    pub(super) fn sort(&mut self, first: &Path) {
+        self.list.sort_by_key(|f| (f.file != first, f.line));
     }
 
     /// `value` if nothing is wrong.
@@ -127,7 +127,8 @@ pub(super) fn read_text(file: &Path) -> Result<String, Faults> {
     if file.is_dir() {
         return Err(Faults::of_file(file, "is a directory", "name a file"));
     }
-    let bytes = std::fs::read(file).map_err(|e| Faults::of_file(file, format!("cannot be read: {e}"), "name a file that exists and may be read"))?;
+    let bytes = std::fs::read(file)
+        .map_err(|e| Faults::of_file(file, format!("cannot be read: {e}"), "name a file that exists and may be read"))?;
     String::from_utf8(bytes).map_err(|e| {
         let good = &e.as_bytes()[..e.utf8_error().valid_up_to()];
         let line = 1 + good.iter().filter(|b| **b == b'\n').count();
@@ -155,11 +156,16 @@ pub fn near<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Op
     let plain = |s: &str| s.to_lowercase().replace('-', "_").chars().collect::<Vec<_>>();
     let word = plain(word);
     let may = match word.len() {
-        0..=3 => 1,
-        4..=6 => 2,
+        0..=5 => 1,
+        6..=8 => 2,
         _ => 3,
     };
-    candidates.into_iter().map(|c| (edits(&word, &plain(c)), c)).filter(|(d, c)| *d <= may && *d < c.len()).min_by_key(|(d, _)| *d).map(|(_, c)| c)
+    candidates
+        .into_iter()
+        .map(|c| (edits(&word, &plain(c)), c))
+        .filter(|(d, c)| *d <= may && *d < c.len())
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, c)| c)
 }
 
 /// Edit distance with transpositions of neighbours (optimal string alignment).

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::tags::TagRule;
 use super::walk::Section;
 
 /// An encapsulation that a mirror wraps frames in.
@@ -86,7 +87,11 @@ pub(super) fn read(root: &Section<'_, '_>) -> Mirror {
     }
     mirror.from = endpoints(&section);
     if !mirror.strip.is_empty() && section.take("from").is_none() {
-        section.fault("from", "is missing beside strip: nothing would be stripped", "list the mirror's own addresses, such as from = [\"192.0.2.10\"]");
+        section.fault(
+            "from",
+            "is missing beside strip: nothing would be stripped",
+            "list the mirror's own addresses, such as from = [\"192.0.2.10\"]",
+        );
     }
     mirror.length = section.choice("length", &LENGTHS).unwrap_or(mirror.length);
     mirror.untagged_passes = section.choice("untagged", &UNTAGGED).unwrap_or(mirror.untagged_passes);
@@ -101,13 +106,24 @@ pub(super) fn read(root: &Section<'_, '_>) -> Mirror {
     mirror
 }
 
+/// A mirror whose every frame would be dropped.
+pub(super) fn judge(root: &Section<'_, '_>, mirror: &Mirror, tags: &[TagRule]) {
+    if !mirror.untagged_passes && tags.is_empty() && root.take("tags").is_none() {
+        let at = root.section("mirror", "[mirror]").map(|s| s.at_key("untagged"));
+        let (what, remedy) = ("is \"drop\" without any tag rule: every frame would be dropped", "write [[tags]], or untagged = \"passed\"");
+        root.book().fault(&at.unwrap_or_else(|| root.at_key("mirror")), what, remedy);
+    }
+}
+
 fn endpoints(section: &Section<'_, '_>) -> Vec<IpAddr> {
     let mut from = Vec::new();
     for field in section.list("from", "[\"192.0.2.10\"]").into_iter().flatten() {
         let Some(text) = field.text("\"192.0.2.10\"") else { continue };
         match text.parse() {
             Ok(address) => from.push(address),
-            Err(_) => field.fault(format!("\"{text}\" is no IP address"), "write one address, without a prefix length, such as \"192.0.2.10\""),
+            Err(_) => {
+                field.fault(format!("\"{text}\" is no IP address"), "write one address, without a prefix length, such as \"192.0.2.10\"")
+            }
         }
     }
     from

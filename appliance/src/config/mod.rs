@@ -15,6 +15,8 @@ mod sets;
 mod sinks;
 mod stats;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 use std::path::{Path, PathBuf};
@@ -75,7 +77,7 @@ pub fn load(path: &Path, stat_check: &StatCheck<'_>) -> Result<Config, Faults> {
     let book = Book::new(path, document.raw());
     let config = read(Section::root(&book, document.as_table()), stat_check);
     let mut faults = book.into_faults();
-    faults.sort();
+    faults.sort(path);
     match config {
         Some(config) if faults.is_empty() => Ok(config),
         _ => Err(faults),
@@ -92,6 +94,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let mirror = mirror::read(&root);
     let keys_from = mirror::read_keys_from(&root);
     let tags = tags::read(&root);
+    mirror::judge(&root, &mirror, &tags);
     let sets = sets::read(&root);
     let stats = stats::read(&root, &sets, stat_check);
     let sinks = sinks::read(&root);
@@ -111,11 +114,21 @@ impl Config {
     /// There is no port.
     pub fn for_run(&self) -> Result<(), Faults> {
         if self.ports.is_empty() {
-            let (what, remedy) = ("are missing", "write [[ports]] and below it device = \"0000:3b:00.0\", or a vdev such as \"net_af_packet0,iface=eth1\"");
+            let (what, remedy) =
+                ("are missing", "write [[ports]] and below it device = \"0000:3b:00.0\", or a vdev such as \"net_af_packet0,iface=eth1\"");
             let key = "ports".to_owned();
             return Err(Faults::one(Fault { file: self.file.clone(), line: 0, key, what: what.to_owned(), remedy: remedy.to_owned() }));
         }
         Ok(())
+    }
+
+    /// The largest weight that a blocked record can have; 1 where nothing is sampled.
+    pub fn weight_max(&self) -> u16 {
+        let rates = self.tags.iter().map(|rule| match rule.sampling {
+            Given::Fixed(n) => u16::try_from(n).unwrap_or(u16::MAX),
+            Given::From(field) => u16::try_from(*field.bounds().end()).unwrap_or(u16::MAX),
+        });
+        rates.max().unwrap_or(1)
     }
 
     /// Which stats each range keeps.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::stats::to_come;
 use super::tags::mac;
-use super::walk::{Field, Section};
+use super::walk::{Book, Field, Section};
 use crate::axes::KeySpec;
 use crate::axes::key::{KEYS, KEYS_TO_COME, Key, Lengths};
 
@@ -77,7 +77,7 @@ pub(super) fn read(section: Section<'_, '_>) -> Predicate {
     let before = section.book().count();
     for row in KEYS.iter().filter(|row| row.key != Key::None) {
         if let Some(field) = section.take(row.name) {
-            predicate.tests.extend(test(row.key, field));
+            predicate.tests.extend(test(section.book(), row.key, field));
         }
     }
     let (at, book) = (section.at.clone(), section.book());
@@ -94,15 +94,18 @@ pub(super) fn read(section: Section<'_, '_>) -> Predicate {
     predicate
 }
 
-fn test(key: Key, field: Field<'_, '_>) -> Option<Test> {
-    let at_fault = |f: &Field<'_, '_>, what: &str, remedy: &str| f.fault(what, remedy);
-    let values = field.one_or_many("[53, 123]")?;
+fn test(book: &Book<'_>, key: Key, field: Field<'_, '_>) -> Option<Test> {
+    let at = field.at.clone();
+    let values = field.one_or_many()?;
+    if values.is_empty() {
+        book.fault(&at, "is empty: no packet could have it", "give one value at least, or remove the key");
+    }
     let wanted: Vec<(Wanted, &Field<'_, '_>)> = values.iter().filter_map(|f| wanted(key, f).map(|w| (w, f))).collect();
     let mut lengths = (None, None);
     for (want, field) in &wanted {
         let length = if want.v4 { &mut lengths.0 } else { &mut lengths.1 };
         if length.is_some_and(|l| Some(l) != want.length) {
-            at_fault(field, "has another length than the prefix before it", "give all prefixes of one family one length");
+            field.fault("has another length than the prefix before it", "give all prefixes of one family one length");
         }
         *length = length.or(want.length);
     }
@@ -220,7 +223,10 @@ fn flow(field: &Field<'_, '_>) -> Option<Wanted> {
     let text = field.text("\"192.0.2.1|53|203.0.113.5|4242|17\"")?;
     let want = flow_bytes(text);
     if want.is_none() {
-        field.fault(format!("\"{text}\" is no flow"), "write src|src_port|dst|dst_port|protocol, such as \"192.0.2.1|53|203.0.113.5|4242|17\"");
+        field.fault(
+            format!("\"{text}\" is no flow"),
+            "write src|src_port|dst|dst_port|protocol, such as \"192.0.2.1|53|203.0.113.5|4242|17\"",
+        );
     }
     want
 }

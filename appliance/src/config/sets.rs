@@ -55,21 +55,29 @@ pub(super) fn read(root: &Section<'_, '_>) -> Vec<Set> {
     let rows = root.rows("sets");
     let mut sets: Vec<Set> = Vec::new();
     let mut includes = Vec::new();
-    let mut places: Vec<At> = Vec::new();
+    let mut places: Vec<Place> = Vec::new();
     for mut row in rows {
         let name = row.require("name", "name = \"premium\"").and_then(|f| f.text("\"premium\"")).unwrap_or_default().to_owned();
         row.named(&name);
-        if !name.is_empty() && let Some(i) = sets.iter().position(|s| s.name == name) {
-            row.fault("name", format!("\"{name}\" is taken by the set in line {}", places[i].line), "give each set a name of its own");
+        if !name.is_empty()
+            && let Some(i) = sets.iter().position(|s| s.name == name)
+        {
+            row.fault("name", format!("\"{name}\" is taken by the set in line {}", places[i].row.line), "give each set a name of its own");
         }
-        let matches = row.section("match", MATCH).and_then(matching);
+        let field = row.take("match");
+        let open = field.is_none();
+        let matches = field.and_then(|f| f.section(MATCH)).and_then(matching);
         if name == DEFAULT && matches.is_some() {
-            row.fault("match", "stands in the set \"default\", which every range without a match has", "remove it, or name the set otherwise");
+            row.fault(
+                "match",
+                "stands in the set \"default\", which every range without a match has",
+                "remove it, or name the set otherwise",
+            );
         }
         let listed = row.list("include", "[\"default\"]").unwrap_or_default();
         let include = listed.iter().filter_map(|f| f.text("\"default\"")).map(str::to_owned).collect();
         includes.push(listed);
-        places.push(row.at_key("include"));
+        places.push(Place { row: row.at.clone(), include: row.at_key("include"), open });
         row.close();
         sets.push(Set { name, matches, include });
     }
@@ -78,10 +86,17 @@ pub(super) fn read(root: &Section<'_, '_>) -> Vec<Set> {
             unknown_set(field, name, &sets);
         }
     }
-    for (at, set) in places.iter().zip(&sets) {
-        judge(root, at, set, &sets);
+    for (place, set) in places.iter().zip(&sets) {
+        judge(root, place, set, &sets);
     }
     sets
+}
+
+/// Where a set stands, and whether it says nothing of its ranges.
+struct Place {
+    row: At,
+    include: At,
+    open: bool,
 }
 
 fn matching(section: Section<'_, '_>) -> Option<SetMatch> {
@@ -104,26 +119,29 @@ fn matching(section: Section<'_, '_>) -> Option<SetMatch> {
 }
 
 /// A set that includes itself, or that no range can have.
-fn judge(root: &Section<'_, '_>, at: &At, set: &Set, sets: &[Set]) {
+fn judge(root: &Section<'_, '_>, place: &Place, set: &Set, sets: &[Set]) {
     if let Some(path) = cycle(set, sets) {
-        root.book().fault(at, format!("includes itself: {}", path.join(" → ")), "remove one of these includes");
+        root.book().fault(&place.include, format!("includes itself: {}", path.join(" → ")), "remove one of these includes");
     }
     let included = sets.iter().any(|s| s.include.contains(&set.name));
-    if set.matches.is_none() && !included && set.name != DEFAULT && !set.name.is_empty() {
-        let mut at = at.clone();
-        at.key = at.key.replace(".include", ".match");
-        root.book().fault(&at, "is missing, and no other set includes this one: no range would have it", format!("write {MATCH}"));
+    if place.open && !included && set.name != DEFAULT && !set.name.is_empty() {
+        root.book().fault(
+            &place.row.inner("match"),
+            "is missing, and no other set includes this one: no range would have it",
+            format!("write {MATCH}"),
+        );
     }
 }
 
-/// Names from a set back to itself, if there is such a way.
+/// Names from a set back to itself, if there is such a way; it is told of its first set alone.
 fn cycle(start: &Set, sets: &[Set]) -> Option<Vec<String>> {
     let mut seen: Vec<&str> = Vec::new();
     let mut ways = vec![vec![start]];
     while let Some(way) = ways.pop() {
         for next in way.last().map_or(&[][..], |set| &set.include) {
             if *next == start.name {
-                return Some(way.iter().map(|s| s.name.clone()).chain([next.clone()]).collect());
+                let told = sets.iter().find(|s| way.iter().any(|w| w.name == s.name)).is_some_and(|s| s.name == start.name);
+                return told.then(|| way.iter().map(|s| s.name.clone()).chain([next.clone()]).collect());
             }
             if !seen.contains(&next.as_str()) {
                 seen.push(next);

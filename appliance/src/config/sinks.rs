@@ -69,7 +69,7 @@ pub(super) fn read(root: &Section<'_, '_>) -> Sinks {
 
 fn kafka(section: Section<'_, '_>) -> Option<KafkaSink> {
     let brokers = section.require("brokers", "brokers = \"127.0.0.1:9092\", or \"mock\"").and_then(|f| brokers(&f));
-    let topic = |key, default: &str, may| section.take(key).map_or(Some(default.to_owned()), |f| topic(&f, default, may));
+    let topic = |key, default: &str, may| section.take(key).map_or_else(|| Some(default.to_owned()), |f| topic(&f, default, may));
     let (ranges_topic, appliance_topic) = (topic("ranges_topic", RANGES_TOPIC, true), topic("appliance_topic", APPLIANCE_TOPIC, false));
     let compression = section.choice("compression", &COMPRESSIONS).unwrap_or("lz4").to_owned();
     section.close();
@@ -80,7 +80,7 @@ fn kafka(section: Section<'_, '_>) -> Option<KafkaSink> {
 fn brokers(field: &Field<'_, '_>) -> Option<String> {
     let text = field.text("\"127.0.0.1:9092\"")?;
     let good = |broker: &str| {
-        let (host, port) = broker.trim().rsplit_once(':').unwrap_or((broker.trim(), "9092"));
+        let (host, port) = broker.trim().rsplit_once(':').unwrap_or_else(|| (broker.trim(), "9092"));
         !host.is_empty() && !host.contains(char::is_whitespace) && port.parse::<u16>().is_ok_and(|p| p > 0)
     };
     if let Some(bad) = text.split(',').find(|b| text != "mock" && !good(b)) {
@@ -97,7 +97,10 @@ fn topic(field: &Field<'_, '_>, example: &str, may_have_customer: bool) -> Optio
     let legal = rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) && text != "." && text != "..";
     if !legal || text.len() > TOPIC_BYTES_MAX {
         let template = if may_have_customer { ", and {customer} for a topic a customer" } else { "" };
-        field.fault("is no name of a topic", format!("it may hold letters, digits, '.', '_' and '-', {TOPIC_BYTES_MAX} bytes at most{template}"));
+        field.fault(
+            "is no name of a topic",
+            format!("it may hold letters, digits, '.', '_' and '-', {TOPIC_BYTES_MAX} bytes at most{template}"),
+        );
         return None;
     }
     Some(text.to_owned())

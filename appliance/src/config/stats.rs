@@ -2,11 +2,11 @@
 
 use toml_edit::Value;
 
+use super::StatCheck;
 use super::fault::near;
 use super::predicate::{self, Predicate};
 use super::sets::{DEFAULT, Set};
 use super::walk::{Field, Section};
-use super::StatCheck;
 use crate::axes::key::{KEYS, KEYS_TO_COME, Key, Lengths};
 use crate::axes::metric::METRICS;
 use crate::axes::{DecisionAxis, DirectionAxis, KeySpec, Metric};
@@ -61,7 +61,7 @@ pub struct Refusal {
 /// All rows; those with faults are left out, and their faults noted.
 pub(super) fn read(root: &Section<'_, '_>, sets: &[Set], check: &StatCheck<'_>) -> Vec<StatSpec> {
     let rows = root.rows("stats");
-    if rows.is_empty() {
+    if rows.is_empty() && root.take("stats").is_none_or(|f| f.value().is_some()) {
         root.fault("stats", "are missing: there is nothing to count", "write [[stats]] with name = \"packets\" and calculation = \"sum\"");
     }
     if let Some(row) = rows.get(STATS_MAX) {
@@ -95,13 +95,14 @@ fn stat(row: &Section<'_, '_>, name: &str, sets: &[Set], check: &StatCheck<'_>) 
     let fast = row.flag("fast").unwrap_or(false);
     let sets = in_sets(row, sets);
     let settings = settings(row);
-    if row.book().count() > before {
-        return None;
-    }
+    let sound = row.book().count() == before;
     let (calculation, name) = (calculation?.to_owned(), name.to_owned());
-    let (key, metric, decision, direction) = (key?, metric?, decision?, direction?);
+    // Where an axis is at fault, another stands in for it, so that the calculation can judge the settings at least.
+    let key = key.unwrap_or_else(|| KeySpec::new(vec![Key::PacketSize], Lengths::default()));
+    let (metric, decision) = (metric.unwrap_or(Metric::Packets), decision.unwrap_or(DecisionAxis::Any));
+    let direction = direction.unwrap_or(DirectionAxis::Ingress);
     let spec = StatSpec { name, calculation, key, metric, decision, direction, predicate, fast, sets, settings };
-    ask(row, spec.clone(), check);
+    ask(row, spec.clone(), check, sound);
     Some(spec)
 }
 
@@ -121,7 +122,8 @@ fn key(field: Field<'_, '_>, lengths: Lengths) -> Option<KeySpec> {
         1..=KEY_PARTS_MAX => {}
         n => at_fault(&format!("has {n} parts")),
     }
-    let parts: Vec<_> = field.list("[\"src_ip\", \"dst_port\"]")?.iter().map(named_key).collect::<Vec<_>>().into_iter().collect::<Option<_>>()?;
+    let parts: Vec<_> =
+        field.list("[\"src_ip\", \"dst_port\"]")?.iter().map(named_key).collect::<Vec<_>>().into_iter().collect::<Option<_>>()?;
     if parts.len() > 1 && parts.contains(&Key::None) {
         at_fault("has the part \"none\", which stands alone");
     }
@@ -138,7 +140,7 @@ fn spec(parts: Vec<Key>, lengths: Lengths) -> KeySpec {
 }
 
 fn named_key(field: &Field<'_, '_>) -> Option<Key> {
-    let text = field.text("\"src_ip\"")?;
+    let text = field.text("\"src_ip\", or a list such as [\"src_ip\", \"dst_port\"]")?;
     let key = Key::named(text);
     if key.is_none() && !to_come(field, text) {
         field.unknown_word(text, KEYS.iter().map(|row| row.name));
@@ -150,7 +152,8 @@ fn named_key(field: &Field<'_, '_>) -> Option<Key> {
 pub(super) fn to_come(field: &Field<'_, '_>, name: &str) -> bool {
     let row = KEYS_TO_COME.iter().find(|(key, _)| *key == name);
     if let Some((_, what)) = row {
-        field.fault(format!("the key \"{name}\" waits for {what}, which this version does not have"), "use another key, or a later version");
+        field
+            .fault(format!("the key \"{name}\" waits for {what}, which this version does not have"), "use another key, or a later version");
     }
     row.is_some()
 }
@@ -186,7 +189,8 @@ pub(super) fn unknown_set(field: &Field<'_, '_>, name: &str, sets: &[Set]) {
     if name == DEFAULT || sets.iter().any(|s| s.name == name) {
         return;
     }
-    let names = || sets.iter().map(|s| s.name.as_str()).filter(|n| *n != DEFAULT).chain([DEFAULT]);
+    let first = |i: usize| !sets[..i].iter().any(|s| s.name == sets[i].name) && sets[i].name != DEFAULT;
+    let names = || (0..sets.len()).filter(|i| first(*i)).map(|i| sets[i].name.as_str()).chain([DEFAULT]);
     let meant = near(name, names()).map_or_else(String::new, |m| format!("did you mean \"{m}\"? "));
     let list = super::fault::any_of(names());
     field.fault(format!("there is no set \"{name}\""), format!("{meant}it may be {list}, or write [[sets]] with name = \"{name}\""));
@@ -219,16 +223,24 @@ fn setting(value: &Value) -> Option<Setting> {
     }
 }
 
-/// Asks the calculation; a setting that it refuses is noted and left out, so that it can judge the rest too.
-fn ask(row: &Section<'_, '_>, mut spec: StatSpec, check: &StatCheck<'_>) {
+/// Asks the calculation; a setting that it refuses is noted and left out, so that it can judge the rest too. What it says
+/// of the axes is noted if they are `sound`, that is as written.
+fn ask(row: &Section<'_, '_>, mut spec: StatSpec, check: &StatCheck<'_>, sound: bool) {
     while let Err(Refusal { key, message }) = check(&spec) {
         let left = spec.settings.len();
         spec.settings.retain(|(name, _)| *name != key);
         let was_setting = spec.settings.len() < left;
-        let meant = if was_setting { near(&key, row.known()) } else { None };
-        row.fault(&key, message, meant.map_or_else(String::new, |m| format!("did you mean \"{m}\"?")));
-        if !was_setting {
-            return;
+        let meant = |key: &str| near(key, row.known()).map(|m| format!("did you mean \"{m}\"?"));
+        if was_setting {
+            row.fault(&key, message, meant(&key).unwrap_or_default());
+            continue;
         }
+        if sound || key == "calculation" {
+            row.fault(&key, message, "");
+        }
+        for (key, remedy) in spec.settings.iter().filter_map(|(key, _)| Some((key, meant(key)?))) {
+            row.fault(key, "unknown key", remedy);
+        }
+        return;
     }
 }

@@ -186,8 +186,8 @@ impl<'b, 'a> Field<'b, 'a> {
     }
 
     /// The values of an array, or the one value that stands there without brackets.
-    pub(super) fn one_or_many(self, example: &str) -> Option<Vec<Self>> {
-        if self.value.is_some_and(Value::is_array) { self.list(example) } else { Some(vec![self]) }
+    pub(super) fn one_or_many(self) -> Option<Vec<Self>> {
+        if self.value.is_some_and(Value::is_array) { self.list("[53, 123]") } else { Some(vec![self]) }
     }
 
     /// A table; `example` shows one.
@@ -294,12 +294,12 @@ impl<'b, 'a> Section<'b, 'a> {
         self.take(key)?.list(example)
     }
 
-    pub(super) fn section(&self, key: &'static str, example: &str) -> Option<Section<'b, 'a>> {
+    pub(super) fn section(&self, key: &'static str, example: &str) -> Option<Self> {
         self.take(key)?.section(example)
     }
 
     /// The rows of `[[key]]`, also where they are written as an array of inline tables.
-    pub(super) fn rows(&self, key: &'static str) -> Vec<Section<'b, 'a>> {
+    pub(super) fn rows(&self, key: &'static str) -> Vec<Self> {
         let Some(field) = self.take(key) else { return Vec::new() };
         if let Some(Item::ArrayOfTables(tables)) = self.table.get(key) {
             let row = |(i, table): (usize, &'b Table)| {

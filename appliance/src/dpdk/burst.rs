@@ -8,6 +8,10 @@ use super::port::{Opened, RxQueue};
 use super::tag::{FrameTag, TagField};
 use crate::limits::{BURST_FRAMES_MAX, HEADER_SLICE_BYTES_MAX};
 
+#[allow(clippy::cast_possible_truncation, reason = "limits.rs keeps it small; checked below")]
+const BURST_FRAMES: u16 = BURST_FRAMES_MAX as u16;
+const _: () = assert!(BURST_FRAMES as usize == BURST_FRAMES_MAX);
+
 /// The frames of one poll. It owns their mbufs and frees them in bulk: at the next poll, by [`Burst::clear`], or when it
 /// drops. It may be handed to another thread.
 #[derive(Debug)]
@@ -89,7 +93,7 @@ impl Burst {
     pub fn clear(&mut self) {
         if self.frames > 0 {
             // SAFETY: the first `frames` pointers are mbufs that we own, and we forget them.
-            unsafe { sys::rte_pktmbuf_free_bulk(self.mbufs.as_mut_ptr(), frames_u32(self.frames)) };
+            unsafe { sys::rte_pktmbuf_free_bulk(self.mbufs.as_mut_ptr(), small(self.frames)) };
             self.frames = 0;
         }
     }
@@ -102,9 +106,8 @@ impl Burst {
             self.port = Arc::clone(&queue.port);
         }
         self.tag = queue.tag;
-        let most = const { frames_u32(BURST_FRAMES_MAX) as u16 };
-        // SAFETY: the port is started, the queue is set up, only its one owner polls it, and the array holds `most`.
-        let came = unsafe { sys::tw_rx_burst(queue.port.id, queue.index, self.mbufs.as_mut_ptr(), most) };
+        // SAFETY: the port is started, the queue is set up, only its one owner polls it, and the array holds `BURST_FRAMES`.
+        let came = unsafe { sys::tw_rx_burst(queue.port.id, queue.index, self.mbufs.as_mut_ptr(), BURST_FRAMES) };
         self.frames = usize::from(came).min(BURST_FRAMES_MAX);
         self.locate();
     }
@@ -158,7 +161,7 @@ unsafe fn gather(mut mbuf: *const sys::rte_mbuf, to: &mut [u8]) -> u32 {
         done += take;
         mbuf = segment.next;
     }
-    frames_u32(done)
+    small(done)
 }
 
 #[inline]
@@ -172,9 +175,9 @@ fn prefetch(address: *const u8) {
     let _ = address;
 }
 
-/// A number that is bounded by a burst's frames or a header slice.
+/// A number that is bounded by a frame or a few bursts.
 #[allow(clippy::cast_possible_truncation, reason = "bounded far below by limits.rs")]
 #[inline]
-const fn frames_u32(number: usize) -> u32 {
+pub(super) const fn small(number: usize) -> u32 {
     number as u32
 }

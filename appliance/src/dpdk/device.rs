@@ -130,6 +130,20 @@ impl Device {
         })
     }
 
+    /// Whether it can have `queues` receive queues.
+    ///
+    /// # Errors
+    /// If not, with its bound and `remedy`.
+    pub fn check_queues(&self, queues: u16, remedy: &str) -> Result<(), DpdkError> {
+        let most = self.raw_info()?.max_rx_queues;
+        match (1..=most).contains(&queues) {
+            true => Ok(()),
+            false => {
+                Err(DpdkError::bad(format!("device {}: {queues} queues are asked for, {} has {most}", self.name, self.driver), remedy))
+            }
+        }
+    }
+
     pub(super) fn raw_info(&self) -> Result<sys::rte_eth_dev_info, DpdkError> {
         let mut info = sys::rte_eth_dev_info::default();
         // SAFETY: the port is open, `info` is ours.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use dpdk_sys as sys;
 
+use super::burst::small;
 use super::device::Device;
 use super::eal::Eal;
 use super::error::DpdkError;
@@ -59,7 +60,7 @@ impl Drop for Ring {
         let mut left = [std::ptr::null_mut(); BURST_FRAMES_MAX];
         loop {
             // SAFETY: both ends are gone; the array has room for what is asked.
-            let count = unsafe { sys::tw_ring_dequeue_burst(self.0, left.as_mut_ptr(), BURST_FRAMES_MAX as u32) };
+            let count = unsafe { sys::tw_ring_dequeue_burst(self.0, left.as_mut_ptr(), small(BURST_FRAMES_MAX)) };
             if count == 0 {
                 break;
             }
@@ -130,9 +131,9 @@ pub fn ring_port(eal: &Eal, setup: RingSetup) -> Result<(Port, Vec<RxQueue>, Vec
 /// Enough that full rings, bursts in hand and every lcore's cache leave room for one more of the longest frames.
 fn pool_spec(eal: &Eal, queues: u16, frames: u32) -> PoolSpec {
     let lcores = u32::try_from(eal.lcores().len()).unwrap_or(u32::MAX);
-    let in_hand = 4 * BURST_FRAMES_MAX as u32;
+    let in_hand = 4 * small(BURST_FRAMES_MAX);
     let caches = lcores.saturating_mul(CACHE_SEGMENTS + CACHE_SEGMENTS / 2);
-    let segments = u32::from(queues).saturating_mul(frames + in_hand).saturating_add(caches).saturating_add(SEGMENTS_MAX as u32);
+    let segments = u32::from(queues).saturating_mul(frames + in_hand).saturating_add(caches).saturating_add(small(SEGMENTS_MAX));
     PoolSpec { segments, segment_bytes: SEGMENT_BYTES, cache: CACHE_SEGMENTS, numa_node: -1 }
 }
 
@@ -163,7 +164,7 @@ impl Feeder {
     /// # Errors
     /// [`Full`] if the ring did not take all of it; the rest waits on.
     pub fn flush(&mut self) -> Result<(), Full> {
-        let count = self.waiting as u32;
+        let count = small(self.waiting);
         let ring = self.port.rings.get(self.queue).ok_or(Full)?.0;
         // SAFETY: the ring lives as long as the port; we are its only producer; the array holds `count` mbufs.
         let sent = unsafe { sys::tw_ring_enqueue_burst(ring, self.pending.as_ptr().cast(), count) } as usize;
@@ -183,7 +184,7 @@ impl Feeder {
         let mut chain = [std::ptr::null_mut::<sys::rte_mbuf>(); SEGMENTS_MAX];
         let count = bytes.len().div_ceil(usize::from(SEGMENT_BYTES)).max(1);
         // SAFETY: `count` is at most `SEGMENTS_MAX`, as `bytes` is at most `FRAME_BYTES_MAX`; all or none are allocated.
-        if unsafe { sys::tw_alloc_bulk(self.pool.raw(), chain.as_mut_ptr(), count as u32) } != 0 {
+        if unsafe { sys::tw_alloc_bulk(self.pool.raw(), chain.as_mut_ptr(), small(count)) } != 0 {
             return None;
         }
         let mut rest = bytes;
@@ -194,15 +195,15 @@ impl Feeder {
                 let segment = &mut *chain[at];
                 let to = segment.buf_addr.cast::<u8>().add(usize::from(segment.data_off));
                 std::ptr::copy_nonoverlapping(piece.as_ptr(), to, piece.len());
-                segment.data_len = piece.len() as u16;
+                segment.data_len = u16::try_from(piece.len()).unwrap_or(SEGMENT_BYTES);
                 segment.next = chain.get(at + 1).copied().unwrap_or(std::ptr::null_mut());
             }
             rest = after;
         }
         // SAFETY: as above.
         unsafe {
-            (*chain[0]).pkt_len = bytes.len() as u32;
-            (*chain[0]).nb_segs = count as u16;
+            (*chain[0]).pkt_len = small(bytes.len());
+            (*chain[0]).nb_segs = u16::try_from(count).unwrap_or(1);
         }
         Some(chain[0])
     }
@@ -212,7 +213,7 @@ impl Drop for Feeder {
     fn drop(&mut self) {
         if self.waiting > 0 {
             // SAFETY: the pending mbufs are ours.
-            unsafe { sys::rte_pktmbuf_free_bulk(self.pending.as_mut_ptr(), self.waiting as u32) };
+            unsafe { sys::rte_pktmbuf_free_bulk(self.pending.as_mut_ptr(), small(self.waiting)) };
         }
     }
 }

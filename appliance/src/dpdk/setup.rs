@@ -12,6 +12,11 @@ use super::port::{Link, Opened, Port, RxQueue};
 use super::ring::Ring;
 use super::tag::TagField;
 
+const CONFIGURE: &str = "configure the port";
+
+/// Drivers known to want as many send queues as receive queues; others are tried without first.
+const NEED_SEND_QUEUES: [&str; 2] = ["net_tap", "net_af_xdp"];
+
 /// How a port is started.
 #[derive(Clone, Copy, Debug)]
 pub struct PortSetup<'a> {
@@ -96,16 +101,15 @@ pub(super) fn start_with(
     tag: Option<TagField>,
 ) -> Result<(Port, Vec<RxQueue>, PortReport), DpdkError> {
     let info = device.raw_info()?;
-    if setup.queues == 0 || setup.queues > info.max_rx_queues {
-        let what =
-            format!("device {}: {} queues are asked for, {} has {}", device.name(), setup.queues, device.driver(), info.max_rx_queues);
-        return Err(DpdkError::bad(what, setup.queues_remedy));
-    }
+    device.check_queues(setup.queues, setup.queues_remedy)?;
     let mut report = PortReport { device: device.name().to_owned(), driver: device.driver().to_owned(), ..Default::default() };
     let conf = configuration(&device, &info, setup, &mut report);
-    // Nothing is ever sent; but some drivers want a send queue for each receive queue.
-    let without = prepare(&device, &info, setup, &conf, 0);
-    let prepared = without.or_else(|error| prepare(&device, &info, setup, &conf, setup.queues).map_err(|_| error));
+    // Nothing is ever sent; but some drivers refuse a port without a send queue for each receive queue.
+    let in_pairs = NEED_SEND_QUEUES.contains(&device.driver());
+    let prepared = match prepare(&device, &info, setup, &conf, if in_pairs { setup.queues } else { 0 }) {
+        Err(DpdkError::Failed { what: CONFIGURE, .. }) if !in_pairs => prepare(&device, &info, setup, &conf, setup.queues),
+        done => done,
+    };
     report.descriptors = prepared?;
     report.queues = setup.queues;
     let (id, pools) = (device.id, vec![setup.pool.clone()]);
@@ -158,7 +162,7 @@ fn prepare(
     super::log::hush();
     // SAFETY: the port is open and not started; the configuration lives through the call.
     let done = unsafe { sys::rte_eth_dev_configure(id, setup.queues, tx_queues, conf) };
-    check(name, "configure the port", done, "")?;
+    check(name, CONFIGURE, done, "")?;
     let (mut rx, mut tx) = (setup.descriptors, 512);
     // SAFETY: the port is configured, both numbers are ours.
     let done = unsafe { sys::rte_eth_dev_adjust_nb_rx_tx_desc(id, &raw mut rx, &raw mut tx) };

@@ -248,7 +248,7 @@ mod tests {
                 }
             }
             while gather.step(&mut log) {}
-            gather.advance(Epoch(u64::MAX));
+            gather.advance(Epoch::END);
             while gather.step(&mut log) {}
             assert_eq!(log.batches, want, "{bytes} bytes");
             assert!(log.largest == BATCH_RECORDS_MAX || bytes < 1 << 22, "{bytes} bytes: {}", log.largest);

@@ -10,6 +10,12 @@
 //! ```
 
 #[cfg(feature = "dpdk")]
+pub mod device;
+#[cfg(feature = "dpdk")]
+pub mod health;
+#[cfg(feature = "dpdk")]
+pub mod live;
+#[cfg(feature = "dpdk")]
 mod queue;
 #[cfg(feature = "dpdk")]
 pub mod replay;

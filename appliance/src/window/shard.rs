@@ -77,6 +77,7 @@ pub struct Shard {
     at: Epoch,
     site: Site,
     later: Site,
+    records: u64,
     /// Of the open epoch, and of the one that is coming.
     losses: [Losses; 2],
     outlet: Outlet,
@@ -102,6 +103,7 @@ impl Shard {
             at: Epoch(0),
             site: Site::default(),
             later: Site::default(),
+            records: 0,
             losses: [(); 2].map(|()| Losses::new(plans.real)),
             plans,
             hash_key,
@@ -112,6 +114,11 @@ impl Shard {
 
     /// Bytes that each range takes, touched or not.
     pub const RANGE_BYTES: usize = size_of::<Slot>() + 4 * size_of::<u32>();
+
+    /// Records counted since the start.
+    pub const fn records(&self) -> u64 {
+        self.records
+    }
 
     /// Bytes in use for blocks and sketches.
     pub const fn used_bytes(&self) -> usize {
@@ -230,6 +237,7 @@ impl Stage for Shard {
         if range.at() < self.plans.real {
             let site = if epoch == self.at { &mut self.site } else { &mut self.later };
             site.counted += count;
+            self.records += count;
         }
     }
 

@@ -14,7 +14,8 @@ struct Columns {
 
 /// Reads all rows; what is wrong is noted.
 pub(super) fn read(text: &str, rows: &mut Rows<'_>) {
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
+    let mut reader =
+        ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
     let lines = crate::config::fault::Lines::of(text);
     let mut record = StringRecord::new();
     let mut columns: Option<Columns> = None;

@@ -3,6 +3,8 @@
 mod csv;
 mod json;
 mod prefix;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 
@@ -69,7 +71,11 @@ pub fn load(file: &Path) -> Result<Vec<Range>, Faults> {
     let text = read_text(file)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut rows = Rows { file, list: Vec::new(), faults: Faults::default() };
-    if file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) { json::read(text, &mut rows) } else { csv::read(text, &mut rows) }
+    if file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
+        json::read(text, &mut rows)
+    } else {
+        csv::read(text, &mut rows)
+    }
     rows.finish()
 }
 
@@ -89,7 +95,12 @@ impl Rows<'_> {
     fn push(&mut self, lines: (usize, usize), prefix: &str, customer: &str, mut labels: Vec<(String, String)>) -> bool {
         let (line, customer_line) = lines;
         if self.list.len() == RANGES_MAX {
-            self.fault(line, "prefix", format!("is one range more than the {RANGES_MAX} that an appliance may have"), "remove this and what follows");
+            self.fault(
+                line,
+                "prefix",
+                format!("is one range more than the {RANGES_MAX} that an appliance may have"),
+                "remove this and what follows",
+            );
             return false;
         }
         if customer.is_empty() {
@@ -119,7 +130,7 @@ impl Rows<'_> {
         if list.is_empty() && self.faults.is_empty() {
             self.fault(0, "", "holds no range", "write one a line, such as 203.0.113.0/24,acme; 0.0.0.0/0 and ::/0 are allowed");
         }
-        self.faults.sort();
+        self.faults.sort(self.file);
         self.faults.or(list.into_iter().map(|(range, _)| range).collect())
     }
 }

@@ -1,0 +1,46 @@
+//! The other vdevs through the same path: a tap, an AF_XDP socket where the kernel has them, memif, and a ring of DPDK's own.
+#![cfg(feature = "dpdk")]
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+mod eal_support;
+
+use std::time::Duration;
+
+use eal_support::{open, receive, replay, sh, try_open, write_pcap};
+use tailwater::dpdk::{Eal, EalConfig};
+
+#[test]
+fn every_kind_of_vdev_receives_or_says_why_not() {
+    eal_support::in_namespace("every_kind_of_vdev_receives_or_says_why_not", inside);
+}
+
+fn inside() {
+    assert!(sh("ip link add tw_a type veth peer name tw_b && ip link set tw_b up && ip link set tw_a up"));
+    let folder = tempfile::tempdir().unwrap();
+    let small = folder.path().join("small.pcap");
+    write_pcap(&small, 1_000, 100, false);
+    let eal = Eal::init(&EalConfig { memory_mb: 512, ..EalConfig::private("eal-vdevs", &[0]) }).unwrap();
+
+    for device in ["net_tap0,iface=tw_t", "net_af_xdp0,iface=tw_a", "net_pcap0,rx_iface=tw_a"] {
+        let interface = if device.contains("tw_t") { "tw_t" } else { "tw_b" };
+        let mut port = match try_open(&eal, device, 1) {
+            Ok(port) => port,
+            Err(said) => {
+                println!("SKIPPED {device}: {said}");
+                continue;
+            }
+        };
+        let got = receive(&mut port, replay(interface, "--pps=5000 --loop=2", &small), Duration::ZERO);
+        let reading = port.health.read();
+        println!("{device}: {got:?} {reading:?}");
+        assert_eq!(got.frames + reading.nic_missed, 2_000, "{device}");
+        let got = receive(&mut port, replay(interface, "-t --loop=40", &small), Duration::from_millis(2));
+        let missed = port.health.read().nic_missed - reading.nic_missed;
+        println!("slow {device}: {got:?} missed {missed}");
+        assert_eq!(got.frames + missed, 40_000, "{device}");
+    }
+    for device in ["net_memif0,role=server,socket=tailwater-test", "net_ring0", "net_null0"] {
+        let port = open(&eal, device, 1);
+        println!("{:?}", port.report.warnings);
+    }
+}
