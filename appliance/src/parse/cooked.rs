@@ -32,9 +32,12 @@ pub(super) fn v2(c: &mut Cursor<'_>, w: &mut Walk<'_>) -> Result<Next, Stop> {
 pub(super) fn loopback(c: &mut Cursor<'_>) -> Result<Next, Stop> {
     let h: &[u8; 4] = c.take().ok_or(Stop::Short)?;
     let little = u32::from_le_bytes(*h);
-    match if little > 0xFFFF { u32::from_be_bytes(*h) } else { little } {
-        // AF_INET; AF_INET6 of Linux, Windows, NetBSD, FreeBSD and macOS; some write an EtherType.
-        2 | 10 | 23 | 24 | 28 | 30 | 0x0800 | 0x86DD => Ok(Next::Ip),
+    let family = if little > 0xFFFF { u32::from_be_bytes(*h) } else { little };
+    match (family, u16::from_be_bytes([h[2], h[3]])) {
+        // AF_INET; AF_INET6 of Linux, Windows, NetBSD, FreeBSD and macOS.
+        (2 | 10 | 23 | 24 | 28 | 30, _) => Ok(Next::Ip),
+        // Some write an EtherType, with anything before it.
+        (_, kind::IPV4 | kind::IPV6) => Ok(Next::Ip),
         _ => Err(Stop::NonIp),
     }
 }
@@ -79,7 +82,7 @@ mod tests {
 
     #[test]
     fn loopback_of_either_order_and_raw_ip() {
-        for family in [[2, 0, 0, 0], [0, 0, 0, 2], [30, 0, 0, 0], [0, 0, 0, 24]] {
+        for family in [[2, 0, 0, 0], [0, 0, 0, 2], [30, 0, 0, 0], [0, 0, 0, 24], [15, 0, 8, 0]] {
             assert_eq!(read(&join(&[&family, &inner4(1)]), LinkType::Loopback).unwrap().link.bytes, 4);
         }
         assert_eq!(read(&join(&[&[7, 0, 0, 0], &inner4(1)]), LinkType::Loopback).unwrap_err(), DropReason::NonIp);
