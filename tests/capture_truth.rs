@@ -2,6 +2,9 @@
 
 #![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what it expects")]
 
+#[allow(dead_code, reason = "shared by several tests")]
+mod captures;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -47,37 +50,20 @@ fn count(file: &Path) -> Result<(Counts, Option<String>), String> {
     }
 }
 
-fn folder() -> PathBuf {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    std::env::var_os("TAILWATER_CAPTURES").map_or(beside, PathBuf::from)
-}
-
 /// Captures with their truth, by name.
-fn captures(folder: &Path) -> Vec<(PathBuf, Value)> {
-    let mut found = Vec::new();
-    for sub in ["packets", "attacks", "encap", "malformed", "flows"] {
-        for entry in std::fs::read_dir(folder.join(sub)).into_iter().flatten().flatten() {
-            let file = entry.path();
-            let Some(stem) = file.to_str().and_then(|name| name.strip_suffix(".pcap").or_else(|| name.strip_suffix(".pcapng"))) else {
-                continue;
-            };
-            let truth = std::fs::read_to_string(format!("{stem}.truth.json")).unwrap_or_else(|error| panic!("{stem}.truth.json: {error}"));
-            found.push((file.clone(), serde_json::from_str(&truth).unwrap_or_else(|error| panic!("{stem}.truth.json: {error}"))));
-        }
-    }
-    found.sort_by(|a, b| a.0.cmp(&b.0));
-    found
+fn with_truth(folder: &Path) -> Vec<(PathBuf, Value)> {
+    let mut files = captures::files(folder);
+    let flows = std::fs::read_dir(folder.join("flows")).into_iter().flatten().flatten().map(|entry| entry.path());
+    files.extend(flows.filter(|file| file.extension().is_some_and(|extension| extension == "pcap")));
+    let truth = |file: &Path| serde_json::from_slice(&std::fs::read(file.with_extension("truth.json")).unwrap()).unwrap();
+    files.into_iter().map(|file| (file.clone(), truth(&file))).collect()
 }
 
 #[test]
 fn frames_and_bytes_equal_the_truth() {
-    let folder = folder();
-    if !folder.is_dir() {
-        println!("SKIPPED frames_and_bytes_equal_the_truth: no captures at {} (set TAILWATER_CAPTURES)", folder.display());
-        return;
-    }
+    let Some(folder) = captures::folder("frames_and_bytes_equal_the_truth") else { return };
     let (mut compared, mut refused, mut wrong) = (0, 0, Vec::new());
-    for (file, truth) in captures(&folder) {
+    for (file, truth) in with_truth(&folder) {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let packets = &truth["packets"];
         match count(&file) {

@@ -1,84 +1,94 @@
 //! Arguments → what the library does, and exit statuses: 0 well, 1 a fault while running, 2 bad usage or configuration.
 
-use std::path::{Path, PathBuf};
+mod arguments;
+
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
-use tailwater::config::{self, Config, Mode};
+use clap::Parser;
+use tailwater::config::{self, Config};
+use tailwater::generate;
+use tailwater::runtime::check::{Verdict, check};
 use tailwater::runtime::replay::{self, Options};
-use tailwater::telemetry;
+use tailwater::runtime::run;
+use tailwater::telemetry::log;
+
+use arguments::{Arguments, Command};
 
 /// Something went wrong while running.
 const FAULT: u8 = 1;
 /// Bad usage or configuration.
 const USAGE: u8 = 2;
-/// Shards or workers of a replay.
-const WORKERS_MAX: i64 = 64;
-
-/// Traffic analytics behind a DDoS scrubber.
-#[derive(Parser)]
-#[command(name = "tailwater", version, arg_required_else_help = true)]
-struct Arguments {
-    /// Which log lines: error, warn, info, debug, trace, or a tracing filter.
-    #[arg(long, global = true, value_name = "FILTER")]
-    log: Option<String>,
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Replays captures through the data path and prints reports as JSON lines.
-    #[command(after_help = "Example:\n  tailwater replay --config tailwater.toml --pcap monday.pcap tuesday.pcapng --mode pipeline --workers 4")]
-    Replay {
-        /// Configuration; its ports, sinks and cores are not used.
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-        /// pcap and pcapng files; merged by time, file n is port n.
-        #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
-        pcap: Vec<PathBuf>,
-        /// How work is spread over cores. The reports are the same.
-        #[arg(long, value_enum, default_value_t = ModeName::RunToCompletion)]
-        mode: ModeName,
-        /// Shards (run-to-completion) or workers (pipeline).
-        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX))]
-        workers: u16,
-    },
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum ModeName {
-    RunToCompletion,
-    Pipeline,
-}
-
-impl From<ModeName> for Mode {
-    fn from(name: ModeName) -> Self {
-        match name {
-            ModeName::RunToCompletion => Self::RunToCompletion,
-            ModeName::Pipeline => Self::Pipeline,
-        }
-    }
-}
+/// EAL's chatter belongs to `run`, where a port is being set up.
+const QUIET: &str = "warn";
 
 /// Does what the arguments ask.
 pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Err(error) = telemetry::log::init(arguments.log.as_deref(), telemetry::log::Format::of_stderr()) {
+    let default = if matches!(arguments.command, Command::Run { .. }) { None } else { Some(QUIET) };
+    let unset = std::env::var_os("RUST_LOG").is_none_or(|text| text.is_empty());
+    let filter = arguments.log.as_deref().or(default.filter(|_| unset));
+    if let Err(error) = log::init(filter, log::Format::of_stderr()) {
         return fail(USAGE, error);
     }
     match arguments.command {
-        Command::Replay { config, pcap, mode, workers } => replay_captures(&config, pcap, mode.into(), usize::from(workers)),
+        Command::Run { config } => run_appliance(&config),
+        Command::Check { config } => check_machine(&config),
+        Command::Replay { config, pcap, mode, workers } => {
+            replay_captures(&config, Options { captures: pcap, mode: mode.into(), workers: usize::from(workers) })
+        }
+        Command::Generate(options) => generate_traffic(&options),
     }
 }
 
-fn replay_captures(config: &Path, captures: Vec<PathBuf>, mode: Mode, workers: usize) -> ExitCode {
-    let config = match load(config) {
+fn run_appliance(file: &Path) -> ExitCode {
+    let config = match load(file) {
         Ok(config) => config,
         Err(status) => return status,
     };
-    match replay::replay(&config, &Options { captures, mode, workers }) {
+    if let Err(faults) = config.for_run() {
+        return fail(USAGE, faults);
+    }
+    match run::run(&config) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(FAULT, error),
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "what the command is for")]
+fn check_machine(file: &Path) -> ExitCode {
+    let config = match load(file) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    let findings = check(&config);
+    findings.iter().for_each(|finding| println!("{finding}"));
+    let wrong = findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
+    if wrong == 0 { ExitCode::SUCCESS } else { fail(FAULT, format!("{wrong} to mend before `run`")) }
+}
+
+fn replay_captures(file: &Path, options: Options) -> ExitCode {
+    let config = match load(file) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    match replay::replay(&config, &options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(if error.before_start() { USAGE } else { FAULT }, error),
+    }
+}
+
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "what the command is for")]
+fn generate_traffic(options: &generate::Options) -> ExitCode {
+    if options.list {
+        generate::list().for_each(|(name, line)| println!("{name:18} {line}"));
+        return ExitCode::SUCCESS;
+    }
+    match generate::run(options) {
+        Ok(summary) => {
+            eprintln!("{summary}");
+            ExitCode::SUCCESS
+        }
         Err(error) => fail(if error.before_start() { USAGE } else { FAULT }, error),
     }
 }

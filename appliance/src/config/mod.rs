@@ -131,6 +131,17 @@ impl Config {
         rates.max().unwrap_or(1)
     }
 
+    /// `file:line` of a key, for what only the machine can refuse; the file alone if it cannot be read again.
+    pub fn locate(&self, path: &[&str]) -> String {
+        let file = self.file.display();
+        let line = walk::parse(&self.file).ok().and_then(|document| {
+            let item = path.iter().try_fold(document.as_item(), |item, key| item.get(key))?;
+            let start = item.span()?.start;
+            Some(document.raw().get(..start)?.lines().count().max(1))
+        });
+        line.map_or_else(|| file.to_string(), |line| format!("{file}:{line}"))
+    }
+
     /// Which stats each range keeps.
     pub fn stat_lists(&self) -> StatLists {
         StatLists::new(&self.stats, &self.sets, &self.ranges.list)

@@ -80,6 +80,15 @@ pub struct Summary {
     pub totals: Totals,
 }
 
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let t = &self.totals;
+        let offered = format!("offered {} passed and {} blocked packets", t.offered_passed, t.offered_blocked);
+        let held = format!("the capture holds {} frames ({} tagged, {} without IP)", t.frames, t.tagged_frames, t.non_ip_frames);
+        write!(f, "seed {}: {offered}; {held}, {} bytes on the wire; {} in ranges, {} in none", self.seed, t.wire_bytes, t.matched, t.unmatched)
+    }
+}
+
 /// Names of scenarios, each with a line.
 pub fn list() -> impl Iterator<Item = (&'static str, String)> {
     Scenario::named()

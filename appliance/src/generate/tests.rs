@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use super::*;
+use crate::config;
+use crate::parse::{DropReason, MirrorPlan, Parsed, parse_into};
 use crate::rx::capture::Capture;
 
 struct Made {
@@ -101,6 +103,37 @@ fn a_tunnelled_flood_is_the_outer_target_s() {
     let truth = made.truth();
     let blocked = |prefix: &str| range(&truth, prefix)["offered"]["ingress"]["blocked"]["packets"].as_u64().unwrap();
     assert!(blocked("198.18.1.0/24") > 20_000 && blocked("198.18.2.0/24") < 100);
+}
+
+#[test]
+fn frames_are_what_the_parser_expects() {
+    for (name, _) in list() {
+        let made = Made::of(name, |options| options.duration = Some(if name == "amplification" { 32 } else { 21 }));
+        let mut capture = Capture::open(&made.path("x.pcap")).unwrap();
+        let (mut parsed, mut without_ip, mut tunnelled, mut faults) = (Parsed::default(), 0, 0, 0);
+        while let Some(frame) = capture.next_frame().unwrap() {
+            match parse_into(frame.bytes, frame.wire_bytes, frame.link, &MirrorPlan::default(), &mut parsed) {
+                Ok(()) => faults += u64::from(parsed.fault.is_some()),
+                Err(DropReason::NonIp) => without_ip += 1,
+                Err(reason) => panic!("{name}: {reason:?}"),
+            }
+            tunnelled += u64::from(parsed.headers().len() > 1);
+        }
+        assert_eq!(without_ip, made.summary.totals.non_ip_frames, "{name}");
+        // A random port may be a tunnel's; what stands behind it is no tunnel then.
+        let frames = capture.frames();
+        assert!(faults < frames / 2_000, "{name}: {faults} of {frames}");
+        assert!(if name == "tunnelled_flood" { tunnelled > frames / 20 } else { tunnelled < frames / 2_000 }, "{name}: {tunnelled}");
+    }
+}
+
+#[test]
+fn the_configuration_is_accepted() {
+    for (name, _) in list() {
+        let made = Made::of(name, |options| options.duration = Some(1));
+        let config = config::load(&made.path("tailwater.toml"), &|_| Ok(())).unwrap_or_else(|faults| panic!("{name}: {faults}"));
+        assert_eq!((config.tags.len(), config.appliance.window_ms), (1, 10_000), "{name}");
+    }
 }
 
 #[test]

@@ -135,9 +135,8 @@ fn ledger_message(ledger: &Ledger, missed: u64, counted: u64, ring_dropped: u64)
         names.iter().zip(counts).filter(|(_, n)| **n > 0).map(|(name, n)| count(*name, *n)).collect::<Vec<_>>()
     };
     let mut faults = named(&Fault::ALL.map(Fault::name), &ledger.faults);
-    if ledger.implausible > 0 {
-        faults.push(count("implausible_length", ledger.implausible));
-    }
+    let more = [("implausible_length", ledger.implausible), ("sampling_unknown", ledger.unproven)];
+    faults.extend(more.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| count(name, n)));
     pb::Ledger {
         offered: ledger.received + missed,
         received: ledger.received,

@@ -109,6 +109,7 @@ impl<S: Stage> Receiver<S> {
             ledger.faults[fault.at()] += 1;
         }
         ledger.implausible += u64::from(packet.length_implausible);
+        ledger.unproven += u64::from(packet.sampling_unproven);
         let tag = packet.tag.map_or(self.world.tag_rules, usize::from);
         self.open.tags[tag] += 1;
         self.open.decisions.count(&packet.record);

@@ -135,7 +135,7 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
         clock_source: if live { "system" } else { "capture" },
     };
     let name = |range: &crate::config::Range| RangeName {
-        prefix: range.prefix.to_string(),
+        prefix: crate::axes::key::network_text(&range.prefix),
         customer: range.customer.clone(),
         labels: range.labels.clone(),
     };

@@ -31,6 +31,8 @@ pub struct Ledger {
     pub truncated: u64,
     /// Packets whose IP length made no sense where it was asked for.
     pub implausible: u64,
+    /// Packets whose sampling rate should have stood in a field that does not hold one.
+    pub unproven: u64,
 }
 
 impl Default for Ledger {
@@ -47,12 +49,13 @@ impl Default for Ledger {
             late: 0,
             truncated: 0,
             implausible: 0,
+            unproven: 0,
         }
     }
 }
 
 /// Single counters of a ledger, before its lists.
-const SCALARS: usize = 9;
+const SCALARS: usize = 10;
 
 impl Ledger {
     /// Words of [`Self::to_words`].
@@ -61,7 +64,7 @@ impl Ledger {
     /// Appends all counters.
     pub fn to_words(&self, out: &mut Vec<u64>) {
         out.extend([self.received, self.received_bytes, self.parsed, self.matched, self.unmatched]);
-        out.extend([self.records, self.late, self.truncated, self.implausible]);
+        out.extend([self.records, self.late, self.truncated, self.implausible, self.unproven]);
         out.extend(self.drops);
         out.extend(self.faults);
     }
@@ -79,6 +82,7 @@ impl Ledger {
             late: at(6),
             truncated: at(7),
             implausible: at(8),
+            unproven: at(9),
             drops: std::array::from_fn(|i| at(SCALARS + i)),
             faults: std::array::from_fn(|i| at(SCALARS + DropReason::COUNT + i)),
         }
@@ -96,6 +100,7 @@ impl AddAssign<&Self> for Ledger {
         self.late += other.late;
         self.truncated += other.truncated;
         self.implausible += other.implausible;
+        self.unproven += other.unproven;
         self.drops.iter_mut().zip(other.drops).for_each(|(a, b)| *a += b);
         self.faults.iter_mut().zip(other.faults).for_each(|(a, b)| *a += b);
     }
