@@ -1,21 +1,70 @@
 //! The parser against real captures whose truth was computed by independent tools.
+//!
+//! `ONLY=NAME` judges one capture; `DUMP=1` prints what was read of each frame.
 
 mod captures;
+mod parse_truth_wrong;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use parse_truth_wrong::WRONG;
 use serde_json::Value;
 use tailwater::parse::{IpHeader, MirrorPlan, Parsed, parse_into};
 use tailwater::record::Fragment;
 
-#[derive(Default, Debug)]
+/// What was counted in one capture, under the truth's own names.
+#[derive(Default)]
 struct Tally {
     numbers: BTreeMap<&'static str, u64>,
-    outer_proto: BTreeMap<String, u64>,
-    inner_proto: BTreeMap<String, u64>,
-    inner_version: BTreeMap<String, u64>,
-    vlans: BTreeMap<String, u64>,
-    addresses: BTreeMap<&'static str, BTreeSet<(bool, [u8; 16])>>,
+    /// Counts by text: protocols, versions, VLAN ids, addresses, ports.
+    by_text: BTreeMap<&'static str, BTreeMap<String, u64>>,
+    distinct: BTreeMap<&'static str, BTreeSet<IpAddr>>,
+}
+
+const NUMBERS: [&str; 11] = [
+    "frames",
+    "wire_bytes",
+    "ipv4_packets",
+    "ipv6_packets",
+    "non_ip_frames",
+    "fragments_outer",
+    "fragments_any",
+    "tcp_syn_no_ack_outer",
+    "tcp_syn_no_ack",
+    "tcp_syn_ack",
+    "l3_bytes_outer",
+];
+const DISTINCT: [&str; 4] =
+    ["distinct_src_outermost", "distinct_dst_outermost", "distinct_src_innermost_ext", "distinct_dst_innermost_ext"];
+const MAPS: [&str; 4] = ["outer_proto", "innermost_ext_proto", "innermost_ext_ip_version", "vlan_ids_outer"];
+const TOPS: [&str; 8] = [
+    "top10_src_by_packets",
+    "top10_dst_by_packets",
+    "top10_src_by_bytes",
+    "top10_dst_by_bytes",
+    "top10_tcp_dst_ports_outer",
+    "top10_udp_dst_ports_outer",
+    "top10_tcp_dst_ports_inner",
+    "top10_udp_dst_ports_inner",
+];
+
+/// Counts of the innermost header that the truth reached through the tunnels of its own list alone.
+const OF_LISTED_TUNNELS: [&str; 4] = ["tcp_syn_no_ack", "tcp_syn_ack", "top10_tcp_dst_ports_inner", "top10_udp_dst_ports_inner"];
+
+/// Tunnels that are parsed here and that the truth's list lacks; the chains it gives end with them.
+const UNLISTED_TUNNELS: [&str; 5] = ["geneve", "nsh", "pppoes", "ppp", "ieee8021ah"];
+
+fn has_tunnels_beyond_its_list(truth: &Value) -> bool {
+    let chains = truth["protocol_chains"].as_object().unwrap();
+    chains.keys().any(|chain| UNLISTED_TUNNELS.iter().any(|tunnel| chain.rsplit(':').next() == Some(*tunnel)))
+}
+
+fn ip(header: &IpHeader, address: [u8; 16]) -> IpAddr {
+    match address {
+        bytes if header.v6 => Ipv6Addr::from(bytes).into(),
+        [a, b, c, d, ..] => Ipv4Addr::new(a, b, c, d).into(),
+    }
 }
 
 impl Tally {
@@ -23,131 +72,133 @@ impl Tally {
         *self.numbers.entry(name).or_default() += count;
     }
 
-    fn address(&mut self, name: &'static str, header: &IpHeader, address: [u8; 16]) {
-        self.addresses.entry(name).or_default().insert((header.v6, address));
+    fn text(&mut self, name: &'static str, text: impl ToString, count: u64) {
+        *self.by_text.entry(name).or_default().entry(text.to_string()).or_default() += count;
     }
 
-    fn packet(&mut self, parsed: &Parsed) {
-        let outer = &parsed.headers()[0];
-        let inner = parsed.headers().last().unwrap();
-        self.add(if outer.v6 { "ipv6_packets" } else { "ipv4_packets" }, 1);
-        *self.outer_proto.entry(outer.protocol.to_string()).or_default() += 1;
-        *self.inner_proto.entry(inner.protocol.to_string()).or_default() += 1;
-        *self.inner_version.entry(if inner.v6 { "6" } else { "4" }.into()).or_default() += 1;
-        self.address("distinct_src_outermost", outer, outer.src);
-        self.address("distinct_dst_outermost", outer, outer.dst);
-        self.address("distinct_src_innermost_ext", inner, inner.src);
-        self.address("distinct_dst_innermost_ext", inner, inner.dst);
-        self.add("fragments_outer", (outer.fragment != Fragment::None).into());
+    fn frame(&mut self, parsed: &Parsed, wire_bytes: u32, is_packet: bool) {
+        self.add("frames", 1);
+        self.add("wire_bytes", wire_bytes.into());
+        for id in parsed.link.vlan_ids() {
+            self.text("vlan_ids_outer", id, 1);
+        }
+        let (Some(outer), Some(inner)) = (parsed.headers().first(), parsed.headers().last()) else {
+            assert!(!is_packet, "a packet without a header");
+            return self.add("non_ip_frames", 1);
+        };
+        assert!(is_packet, "a header of a frame that is no packet");
+        self.outermost(parsed, outer, wire_bytes);
+        self.innermost(inner);
         self.add("fragments_any", parsed.headers().iter().any(|h| h.fragment != Fragment::None).into());
+    }
+
+    fn outermost(&mut self, parsed: &Parsed, outer: &IpHeader, wire_bytes: u32) {
+        self.add(if outer.v6 { "ipv6_packets" } else { "ipv4_packets" }, 1);
+        self.text("outer_proto", outer.protocol, 1);
+        self.add("fragments_outer", (outer.fragment != Fragment::None).into());
         self.add("tcp_syn_no_ack_outer", outer.tcp_flags.is_some_and(|f| f & 0x12 == 2).into());
+        // Where none is claimed the truth has what the wire held.
+        let l3_bytes = if outer.ip_bytes == 0 { wire_bytes - parsed.link.bytes } else { outer.ip_bytes };
+        self.add("l3_bytes_outer", l3_bytes.into());
+        for (distinct, packets, bytes, address) in [
+            ("distinct_src_outermost", "top10_src_by_packets", "top10_src_by_bytes", outer.src),
+            ("distinct_dst_outermost", "top10_dst_by_packets", "top10_dst_by_bytes", outer.dst),
+        ] {
+            let address = ip(outer, address);
+            self.distinct.entry(distinct).or_default().insert(address);
+            self.text(packets, address, 1);
+            self.text(bytes, address, wire_bytes.into());
+        }
+        self.port(outer, "top10_tcp_dst_ports_outer", "top10_udp_dst_ports_outer");
+    }
+
+    fn innermost(&mut self, inner: &IpHeader) {
+        self.text("innermost_ext_proto", inner.protocol, 1);
+        self.text("innermost_ext_ip_version", if inner.v6 { 6 } else { 4 }, 1);
         self.add("tcp_syn_no_ack", inner.tcp_flags.is_some_and(|f| f & 0x12 == 2).into());
         self.add("tcp_syn_ack", inner.tcp_flags.is_some_and(|f| f & 0x12 == 0x12).into());
-        self.add("l3_bytes_outer", outer.ip_bytes.into());
+        self.distinct.entry("distinct_src_innermost_ext").or_default().insert(ip(inner, inner.src));
+        self.distinct.entry("distinct_dst_innermost_ext").or_default().insert(ip(inner, inner.dst));
+        self.port(inner, "top10_tcp_dst_ports_inner", "top10_udp_dst_ports_inner");
     }
-}
 
-fn tally(capture: &captures::Capture) -> Tally {
-    let plan = MirrorPlan::default();
-    let mut t = Tally::default();
-    let mut parsed = Parsed::default();
-    let link = capture.link().unwrap();
-    let dump = std::env::var_os("DUMP").is_some();
-    for (i, frame) in capture.frames.iter().enumerate() {
-        t.add("frames", 1);
-        t.add("wire_bytes", frame.wire_bytes.into());
-        let result = parse_into(&frame.bytes, frame.wire_bytes, link, &plan, &mut parsed);
-        for id in parsed.link.vlan_ids() {
-            *t.vlans.entry(id.to_string()).or_default() += 1;
+    fn port(&mut self, header: &IpHeader, tcp: &'static str, udp: &'static str) {
+        match (header.protocol, header.ports) {
+            (6, Some((_, to))) => self.text(tcp, to, 1),
+            (17, Some((_, to))) => self.text(udp, to, 1),
+            _ => {}
         }
-        match result {
-            Ok(()) => t.packet(&parsed),
-            Err(_) => t.add("non_ip_frames", 1),
-        }
-        if dump {
-            let mut line = format!("{}\t{result:?}\t{:?}\t{:?}", i + 1, parsed.fault, parsed.link.vlan_ids());
-            for h in parsed.headers() {
-                line += &format!(
-                    "\t{:?} {} frag={:?} flags={:?} ports={:?} {}",
-                    h.tunnel, h.protocol, h.fragment, h.tcp_flags, h.ports, h.payload_bytes
-                );
+    }
+
+    /// What differs from the truth: name and both sides.
+    fn differences(&self, truth: &Value) -> Vec<(&'static str, String)> {
+        let mut bad = Vec::new();
+        let narrow = has_tunnels_beyond_its_list(truth);
+        let mut judge = |name: &'static str, want: u64, have: u64, of: &str| {
+            if want != have && !(narrow && OF_LISTED_TUNNELS.contains(&name)) {
+                bad.push((name, format!("{of} want {want}, have {have}")));
             }
-            println!("{line}");
+        };
+        for name in NUMBERS {
+            judge(name, truth[name].as_u64().unwrap(), self.numbers.get(name).copied().unwrap_or(0), "");
         }
+        for name in DISTINCT {
+            judge(name, truth[name].as_u64().unwrap(), self.distinct.get(name).map_or(0, |s| s.len() as u64), "");
+        }
+        let nothing = BTreeMap::new();
+        for name in MAPS {
+            let have = self.by_text.get(name).unwrap_or(&nothing);
+            let want: BTreeMap<_, _> = truth[name].as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.as_u64().unwrap())).collect();
+            for key in want.keys().chain(have.keys()).collect::<BTreeSet<_>>() {
+                judge(name, want.get(key).copied().unwrap_or(0), have.get(key).copied().unwrap_or(0), key);
+            }
+        }
+        for name in TOPS {
+            let have = self.by_text.get(name).unwrap_or(&nothing);
+            for row in truth[name].as_array().unwrap() {
+                let key = row[0].as_str().unwrap();
+                judge(name, row[1].as_u64().unwrap(), have.get(key).copied().unwrap_or(0), key);
+            }
+        }
+        bad
     }
-    t
 }
 
-fn counts(value: &Value) -> BTreeMap<String, u64> {
-    value.as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.as_u64().unwrap())).collect()
+fn tally(frames: &[captures::Held]) -> Tally {
+    let (plan, dump) = (MirrorPlan::default(), std::env::var_os("DUMP").is_some());
+    let (mut tally, mut parsed) = (Tally::default(), Parsed::default());
+    for (i, frame) in frames.iter().enumerate() {
+        let result = parse_into(&frame.bytes, frame.wire_bytes, frame.link, &plan, &mut parsed);
+        tally.frame(&parsed, frame.wire_bytes, result.is_ok());
+        if dump {
+            let headers: Vec<_> = parsed.headers().iter().map(|h| format!("\t{h:?}")).collect();
+            println!("{}\t{result:?}\t{:?}\t{:?}{}", i + 1, parsed.fault, parsed.link.vlan_ids(), headers.concat());
+        }
+    }
+    tally
 }
 
 #[test]
 fn counts_equal_the_truth() {
     let Some(folder) = captures::folder("counts_equal_the_truth") else { return };
-    let mut judged = 0;
-    for path in captures::files(&folder, &["packets", "attacks", "encap", "malformed"]) {
-        if let Ok(only) = std::env::var("ONLY")
-            && !path.display().to_string().contains(&only)
-        {
-            continue;
-        }
-        let truth: Value = serde_json::from_slice(&std::fs::read(path.with_extension("truth.json")).unwrap()).unwrap();
-        let truth = &truth["packets"];
-        let Some(capture) = captures::read(&path) else { continue };
-        if truth.is_null() || capture.link().is_none() {
-            continue;
-        }
+    let only = std::env::var("ONLY").unwrap_or_default();
+    let (mut judged, mut unexplained, mut stale) = (0, Vec::new(), Vec::new());
+    for path in captures::files(&folder) {
+        let name = path.strip_prefix(&folder).unwrap().with_extension("").display().to_string();
+        let (Some(truth), true) = (captures::truth(&path), name.contains(&only)) else { continue };
         judged += 1;
-        let have = tally(&capture);
-        let mut bad = Vec::new();
-        for name in [
-            "frames",
-            "wire_bytes",
-            "ipv4_packets",
-            "ipv6_packets",
-            "non_ip_frames",
-            "fragments_outer",
-            "fragments_any",
-            "tcp_syn_no_ack_outer",
-            "tcp_syn_no_ack",
-            "tcp_syn_ack",
-            "l3_bytes_outer",
-        ] {
-            let (want, have) = (truth[name].as_u64().unwrap(), have.numbers.get(name).copied().unwrap_or(0));
-            if want != have {
-                bad.push(format!("{name} {want} {have}"));
+        let mut excused: BTreeSet<&str> = WRONG.iter().filter(|w| w.capture == name).flat_map(|w| w.names).copied().collect();
+        let known = excused.clone();
+        for (what, difference) in tally(&captures::frames(&path)).differences(&truth) {
+            excused.remove(what);
+            if !known.contains(what) {
+                let (agree, malformed) = (&truth["crosscheck_dpkt"]["agree"], &truth["malformed_frames"]);
+                unexplained.push(format!("{name}: {what} {difference} (tools agree: {agree}, malformed frames: {malformed})"));
             }
         }
-        for name in ["distinct_src_outermost", "distinct_dst_outermost", "distinct_src_innermost_ext", "distinct_dst_innermost_ext"] {
-            let (want, have) = (truth[name].as_u64().unwrap(), have.addresses.get(name).map_or(0, |s| s.len() as u64));
-            if want != have {
-                bad.push(format!("{name} {want} {have}"));
-            }
-        }
-        for (name, have) in [
-            ("outer_proto", &have.outer_proto),
-            ("innermost_ext_proto", &have.inner_proto),
-            ("innermost_ext_ip_version", &have.inner_version),
-            ("vlan_ids_outer", &have.vlans),
-        ] {
-            let want = counts(&truth[name]);
-            if want != *have {
-                bad.push(format!("{name} {want:?} {have:?}"));
-            }
-        }
-        if !bad.is_empty() {
-            let p = truth["crosscheck_dpkt"]["agree"].as_bool() == Some(true);
-            println!(
-                "{} agree={p} malformed={} truncated={}",
-                path.file_name().unwrap().display(),
-                truth["malformed_frames"],
-                truth["truncated_frames"]
-            );
-            for line in bad {
-                println!("    {line}");
-            }
-        }
+        stale.extend(excused.iter().map(|what| format!("{name}: {what} is listed as wrong and is equal")));
     }
-    println!("{judged} judged");
+    println!("{judged} captures judged, {} of them with a truth that is judged wrong in part", WRONG.len());
+    assert!(unexplained.is_empty() && stale.is_empty(), "\n{}\n{}", unexplained.join("\n"), stale.join("\n"));
+    assert!(judged > 0 || !only.is_empty(), "no capture was judged");
 }

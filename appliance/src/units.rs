@@ -58,6 +58,17 @@ pub enum LinkType {
     Loopback,
 }
 
-/// Number of a base window since 1970: its start divided by its length. What `spread` and `window` close by.
+/// Number of a base window: its start since 1970 divided by its length, plus one. Zero is before all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
+
+impl Epoch {
+    /// After all others: a core that says it has said its last.
+    pub const END: Self = Self(u64::MAX >> 1);
+
+    /// The epoch of a time; windows being `length_ns` long, at least 1.
+    #[inline]
+    pub const fn of(time_ns: u64, length_ns: u64) -> Self {
+        Self(time_ns / if length_ns == 0 { 1 } else { length_ns } + 1)
+    }
+}

@@ -99,7 +99,16 @@ mod tests {
         assert_eq!(key.id().len(), 16);
     }
 
-    const VECTORS: [u64; 8] = [0; 8];
+    const VECTORS: [u64; 8] = [
+        0x56c3_336d_5c18_9b47,
+        0x4ca1_cd24_678c_ec06,
+        0x50a0_1d27_ddfd_e4c1,
+        0xb086_0f32_4dd6_dd53,
+        0x4555_e6d6_adc5_3fed,
+        0xb1d2_b747_8605_bd9d,
+        0xe4a9_018e_d8e0_dc6a,
+        0x0faf_cd27_8be8_d43e,
+    ];
 
     #[test]
     fn every_output_bit_flips_for_half_of_the_input_bits() {

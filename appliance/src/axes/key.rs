@@ -261,6 +261,15 @@ fn number_text(bytes: &[u8]) -> String {
     number(bytes).to_string()
 }
 
+/// A prefix with its length, addresses as in keys.
+pub fn network_text(prefix: &ipnet::IpNet) -> String {
+    let address = match prefix.addr() {
+        std::net::IpAddr::V4(v4) => v4.to_string(),
+        std::net::IpAddr::V6(v6) => rfc5952(v6),
+    };
+    format!("{address}/{}", prefix.prefix_len())
+}
+
 fn address_text(bytes: &[u8]) -> String {
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Ipv4Addr::from(v4).to_string();

@@ -2,12 +2,37 @@
 //!
 //! The written form is TOML, walked with spans so that every fault names file, line, key and remedy and all faults are
 //! reported at once. The validated form below is what the program holds: it can only be made by checking, and a stage
-//! is handed its own few values of it, never the whole.
+//! is handed its own few values of it, never the whole. One file a section: its types, and how it is read.
 
-use std::net::IpAddr;
-use std::path::PathBuf;
+mod appliance;
+mod cores;
+mod fault;
+mod hash;
+mod mirror;
+mod predicate;
+pub mod ranges;
+mod sets;
+mod sinks;
+mod stats;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod walk;
 
-use crate::axes::{DecisionAxis, DirectionAxis, KeySpec, Metric};
+use std::path::{Path, PathBuf};
+
+pub use appliance::Appliance;
+pub use cores::{Cores, Mode, Port};
+pub use fault::{Fault, Faults, near};
+pub use mirror::{KeysFrom, LengthFrom, Mirror, Wrap};
+pub use predicate::{Predicate, Test};
+pub use ranges::{Range, Ranges};
+pub use sets::{Set, SetMatch, StatLists};
+pub use sinks::{Admin, FileSink, KafkaSink, Sinks};
+pub use stats::{Refusal, Setting, StatSpec};
+pub use tags::{Given, Sampler, TagField, TagMatch, TagRule};
+
+use walk::{Book, Section};
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -20,7 +45,7 @@ pub struct Config {
     pub cores: Option<Cores>,
     /// `[[ports]]`
     pub ports: Vec<Port>,
-    /// `[ranges]`
+    /// `[ranges]`, read.
     pub ranges: Ranges,
     /// `[mirror]`
     pub mirror: Mirror,
@@ -40,294 +65,85 @@ pub struct Config {
     pub hash: String,
 }
 
-/// `[appliance]`
-#[derive(Clone, Debug)]
-pub struct Appliance {
-    /// Default: `tailwater`.
-    pub name: String,
-    /// Point of presence; default empty.
-    pub pop: String,
-    /// Default 10,000.
-    pub window_ms: u64,
-    /// Default 1,000, or `window_ms` where that is less and not a multiple.
-    pub fast_window_ms: u64,
-    /// Budget of sketches and batches; default 1,024.
-    pub memory_mb: u64,
-    /// The fleet's key; absent: random at each start of `run`, constant in `replay`.
-    pub hash_key: Option<[u8; 32]>,
+/// Asks a calculation whether it can make a stat: `Err` names the setting or axis that it refuses.
+pub type StatCheck<'a> = dyn Fn(&StatSpec) -> Result<(), Refusal> + 'a;
+
+/// Reads a configuration and the files that it names: ranges and hash key. Machine, NICs and brokers are not looked at.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn load(path: &Path, stat_check: &StatCheck<'_>) -> Result<Config, Faults> {
+    let document = walk::parse(path)?;
+    let book = Book::new(path, document.raw());
+    let config = read(Section::root(&book, document.as_table()), stat_check);
+    let mut faults = book.into_faults();
+    faults.sort(path);
+    match config {
+        Some(config) if faults.is_empty() => Ok(config),
+        _ => Err(faults),
+    }
 }
 
-/// How work is spread over cores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// `run-to-completion`
-    RunToCompletion,
-    /// `pipeline`
-    Pipeline,
+/// All sections, each noting its own faults; `None` only where some were noted.
+fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
+    let file = root.book().file().to_owned();
+    let appliance = appliance::read(&root);
+    let cores = cores::read(&root);
+    let ports = cores::read_ports(&root);
+    let ranges = ranges::read(&root);
+    let mirror = mirror::read(&root);
+    let keys_from = mirror::read_keys_from(&root);
+    let tags = tags::read(&root);
+    mirror::judge(&root, &mirror, &tags);
+    let sets = sets::read(&root);
+    let stats = stats::read(&root, &sets, stat_check);
+    let sinks = sinks::read(&root);
+    let admin = sinks::read_admin(&root);
+    root.close();
+    let (appliance, ranges) = (appliance?, ranges?);
+    let mut config =
+        Config { file, appliance, cores, ports, ranges, mirror, keys_from, tags, stats, sets, sinks, admin, hash: String::new() };
+    config.hash = hash::of(&config);
+    Some(config)
 }
 
-/// `[cores]`: lcore ids.
-#[derive(Clone, Debug)]
-pub struct Cores {
-    /// Default `run-to-completion`.
-    pub mode: Mode,
-    /// Main lcore.
-    pub main: u32,
-    /// Receiving lcores.
-    pub rx: Vec<u32>,
-    /// Workers; empty in run-to-completion.
-    pub workers: Vec<u32>,
-    /// The reporter.
-    pub reporter: u32,
-    /// Sinks and admin.
-    pub io: Vec<u32>,
-}
+impl Config {
+    /// What `run` needs beyond what `replay` does.
+    ///
+    /// # Errors
+    /// There is no port.
+    pub fn for_run(&self) -> Result<(), Faults> {
+        if self.ports.is_empty() {
+            let (what, remedy) =
+                ("are missing", "write [[ports]] and below it device = \"0000:3b:00.0\", or a vdev such as \"net_af_packet0,iface=eth1\"");
+            let key = "ports".to_owned();
+            return Err(Faults::one(Fault { file: self.file.clone(), line: 0, key, what: what.to_owned(), remedy: remedy.to_owned() }));
+        }
+        Ok(())
+    }
 
-/// One of `[[ports]]`.
-#[derive(Clone, Debug)]
-pub struct Port {
-    /// PCI address or vdev string.
-    pub device: String,
-    /// Default 1.
-    pub queues: u16,
-    /// Default: the device.
-    pub feed: String,
-    /// Default 0.
-    pub min_pps: u64,
-}
+    /// The largest weight that a blocked record can have; 1 where nothing is sampled.
+    pub fn weight_max(&self) -> u16 {
+        let rates = self.tags.iter().map(|rule| match rule.sampling {
+            Given::Fixed(n) => u16::try_from(n).unwrap_or(u16::MAX),
+            Given::From(field) => u16::try_from(*field.bounds().end()).unwrap_or(u16::MAX),
+        });
+        rates.max().unwrap_or(1)
+    }
 
-/// `[ranges]`
-#[derive(Clone, Debug)]
-pub struct Ranges {
-    /// CSV, or JSON by its ending; absolute, or relative to the working directory.
-    pub file: PathBuf,
-}
+    /// `file:line` of a key, for what only the machine can refuse; the file alone if it cannot be read again.
+    pub fn locate(&self, path: &[&str]) -> String {
+        let file = self.file.display();
+        let line = walk::parse(&self.file).ok().and_then(|document| {
+            let item = path.iter().try_fold(document.as_item(), |item, key| item.get(key))?;
+            let start = item.span()?.start;
+            Some(document.raw().get(..start)?.lines().count().max(1))
+        });
+        line.map_or_else(|| file.to_string(), |line| format!("{file}:{line}"))
+    }
 
-/// An encapsulation that a mirror wraps frames in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "spelled as in the configuration")]
-pub enum Wrap {
-    Erspan,
-    Gre,
-    Vxlan,
-    Geneve,
-    Ipip,
-    GtpU,
-}
-
-/// `[mirror] length`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LengthFrom {
-    /// The frame's length.
-    Frame,
-    /// Layer 2 plus the IP length.
-    Ip,
-}
-
-/// `[mirror]`
-#[derive(Clone, Debug)]
-pub struct Mirror {
-    /// What the mirror itself wraps frames in.
-    pub strip: Vec<Wrap>,
-    /// Outer source addresses whose wrapping is stripped.
-    pub from: Vec<IpAddr>,
-    /// Where bytes are read from.
-    pub length: LengthFrom,
-    /// What a frame without a matching tag rule is: passed, or a parse drop.
-    pub untagged_passes: bool,
-    /// Whether packets towards, and from, a range are mirrored.
-    pub ingress: bool,
-    /// See `ingress`.
-    pub egress: bool,
-}
-
-/// `[parse] keys_from`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeysFrom {
-    /// The outermost header whose address is in a range.
-    Matched,
-    /// The outermost header.
-    Outermost,
-    /// The innermost header.
-    Innermost,
-}
-
-/// A field of a frame that tags are read from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "spelled as in the configuration")]
-pub enum TagField {
-    Port,
-    Vlan,
-    InnerVlan,
-    Dscp,
-    Mpls,
-    Vni,
-    GreKey,
-    ErspanSession,
-}
-
-/// What a frame must carry for a tag rule: all that are given.
-#[derive(Clone, Debug, Default)]
-pub struct TagMatch {
-    /// Numbers, by field.
-    pub fields: Vec<(TagField, u32)>,
-    /// `src_mac`
-    pub src_mac: Option<[u8; 6]>,
-}
-
-/// A number that is given, or that a frame carries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Given {
-    /// In the configuration.
-    Fixed(u32),
-    /// In this field of the frame.
-    From(TagField),
-}
-
-/// How the scrubber draws its sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "spelled as in the configuration")]
-pub enum Sampler {
-    Random,
-    EveryNth,
-    Hash,
-}
-
-/// One of `[[tags]]`.
-#[derive(Clone, Debug)]
-pub struct TagRule {
-    /// `match`
-    pub matches: TagMatch,
-    /// `decision`
-    pub blocked: bool,
-    /// Default 1; at most 65,535.
-    pub sampling: Given,
-    /// Default `random`.
-    pub sampler: Sampler,
-    /// Default 0.
-    pub added_bytes: u32,
-    /// `rule`
-    pub rule: Option<Given>,
-}
-
-/// A value of a calculation's own setting.
-#[derive(Clone, Debug, PartialEq)]
-#[allow(missing_docs, reason = "TOML's own kinds")]
-pub enum Setting {
-    Integer(i64),
-    Float(f64),
-    Text(String),
-    Integers(Vec<i64>),
-    Floats(Vec<f64>),
-    Flag(bool),
-}
-
-/// What a packet must be for a stat: every field that is given, any of its values.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Predicate {
-    /// Key and the values that it may have, as bytes of [`KeySpec::extract`]; IPv4 and IPv6 where they differ.
-    pub tests: Vec<Test>,
-}
-
-/// One field of a predicate.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Test {
-    /// A key of one part.
-    pub key: KeySpec,
-    /// Values for IPv4 records, as key bytes, sorted.
-    pub v4: Vec<Vec<u8>>,
-    /// Values for IPv6 records, as key bytes, sorted.
-    pub v6: Vec<Vec<u8>>,
-}
-
-/// One of `[[stats]]`.
-#[derive(Clone, Debug)]
-pub struct StatSpec {
-    /// Unique.
-    pub name: String,
-    /// As written; `stats` knows which there are.
-    pub calculation: String,
-    /// Default `none`.
-    pub key: KeySpec,
-    /// Default `packets`.
-    pub metric: Metric,
-    /// Default `any`.
-    pub decision: DecisionAxis,
-    /// Default `ingress`.
-    pub direction: DirectionAxis,
-    /// `where`
-    pub predicate: Option<Predicate>,
-    /// Default false.
-    pub fast: bool,
-    /// Default `["default"]`.
-    pub sets: Vec<String>,
-    /// What stands beside the axes, by name: `k`, `p`, `bins`, …; the calculation checks them.
-    pub settings: Vec<(String, Setting)>,
-}
-
-/// A stat's calculation refuses it: `key` is the setting or axis at fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Key in the stat's table.
-    pub key: String,
-    /// What is wrong, and what would be right.
-    pub message: String,
-}
-
-/// What a set asks of a range.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SetMatch {
-    /// `label = "plan=premium"`
-    Label(String, String),
-    /// `customer = "…"`
-    Customer(String),
-}
-
-/// One of `[[sets]]`.
-#[derive(Clone, Debug)]
-pub struct Set {
-    /// Unique.
-    pub name: String,
-    /// `match`
-    pub matches: Option<SetMatch>,
-    /// Further sets whose stats it holds.
-    pub include: Vec<String>,
-}
-
-/// `[sinks]`
-#[derive(Clone, Debug, Default)]
-pub struct Sinks {
-    /// `[sinks.kafka]`
-    pub kafka: Option<KafkaSink>,
-    /// `[sinks.file]`
-    pub file: Option<FileSink>,
-    /// `[sinks.stdout]`
-    pub stdout: bool,
-}
-
-/// `[sinks.kafka]`
-#[derive(Clone, Debug)]
-pub struct KafkaSink {
-    /// `host:port,…`, or `mock`.
-    pub brokers: String,
-    /// Default `tailwater.v1.ranges`; may hold `{customer}`.
-    pub ranges_topic: String,
-    /// Default `tailwater.v1.appliance`.
-    pub appliance_topic: String,
-    /// Default `lz4`.
-    pub compression: String,
-}
-
-/// `[sinks.file]`: proto3 JSON, a message a line.
-#[derive(Clone, Debug)]
-pub struct FileSink {
-    /// Appended to.
-    pub path: PathBuf,
-}
-
-/// `[admin]`
-#[derive(Clone, Debug)]
-pub struct Admin {
-    /// `127.0.0.1:9464` by default; `off` for none.
-    pub listen: Option<std::net::SocketAddr>,
+    /// Which stats each range keeps.
+    pub fn stat_lists(&self) -> StatLists {
+        StatLists::new(&self.stats, &self.sets, &self.ranges.list)
+    }
 }

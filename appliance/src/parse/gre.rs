@@ -1,5 +1,5 @@
 //! GRE: RFC 2784, keys and sequence numbers (RFC 2890), routing (RFC 1701), PPTP's version 1 (RFC 2637), transparent
-//! Ethernet (RFC 1701's type 0x6558), WCCP.
+//! Ethernet (RFC 1701's type 0x6558), WCCP, Ethernet over IP.
 
 use super::cursor::Cursor;
 use super::erspan;
@@ -16,6 +16,8 @@ const SEQUENCE: u16 = 0x1000;
 const ACKNOWLEDGEMENT: u16 = 0x0080;
 const VERSION: u16 = 0x0007;
 const WCCP: u16 = 0x883E;
+/// MikroTik's own, in version 1: the key is a payload length and a tunnel id.
+const ETHERNET_OVER_IP: u16 = 0x6400;
 
 /// Flags and type, the fields that the flags announce, and what the type says.
 pub(super) fn read(c: &mut Cursor<'_>, w: &mut Walk<'_>) -> Result<Next, Stop> {
@@ -24,13 +26,14 @@ pub(super) fn read(c: &mut Cursor<'_>, w: &mut Walk<'_>) -> Result<Next, Stop> {
     match flags & VERSION {
         0 => fields(flags, c, w)?,
         1 if kind == kind::PPP && flags & KEY != 0 => pptp_fields(flags, c)?,
+        1 if kind == ETHERNET_OVER_IP && flags & KEY != 0 => c.skip(4).ok_or(Stop::Short)?,
         _ => return Err(Stop::Bad),
     }
     let next = match kind {
         erspan::TYPE_II => return erspan::read_ii(flags & SEQUENCE != 0, c, w),
         erspan::TYPE_III => return erspan::read_iii(c, w),
         kind::IPV4 | kind::IPV6 => Next::Ip,
-        kind::TRANSPARENT_ETHERNET => Next::Ethernet,
+        kind::TRANSPARENT_ETHERNET | ETHERNET_OVER_IP => Next::Ethernet,
         kind::MPLS | kind::MPLS_UPSTREAM => Next::Mpls,
         kind::NSH => Next::Nsh,
         kind::VLAN | kind::PROVIDER_VLAN | kind::CISCO_METADATA | kind::MACSEC => Next::EtherType(kind),

@@ -36,6 +36,8 @@ mod udp;
 mod upper;
 mod vxlan;
 mod walk;
+#[cfg(test)]
+mod sample;
 
 pub use mirror::MirrorPlan;
 pub use parsed::{Envelope, IpHeader, Link, Outcome, Parsed};

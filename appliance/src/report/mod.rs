@@ -1,3 +1,122 @@
 //! Merged shards → estimates → messages.
+//!
+//! The reporter reads every core's stream, keeps the open windows' summaries, and when all cores have passed a window
+//! builds one message a range and one of the appliance's own account. It runs beside the data path, may allocate, and
+//! never holds a core up: a stream that is full is the core's loss, counted there.
 
+mod appliance;
+mod message;
+mod open;
 pub mod pb;
+mod reporter;
+
+use crate::config::StatSpec;
+
+pub use reporter::Reporter;
+
+/// Version of the messages' schema.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Who reports.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// Name of the appliance.
+    pub appliance: String,
+    /// Point of presence.
+    pub pop: String,
+    /// Drawn at each start; 0 in a replay.
+    pub boot_id: u64,
+    /// Of the configuration.
+    pub config_hash: String,
+    /// Of the hash key.
+    pub hash_key_id: String,
+    /// `system` or `capture`.
+    pub clock_source: &'static str,
+}
+
+/// A range as reports name it.
+#[derive(Clone, Debug)]
+pub struct RangeName {
+    /// Canonical, with its length.
+    pub prefix: String,
+    /// Whose it is.
+    pub customer: String,
+    /// Further columns of the ranges file.
+    pub labels: Vec<(String, String)>,
+}
+
+/// A port as reports name it.
+#[derive(Clone, Debug)]
+pub struct PortName {
+    /// As in the configuration.
+    pub device: String,
+    /// The feed that it belongs to.
+    pub feed: String,
+    /// Below this the feed is silent.
+    pub min_pps: u64,
+}
+
+/// A core that tells by a stream.
+#[derive(Clone, Debug)]
+pub struct CoreName {
+    /// Its lcore.
+    pub lcore: u32,
+    /// `rx` or `worker`.
+    pub role: &'static str,
+}
+
+/// What is the same for every window.
+pub struct Setting {
+    /// Who reports.
+    pub identity: Identity,
+    /// In the order of their indices. What has a higher index is not a range but what matched none.
+    pub ranges: Vec<RangeName>,
+    /// Rows of the configuration, and behind them those of what matched no range.
+    pub specs: Vec<StatSpec>,
+    /// In the configuration's order.
+    pub ports: Vec<PortName>,
+    /// Of each tag rule, `passed` or `blocked`.
+    pub tags: Vec<&'static str>,
+    /// Windows without a frame are reported too, and the first and last are marked as cut short.
+    pub live: bool,
+}
+
+/// What only the port itself knows, since the start.
+#[derive(Clone, Debug, Default)]
+pub struct PortHealth {
+    /// Frames that the NIC, or the kernel below a vdev, dropped.
+    pub missed: u64,
+    /// The link is up and the device is there.
+    pub up: bool,
+    /// Further counters by name.
+    pub counters: Vec<(String, u64)>,
+}
+
+/// Asked once a window.
+pub trait Health: Send {
+    /// Of every port, in the configuration's order.
+    fn read(&mut self) -> Vec<PortHealth>;
+}
+
+/// No port has anything to tell: a replay.
+pub struct NoHealth;
+
+impl Health for NoHealth {
+    fn read(&mut self) -> Vec<PortHealth> {
+        Vec::new()
+    }
+}
+
+/// Where messages go.
+pub trait Publisher: Send {
+    /// One range, one window.
+    fn range(&mut self, report: &pb::RangeReport);
+
+    /// The appliance's account of one window, after its ranges.
+    fn appliance(&mut self, report: &pb::ApplianceReport);
+
+    /// Messages lost behind this point since the start, by sink.
+    fn overflow(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+}

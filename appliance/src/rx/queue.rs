@@ -87,7 +87,7 @@ impl RxQueue {
         burst.begins = false;
         if let Source::Live { base_window_ns } = self.source {
             burst.time_ns = burst.time_ns.max(now_ns());
-            burst.epoch = Epoch(burst.time_ns.checked_div(base_window_ns).unwrap_or(0));
+            burst.epoch = Epoch::of(burst.time_ns, base_window_ns);
             burst.begins = self.told != Some(burst.epoch);
             self.told = Some(burst.epoch);
         }

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -189,7 +189,11 @@ pub(super) struct Stdout(File);
 
 impl Stdout {
     pub(super) fn open() -> io::Result<Self> {
-        Ok(Self(File::from(io::stdout().as_fd().try_clone_to_owned()?)))
+        Ok(Self::on(io::stdout().as_fd().try_clone_to_owned()?))
+    }
+
+    pub(super) fn on(descriptor: OwnedFd) -> Self {
+        Self(File::from(descriptor))
     }
 }
 

@@ -74,7 +74,13 @@ pub fn names(sinks: &Sinks) -> Vec<&'static str> {
 /// # Errors
 /// A sink can never work as configured: see [`SinkError`]. Sinks that were started before it are stopped.
 pub fn start(sinks: &Sinks, journal: &Arc<Journal>) -> Result<RunningSinks, SinkError> {
-    let mut running = RunningSinks { watch: SinkWatch { journal: Arc::clone(journal), sinks: Vec::new() }, stop: Stop::new(), threads: vec![], embedded: None };
+    let mut running = RunningSinks {
+        watch: SinkWatch { journal: Arc::clone(journal), sinks: Vec::new() },
+        stop: Stop::new(),
+        threads: Vec::new(),
+        #[cfg(feature = "kafka")]
+        embedded: None,
+    };
     if let Some(kafka) = &sinks.kafka {
         start_kafka(kafka, &mut running)?;
     }
@@ -144,13 +150,9 @@ pub struct RunningSinks {
     watch: SinkWatch,
     stop: Arc<Stop>,
     threads: Vec<(&'static str, JoinHandle<()>)>,
-    embedded: Option<Embedded>,
+    #[cfg(feature = "kafka")]
+    embedded: Option<kafka::Embedded>,
 }
-
-#[cfg(feature = "kafka")]
-type Embedded = kafka::Embedded;
-#[cfg(not(feature = "kafka"))]
-type Embedded = std::convert::Infallible;
 
 impl RunningSinks {
     /// How each sink does.

@@ -1,8 +1,7 @@
 use std::fs;
-use std::io::Write;
 use std::sync::mpsc;
 
-use super::lines::{Appended, Lines, Target};
+use super::lines::{Appended, Lines, Stdout, Target};
 use super::*;
 use crate::config::FileSink;
 use crate::journal::{Bound, Message};
@@ -106,7 +105,7 @@ impl Target for Flaky {
         if self.calls > self.broken_after {
             return Err(std::io::ErrorKind::BrokenPipe.into());
         }
-        if self.calls % 3 == 0 {
+        if self.calls.is_multiple_of(3) {
             return Err(std::io::ErrorKind::StorageFull.into());
         }
         let some = bytes.len().min(17 * self.calls);
@@ -163,5 +162,20 @@ fn a_disk_that_stays_full_is_given_up_at_the_deadline() {
     Lines::new(Appended::open(full).unwrap(), seat).run();
     assert!(health.status().last_error.unwrap().contains("No space left"));
     assert_eq!((health.status().delivered, journal.state().cursors[0].in_flight), (0, 1));
-    std::io::stdout().flush().unwrap();
+}
+
+#[test]
+fn a_pipe_gets_its_lines_and_its_end_is_no_fault() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let journal = Journal::new(Bound::default(), &["file"]);
+    let (seat, health, _stop) = seat(&journal);
+    let thread = thread::spawn(move || Lines::new(Stdout::on(writer.into()), seat).run());
+    journal.append(range(1));
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(&reader), &mut line).unwrap();
+    assert!(line.contains(r#""sequence":"1""#), "{line}");
+    drop(reader);
+    journal.append(range(2));
+    thread.join().unwrap();
+    assert_eq!((health.status().state, health.status().delivered, health.status().last_error), (SinkState::Ended, 1, None));
 }

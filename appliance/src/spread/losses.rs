@@ -7,18 +7,22 @@ const RANGES_KEPT: usize = 1_024;
 
 /// Records lost since the last report, by range.
 pub struct Losses {
+    real: usize,
     ranges: Vec<(RangeIndex, u64)>,
     others: u64,
 }
 
 impl Losses {
-    /// None.
-    pub fn new() -> Self {
-        Self { ranges: Vec::with_capacity(RANGES_KEPT), others: 0 }
+    /// None yet, of so many ranges; what has a higher index is no range and not counted.
+    pub fn new(real: usize) -> Self {
+        Self { real, ranges: Vec::with_capacity(RANGES_KEPT), others: 0 }
     }
 
     /// Counts `records` of a range.
     pub fn add(&mut self, range: RangeIndex, records: u64) {
+        if range.at() >= self.real {
+            return;
+        }
         if let Some((_, lost)) = self.ranges.iter_mut().find(|(r, _)| *r == range) {
             *lost += records;
         } else if self.ranges.len() < RANGES_KEPT {
@@ -28,30 +32,17 @@ impl Losses {
         }
     }
 
-    /// By range, in the order in which they first lost.
-    pub fn ranges(&self) -> &[(RangeIndex, u64)] {
-        &self.ranges
+    /// Takes over what another holds.
+    pub fn join(&mut self, other: &mut Self) {
+        other.ranges.drain(..).for_each(|(range, lost)| self.add(range, lost));
+        self.others += std::mem::take(&mut other.others);
     }
 
-    /// Lost by ranges that are not in the list: any range may be short of as much.
-    pub const fn others(&self) -> u64 {
-        self.others
-    }
-
-    /// All records.
-    pub fn total(&self) -> u64 {
-        self.others + self.ranges.iter().map(|(_, lost)| lost).sum::<u64>()
-    }
-
-    /// Forgets all.
-    pub fn clear(&mut self) {
-        self.ranges.clear();
-        self.others = 0;
-    }
-}
-
-impl Default for Losses {
-    fn default() -> Self {
-        Self::new()
+    /// Tells all, and forgets it; none: ranges that are not told apart.
+    pub fn tell(&mut self, tell: &mut dyn FnMut(Option<RangeIndex>, u64)) {
+        self.ranges.drain(..).for_each(|(range, lost)| tell(Some(range), lost));
+        if self.others > 0 {
+            tell(None, std::mem::take(&mut self.others));
+        }
     }
 }

@@ -63,9 +63,9 @@ pub struct Dispatcher {
     lanes: Vec<Lane>,
     heat: Vec<Heat>,
     waits: bool,
-    losses: Losses,
-    /// Batches dropped at full rings.
-    dropped: u64,
+    at: Epoch,
+    /// Of the open epoch, of the one that is coming, and of those that have ended.
+    losses: [Losses; 3],
 }
 
 /// Full batches of a range in its latest epoch.
@@ -77,13 +77,9 @@ struct Heat {
 
 impl Dispatcher {
     /// Over these lanes. `waits`: a full ring makes the sender wait, as in a replay; else it drops the batch and counts it.
-    pub fn new(lanes: Vec<Lane>, ranges: usize, waits: bool) -> Self {
-        Self { lanes, heat: vec![Heat::default(); ranges], waits, losses: Losses::new(), dropped: 0 }
-    }
-
-    /// What was dropped since it was last taken.
-    pub const fn losses(&mut self) -> &mut Losses {
-        &mut self.losses
+    /// `real` of the `ranges` are ranges, see [`Losses`].
+    pub fn new(lanes: Vec<Lane>, ranges: usize, real: usize, waits: bool) -> Self {
+        Self { lanes, heat: vec![Heat::default(); ranges], waits, at: Epoch(0), losses: [(); 3].map(|()| Losses::new(real)) }
     }
 
     /// The worker of a range's next batch.
@@ -118,8 +114,7 @@ impl Stage for Dispatcher {
                 continue;
             }
             if !self.waits || lane.to.is_abandoned() {
-                self.dropped += 1;
-                return self.losses.add(range, records.len() as u64);
+                return self.losses[usize::from(epoch > self.at)].add(range, records.len() as u64);
             }
             std::thread::yield_now();
         }
@@ -132,6 +127,14 @@ impl Stage for Dispatcher {
                 std::thread::yield_now();
             }
         }
+        self.at = next;
+        let [open, coming, ended] = &mut self.losses;
+        ended.join(open);
+        std::mem::swap(open, coming);
+    }
+
+    fn losses(&mut self, tell: &mut dyn FnMut(Option<RangeIndex>, u64)) {
+        self.losses[2].tell(tell);
     }
 
     fn step(&mut self) -> bool {

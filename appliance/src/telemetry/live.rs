@@ -35,12 +35,12 @@ impl Counter {
 
 /// Makes a struct of counters and the struct of plain numbers that a read of it gives.
 macro_rules! counters {
-    ($(#[$live_doc:meta])* $live:ident, $(#[$plain_doc:meta])* $plain:ident { $($(#[$doc:meta])* $name:ident,)+ }) => {
+    ($(#[$live_doc:meta])* $live:ident, $(#[$plain_doc:meta])* $plain:ident { $(#[doc = $doc:literal] $name:ident,)+ }) => {
         $(#[$live_doc])*
         #[derive(Debug, Default)]
         #[repr(align(128))]
         pub struct $live {
-            $($(#[$doc])* pub $name: Counter,)+
+            $(#[doc = $doc] pub $name: Counter,)+
             /// Frames without a readable IP header, by reason: see [`Self::drop_frame`].
             pub drops: [Counter; REASONS_MAX],
         }
@@ -48,7 +48,7 @@ macro_rules! counters {
         $(#[$plain_doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct $plain {
-            $($(#[$doc])* pub $name: u64,)+
+            $(#[doc = $doc] pub $name: u64,)+
             /// Frames without a readable IP header, by reason.
             pub drops: [u64; REASONS_MAX],
         }
@@ -67,6 +67,11 @@ macro_rules! counters {
         }
 
         impl $plain {
+            /// Each counter but `drops`: its name, what it says, and its value.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+                [$((stringify!($name), $doc, self.$name),)+].into_iter().map(|(name, doc, value)| (name, doc.trim().trim_end_matches('.'), value))
+            }
+
             /// Adds another's counters to these.
             pub fn add(&mut self, other: &Self) {
                 $(self.$name = self.$name.wrapping_add(other.$name);)+
@@ -94,11 +99,11 @@ counters! {
     CoreFigures {
         /// Frames taken from queues.
         received,
-        /// Their bytes on the wire.
+        /// Bytes of frames taken from queues.
         received_bytes,
         /// Frames with a readable IP header.
         parsed,
-        /// Frames without one; by reason in `drops`.
+        /// Frames without a readable IP header.
         parse_drops,
         /// Parsed packets with a fault behind their IP header.
         faults,
@@ -110,17 +115,17 @@ counters! {
         untagged,
         /// Packets that the scrubber passed.
         passed,
-        /// Their bytes.
+        /// Bytes that the scrubber passed.
         passed_bytes,
         /// Sampled packets that the scrubber blocked, each counted once.
         blocked_samples,
         /// Blocked packets, each sample counted as its sampling rate.
         blocked,
-        /// Blocked bytes, likewise.
+        /// Blocked bytes, each sample counted as its sampling rate.
         blocked_bytes,
         /// Parsed packets that belong to a range.
         matched,
-        /// Parsed packets that belong to none.
+        /// Parsed packets that belong to no range.
         unmatched,
         /// Packet x range.
         records,

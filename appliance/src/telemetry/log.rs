@@ -71,11 +71,11 @@ fn parse_filter(from: &'static str, text: &str) -> Result<EnvFilter, LogError> {
     EnvFilter::from_str(text).map_err(|reason| LogError::Filter { from, filter: text.to_owned(), reason })
 }
 
-/// Puts a status line on stderr in place of the one before. For terminals only.
+/// Puts a status line on stderr in place of the one before; what does not fit the width is cut. For terminals only.
 pub fn show_status(line: &str) {
     STATUS_SHOWN.store(true, Relaxed);
     // A terminal that went away takes no status line; that is no fault of the appliance.
-    let _ = write!(io::stderr().lock(), "\r\x1b[2K{line}");
+    let _ = write!(io::stderr().lock(), "\r\x1b[2K\x1b[?7l{line}\x1b[?7h");
 }
 
 /// Ends the status line: what follows begins on a line of its own.

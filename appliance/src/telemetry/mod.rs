@@ -2,18 +2,18 @@
 //!
 //! - [`log`]: `tracing` for people on a terminal, JSON otherwise.
 //! - [`live`]: counters that a data path core writes once a burst and anybody reads.
-//! - [`snapshot`]: the plain figures of one moment, and the [`Registry`] that takes them.
+//! - [`snapshot`]: the plain figures of one moment; [`registry`]: where they are taken.
 //! - [`status`]: one line a second for a terminal.
 //!
 //! This room knows none of the later ones: they register here what they want to be seen.
 
 pub mod live;
 pub mod log;
+pub mod registry;
 pub mod snapshot;
 pub mod status;
 
 pub use live::{CoreFigures, Counter, LiveCore, LivePort, PortFigures};
-pub use snapshot::{
-    BuildInfo, CoreSnapshot, FeedHealth, FeedSnapshot, JournalSnapshot, PortSnapshot, Registry, SinkState, SinkStatus, Snapshot,
-};
+pub use registry::Registry;
+pub use snapshot::{BuildInfo, CoreSnapshot, FeedHealth, FeedSnapshot, JournalSnapshot, PortSnapshot, SinkState, SinkStatus, Snapshot};
 pub use status::StatusLine;

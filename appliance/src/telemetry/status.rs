@@ -94,14 +94,13 @@ fn share(part: u64, whole: u64) -> String {
 }
 
 /// For display: 53 bits are enough.
-#[allow(clippy::cast_precision_loss, reason = "shown with three digits")]
 fn as_f64(count: u64) -> f64 {
     count as f64
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::snapshot::Registry;
+    use super::super::registry::Registry;
     use super::*;
 
     #[test]

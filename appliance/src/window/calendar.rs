@@ -29,25 +29,25 @@ impl Calendar {
 
     /// The epoch of a time.
     pub const fn epoch(&self, time_ns: u64) -> Epoch {
-        Epoch(time_ns / self.epoch_ns())
+        Epoch::of(time_ns, self.epoch_ns())
     }
 
     /// Number of the long window that an epoch belongs to.
     pub const fn long(&self, epoch: Epoch) -> u64 {
-        epoch.0 / self.epochs_in_long
+        epoch.0.saturating_sub(1) / self.epochs_in_long
     }
 
     /// First epoch behind a long window.
     pub const fn after_long(&self, long: u64) -> Epoch {
-        Epoch((long + 1).saturating_mul(self.epochs_in_long))
+        Epoch((long + 1).saturating_mul(self.epochs_in_long).saturating_add(1))
     }
 
-    /// Start and end of a window by its number, nanoseconds since 1970.
+    /// Start and end of a window by its number (of a fast one, its epoch's), nanoseconds since 1970.
     pub const fn bounds_ns(&self, period: Period, number: u64) -> (u64, u64) {
-        let length = match period {
-            Period::Fast => self.epoch_ns(),
-            Period::Long => self.epoch_ns() * self.epochs_in_long,
+        let (start, length) = match period {
+            Period::Fast => (number.saturating_sub(1), self.epoch_ns()),
+            Period::Long => (number, self.epoch_ns() * self.epochs_in_long),
         };
-        (number * length, (number + 1) * length)
+        (start * length, (start + 1) * length)
     }
 }

@@ -3,6 +3,8 @@
 use std::ops::AddAssign;
 
 use crate::parse::{DropReason, Fault};
+use crate::record::{Has, Record};
+use crate::units::RangeIndex;
 
 /// What one core counted of one port in one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct Ledger {
     pub truncated: u64,
     /// Packets whose IP length made no sense where it was asked for.
     pub implausible: u64,
+    /// Packets whose sampling rate should have stood in a field that does not hold one.
+    pub unproven: u64,
 }
 
 impl Default for Ledger {
@@ -45,12 +49,13 @@ impl Default for Ledger {
             late: 0,
             truncated: 0,
             implausible: 0,
+            unproven: 0,
         }
     }
 }
 
 /// Single counters of a ledger, before its lists.
-const SCALARS: usize = 9;
+const SCALARS: usize = 10;
 
 impl Ledger {
     /// Words of [`Self::to_words`].
@@ -59,7 +64,7 @@ impl Ledger {
     /// Appends all counters.
     pub fn to_words(&self, out: &mut Vec<u64>) {
         out.extend([self.received, self.received_bytes, self.parsed, self.matched, self.unmatched]);
-        out.extend([self.records, self.late, self.truncated, self.implausible]);
+        out.extend([self.records, self.late, self.truncated, self.implausible, self.unproven]);
         out.extend(self.drops);
         out.extend(self.faults);
     }
@@ -77,6 +82,7 @@ impl Ledger {
             late: at(6),
             truncated: at(7),
             implausible: at(8),
+            unproven: at(9),
             drops: std::array::from_fn(|i| at(SCALARS + i)),
             faults: std::array::from_fn(|i| at(SCALARS + DropReason::COUNT + i)),
         }
@@ -94,8 +100,37 @@ impl AddAssign<&Self> for Ledger {
         self.late += other.late;
         self.truncated += other.truncated;
         self.implausible += other.implausible;
+        self.unproven += other.unproven;
         self.drops.iter_mut().zip(other.drops).for_each(|(a, b)| *a += b);
         self.faults.iter_mut().zip(other.faults).for_each(|(a, b)| *a += b);
+    }
+}
+
+/// Packets by decision: passed, their bytes, sampled blocked ones, the same scaled by their sampling rate, their bytes
+/// scaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decisions(pub [u64; 5]);
+
+impl Decisions {
+    /// Counts a packet.
+    #[inline]
+    pub fn count(&mut self, record: &Record) {
+        let (bytes, weight) = (u64::from(record.wire_bytes), u64::from(record.weight));
+        let [passed, passed_bytes, samples, blocked, blocked_bytes] = &mut self.0;
+        if record.has.all(Has::BLOCKED) {
+            *samples += 1;
+            *blocked += weight;
+            *blocked_bytes += weight * bytes;
+        } else {
+            *passed += 1;
+            *passed_bytes += bytes;
+        }
+    }
+}
+
+impl AddAssign<&Self> for Decisions {
+    fn add_assign(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(ours, theirs)| *ours += theirs);
     }
 }
 
@@ -106,8 +141,8 @@ pub struct Site {
     pub ports: Vec<Ledger>,
     /// Frames by tag rule; the last counts those that no rule matched.
     pub tags: Vec<u64>,
-    /// Passed and blocked packets, as received.
-    pub decisions: [u64; 2],
+    /// What the scrubber did.
+    pub decisions: Decisions,
     /// Records that reached their range's stats on this core.
     pub counted: u64,
     /// Records lost on this core, by range.
@@ -126,8 +161,16 @@ impl Site {
     pub fn clear(&mut self) {
         self.ports.fill(Ledger::default());
         self.tags.fill(0);
-        (self.decisions, self.counted, self.lost_others) = ([0; 2], 0, 0);
+        (self.decisions, self.counted, self.lost_others) = (Decisions::default(), 0, 0);
         self.lost.clear();
+    }
+
+    /// Counts records of a range (none: of ranges that are not told apart) as lost.
+    pub fn lose(&mut self, range: Option<RangeIndex>, records: u64) {
+        match range {
+            Some(range) => self.lost.push((range.0, records)),
+            None => self.lost_others += records,
+        }
     }
 
     /// All records lost.
@@ -138,7 +181,8 @@ impl Site {
     /// Appends all of it.
     pub fn to_words(&self, out: &mut Vec<u64>) {
         out.extend([self.ports.len() as u64, self.tags.len() as u64, self.lost.len() as u64]);
-        out.extend([self.decisions[0], self.decisions[1], self.counted, self.lost_others]);
+        out.extend([self.counted, self.lost_others]);
+        out.extend(self.decisions.0);
         self.ports.iter().for_each(|ledger| ledger.to_words(out));
         out.extend_from_slice(&self.tags);
         out.extend(self.lost.iter().flat_map(|(range, lost)| [u64::from(*range), *lost]));
@@ -146,7 +190,7 @@ impl Site {
 
     /// Out of what [`Self::to_words`] wrote.
     pub fn from_words(words: &[u64]) -> Self {
-        let [ports, tags, lost, passed, blocked, counted, lost_others, rest @ ..] = words else { return Self::default() };
+        let [ports, tags, lost, counted, lost_others, d0, d1, d2, d3, d4, rest @ ..] = words else { return Self::default() };
         let size = |n: &u64| usize::try_from(*n).unwrap_or(0);
         let (ledgers, rest) = rest.split_at((size(ports) * Ledger::WORDS).min(rest.len()));
         let (tags, rest) = rest.split_at(size(tags).min(rest.len()));
@@ -154,7 +198,7 @@ impl Site {
         Self {
             ports: ledgers.chunks_exact(Ledger::WORDS).map(Ledger::from_words).collect(),
             tags: tags.to_vec(),
-            decisions: [*passed, *blocked],
+            decisions: Decisions([*d0, *d1, *d2, *d3, *d4]),
             counted: *counted,
             lost: pairs.map(|pair| (u32::try_from(pair[0]).unwrap_or(u32::MAX), pair[1])).collect(),
             lost_others: *lost_others,
@@ -167,8 +211,7 @@ impl Site {
         self.ports.iter_mut().zip(&other.ports).for_each(|(a, b)| *a += b);
         self.tags.resize(self.tags.len().max(other.tags.len()), 0);
         self.tags.iter_mut().zip(&other.tags).for_each(|(a, b)| *a += b);
-        self.decisions[0] += other.decisions[0];
-        self.decisions[1] += other.decisions[1];
+        self.decisions += &other.decisions;
         self.counted += other.counted;
         self.lost.extend_from_slice(&other.lost);
         self.lost_others += other.lost_others;
@@ -189,7 +232,7 @@ mod tests {
         }
         site.tags[3] = 4;
         site.lost.push((12, 99));
-        (site.counted, site.lost_others, site.decisions) = (3, 1, [8, 2]);
+        (site.counted, site.lost_others, site.decisions) = (3, 1, Decisions([8, 2, 3, 4, 5]));
         let mut words = Vec::new();
         site.to_words(&mut words);
         assert_eq!(Site::from_words(&words), site);

@@ -9,6 +9,6 @@ pub mod shard;
 pub mod stream;
 
 pub use calendar::Calendar;
-pub use ledger::{Ledger, Site};
+pub use ledger::{Decisions, Ledger, Site};
 pub use shard::{Shard, ShardPlans};
 pub use stream::{Outlet, Sealed, Told};

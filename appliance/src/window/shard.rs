@@ -24,8 +24,10 @@ const STEP_RANGES: usize = 16;
 pub struct ShardPlans {
     /// Every plan.
     pub plans: Vec<Plan>,
-    /// Of each range, its plan.
+    /// Of each range, its plan; behind the ranges, what matched none.
     pub of_range: Vec<u32>,
+    /// Ranges.
+    pub real: usize,
 }
 
 impl ShardPlans {
@@ -75,7 +77,9 @@ pub struct Shard {
     at: Epoch,
     site: Site,
     later: Site,
-    losses: Losses,
+    records: u64,
+    /// Of the open epoch, and of the one that is coming.
+    losses: [Losses; 2],
     outlet: Outlet,
 }
 
@@ -99,7 +103,8 @@ impl Shard {
             at: Epoch(0),
             site: Site::default(),
             later: Site::default(),
-            losses: Losses::new(),
+            records: 0,
+            losses: [(); 2].map(|()| Losses::new(plans.real)),
             plans,
             hash_key,
             calendar,
@@ -109,6 +114,11 @@ impl Shard {
 
     /// Bytes that each range takes, touched or not.
     pub const RANGE_BYTES: usize = size_of::<Slot>() + 4 * size_of::<u32>();
+
+    /// Records counted since the start.
+    pub const fn records(&self) -> u64 {
+        self.records
+    }
 
     /// Bytes in use for blocks and sketches.
     pub const fn used_bytes(&self) -> usize {
@@ -153,7 +163,8 @@ impl Shard {
         let root = self.roots.get(block.root);
         let chunks = &self.chunks;
         if !self.outlet.block(&sealed, |out| plan.export(period, root, chunks, out)) && period == Period::Long {
-            self.losses.add(range, block.records);
+            self.losses[0].add(range, block.records);
+            self.site.counted = self.site.counted.saturating_sub(block.records);
         }
         plan.release(period, root, &mut self.chunks);
         self.roots.free(block.root);
@@ -184,9 +195,8 @@ impl Shard {
     /// The walk is over: turn to the next epoch and say so.
     fn flip(&mut self) -> bool {
         let Some((epoch, next)) = self.closing else { return false };
-        self.site.lost.extend(self.losses.ranges().iter().map(|(range, lost)| (range.0, *lost)));
-        self.site.lost_others += self.losses.others();
-        self.losses.clear();
+        let Self { losses: [ended, _], site, .. } = self;
+        ended.tell(&mut |range, records| site.lose(range, records));
         if !self.outlet.closed(epoch, next, &self.site) {
             return true;
         }
@@ -195,6 +205,7 @@ impl Shard {
                 self.side[which] ^= 1;
             }
         }
+        self.losses.swap(0, 1);
         self.site.clear();
         std::mem::swap(&mut self.site, &mut self.later);
         (self.at, self.closing) = (next, None);
@@ -205,7 +216,7 @@ impl Shard {
 impl Stage for Shard {
     fn batch(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) {
         if !self.open(range, epoch) {
-            return self.losses.add(range, records.len() as u64);
+            return self.losses[usize::from(epoch > self.at)].add(range, records.len() as u64);
         }
         let plan = self.plans.of(range);
         let which = self.plans.of_range[range.at()] as usize;
@@ -223,8 +234,11 @@ impl Stage for Shard {
             block.records += count;
             block.starved += u64::from(starved) * count;
         }
-        let site = if epoch == self.at { &mut self.site } else { &mut self.later };
-        site.counted += count;
+        if range.at() < self.plans.real {
+            let site = if epoch == self.at { &mut self.site } else { &mut self.later };
+            site.counted += count;
+            self.records += count;
+        }
     }
 
     fn advance(&mut self, next: Epoch) {

@@ -98,7 +98,7 @@ impl Capture {
         if metadata.is_dir() {
             return Err(at_start(CaptureFault::Directory));
         }
-        let file_bytes = metadata.is_file().then(|| metadata.len());
+        let file_bytes = metadata.is_file().then_some(metadata.len());
         let mut capture = Self::from_reader(file, Box::new(source))?;
         capture.file_bytes = file_bytes;
         Ok(capture)

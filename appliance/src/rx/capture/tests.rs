@@ -5,6 +5,7 @@ use std::path::Path;
 
 use proptest::prelude::*;
 
+use super::window::Order;
 use super::*;
 
 /// A classic record header and its bytes.
@@ -37,8 +38,6 @@ fn block(order: Order, kind: u32, body: &[u8]) -> Vec<u8> {
     out.extend_from_slice(&order.put32(bytes));
     out
 }
-
-use super::window::Order;
 
 impl Order {
     fn put32(self, value: u32) -> [u8; 4] {

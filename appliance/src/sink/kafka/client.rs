@@ -46,8 +46,9 @@ impl ClientContext for Context {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(target: "librdkafka", facility, "{text}");
             }
-            // A broker that is away: the sink itself tells that, once. librdkafka calls it an error each time.
-            RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning | RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+            RDKafkaLogLevel::Warning => tracing::warn!(target: "librdkafka", facility, "{text}"),
+            // An error is a broker that is away: the sink itself tells that, once. librdkafka tells it again and again.
+            RDKafkaLogLevel::Error | RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
                 tracing::debug!(target: "librdkafka", facility, "{text}");
             }
             RDKafkaLogLevel::Debug => tracing::trace!(target: "librdkafka", facility, "{text}"),
@@ -65,7 +66,8 @@ impl ClientContext for Context {
         let says_little = error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown);
         self.hear(|heard| {
             if !says_little || heard.error.is_none() {
-                heard.error = Some(reason.to_owned());
+                // Without librdkafka's own bookkeeping: "… failed: Connection refused (after 0ms in state CONNECT)".
+                heard.error = Some(reason.split(" (after ").next().unwrap_or(reason).to_owned());
             }
         });
     }

@@ -19,12 +19,16 @@ use crate::sink::Seat;
 
 /// Messages handed to librdkafka and not acknowledged; more wait in the journal.
 const IN_FLIGHT_MAX: usize = 10_000;
+/// Bytes of them, beyond which no further message is read.
+const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
 /// Messages read from the journal in one turn, before delivery reports are looked at.
 const TURN_MESSAGES: usize = 512;
 /// How long the thread waits for the journal when nothing is in flight.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
 /// How long it waits for delivery reports when the journal has nothing new.
 const REPORT_WAIT: Duration = Duration::from_millis(10);
+/// How long it serves librdkafka's other events when nothing is in flight.
+const EVENT_WAIT: Duration = Duration::from_millis(1);
 /// How long a message that came back waits before it is sent again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// What to do about a broker that is away.
@@ -40,7 +44,10 @@ pub(in crate::sink) struct KafkaSink {
     front: usize,
     /// Numbers of messages that are to be handed to librdkafka, oldest first.
     unsent: VecDeque<usize>,
+    in_flight_bytes: usize,
     retry_at: Option<Instant>,
+    /// A broker is there, but did not take the last message that it answered.
+    troubled: bool,
 }
 
 struct InFlight {
@@ -52,8 +59,17 @@ impl KafkaSink {
     /// Makes the producer: what librdkafka refuses is refused now. No broker is asked yet.
     pub(in crate::sink) fn new(config: &Config) -> Result<Self, String> {
         let topics = Topics::new(&config.ranges_topic, &config.appliance_topic)?;
-        let (in_flight, unsent) = (VecDeque::new(), VecDeque::new());
-        Ok(Self { config: config.clone(), topics, producer: producer(config, IN_FLIGHT_MAX)?, in_flight, front: 0, unsent, retry_at: None })
+        Ok(Self {
+            config: config.clone(),
+            topics,
+            producer: producer(config, IN_FLIGHT_MAX)?,
+            in_flight: VecDeque::new(),
+            front: 0,
+            unsent: VecDeque::new(),
+            in_flight_bytes: 0,
+            retry_at: None,
+            troubled: false,
+        })
     }
 
     /// Works until the journal is closed and everything acknowledged, or the deadline has passed.
@@ -62,7 +78,7 @@ impl KafkaSink {
             let open = self.read(seat);
             self.send(seat);
             // Also serves librdkafka's statistics and errors when nothing is in flight.
-            self.producer.poll(if self.in_flight.is_empty() { Duration::ZERO } else { REPORT_WAIT });
+            self.producer.poll(if self.in_flight.is_empty() { EVENT_WAIT } else { REPORT_WAIT });
             self.listen(seat);
             if !open && self.in_flight.is_empty() {
                 break;
@@ -75,12 +91,13 @@ impl KafkaSink {
     fn read(&mut self, seat: &Seat) -> bool {
         let mut wait = if self.in_flight.is_empty() { IDLE_WAIT } else { Duration::ZERO };
         for _ in 0..TURN_MESSAGES {
-            if self.in_flight.len() >= IN_FLIGHT_MAX {
+            if self.in_flight.len() >= IN_FLIGHT_MAX || self.in_flight_bytes >= IN_FLIGHT_BYTES_MAX {
                 break;
             }
             match seat.cursor.next(wait) {
                 Next::Message(message) => {
                     self.unsent.push_back(self.front + self.in_flight.len());
+                    self.in_flight_bytes += message.bytes();
                     self.in_flight.push_back(InFlight { message, settled: false });
                 }
                 Next::Empty => break,
@@ -130,7 +147,7 @@ impl KafkaSink {
         self.commit(seat);
         match heard.brokers_up {
             Some(0) => seat.health.down(REMEDY),
-            Some(_) if self.retry_at.is_none() => seat.health.up(),
+            Some(_) if !self.troubled => seat.health.up(),
             Some(_) | None => {}
         }
         if let Some((code, text)) = self.producer.client().fatal_error() {
@@ -144,15 +161,22 @@ impl KafkaSink {
         match error {
             None => {
                 entry.settled = true;
+                self.troubled = false;
                 seat.health.delivered(1);
                 seat.health.up();
             }
             Some(code) if is_of_the_message(code) => {
                 entry.settled = true;
                 seat.health.failed(1);
-                tracing::warn!(sink = "kafka", key = entry.message.key, bytes = entry.message.payload.len(), "a report was refused: {code}");
+                tracing::warn!(
+                    sink = "kafka",
+                    key = entry.message.key,
+                    bytes = entry.message.payload.len(),
+                    "a report was refused: {code}"
+                );
             }
             Some(_) => {
+                self.troubled = true;
                 seat.health.retried(1);
                 let at = self.unsent.partition_point(|&other| other < number);
                 self.unsent.insert(at, number);
@@ -166,7 +190,7 @@ impl KafkaSink {
     fn commit(&mut self, seat: &Seat) {
         let mut settled = 0;
         while self.in_flight.front().is_some_and(|entry| entry.settled) {
-            self.in_flight.pop_front();
+            self.in_flight_bytes -= self.in_flight.pop_front().map_or(0, |entry| entry.message.bytes());
             self.front += 1;
             settled += 1;
         }

@@ -52,7 +52,7 @@ fn wait_for(sinks: &RunningSinks, what: &str, done: impl Fn(&SinkStatus) -> bool
 /// Everything in a topic, by key, in each partition's order.
 fn consume(brokers: &str, topics: &[&str], messages: usize) -> BTreeMap<String, Vec<Vec<u8>>> {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("group.id", "test").set("auto.offset.reset", "earliest");
+    config.set("bootstrap.servers", brokers).set("group.id", topics[0]).set("auto.offset.reset", "earliest");
     let consumer: BaseConsumer = config.create().unwrap();
     consumer.subscribe(topics).unwrap();
     let (mut read, mut count, deadline) = (BTreeMap::<_, Vec<_>>::new(), 0, soon());

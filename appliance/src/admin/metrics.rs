@@ -1,0 +1,152 @@
+//! A snapshot as OpenMetrics text.
+//!
+//! Every name begins with `tailwater_`. Counters count since the start of the process, and their names end in `_total`.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use crate::telemetry::{FeedHealth, PortFigures, SinkState, SinkStatus, Snapshot};
+
+/// Encodes everything that the snapshot holds.
+pub fn open_metrics(snapshot: Snapshot) -> String {
+    let mut registry = Registry::with_prefix("tailwater");
+    registry.register_collector(Box::new(Metrics(snapshot)));
+    let mut text = String::new();
+    match text::encode(&mut text, &registry) {
+        Ok(()) => text,
+        // A String takes all that is written to it.
+        Err(fmt::Error) => String::from("# EOF\n"),
+    }
+}
+
+#[derive(Debug)]
+struct Metrics(Snapshot);
+
+/// Labels and value of one line.
+type Row = (Vec<(&'static str, String)>, u64);
+
+impl Collector for Metrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Self(snapshot) = self;
+        appliance(&mut encoder, snapshot)?;
+        cores(&mut encoder, snapshot)?;
+        ports(&mut encoder, snapshot)?;
+        feeds(&mut encoder, snapshot)?;
+        sinks(&mut encoder, snapshot)
+    }
+}
+
+fn family(
+    encoder: &mut DescriptorEncoder<'_>,
+    kind: MetricType,
+    name: &str,
+    help: &str,
+    rows: impl IntoIterator<Item = Row>,
+) -> fmt::Result {
+    let mut rows = rows.into_iter().peekable();
+    if rows.peek().is_none() {
+        return Ok(());
+    }
+    let mut metric = encoder.encode_descriptor(name, help, None, kind)?;
+    for (labels, value) in rows {
+        if labels.is_empty() {
+            line(&mut metric, kind, value)?;
+        } else {
+            line(&mut metric.encode_family(&labels)?, kind, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn line(to: &mut MetricEncoder<'_>, kind: MetricType, value: u64) -> fmt::Result {
+    match kind {
+        MetricType::Counter => to.encode_counter::<NoLabelSet, u64, u64>(&value, None),
+        _ => to.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX)),
+    }
+}
+
+const COUNTER: MetricType = MetricType::Counter;
+const GAUGE: MetricType = MetricType::Gauge;
+
+fn plain(value: u64) -> [Row; 1] {
+    [(Vec::new(), value)]
+}
+
+fn appliance(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let build = vec![("version", snapshot.build.version.to_owned()), ("features", snapshot.build.features.to_owned())];
+    family(to, GAUGE, "build_info", "What was built; always 1", [(build, 1)])?;
+    let name = vec![("appliance", snapshot.appliance.clone()), ("pop", snapshot.pop.clone())];
+    family(to, GAUGE, "appliance_info", "Which appliance this is; always 1", [(name, 1)])?;
+    family(to, GAUGE, "uptime_seconds", "Time since the start", plain(snapshot.uptime.as_secs()))?;
+    family(to, GAUGE, "ready", "1 if /readyz says so", plain(u64::from(snapshot.not_ready.is_empty())))?;
+    family(to, GAUGE, "ranges", "Ranges in use", plain(snapshot.ranges))?;
+    family(to, GAUGE, "memory_budget_bytes", "Budget of sketches and batches", plain(snapshot.memory_budget_bytes))?;
+    family(to, GAUGE, "memory_used_bytes", "Taken of that budget", plain(snapshot.memory_used_bytes))?;
+    family(to, COUNTER, "windows_closed", "Windows that the reporter closed", plain(snapshot.windows_closed))?;
+    let end_seconds = snapshot.last_window_end_ns / 1_000_000_000;
+    family(to, GAUGE, "last_window_end_timestamp_seconds", "End of the last closed window", plain(end_seconds))?;
+    family(to, COUNTER, "journal_appended", "Reports appended to the journal", plain(snapshot.journal.appended))?;
+    family(to, GAUGE, "journal_messages", "Reports held by the journal", plain(snapshot.journal.messages))?;
+    family(to, GAUGE, "journal_bytes", "Bytes held by the journal", plain(snapshot.journal.bytes))
+}
+
+fn cores(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let labels = |at: usize| vec![("lcore", snapshot.cores[at].lcore.to_string()), ("role", snapshot.cores[at].role.clone())];
+    let figures: Vec<Vec<_>> = snapshot.cores.iter().map(|core| core.figures.named().collect()).collect();
+    for (row, (name, help, _)) in snapshot.total().named().enumerate() {
+        let rows = figures.iter().enumerate().map(|(at, core)| (labels(at), core[row].2));
+        family(to, COUNTER, &format!("core_{name}"), help, rows)?;
+    }
+    let by_reason = snapshot.cores.iter().enumerate().flat_map(|(at, core)| {
+        let named = snapshot.drop_reasons.iter().zip(core.figures.drops);
+        named.map(move |(reason, frames)| {
+            let mut labels = labels(at);
+            labels.push(("reason", (*reason).to_owned()));
+            (labels, frames)
+        })
+    });
+    family(to, COUNTER, "core_parse_drops_by_reason", "Frames without a readable IP header, by reason", by_reason)
+}
+
+fn ports(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let rows = |value: fn(&PortFigures) -> u64| {
+        snapshot.ports.iter().map(move |port| {
+            let labels = vec![("port", port.port.to_string()), ("device", port.device.clone()), ("feed", port.feed.clone())];
+            (labels, value(&port.figures))
+        })
+    };
+    family(to, COUNTER, "port_offered", "Frames that reached the port", rows(|port| port.offered))?;
+    family(to, COUNTER, "port_received", "Frames that the driver handed out", rows(|port| port.received))?;
+    family(to, COUNTER, "port_received_bytes", "Bytes that the driver handed out", rows(|port| port.received_bytes))?;
+    family(to, COUNTER, "port_missed", "Frames that the NIC, or the kernel below a vdev, dropped", rows(|port| port.missed))?;
+    family(to, COUNTER, "port_errors", "Frames with errors, as the driver counts them", rows(|port| port.errors))?;
+    family(to, COUNTER, "port_no_mbuf", "Receive attempts for which there was no buffer", rows(|port| port.no_mbuf))?;
+    family(to, GAUGE, "port_started", "1 once the port was started", rows(|port| u64::from(port.started)))?;
+    family(to, GAUGE, "port_link_up", "1 while the link is up", rows(|port| u64::from(port.link_up)))
+}
+
+fn feeds(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let states = [(FeedHealth::Live, "live"), (FeedHealth::Silent, "silent"), (FeedHealth::Down, "down")];
+    let rows = snapshot.feeds.iter().flat_map(|feed| {
+        states
+            .iter()
+            .map(|(health, word)| (vec![("feed", feed.name.clone()), ("state", (*word).to_owned())], u64::from(feed.health == *health)))
+    });
+    family(to, GAUGE, "feed_state", "1 for the state that the feed is in", rows)
+}
+
+fn sinks(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let rows = |value: fn(&SinkStatus) -> u64| snapshot.sinks.iter().map(move |sink| (vec![("sink", sink.name.clone())], value(sink)));
+    let info = snapshot.sinks.iter().map(|sink| (vec![("sink", sink.name.clone()), ("address", sink.address.clone())], 1));
+    family(to, GAUGE, "sink_info", "Where a sink delivers to; always 1", info)?;
+    family(to, GAUGE, "sink_up", "1 while the sink delivers", rows(|sink| u64::from(sink.state == SinkState::Up)))?;
+    family(to, COUNTER, "sink_delivered", "Reports delivered", rows(|sink| sink.delivered))?;
+    family(to, COUNTER, "sink_failed", "Reports that were refused and given up", rows(|sink| sink.failed))?;
+    family(to, COUNTER, "sink_retried", "Attempts that were made again", rows(|sink| sink.retried))?;
+    family(to, COUNTER, "sink_overflow", "Reports that fell off the journal unread", rows(|sink| sink.overflow))?;
+    family(to, GAUGE, "sink_behind", "Reports that wait for the sink", rows(|sink| sink.behind))
+}

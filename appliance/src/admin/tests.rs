@@ -1,0 +1,117 @@
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use super::*;
+use crate::telemetry::{FeedHealth, FeedSnapshot, Registry, SinkState, SinkStatus};
+
+fn any_port() -> SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+fn serve_registry(registry: &Arc<Registry>) -> Admin {
+    let registry = Arc::clone(registry);
+    Admin::start(any_port(), Arc::new(move || registry.snapshot())).unwrap()
+}
+
+/// Status and body.
+fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+}
+
+fn example() -> Arc<Registry> {
+    let registry = Registry::new("pop1-a", "pop1", Duration::from_secs(1));
+    registry.set_drop_reasons(&["not_ip", "cut"]);
+    let core = registry.core(2, "rx");
+    core.received.add(1000);
+    core.drop_frame(1, 3);
+    registry.core(3, "worker").counted.add(7);
+    let port = registry.port(0, "net_pcap0,rx_pcap=\"a b\".pcap", "mirror-a");
+    port.missed.add(5);
+    registry.set_feeds(vec![FeedSnapshot { name: "mirror-a".into(), health: FeedHealth::Silent }]);
+    let kafka = SinkStatus {
+        name: "kafka".into(),
+        state: SinkState::Up,
+        delivered: 12,
+        failed: 1,
+        retried: 2,
+        overflow: 3,
+        behind: 4,
+        last_error: None,
+        address: "127.0.0.1:9092".into(),
+    };
+    registry.set_sinks(move || vec![kafka.clone()]);
+    registry
+}
+
+#[test]
+fn metrics_tell_everything_that_registered() {
+    let text = open_metrics(example().snapshot());
+    for line in [
+        "# TYPE tailwater_core_received counter",
+        "tailwater_core_received_total{lcore=\"2\",role=\"rx\"} 1000",
+        "tailwater_core_counted_total{lcore=\"3\",role=\"worker\"} 7",
+        "tailwater_core_parse_drops_by_reason_total{lcore=\"2\",role=\"rx\",reason=\"cut\"} 3",
+        "tailwater_port_missed_total{port=\"0\",device=\"net_pcap0,rx_pcap=\\\"a b\\\".pcap\",feed=\"mirror-a\"} 5",
+        "tailwater_feed_state{feed=\"mirror-a\",state=\"silent\"} 1",
+        "tailwater_feed_state{feed=\"mirror-a\",state=\"live\"} 0",
+        "tailwater_sink_delivered_total{sink=\"kafka\"} 12",
+        "tailwater_sink_overflow_total{sink=\"kafka\"} 3",
+        "tailwater_sink_info{sink=\"kafka\",address=\"127.0.0.1:9092\"} 1",
+        "tailwater_windows_closed_total 0",
+        "tailwater_ready 0",
+    ] {
+        assert!(text.lines().any(|have| have == line), "no line `{line}` in\n{text}");
+    }
+    assert!(text.ends_with("# EOF\n"));
+}
+
+#[test]
+fn health_and_readiness_over_http() {
+    let registry = example();
+    let admin = serve_registry(&registry);
+    assert_eq!(get(admin.address(), "/healthz"), (200, "alive\n".to_owned()));
+    let (status, reasons) = get(admin.address(), "/readyz");
+    assert!(status == 503 && reasons.contains("not started") && reasons.contains("first window"), "{reasons}");
+    let port = registry.port(1, "second", "mirror-a");
+    port.started.set(1);
+    assert!(get(admin.address(), "/readyz").1.contains("port 1 (second) has no link"));
+    assert!(get(admin.address(), "/metrics").1.contains("tailwater_core_received_total"));
+    assert_eq!(get(admin.address(), "/nothing").0, 404);
+}
+
+#[test]
+fn ready_is_ready() {
+    let registry = Registry::new("a", "", Duration::from_secs(1));
+    let port = registry.port(0, "x", "f");
+    port.started.set(1);
+    port.link_up.set(1);
+    registry.window_opened();
+    registry.reporter_beat();
+    assert_eq!(get(serve_registry(&registry).address(), "/readyz"), (200, "ready\n".to_owned()));
+}
+
+#[test]
+fn an_address_in_use_names_the_key() {
+    let first = serve_registry(&example());
+    let fault = Admin::start(first.address(), Arc::new(|| example().snapshot())).unwrap_err().to_string();
+    assert!(fault.starts_with(&format!("[admin] listen = \"{}\": Address already in use", first.address())), "{fault}");
+    assert!(fault.contains("another program listens there"));
+}
+
+#[test]
+fn it_stops_though_a_client_hangs_on() {
+    let admin = serve_registry(&example());
+    let address = admin.address();
+    let mut idle = TcpStream::connect(address).unwrap();
+    idle.write_all(b"GET /metr").unwrap();
+    let before = Instant::now();
+    drop(admin);
+    assert!(before.elapsed() < Duration::from_secs(3), "{:?}", before.elapsed());
+    assert!(TcpStream::connect(address).is_err(), "nobody listens any more");
+}

@@ -1,0 +1,73 @@
+//! What can be asked.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use tailwater::config::Mode;
+use tailwater::generate;
+
+/// Shards or workers of a replay.
+const WORKERS_MAX: i64 = 64;
+
+/// Traffic analytics behind a DDoS scrubber: counts every mirrored packet for its customer's range, and reports.
+#[derive(Parser)]
+#[command(name = "tailwater", version, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// Which log lines: error, warn, info, debug, trace, or a filter such as `info,dpdk=warn`
+    #[arg(long, global = true, value_name = "FILTER")]
+    pub(super) log: Option<String>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Runs the appliance until SIGTERM: receives, counts, reports
+    #[command(after_help = "Example:\n  tailwater run --config /etc/tailwater/tailwater.toml")]
+    Run {
+        /// Configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Says what is wrong with the machine for this configuration, and the command that mends it
+    #[command(after_help = "Example:\n  tailwater check --config tailwater.toml && tailwater run --config tailwater.toml")]
+    Check {
+        /// Configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Replays captures through the data path on their own clock and prints reports as JSON lines
+    #[command(after_help = "Example:\n  tailwater replay --config tailwater.toml --pcap monday.pcap tuesday.pcapng --mode pipeline --workers 4")]
+    Replay {
+        /// Configuration; its ports, sinks and cores are not used
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// pcap and pcapng files; merged by time, file n is port n
+        #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+        pcap: Vec<PathBuf>,
+        /// How work is spread over cores; the figures are the same
+        #[arg(long, value_enum, default_value_t = ModeName::RunToCompletion)]
+        mode: ModeName,
+        /// Shards (run-to-completion) or workers (pipeline)
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX))]
+        workers: u16,
+    },
+    /// Makes mirrored traffic with attacks in it, and its exact truth
+    #[command(after_help = "Example:\n  tailwater generate --scenario demo --pcap demo.pcap --truth demo.json --config demo.toml")]
+    Generate(generate::Options),
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum ModeName {
+    RunToCompletion,
+    Pipeline,
+}
+
+impl From<ModeName> for Mode {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::RunToCompletion => Self::RunToCompletion,
+            ModeName::Pipeline => Self::Pipeline,
+        }
+    }
+}

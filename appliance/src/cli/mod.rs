@@ -1,0 +1,105 @@
+//! Arguments → what the library does, and exit statuses: 0 well, 1 a fault while running, 2 bad usage or configuration.
+
+mod arguments;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tailwater::config::{self, Config};
+use tailwater::generate;
+use tailwater::runtime::check::{Verdict, check};
+use tailwater::runtime::replay::{self, Options};
+use tailwater::runtime::run;
+use tailwater::telemetry::log;
+
+use arguments::{Arguments, Command};
+
+/// Something went wrong while running.
+const FAULT: u8 = 1;
+/// Bad usage or configuration.
+const USAGE: u8 = 2;
+/// EAL's chatter belongs to `run`, where a port is being set up.
+const QUIET: &str = "warn";
+
+/// Does what the arguments ask.
+pub(crate) fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let default = if matches!(arguments.command, Command::Run { .. }) { None } else { Some(QUIET) };
+    let unset = std::env::var_os("RUST_LOG").is_none_or(|text| text.is_empty());
+    let filter = arguments.log.as_deref().or(default.filter(|_| unset));
+    if let Err(error) = log::init(filter, log::Format::of_stderr()) {
+        return fail(USAGE, error);
+    }
+    match arguments.command {
+        Command::Run { config } => run_appliance(&config),
+        Command::Check { config } => check_machine(&config),
+        Command::Replay { config, pcap, mode, workers } => {
+            replay_captures(&config, Options { captures: pcap, mode: mode.into(), workers: usize::from(workers) })
+        }
+        Command::Generate(options) => generate_traffic(&options),
+    }
+}
+
+fn run_appliance(file: &Path) -> ExitCode {
+    let config = match load(file) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    if let Err(faults) = config.for_run() {
+        return fail(USAGE, faults);
+    }
+    match run::run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(FAULT, error),
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "what the command is for")]
+fn check_machine(file: &Path) -> ExitCode {
+    let config = match load(file) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    let findings = check(&config);
+    findings.iter().for_each(|finding| println!("{finding}"));
+    let wrong = findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
+    if wrong == 0 { ExitCode::SUCCESS } else { fail(FAULT, format!("{wrong} to mend before `run`")) }
+}
+
+fn replay_captures(file: &Path, options: Options) -> ExitCode {
+    let config = match load(file) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    match replay::replay(&config, &options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(if error.before_start() { USAGE } else { FAULT }, error),
+    }
+}
+
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "what the command is for")]
+fn generate_traffic(options: &generate::Options) -> ExitCode {
+    if options.list {
+        generate::list().for_each(|(name, line)| println!("{name:18} {line}"));
+        return ExitCode::SUCCESS;
+    }
+    match generate::run(options) {
+        Ok(summary) => {
+            eprintln!("{summary}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(if error.before_start() { USAGE } else { FAULT }, error),
+    }
+}
+
+/// A checked configuration, or its faults on stderr.
+fn load(path: &Path) -> Result<Config, ExitCode> {
+    config::load(path, &tailwater::stats::check).map_err(|faults| fail(USAGE, faults))
+}
+
+#[allow(clippy::print_stderr, reason = "a command's own complaint")]
+fn fail(status: u8, error: impl std::fmt::Display) -> ExitCode {
+    eprintln!("tailwater: {error}");
+    ExitCode::from(status)
+}

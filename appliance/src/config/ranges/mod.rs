@@ -1,0 +1,136 @@
+//! `[ranges]`: the customers' subnets, from CSV or JSON.
+
+mod csv;
+mod json;
+mod prefix;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+
+use super::appliance::beside;
+use super::fault::{Fault, Faults, read_text};
+use super::walk::Section;
+use crate::limits::RANGES_MAX;
+
+pub(super) use prefix::parse as prefix;
+
+/// A customer's subnet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// Without host bits.
+    pub prefix: IpNet,
+    /// Not empty.
+    pub customer: String,
+    /// Name and value, sorted by name; none is empty.
+    pub labels: Vec<(String, String)>,
+}
+
+/// `[ranges]`
+#[derive(Clone, Debug)]
+pub struct Ranges {
+    /// CSV, or JSON by its ending; absolute, or relative to the working directory.
+    pub file: PathBuf,
+    /// What it holds, in the order of [`load`].
+    pub list: Vec<Range>,
+}
+
+/// `[ranges]`; `None` where a fault was noted.
+pub(super) fn read(root: &Section<'_, '_>) -> Option<Ranges> {
+    const EXAMPLE: &str = "file = \"ranges.csv\"";
+    let section = root.require("ranges", "[ranges] and below it file = \"ranges.csv\"")?.section("[ranges]")?;
+    let field = section.require("file", EXAMPLE);
+    section.close();
+    let field = field?;
+    let file = beside(root.book().file(), field.text("\"ranges.csv\"")?);
+    if !file.is_file() {
+        let what = if file.is_dir() { "is a directory" } else { "does not exist" };
+        field.fault(format!("{} {what}", file.display()), "name a CSV file with the header prefix,customer, or a .json file");
+        return None;
+    }
+    match load(&file) {
+        Ok(list) => Some(Ranges { file, list }),
+        Err(faults) => {
+            root.book().join(faults);
+            None
+        }
+    }
+}
+
+/// Reads ranges, sorted by family (IPv4 first), address and length: position is [`crate::units::RangeIndex`].
+///
+/// A name that ends in `.json` holds an array of objects with `prefix`, `customer` and labels (within `labels`, or flat);
+/// any other is CSV (RFC 4180) whose header names `prefix`, `customer` and labels. In CSV a line that starts with `#` is a
+/// comment. An empty label is none.
+///
+/// # Errors
+/// All lines that are wrong: malformed, non-canonical or double prefixes, no customer, too many ranges.
+pub fn load(file: &Path) -> Result<Vec<Range>, Faults> {
+    let text = read_text(file)?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let mut rows = Rows { file, list: Vec::new(), faults: Faults::default() };
+    if file.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
+        json::read(text, &mut rows)
+    } else {
+        csv::read(text, &mut rows)
+    }
+    rows.finish()
+}
+
+/// Ranges as they are read, each with its line.
+struct Rows<'a> {
+    file: &'a Path,
+    list: Vec<(Range, usize)>,
+    faults: Faults,
+}
+
+impl Rows<'_> {
+    fn fault(&mut self, line: usize, key: &str, what: impl Into<String>, remedy: impl Into<String>) {
+        self.faults.add(Fault { file: self.file.to_owned(), line, key: key.to_owned(), what: what.into(), remedy: remedy.into() });
+    }
+
+    /// One row; false if no more can be taken.
+    fn push(&mut self, lines: (usize, usize), prefix: &str, customer: &str, mut labels: Vec<(String, String)>) -> bool {
+        let (line, customer_line) = lines;
+        if self.list.len() == RANGES_MAX {
+            self.fault(
+                line,
+                "prefix",
+                format!("is one range more than the {RANGES_MAX} that an appliance may have"),
+                "remove this and what follows",
+            );
+            return false;
+        }
+        if customer.is_empty() {
+            self.fault(customer_line, "customer", "is missing", "name the customer whose prefix this is");
+        }
+        labels.retain(|(_, value)| !value.is_empty());
+        labels.sort_unstable();
+        match self::prefix(prefix) {
+            Ok(prefix) => self.list.push((Range { prefix, customer: customer.to_owned(), labels }, line)),
+            Err((what, remedy)) => self.fault(line, "prefix", what, remedy),
+        }
+        true
+    }
+
+    fn finish(mut self) -> Result<Vec<Range>, Faults> {
+        let mut list = std::mem::take(&mut self.list);
+        list.sort_by_key(|(range, line)| (range.prefix.addr(), range.prefix.prefix_len(), *line));
+        let mut first: Option<(IpNet, usize)> = None;
+        for (range, line) in &list {
+            match first {
+                Some((prefix, before)) if prefix == range.prefix => {
+                    self.fault(*line, "prefix", format!("{prefix} stands already in line {before}"), "remove one of the two");
+                }
+                _ => first = Some((range.prefix, *line)),
+            }
+        }
+        if list.is_empty() && self.faults.is_empty() {
+            self.fault(0, "", "holds no range", "write one a line, such as 203.0.113.0/24,acme; 0.0.0.0/0 and ::/0 are allowed");
+        }
+        self.faults.sort(self.file);
+        self.faults.or(list.into_iter().map(|(range, _)| range).collect())
+    }
+}

@@ -1,0 +1,124 @@
+//! `[sinks]` and `[admin]`: where reports go, and where the appliance answers.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use super::appliance::beside;
+use super::walk::{Field, Section};
+
+/// `[sinks]`
+#[derive(Clone, Debug, Default)]
+pub struct Sinks {
+    /// `[sinks.kafka]`
+    pub kafka: Option<KafkaSink>,
+    /// `[sinks.file]`
+    pub file: Option<FileSink>,
+    /// `[sinks.stdout]`
+    pub stdout: bool,
+}
+
+/// `[sinks.kafka]`
+#[derive(Clone, Debug)]
+pub struct KafkaSink {
+    /// `host:port,…`, or `mock`.
+    pub brokers: String,
+    /// Default `tailwater.v1.ranges`; may hold `{customer}`.
+    pub ranges_topic: String,
+    /// Default `tailwater.v1.appliance`.
+    pub appliance_topic: String,
+    /// Default `lz4`.
+    pub compression: String,
+}
+
+/// `[sinks.file]`: proto3 JSON, a message a line.
+#[derive(Clone, Debug)]
+pub struct FileSink {
+    /// Appended to.
+    pub path: PathBuf,
+}
+
+/// `[admin]`
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// `127.0.0.1:9464` by default; `off` for none.
+    pub listen: Option<SocketAddr>,
+}
+
+const COMPRESSIONS: [(&str, &str); 5] = [("none", "none"), ("gzip", "gzip"), ("snappy", "snappy"), ("lz4", "lz4"), ("zstd", "zstd")];
+const RANGES_TOPIC: &str = "tailwater.v1.ranges";
+const APPLIANCE_TOPIC: &str = "tailwater.v1.appliance";
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
+/// Kafka's own bound on a topic's name.
+const TOPIC_BYTES_MAX: usize = 249;
+const CUSTOMER: &str = "{customer}";
+
+/// `[sinks]`, or none.
+pub(super) fn read(root: &Section<'_, '_>) -> Sinks {
+    let Some(section) = root.section("sinks", "[sinks.kafka]") else { return Sinks::default() };
+    let kafka = section.section("kafka", "[sinks.kafka]").and_then(kafka);
+    let file = section.section("file", "[sinks.file]").and_then(|s| {
+        let path = s.require("path", "path = \"reports.jsonl\"").and_then(|f| f.text("\"reports.jsonl\""));
+        let path = path.map(|p| beside(s.book().file(), p));
+        s.close();
+        path.map(|path| FileSink { path })
+    });
+    let stdout = section.section("stdout", "[sinks.stdout]").map(Section::close).is_some();
+    section.close();
+    Sinks { kafka, file, stdout }
+}
+
+fn kafka(section: Section<'_, '_>) -> Option<KafkaSink> {
+    let brokers = section.require("brokers", "brokers = \"127.0.0.1:9092\", or \"mock\"").and_then(|f| brokers(&f));
+    let topic = |key, default: &str, may| section.take(key).map_or_else(|| Some(default.to_owned()), |f| topic(&f, default, may));
+    let (ranges_topic, appliance_topic) = (topic("ranges_topic", RANGES_TOPIC, true), topic("appliance_topic", APPLIANCE_TOPIC, false));
+    let compression = section.choice("compression", &COMPRESSIONS).unwrap_or("lz4").to_owned();
+    section.close();
+    Some(KafkaSink { brokers: brokers?, ranges_topic: ranges_topic?, appliance_topic: appliance_topic?, compression })
+}
+
+/// `mock`, or hosts with their ports.
+fn brokers(field: &Field<'_, '_>) -> Option<String> {
+    let text = field.text("\"127.0.0.1:9092\"")?;
+    let good = |broker: &str| {
+        let (host, port) = broker.trim().rsplit_once(':').unwrap_or_else(|| (broker.trim(), "9092"));
+        !host.is_empty() && !host.contains(char::is_whitespace) && port.parse::<u16>().is_ok_and(|p| p > 0)
+    };
+    if let Some(bad) = text.split(',').find(|b| text != "mock" && !good(b)) {
+        field.fault(format!("\"{bad}\" is no broker"), "write host:port, several parted by commas, or \"mock\"");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// A topic's name, or its template.
+fn topic(field: &Field<'_, '_>, example: &str, may_have_customer: bool) -> Option<String> {
+    let text = field.text(&format!("\"{example}\""))?;
+    let rest = if may_have_customer { text.replace(CUSTOMER, "") } else { text.to_owned() };
+    let legal = rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) && text != "." && text != "..";
+    if !legal || text.len() > TOPIC_BYTES_MAX {
+        let template = if may_have_customer { ", and {customer} for a topic a customer" } else { "" };
+        field.fault(
+            "is no name of a topic",
+            format!("it may hold letters, digits, '.', '_' and '-', {TOPIC_BYTES_MAX} bytes at most{template}"),
+        );
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// `[admin]`, or its defaults.
+pub(super) fn read_admin(root: &Section<'_, '_>) -> Admin {
+    let mut admin = Admin { listen: Some(LISTEN) };
+    let Some(section) = root.section("admin", "[admin]") else { return admin };
+    if let Some(field) = section.take("listen") {
+        let text = field.text("\"127.0.0.1:9464\"");
+        match text.map(str::parse) {
+            Some(Ok(address)) => admin.listen = Some(address),
+            Some(Err(_)) if text == Some("off") => admin.listen = None,
+            Some(Err(_)) => field.fault("is no address with a port", "write \"127.0.0.1:9464\", \"[::1]:9464\" or \"off\""),
+            None => {}
+        }
+    }
+    section.close();
+    admin
+}

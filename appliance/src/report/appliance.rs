@@ -1,0 +1,225 @@
+//! The appliance's own account of a window, and what it means for the ranges' reports.
+
+use std::collections::BTreeMap;
+
+use super::message::{count, estimate};
+use super::open::{OpenWindow, RangeWindow};
+use super::reporter::kind;
+use super::{PortHealth, SCHEMA_VERSION, Setting, pb};
+use crate::parse::{DropReason, Fault};
+use crate::stats::figure::Figure;
+use crate::stats::plan::Period;
+use crate::window::{Ledger, ShardPlans, Site};
+
+/// Prefixes of what matched no range that a report lists, for each family.
+const UNMATCHED_LISTED: usize = 10;
+
+/// A window, and what was counted of it.
+pub(super) struct Account {
+    pub(super) period: Period,
+    pub(super) bounds_ns: (u64, u64),
+    pub(super) counted: u64,
+    pub(super) ranges: u64,
+    pub(super) total: bool,
+}
+
+/// What is missing of a window.
+pub(super) struct Incompleteness {
+    /// For any range.
+    reasons: Vec<&'static str>,
+    /// Packets that the ports lost: any range's.
+    missed: u64,
+    /// Nothing bounds what is missing.
+    unbounded: bool,
+    lost: BTreeMap<u32, u64>,
+    lost_others: u64,
+}
+
+impl Incompleteness {
+    pub(super) fn of(setting: &Setting, site: &Site, health: &[PortHealth], bounds_ns: (u64, u64), cut: bool) -> Self {
+        let missed = health.iter().map(|port| port.missed).sum();
+        let states = feeds(setting, site, health, bounds_ns);
+        let any = |state: pb::FeedState| setting.live && states.iter().any(|feed| feed.state == i32::from(state));
+        let (silent, down) = (any(pb::FeedState::Silent), any(pb::FeedState::Down));
+        let reasons = [(missed > 0, "nic_missed"), (silent, "feed_silent"), (down, "feed_down"), (cut, "partial_window")];
+        let mut lost = BTreeMap::new();
+        site.lost.iter().for_each(|(range, n)| *lost.entry(*range).or_insert(0) += n);
+        Self {
+            reasons: reasons.into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason).collect(),
+            missed,
+            unbounded: silent || down || cut,
+            lost,
+            lost_others: site.lost_others,
+        }
+    }
+
+    /// What every report of the window says, and the appliance's own.
+    pub(super) fn whole(&self) -> Vec<(String, u64)> {
+        let mut all: Vec<(String, u64)> = self.reasons.iter().map(|reason| ((*reason).to_owned(), self.missed)).collect();
+        let lost = self.lost.values().sum::<u64>() + self.lost_others;
+        if lost > 0 {
+            all.push(("ring_full".to_owned(), lost));
+        }
+        all
+    }
+
+    pub(super) fn of_range(&self, range: u32, content: &RangeWindow) -> Option<pb::Incomplete> {
+        let lost = self.lost.get(&range).copied().unwrap_or(0);
+        let mut reasons: Vec<String> = self.reasons.iter().map(|reason| (*reason).to_owned()).collect();
+        if lost + self.lost_others > 0 {
+            reasons.push("ring_full".to_owned());
+        }
+        if content.starved > 0 {
+            reasons.push("memory".to_owned());
+        }
+        let starved = if content.starved > 0 { content.records } else { 0 };
+        let high = (!self.unbounded).then(|| lost + self.lost_others + self.missed + starved);
+        (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: lost, lost_packets_high: high })
+    }
+}
+
+/// The report of a window, its cores and unmatched prefixes aside.
+pub(super) fn appliance_report(
+    setting: &Setting,
+    account: &Account,
+    site: &Site,
+    missing: &[(String, u64)],
+    health: &[PortHealth],
+) -> pb::ApplianceReport {
+    let identity = &setting.identity;
+    let mut ledger = site.ports.iter().fold(Ledger::default(), |mut all, port| {
+        all += port;
+        all
+    });
+    let lost = site.lost_total();
+    let missed: u64 = health.iter().map(|port| port.missed).sum();
+    let untagged = site.tags.last().copied().unwrap_or(0);
+    let tag = |(i, decision): (usize, &&str)| pb::TagCount {
+        rule: u32::try_from(i).unwrap_or(u32::MAX),
+        decision: (*decision).to_owned(),
+        frames: site.tags.get(i).copied().unwrap_or(0),
+    };
+    let lost_low = missing.iter().map(|(_, n)| n).max().copied().unwrap_or(0);
+    let reasons: Vec<String> = missing.iter().map(|(reason, _)| reason.clone()).collect();
+    ledger.late = ledger.late.min(ledger.received);
+    pb::ApplianceReport {
+        schema_version: SCHEMA_VERSION,
+        appliance: identity.appliance.clone(),
+        pop: identity.pop.clone(),
+        boot_id: identity.boot_id,
+        sequence: 0,
+        window_start_ns: account.bounds_ns.0,
+        window_end_ns: account.bounds_ns.1,
+        window_kind: kind(account.period).into(),
+        config_hash: identity.config_hash.clone(),
+        hash_key_id: identity.hash_key_id.clone(),
+        incomplete: (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: lost_low, lost_packets_high: None }),
+        ledger: Some(ledger_message(&ledger, missed, account.counted, lost)),
+        cores: Vec::new(),
+        ports: ports(setting, site, health),
+        tags: setting.tags.iter().enumerate().map(tag).collect(),
+        untagged,
+        feeds: feeds(setting, site, health, account.bounds_ns),
+        total: account.total,
+        ranges_reported: account.ranges,
+        unmatched_top: Vec::new(),
+        clock_source: identity.clock_source.to_owned(),
+        clock_offset_ns: None,
+        sink_overflow: Vec::new(),
+    }
+}
+
+/// A ledger as it is sent.
+fn ledger_message(ledger: &Ledger, missed: u64, counted: u64, ring_dropped: u64) -> pb::Ledger {
+    let named = |names: &[&'static str], counts: &[u64]| {
+        names.iter().zip(counts).filter(|(_, n)| **n > 0).map(|(name, n)| count(*name, *n)).collect::<Vec<_>>()
+    };
+    let mut faults = named(&Fault::ALL.map(Fault::name), &ledger.faults);
+    let more = [("implausible_length", ledger.implausible), ("sampling_unknown", ledger.unproven)];
+    faults.extend(more.into_iter().filter(|(_, n)| *n > 0).map(|(name, n)| count(name, n)));
+    pb::Ledger {
+        offered: ledger.received + missed,
+        received: ledger.received,
+        nic_missed: missed,
+        parsed: ledger.parsed,
+        parse_drops: named(&DropReason::ALL.map(DropReason::name), &ledger.drops),
+        matched: ledger.matched,
+        unmatched: ledger.unmatched,
+        records: ledger.records,
+        counted,
+        ring_dropped,
+        late: ledger.late,
+        faults,
+        truncated: ledger.truncated,
+        received_bytes: ledger.received_bytes,
+    }
+}
+
+/// What one core did.
+pub(super) fn core_ledger(lcore: u32, role: &str, site: &Site) -> pb::CoreLedger {
+    let ledger = site.ports.iter().fold(Ledger::default(), |mut all, port| {
+        all += port;
+        all
+    });
+    let message = ledger_message(&ledger, 0, site.counted, site.lost_total());
+    pb::CoreLedger { lcore, role: role.to_owned(), ledger: Some(message) }
+}
+
+fn ports(setting: &Setting, site: &Site, health: &[PortHealth]) -> Vec<pb::PortLedger> {
+    let port = |(i, name): (usize, &super::PortName)| {
+        let ledger = site.ports.get(i).copied().unwrap_or_default();
+        let health = health.get(i);
+        let missed = health.map_or(0, |h| h.missed);
+        let moved = |h: &PortHealth| h.counters.iter().filter(|(_, v)| *v > 0).map(|(n, v)| count(n.clone(), *v)).collect();
+        pb::PortLedger {
+            port: u32::try_from(i).unwrap_or(u32::MAX),
+            device: name.device.clone(),
+            feed: name.feed.clone(),
+            ledger: Some(ledger_message(&ledger, missed, ledger.records, 0)),
+            link_up: health.is_none_or(|h| h.up),
+            device_counters: health.map(moved).unwrap_or_default(),
+        }
+    };
+    setting.ports.iter().enumerate().map(port).collect()
+}
+
+/// The state of each feed, in the order in which the configuration first names them.
+fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_ns): (u64, u64)) -> Vec<pb::Feed> {
+    let mut feeds: Vec<(pb::Feed, u64)> = Vec::new();
+    for (i, port) in setting.ports.iter().enumerate() {
+        let at = feeds.iter().position(|(feed, _)| feed.name == port.feed).unwrap_or_else(|| {
+            let feed = pb::Feed { name: port.feed.clone(), state: pb::FeedState::Live.into(), received: 0 };
+            feeds.push((feed, 0));
+            feeds.len() - 1
+        });
+        let (feed, min_pps) = &mut feeds[at];
+        feed.received += site.ports.get(i).map_or(0, |ledger| ledger.received);
+        *min_pps = (*min_pps).max(port.min_pps);
+        if health.get(i).is_some_and(|port| !port.up) {
+            feed.state = pb::FeedState::Down.into();
+        }
+    }
+    let window_ms = u128::from(end_ns.saturating_sub(start_ns) / 1_000_000);
+    for (feed, min_pps) in &mut feeds {
+        let silent = u128::from(feed.received) * 1_000 < u128::from(*min_pps) * window_ms;
+        if silent && feed.state != i32::from(pb::FeedState::Down) {
+            feed.state = pb::FeedState::Silent.into();
+        }
+    }
+    feeds.into_iter().map(|(feed, _)| feed).collect()
+}
+
+/// The largest /24 and /48 of what matched no range.
+pub(super) fn unmatched_top(window: &OpenWindow, real: u32, plans: &ShardPlans) -> Vec<pb::UnmatchedPrefix> {
+    let mut all = Vec::new();
+    for (range, content) in window.ranges.range(real..) {
+        let plan = plans.of(crate::units::RangeIndex(*range));
+        for (i, summary) in &content.summaries {
+            if let Figure::Top(top) = summary.figure(&plan.stats()[*i].question) {
+                let entries = top.entries.into_iter().take(UNMATCHED_LISTED);
+                all.extend(entries.map(|e| pb::UnmatchedPrefix { prefix: e.key, packets: Some(estimate(&e.value)) }));
+            }
+        }
+    }
+    all
+}

@@ -1,0 +1,198 @@
+//! `tailwater check`: what is wrong with the machine for this configuration, and the command that mends it.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use super::places::{Places, usable_cpus};
+use super::world::World;
+use crate::arch::HashKey;
+use crate::config::Config;
+use crate::gather::Gather;
+use crate::rx::device::DeviceName;
+use crate::rx::live;
+use crate::window::Shard;
+
+#[cfg(feature = "kafka")]
+const BROKER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// How a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// It works, worse than it could.
+    Weak,
+    /// `run` will not start, or not count.
+    Wrong,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug)]
+pub struct Finding {
+    /// How it is.
+    pub verdict: Verdict,
+    /// What was looked at: a key of the configuration, or a part of the machine.
+    pub about: String,
+    /// What was found.
+    pub what: String,
+    /// What mends it; empty where nothing needs to be.
+    pub remedy: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.verdict {
+            Verdict::Good => "ok   ",
+            Verdict::Weak => "weak ",
+            Verdict::Wrong => "WRONG",
+        };
+        write!(f, "{verdict} {}: {}", self.about, self.what)?;
+        if self.remedy.is_empty() { Ok(()) } else { write!(f, "\n      -> {}", self.remedy) }
+    }
+}
+
+fn good(about: impl Into<String>, what: impl Into<String>) -> Finding {
+    Finding { verdict: Verdict::Good, about: about.into(), what: what.into(), remedy: String::new() }
+}
+
+fn bad(verdict: Verdict, about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Finding {
+    Finding { verdict, about: about.into(), what: what.into(), remedy: remedy.into() }
+}
+
+/// Looks at everything; changes nothing.
+pub fn check(config: &Config) -> Vec<Finding> {
+    let stats = format!("{} ranges, {} stats, {} tag rules, hash {}", config.ranges.list.len(), config.stats.len(), config.tags.len(), &config.hash[..12]);
+    let mut findings = vec![good("configuration", stats)];
+    findings.extend(memory(config));
+    findings.extend(cores(config));
+    findings.extend(hugepages(config));
+    findings.extend(ports(config));
+    findings.extend(brokers(config));
+    findings
+}
+
+fn memory(config: &Config) -> Vec<Finding> {
+    let places = Places::of(config);
+    let receivers = places.cores.rx.len();
+    let shards = if places.cores.workers.is_empty() { receivers } else { places.cores.workers.len() };
+    let idle = config.ranges.list.len() * (receivers * Gather::RANGE_BYTES + shards * Shard::RANGE_BYTES);
+    let about = "appliance.memory_mb";
+    let Ok(world) = World::new(config, HashKey::constant(), config.ports.len()) else {
+        return vec![bad(Verdict::Wrong, "stats", "a stat cannot be compiled", "correct its row")];
+    };
+    let block = 8 * world.plans.export_words_max();
+    let what = format!(
+        "at most {} MB for sketches and batches, never more; beside it {} KB for idle ranges; one range's largest block is {} KB",
+        config.appliance.memory_mb,
+        idle / 1024,
+        block / 1024
+    );
+    let machine_mb = meminfo("MemTotal:").map_or(u64::MAX, |kb| kb / 1024);
+    if config.appliance.memory_mb > machine_mb {
+        let remedy = format!("set it to at most {}", machine_mb * 3 / 4);
+        return vec![bad(Verdict::Wrong, about, format!("{} MB, but the machine has {machine_mb}", config.appliance.memory_mb), remedy)];
+    }
+    vec![good(about, what)]
+}
+
+fn cores(config: &Config) -> Vec<Finding> {
+    let usable = usable_cpus();
+    let Some(cores) = &config.cores else {
+        let places = Places::of(config);
+        return vec![good("cores", format!("none configured; proposed: main {}, rx {:?}", places.cores.main, places.cores.rx))];
+    };
+    let absent = Places::absent(cores, &usable);
+    let mut findings: Vec<Finding> = absent
+        .into_iter()
+        .map(|(key, lcore)| {
+            let place = config.locate(&["cores", key]);
+            let what = format!("core {lcore} is not on this machine, or not ours");
+            bad(Verdict::Wrong, format!("{place}: cores.{key}"), what, format!("choose among {usable:?}, or widen the process's cpuset"))
+        })
+        .collect();
+    if findings.is_empty() {
+        findings.push(good("cores", format!("all of the map are here ({} usable)", usable.len())));
+    }
+    let isolated = fs::read_to_string("/sys/devices/system/cpu/isolated").unwrap_or_default();
+    if isolated.trim().is_empty() {
+        let list: Vec<String> = cores.rx.iter().chain(&cores.workers).map(ToString::to_string).collect();
+        let remedy = format!("add isolcpus={0} nohz_full={0} rcu_nocbs={0} to the kernel's command line", list.join(","));
+        findings.push(bad(Verdict::Weak, "isolcpus", "no CPU is isolated: other work may interrupt a polling core", remedy));
+    }
+    findings
+}
+
+fn hugepages(config: &Config) -> Vec<Finding> {
+    let need_mb = u64::from(live::memory_mb(&config.ports));
+    let free_mb = meminfo("HugePages_Free:").unwrap_or(0) * meminfo("Hugepagesize:").unwrap_or(2048) / 1024;
+    if free_mb >= need_mb {
+        return vec![good("hugepages", format!("{free_mb} MB free, {need_mb} needed"))];
+    }
+    let what = format!("{free_mb} MB free, {need_mb} needed: ordinary pages are used, at about half the speed");
+    vec![bad(Verdict::Weak, "hugepages", what, format!("sudo ./hugepages.sh reserve {}", need_mb.div_ceil(2)))]
+}
+
+fn ports(config: &Config) -> Vec<Finding> {
+    if config.ports.is_empty() {
+        return vec![bad(Verdict::Wrong, "ports", "there is none", "write [[ports]] with a device")];
+    }
+    config.ports.iter().map(|port| device(&port.device)).collect()
+}
+
+fn device(name: &str) -> Finding {
+    let about = format!("ports: {name}");
+    match DeviceName::read(name) {
+        DeviceName::Pci(address) => pci(about, &address),
+        DeviceName::Vdev(vdev) => {
+            let interface = vdev.interface().map(str::to_owned);
+            let pcap = vdev.get("rx_pcap").map(str::to_owned);
+            if let Some(interface) = interface.filter(|name| !Path::new("/sys/class/net").join(name).exists()) {
+                return bad(Verdict::Wrong, about, format!("no interface {interface}"), "ip -brief link shows those that there are");
+            }
+            match pcap.filter(|file| !Path::new(file).is_file()) {
+                Some(file) => bad(Verdict::Wrong, about, format!("no capture {file}"), "give an existing file, relative to where `run` is started"),
+                None => good(about, format!("vdev {}", vdev.driver)),
+            }
+        }
+    }
+}
+
+fn pci(about: String, address: &str) -> Finding {
+    let folder = Path::new("/sys/bus/pci/devices").join(address);
+    if !folder.exists() {
+        return bad(Verdict::Wrong, about, "no such PCI device", "lspci -D -nn shows those that there are");
+    }
+    let driver = fs::read_link(folder.join("driver")).ok().and_then(|to| Some(to.file_name()?.to_string_lossy().into_owned()));
+    match driver.as_deref() {
+        // Drivers whose PMD works beside the kernel's.
+        Some(driver @ ("vfio-pci" | "uio_pci_generic" | "igb_uio" | "mlx4_core" | "mlx5_core")) => good(about, format!("bound to {driver}")),
+        other => {
+            let what = format!("bound to {}, not to a driver for DPDK", other.unwrap_or("nothing"));
+            bad(Verdict::Wrong, about, what, format!("sudo modprobe vfio-pci && sudo dpdk-devbind.py -b vfio-pci {address}"))
+        }
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn brokers(config: &Config) -> Vec<Finding> {
+    let Some(kafka) = &config.sinks.kafka else { return Vec::new() };
+    let place = config.locate(&["sinks", "kafka", "brokers"]);
+    let about = format!("{place}: sinks.kafka.brokers");
+    vec![match crate::sink::kafka::probe(&kafka.brokers, BROKER_TIMEOUT) {
+        Ok(cluster) => good(about, format!("a cluster of {}", cluster.brokers.join(", "))),
+        Err(error) => bad(Verdict::Wrong, about, error.to_string(), "start the broker, or correct the address; `run` would wait for it and keep its reports"),
+    }]
+}
+
+#[cfg(not(feature = "kafka"))]
+fn brokers(config: &Config) -> Vec<Finding> {
+    let built = || bad(Verdict::Wrong, "sinks.kafka", "this build has no Kafka", "build with the feature `kafka`");
+    config.sinks.kafka.iter().map(|_| built()).collect()
+}
+
+/// A number of /proc/meminfo.
+fn meminfo(name: &str) -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    text.lines().find(|line| line.starts_with(name))?.split_whitespace().nth(1)?.parse().ok()
+}

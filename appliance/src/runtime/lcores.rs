@@ -1,0 +1,100 @@
+//! The loops that lcores run.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::receiver::Receiver;
+use super::wiring::{AnyReceiver, Wired};
+use crate::dpdk::{DpdkError, Eal, LcoreHandle, launch};
+use crate::gather::Stage;
+use crate::rx::{Event, RxQueue};
+use crate::spread::Worker;
+use crate::telemetry::LiveCore;
+use crate::units::Epoch;
+use crate::window::Shard;
+
+/// What a core does when a poll brought nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Polls again: the core is ours alone.
+    Spin,
+    /// Lets others run: cores are shared.
+    Yield,
+}
+
+impl Idle {
+    fn rest(self) {
+        match self {
+            Self::Spin => std::hint::spin_loop(),
+            Self::Yield => std::thread::yield_now(),
+        }
+    }
+}
+
+/// Launches workers, then receivers, each with its queues.
+///
+/// # Errors
+/// An lcore that takes no work.
+pub fn launch_all(
+    eal: &Eal,
+    (rx, workers): (&[u32], &[u32]),
+    wired: Wired,
+    queues: Vec<Vec<RxQueue>>,
+    stop: &Arc<AtomicBool>,
+    idle: Idle,
+) -> Result<Vec<LcoreHandle<()>>, DpdkError> {
+    let mut handles = Vec::new();
+    for (lcore, (worker, live)) in workers.iter().zip(wired.workers) {
+        handles.push(launch(eal, *lcore, move || work(worker, &live, idle))?);
+    }
+    for ((lcore, receiver), queues) in rx.iter().zip(wired.receivers).zip(queues) {
+        let stop = Arc::clone(stop);
+        handles.push(launch(eal, *lcore, move || match receiver {
+            AnyReceiver::Own(receiver) => receive(*receiver, queues, &stop, idle),
+            AnyReceiver::Sends(receiver) => receive(*receiver, queues, &stop, idle),
+        })?);
+    }
+    Ok(handles)
+}
+
+/// Polls queues until all have ended, or until told to stop.
+fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: &AtomicBool, idle: Idle) {
+    let Some(mut burst) = queues.first().map(RxQueue::burst) else { return receiver.end() };
+    let mut ended = vec![false; queues.len()];
+    while !stop.load(Ordering::Relaxed) && ended.contains(&false) {
+        let mut busy = false;
+        for (queue, ended) in queues.iter_mut().zip(&mut ended) {
+            queue.poll(&mut burst);
+            busy |= !burst.is_empty();
+            for event in burst.events() {
+                match event {
+                    Event::Epoch(epoch) => receiver.epoch(epoch),
+                    Event::Frame(frame) => receiver.frame(&frame),
+                    Event::End => *ended = true,
+                }
+            }
+            burst.clear();
+        }
+        busy |= receiver.step();
+        if busy {
+            receiver.show();
+        } else {
+            idle.rest();
+        }
+    }
+    receiver.end();
+}
+
+/// Takes batches until every receiver has said its last.
+fn work(mut worker: Worker<Shard>, live: &LiveCore, idle: Idle) {
+    loop {
+        if worker.poll() {
+            live.counted.set(worker.stage().records());
+            continue;
+        }
+        if worker.at() == Epoch::END {
+            return;
+        }
+        idle.rest();
+    }
+}

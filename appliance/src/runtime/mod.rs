@@ -1,0 +1,64 @@
+//! Places everything on cores: the one module that knows all others.
+
+#[cfg(feature = "dpdk")]
+pub mod check;
+pub mod receiver;
+pub mod reporting;
+pub mod wiring;
+pub mod world;
+
+#[cfg(feature = "dpdk")]
+pub mod lcores;
+#[cfg(feature = "dpdk")]
+pub mod monitor;
+#[cfg(feature = "dpdk")]
+pub mod places;
+#[cfg(feature = "dpdk")]
+pub mod reader;
+#[cfg(feature = "dpdk")]
+pub mod replay;
+#[cfg(feature = "dpdk")]
+pub mod run;
+pub mod shipping;
+
+pub use world::World;
+
+use crate::admin::AdminError;
+use crate::config::Refusal;
+use crate::sink::SinkError;
+
+/// Why the appliance could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// DPDK.
+    #[cfg(feature = "dpdk")]
+    #[error("{0}")]
+    Dpdk(#[from] crate::dpdk::DpdkError),
+    /// Ports that could not be started.
+    #[cfg(feature = "dpdk")]
+    #[error("{}", lines(.0))]
+    Ports(Vec<crate::dpdk::DpdkError>),
+    /// A row of the configuration.
+    #[error("a stat cannot be compiled: {}: {}", .0.key, .0.message)]
+    Stat(Refusal),
+    /// A sink.
+    #[error("{0}")]
+    Sink(#[from] SinkError),
+    /// The admin's port.
+    #[error("{0}")]
+    Admin(#[from] AdminError),
+    /// Signals.
+    #[error("signals cannot be caught: {0}")]
+    Signals(std::io::Error),
+    /// The kernel's random numbers.
+    #[error("the system gives no random numbers: {0}")]
+    Random(String),
+    /// A thread of ours.
+    #[error("a thread stopped early: please report this")]
+    Reporter,
+}
+
+#[cfg(feature = "dpdk")]
+fn lines(errors: &[crate::dpdk::DpdkError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,73 @@
+//! The ports' own counters, read off the data path: for the ledger, for `/metrics`, and for a word when a link changes.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::report::{Health, PortHealth};
+use crate::rx::health::{HealthReading, PortHealth as Sensor};
+use crate::telemetry::LivePort;
+
+/// Shared by the reporter, which asks once a window, and the main loop, which looks once a second.
+#[derive(Clone)]
+pub struct Monitor(Arc<Mutex<Vec<Watched>>>);
+
+struct Watched {
+    device: String,
+    sensor: Sensor,
+    live: Arc<LivePort>,
+    counters: BTreeMap<String, u64>,
+    up: bool,
+}
+
+impl Monitor {
+    /// Of started ports, in the configuration's order.
+    pub fn new(ports: Vec<(String, Sensor, Arc<LivePort>)>) -> Self {
+        let watch = |(device, sensor, live): (String, Sensor, Arc<LivePort>)| {
+            live.started.set(1);
+            Watched { device, sensor, live, counters: BTreeMap::new(), up: true }
+        };
+        Self(Arc::new(Mutex::new(ports.into_iter().map(watch).collect())))
+    }
+
+    /// Reads every port, and says when one went down or came back.
+    pub fn look(&self) -> Vec<PortHealth> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().map(Watched::look).collect()
+    }
+}
+
+impl Watched {
+    fn look(&mut self) -> PortHealth {
+        let reading = self.sensor.read();
+        self.tell(&reading);
+        let live = &*self.live;
+        live.received.set(reading.received);
+        live.missed.set(reading.nic_missed);
+        live.offered.set(reading.received + reading.nic_missed);
+        live.link_up.set(u64::from(self.up));
+        for (name, more) in reading.moved {
+            *self.counters.entry(name).or_insert(0) += more;
+        }
+        let counters = self.counters.iter().map(|(name, n)| (name.clone(), *n)).collect();
+        PortHealth { missed: reading.nic_missed, up: self.up, counters }
+    }
+
+    fn tell(&mut self, reading: &HealthReading) {
+        let up = reading.link_up && !reading.gone;
+        if up == self.up {
+            return;
+        }
+        self.up = up;
+        let device = &self.device;
+        match (up, reading.gone) {
+            (true, _) => tracing::info!(%device, "the port is up again"),
+            (false, true) => tracing::error!(%device, "the port's device is gone: its feed is DOWN until a restart"),
+            (false, false) => tracing::error!(%device, "the port's link is down: its feed is DOWN; check cable, transceiver or the other side"),
+        }
+    }
+}
+
+impl Health for Monitor {
+    fn read(&mut self) -> Vec<PortHealth> {
+        self.look()
+    }
+}

@@ -1,0 +1,187 @@
+//! One receiving core: frame → parse → classify → gather, and the closing of its epochs.
+//!
+//! Knows nothing of queues: whoever owns one gives it frames and epochs.
+
+use std::sync::Arc;
+
+use super::world::World;
+use crate::gather::{Gather, Stage};
+use crate::parse::{DropReason, Parsed, parse_into};
+use crate::rx::Frame;
+use crate::telemetry::LiveCore;
+use crate::units::Epoch;
+use crate::window::{Decisions, Ledger, Outlet, Site};
+
+/// An epoch that is over for new frames, and whose batches are on their way.
+struct Closing {
+    from: Epoch,
+    to: Epoch,
+    site: Site,
+    /// The stage was told.
+    handed: bool,
+}
+
+/// See the module.
+pub struct Receiver<S> {
+    world: Arc<World>,
+    gather: Gather,
+    stage: S,
+    parsed: Parsed,
+    at: Epoch,
+    open: Site,
+    spare: Site,
+    closing: Option<Closing>,
+    outlet: Outlet,
+    live: Arc<LiveCore>,
+    /// What earlier epochs counted, for `live`.
+    before: Ledger,
+    decisions_before: Decisions,
+    untagged_before: u64,
+}
+
+impl<S: Stage> Receiver<S> {
+    /// That hands batches to `stage` and its accounts to `outlet`. `cores` receive in all.
+    pub fn new(world: Arc<World>, stage: S, outlet: Outlet, live: Arc<LiveCore>, cores: usize) -> Self {
+        let gather = Gather::new(world.ranges(), world.gather_bytes(cores));
+        let site = || Site::new(world.ports, world.tag_rules);
+        let (open, spare) = (site(), site());
+        Self {
+            gather,
+            stage,
+            parsed: Parsed::default(),
+            at: Epoch(0),
+            open,
+            spare,
+            closing: None,
+            outlet,
+            live,
+            before: Ledger::default(),
+            decisions_before: Decisions::default(),
+            untagged_before: 0,
+            world,
+        }
+    }
+
+    /// The open epoch.
+    pub const fn at(&self) -> Epoch {
+        self.at
+    }
+
+    /// What batches go to.
+    pub const fn stage(&mut self) -> &mut S {
+        &mut self.stage
+    }
+
+    /// Opens an epoch, unless it or a later one is open.
+    pub fn epoch(&mut self, next: Epoch) {
+        if next <= self.at {
+            return;
+        }
+        // A core that comes here with the last closing unfinished ends it first: its window was as short as its walk.
+        while self.closing.is_some() {
+            self.step();
+        }
+        self.keep_live();
+        let site = std::mem::replace(&mut self.open, std::mem::take(&mut self.spare));
+        self.closing = Some(Closing { from: self.at, to: next, site, handed: false });
+        self.gather.advance(next);
+        self.at = next;
+    }
+
+    /// Counts one frame.
+    #[inline]
+    pub fn frame(&mut self, frame: &Frame<'_>) {
+        let Some(ledger) = self.open.ports.get_mut(usize::from(frame.port)) else { return };
+        ledger.received += 1;
+        ledger.received_bytes += u64::from(frame.wire_bytes);
+        ledger.late += u64::from(frame.late);
+        ledger.truncated += u64::from(frame.captured_bytes < frame.wire_bytes);
+        if let Err(reason) = parse_into(frame.bytes, frame.wire_bytes, frame.link, &self.world.mirror, &mut self.parsed) {
+            ledger.drops[reason.at()] += 1;
+            return;
+        }
+        let Ok(packet) = self.world.generation.classify(frame, &self.parsed) else {
+            ledger.drops[DropReason::Untagged.at()] += 1;
+            return;
+        };
+        ledger.parsed += 1;
+        if let Some(fault) = self.parsed.fault {
+            ledger.faults[fault.at()] += 1;
+        }
+        ledger.implausible += u64::from(packet.length_implausible);
+        ledger.unproven += u64::from(packet.sampling_unproven);
+        let tag = packet.tag.map_or(self.world.tag_rules, usize::from);
+        self.open.tags[tag] += 1;
+        self.open.decisions.count(&packet.record);
+        if packet.is_unmatched() {
+            ledger.unmatched += 1;
+            let range = self.world.unmatched(packet.record.family());
+            return self.gather.append(range, &packet.record, &mut self.stage);
+        }
+        ledger.matched += 1;
+        for hit in packet.hits() {
+            ledger.records += 1;
+            self.gather.append(hit.range, &hit.record(packet.record), &mut self.stage);
+        }
+    }
+
+    /// Does a bounded piece of what waits; false if nothing does. To be called once a poll.
+    pub fn step(&mut self) -> bool {
+        let busy = self.stage.step();
+        let Some(closing) = &mut self.closing else { return busy };
+        if self.gather.is_walking() {
+            self.gather.step(&mut self.stage);
+        } else if !closing.handed {
+            closing.handed = true;
+            self.stage.advance(closing.to);
+            let site = &mut closing.site;
+            self.stage.losses(&mut |range, records| site.lose(range, records));
+        } else if self.outlet.closed(closing.from, closing.to, &closing.site) {
+            closing.site.clear();
+            self.spare = std::mem::take(&mut closing.site);
+            self.closing = None;
+        }
+        true
+    }
+
+    /// Closes everything. The core has said its last.
+    pub fn end(&mut self) {
+        self.epoch(Epoch::END);
+        while self.step() {
+            std::hint::spin_loop();
+        }
+        self.show();
+    }
+
+    /// Shows the counters to whoever looks. To be called once a burst.
+    pub fn show(&self) {
+        let mut sum = self.before;
+        self.open.ports.iter().for_each(|port| sum += port);
+        let live = &*self.live;
+        live.received.set(sum.received);
+        live.received_bytes.set(sum.received_bytes);
+        live.parsed.set(sum.parsed);
+        live.parse_drops.set(sum.drops.iter().sum());
+        sum.drops.iter().zip(&live.drops).for_each(|(n, counter)| counter.set(*n));
+        live.faults.set(sum.faults.iter().sum());
+        live.truncated.set(sum.truncated);
+        live.late.set(sum.late);
+        live.matched.set(sum.matched);
+        live.unmatched.set(sum.unmatched);
+        live.records.set(sum.records);
+        live.untagged.set(self.untagged_before + self.open.tags.last().copied().unwrap_or(0));
+        let mut decisions = self.decisions_before;
+        decisions += &self.open.decisions;
+        let counters = [&live.passed, &live.passed_bytes, &live.blocked_samples, &live.blocked, &live.blocked_bytes];
+        counters.into_iter().zip(decisions.0).for_each(|(counter, n)| counter.set(n));
+    }
+
+    fn keep_live(&mut self) {
+        for port in &self.open.ports {
+            self.before += port;
+        }
+        self.decisions_before += &self.open.decisions;
+        self.untagged_before += self.open.tags.last().copied().unwrap_or(0);
+        self.live.windows.add(1);
+    }
+}

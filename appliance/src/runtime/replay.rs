@@ -1,0 +1,114 @@
+//! `tailwater replay`: captures through the real data path, on their own clock.
+
+use std::io::{BufWriter, stdout};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::lcores::{Idle, launch_all};
+use super::reader::feed_all;
+use super::reporting::{self, JsonLines};
+use super::wiring::{Cores, wire};
+use super::world::{World, setting};
+use crate::arch::HashKey;
+use crate::config::{Config, Mode, Refusal};
+use crate::dpdk::{DpdkError, Eal, EalConfig};
+use crate::report::{NoHealth, PortName, Reporter};
+use crate::rx::capture::{CaptureError, Merged};
+use crate::rx::replay::open;
+use crate::telemetry::Registry;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Captures; file n is port n.
+    pub captures: Vec<PathBuf>,
+    /// How work is spread.
+    pub mode: Mode,
+    /// Shards or workers.
+    pub workers: usize,
+}
+
+/// Why a replay could not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// A capture.
+    #[error("{0}")]
+    Capture(#[from] CaptureError),
+    /// DPDK.
+    #[error("{0}")]
+    Dpdk(#[from] DpdkError),
+    /// A row of the configuration.
+    #[error("a stat cannot be compiled: {}: {}", .0.key, .0.message)]
+    Stat(Refusal),
+    /// Standard output.
+    #[error("standard output: {0}; what could not be written is lost")]
+    Output(#[from] std::io::Error),
+    /// The reporter's thread.
+    #[error("the reporter stopped early: please report this")]
+    Reporter,
+}
+
+impl ReplayError {
+    /// Whether nothing was started yet: exit status 2.
+    pub const fn before_start(&self) -> bool {
+        matches!(self, Self::Capture(error) if error.before_start())
+    }
+}
+
+/// Replays captures and prints reports.
+///
+/// # Errors
+/// See [`ReplayError`]. What was counted before an error was printed.
+pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
+    let mut captures = Merged::open(&options.captures)?;
+    let hash_key = config.appliance.hash_key.map_or_else(HashKey::constant, HashKey::new);
+    let world = Arc::new(World::new(config, hash_key, options.captures.len()).map_err(ReplayError::Stat)?);
+    let cores = cores(options);
+    let eal = Eal::init(&eal_config(&cores))?;
+    let (queues, mut feed) = open(&eal, cores.rx.len())?;
+    let registry = Registry::new(&config.appliance.name, &config.appliance.pop, Duration::from_millis(config.appliance.window_ms));
+    let mut wired = wire(&world, &cores, &registry, true);
+    let ports = options.captures.iter().map(|file| port_name(file)).collect();
+    let streams = std::mem::take(&mut wired.streams);
+    let publisher = JsonLines::new(BufWriter::new(stdout()));
+    let setting = setting(config, &world, 0, ports, false);
+    let reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, publisher, NoHealth);
+    let reporter = std::thread::spawn(move || reporting::run(reporter, || ()));
+    let queues = queues.into_iter().map(|queue| vec![queue]).collect();
+    let stop = Arc::new(AtomicBool::new(false));
+    let handles = launch_all(&eal, (&cores.rx, &cores.workers), wired, queues, &stop, Idle::Yield)?;
+    let read = feed_all(&mut captures, &mut feed, &world.calendar);
+    for handle in handles {
+        handle.join()?;
+    }
+    let mut reporter = reporter.join().map_err(|_| ReplayError::Reporter)?;
+    reporter.publisher().finish()?;
+    for warning in captures.warnings() {
+        tracing::warn!("{warning}");
+    }
+    Ok(read?)
+}
+
+/// lcore 0 reads; then come receivers, then workers.
+fn cores(options: &Options) -> Cores {
+    let workers = u32::try_from(options.workers).unwrap_or(1);
+    match options.mode {
+        Mode::RunToCompletion => Cores { rx: (1..=workers).collect(), workers: Vec::new() },
+        Mode::Pipeline => Cores { rx: vec![1], workers: (2..2 + workers).collect() },
+    }
+}
+
+/// lcores share the CPUs that there are.
+fn eal_config(cores: &Cores) -> EalConfig {
+    let usable: Vec<usize> = core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect();
+    let count = 1 + cores.rx.len() + cores.workers.len();
+    let cpus: Vec<usize> = (0..count).map(|i| usable.get(i % usable.len().max(1)).copied().unwrap_or(0)).collect();
+    EalConfig::private("tailwater", &cpus)
+}
+
+fn port_name(file: &std::path::Path) -> PortName {
+    let name = file.file_name().map_or_else(|| file.display().to_string(), |name| name.to_string_lossy().into_owned());
+    PortName { device: name.clone(), feed: name, min_pps: 0 }
+}

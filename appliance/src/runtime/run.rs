@@ -1,0 +1,233 @@
+//! `tailwater run`: the appliance.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use super::lcores::launch_all;
+use super::monitor::Monitor;
+use super::places::{Places, stay_on};
+use super::shipping::Shipping;
+use super::wiring::{Cores, wire};
+use super::world::{World, setting};
+use super::{RunError, reporting};
+use crate::admin::Admin;
+use crate::arch::HashKey;
+use crate::config::{Config, Mode};
+use crate::dpdk::{Eal, EalConfig, FilePrefix, Hugepages, LcoreHandle};
+use crate::journal::{Bound, Journal};
+use crate::parse::DropReason;
+use crate::report::{PortName, Reporter};
+use crate::rx::RxQueue;
+use crate::rx::live::{self, LivePort};
+use crate::sink::{self, RunningSinks};
+use crate::telemetry::{Registry, StatusLine, log};
+
+/// How long sinks may take at the end to deliver what waits.
+const DELIVERY: Duration = Duration::from_secs(20);
+/// How often the main loop looks around.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Runs until SIGTERM or SIGINT; then closes the window, delivers it and returns.
+///
+/// # Errors
+/// What stops it from starting. What goes wrong later is told, counted and survived.
+pub fn run(config: &Config) -> Result<(), RunError> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(RunError::Signals)?;
+    }
+    let places = Places::of(config);
+    let world = Arc::new(World::new(config, hash_key(config)?, config.ports.len()).map_err(RunError::Stat)?);
+    let registry = registry(config, &world);
+    let journal = Journal::new(Bound::default(), &sink::names(&config.sinks));
+    let mut outside = Outside::start(config, &places, &journal, &registry)?;
+    let result = count(config, &places, &world, &registry, &journal, &stop);
+    outside.stop(&journal);
+    result
+}
+
+/// The data path and the reporter, until told to stop.
+fn count(
+    config: &Config,
+    places: &Places,
+    world: &Arc<World>,
+    registry: &Arc<Registry>,
+    journal: &Arc<Journal>,
+    stop: &Arc<AtomicBool>,
+) -> Result<(), RunError> {
+    let eal = Eal::init(&eal_config(config, places))?;
+    let ports = live::open(&eal, &config.ports, world.calendar.epoch_ns()).map_err(RunError::Ports)?;
+    let cores = Cores { rx: places.cores.rx.clone(), workers: places.cores.workers.clone() };
+    let mut wired = wire(world, &cores, registry, false);
+    let streams = std::mem::take(&mut wired.streams);
+    let (queues, monitor) = split(ports, cores.rx.len(), registry, config);
+    let setting = setting(config, world, random()?, port_names(config), true);
+    let shipping = Shipping::new(Arc::clone(journal), Arc::clone(registry));
+    let reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, shipping, monitor.clone());
+    let reporter = {
+        let (cpu, registry) = (places.reporter_cpu, Arc::clone(registry));
+        std::thread::spawn(move || {
+            stay_on(cpu);
+            reporting::run(reporter, || registry.reporter_beat())
+        })
+    };
+    let handles = launch_all(&eal, (&cores.rx, &cores.workers), wired, queues, stop, places.idle)?;
+    registry.window_opened();
+    tracing::info!(mode = mode(places), rx = ?cores.rx, workers = ?cores.workers, ranges = world.plans.real, "counting");
+    watch(&handles, &monitor, registry, stop, &reporter);
+    for handle in handles {
+        handle.join()?;
+    }
+    reporter.join().map_err(|_| RunError::Reporter)?;
+    Ok(())
+}
+
+/// The main loop: ports once a second, a status line on a terminal.
+fn watch<T>(handles: &[LcoreHandle<()>], monitor: &Monitor, registry: &Registry, stop: &AtomicBool, reporter: &JoinHandle<T>) {
+    let terminal = std::io::stderr().is_terminal();
+    let (mut status, mut last) = (StatusLine::new(), Instant::now());
+    while !stop.load(Ordering::Relaxed) {
+        std::thread::sleep(LOOK);
+        if handles.iter().any(LcoreHandle::is_finished) || reporter.is_finished() {
+            tracing::error!("a core has stopped by itself: closing; please report this");
+            stop.store(true, Ordering::Relaxed);
+        }
+        if last.elapsed() < Duration::from_secs(1) {
+            continue;
+        }
+        last = Instant::now();
+        monitor.look();
+        if terminal {
+            log::show_status(&status.line(&registry.snapshot()));
+        }
+    }
+    log::end_status();
+    tracing::info!("stopping: the last window is closed and delivered");
+}
+
+/// Sinks and admin: everything that talks to others.
+struct Outside {
+    sinks: RunningSinks,
+    _admin: Option<Admin>,
+}
+
+impl Outside {
+    fn start(config: &Config, places: &Places, journal: &Arc<Journal>, registry: &Arc<Registry>) -> Result<Self, RunError> {
+        let cpu = places.io_cpu;
+        // Threads keep to the CPU of the one that starts them.
+        let sinks = std::thread::scope(|scope| {
+            let start = || {
+                stay_on(cpu);
+                sink::start(&config.sinks, journal)
+            };
+            scope.spawn(start).join().map_err(|_| RunError::Reporter)
+        })??;
+        if let Some(address) = sinks.embedded_kafka() {
+            tracing::info!(bootstrap = address, "an embedded Kafka cluster holds the reports");
+        }
+        let watch = sinks.watch();
+        registry.set_sinks(move || watch.status());
+        let watch = sinks.watch();
+        registry.set_journal(move || watch.journal());
+        let ask = Arc::clone(registry);
+        let admin = config.admin.listen.map(|address| Admin::start(address, Arc::new(move || ask.snapshot()))).transpose()?;
+        Ok(Self { sinks, _admin: admin })
+    }
+
+    fn stop(&mut self, journal: &Journal) {
+        journal.close();
+        for status in self.sinks.stop(Instant::now() + DELIVERY) {
+            let (sink, delivered, left) = (&status.name, status.delivered, status.behind);
+            if left > 0 {
+                tracing::error!(%sink, delivered, left, "reports could not be delivered in time");
+            } else {
+                tracing::info!(%sink, delivered, "all reports delivered");
+            }
+        }
+        hold_embedded(&self.sinks);
+    }
+}
+
+/// A demonstration reads the embedded cluster after the last window: `TAILWATER_HOLD_S` keeps it so many seconds.
+fn hold_embedded(sinks: &RunningSinks) {
+    let hold = std::env::var("TAILWATER_HOLD_S").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
+    if sinks.embedded_kafka().is_some() && hold > 0 {
+        tracing::info!(seconds = hold, "holding the embedded Kafka cluster open");
+        std::thread::sleep(Duration::from_secs(hold));
+    }
+}
+
+/// Gives queues to receivers in turn, and what is left of the ports to the monitor.
+fn split(ports: Vec<LivePort>, receivers: usize, registry: &Registry, config: &Config) -> (Vec<Vec<RxQueue>>, Monitor) {
+    let mut queues: Vec<Vec<RxQueue>> = (0..receivers).map(|_| Vec::new()).collect();
+    let (mut at, mut watched) = (0, Vec::new());
+    for (port, row) in ports.into_iter().zip(&config.ports) {
+        tracing::info!("{}", port.report);
+        port.report.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        for queue in port.queues {
+            queues[at % receivers.max(1)].push(queue);
+            at += 1;
+        }
+        let live = registry.port(u32::from(port.index), &port.device, &row.feed);
+        watched.push((port.device, port.health, live));
+    }
+    if at < receivers {
+        tracing::warn!(queues = at, receivers, "some receiving cores have no queue: raise `queues` of a port, or shorten cores.rx");
+    }
+    (queues, Monitor::new(watched))
+}
+
+fn registry(config: &Config, world: &World) -> Arc<Registry> {
+    let window = Duration::from_nanos(world.calendar.epoch_ns());
+    let registry = Registry::new(&config.appliance.name, &config.appliance.pop, window);
+    registry.set_drop_reasons(&DropReason::ALL.map(DropReason::name));
+    registry.ranges.store(world.plans.real as u64, Ordering::Relaxed);
+    registry.memory_budget_bytes.store(world.memory_bytes as u64, Ordering::Relaxed);
+    registry
+}
+
+fn eal_config(config: &Config, places: &Places) -> EalConfig {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let name: String = config.appliance.name.chars().map(plain).take(40).collect();
+    EalConfig {
+        program: "tailwater".to_owned(),
+        file_prefix: FilePrefix::Named(if name == "tailwater" { name } else { format!("tailwater-{name}") }),
+        lcores: places.pins.clone(),
+        main_lcore: places.cores.main,
+        pci: live::pci_addresses(&config.ports),
+        memory_mb: live::memory_mb(&config.ports),
+        hugepages: Hugepages::Auto,
+    }
+}
+
+fn port_names(config: &Config) -> Vec<PortName> {
+    let name = |port: &crate::config::Port| PortName { device: port.device.clone(), feed: port.feed.clone(), min_pps: port.min_pps };
+    config.ports.iter().map(name).collect()
+}
+
+const fn mode(places: &Places) -> &'static str {
+    match places.cores.mode {
+        Mode::RunToCompletion => "run-to-completion",
+        Mode::Pipeline => "pipeline",
+    }
+}
+
+/// The configured key, or one drawn now.
+fn hash_key(config: &Config) -> Result<HashKey, RunError> {
+    let drawn = || -> Result<[u8; 32], RunError> {
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes).map_err(|error| RunError::Random(error.to_string()))?;
+        Ok(bytes)
+    };
+    Ok(HashKey::new(config.appliance.hash_key.map_or_else(drawn, Ok)?))
+}
+
+/// A boot's id, never 0.
+fn random() -> Result<u64, RunError> {
+    getrandom::u64().map(|id| id.max(1)).map_err(|error| RunError::Random(error.to_string()))
+}

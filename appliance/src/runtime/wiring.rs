@@ -1,0 +1,79 @@
+//! Which core hands what to which: the two modes, out of the same parts.
+
+use std::sync::Arc;
+
+use super::receiver::Receiver;
+use super::world::World;
+use crate::report::CoreName;
+use crate::spread::{self, Dispatcher, Worker};
+use crate::telemetry::{LiveCore, Registry};
+use crate::window::Shard;
+use crate::window::stream::{Stream, stream};
+
+/// lcores of the data path.
+#[derive(Clone, Debug)]
+pub struct Cores {
+    /// Receiving.
+    pub rx: Vec<u32>,
+    /// Working; empty in run-to-completion.
+    pub workers: Vec<u32>,
+}
+
+/// A receiving core of either mode.
+pub enum AnyReceiver {
+    /// Runs the kernels on its own shard.
+    Own(Box<Receiver<Shard>>),
+    /// Sends batches to workers.
+    Sends(Box<Receiver<Dispatcher>>),
+}
+
+/// Everything that is to be put on cores.
+pub struct Wired {
+    /// In the order of [`Cores::rx`].
+    pub receivers: Vec<AnyReceiver>,
+    /// In the order of [`Cores::workers`].
+    pub workers: Vec<(Worker<Shard>, Arc<LiveCore>)>,
+    /// For the reporter.
+    pub streams: Vec<(CoreName, Stream)>,
+}
+
+/// Wires cores. `waits`: full rings make their senders wait, as in a replay.
+pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool) -> Wired {
+    let mut wired = Wired { receivers: Vec::new(), workers: Vec::new(), streams: Vec::new() };
+    let account_words = 64 + crate::window::Ledger::WORDS * world.ports + world.tag_rules + 4_096;
+    let block_words = world.plans.export_words_max() + account_words;
+    let mut told = |lcore: u32, role: &'static str, words: usize| {
+        let (outlet, reader) = stream(words, waits);
+        wired.streams.push((CoreName { lcore, role }, reader));
+        outlet
+    };
+    let shards = if cores.workers.is_empty() { cores.rx.len() } else { cores.workers.len() };
+    let shard = |outlet| {
+        let (plans, bytes) = (Arc::clone(&world.plans), world.shard_bytes(shards));
+        Shard::new(plans, world.hash_key.clone(), world.calendar, bytes, outlet)
+    };
+    let mut lanes: Vec<Vec<spread::Lane>> = cores.rx.iter().map(|_| Vec::new()).collect();
+    for lcore in &cores.workers {
+        let mut inboxes = Vec::new();
+        for lanes in &mut lanes {
+            let (lane, inbox) = spread::lane();
+            lanes.push(lane);
+            inboxes.push(inbox);
+        }
+        let worker = Worker::new(inboxes, shard(told(*lcore, "worker", block_words)));
+        wired.workers.push((worker, registry.core(*lcore, "worker")));
+    }
+    for (lcore, lanes) in cores.rx.iter().zip(lanes) {
+        let live = registry.core(*lcore, "rx");
+        let outlet = told(*lcore, "rx", account_words);
+        let (world, count) = (Arc::clone(world), cores.rx.len());
+        wired.receivers.push(if lanes.is_empty() {
+            let shard = shard(told(*lcore, "rx", block_words));
+            AnyReceiver::Own(Box::new(Receiver::new(world, shard, outlet, live, count)))
+        } else {
+            let dispatcher = Dispatcher::new(lanes, world.ranges(), world.plans.real, waits);
+            AnyReceiver::Sends(Box::new(Receiver::new(world, dispatcher, outlet, live, count)))
+        });
+    }
+    wired
+}

@@ -1,0 +1,144 @@
+//! What a configuration becomes: everything that cores share and never change.
+
+use std::sync::Arc;
+
+use crate::arch::HashKey;
+use crate::axes::key::Lengths;
+use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
+use crate::classify::Generation;
+use crate::config::{Config, Given, Refusal, Setting as Value, StatSpec, TagRule};
+use crate::parse::MirrorPlan;
+use crate::report::{Identity, PortName, RangeName, Setting};
+use crate::stats::plan::{Plan, WeightBounds};
+use crate::units::{Family, RangeIndex};
+use crate::window::{Calendar, ShardPlans};
+
+/// Prefixes that are listed of what matched no range.
+const UNMATCHED_KEYS: i64 = 10;
+/// Share of the memory budget that open batches may take.
+const GATHER_SHARE: usize = 8;
+
+/// Shared by all cores.
+pub struct World {
+    /// Tag rules, prefixes, directions.
+    pub generation: Generation,
+    /// What the mirror wraps frames in.
+    pub mirror: MirrorPlan,
+    /// Compiled stats.
+    pub plans: Arc<ShardPlans>,
+    /// Of all hashes.
+    pub hash_key: HashKey,
+    /// Windows.
+    pub calendar: Calendar,
+    /// Ports.
+    pub ports: usize,
+    /// Tag rules.
+    pub tag_rules: usize,
+    /// Of sketches and batches, all cores together.
+    pub memory_bytes: usize,
+}
+
+impl World {
+    /// Of a checked configuration, and so many ports.
+    ///
+    /// # Errors
+    /// A row that no kernel can be made for.
+    pub fn new(config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
+        let fast = config.stats.iter().any(|stat| stat.fast);
+        Ok(Self {
+            generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
+            mirror: MirrorPlan::new(&config.mirror),
+            plans: Arc::new(plans(config)?),
+            hash_key,
+            calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
+            ports,
+            tag_rules: config.tags.len(),
+            memory_bytes: usize::try_from(config.appliance.memory_mb << 20).unwrap_or(usize::MAX),
+        })
+    }
+
+    /// Ranges, and behind them the two that stand for what matched none.
+    pub fn ranges(&self) -> usize {
+        self.plans.of_range.len()
+    }
+
+    /// Stands for packets of a family that matched no range.
+    #[inline]
+    pub fn unmatched(&self, family: Family) -> RangeIndex {
+        let offset = match family {
+            Family::V4 => 0,
+            Family::V6 => 1,
+        };
+        RangeIndex(u32::try_from(self.plans.real + offset).unwrap_or(u32::MAX))
+    }
+
+    /// Bytes that the open batches of one of `cores` may take.
+    pub const fn gather_bytes(&self, cores: usize) -> usize {
+        self.memory_bytes / GATHER_SHARE / cores
+    }
+
+    /// Bytes that the blocks of one of `shards` may take.
+    pub const fn shard_bytes(&self, shards: usize) -> usize {
+        (self.memory_bytes - self.memory_bytes / GATHER_SHARE) / shards
+    }
+}
+
+/// Rows of what matched no range, behind the configuration's.
+fn specs(config: &Config) -> Vec<StatSpec> {
+    let unmatched = StatSpec {
+        name: "unmatched".to_owned(),
+        calculation: "topk".to_owned(),
+        key: KeySpec::new(vec![Key::DstPrefix], Lengths::default()),
+        metric: Metric::Packets,
+        decision: DecisionAxis::Any,
+        direction: DirectionAxis::Any,
+        predicate: None,
+        fast: false,
+        sets: Vec::new(),
+        settings: vec![("k".to_owned(), Value::Integer(UNMATCHED_KEYS))],
+    };
+    config.stats.iter().cloned().chain([unmatched]).collect()
+}
+
+fn plans(config: &Config) -> Result<ShardPlans, Refusal> {
+    let (specs, weights, lists) = (specs(config), weights(&config.tags), config.stat_lists());
+    let mut plans = Vec::with_capacity(2 * lists.lists.len() + 2);
+    for list in lists.lists.iter().chain([&vec![specs.len() - 1]]) {
+        plans.push(Plan::compile(&specs, list, Family::V4, weights)?);
+        plans.push(Plan::compile(&specs, list, Family::V6, weights)?);
+    }
+    let of = |(range, list): (&crate::config::Range, &u32)| 2 * list + u32::from(range.prefix.addr().is_ipv6());
+    let mut of_range: Vec<u32> = config.ranges.list.iter().zip(&lists.of_range).map(of).collect();
+    let unmatched = u32::try_from(plans.len() - 2).unwrap_or(0);
+    of_range.extend([unmatched, unmatched + 1]);
+    Ok(ShardPlans { plans, real: of_range.len() - 2, of_range })
+}
+
+/// The largest weights that tag rules can give.
+fn weights(tags: &[TagRule]) -> WeightBounds {
+    let weight = |rule: &TagRule| match rule.sampling {
+        Given::Fixed(n) => n,
+        Given::From(_) => u32::from(u16::MAX),
+    };
+    let blocked = tags.iter().filter(|rule| rule.blocked).map(weight).max().unwrap_or(1);
+    WeightBounds { passed: 1, blocked }
+}
+
+/// What reports say of themselves.
+pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName>, live: bool) -> Setting {
+    let identity = Identity {
+        appliance: config.appliance.name.clone(),
+        pop: config.appliance.pop.clone(),
+        boot_id,
+        config_hash: config.hash.clone(),
+        hash_key_id: world.hash_key.id().to_owned(),
+        clock_source: if live { "system" } else { "capture" },
+    };
+    let name = |range: &crate::config::Range| RangeName {
+        prefix: crate::axes::key::network_text(&range.prefix),
+        customer: range.customer.clone(),
+        labels: range.labels.clone(),
+    };
+    let tags = config.tags.iter().map(|rule| if rule.blocked { "blocked" } else { "passed" }).collect();
+    Setting { identity, ranges: config.ranges.list.iter().map(name).collect(), specs: specs(config), ports, tags, live }
+}

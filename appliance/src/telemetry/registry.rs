@@ -1,0 +1,217 @@
+//! Where each part registers what it wants to be seen, and where snapshots are taken.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::live::{LiveCore, LivePort, PortFigures};
+use super::snapshot::{BuildInfo, CoreSnapshot, FeedSnapshot, JournalSnapshot, PortSnapshot, SinkStatus, Snapshot};
+
+/// A reporter that was silent for so many windows is taken for dead.
+const REPORTER_SILENT_WINDOWS: u32 = 3;
+/// But never sooner than this.
+const REPORTER_SILENT_AT_LEAST: Duration = Duration::from_secs(5);
+
+type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;
+
+/// Where each part registers what it wants to be seen. One for each process, in an [`Arc`]; control path only.
+pub struct Registry {
+    appliance: String,
+    pop: String,
+    start: Instant,
+    window: Duration,
+    shelves: Mutex<Shelves>,
+    /// Ranges of the generation in use.
+    pub ranges: AtomicU64,
+    /// Budget of sketches and batches, bytes.
+    pub memory_budget_bytes: AtomicU64,
+    /// How much of it is taken, bytes.
+    pub memory_used_bytes: AtomicU64,
+    windows_closed: AtomicU64,
+    last_window_end_ns: AtomicU64,
+    first_window_open: AtomicBool,
+    /// Milliseconds since the start, plus one; 0: it never beat.
+    reporter_beat_ms: AtomicU64,
+}
+
+#[derive(Default)]
+struct Shelves {
+    cores: Vec<(u32, String, Arc<LiveCore>)>,
+    ports: Vec<(u32, String, String, Arc<LivePort>)>,
+    drop_reasons: Vec<&'static str>,
+    feeds: Vec<FeedSnapshot>,
+    sinks: Option<Ask<Vec<SinkStatus>>>,
+    journal: Option<Ask<JournalSnapshot>>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("appliance", &self.appliance).finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    /// An empty registry. `window` is the shortest window that the reporter closes: its silence is judged by it.
+    pub fn new(appliance: &str, pop: &str, window: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            appliance: appliance.to_owned(),
+            pop: pop.to_owned(),
+            start: Instant::now(),
+            window,
+            shelves: Mutex::default(),
+            ranges: AtomicU64::new(0),
+            memory_budget_bytes: AtomicU64::new(0),
+            memory_used_bytes: AtomicU64::new(0),
+            windows_closed: AtomicU64::new(0),
+            last_window_end_ns: AtomicU64::new(0),
+            first_window_open: AtomicBool::new(false),
+            reporter_beat_ms: AtomicU64::new(0),
+        })
+    }
+
+    /// Counters for a new lcore.
+    pub fn core(&self, lcore: u32, role: &str) -> Arc<LiveCore> {
+        let live = Arc::new(LiveCore::default());
+        self.shelves().cores.push((lcore, role.to_owned(), Arc::clone(&live)));
+        live
+    }
+
+    /// Counters for a new port.
+    pub fn port(&self, port: u32, device: &str, feed: &str) -> Arc<LivePort> {
+        let live = Arc::new(LivePort::default());
+        self.shelves().ports.push((port, device.to_owned(), feed.to_owned(), Arc::clone(&live)));
+        live
+    }
+
+    /// Names of the drop reasons, in the order of [`LiveCore::drops`].
+    pub fn set_drop_reasons(&self, names: &[&'static str]) {
+        self.shelves().drop_reasons = names.to_vec();
+    }
+
+    /// The feeds' states, after each window.
+    pub fn set_feeds(&self, feeds: Vec<FeedSnapshot>) {
+        self.shelves().feeds = feeds;
+    }
+
+    /// Whom to ask for the sinks' state.
+    pub fn set_sinks(&self, ask: impl Fn() -> Vec<SinkStatus> + Send + Sync + 'static) {
+        self.shelves().sinks = Some(Box::new(ask));
+    }
+
+    /// Whom to ask for the journal's state.
+    pub fn set_journal(&self, ask: impl Fn() -> JournalSnapshot + Send + Sync + 'static) {
+        self.shelves().journal = Some(Box::new(ask));
+    }
+
+    /// The first window is open: figures are being gathered.
+    pub fn window_opened(&self) {
+        self.first_window_open.store(true, Relaxed);
+    }
+
+    /// The reporter has closed a window.
+    pub fn window_closed(&self, end_ns: u64) {
+        self.windows_closed.fetch_add(1, Relaxed);
+        self.last_window_end_ns.store(end_ns, Relaxed);
+    }
+
+    /// The reporter is alive; to be called at least once in each window.
+    pub fn reporter_beat(&self) {
+        self.reporter_beat_ms.store(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1, Relaxed);
+    }
+
+    /// Everything, now.
+    pub fn snapshot(&self) -> Snapshot {
+        let shelves = self.shelves();
+        let core =
+            |(lcore, role, live): &(u32, String, Arc<LiveCore>)| CoreSnapshot { lcore: *lcore, role: role.clone(), figures: live.read() };
+        let port = |(port, device, feed, live): &(u32, String, String, Arc<LivePort>)| PortSnapshot {
+            port: *port,
+            device: device.clone(),
+            feed: feed.clone(),
+            figures: live.read(),
+        };
+        let ports: Vec<_> = shelves.ports.iter().map(port).collect();
+        Snapshot {
+            build: BuildInfo::this(),
+            appliance: self.appliance.clone(),
+            pop: self.pop.clone(),
+            uptime: self.start.elapsed(),
+            cores: shelves.cores.iter().map(core).collect(),
+            drop_reasons: shelves.drop_reasons.clone(),
+            feeds: shelves.feeds.clone(),
+            sinks: shelves.sinks.as_ref().map_or_else(Vec::new, |ask| ask()),
+            journal: shelves.journal.as_ref().map_or_else(JournalSnapshot::default, |ask| ask()),
+            ranges: self.ranges.load(Relaxed),
+            memory_budget_bytes: self.memory_budget_bytes.load(Relaxed),
+            memory_used_bytes: self.memory_used_bytes.load(Relaxed),
+            windows_closed: self.windows_closed.load(Relaxed),
+            last_window_end_ns: self.last_window_end_ns.load(Relaxed),
+            not_ready: self.not_ready(&ports),
+            ports,
+        }
+    }
+
+    fn not_ready(&self, ports: &[PortSnapshot]) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if ports.is_empty() {
+            reasons.push("no port is configured yet".to_owned());
+        }
+        for port in ports {
+            match port.figures {
+                PortFigures { started: false, .. } => reasons.push(format!("port {} ({}) is not started", port.port, port.device)),
+                PortFigures { link_up: false, .. } => reasons.push(format!("port {} ({}) has no link", port.port, port.device)),
+                PortFigures { .. } => {}
+            }
+        }
+        if !self.first_window_open.load(Relaxed) {
+            reasons.push("the first window is not open yet".to_owned());
+        }
+        reasons.extend(self.reporter_trouble());
+        reasons
+    }
+
+    fn reporter_trouble(&self) -> Option<String> {
+        let Some(beat_ms) = self.reporter_beat_ms.load(Relaxed).checked_sub(1) else {
+            return Some("the reporter has not started".to_owned());
+        };
+        let silent = self.start.elapsed().saturating_sub(Duration::from_millis(beat_ms));
+        let patience = (self.window * REPORTER_SILENT_WINDOWS).max(REPORTER_SILENT_AT_LEAST);
+        (silent > patience).then(|| format!("the reporter has been silent for {} s", silent.as_secs()))
+    }
+
+    fn shelves(&self) -> MutexGuard<'_, Shelves> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_when_port_window_and_reporter_are() {
+        let registry = Registry::new("pop1-a", "pop1", Duration::from_secs(1));
+        assert_eq!(registry.snapshot().not_ready.len(), 3);
+        let port = registry.port(0, "net_null0", "mirror-a");
+        registry.window_opened();
+        registry.reporter_beat();
+        assert_eq!(registry.snapshot().not_ready, ["port 0 (net_null0) is not started"]);
+        port.started.set(1);
+        assert_eq!(registry.snapshot().not_ready, ["port 0 (net_null0) has no link"]);
+        port.link_up.set(1);
+        assert!(registry.snapshot().not_ready.is_empty());
+    }
+
+    #[test]
+    fn sums_over_cores_and_ports() {
+        let registry = Registry::new("a", "", Duration::from_secs(1));
+        registry.core(1, "rx").received.add(5);
+        registry.core(2, "rx").received.add(7);
+        registry.port(0, "x", "f").missed.add(3);
+        registry.port(1, "y", "f").missed.add(4);
+        registry.window_closed(10);
+        let snapshot = registry.snapshot();
+        assert_eq!((snapshot.total().received, snapshot.missed(), snapshot.windows_closed), (12, 7, 1));
+    }
+}

@@ -1,0 +1,225 @@
+//! Our Kafka sink against a real broker, read back by a consumer that shares no code with us.
+//!
+//! The broker is `scripts/kafka.sh` in a folder of this test, on a free port of loopback. Without Java, Maven, kcat, protoc
+//! or Python's protobuf the test fails, and says what to install.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tailwater::config::{KafkaSink, Sinks};
+use tailwater::journal::{Bound, Journal, Message};
+use tailwater::report::pb;
+use tailwater::sink::{self, RunningSinks, kafka};
+use tailwater::telemetry::{SinkState, SinkStatus};
+
+/// Reports of ranges in the long test; half of them while the broker is away.
+const REPORTS: u64 = 600;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
+}
+
+/// Runs a command and gives its stdout; what it says on stderr is in the failure.
+fn run(command: &mut Command) -> Result<String, String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|fault| format!("{command:?}: {fault}"))?;
+    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(stdout) } else { Err(format!("{command:?}: {}\n{stderr}", output.status)) }
+}
+
+/// A broker that ends with its test.
+struct Broker {
+    folder: tempfile::TempDir,
+}
+
+impl Broker {
+    fn start() -> Self {
+        let broker = Self { folder: tempfile::tempdir().unwrap() };
+        broker.script(&["start", "--port", "0"]).unwrap();
+        broker
+    }
+
+    fn script(&self, arguments: &[&str]) -> Result<String, String> {
+        let script = root().join("scripts/kafka.sh");
+        run(Command::new("bash").arg(script).args(arguments).arg("--dir").arg(self.folder.path()))
+    }
+
+    fn address(&self) -> String {
+        self.script(&["status"]).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if let Err(fault) = self.script(&["stop", "--wipe"]) {
+            eprintln!("{fault}");
+        }
+    }
+}
+
+fn read(brokers: &str, more: &[&str]) -> String {
+    run(Command::new("/usr/bin/python3").arg(root().join("tests/consumer/read_reports.py")).args(["--brokers", brokers]).args(more))
+        .unwrap()
+}
+
+fn start(brokers: &str) -> (RunningSinks, Arc<Journal>) {
+    let kafka = KafkaSink {
+        brokers: brokers.to_owned(),
+        ranges_topic: "tailwater.v1.ranges".to_owned(),
+        appliance_topic: "tailwater.v1.appliance".to_owned(),
+        compression: "lz4".to_owned(),
+    };
+    let sinks = Sinks { kafka: Some(kafka), ..Sinks::default() };
+    let journal = Journal::new(Bound::default(), &sink::names(&sinks));
+    (sink::start(&sinks, &journal).unwrap(), journal)
+}
+
+fn wait_for(sinks: &RunningSinks, what: &str, done: impl Fn(&SinkStatus) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !done(&sinks.status()[0]) {
+        assert!(Instant::now() < deadline, "{what} did not come: {:?}", sinks.status());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn estimate(value: f64) -> pb::Estimate {
+    pb::Estimate { value, low: value - 0.5, high: (value > 1.0).then_some(value * 1.25), basis: 1, confidence: 1 }
+}
+
+/// A report with every kind of field in it: large counters, absent bounds, bytes, text that is not ASCII.
+fn range(n: u64) -> pb::RangeReport {
+    let distinct = pb::Distinct { value: Some(estimate(3.0)), sketch: n.to_be_bytes().to_vec(), p: 12, ..Default::default() };
+    let stat =
+        |name: &str, figure| pb::Stat { name: name.to_owned(), calculation: "sum".to_owned(), figure: Some(figure), ..Default::default() };
+    pb::RangeReport {
+        schema_version: 1,
+        appliance: "pop1-a".to_owned(),
+        boot_id: u64::MAX - 1,
+        sequence: n / 20,
+        window_start_ns: 1_750_000_000_000_000_000 + n / 20 * 1_000_000_000,
+        window_end_ns: 1_750_000_001_000_000_000 + n / 20 * 1_000_000_000,
+        prefix: format!("198.51.100.{}/32", n % 20),
+        customer: "Überland \"GmbH\"".to_owned(),
+        labels: vec![pb::Label { name: "plan".to_owned(), value: "premium".to_owned() }],
+        stats: vec![stat("packets", pb::stat::Figure::Total(estimate(n as f64))), stat("sources", pb::stat::Figure::Distinct(distinct))],
+        ..Default::default()
+    }
+}
+
+fn appliance(n: u64) -> pb::ApplianceReport {
+    let ledger = pb::Ledger {
+        offered: 10 + n,
+        received: 10,
+        nic_missed: n,
+        parsed: 9,
+        parse_drops: vec![pb::NamedCount { name: "not_ip".to_owned(), value: 1 }],
+        matched: 5,
+        unmatched: 4,
+        records: 6,
+        counted: 6,
+        ..Default::default()
+    };
+    pb::ApplianceReport { appliance: "pop1-a".to_owned(), sequence: n, ledger: Some(ledger), ..Default::default() }
+}
+
+/// What the consumer should print of a message, in the order of the keys.
+fn our_json(message: &Message) -> Value {
+    let mut line = Vec::new();
+    sink::to_json_line(message, &mut line).unwrap();
+    serde_json::from_slice(&line).unwrap()
+}
+
+fn append(journal: &Journal, range_reports: std::ops::Range<u64>) {
+    for n in range_reports {
+        assert!(journal.append(Message::range(&range(n))));
+        if n % 20 == 19 {
+            assert!(journal.append(Message::appliance(&appliance(n / 20))));
+        }
+    }
+}
+
+#[test]
+fn a_real_broker_that_is_restarted_holds_every_report() {
+    let broker = Broker::start();
+    let address = broker.address();
+    assert_eq!(broker.script(&["start", "--port", "0"]).unwrap().trim(), address, "a second start changes nothing");
+    assert_eq!(kafka::probe(&address, Duration::from_secs(10)).unwrap().brokers.join(","), address);
+
+    let (mut sinks, journal) = start(&address);
+    append(&journal, 0..REPORTS / 2);
+    wait_for(&sinks, "the first half", |kafka| kafka.behind == 0 && kafka.state == SinkState::Up);
+    broker.script(&["stop"]).unwrap();
+    append(&journal, REPORTS / 2..REPORTS);
+    wait_for(&sinks, "the outage", |kafka| kafka.state == SinkState::Down);
+    let port = address.rsplit_once(':').unwrap().1;
+    assert_eq!(broker.script(&["start", "--port", port]).unwrap().trim(), address);
+    let status = sinks.stop(Instant::now() + Duration::from_secs(60));
+    let all = REPORTS + REPORTS / 20;
+    assert_eq!((status[0].delivered, status[0].failed, status[0].behind, status[0].overflow), (all, 0, 0, 0), "{status:?}");
+
+    compare_messages(&address);
+    compare_sums(&address);
+    let topics = broker.script(&["topics"]).unwrap();
+    assert!(topics.contains("tailwater.v1.ranges\t4\t600\n") && topics.contains("tailwater.v1.appliance\t4\t30\n"), "{topics}");
+    assert!(broker.script(&["status"]).is_ok());
+}
+
+/// Every message once, under its key, equal field by field to our own JSON, and in order within its range.
+fn compare_messages(address: &str) {
+    let mut ours: Vec<(String, Value)> = Vec::new();
+    for n in 0..REPORTS {
+        ours.push((range(n).prefix, our_json(&Message::range(&range(n)))));
+    }
+    for n in 0..REPORTS / 20 {
+        ours.push(("pop1-a".to_owned(), our_json(&Message::appliance(&appliance(n)))));
+    }
+    let parse = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        (line["key"].as_str().unwrap().to_owned(), line["message"].take())
+    };
+    let mut theirs: Vec<(String, Value)> = read(address, &[]).lines().map(parse).collect();
+    // Partitions come in any order; the order within a key is what counts.
+    ours.sort_by(|a, b| a.0.cmp(&b.0));
+    theirs.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(theirs.len(), ours.len());
+    for (their, our) in theirs.iter().zip(&ours) {
+        assert_eq!(their, our);
+    }
+}
+
+fn compare_sums(address: &str) {
+    let sums: Value = serde_json::from_str(&read(address, &["--sums"])).unwrap();
+    for (what, count) in [("windows", REPORTS / 20), ("repeated", 0), ("gaps", 0), ("unbalanced", 0), ("wrong_keys", 0)] {
+        assert_eq!(sums[what], count, "{what}");
+    }
+    let packets: f64 = sums["ranges"].as_object().unwrap().values().map(|range| range["stats"]["packets"].as_f64().unwrap()).sum();
+    assert_eq!(packets, (0..REPORTS).sum::<u64>() as f64);
+    assert_eq!(sums["ledger"]["received"], 10 * REPORTS / 20);
+    assert_eq!(sums["ledger"]["nic_missed"], (0..REPORTS / 20).sum::<u64>());
+}
+
+#[test]
+fn the_embedded_cluster_can_be_read_by_others() {
+    let (mut sinks, journal) = start(kafka::MOCK);
+    append(&journal, 0..100);
+    assert_eq!(sinks.stop(Instant::now() + Duration::from_secs(60))[0].delivered, 105);
+    let sums: Value = serde_json::from_str(&read(sinks.embedded_kafka().unwrap(), &["--sums"])).unwrap();
+    assert_eq!((sums["windows"].as_u64(), sums["ranges"].as_object().unwrap().len()), (Some(5), 20));
+}
+
+#[test]
+fn the_script_says_what_is_wrong() {
+    let broker = Broker { folder: tempfile::tempdir().unwrap() };
+    let fault = broker.script(&["status"]).unwrap_err();
+    assert!(fault.contains("no broker runs in") && fault.contains("start it: scripts/kafka.sh start"), "{fault}");
+    let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = holder.local_addr().unwrap().port().to_string();
+    let fault = broker.script(&["start", "--port", &port]).unwrap_err();
+    assert!(fault.contains(&format!("port {port} of 127.0.0.1 is taken")), "{fault}");
+    assert!(broker.script(&["stop"]).is_ok(), "nothing to stop is well");
+    assert!(broker.script(&["start", "--port", "many"]).unwrap_err().contains("--port wants a number"));
+}
