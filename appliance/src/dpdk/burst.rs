@@ -115,24 +115,46 @@ impl Burst {
     /// Finds each frame's headers, and asks for them ahead of the parser.
     #[inline]
     fn locate(&mut self) {
-        let mbufs = &self.mbufs[..self.frames];
-        for &mbuf in mbufs {
+        let frames = self.frames.min(BURST_FRAMES_MAX);
+        for &mbuf in &self.mbufs[..frames] {
             prefetch(mbuf.cast::<u8>());
         }
-        for ((&mbuf, slot), scratch) in mbufs.iter().zip(&mut self.slots).zip(self.scratch.chunks_exact_mut(HEADER_SLICE_BYTES_MAX)) {
+        for index in 0..frames {
+            let mbuf = self.mbufs[index];
             // SAFETY: the driver gave us this mbuf, whole.
             let head = unsafe { &*mbuf };
             // SAFETY: data starts inside the segment's buffer.
             let start = unsafe { head.buf_addr.cast::<u8>().add(usize::from(head.data_off)) };
             prefetch(start);
             let (bytes, total_bytes) = (u32::from(head.data_len), head.pkt_len);
-            *slot = Slot { start, bytes, total_bytes };
+            self.slots[index] = Slot { start, bytes, total_bytes };
             if bytes < total_bytes && (bytes as usize) < HEADER_SLICE_BYTES_MAX {
-                // SAFETY: as above; the chain is the mbuf's own.
-                let gathered = unsafe { gather(mbuf, scratch) };
-                *slot = Slot { start: scratch.as_ptr(), bytes: gathered, total_bytes };
+                self.gather(index);
             }
         }
+    }
+
+    /// Copies the start of the chained frame `index` into one piece.
+    #[cold]
+    fn gather(&mut self, index: usize) {
+        let place = self.scratch.chunks_exact_mut(HEADER_SLICE_BYTES_MAX).nth(index);
+        let Some((to, slot)) = place.zip(self.slots.get_mut(index)) else { return };
+        (slot.start, slot.bytes) = (to.as_ptr(), 0);
+        let mut mbuf = self.mbufs[index].cast_const();
+        let mut done = 0;
+        while !mbuf.is_null() && done < to.len() {
+            // SAFETY: the chain is ours, whole, and unchanged meanwhile.
+            let (segment, length) = unsafe { (&*mbuf, usize::from((*mbuf).data_len)) };
+            let take = length.min(to.len() - done);
+            // SAFETY: `data_len` bytes from `data_off` are the segment's data; `to` has room for `take` more.
+            unsafe {
+                let from = segment.buf_addr.cast::<u8>().add(usize::from(segment.data_off));
+                std::ptr::copy_nonoverlapping(from, to.as_mut_ptr().add(done), take);
+            }
+            done += take;
+            mbuf = segment.next;
+        }
+        slot.bytes = small(done);
     }
 }
 
@@ -140,28 +162,6 @@ impl Drop for Burst {
     fn drop(&mut self) {
         self.clear();
     }
-}
-
-/// Copies the start of a chained frame into one piece; gives the bytes copied.
-///
-/// # Safety
-/// `mbuf` is a whole chain that nobody changes meanwhile.
-#[cold]
-unsafe fn gather(mut mbuf: *const sys::rte_mbuf, to: &mut [u8]) -> u32 {
-    let mut done = 0;
-    while !mbuf.is_null() && done < to.len() {
-        // SAFETY: the caller vouches for the chain.
-        let (segment, length) = unsafe { (&*mbuf, usize::from((*mbuf).data_len)) };
-        let take = length.min(to.len() - done);
-        // SAFETY: `data_len` bytes from `data_off` are the segment's data; `to` has room for `take` more.
-        unsafe {
-            let from = segment.buf_addr.cast::<u8>().add(usize::from(segment.data_off));
-            std::ptr::copy_nonoverlapping(from, to.as_mut_ptr().add(done), take);
-        }
-        done += take;
-        mbuf = segment.next;
-    }
-    small(done)
 }
 
 #[inline]

@@ -122,9 +122,8 @@ impl Burst {
 
     /// What came, in order.
     #[inline]
-    pub fn events(&self) -> impl Iterator<Item = Event<'_>> {
-        let begins = self.begins.then_some(Event::Epoch(self.epoch));
-        begins.into_iter().chain((0..self.raw.len()).filter_map(|index| self.event(index)))
+    pub fn events(&self) -> Events<'_> {
+        Events { burst: self, begins: self.begins, next: 0 }
     }
 
     #[inline]
@@ -149,6 +148,29 @@ impl Burst {
             link: LinkType::Ethernet,
             late: false,
         }
+    }
+}
+
+/// The events of one burst.
+#[derive(Debug)]
+pub struct Events<'a> {
+    burst: &'a Burst,
+    begins: bool,
+    next: usize,
+}
+
+impl<'a> Iterator for Events<'a> {
+    type Item = Event<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Event<'a>> {
+        if self.begins {
+            self.begins = false;
+            return Some(Event::Epoch(self.burst.epoch));
+        }
+        let event = self.burst.event(self.next)?;
+        self.next += 1;
+        Some(event)
     }
 }
 
