@@ -2,6 +2,8 @@
 //!
 //! `ONLY=NAME` judges one capture; `DUMP=1` prints what was read of each frame.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
 mod captures;
 mod parse_truth_wrong;
 

@@ -11,21 +11,18 @@ pub(crate) struct Wrong {
     pub(crate) reason: &'static str,
 }
 
-const SOURCE_PORT: &str = "tshark takes a tunnel's port on either side; a tunnel's frames go to it (the source port is a hash), so \
-    the destination \
-    alone is read";
-const PSEUDOWIRE: &str = "tshark knows a pseudowire without control word by the makers of both MACs, and finds one by chance; four \
-    bytes on stands \
-    a whole IPv4 header behind an Ethernet one";
+const SOURCE_PORT: &str = "tshark takes a tunnel's port on either side; a tunnel's frames go to it (the source port is a hash), so the \
+    destination alone is read";
+const PSEUDOWIRE: &str = "tshark knows a pseudowire without control word by the makers of both MACs, and finds one by chance; four bytes \
+    on stands a whole IPv4 header behind an Ethernet one";
 const CUT: &str = "tshark counts IP headers that are cut before their end; a header is a packet here when the fixed header is whole";
 const CUT_INSIDE: &str = "tshark names the protocol of an inner IP header that is cut before its end; such a one is a fault here";
 const NOT_PARSED: &str = "CAPWAP, Teredo and LISP are not parsed: the innermost header is the one that carries them";
 const VERSION: &str = "the EtherType says IPv4 and the header IPv6 (or neither): the version decides, and the truth has a packet without \
     addresses or protocol";
 const CLAMPED: &str = "tshark shows no frame longer than 2^31-1; the record's own length is what is counted";
-const JUMBOGRAM: &str = "tshark gives the 40 bytes of the header as the length of a jumbogram; its payload length says 0, so what \
-    the wire held \
-    counts";
+const JUMBOGRAM: &str = "tshark gives the 40 bytes of the header as the length of a jumbogram; its payload length says 0, so what the \
+    wire held counts";
 const BIG_TCP: &str = "an IPv4 length of 0 (BIG TCP): tshark then finds the UDP length wrong and stops; the tunnel behind it is whole";
 
 pub(crate) const WRONG: &[Wrong] = &[

@@ -36,3 +36,24 @@ pub(super) fn behind_ipv4(c: &mut Cursor<'_>, w: &mut Walk<'_>, body: usize) -> 
     w.out.blame(Fault::TruncatedExtension);
     Ok(Next::End)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Fault;
+    use super::super::frames::{eth, inner4, join, packet, tcp, v4};
+
+    #[test]
+    fn what_follows_is_read() {
+        let parsed = packet(&eth(0x0800, &v4(1, 51, &join(&[&[6, 4], &[0; 22], &tcp(2, b"")]))));
+        assert_eq!((parsed.headers()[0].protocol, parsed.headers()[0].tcp_flags), (6, Some(2)));
+        let parsed = packet(&eth(0x0800, &v4(1, 51, &join(&[&[51, 1], &[0; 10], &[4, 4], &[0; 22], &inner4(5)]))));
+        assert_eq!((parsed.headers()[0].protocol, parsed.headers().len()), (4, 2));
+    }
+
+    #[test]
+    fn a_cut_one_names_what_follows() {
+        let parsed = packet(&eth(0x0800, &v4(1, 51, &[6, 4, 0, 0])));
+        assert_eq!((parsed.headers()[0].protocol, parsed.fault), (6, Some(Fault::TruncatedExtension)));
+        assert_eq!(packet(&eth(0x0800, &v4(1, 51, &[6]))).headers()[0].protocol, 51);
+    }
+}

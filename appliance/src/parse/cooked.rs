@@ -32,9 +32,12 @@ pub(super) fn v2(c: &mut Cursor<'_>, w: &mut Walk<'_>) -> Result<Next, Stop> {
 pub(super) fn loopback(c: &mut Cursor<'_>) -> Result<Next, Stop> {
     let h: &[u8; 4] = c.take().ok_or(Stop::Short)?;
     let little = u32::from_le_bytes(*h);
-    match if little > 0xFFFF { u32::from_be_bytes(*h) } else { little } {
-        // AF_INET; AF_INET6 of Linux, Windows, NetBSD, FreeBSD and macOS; some write an EtherType.
-        2 | 10 | 23 | 24 | 28 | 30 | 0x0800 | 0x86DD => Ok(Next::Ip),
+    let family = if little > 0xFFFF { u32::from_be_bytes(*h) } else { little };
+    match (family, u16::from_be_bytes([h[2], h[3]])) {
+        // AF_INET; AF_INET6 of Linux, Windows, NetBSD, FreeBSD and macOS.
+        (2 | 10 | 23 | 24 | 28 | 30, _) => Ok(Next::Ip),
+        // Some write an EtherType, with anything before it.
+        (_, kind::IPV4 | kind::IPV6) => Ok(Next::Ip),
         _ => Err(Stop::NonIp),
     }
 }
@@ -50,5 +53,41 @@ const fn carried(protocol: u16) -> Result<Next, Stop> {
         PSEUDO_LLC => Ok(Next::Llc),
         0..=kind::LENGTH_MAX => Err(Stop::NonIp),
         _ => Ok(Next::EtherType(protocol)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frames::{MAC, inner4, join, tag};
+    use super::super::{DropReason, MirrorPlan, Outcome, parse};
+    use crate::units::LinkType;
+
+    fn read(bytes: &[u8], link: LinkType) -> Outcome {
+        parse(bytes, link, &MirrorPlan::default())
+    }
+
+    #[test]
+    fn both_cooked_versions() {
+        let v1 = |kind: [u8; 2], payload: &[u8]| join(&[&[0, 0, 0, 1, 0, 6], &MAC, &[0, 0], &kind, payload]);
+        let parsed = read(&v1([8, 0], &inner4(1)), LinkType::LinuxCooked).unwrap();
+        assert_eq!((parsed.link.src_mac, parsed.link.bytes), (Some(MAC), 16));
+        assert_eq!(read(&v1([0x81, 0], &tag(4, 0x0800, &inner4(1))), LinkType::LinuxCooked).unwrap().link.vlan_ids(), &[4]);
+        assert_eq!(read(&v1([0, 4], &[0x42, 0x42, 3]), LinkType::LinuxCooked).unwrap_err(), DropReason::NonIp);
+        assert_eq!(read(&v1([0, 1], &[0xFF, 0xFF]), LinkType::LinuxCooked).unwrap_err(), DropReason::NonIp);
+        let v2 = join(&[&[8, 0, 0, 0, 0, 0, 0, 3, 0, 1, 4, 6], &MAC, &[0, 0], &inner4(1)]);
+        let parsed = read(&v2, LinkType::LinuxCooked2).unwrap();
+        assert_eq!((parsed.link.src_mac, parsed.link.bytes), (Some(MAC), 20));
+        assert_eq!(read(&v2[..19], LinkType::LinuxCooked2).unwrap_err(), DropReason::ShortLink);
+    }
+
+    #[test]
+    fn loopback_of_either_order_and_raw_ip() {
+        for family in [[2, 0, 0, 0], [0, 0, 0, 2], [30, 0, 0, 0], [0, 0, 0, 24], [15, 0, 8, 0]] {
+            assert_eq!(read(&join(&[&family, &inner4(1)]), LinkType::Loopback).unwrap().link.bytes, 4);
+        }
+        assert_eq!(read(&join(&[&[7, 0, 0, 0], &inner4(1)]), LinkType::Loopback).unwrap_err(), DropReason::NonIp);
+        assert_eq!(read(&inner4(1), LinkType::RawIp).unwrap().link.bytes, 0);
+        assert_eq!(read(&[], LinkType::RawIp).unwrap_err(), DropReason::Truncated);
+        assert_eq!(read(&[0x55; 40], LinkType::RawIp).unwrap_err(), DropReason::BadIpHeader);
     }
 }

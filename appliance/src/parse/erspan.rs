@@ -38,3 +38,35 @@ fn session(high: u8, low: u8, w: &mut Walk<'_>) {
         w.out.envelope.erspan_session = Some(u16::from_be_bytes([high, low]) & 0x03FF);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Fault;
+    use super::super::frames::{eth, inner4, join, packet, tag, v4};
+    use crate::record::Tunnel;
+
+    #[test]
+    fn all_three_types() {
+        let inside = eth(0x8100, &tag(9, 0x0800, &inner4(7)));
+        let header3 = |last: u8| join(&[&[0x20, 9, 0x13, 0xE7], &[0; 6], &[0, last]]);
+        let cases = [
+            (join(&[&[0, 0, 0x88, 0xBE], &inside]), None),
+            (join(&[&[0x10, 0, 0x88, 0xBE, 0, 0, 0, 1, 0x10, 9, 0x13, 0xE7, 0, 0, 0, 1], &inside]), Some(0x3E7)),
+            (join(&[&[0x10, 0, 0x22, 0xEB, 0, 0, 0, 1], &header3(0), &inside]), Some(0x3E7)),
+            (join(&[&[0x10, 0, 0x22, 0xEB, 0, 0, 0, 1], &header3(1), &[0; 8], &inside]), Some(0x3E7)),
+        ];
+        for (gre, session) in cases {
+            let parsed = packet(&eth(0x0800, &v4(1, 47, &gre)));
+            assert_eq!((parsed.headers()[1].tunnel, parsed.envelope.erspan_session), (Tunnel::Erspan, session));
+            assert_eq!(parsed.link.vlan_count, 0, "tags inside are not the link's");
+        }
+        let ip = join(&[&[0x10, 0, 0x22, 0xEB, 0, 0, 0, 1], &[0x20, 9, 0x13, 0xE7, 0, 0, 0, 0, 0, 0, 2 << 2, 0], &inner4(7)]);
+        assert_eq!(packet(&eth(0x0800, &v4(1, 47, &ip))).headers().len(), 2);
+    }
+
+    #[test]
+    fn a_cut_one_is_a_fault() {
+        let parsed = packet(&eth(0x0800, &v4(1, 47, &[0x10, 0, 0x88, 0xBE, 0, 0, 0, 1, 0x10, 9])));
+        assert_eq!((parsed.headers().len(), parsed.fault), (1, Some(Fault::TruncatedTunnel)));
+    }
+}

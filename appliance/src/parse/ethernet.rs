@@ -115,13 +115,63 @@ fn skip_to_type(c: &mut Cursor<'_>, count: usize) -> Result<Next, Stop> {
     Ok(Next::EtherType(u16::from_be_bytes(*h)))
 }
 
-/// Whether an Ethernet header may stand `ahead` bytes from here: its type is one of those that carry, or often stand
-/// beside, IP, or a length that fits what is left.
-pub(super) fn plausible(c: &Cursor<'_>, ahead: usize) -> bool {
-    let Some(h) = c.peek_at::<2>(ahead + 12) else { return false };
-    let kind = u16::from_be_bytes(*h);
-    let known = is_vlan(kind)
-        || matches!(kind, kind::IPV4 | kind::IPV6 | kind::ARP | kind::MPLS | kind::MPLS_UPSTREAM | kind::PPPOE_SESSION | kind::MACSEC);
-    let length = kind >= 3 && kind <= kind::LENGTH_MAX && usize::from(kind) <= c.left().saturating_sub(ahead + 14);
-    known || length
+/// Whether an Ethernet header `ahead` bytes from here would announce what carries IP, or often stands beside it.
+pub(super) fn known(c: &Cursor<'_>, ahead: usize) -> bool {
+    c.peek_at(ahead + 12).is_some_and(|h: &[u8; 2]| {
+        let kind = u16::from_be_bytes(*h);
+        is_vlan(kind)
+            || matches!(kind, kind::IPV4 | kind::IPV6 | kind::ARP | kind::MPLS | kind::MPLS_UPSTREAM | kind::PPPOE_SESSION | kind::MACSEC)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::DropReason;
+    use super::super::frames::{MAC, eth, inner4, packet, refused, tag};
+
+    #[test]
+    fn plain_ethernet() {
+        let parsed = packet(&eth(0x0800, &inner4(1)));
+        assert_eq!((parsed.link.src_mac, parsed.link.bytes, parsed.link.vlan_count), (Some(MAC), 14, 0));
+    }
+
+    #[test]
+    fn tags_of_every_type_to_the_bound() {
+        for kind in [0x8100, 0x88A8, 0x9100, 0x9200, 0x9300] {
+            let parsed = packet(&eth(kind, &tag(666, 0x8100, &tag(7, 0x0800, &inner4(1)))));
+            assert_eq!((parsed.link.vlan_ids(), parsed.link.bytes), (&[666, 7][..], 22));
+        }
+        let nested = |depth: u16| (1..=depth).rev().fold((0x0800, inner4(1)), |(kind, inside), id| (0x8100, tag(id, kind, &inside)));
+        let (kind, inside) = nested(8);
+        assert_eq!(packet(&eth(kind, &inside)).link.vlan_ids(), &[1, 2, 3, 4, 5, 6, 7, 8]);
+        let (kind, inside) = nested(9);
+        assert_eq!(refused(&eth(kind, &inside)), DropReason::VlanDepth);
+    }
+
+    #[test]
+    fn tags_of_other_makers() {
+        let plain = eth(0x0800, &inner4(1));
+        let behind = |skip: usize| [vec![0; skip], 0x0800u16.to_be_bytes().to_vec(), inner4(1)].concat();
+        let cases =
+            [(0x88E7, [vec![0; 4], plain.clone()].concat(), 32), (0x8903, [vec![0; 2], plain.clone()].concat(), 30), (0x6558, plain, 28)];
+        for (kind, payload, link_bytes) in cases {
+            assert_eq!(packet(&eth(kind, &payload)).link.bytes, link_bytes, "{kind:x}");
+        }
+        for (kind, skip) in [(0x893F, 6), (0x8926, 4), (0x8909, 6)] {
+            assert_eq!(packet(&eth(kind, &behind(skip))).link.bytes as usize, 16 + skip, "{kind:x}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_ip_has_its_link_told() {
+        assert_eq!(refused(&eth(0x0806, &[0; 28])), DropReason::NonIp);
+        assert_eq!(refused(&eth(0x88CC, &[0; 28])), DropReason::NonIp);
+        assert_eq!(refused(&[0; 13]), DropReason::ShortLink);
+        assert_eq!(refused(&eth(0x8100, &[0; 3])), DropReason::ShortLink);
+        let mut parsed = super::super::Parsed::default();
+        let frame = eth(0x8100, &tag(42, 0x0806, &[0; 28]));
+        let plan = super::super::MirrorPlan::default();
+        assert!(super::super::parse_into(&frame, 64, crate::units::LinkType::Ethernet, &plan, &mut parsed).is_err());
+        assert_eq!(parsed.link.vlan_ids(), &[42]);
+    }
 }

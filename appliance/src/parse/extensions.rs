@@ -82,3 +82,67 @@ const fn fragment(field: u16, before: Fragment) -> Fragment {
         _ => Fragment::Later,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::frames::{eth, inner4, join, packet, udp, v6};
+    use super::super::{Fault, IpHeader, Parsed};
+    use crate::record::Fragment;
+
+    fn read(first: u8, chain: &[&[u8]]) -> Parsed {
+        packet(&eth(0x86DD, &v6(1, first, &join(chain))))
+    }
+
+    fn header(first: u8, chain: &[&[u8]]) -> IpHeader {
+        read(first, chain).headers()[0]
+    }
+
+    #[test]
+    fn each_kind_leads_to_the_transport() {
+        let dns = udp(53, b"123");
+        for kind in [0, 43, 60, 135, 139, 140] {
+            let h = header(kind, &[&[60, 1], &[0; 14], &[17, 0, 0, 0, 0, 0, 0, 0], &dns]);
+            assert_eq!((h.protocol, h.ports, h.payload_bytes), (17, Some((1000, 53)), 3), "{kind}");
+        }
+        let h = header(51, &[&[17, 4], &[0; 22], &dns]);
+        assert_eq!((h.protocol, h.ports), (17, Some((1000, 53))));
+    }
+
+    #[test]
+    fn what_ends_a_chain() {
+        assert_eq!(header(0, &[&[59, 0, 0, 0, 0, 0, 0, 0]]).protocol, 59);
+        assert_eq!(header(60, &[&[50, 0, 0, 0, 0, 0, 0, 0], &[0; 32]]).protocol, 50);
+        for control in [135, 139, 140] {
+            assert_eq!(header(control, &[&[59, 1], &[0; 14]]).protocol, control);
+            assert_eq!(header(60, &[&[control, 0, 0, 0, 0, 0, 0, 0], &[59, 1], &[0; 14]]).protocol, control);
+        }
+    }
+
+    #[test]
+    fn fragments() {
+        let of = |field: u16| header(44, &[&[17, 0], &field.to_be_bytes(), &[0, 0, 0, 9], &udp(53, b"123")]);
+        assert_eq!((of(0).fragment, of(0).ports), (Fragment::None, Some((1000, 53))));
+        assert_eq!((of(1).fragment, of(1).ports), (Fragment::First, Some((1000, 53))));
+        assert_eq!((of(6).fragment, of(6).ports), (Fragment::None, Some((1000, 53))));
+        for later in [8, 9, 0xFFF8] {
+            assert_eq!((of(later).fragment, of(later).protocol, of(later).ports, of(later).payload_bytes), (Fragment::Later, 17, None, 11));
+        }
+    }
+
+    #[test]
+    fn a_later_fragment_of_a_tunnel_has_no_inner_header() {
+        let parsed = read(44, &[&[4, 0, 0, 8, 0, 0, 0, 9], &inner4(1)]);
+        assert_eq!((parsed.headers().len(), parsed.headers()[0].protocol), (1, 4));
+        assert_eq!(read(44, &[&[4, 0, 0, 1, 0, 0, 0, 9], &inner4(1)]).headers().len(), 2);
+    }
+
+    #[test]
+    fn chains_that_end_too_early_or_too_late() {
+        let parsed = read(0, &[&[17, 9, 0, 0, 0, 0, 0, 0]]);
+        assert_eq!((parsed.headers()[0].protocol, parsed.fault), (17, Some(Fault::TruncatedExtension)));
+        assert_eq!(read(43, &[&[17]]).headers()[0].protocol, 43);
+        let long = [60, 0, 0, 0, 0, 0, 0, 0].repeat(17);
+        let parsed = read(60, &[&long, &udp(53, b"123")]);
+        assert_eq!((parsed.headers()[0].ports, parsed.fault), (None, Some(Fault::ExtensionDepth)));
+    }
+}

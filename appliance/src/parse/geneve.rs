@@ -26,3 +26,31 @@ pub(super) fn read(c: &mut Cursor<'_>, w: &mut Walk<'_>) -> Result<Next, Stop> {
     w.enter(Tunnel::Geneve, c);
     Ok(next)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::frames::{eth, inner4, join, packet, udp, v4};
+    use super::super::{Fault, Parsed};
+    use crate::record::Tunnel;
+
+    fn read(head: [u8; 8], inside: &[u8]) -> Parsed {
+        packet(&eth(0x0800, &v4(1, 17, &udp(6081, &join(&[&head, inside])))))
+    }
+
+    #[test]
+    fn options_are_skipped_as_a_whole() {
+        let ethernet = eth(0x0800, &inner4(7));
+        let parsed = read([3, 0, 0x65, 0x58, 0, 0, 9, 0], &join(&[&[0xEE; 12], &ethernet]));
+        assert_eq!((parsed.headers()[1].tunnel, parsed.envelope.vni), (Tunnel::Geneve, Some(9)));
+        assert_eq!(read([0, 0, 8, 0, 0, 0, 9, 0], &inner4(7)).headers().len(), 2);
+        assert_eq!(read([63, 0, 0x65, 0x58, 0, 0, 9, 0], &ethernet).fault, Some(Fault::TruncatedTunnel));
+    }
+
+    #[test]
+    fn what_is_no_such_header_is_payload() {
+        for head in [[0x40, 0, 8, 0, 0, 0, 9, 0], [0, 0, 0x43, 0x44, 0, 0, 9, 0]] {
+            let parsed = read(head, &inner4(7));
+            assert_eq!((parsed.headers().len(), parsed.fault, parsed.envelope.vni), (1, None, None));
+        }
+    }
+}

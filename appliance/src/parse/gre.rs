@@ -95,3 +95,68 @@ fn wccp(c: &mut Cursor<'_>) -> Result<Next, Stop> {
     }
     Ok(Next::Ip)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::frames::{eth, inner4, join, labels, packet, tag, v4};
+    use super::super::{Fault, Parsed};
+    use crate::record::Tunnel;
+
+    fn read(parts: &[&[u8]]) -> Parsed {
+        packet(&eth(0x0800, &v4(1, 47, &join(parts))))
+    }
+
+    #[test]
+    fn every_flag() {
+        for flags in 0..16u8 {
+            let has = |bit: u8| flags & bit != 0;
+            let fields = [
+                &[0xCC; 4][..if has(8) || has(4) { 4 } else { 0 }],
+                &[0, 0, 0, 42][..if has(2) { 4 } else { 0 }],
+                &[0x55; 4][..if has(1) { 4 } else { 0 }],
+                &[8, 0, 0, 4, 1, 2, 3, 4, 0, 0, 0, 0][..if has(4) { 12 } else { 0 }],
+            ];
+            let parsed = read(&[&[flags << 4, 0, 8, 0], &fields.concat(), &inner4(7)]);
+            assert_eq!((parsed.headers().len(), parsed.fault), (2, None), "{flags:b}");
+            assert_eq!((parsed.headers()[1].tunnel, parsed.envelope.gre_key), (Tunnel::Gre, has(2).then_some(42)), "{flags:b}");
+        }
+    }
+
+    #[test]
+    fn every_type() {
+        let ethernet = eth(0x0800, &inner4(7));
+        let cases: [(u16, Vec<u8>, Tunnel); 8] = [
+            (0x0800, inner4(7), Tunnel::Gre),
+            (0x6558, ethernet.clone(), Tunnel::Gre),
+            (0x8847, labels(&[5], &inner4(7)), Tunnel::Mpls),
+            (0x880B, join(&[&[0, 0x21], &inner4(7)]), Tunnel::Gre),
+            (0x8100, tag(9, 0x0800, &inner4(7)), Tunnel::Gre),
+            (0x883E, inner4(7), Tunnel::Gre),
+            (0x883E, join(&[&[0, 0, 0, 1], &inner4(7)]), Tunnel::Gre),
+            (0x88BE, ethernet, Tunnel::Erspan),
+        ];
+        for (kind, inside, tunnel) in cases {
+            let parsed = read(&[&[0, 0], &kind.to_be_bytes(), &inside]);
+            assert_eq!((parsed.headers().len(), parsed.headers()[1].tunnel), (2, tunnel), "{kind:x}");
+        }
+    }
+
+    #[test]
+    fn version_1() {
+        for (flags, numbers) in [(0x2001u16, 0), (0x3001, 4), (0x2081, 4), (0x3081, 8)] {
+            let parsed = read(&[&flags.to_be_bytes(), &[0x88, 0x0B, 0, 34, 0, 7], &vec![1; numbers], &[0xFF, 3, 0, 0x21], &inner4(7)]);
+            assert_eq!((parsed.headers().len(), parsed.envelope.gre_key), (2, None), "{flags:x}");
+        }
+        assert_eq!(read(&[&[0x20, 0x81, 0x88, 0x0B, 0, 0, 0, 7, 0, 0, 0, 1]]).fault, None);
+        assert_eq!(read(&[&[0x20, 1, 0x64, 0, 0, 45, 9, 0], &eth(0x0800, &inner4(7))]).headers().len(), 2);
+    }
+
+    #[test]
+    fn what_is_wrong_is_a_fault_of_a_packet() {
+        assert_eq!(read(&[&[0, 2, 8, 0], &inner4(7)]).fault, Some(Fault::BadTunnel));
+        assert_eq!(read(&[&[0x30, 0, 8, 0, 0, 0]]).fault, Some(Fault::TruncatedTunnel));
+        assert_eq!(read(&[&[0x40, 0, 8, 0, 0, 0, 0, 0], &[8, 0, 0, 0].repeat(9), &inner4(7)]).fault, Some(Fault::TunnelDepth));
+        let keepalive = read(&[&[0, 0, 0, 0]]);
+        assert_eq!((keepalive.headers().len(), keepalive.fault), (1, None));
+    }
+}

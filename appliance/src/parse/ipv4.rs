@@ -61,3 +61,69 @@ const fn fragment(field: u16) -> Fragment {
         _ => Fragment::Later,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::frames::{address4, eth, inner4, packet, refused, tcp, udp, v4, v4_with};
+    use super::super::{DropReason, Fault};
+    use crate::record::{Fragment, Tunnel};
+
+    #[test]
+    fn every_field() {
+        let parsed = packet(&eth(0x0800, &v4(1, 6, &tcp(0x12, b"hello"))));
+        let h = parsed.headers()[0];
+        assert_eq!((h.v6, h.src, h.dst, h.protocol, h.ttl, h.dscp), (false, address4(1), address4(2), 6, 64, 10));
+        assert_eq!((h.fragment, h.tunnel, h.ip_bytes, h.payload_bytes), (Fragment::None, Tunnel::None, 49, 5));
+        assert_eq!((h.ports, h.tcp_flags, h.icmp, parsed.fault), (Some((1000, 443)), Some(0x12), None, None));
+    }
+
+    #[test]
+    fn fragments() {
+        let of = |field| packet(&eth(0x0800, &v4_with(1, 17, field, &[], &udp(53, b"1234")))).headers()[0];
+        assert_eq!((of(0x4000).fragment, of(0x8000).fragment), (Fragment::None, Fragment::None));
+        assert_eq!((of(0x2000).fragment, of(0x2000).ports), (Fragment::First, Some((1000, 53))));
+        for later in [0x0001, 0x2001, 0x1FFF] {
+            assert_eq!((of(later).fragment, of(later).ports, of(later).payload_bytes), (Fragment::Later, None, 12));
+        }
+    }
+
+    #[test]
+    fn options_are_skipped_and_may_be_cut() {
+        let frame = eth(0x0800, &v4_with(1, 17, 0, &[1; 40], &udp(53, b"1")));
+        assert_eq!(packet(&frame).headers()[0].ports, Some((1000, 53)));
+        let parsed = packet(&frame[..50]);
+        assert_eq!((parsed.headers()[0].ports, parsed.fault), (None, Some(Fault::IpLengthLong)));
+    }
+
+    #[test]
+    fn lengths_are_claims() {
+        let with = |total: u16| {
+            let mut frame = eth(0x0800, &inner4(1));
+            frame[16..18].copy_from_slice(&total.to_be_bytes());
+            packet(&frame)
+        };
+        assert_eq!((with(19).fault, with(19).headers()[0].ports), (Some(Fault::IpLengthShort), None));
+        assert_eq!((with(22).fault, with(22).headers()[0].ports), (Some(Fault::TruncatedTransport), None));
+        assert_eq!((with(65_535).fault, with(65_535).headers()[0].payload_bytes), (Some(Fault::IpLengthLong), 3));
+        let none = with(0);
+        assert_eq!((none.fault, none.headers()[0].ip_bytes, none.headers()[0].payload_bytes), (None, 0, 3));
+    }
+
+    #[test]
+    fn padding_is_not_payload() {
+        let mut frame = eth(0x0800, &v4(1, 17, &[]));
+        frame.resize(60, 0);
+        let parsed = packet(&frame);
+        assert_eq!((parsed.headers()[0].ports, parsed.headers()[0].payload_bytes), (None, 0));
+    }
+
+    #[test]
+    fn unreadable_headers() {
+        assert_eq!(refused(&eth(0x0800, &inner4(1)[..19])), DropReason::Truncated);
+        let mut short = inner4(1);
+        short[0] = 0x44;
+        assert_eq!(refused(&eth(0x0800, &short)), DropReason::BadIpHeader);
+        short[0] = 0x15;
+        assert_eq!(refused(&eth(0x0800, &short)), DropReason::BadIpHeader);
+    }
+}

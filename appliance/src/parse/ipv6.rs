@@ -53,3 +53,34 @@ pub(super) fn read(c: &mut Cursor<'_>, w: &mut Walk<'_>) -> Result<Next, Stop> {
 fn address(h: &[u8; HEADER_BYTES], at: usize) -> [u8; 16] {
     h.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::frames::{address6, eth, packet, refused, tcp, udp, v6};
+    use super::super::{DropReason, Fault};
+    use crate::record::Fragment;
+
+    #[test]
+    fn every_field() {
+        let parsed = packet(&eth(0x86DD, &v6(1, 6, &tcp(2, b"hello"))));
+        let h = parsed.headers()[0];
+        assert_eq!((h.v6, h.src, h.dst, h.protocol, h.ttl, h.dscp), (true, address6(1), address6(2), 6, 63, 46));
+        assert_eq!((h.fragment, h.ip_bytes, h.payload_bytes), (Fragment::None, 69, 5));
+        assert_eq!((h.ports, h.tcp_flags, h.icmp, parsed.fault), (Some((1000, 443)), Some(2), None, None));
+    }
+
+    #[test]
+    fn a_length_of_zero_claims_nothing() {
+        let mut frame = eth(0x86DD, &v6(1, 17, &udp(53, b"123")));
+        frame[18..20].copy_from_slice(&[0, 0]);
+        let h = packet(&frame).headers()[0];
+        assert_eq!((h.ip_bytes, h.payload_bytes, h.ports), (0, 3, Some((1000, 53))));
+    }
+
+    #[test]
+    fn unreadable_headers() {
+        assert_eq!(refused(&eth(0x86DD, &v6(1, 17, &[])[..39])), DropReason::Truncated);
+        let parsed = packet(&eth(0x86DD, &v6(1, 17, &udp(53, b"123"))[..42]));
+        assert_eq!((parsed.headers()[0].ports, parsed.fault), (None, Some(Fault::IpLengthLong)));
+    }
+}

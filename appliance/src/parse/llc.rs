@@ -35,3 +35,42 @@ fn snap(c: &mut Cursor<'_>) -> Result<Next, Stop> {
         _ => Err(Stop::NonIp),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::DropReason;
+    use super::super::frames::{eth, inner4, join, packet, refused, tag};
+
+    fn length(payload: &[u8]) -> u16 {
+        u16::try_from(payload.len()).unwrap()
+    }
+
+    #[test]
+    fn snap_and_ip_service_points() {
+        for head in [&[0xAA, 0xAA, 3, 0, 0, 0, 8, 0][..], &[0xAA, 0xAA, 3, 0, 0, 0xF8, 8, 0], &[6, 6, 3]] {
+            let payload = join(&[head, &inner4(1)]);
+            assert_eq!(packet(&eth(length(&payload), &payload)).headers()[0].ports, Some((1000, 53)));
+            assert_eq!(packet(&eth(0x8100, &tag(5, length(&payload), &payload))).link.vlan_ids(), &[5]);
+            assert_eq!(packet(&eth(0x8870, &payload)).headers().len(), 1);
+        }
+    }
+
+    #[test]
+    fn bridged_ethernet() {
+        let payload = join(&[&[0xAA, 0xAA, 3, 0, 0x80, 0xC2, 0, 7, 0, 0], &eth(0x0800, &inner4(1))]);
+        assert_eq!(packet(&eth(length(&payload), &payload)).headers().len(), 1);
+    }
+
+    #[test]
+    fn other_service_points_are_not_ip() {
+        assert_eq!(refused(&eth(38, &[0x42; 38])), DropReason::NonIp);
+        assert_eq!(refused(&eth(8, &[0xAA, 0xAA, 3, 0, 0, 0xC, 0x20, 0])), DropReason::NonIp);
+        assert_eq!(refused(&eth(2, &[0xAA, 0xAA])), DropReason::ShortLink);
+    }
+
+    #[test]
+    fn the_length_bounds_what_is_read() {
+        let payload = join(&[&[0xAA, 0xAA, 3, 0, 0, 0, 8, 0], &inner4(1)]);
+        assert_eq!(refused(&eth(20, &payload)), DropReason::Truncated);
+    }
+}

@@ -62,3 +62,100 @@ const fn carried_by(tunnel: Tunnel) -> u8 {
         Tunnel::None | Tunnel::Mpls | Tunnel::Nsh | Tunnel::Other => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::frames::{MAC, address4, eth, inner4, join, tag, udp, v4, v6};
+    use super::super::{DropReason, Parsed, parse};
+    use super::*;
+    use crate::config::LengthFrom;
+    use crate::units::LinkType;
+
+    fn plan(strip: &[Wrap], from: &[&str]) -> MirrorPlan {
+        MirrorPlan::new(&Mirror {
+            strip: strip.to_vec(),
+            from: from.iter().map(|a| a.parse().unwrap()).collect(),
+            length: LengthFrom::Frame,
+            untagged_passes: true,
+            ingress: true,
+            egress: true,
+        })
+    }
+
+    fn read(frame: &[u8], plan: &MirrorPlan) -> Parsed {
+        parse(frame, LinkType::Ethernet, plan).unwrap()
+    }
+
+    const ALL: [Wrap; 6] = [Wrap::Erspan, Wrap::Gre, Wrap::Vxlan, Wrap::Geneve, Wrap::Ipip, Wrap::GtpU];
+
+    fn mirrored() -> Vec<u8> {
+        eth(0x8100, &tag(666, 0x0800, &inner4(7)))
+    }
+
+    /// Each wrapping around a frame (or an IP packet), from 192.0.2.1.
+    fn wrapped() -> Vec<(Wrap, Vec<u8>, u32, bool)> {
+        let frame = mirrored();
+        let ethernet = [
+            (Wrap::Erspan, v4(1, 47, &join(&[&[0x10, 0, 0x88, 0xBE, 0, 0, 0, 1, 0x10, 9, 0, 5, 0, 0, 0, 1], &frame])), 14 + 20 + 16),
+            (Wrap::Gre, v4(1, 47, &join(&[&[0x20, 0, 0x65, 0x58, 0, 0, 0, 5], &frame])), 14 + 20 + 8),
+            (Wrap::Vxlan, v4(1, 17, &udp(4789, &join(&[&[8, 0, 0, 0, 0, 0, 5, 0], &frame]))), 14 + 28 + 8),
+            (Wrap::Geneve, v4(1, 17, &udp(6081, &join(&[&[0, 0, 0x65, 0x58, 0, 0, 5, 0], &frame]))), 14 + 28 + 8),
+        ];
+        let raw = [
+            (Wrap::Ipip, v4(1, 4, &inner4(7)), 14 + 20),
+            (Wrap::GtpU, v4(1, 17, &udp(2152, &join(&[&[0x30, 255, 0, 31, 0, 0, 0, 5], &inner4(7)]))), 14 + 28 + 8),
+        ];
+        let outer = |(wrap, ip, bytes): (Wrap, Vec<u8>, u32), is_ethernet| (wrap, eth(0x0800, &ip), bytes, is_ethernet);
+        ethernet.map(|w| outer(w, true)).into_iter().chain(raw.map(|w| outer(w, false))).collect()
+    }
+
+    #[test]
+    fn the_mirrors_own_wrapping_is_gone() {
+        for (wrap, frame, stripped_bytes, is_ethernet) in wrapped() {
+            let parsed = read(&frame, &plan(&[wrap], &["203.0.113.9", "192.0.2.1", "2001:db8::1"]));
+            assert_eq!((parsed.headers().len(), parsed.headers()[0].src), (1, address4(7)), "{wrap:?}");
+            assert_eq!((parsed.stripped_bytes, parsed.headers()[0].tunnel), (stripped_bytes, Tunnel::None), "{wrap:?}");
+            let link = if is_ethernet { (Some(MAC), &[666][..], 18) } else { (None, &[][..], 0) };
+            assert_eq!((parsed.link.src_mac, parsed.link.vlan_ids(), parsed.link.bytes), link, "{wrap:?}");
+            let id = parsed.envelope.vni.or(parsed.envelope.gre_key).or_else(|| parsed.envelope.erspan_session.map(u32::from));
+            assert_eq!(id, matches!(wrap, Wrap::Erspan | Wrap::Gre | Wrap::Vxlan | Wrap::Geneve).then_some(5), "{wrap:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_else_is_stripped() {
+        for (wrap, frame, ..) in wrapped() {
+            let others: Vec<_> = ALL.into_iter().filter(|other| *other != wrap).collect();
+            for plan in [plan(&[wrap], &["192.0.2.3"]), plan(&[wrap], &[]), plan(&others, &["192.0.2.1"]), plan(&[], &["192.0.2.1"])] {
+                let parsed = read(&frame, &plan);
+                assert_eq!((parsed.headers().len(), parsed.headers()[0].src, parsed.stripped_bytes), (2, address4(1), 0), "{wrap:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_attacker_wraps_stays() {
+        // Inside the mirror's wrapping stands a tunnel that claims to come from the mirror too.
+        let attack = v4(1, 17, &udp(4789, &join(&[&[8, 0, 0, 0, 0, 0, 99, 0], &eth(0x0800, &inner4(200))])));
+        let frame = eth(0x0800, &v4(1, 17, &udp(4789, &join(&[&[8, 0, 0, 0, 0, 0, 5, 0], &eth(0x0800, &attack)]))));
+        let parsed = read(&frame, &plan(&[Wrap::Vxlan], &["192.0.2.1"]));
+        assert_eq!((parsed.headers().len(), parsed.headers()[0].src, parsed.envelope.vni), (2, address4(1), Some(5)));
+    }
+
+    #[test]
+    fn a_mirrored_frame_is_judged_as_a_frame() {
+        let vxlan = |inside: &[u8]| eth(0x0800, &v4(1, 17, &udp(4789, &join(&[&[8, 0, 0, 0, 0, 0, 5, 0], inside]))));
+        let plan = plan(&[Wrap::Vxlan], &["192.0.2.1"]);
+        let refused = |inside: &[u8]| parse(&vxlan(inside), LinkType::Ethernet, &plan).unwrap_err();
+        assert_eq!(refused(&eth(0x0806, &[0; 28])), DropReason::NonIp);
+        assert_eq!(refused(&eth(0x0800, &[0x45; 19])), DropReason::Truncated);
+        assert_eq!(refused(&[]), DropReason::ShortLink);
+    }
+
+    #[test]
+    fn a_mirror_of_ipv6() {
+        let frame = eth(0x86DD, &v6(1, 17, &udp(4789, &join(&[&[8, 0, 0, 0, 0, 0, 5, 0], &mirrored()]))));
+        assert_eq!(read(&frame, &plan(&ALL, &["2001:db8::1"])).link.vlan_ids(), &[666]);
+        assert_eq!(read(&frame, &plan(&ALL, &["2001:db8::2"])).stripped_bytes, 0);
+    }
+}

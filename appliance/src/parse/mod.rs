@@ -14,6 +14,8 @@ mod cursor;
 mod erspan;
 mod ethernet;
 mod extensions;
+#[cfg(test)]
+mod frames;
 mod geneve;
 mod gre;
 mod gtpu;
@@ -30,14 +32,14 @@ mod parsed;
 mod ppp;
 mod pppoe;
 mod reason;
+#[cfg(test)]
+mod sample;
 mod sctp;
 mod tcp;
 mod udp;
 mod upper;
 mod vxlan;
 mod walk;
-#[cfg(test)]
-mod sample;
 
 pub use mirror::MirrorPlan;
 pub use parsed::{Envelope, IpHeader, Link, Outcome, Parsed};

@@ -34,7 +34,7 @@ fn bottom(c: &mut Cursor<'_>) -> Result<Next, Stop> {
     match first >> 4 {
         4 | 6 if !looks_like_ethernet(c) => Ok(Next::Ip),
         // A control channel (RFC 4385).
-        1 if !ethernet::plausible(c, 0) => Err(Stop::NonIp),
+        1 if !ethernet::known(c, 0) => Err(Stop::NonIp),
         0 if has_control_word(c) => {
             c.skip(4).ok_or(Stop::Short)?;
             Ok(Next::Ethernet)
@@ -49,12 +49,50 @@ fn looks_like_ethernet(c: &Cursor<'_>) -> bool {
         Some(&[first]) if first >> 4 == 4 => first & 0x0F >= 5,
         _ => true,
     };
-    !ip && ethernet::plausible(c, 0)
+    !ip && ethernet::known(c, 0)
 }
 
-/// With a control word the Ethernet header stands four bytes on, and 12 bits are zero; where both readings are plausible
-/// the one with the control word is taken.
+/// With a control word the Ethernet header stands four bytes on, and its first half is zero. A type that is known decides,
+/// first where it stands without one: a tag there ends where the other reading has its type, and that reading's source MAC
+/// would hold the tag's type by chance. Where neither is known the zeros decide.
 fn has_control_word(c: &Cursor<'_>) -> bool {
-    let reserved = c.peek::<2>().is_some_and(|h| u16::from_be_bytes(*h) & 0x0FFF == 0);
-    ethernet::plausible(c, 4) || reserved && !ethernet::plausible(c, 0)
+    let zeros = c.peek() == Some(&[0, 0]);
+    !ethernet::known(c, 0) && (ethernet::known(c, 4) || zeros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::DropReason;
+    use super::super::frames::{eth, inner4, join, labels, packet, refused, tag, v6};
+
+    #[test]
+    fn the_top_label_is_told() {
+        let parsed = packet(&eth(0x8847, &labels(&[300_012, 17, 3], &inner4(1))));
+        assert_eq!((parsed.link.mpls_label, parsed.link.bytes), (Some(300_012), 26));
+        assert!(packet(&eth(0x8848, &labels(&[2], &v6(1, 59, &[])))).headers()[0].v6);
+    }
+
+    #[test]
+    fn as_many_labels_as_the_bound() {
+        assert_eq!(packet(&eth(0x8847, &labels(&[5; 16], &inner4(1)))).headers().len(), 1);
+        assert_eq!(refused(&eth(0x8847, &labels(&[5; 17], &inner4(1)))), DropReason::MplsDepth);
+        assert_eq!(refused(&eth(0x8847, &[0, 0, 1])), DropReason::ShortLink);
+    }
+
+    #[test]
+    fn pseudowires_with_and_without_control_word() {
+        let ethernet = eth(0x8100, &tag(9, 0x0800, &inner4(1)));
+        for control in [&[][..], &[0, 0, 0, 0], &[0, 0, 0, 77]] {
+            let parsed = packet(&eth(0x8847, &labels(&[100], &join(&[control, &ethernet]))));
+            assert_eq!((parsed.link.vlan_ids(), parsed.link.bytes as usize), (&[9][..], 36 + control.len()));
+        }
+        let zeros = [&[0; 12][..], &[8, 0], &inner4(1)].concat();
+        assert_eq!(packet(&eth(0x8847, &labels(&[100], &zeros))).link.bytes, 32);
+    }
+
+    #[test]
+    fn control_channels_are_not_ip() {
+        assert_eq!(refused(&eth(0x8847, &labels(&[100], &[0x10, 0, 0, 0x21, 0x45]))), DropReason::NonIp);
+        assert_eq!(refused(&eth(0x8847, &labels(&[13], &inner4(1)))), DropReason::NonIp);
+    }
 }

@@ -28,3 +28,27 @@ pub(super) const fn protocol(number: u8) -> Result<Next, Stop> {
         _ => Err(Stop::NonIp),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::DropReason;
+    use super::super::frames::{eth, inner4, join, packet, refused};
+
+    fn nsh(words: u8, next: u8, payload: &[u8]) -> Vec<u8> {
+        join(&[&[0, words, 1, next, 0, 0, 1, 255], &vec![0; usize::from(words).saturating_sub(2) * 4], payload])
+    }
+
+    #[test]
+    fn context_is_skipped() {
+        assert_eq!(packet(&eth(0x894F, &nsh(6, 1, &inner4(1)))).link.bytes, 38);
+        assert_eq!(packet(&eth(0x894F, &nsh(2, 3, &eth(0x0800, &inner4(1))))).link.bytes, 36);
+        assert_eq!(packet(&eth(0x894F, &nsh(2, 4, &nsh(2, 1, &inner4(1))))).link.bytes, 30);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        assert_eq!(refused(&eth(0x894F, &nsh(1, 1, &inner4(1)))), DropReason::BadLink);
+        assert_eq!(refused(&eth(0x894F, &nsh(6, 9, &inner4(1)))), DropReason::NonIp);
+        assert_eq!(refused(&eth(0x894F, &[0, 63, 1, 1, 0, 0, 1, 255])), DropReason::ShortLink);
+    }
+}

@@ -35,3 +35,17 @@ fn bridged(c: &mut Cursor<'_>) -> Result<Next, Stop> {
     let h: &[u8; 2] = c.take().ok_or(Stop::Short)?;
     if h[1] == 1 { Ok(Next::Ethernet) } else { Err(Stop::NonIp) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::frames::{eth, inner4, join, labels, packet};
+
+    #[test]
+    fn address_and_control_may_stand_before_the_protocol() {
+        for head in [&[0xFF, 3, 0, 0x21][..], &[0, 0x21], &[0x21], &[0xFF, 3, 0x21]] {
+            assert_eq!(packet(&eth(0x880B, &join(&[head, &inner4(1)]))).headers().len(), 1);
+        }
+        assert_eq!(packet(&eth(0x880B, &join(&[&[2, 0x81], &labels(&[9], &inner4(1))]))).link.mpls_label, Some(9));
+        assert_eq!(packet(&eth(0x880B, &join(&[&[0, 0x31, 0, 1], &eth(0x0800, &inner4(1))]))).headers().len(), 1);
+    }
+}

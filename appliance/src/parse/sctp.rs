@@ -32,3 +32,20 @@ fn ports(c: &Cursor<'_>, w: &mut Walk<'_>, payload: usize, header_bytes: usize) 
         w.out.blame(Fault::TruncatedTransport);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Fault;
+    use super::super::frames::{eth, packet, v4};
+
+    #[test]
+    fn ports_of_both() {
+        let head = [3, 0xE8, 0, 80, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3];
+        let sctp = packet(&eth(0x0800, &v4(1, 132, &head))).headers()[0];
+        assert_eq!((sctp.ports, sctp.payload_bytes), (Some((1000, 80)), 7));
+        let dccp = packet(&eth(0x0800, &v4(1, 33, &head))).headers()[0];
+        assert_eq!((dccp.ports, dccp.payload_bytes), (Some((1000, 80)), 3));
+        assert_eq!(packet(&eth(0x0800, &v4(1, 132, &head[..11]))).fault, Some(Fault::TruncatedTransport));
+        assert_eq!(packet(&eth(0x0800, &v4(1, 33, &[0, 1, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0]))).fault, Some(Fault::BadTransport));
+    }
+}

@@ -37,3 +37,34 @@ fn short(c: &Cursor<'_>, last: &mut IpHeader, body: usize) -> Fault {
     last.payload_bytes = saturate(body.saturating_sub(HEADER_BYTES));
     Fault::TruncatedTransport
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Fault;
+    use super::super::frames::{eth, packet, tcp, v4};
+
+    #[test]
+    fn as_much_as_there_is() {
+        let whole = tcp(0x3F, b"");
+        let of = |bytes: usize| packet(&eth(0x0800, &v4(1, 6, &whole[..bytes])));
+        for (bytes, ports, flags) in [(3, false, false), (4, true, false), (13, true, false), (14, true, true), (19, true, true)] {
+            let h = of(bytes).headers()[0];
+            assert_eq!((h.ports.is_some(), h.tcp_flags.is_some()), (ports, flags), "{bytes}");
+            assert_eq!(of(bytes).fault, Some(Fault::TruncatedTransport));
+        }
+        assert_eq!(of(24).fault, None);
+    }
+
+    #[test]
+    fn an_impossible_offset_is_a_fault() {
+        let mut bytes = tcp(2, b"12345");
+        bytes[12] = 0x40;
+        let parsed = packet(&eth(0x0800, &v4(1, 6, &bytes)));
+        assert_eq!(
+            (parsed.fault, parsed.headers()[0].tcp_flags, parsed.headers()[0].payload_bytes),
+            (Some(Fault::BadTransport), Some(2), 9)
+        );
+        bytes[12] = 0xF0;
+        assert_eq!(packet(&eth(0x0800, &v4(1, 6, &bytes))).headers()[0].payload_bytes, 0);
+    }
+}

@@ -66,3 +66,35 @@ fn tunnel(to: u16, c: &mut Cursor<'_>, w: &mut Walk<'_>) -> Result<Next, Stop> {
         _ => gre::read(c, w),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Fault;
+    use super::super::frames::{eth, inner4, labels, packet, udp, v4};
+    use crate::record::Tunnel;
+
+    #[test]
+    fn ports_and_payload() {
+        let h = packet(&eth(0x0800, &v4(1, 17, &udp(53, b"12345")))).headers()[0];
+        assert_eq!((h.ports, h.payload_bytes), (Some((1000, 53)), 5));
+        let h = packet(&eth(0x0800, &v4(1, 136, &udp(53, b"12345")))).headers()[0];
+        assert_eq!((h.protocol, h.ports, h.payload_bytes), (136, Some((1000, 53)), 5));
+    }
+
+    #[test]
+    fn a_length_below_the_header_is_a_fault_and_hides_no_tunnel() {
+        let mut bytes = udp(6635, &labels(&[9], &inner4(7)));
+        bytes[5] = 7;
+        let parsed = packet(&eth(0x0800, &v4(1, 17, &bytes)));
+        assert_eq!((parsed.fault, parsed.headers().len(), parsed.headers()[0].ports), (Some(Fault::BadTransport), 1, Some((1000, 6635))));
+        assert_eq!(packet(&eth(0x0800, &v4(1, 17, &bytes[..6]))).fault, Some(Fault::TruncatedTransport));
+    }
+
+    #[test]
+    fn mpls_and_gre_behind_their_ports() {
+        let parsed = packet(&eth(0x0800, &v4(1, 17, &udp(6635, &labels(&[9, 10], &inner4(7))))));
+        assert_eq!(parsed.headers()[1].tunnel, Tunnel::Mpls);
+        let gre = [&[0, 0, 8, 0][..], &inner4(7)].concat();
+        assert_eq!(packet(&eth(0x0800, &v4(1, 17, &udp(4754, &gre)))).headers()[1].tunnel, Tunnel::Gre);
+    }
+}

@@ -60,3 +60,48 @@ fn etherip(c: &mut Cursor<'_>, w: &mut Walk<'_>) -> Result<Next, Stop> {
     }
     Ok(inside(Tunnel::Other, Next::Ethernet, c, w))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Fault;
+    use super::super::frames::{address4, address6, eth, inner4, join, labels, packet, v4, v6};
+    use crate::record::Tunnel;
+
+    #[test]
+    fn ip_in_ip_of_every_pair() {
+        for (kind, outer) in [(0x0800, v4(1, 4, &inner4(7))), (0x86DD, v6(1, 4, &inner4(7)))] {
+            let parsed = packet(&eth(kind, &outer));
+            assert_eq!((parsed.headers()[1].src, parsed.headers()[1].tunnel), (address4(7), Tunnel::IpIp));
+        }
+        for (kind, outer) in [(0x0800, v4(1, 41, &v6(7, 59, &[]))), (0x86DD, v6(1, 41, &v6(7, 59, &[])))] {
+            let parsed = packet(&eth(kind, &outer));
+            assert_eq!((parsed.headers()[1].src, parsed.headers()[1].tunnel), (address6(7), Tunnel::IpIp));
+        }
+    }
+
+    #[test]
+    fn ethernet_and_mpls_in_ip() {
+        let inside = eth(0x0800, &inner4(7));
+        assert_eq!(packet(&eth(0x86DD, &v6(1, 143, &inside))).headers()[1].tunnel, Tunnel::Other);
+        assert_eq!(packet(&eth(0x0800, &v4(1, 97, &join(&[&[0x30, 0], &inside])))).headers()[1].tunnel, Tunnel::Other);
+        assert_eq!(packet(&eth(0x0800, &v4(1, 97, &join(&[&[0x20, 0], &inside])))).fault, Some(Fault::BadTunnel));
+        let parsed = packet(&eth(0x0800, &v4(1, 137, &labels(&[8], &inner4(7)))));
+        assert_eq!((parsed.headers()[1].tunnel, parsed.link.mpls_label), (Tunnel::Mpls, None));
+    }
+
+    #[test]
+    fn nesting_beyond_the_bound_is_a_fault() {
+        let nested = |depth: u8| (1..=depth).rev().fold(inner4(0), |inside, n| v4(n, 4, &inside));
+        assert_eq!((packet(&eth(0x0800, &nested(5))).headers().len(), packet(&eth(0x0800, &nested(5))).fault), (6, None));
+        let parsed = packet(&eth(0x0800, &nested(60)));
+        assert_eq!((parsed.headers().len(), parsed.fault, parsed.headers()[0].src), (6, Some(Fault::TunnelDepth), address4(1)));
+    }
+
+    #[test]
+    fn what_is_inside_never_changes_what_is_outside() {
+        let outer = packet(&eth(0x0800, &v4(1, 4, &[0xFF; 40])));
+        assert_eq!((outer.headers().len(), outer.fault), (1, Some(Fault::BadInnerIp)));
+        let with_inner = packet(&eth(0x0800, &v4(1, 4, &v4(9, 17, &[0; 20]))));
+        assert_eq!(outer.headers()[0], with_inner.headers()[0]);
+    }
+}

@@ -41,3 +41,51 @@ fn enter(h: &[u8; 8], c: &Cursor<'_>, w: &mut Walk<'_>) {
     }
     w.enter(Tunnel::Vxlan, c);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Parsed;
+    use super::super::frames::{address4, eth, inner4, join, packet, tag, udp, v4};
+    use crate::record::Tunnel;
+
+    fn read(port: u16, head: [u8; 8], inside: &[u8]) -> Parsed {
+        packet(&eth(0x0800, &v4(1, 17, &udp(port, &join(&[&head, inside])))))
+    }
+
+    #[test]
+    fn the_network_id_is_the_envelopes() {
+        let inside = eth(0x8100, &tag(9, 0x0800, &inner4(7)));
+        for head in [[8, 0, 0, 0, 0, 0x12, 0x34, 0], [0x88, 0, 0, 5, 0, 0x12, 0x34, 0]] {
+            let parsed = read(4789, head, &inside);
+            assert_eq!((parsed.envelope.vni, parsed.headers()[1].src), (Some(0x1234), address4(7)));
+            assert_eq!((parsed.headers()[1].tunnel, parsed.link.vlan_count), (Tunnel::Vxlan, 0));
+        }
+    }
+
+    #[test]
+    fn what_is_no_such_header_is_payload() {
+        for head in [[0; 8], [0x18, 0, 0, 0, 0, 0, 1, 0], [0xFF; 8]] {
+            let parsed = read(4789, head, &eth(0x0800, &inner4(7)));
+            assert_eq!((parsed.headers().len(), parsed.fault, parsed.envelope.vni), (1, None, None));
+        }
+        assert_eq!(read(53, [8, 0, 0, 0, 0, 0, 1, 0], &eth(0x0800, &inner4(7))).headers().len(), 1);
+    }
+
+    #[test]
+    fn generic_protocols() {
+        let nsh = join(&[&[0, 2, 1, 1, 0, 0, 1, 255], &inner4(7)]);
+        for (next, inside, tunnel) in [(1, inner4(7), Tunnel::Vxlan), (3, eth(0x0800, &inner4(7)), Tunnel::Vxlan), (4, nsh, Tunnel::Nsh)] {
+            let parsed = read(4790, [0x0C, 0, 0, next, 0, 0, 7, 0], &inside);
+            assert_eq!((parsed.headers()[1].tunnel, parsed.envelope.vni), (tunnel, Some(7)));
+        }
+        assert_eq!(read(4790, [8, 0, 0, 0, 0, 0, 7, 0], &eth(0x0800, &inner4(7))).headers().len(), 2);
+        assert_eq!(read(4790, [0x3C, 0, 0, 1, 0, 0, 7, 0], &inner4(7)).headers().len(), 1);
+    }
+
+    #[test]
+    fn only_the_outermost_tunnel_fills_the_envelope() {
+        let deep = v4(7, 17, &udp(4789, &join(&[&[8, 0, 0, 0, 0, 0, 2, 0], &eth(0x0800, &inner4(9))])));
+        let parsed = read(4789, [8, 0, 0, 0, 0, 0, 1, 0], &eth(0x0800, &deep));
+        assert_eq!((parsed.headers().len(), parsed.envelope.vni), (3, Some(1)));
+    }
+}

@@ -13,6 +13,9 @@ use crate::telemetry::LiveCore;
 use crate::units::Epoch;
 use crate::window::Shard;
 
+/// Polls of all queues after the order to stop, at most.
+const LAST_POLLS: u32 = 4_096;
+
 /// What a core does when a poll brought nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idle {
@@ -61,7 +64,9 @@ pub fn launch_all(
 fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: &AtomicBool, idle: Idle) {
     let Some(mut burst) = queues.first().map(RxQueue::burst) else { return receiver.end() };
     let mut ended = vec![false; queues.len()];
-    while !stop.load(Ordering::Relaxed) && ended.contains(&false) {
+    // Told to stop, a core still takes what already waits in its queues, so that the ledger accounts for it.
+    let mut left = LAST_POLLS;
+    while ended.contains(&false) && left > 0 {
         let mut busy = false;
         for (queue, ended) in queues.iter_mut().zip(&mut ended) {
             queue.poll(&mut burst);
@@ -74,6 +79,9 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
                 }
             }
             burst.clear();
+        }
+        if stop.load(Ordering::Relaxed) {
+            left = if busy { left - 1 } else { 0 };
         }
         busy |= receiver.step();
         if busy {

@@ -47,7 +47,7 @@ pub fn run(config: &Config) -> Result<(), RunError> {
     let journal = Journal::new(Bound::default(), &sink::names(&config.sinks));
     let mut outside = Outside::start(config, &places, &journal, &registry)?;
     let result = count(config, &places, &world, &registry, &journal, &stop);
-    outside.stop(&journal);
+    outside.stop(&journal, &stop);
     result
 }
 
@@ -93,7 +93,8 @@ fn watch<T>(handles: &[LcoreHandle<()>], monitor: &Monitor, registry: &Registry,
     let (mut status, mut last) = (StatusLine::new(), Instant::now());
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(LOOK);
-        if handles.iter().any(LcoreHandle::is_finished) || reporter.is_finished() {
+        let over = handles.iter().any(LcoreHandle::is_finished) || reporter.is_finished();
+        if over && !stop.load(Ordering::Relaxed) {
             tracing::error!("a core has stopped by itself: closing; please report this");
             stop.store(true, Ordering::Relaxed);
         }
@@ -139,7 +140,7 @@ impl Outside {
         Ok(Self { sinks, _admin: admin })
     }
 
-    fn stop(&mut self, journal: &Journal) {
+    fn stop(&mut self, journal: &Journal, signal: &AtomicBool) {
         journal.close();
         for status in self.sinks.stop(Instant::now() + DELIVERY) {
             let (sink, delivered, left) = (&status.name, status.delivered, status.behind);
@@ -149,16 +150,22 @@ impl Outside {
                 tracing::info!(%sink, delivered, "all reports delivered");
             }
         }
-        hold_embedded(&self.sinks);
+        hold_embedded(&self.sinks, signal);
     }
 }
 
-/// A demonstration reads the embedded cluster after the last window: `TAILWATER_HOLD_S` keeps it so many seconds.
-fn hold_embedded(sinks: &RunningSinks) {
+/// A demonstration reads the embedded cluster after the last window: `TAILWATER_HOLD_S` keeps it so many seconds, or
+/// until the next signal.
+fn hold_embedded(sinks: &RunningSinks, signal: &AtomicBool) {
     let hold = std::env::var("TAILWATER_HOLD_S").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
-    if sinks.embedded_kafka().is_some() && hold > 0 {
-        tracing::info!(seconds = hold, "holding the embedded Kafka cluster open");
-        std::thread::sleep(Duration::from_secs(hold));
+    if sinks.embedded_kafka().is_none() || hold == 0 {
+        return;
+    }
+    tracing::info!(seconds = hold, "the embedded Kafka cluster stays until the next signal");
+    signal.store(false, Ordering::Relaxed);
+    let until = Instant::now() + Duration::from_secs(hold);
+    while !signal.load(Ordering::Relaxed) && Instant::now() < until {
+        std::thread::sleep(LOOK);
     }
 }
 

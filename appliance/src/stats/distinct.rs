@@ -194,7 +194,13 @@ impl Kernel for DistinctKernel {
     }
 
     fn summary(&self) -> Box<dyn Summary> {
-        Box::new(DistinctSummary { precision: self.precision, total: self.total, hashes: BTreeSet::new(), registers: Vec::new(), sampled: 0 })
+        Box::new(DistinctSummary {
+            precision: self.precision,
+            total: self.total,
+            hashes: BTreeSet::new(),
+            registers: Vec::new(),
+            sampled: 0,
+        })
     }
 }
 
@@ -240,7 +246,11 @@ impl Summary for DistinctSummary {
         if self.total {
             return Figure::Total(estimate, None);
         }
-        let sketch = if exact { DistinctSketch::Hashes(self.hashes.iter().copied().collect()) } else { DistinctSketch::Registers(self.registers.clone()) };
+        let sketch = if exact {
+            DistinctSketch::Hashes(self.hashes.iter().copied().collect())
+        } else {
+            DistinctSketch::Registers(self.registers.clone())
+        };
         Figure::Distinct(Figures { value: estimate, sketch, sampled_packets: self.sampled })
     }
 }

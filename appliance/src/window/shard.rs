@@ -222,11 +222,8 @@ impl Stage for Shard {
         let which = self.plans.of_range[range.at()] as usize;
         let slot = &mut self.slots[range.at()];
         let [fast, long] = &mut slot.blocks;
-        let (fast_root, long_root) = if fast.root.is_none() {
-            (&mut [][..], self.roots.get_mut(long.root))
-        } else {
-            self.roots.get_two_mut(fast.root, long.root)
-        };
+        let (fast_root, long_root) =
+            if fast.root.is_none() { (&mut [][..], self.roots.get_mut(long.root)) } else { self.roots.get_two_mut(fast.root, long.root) };
         let mut memory = Memory { pool: &mut self.chunks, budget: &mut self.budget };
         let starved = execute(plan, &mut self.scratch[which], records, &self.hash_key, (fast_root, long_root), &mut memory);
         let count = records.len() as u64;

@@ -55,6 +55,10 @@ impl Classic {
         let Some((time_ns, captured, original)) = self.record_header(window.held()) else {
             return Ok(Step::Cut);
         };
+        if window.ends_within(self.record_header_bytes as u64 + u64::from(captured)) {
+            // Whatever length it claims, it is the last record and the file does not hold it whole.
+            return Ok(Step::Cut);
+        }
         let captured_bytes = bounded(captured)?;
         if !window.fill(self.record_header_bytes + captured_bytes)? {
             return Ok(Step::Cut);

@@ -101,6 +101,7 @@ impl Capture {
         let file_bytes = metadata.is_file().then_some(metadata.len());
         let mut capture = Self::from_reader(file, Box::new(source))?;
         capture.file_bytes = file_bytes;
+        capture.window.set_whole(file_bytes);
         Ok(capture)
     }
 

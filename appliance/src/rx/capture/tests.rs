@@ -292,3 +292,14 @@ proptest! {
         prop_assert!(seen.iter().all(|seen| seen.2.len() <= seen.1 as usize));
     }
 }
+
+/// The bound on a record is no reason to refuse a file whose last record claims more than the file has left.
+#[test]
+fn a_last_record_that_claims_too_much_is_cut_short() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.pcap");
+    std::fs::write(&file, classic(&[record((0, 0), 1, 1, b"a"), record((0, 0), u32::MAX, 1, b"abc")])).unwrap();
+    let mut capture = Capture::open(&file).unwrap();
+    assert!(capture.next_frame().unwrap().is_some());
+    assert!(capture.next_frame().unwrap().is_none() && capture.warning().is_some());
+}

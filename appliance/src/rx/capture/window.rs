@@ -13,11 +13,23 @@ pub(super) struct Window {
     start: usize,
     end: usize,
     offset: u64,
+    /// Bytes of the whole source, where they are known.
+    whole: Option<u64>,
 }
 
 impl Window {
     pub(super) fn new(source: Box<dyn Read + Send>) -> Self {
-        Self { source, buffer: vec![0; CAPTURE_BUFFER_BYTES].into_boxed_slice(), start: 0, end: 0, offset: 0 }
+        Self { source, buffer: vec![0; CAPTURE_BUFFER_BYTES].into_boxed_slice(), start: 0, end: 0, offset: 0, whole: None }
+    }
+
+    /// Tells how long the source is.
+    pub(super) const fn set_whole(&mut self, bytes: Option<u64>) {
+        self.whole = bytes;
+    }
+
+    /// Whether the source is known to end within the next so many bytes.
+    pub(super) fn ends_within(&self, bytes: u64) -> bool {
+        self.whole.is_some_and(|whole| whole.saturating_sub(self.offset) < bytes)
     }
 
     /// Makes `bytes` bytes stand contiguously; false where the file ends before. At most [`CAPTURE_BUFFER_BYTES`].
