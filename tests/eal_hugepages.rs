@@ -43,7 +43,9 @@ fn hugepages_are_reserved_used_and_released() {
     let (well, said) = script("--help");
     assert!(well && said.contains("Example"), "{said}");
     assert!(script("").1.contains("RESERVED"), "show is the default");
-    for (bad, word) in [("reserve", "number of pages"), ("show --size 3M", "2M or 1G"), ("bogus", "bogus"), ("reserve 1 --node 99", "node 99")] {
+    for (bad, word) in
+        [("reserve", "number of pages"), ("show --size 3M", "2M or 1G"), ("bogus", "bogus"), ("reserve 1 --node 99", "node 99")]
+    {
         let (well, said) = script(bad);
         assert!(!well && said.contains(word), "{bad}: {said}");
     }
@@ -67,7 +69,9 @@ fn hugepages_are_reserved_used_and_released() {
     let eal = Eal::init(&config).unwrap();
     assert_eq!(eal.page_bytes(), 2 << 20);
     let pool = Mempool::new(&eal, PoolSpec { segments: 8_192, segment_bytes: 2_048, cache: 64, numa_node: -1 }).unwrap();
-    let left = || std::fs::read_dir("/dev/hugepages").unwrap().flatten().filter(|file| file.file_name().to_string_lossy().contains(&prefix)).count();
+    let left = || {
+        std::fs::read_dir("/dev/hugepages").unwrap().flatten().filter(|file| file.file_name().to_string_lossy().contains(&prefix)).count()
+    };
     assert_eq!(left(), 0, "pages are given back even if the process is killed");
     assert_eq!(pool.in_use(), 0);
     drop((pool, eal));

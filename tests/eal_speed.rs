@@ -57,7 +57,8 @@ fn figures() {
     let mut ports = live::open(&eal, &[null], 1_000_000_000).unwrap();
     println!("net_null: {:.2} ns a frame", median((0..ROUNDS).map(|_| poll(&mut ports[0].queues[0], FRAMES)).collect()));
 
-    let meta = FrameMeta { time_ns: 1, epoch: Epoch(0), wire_bytes: 64, captured_bytes: 64, port: 0, link: LinkType::Ethernet, late: false };
+    let meta =
+        FrameMeta { time_ns: 1, epoch: Epoch(0), wire_bytes: 64, captured_bytes: 64, port: 0, link: LinkType::Ethernet, late: false };
     for length in [64, 1_400, 9_000] {
         let bytes = vec![7; length];
         let (rounds, in_ring) = (5_000, 200);

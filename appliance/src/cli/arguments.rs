@@ -37,7 +37,9 @@ pub(super) enum Command {
         config: PathBuf,
     },
     /// Replays captures through the data path on their own clock and prints reports as JSON lines
-    #[command(after_help = "Example:\n  tailwater replay --config tailwater.toml --pcap monday.pcap tuesday.pcapng --mode pipeline --workers 4")]
+    #[command(
+        after_help = "Example:\n  tailwater replay --config tailwater.toml --pcap monday.pcap tuesday.pcapng --mode pipeline --workers 4"
+    )]
     Replay {
         /// Configuration; its ports, sinks and cores are not used
         #[arg(long, value_name = "FILE")]

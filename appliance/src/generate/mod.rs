@@ -85,7 +85,11 @@ impl std::fmt::Display for Summary {
         let t = &self.totals;
         let offered = format!("offered {} passed and {} blocked packets", t.offered_passed, t.offered_blocked);
         let held = format!("the capture holds {} frames ({} tagged, {} without IP)", t.frames, t.tagged_frames, t.non_ip_frames);
-        write!(f, "seed {}: {offered}; {held}, {} bytes on the wire; {} in ranges, {} in none", self.seed, t.wire_bytes, t.matched, t.unmatched)
+        write!(
+            f,
+            "seed {}: {offered}; {held}, {} bytes on the wire; {} in ranges, {} in none",
+            self.seed, t.wire_bytes, t.matched, t.unmatched
+        )
     }
 }
 

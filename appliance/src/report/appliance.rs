@@ -96,7 +96,8 @@ impl Incompleteness {
 
     /// What the appliance's own report says of its window.
     pub(super) fn whole(&self) -> Vec<(String, u64)> {
-        let lost = self.lost.values().fold(self.lost_others, |all, lost| Lost { ring: all.ring + lost.ring, memory: all.memory + lost.memory });
+        let lost =
+            self.lost.values().fold(self.lost_others, |all, lost| Lost { ring: all.ring + lost.ring, memory: all.memory + lost.memory });
         let starved = (self.starved && lost.memory == 0).then_some(("memory", 0));
         let reasons = self.reasons.iter().map(|reason| (*reason, self.missed));
         reasons.chain(lost.reasons()).chain(starved).map(|(reason, n)| (reason.to_owned(), n)).collect()
@@ -209,7 +210,9 @@ pub(super) fn core_ledger(lcore: u32, role: &str, site: &Site, period: Period) -
 
 fn ports(setting: &Setting, site: &Site, health: &[PortHealth]) -> Vec<pb::PortLedger> {
     let port = |(i, name): (usize, &super::PortName)| {
-        let ledger = site.ports.get(i).copied().unwrap_or_default();
+        let mut ledger = site.ports.get(i).copied().unwrap_or_default();
+        // Which port a record came by is not kept behind gather: a port's ledger ends where its packets are matched.
+        ledger.records = 0;
         let health = health.get(i);
         let missed = health.map_or(0, |h| h.missed);
         let moved = |h: &PortHealth| h.counters.iter().filter(|(_, v)| *v > 0).map(|(n, v)| count(n.clone(), *v)).collect();
@@ -217,7 +220,7 @@ fn ports(setting: &Setting, site: &Site, health: &[PortHealth]) -> Vec<pb::PortL
             port: u32::try_from(i).unwrap_or(u32::MAX),
             device: name.device.clone(),
             feed: name.feed.clone(),
-            ledger: Some(ledger_message(&ledger, missed, ledger.records, 0)),
+            ledger: Some(ledger_message(&ledger, missed, 0, 0)),
             link_up: health.is_none_or(|h| h.up),
             device_counters: health.map(moved).unwrap_or_default(),
         }

@@ -62,7 +62,13 @@ fn bad(verdict: Verdict, about: impl Into<String>, what: impl Into<String>, reme
 
 /// Looks at everything; changes nothing.
 pub fn check(config: &Config) -> Vec<Finding> {
-    let stats = format!("{} ranges, {} stats, {} tag rules, hash {}", config.ranges.list.len(), config.stats.len(), config.tags.len(), &config.hash[..12]);
+    let stats = format!(
+        "{} ranges, {} stats, {} tag rules, hash {}",
+        config.ranges.list.len(),
+        config.stats.len(),
+        config.tags.len(),
+        &config.hash[..12]
+    );
     let mut findings = vec![good("configuration", stats)];
     findings.extend(memory(config));
     findings.extend(cores(config));
@@ -130,7 +136,7 @@ fn hugepages(config: &Config) -> Vec<Finding> {
         return vec![good("hugepages", format!("{free_mb} MB free, {need_mb} needed"))];
     }
     let what = format!("{free_mb} MB free, {need_mb} needed: ordinary pages are used, at about half the speed");
-    vec![bad(Verdict::Weak, "hugepages", what, format!("sudo ./hugepages.sh reserve {}", need_mb.div_ceil(2)))]
+    vec![bad(Verdict::Weak, "hugepages", what, format!("sudo bash hugepages.sh reserve {}", need_mb.div_ceil(2)))]
 }
 
 fn ports(config: &Config) -> Vec<Finding> {
@@ -151,7 +157,9 @@ fn device(name: &str) -> Finding {
                 return bad(Verdict::Wrong, about, format!("no interface {interface}"), "ip -brief link shows those that there are");
             }
             match pcap.filter(|file| !Path::new(file).is_file()) {
-                Some(file) => bad(Verdict::Wrong, about, format!("no capture {file}"), "give an existing file, relative to where `run` is started"),
+                Some(file) => {
+                    bad(Verdict::Wrong, about, format!("no capture {file}"), "give an existing file, relative to where `run` is started")
+                }
                 None => good(about, format!("vdev {}", vdev.driver)),
             }
         }
@@ -166,7 +174,9 @@ fn pci(about: String, address: &str) -> Finding {
     let driver = fs::read_link(folder.join("driver")).ok().and_then(|to| Some(to.file_name()?.to_string_lossy().into_owned()));
     match driver.as_deref() {
         // Drivers whose PMD works beside the kernel's.
-        Some(driver @ ("vfio-pci" | "uio_pci_generic" | "igb_uio" | "mlx4_core" | "mlx5_core")) => good(about, format!("bound to {driver}")),
+        Some(driver @ ("vfio-pci" | "uio_pci_generic" | "igb_uio" | "mlx4_core" | "mlx5_core")) => {
+            good(about, format!("bound to {driver}"))
+        }
         other => {
             let what = format!("bound to {}, not to a driver for DPDK", other.unwrap_or("nothing"));
             bad(Verdict::Wrong, about, what, format!("sudo modprobe vfio-pci && sudo dpdk-devbind.py -b vfio-pci {address}"))
@@ -181,7 +191,12 @@ fn brokers(config: &Config) -> Vec<Finding> {
     let about = format!("{place}: sinks.kafka.brokers");
     vec![match crate::sink::kafka::probe(&kafka.brokers, BROKER_TIMEOUT) {
         Ok(cluster) => good(about, format!("a cluster of {}", cluster.brokers.join(", "))),
-        Err(error) => bad(Verdict::Wrong, about, error.to_string(), "start the broker, or correct the address; `run` would wait for it and keep its reports"),
+        Err(error) => bad(
+            Verdict::Wrong,
+            about,
+            error.to_string(),
+            "start the broker, or correct the address; `run` would wait for it and keep its reports",
+        ),
     }]
 }
 

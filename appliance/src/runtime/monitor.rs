@@ -61,7 +61,9 @@ impl Watched {
         match (up, reading.gone) {
             (true, _) => tracing::info!(%device, "the port is up again"),
             (false, true) => tracing::error!(%device, "the port's device is gone: its feed is DOWN until a restart"),
-            (false, false) => tracing::error!(%device, "the port's link is down: its feed is DOWN; check cable, transceiver or the other side"),
+            (false, false) => {
+                tracing::error!(%device, "the port's link is down: its feed is DOWN; check cable, transceiver or the other side")
+            }
         }
     }
 }

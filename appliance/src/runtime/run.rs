@@ -93,7 +93,8 @@ fn watch<T>(handles: &[LcoreHandle<()>], monitor: &Monitor, registry: &Registry,
     let (mut status, mut last) = (StatusLine::new(), Instant::now());
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(LOOK);
-        if handles.iter().any(LcoreHandle::is_finished) || reporter.is_finished() {
+        let over = handles.iter().any(LcoreHandle::is_finished) || reporter.is_finished();
+        if over && !stop.load(Ordering::Relaxed) {
             tracing::error!("a core has stopped by itself: closing; please report this");
             stop.store(true, Ordering::Relaxed);
         }

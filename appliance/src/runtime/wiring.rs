@@ -7,8 +7,8 @@ use super::world::World;
 use crate::report::CoreName;
 use crate::spread::{self, Dispatcher, Worker};
 use crate::telemetry::{LiveCore, Registry};
-use crate::window::{Shard, Site};
 use crate::window::stream::{Stream, stream};
+use crate::window::{Shard, Site};
 
 /// lcores of the data path.
 #[derive(Clone, Debug)]

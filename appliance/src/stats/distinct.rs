@@ -198,7 +198,13 @@ impl Kernel for DistinctKernel {
     }
 
     fn summary(&self) -> Box<dyn Summary> {
-        Box::new(DistinctSummary { precision: self.precision, total: self.total, hashes: BTreeSet::new(), registers: Vec::new(), sampled: 0 })
+        Box::new(DistinctSummary {
+            precision: self.precision,
+            total: self.total,
+            hashes: BTreeSet::new(),
+            registers: Vec::new(),
+            sampled: 0,
+        })
     }
 }
 
@@ -211,7 +217,7 @@ struct DistinctSummary {
 }
 
 impl DistinctSummary {
-    fn to_registers(&mut self) {
+    fn turn_to_registers(&mut self) {
         self.registers.resize(1 << self.precision, 0);
         for hash in std::mem::take(&mut self.hashes) {
             set_register(&mut self.registers, self.precision, hash);
@@ -226,11 +232,11 @@ impl Summary for DistinctSummary {
         if *sketch == 0 {
             self.hashes.extend(rest);
             if self.hashes.len() > DISTINCT_EXACT_MAX || !self.registers.is_empty() {
-                self.to_registers();
+                self.turn_to_registers();
             }
             return;
         }
-        self.to_registers();
+        self.turn_to_registers();
         let mut rest = rest.to_vec();
         let theirs: &[u8] = cast_slice_mut(&mut rest);
         self.registers.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours = (*ours).max(*theirs));
@@ -244,7 +250,11 @@ impl Summary for DistinctSummary {
         if self.total {
             return Figure::Total(estimate, None);
         }
-        let sketch = if exact { DistinctSketch::Hashes(self.hashes.iter().copied().collect()) } else { DistinctSketch::Registers(self.registers.clone()) };
+        let sketch = if exact {
+            DistinctSketch::Hashes(self.hashes.iter().copied().collect())
+        } else {
+            DistinctSketch::Registers(self.registers.clone())
+        };
         Figure::Distinct(Figures { value: estimate, sketch, sampled_packets: self.sampled })
     }
 }

@@ -141,7 +141,8 @@ impl Summary for NumberSummary {
     fn figure(&self, question: &Question) -> Figure {
         let low = |i: usize| if i == 0 { 0.0 } else { self.edges[i - 1] as f64 };
         let high = |i: usize| self.edges.get(i).map(|edge| *edge as f64);
-        let bin = |(i, sum): (usize, &Weighted)| Bin { of: BinOf::Numbers(low(i), high(i)), value: estimate(sum, question), sufficient: *sum };
+        let bin =
+            |(i, sum): (usize, &Weighted)| Bin { of: BinOf::Numbers(low(i), high(i)), value: estimate(sum, question), sufficient: *sum };
         Figure::Histogram(self.sums.iter().enumerate().map(bin).collect())
     }
 }

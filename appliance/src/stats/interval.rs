@@ -63,8 +63,7 @@ fn lower(sum: &Weighted, tail: f64) -> f64 {
 /// Upper end of the sampled part.
 #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
 fn upper(sum: &Weighted, unseen: &Unseen, tail: f64, question: &Question) -> f64 {
-    let (mut y, mut v, weight) =
-        if sum.sampled_packets == 0 { (0.0, 0.0, f64::from(question.weight_max)) } else { with_weight(sum) };
+    let (mut y, mut v, weight) = if sum.sampled_packets == 0 { (0.0, 0.0, f64::from(question.weight_max)) } else { with_weight(sum) };
     let largest = (sum.largest as f64).max(weight * f64::from(question.value_max));
     if unseen.sampled_packets > 0 {
         // What was not counted is bounded as if each packet of it were as large as can be.

@@ -97,8 +97,7 @@ impl Plan {
         let kernel = compile(row, &context)?;
         let key = calculation(&row.calculation).map_or_else(|| row.key.clone(), |c| c.key(row));
         let selection = Selection { decision: row.decision, direction: row.direction, predicate: row.predicate.clone() };
-        let (period, words) =
-            if row.fast { (Period::Fast, &mut self.fast_words) } else { (Period::Long, &mut self.long_words) };
+        let (period, words) = if row.fast { (Period::Fast, &mut self.fast_words) } else { (Period::Long, &mut self.long_words) };
         let offset = *words;
         *words += kernel.root_words();
         let selection = position(&mut self.selections, selection);

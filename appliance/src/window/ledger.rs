@@ -2,8 +2,8 @@
 
 use std::ops::AddAssign;
 
-use crate::parse::{DropReason, Fault};
 use crate::gather::{Cause, Loss};
+use crate::parse::{DropReason, Fault};
 use crate::record::{Has, Record};
 use crate::spread::LOSING_RANGES_MAX;
 use crate::units::RangeIndex;
