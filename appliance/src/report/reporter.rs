@@ -137,6 +137,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             counted: self.total.counted,
             ranges: self.total.ranges,
             total: true,
+            cut: false,
         };
         let health = std::mem::take(&mut self.last_health[1]);
         let mut report = appliance_report(&self.setting, &account, &site, &[], &health);
@@ -212,7 +213,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let bounds_ns = self.calendar.bounds_ns(period, number);
         let site = accounts.sum();
         let health = self.health_since(period);
-        let missing = Incompleteness::of(&self.setting, &site, &health, bounds_ns, self.is_cut(period, number));
+        let cut = self.is_cut(period, number);
+        let missing = Incompleteness::of(&self.setting, &site, &health, bounds_ns, cut);
         let real = u32::try_from(self.setting.ranges.len()).unwrap_or(u32::MAX);
         let mut ranges = 0;
         let mut counted = 0;
@@ -225,7 +227,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         if period == Period::Fast {
             counted = site.counted;
         }
-        let account = Account { period, bounds_ns, counted, ranges, total: false };
+        let account = Account { period, bounds_ns, counted, ranges, total: false, cut };
         let mut report = appliance_report(&self.setting, &account, &site, &missing.whole(), &health);
         report.unmatched_top = unmatched_top(&window, real, &self.plans);
         self.add_cores(&mut report, accounts);
@@ -257,7 +259,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             let old = before.get(i).cloned().unwrap_or_default();
             let earlier = |name: &str| old.counters.iter().find(|(n, _)| n == name).map_or(0, |(_, v)| *v);
             let counters = port.counters.iter().map(|(n, v)| (n.clone(), v.saturating_sub(earlier(n)))).collect();
-            PortHealth { missed: port.missed.saturating_sub(old.missed), up: port.up, counters }
+            // A link that was down for a moment makes the window no less incomplete than one that still is.
+            let up = port.up && port.downs == old.downs;
+            PortHealth { missed: port.missed.saturating_sub(old.missed), up, downs: port.downs, counters }
         };
         now.into_iter().enumerate().map(since).collect()
     }

@@ -113,8 +113,8 @@ fn cores(config: &Config) -> Vec<Finding> {
         .into_iter()
         .map(|(key, lcore)| {
             let place = config.locate(&["cores", key]);
-            let what = format!("core {lcore} is not on this machine, or not ours");
-            bad(Verdict::Wrong, format!("{place}: cores.{key}"), what, format!("choose among {usable:?}, or widen the process's cpuset"))
+            let what = format!("lcore {lcore}: CPU {lcore} is not on this machine, or not ours");
+            bad(Verdict::Wrong, format!("{place}: cores.{key}"), what, Places::absent_remedy(&usable))
         })
         .collect();
     if findings.is_empty() {

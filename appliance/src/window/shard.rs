@@ -240,10 +240,9 @@ impl Stage for Shard {
 
     fn advance(&mut self, next: Epoch) {
         // A core that came here with the walk before unfinished ends it at once: its next window is already full.
-        while self.step() {
-            if self.closing.is_some() {
-                std::hint::spin_loop();
-            }
+        while self.walk() {}
+        while self.flip() {
+            std::hint::spin_loop();
         }
         self.closing = Some((self.at, next));
         self.walking = true;
@@ -254,10 +253,15 @@ impl Stage for Shard {
             return false;
         }
         if self.walking {
-            self.walking = self.walk();
+            // What is over waits for a reporter that is behind, until the next window is over too.
+            self.walking = !self.outlet.has_room() || self.walk();
             return true;
         }
         self.flip();
         self.closing.is_some()
+    }
+
+    fn counted(&self) -> u64 {
+        self.records
     }
 }

@@ -56,9 +56,12 @@ pub enum Told<'a> {
     },
 }
 
+/// Longest messages that a stream holds at least: twice what one step of a walk over ranges sends.
+const BLOCKS_HELD: usize = 64;
+
 /// A stream that holds messages of up to `body_max` words, and several of them. `waits`: see [`Outlet::fits`].
 pub fn stream(body_max: usize, waits: bool) -> (Outlet, Stream) {
-    let capacity = (4 * (body_max + HEAD_WORDS)).max(1 << 16);
+    let capacity = (BLOCKS_HELD * (body_max + HEAD_WORDS)).max(1 << 16);
     let (to, from) = RingBuffer::new(capacity);
     let outlet = Outlet { to, message: Vec::with_capacity(body_max + HEAD_WORDS), waits };
     (outlet, Stream { from, body: Vec::with_capacity(body_max) })
@@ -73,6 +76,11 @@ impl Outlet {
         self.message.extend([kind, 0, sealed.number, u64::from(sealed.range.0), sealed.records, sealed.starved]);
         fill(&mut self.message);
         self.send()
+    }
+
+    /// Whether one step of a walk finds room; also if nobody is left to read.
+    pub fn has_room(&self) -> bool {
+        2 * self.to.slots() >= self.to.buffer().capacity() || self.to.is_abandoned()
     }
 
     /// Sends the mark that an epoch is over; false if the reader is too far behind.
