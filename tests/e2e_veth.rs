@@ -70,10 +70,11 @@ impl Traffic {
         std::fs::write(folder.join("scenario.toml"), SCENARIO).unwrap();
         let files = ["scenario.toml", "traffic.pcap", "truth.json", "base.toml"].map(|name| folder.join(name));
         let mut command = Command::new(BINARY);
+        command.arg("generate");
         for (option, file) in ["--scenario", "--pcap", "--truth", "--config"].iter().zip(&files) {
             command.arg(option).arg(file);
         }
-        output(command.arg("generate"));
+        output(&mut command);
         let truth = serde_json::from_str(&std::fs::read_to_string(&files[2]).unwrap()).unwrap();
         Self { folder: folder.to_owned(), truth }
     }
