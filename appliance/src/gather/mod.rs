@@ -31,6 +31,11 @@ pub trait Stage {
 
     /// Does a bounded piece of what waits to be done; false if nothing does.
     fn step(&mut self) -> bool;
+
+    /// Records that were counted here since the start; 0 where batches only pass through.
+    fn counted(&self) -> u64 {
+        0
+    }
 }
 
 /// Why records were lost.

@@ -255,10 +255,15 @@ impl Stage for Shard {
             return false;
         }
         if self.walking {
-            self.walking = self.walk();
+            // What is over waits for a reporter that is behind, until the next window is over too.
+            self.walking = !self.outlet.has_room() || self.walk();
         } else {
             self.flip(false);
         }
         self.closing.is_some()
+    }
+
+    fn counted(&self) -> u64 {
+        self.records
     }
 }
