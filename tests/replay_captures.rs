@@ -151,7 +151,11 @@ fn each<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..SIDE_BY_SIDE {
-            scope.spawn(|| while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) { work(item) });
+            scope.spawn(|| {
+                while let Some(item) = items.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    work(item)
+                }
+            });
         }
     });
 }

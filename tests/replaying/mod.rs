@@ -1,5 +1,7 @@
 //! The built binary from outside: `tailwater replay` and `generate`, and what they print.
 
+pub(crate) mod files;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 

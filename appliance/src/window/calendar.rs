@@ -39,7 +39,7 @@ impl Calendar {
 
     /// First epoch behind a long window.
     pub const fn after_long(&self, long: u64) -> Epoch {
-        Epoch((long + 1).saturating_mul(self.epochs_in_long).saturating_add(1))
+        Epoch(long.saturating_add(1).saturating_mul(self.epochs_in_long).saturating_add(1))
     }
 
     /// Start and end of a window by its number (of a fast one, its epoch's), nanoseconds since 1970.
@@ -48,6 +48,7 @@ impl Calendar {
             Period::Fast => (number.saturating_sub(1), self.epoch_ns()),
             Period::Long => (number, self.epoch_ns() * self.epochs_in_long),
         };
-        (start * length, (start + 1) * length)
+        // The last window that 64 bits can tell of ends with them.
+        (start.saturating_mul(length), start.saturating_add(1).saturating_mul(length))
     }
 }
