@@ -239,7 +239,7 @@ mod tests {
                     gather.advance(epoch);
                 }
                 let draw = spread(n * 31 + bytes as u64);
-                let range = RangeIndex(u32::try_from(if draw % 2 == 0 { draw % 300 } else { draw % 3 }).unwrap());
+                let range = RangeIndex(u32::try_from(if draw.is_multiple_of(2) { draw % 300 } else { draw % 3 }).unwrap());
                 let record = Record { time_ns: n, ..Record::default() };
                 want.entry((range.0, epoch.0)).or_default().push(n);
                 gather.append(range, &record, &mut log);

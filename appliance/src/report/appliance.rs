@@ -167,7 +167,9 @@ pub(super) fn core_ledger(lcore: u32, role: &str, site: &Site) -> pb::CoreLedger
 
 fn ports(setting: &Setting, site: &Site, health: &[PortHealth]) -> Vec<pb::PortLedger> {
     let port = |(i, name): (usize, &super::PortName)| {
-        let ledger = site.ports.get(i).copied().unwrap_or_default();
+        let mut ledger = site.ports.get(i).copied().unwrap_or_default();
+        // Which port a record came by is not kept behind gather: a port's ledger ends where its packets are matched.
+        ledger.records = 0;
         let health = health.get(i);
         let missed = health.map_or(0, |h| h.missed);
         let moved = |h: &PortHealth| h.counters.iter().filter(|(_, v)| *v > 0).map(|(n, v)| count(n.clone(), *v)).collect();
@@ -175,7 +177,7 @@ fn ports(setting: &Setting, site: &Site, health: &[PortHealth]) -> Vec<pb::PortL
             port: u32::try_from(i).unwrap_or(u32::MAX),
             device: name.device.clone(),
             feed: name.feed.clone(),
-            ledger: Some(ledger_message(&ledger, missed, ledger.records, 0)),
+            ledger: Some(ledger_message(&ledger, missed, 0, 0)),
             link_up: health.is_none_or(|h| h.up),
             device_counters: health.map(moved).unwrap_or_default(),
         }

@@ -164,11 +164,11 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     fn close_before(&mut self, passed: Epoch) {
         loop {
             let next = self.next_epoch(passed);
-            if let Some(long) = self.open_long {
-                if next.map_or_else(|| passed >= self.calendar.after_long(long), |epoch| self.calendar.long(epoch) != long) {
-                    self.open_long = None;
-                    self.close_long(long);
-                }
+            if let Some(long) = self.open_long
+                && next.map_or_else(|| passed >= self.calendar.after_long(long), |epoch| self.calendar.long(epoch) != long)
+            {
+                self.open_long = None;
+                self.close_long(long);
             }
             let Some(epoch) = next else { return };
             self.close_epoch(epoch);

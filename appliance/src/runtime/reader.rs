@@ -102,7 +102,7 @@ impl Progress {
 
     fn show(&mut self, captures: &Merged) {
         self.frames += 1;
-        if !self.terminal || self.frames % PROGRESS_FRAMES != 0 || self.last.elapsed() < PROGRESS_EVERY {
+        if !self.terminal || !self.frames.is_multiple_of(PROGRESS_FRAMES) || self.last.elapsed() < PROGRESS_EVERY {
             return;
         }
         self.last = Instant::now();

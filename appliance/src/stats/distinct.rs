@@ -87,11 +87,11 @@ impl DistinctKernel {
         }
         table[slot] = hash;
         root[1] += 1;
-        if (count + 1) * 2 >= table.len() {
-            if let Err(full) = grow(root, memory) {
-                // The key stays counted only if the table still has room to probe.
-                return if count + 2 < memory.pool.get(Handle::from_word(root[0])).len() { Ok(()) } else { Err(full) };
-            }
+        if (count + 1) * 2 >= table.len()
+            && let Err(full) = grow(root, memory)
+        {
+            // The key stays counted only if the table still has room to probe.
+            return if count + 2 < memory.pool.get(Handle::from_word(root[0])).len() { Ok(()) } else { Err(full) };
         }
         Ok(())
     }
@@ -213,7 +213,7 @@ struct DistinctSummary {
 }
 
 impl DistinctSummary {
-    fn to_registers(&mut self) {
+    fn turn_to_registers(&mut self) {
         self.registers.resize(1 << self.precision, 0);
         for hash in std::mem::take(&mut self.hashes) {
             set_register(&mut self.registers, self.precision, hash);
@@ -228,11 +228,11 @@ impl Summary for DistinctSummary {
         if *sketch == 0 {
             self.hashes.extend(rest);
             if self.hashes.len() > DISTINCT_EXACT_MAX || !self.registers.is_empty() {
-                self.to_registers();
+                self.turn_to_registers();
             }
             return;
         }
-        self.to_registers();
+        self.turn_to_registers();
         let mut rest = rest.to_vec();
         let theirs: &[u8] = cast_slice_mut(&mut rest);
         self.registers.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours = (*ours).max(*theirs));

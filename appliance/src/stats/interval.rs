@@ -81,10 +81,10 @@ fn moments(sum: &Weighted) -> (f64, f64) {
 
 /// Quantile of a gamma distribution of scale 1.
 fn gamma_quantile(shape: f64, probability: f64) -> f64 {
-    if shape < SHAPE_LARGE {
-        if let Ok(gamma) = Gamma::new(shape, 1.0) {
-            return gamma.inverse_cdf(probability);
-        }
+    if shape < SHAPE_LARGE
+        && let Ok(gamma) = Gamma::new(shape, 1.0)
+    {
+        return gamma.inverse_cdf(probability);
     }
     let z = normal_quantile(probability);
     let c = 1.0 / (9.0 * shape);
@@ -138,9 +138,9 @@ mod tests {
             let mut truth = 0_u64;
             for i in 0..2_000_u64 {
                 let x = crate::arch::hash::spread(trial * 1_000_003 + i);
-                let bytes = if x % 10 == 0 { 1_500 } else { 64 };
+                let bytes = if x.is_multiple_of(10) { 1_500 } else { 64 };
                 truth += bytes;
-                if (x >> 20) % 40 == 0 {
+                if (x >> 20).is_multiple_of(40) {
                     add(&mut words, bytes, 40, true);
                 }
             }

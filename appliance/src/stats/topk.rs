@@ -162,6 +162,7 @@ const fn bucket_of(hash: u64, buckets: usize) -> usize {
 }
 
 /// 2^32 · 1.08^-score: how likely a miss takes a point from that score.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 2^32")]
 const DECAY: [u64; 256] = {
     let mut table = [0; 256];
     let (mut i, mut p) = (0, 4_294_967_296.0_f64);
@@ -355,8 +356,8 @@ impl TopKernel {
         let layout = self.layout;
         let misses = head[layout.unseen] + 1;
         head[layout.unseen] = misses;
-        if misses % AGEING_MISSES == 0 {
-            cells.chunks_exact_mut(layout.cell()).for_each(|c| c[0] = c[0] & !0xFF | (c[0] & 0xFF) / 2);
+        if misses.is_multiple_of(AGEING_MISSES) {
+            cells.chunks_exact_mut(layout.cell()).for_each(|c| c[0] = (c[0] & !0xFF) | ((c[0] & 0xFF) / 2));
         }
         let (at, cell) = cells.chunks_exact_mut(layout.cell()).enumerate().min_by_key(|(_, c)| c[0] & 0xFF)?;
         let score = cell[0] & 0xFF;
