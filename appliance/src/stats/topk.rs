@@ -111,7 +111,7 @@ impl Layout {
         cell.fill(0);
         cell[0] = tag;
         cell[1..=self.key].copy_from_slice(key);
-        weighted::add(self.cell_sum_mut(cell), row.value, row.weight, row.random);
+        weighted::add(self.cell_sum_mut(cell), row.value, row.weight, row.proven);
         cell[1 + self.key + self.sum..].copy_from_slice(unseen);
     }
 }
@@ -119,7 +119,7 @@ impl Layout {
 /// Adds one packet to the words of an [`Unseen`].
 fn miss(words: &mut [u64], row: &Row<'_>) {
     match words {
-        [_, scaled, packets] if row.weight > 1 => {
+        [_, scaled, packets] if row.is_sampled() => {
             *scaled = scaled.saturating_add(row.value * row.weight);
             *packets += 1;
         }
@@ -225,7 +225,7 @@ impl TopKernel {
         let at = self.find(table, slots, tag, key);
         let cell = &mut table[at..at + cell_words];
         if cell[0] != 0 {
-            weighted::add(self.layout.cell_sum_mut(cell), row.value, row.weight, row.random);
+            weighted::add(self.layout.cell_sum_mut(cell), row.value, row.weight, row.proven);
             return true;
         }
         if used < self.exact_keys && (used + 1) * 2 <= slots {
@@ -329,7 +329,7 @@ impl TopKernel {
         for (i, cell) in cells.chunks_exact_mut(layout.cell()).enumerate() {
             if layout.cell_is(cell, tag, key) {
                 cell[0] += units.min(0xFF - (cell[0] & 0xFF));
-                weighted::add(layout.cell_sum_mut(cell), row.value, row.weight, row.random);
+                weighted::add(layout.cell_sum_mut(cell), row.value, row.weight, row.proven);
                 return;
             }
             if cell[0] == 0 && free.is_none() {
@@ -388,7 +388,7 @@ impl Kernel for TopKernel {
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         for row in view.rows() {
-            weighted::add(self.tail(root).1, row.value, row.weight, row.random);
+            weighted::add(self.tail(root).1, row.value, row.weight, row.proven);
             self.count(root, memory, &row);
         }
         Ok(())
