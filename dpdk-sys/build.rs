@@ -76,8 +76,10 @@ fn bindings(flags: &[String]) -> Result<(), Box<dyn Error>> {
         .default_enum_style(bindgen::EnumVariation::ModuleConsts)
         .layout_tests(true);
     let out = PathBuf::from(std::env::var("OUT_DIR")?).join("bindings.rs");
-    // bindgen panics, it does not return, where it cannot load libclang.
+    // bindgen panics, it does not return, where it cannot load libclang; our own words are enough then.
+    std::panic::set_hook(Box::new(|_| {}));
     let made = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| builder.generate()));
+    let _ = std::panic::take_hook();
     match made {
         Err(_) => Err(format!("libclang is missing or unusable: {REMEDY}").into()),
         Ok(Err(error)) => Err(format!("bindings to DPDK cannot be generated ({error}): {REMEDY}").into()),

@@ -84,7 +84,7 @@ fn receive(queue: &mut RxQueue, numbers: impl Iterator<Item = usize>) {
                     assert_eq!(got.bytes, &bytes[..bytes.len().min(got.bytes.len())]);
                     assert!(got.bytes.len() >= bytes.len().min(2_048), "frame {number}: {} bytes", got.bytes.len());
                     assert_eq!((got.wire_bytes as usize, got.captured_bytes), (bytes.len(), got.wire_bytes));
-                    assert_eq!((Some(got.epoch), got.epoch.0), (epoch, got.time_ns / WINDOW_NS));
+                    assert_eq!((Some(got.epoch), got.epoch), (epoch, tailwater::units::Epoch::of(got.time_ns, WINDOW_NS)));
                     assert!(got.time_ns >= time_ns);
                     time_ns = got.time_ns;
                 }
@@ -134,9 +134,23 @@ fn vdevs_are_received_from_and_their_faults_are_told() {
     assert!(said.contains("0000:ff:1f.7") && said.contains("vfio-pci"), "{said}");
     let said = fault(&eal, "net_tap0,iface=tw_t0".into(), 200);
     assert!(said.contains("200 queues") || said.contains("tap"), "{said}");
+    let said = fault(&eal, format!("net_pcap0,rx_pcap={},infinite_rx=1", file("a.pcap")), 1);
+    assert!(said.contains("set up a receive queue"), "frames that no segment holds: {said}");
     let both = [port("net_pcap0".into(), 1), port("net_null0".into(), 1), port("net_nothing1".into(), 1)];
     let faults = live::open(&eal, &both, WINDOW_NS).unwrap_err();
     assert_eq!(faults.len(), 2, "all at once: {faults:?}");
+
+    // A file that repeats.
+    write_pcap(Path::new(&file("c.pcap")), 0..40);
+    let device = format!("net_pcap0,rx_pcap={},infinite_rx=1", file("c.pcap"));
+    let mut ports = live::open(&eal, &[port(device, 1)], WINDOW_NS).unwrap();
+    let (mut burst, mut came) = (ports[0].queues[0].burst(), 0);
+    while came < 1_000 {
+        ports[0].queues[0].poll(&mut burst);
+        came += burst.len();
+    }
+    drop(burst);
+    drop(ports);
 
     // Two files are two queues; what a port held can be opened again after it closed.
     for round in 0..2 {

@@ -30,8 +30,8 @@ fn meta_of(number: u64) -> FrameMeta {
         wire_bytes: held + 4,
         captured_bytes: held,
         port: u16::try_from(number % 3).unwrap(),
-        link: if number % 2 == 0 { LinkType::Ethernet } else { LinkType::LinuxCooked2 },
-        late: number % 5 == 0,
+        link: if number.is_multiple_of(2) { LinkType::Ethernet } else { LinkType::LinuxCooked2 },
+        late: number.is_multiple_of(5),
     }
 }
 

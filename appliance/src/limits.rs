@@ -63,5 +63,5 @@ pub const CAPTURE_INTERFACES_MAX: usize = 4_096;
 pub const LCORES_MAX: usize = 128;
 
 const _: () = assert!(BATCH_RECORDS_MAX == u64::BITS as usize, "a batch's selections are masks of one word");
-const _: () = assert!(BATCH_RECORDS_MAX % SEGMENT_RECORDS == 0, "a full batch is whole segments");
+const _: () = assert!(BATCH_RECORDS_MAX.is_multiple_of(SEGMENT_RECORDS), "a full batch is whole segments");
 const _: () = assert!(HEADER_SLICE_BYTES_MAX <= FRAME_BYTES_MAX);

@@ -29,7 +29,12 @@ pub(crate) fn in_namespace(name: &str, inside: impl FnOnce()) {
     let space = format!("tw-{}-{name}", std::process::id());
     assert!(sh(&format!("ip netns add {space}")));
     let own = std::env::current_exe().unwrap();
-    let run = Command::new("ip").args(["netns", "exec", &space]).arg(own).args(["--exact", name, "--nocapture"]).env(INSIDE, "1").status();
+    let run = Command::new("ip")
+        .args(["netns", "exec", &space])
+        .arg(own)
+        .args(["--exact", name, "--nocapture", "--include-ignored"])
+        .env(INSIDE, "1")
+        .status();
     sh(&format!("ip netns del {space}"));
     assert!(run.unwrap().success());
 }

@@ -27,7 +27,7 @@ pub(crate) fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let default = if matches!(arguments.command, Command::Run { .. }) { None } else { Some(QUIET) };
     let unset = std::env::var_os("RUST_LOG").is_none_or(|text| text.is_empty());
-    let filter = arguments.log.as_deref().or(default.filter(|_| unset));
+    let filter = arguments.log.as_deref().or_else(|| default.filter(|_| unset));
     if let Err(error) = log::init(filter, log::Format::of_stderr()) {
         return fail(USAGE, error);
     }

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString, c_char};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use dpdk_sys as sys;
 
@@ -11,6 +12,9 @@ use super::error::DpdkError;
 const PORTS: usize = sys::RTE_MAX_ETHPORTS as usize;
 /// Ports that a [`Device`] holds: a second one would be a second owner of the same queues.
 static HELD: [AtomicBool; PORTS] = [const { AtomicBool::new(false) }; PORTS];
+
+/// EAL adds and removes devices in several steps that must not meet.
+pub(super) static PLUGGING: Mutex<()> = Mutex::new(());
 
 /// A device, held alone and not started; it closes when dropped, and one that was made here is removed.
 #[derive(Debug)]
@@ -59,8 +63,10 @@ impl Device {
         let name = words.split(',').next().unwrap_or_default();
         let text = CString::new(words).map_err(|_| DpdkError::bad("a device's name holds a zero byte", "remove it"))?;
         super::log::hush();
+        let turn = PLUGGING.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: EAL runs; the words are a C string that DPDK copies.
         let done = unsafe { sys::rte_dev_probe(text.as_ptr()) };
+        drop(turn);
         let remedy = "check the driver's name and arguments, and that the file or interface exists";
         match done {
             0 => Self::hold(eal, name, true),
@@ -154,6 +160,7 @@ impl Device {
 
 impl Drop for Device {
     fn drop(&mut self) {
+        let _turn = PLUGGING.lock().unwrap_or_else(PoisonError::into_inner);
         // SAFETY: the port is stopped (a started one is stopped before its device drops), and nobody uses it any more.
         unsafe { sys::rte_eth_dev_close(self.id) };
         if let Some(device) = self.made {

@@ -45,3 +45,23 @@ pub use port::{Link, Port, PortCounters, RxQueue};
 pub use ring::{Feeder, Full, RingSetup, ring_port};
 pub use setup::{PortReport, PortSetup, start};
 pub use tag::FrameTag;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn goes_to_another_thread<T: Send>() {}
+    fn is_shared<T: Sync>() {}
+
+    /// What may cross threads does; a queue, a burst and a feeder are moved, never shared by accident of a clone.
+    #[test]
+    fn what_may_cross_threads_does() {
+        goes_to_another_thread::<RxQueue>();
+        goes_to_another_thread::<Burst>();
+        goes_to_another_thread::<Feeder>();
+        goes_to_another_thread::<KernelSockets>();
+        is_shared::<Port>();
+        is_shared::<Mempool>();
+        is_shared::<Eal>();
+    }
+}

@@ -1,13 +1,13 @@
 //! A port whose frames come from this process: `net_ring`, with a feeder for each queue.
 
 use std::ffi::CString;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError};
 
 use dpdk_sys as sys;
 
 use super::burst::small;
-use super::device::Device;
+use super::device::{Device, PLUGGING};
 use super::eal::Eal;
 use super::error::DpdkError;
 use super::mempool::{Mempool, PoolSpec, SEGMENT_BYTES};
@@ -104,9 +104,11 @@ pub fn ring_port(eal: &Eal, setup: RingSetup) -> Result<(Port, Vec<RxQueue>, Vec
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let name = CString::new(format!("fed{number}")).map_err(|_| DpdkError::bad("a port's name", "no zero bytes"))?;
     super::log::hush();
+    let turn = PLUGGING.lock().unwrap_or_else(PoisonError::into_inner);
     // The driver wants a ring to send to; nothing is ever sent, so any will do.
     // SAFETY: EAL runs; the driver copies the pointers of rings that outlive the port, which holds them.
     let id = unsafe { sys::rte_eth_from_rings(name.as_ptr(), raw.as_ptr(), u32::from(setup.queues), raw.as_ptr(), 1, 0) };
+    drop(turn);
     if id < 0 {
         // SAFETY: reads a thread-local.
         let errno = unsafe { sys::tw_errno() };

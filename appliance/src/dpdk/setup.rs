@@ -15,7 +15,7 @@ use super::tag::TagField;
 const CONFIGURE: &str = "configure the port";
 
 /// Drivers known to want as many send queues as receive queues; others are tried without first.
-const NEED_SEND_QUEUES: [&str; 2] = ["net_tap", "net_af_xdp"];
+const NEED_SEND_QUEUES: [&str; 3] = ["net_tap", "net_af_xdp", "net_memif"];
 
 /// How a port is started.
 #[derive(Clone, Copy, Debug)]

@@ -136,7 +136,7 @@ fn hugepages(config: &Config) -> Vec<Finding> {
         return vec![good("hugepages", format!("{free_mb} MB free, {need_mb} needed"))];
     }
     let what = format!("{free_mb} MB free, {need_mb} needed: ordinary pages are used, at about half the speed");
-    vec![bad(Verdict::Weak, "hugepages", what, format!("sudo ./hugepages.sh reserve {}", need_mb.div_ceil(2)))]
+    vec![bad(Verdict::Weak, "hugepages", what, format!("sudo bash hugepages.sh reserve {}", need_mb.div_ceil(2)))]
 }
 
 fn ports(config: &Config) -> Vec<Finding> {

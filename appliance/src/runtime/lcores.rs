@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use super::receiver::Receiver;
 use super::wiring::{AnyReceiver, Wired};
+use crate::arch::Patience;
 use crate::dpdk::{DpdkError, Eal, LcoreHandle, launch};
 use crate::gather::Stage;
 use crate::rx::{Event, RxQueue};
@@ -28,18 +28,12 @@ pub enum Idle {
     Nap,
 }
 
-/// Vain polls in a row before a nap.
-const VAIN_POLLS: u32 = 64;
-/// With the kernel's own slack some 100 us: 20 packets at 200,000 a second.
-const NAP: Duration = Duration::from_micros(50);
-
 impl Idle {
-    /// After so many polls in a row that brought nothing.
-    fn rest(self, vain: u32) {
+    fn rest(self, patience: &mut Patience) {
         match self {
             Self::Spin => std::hint::spin_loop(),
-            Self::Nap if vain > VAIN_POLLS => std::thread::sleep(NAP),
-            Self::Yield | Self::Nap => std::thread::yield_now(),
+            Self::Yield => std::thread::yield_now(),
+            Self::Nap => patience.wait(),
         }
     }
 }
@@ -76,7 +70,7 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
     let mut ended = vec![false; queues.len()];
     // Told to stop, a core still takes what already waits in its queues, so that the ledger accounts for it.
     let mut left = LAST_POLLS;
-    let (mut polls, mut in_vain, mut vain) = (0u64, 0u64, 0u32);
+    let (mut polls, mut in_vain, mut patience) = (0u64, 0u64, Patience::default());
     while ended.contains(&false) && left > 0 {
         let mut busy = false;
         for (queue, ended) in queues.iter_mut().zip(&mut ended) {
@@ -97,12 +91,12 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
         busy |= receiver.step();
         polls += 1;
         if busy {
-            vain = 0;
             receiver.show();
+            patience.reset();
         } else {
-            (in_vain, vain) = (in_vain + 1, vain.saturating_add(1));
+            in_vain += 1;
             receiver.polled(polls, in_vain);
-            idle.rest(vain);
+            idle.rest(&mut patience);
         }
     }
     receiver.end();
@@ -110,17 +104,16 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
 
 /// Takes batches until every receiver has said its last.
 fn work(mut worker: Worker<Shard>, live: &LiveCore, idle: Idle) {
-    let mut vain = 0u32;
+    let mut patience = Patience::default();
     loop {
         if worker.poll() {
-            vain = 0;
+            patience.reset();
             live.counted.set(worker.stage().records());
             continue;
         }
         if worker.at() == Epoch::END {
             return;
         }
-        vain = vain.saturating_add(1);
-        idle.rest(vain);
+        idle.rest(&mut patience);
     }
 }

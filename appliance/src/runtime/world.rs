@@ -6,7 +6,7 @@ use crate::arch::HashKey;
 use crate::axes::key::Lengths;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::classify::Generation;
-use crate::config::{Config, Given, Refusal, Setting as Value, StatSpec, TagRule};
+use crate::config::{Config, Given, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
 use crate::parse::MirrorPlan;
 use crate::report::{Identity, PortName, RangeName, Setting};
 use crate::stats::plan::{Plan, WeightBounds};
@@ -118,10 +118,11 @@ fn plans(config: &Config) -> Result<ShardPlans, Refusal> {
 fn weights(tags: &[TagRule]) -> WeightBounds {
     let weight = |rule: &TagRule| match rule.sampling {
         Given::Fixed(n) => n,
-        Given::From(_) => u32::from(u16::MAX),
+        Given::From(field) => u32::try_from(*field.bounds().end()).unwrap_or(u32::MAX).min(u32::from(u16::MAX)),
     };
-    let blocked = tags.iter().filter(|rule| rule.blocked).map(weight).max().unwrap_or(1);
-    WeightBounds { passed: 1, blocked }
+    let blocked = || tags.iter().filter(|rule| rule.blocked);
+    let random = blocked().all(|rule| weight(rule) <= 1 || rule.sampler == Sampler::Random);
+    WeightBounds { passed: 1, blocked: blocked().map(weight).max().unwrap_or(1), random }
 }
 
 /// What reports say of themselves.

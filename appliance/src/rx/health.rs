@@ -29,7 +29,7 @@ struct Interface {
 /// One reading; counters are since the port started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HealthReading {
-    /// Frames that the driver handed out.
+    /// Frames that the driver says it handed out; what was polled is the truth (memif forgets when its other side goes).
     pub received: u64,
     /// Frames that the NIC, the driver or the kernel dropped. Never falls.
     pub nic_missed: u64,

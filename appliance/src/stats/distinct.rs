@@ -85,14 +85,18 @@ impl DistinctKernel {
             self.register(memory.pool.get_mut(Handle::from_word(root[0])), hash);
             return Ok(());
         }
-        table[slot] = hash;
-        root[1] += 1;
-        if (count + 1) * 2 >= table.len() {
-            if let Err(full) = grow(root, memory) {
-                // The key stays counted only if the table still has room to probe.
-                return if count + 2 < memory.pool.get(Handle::from_word(root[0])).len() { Ok(()) } else { Err(full) };
+        if (count + 1) * 2 > table.len() {
+            let grown = grow(root, memory);
+            let table = memory.pool.get_mut(Handle::from_word(root[0]));
+            // Without memory it fills up further, but one slot stays free: probing ends there.
+            if grown.is_err() && count + 2 > table.len() {
+                return grown;
             }
         }
+        let table = memory.pool.get_mut(Handle::from_word(root[0]));
+        let slot = find(table, hash);
+        table[slot] = hash;
+        root[1] += 1;
         Ok(())
     }
 
@@ -161,7 +165,7 @@ impl Kernel for DistinctKernel {
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         for row in view.rows() {
-            root[2] += u64::from(row.weight > 1);
+            root[2] += u64::from(row.is_sampled());
             let hash = row.hash.max(1);
             if root[1] == SKETCH {
                 self.register(memory.pool.get_mut(Handle::from_word(root[0])), hash);
@@ -213,7 +217,7 @@ struct DistinctSummary {
 }
 
 impl DistinctSummary {
-    fn to_registers(&mut self) {
+    fn turn_to_registers(&mut self) {
         self.registers.resize(1 << self.precision, 0);
         for hash in std::mem::take(&mut self.hashes) {
             set_register(&mut self.registers, self.precision, hash);
@@ -228,11 +232,11 @@ impl Summary for DistinctSummary {
         if *sketch == 0 {
             self.hashes.extend(rest);
             if self.hashes.len() > DISTINCT_EXACT_MAX || !self.registers.is_empty() {
-                self.to_registers();
+                self.turn_to_registers();
             }
             return;
         }
-        self.to_registers();
+        self.turn_to_registers();
         let mut rest = rest.to_vec();
         let theirs: &[u8] = cast_slice_mut(&mut rest);
         self.registers.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours = (*ours).max(*theirs));

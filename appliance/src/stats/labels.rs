@@ -66,7 +66,7 @@ impl LabelKernel {
             return Ok(());
         }
         let slots = self.slots(memory.pool.get(old).len());
-        if (root[1] as usize + 1) * 2 <= slots || slots >= 2 * self.labels {
+        if (usize::try_from(root[1]).unwrap_or(usize::MAX / 4) + 1) * 2 <= slots || slots >= 2 * self.labels {
             return Ok(());
         }
         let new = memory.alloc(2 * slots * self.entry_words()).ok_or(Exhausted)?;
@@ -99,7 +99,7 @@ impl Kernel for LabelKernel {
             let at = self.find(table, label);
             root[1] += u64::from(table[at] == 0);
             table[at] = label;
-            weighted::add(&mut table[at + 1..at + self.entry_words()], row.value, row.weight, row.random);
+            weighted::add(&mut table[at + 1..at + self.entry_words()], row.value, row.weight, row.proven);
         }
         Ok(())
     }

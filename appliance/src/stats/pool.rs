@@ -187,7 +187,7 @@ mod tests {
         let mut x = 7_u64;
         for round in 1..5_000_u64 {
             x = crate::arch::hash::spread(x + round);
-            if x % 3 == 0 && !live.is_empty() {
+            if x.is_multiple_of(3) && !live.is_empty() {
                 let (handle, mark) = live.swap_remove(usize::try_from(x >> 8).unwrap() % live.len());
                 assert!(pool.get(handle).iter().all(|w| *w == mark));
                 pool.free(handle);

@@ -111,7 +111,7 @@ impl Layout {
         cell.fill(0);
         cell[0] = tag;
         cell[1..=self.key].copy_from_slice(key);
-        weighted::add(self.cell_sum_mut(cell), row.value, row.weight, row.random);
+        weighted::add(self.cell_sum_mut(cell), row.value, row.weight, row.proven);
         cell[1 + self.key + self.sum..].copy_from_slice(unseen);
     }
 }
@@ -119,7 +119,7 @@ impl Layout {
 /// Adds one packet to the words of an [`Unseen`].
 fn miss(words: &mut [u64], row: &Row<'_>) {
     match words {
-        [_, scaled, packets] if row.weight > 1 => {
+        [_, scaled, packets] if row.is_sampled() => {
             *scaled = scaled.saturating_add(row.value * row.weight);
             *packets += 1;
         }
@@ -162,6 +162,7 @@ const fn bucket_of(hash: u64, buckets: usize) -> usize {
 }
 
 /// 2^32 · 1.08^-score: how likely a miss takes a point from that score.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 2^32")]
 const DECAY: [u64; 256] = {
     let mut table = [0; 256];
     let (mut i, mut p) = (0, 4_294_967_296.0_f64);
@@ -224,7 +225,7 @@ impl TopKernel {
         let at = self.find(table, slots, tag, key);
         let cell = &mut table[at..at + cell_words];
         if cell[0] != 0 {
-            weighted::add(self.layout.cell_sum_mut(cell), row.value, row.weight, row.random);
+            weighted::add(self.layout.cell_sum_mut(cell), row.value, row.weight, row.proven);
             return true;
         }
         if used < self.exact_keys && (used + 1) * 2 <= slots {
@@ -328,7 +329,7 @@ impl TopKernel {
         for (i, cell) in cells.chunks_exact_mut(layout.cell()).enumerate() {
             if layout.cell_is(cell, tag, key) {
                 cell[0] += units.min(0xFF - (cell[0] & 0xFF));
-                weighted::add(layout.cell_sum_mut(cell), row.value, row.weight, row.random);
+                weighted::add(layout.cell_sum_mut(cell), row.value, row.weight, row.proven);
                 return;
             }
             if cell[0] == 0 && free.is_none() {
@@ -355,8 +356,8 @@ impl TopKernel {
         let layout = self.layout;
         let misses = head[layout.unseen] + 1;
         head[layout.unseen] = misses;
-        if misses % AGEING_MISSES == 0 {
-            cells.chunks_exact_mut(layout.cell()).for_each(|c| c[0] = c[0] & !0xFF | (c[0] & 0xFF) / 2);
+        if misses.is_multiple_of(AGEING_MISSES) {
+            cells.chunks_exact_mut(layout.cell()).for_each(|c| c[0] = (c[0] & !0xFF) | ((c[0] & 0xFF) / 2));
         }
         let (at, cell) = cells.chunks_exact_mut(layout.cell()).enumerate().min_by_key(|(_, c)| c[0] & 0xFF)?;
         let score = cell[0] & 0xFF;
@@ -387,7 +388,7 @@ impl Kernel for TopKernel {
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         for row in view.rows() {
-            weighted::add(self.tail(root).1, row.value, row.weight, row.random);
+            weighted::add(self.tail(root).1, row.value, row.weight, row.proven);
             self.count(root, memory, &row);
         }
         Ok(())
