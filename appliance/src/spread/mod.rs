@@ -174,6 +174,10 @@ impl Stage for Dispatcher {
     }
 
     fn step(&mut self) -> bool {
-        self.lanes.iter_mut().fold(false, |waiting, lane| !lane.flush() || waiting)
+        let mut waiting = false;
+        for lane in &mut self.lanes {
+            waiting |= !lane.flush();
+        }
+        waiting
     }
 }
