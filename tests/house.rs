@@ -37,7 +37,7 @@ fn files(folder: &str, ending: &str) -> Vec<(String, String)> {
 
 /// Lines without comments, and without what stands in a string.
 fn code(text: &str) -> Vec<String> {
-    text.lines().map(|line| uncommented(line)).collect()
+    text.lines().map(uncommented).collect()
 }
 
 fn uncommented(line: &str) -> String {
