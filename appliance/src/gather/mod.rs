@@ -21,12 +21,51 @@ pub trait Stage {
     /// All batches of epochs before `next` were given.
     fn advance(&mut self, next: Epoch);
 
-    /// Tells what was lost in the epochs that [`Self::advance`] ended, and forgets it: a range (none: ranges that are not
-    /// told apart) and its records.
-    fn losses(&mut self, _tell: &mut dyn FnMut(Option<RangeIndex>, u64)) {}
+    /// Whether epochs must come one by one: where several cores send to one, it keeps no more than two apart.
+    fn is_stepwise(&self) -> bool {
+        false
+    }
+
+    /// Tells what was lost in the epochs that [`Self::advance`] ended, and forgets it.
+    fn losses(&mut self, _tell: &mut dyn FnMut(Loss)) {}
 
     /// Does a bounded piece of what waits to be done; false if nothing does.
     fn step(&mut self) -> bool;
+
+    /// Records that were counted here since the start; 0 where batches only pass through.
+    fn counted(&self) -> u64 {
+        0
+    }
+
+    /// Bytes of blocks and sketches that are in use here.
+    fn used_bytes(&self) -> u64 {
+        0
+    }
+}
+
+/// Why records were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A ring was full: to a worker, or to the reporter.
+    Ring,
+    /// The memory budget was spent.
+    Memory,
+    /// The reporter was too far behind for what a long window holds; short ones have these records.
+    Long,
+}
+
+impl Cause {
+    /// How many there are.
+    pub const COUNT: usize = 3;
+}
+
+/// Records that were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Whose; none: of ranges that are not told apart.
+    pub range: Option<RangeIndex>,
+    /// How many, by [`Cause`].
+    pub records: [u64; Cause::COUNT],
 }
 
 const NONE: u32 = u32::MAX;
@@ -43,6 +82,8 @@ struct Cursor {
     side: u8,
     /// In which lists of touched ranges it stands: one bit a side.
     listed: u8,
+    /// Which of its range's batches this is, by their last eight bits.
+    turn: u8,
 }
 
 #[derive(Clone, Copy)]
@@ -57,7 +98,8 @@ pub struct Gather {
     segments: Vec<Segment>,
     segments_max: usize,
     free: u32,
-    opened: VecDeque<u32>,
+    /// Batches in the order in which they were opened: range and turn. Those handed on since are passed over.
+    opened: VecDeque<(u32, u8)>,
     touched: [Vec<u32>; 2],
     side: usize,
     epochs: [Epoch; 2],
@@ -70,7 +112,7 @@ impl Gather {
     pub fn new(ranges: usize, bytes_max: usize) -> Self {
         let segments_max = (bytes_max / size_of::<Segment>()).clamp(2 * BATCH_RECORDS_MAX / SEGMENT_RECORDS, NONE as usize - 1);
         Self {
-            cursors: vec![Cursor { head: NONE, tail: NONE, count: 0, side: 0, listed: 0 }; ranges],
+            cursors: vec![Cursor { head: NONE, tail: NONE, count: 0, side: 0, listed: 0, turn: 0 }; ranges],
             segments: Vec::with_capacity(segments_max),
             segments_max,
             free: NONE,
@@ -157,7 +199,7 @@ impl Gather {
         while self.opened.len() >= self.segments_max {
             self.hand_on_oldest(stage);
         }
-        self.opened.push_back(range);
+        self.opened.push_back((range, self.cursors[range as usize].turn));
     }
 
     fn take(&mut self, stage: &mut impl Stage) -> u32 {
@@ -175,7 +217,9 @@ impl Gather {
     }
 
     fn hand_on_oldest(&mut self, stage: &mut impl Stage) {
-        if let Some(range) = self.opened.pop_front() {
+        if let Some((range, turn)) = self.opened.pop_front()
+            && self.cursors[range as usize].turn == turn
+        {
             self.hand_on(range, stage);
         }
     }
@@ -198,6 +242,7 @@ impl Gather {
         let epoch = self.epochs[usize::from(cursor.side)];
         let cursor = &mut self.cursors[range as usize];
         (cursor.count, cursor.head, cursor.tail) = (0, NONE, NONE);
+        cursor.turn = cursor.turn.wrapping_add(1);
         stage.batch(RangeIndex(range), epoch, &self.whole[..count]);
     }
 }
@@ -212,11 +257,13 @@ mod tests {
     struct Log {
         batches: BTreeMap<(u32, u64), Vec<u64>>,
         largest: usize,
+        handed: usize,
     }
 
     impl Stage for Log {
         fn batch(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) {
             self.largest = self.largest.max(records.len());
+            self.handed += 1;
             self.batches.entry((range.0, epoch.0)).or_default().extend(records.iter().map(|r| r.time_ns));
         }
         fn advance(&mut self, _: Epoch) {}
@@ -253,5 +300,17 @@ mod tests {
             assert_eq!(log.batches, want, "{bytes} bytes");
             assert!(log.largest == BATCH_RECORDS_MAX || bytes < 1 << 22, "{bytes} bytes: {}", log.largest);
         }
+    }
+
+    /// Ranges that fill batch after batch must not cut each other's short.
+    #[test]
+    fn hot_ranges_keep_their_batches_whole() {
+        let mut gather = Gather::new(300, 1 << 17);
+        let mut log = Log::default();
+        for n in 0..64 * 3_000_u64 {
+            let range = RangeIndex(u32::try_from(spread(n) % 8).unwrap());
+            gather.append(range, &Record { time_ns: n, ..Record::default() }, &mut log);
+        }
+        assert!(log.handed <= 3_000, "{} batches", log.handed);
     }
 }

@@ -6,6 +6,7 @@ use super::message::{count, estimate};
 use super::open::{OpenWindow, RangeWindow};
 use super::reporter::kind;
 use super::{PortHealth, SCHEMA_VERSION, Setting, pb};
+use crate::gather::Cause;
 use crate::parse::{DropReason, Fault};
 use crate::stats::figure::Figure;
 use crate::stats::plan::Period;
@@ -18,63 +19,100 @@ const UNMATCHED_LISTED: usize = 10;
 pub(super) struct Account {
     pub(super) period: Period,
     pub(super) bounds_ns: (u64, u64),
-    pub(super) counted: u64,
     pub(super) ranges: u64,
     pub(super) total: bool,
+    /// The appliance saw only a part of the window.
+    pub(super) cut: bool,
+}
+
+/// Which window, and whether a live appliance started or stopped within it.
+pub(super) struct Window {
+    pub(super) period: Period,
+    pub(super) bounds_ns: (u64, u64),
+    pub(super) cut: bool,
 }
 
 /// What is missing of a window.
 pub(super) struct Incompleteness {
-    /// For any range.
+    /// For any range, but for lost records.
     reasons: Vec<&'static str>,
     /// Packets that the ports lost: any range's.
     missed: u64,
     /// Nothing bounds what is missing.
     unbounded: bool,
-    lost: BTreeMap<u32, u64>,
-    lost_others: u64,
+    lost: BTreeMap<u32, Lost>,
+    lost_others: Lost,
+    /// Some range's stats found no memory.
+    starved: bool,
+}
+
+/// Records lost, as a window of one period sees it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Lost {
+    ring: u64,
+    memory: u64,
+}
+
+impl Lost {
+    pub(super) const fn of(records: [u64; Cause::COUNT], period: Period) -> Self {
+        let [ring, memory, long] = records;
+        match period {
+            Period::Fast => Self { ring, memory },
+            Period::Long => Self { ring: ring + long, memory },
+        }
+    }
+
+    /// Records that were counted on their core, and are lost all the same.
+    pub(super) const fn uncounted(records: [u64; Cause::COUNT], period: Period) -> u64 {
+        match period {
+            Period::Fast => 0,
+            Period::Long => records[Cause::Long as usize],
+        }
+    }
+
+    pub(super) const fn all(self) -> u64 {
+        self.ring + self.memory
+    }
+
+    fn reasons(self) -> impl Iterator<Item = (&'static str, u64)> {
+        [("ring_full", self.ring), ("memory", self.memory)].into_iter().filter(|(_, n)| *n > 0)
+    }
 }
 
 impl Incompleteness {
-    pub(super) fn of(setting: &Setting, site: &Site, health: &[PortHealth], bounds_ns: (u64, u64), cut: bool) -> Self {
+    pub(super) fn of(setting: &Setting, site: &Site, health: &[PortHealth], window: &Window, starved: bool) -> Self {
         let missed = health.iter().map(|port| port.missed).sum();
-        let states = feeds(setting, site, health, bounds_ns);
+        let states = feeds(setting, site, health, window.bounds_ns, window.cut);
         let any = |state: pb::FeedState| setting.live && states.iter().any(|feed| feed.state == i32::from(state));
         let (silent, down) = (any(pb::FeedState::Silent), any(pb::FeedState::Down));
-        let reasons = [(missed > 0, "nic_missed"), (silent, "feed_silent"), (down, "feed_down"), (cut, "partial_window")];
-        let mut lost = BTreeMap::new();
-        site.lost.iter().for_each(|(range, n)| *lost.entry(*range).or_insert(0) += n);
+        let reasons = [(missed > 0, "nic_missed"), (silent, "feed_silent"), (down, "feed_down"), (window.cut, "partial_window")];
         Self {
             reasons: reasons.into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason).collect(),
             missed,
-            unbounded: silent || down || cut,
-            lost,
-            lost_others: site.lost_others,
+            unbounded: silent || down || window.cut,
+            lost: site.lost.iter().map(|(range, records)| (*range, Lost::of(*records, window.period))).collect(),
+            lost_others: Lost::of(site.lost_others, window.period),
+            starved,
         }
     }
 
-    /// What every report of the window says, and the appliance's own.
+    /// What the appliance's own report says of its window.
     pub(super) fn whole(&self) -> Vec<(String, u64)> {
-        let mut all: Vec<(String, u64)> = self.reasons.iter().map(|reason| ((*reason).to_owned(), self.missed)).collect();
-        let lost = self.lost.values().sum::<u64>() + self.lost_others;
-        if lost > 0 {
-            all.push(("ring_full".to_owned(), lost));
-        }
-        all
+        let lost =
+            self.lost.values().fold(self.lost_others, |all, lost| Lost { ring: all.ring + lost.ring, memory: all.memory + lost.memory });
+        let starved = (self.starved && lost.memory == 0).then_some(("memory", 0));
+        let reasons = self.reasons.iter().map(|reason| (*reason, self.missed));
+        reasons.chain(lost.reasons()).chain(starved).map(|(reason, n)| (reason.to_owned(), n)).collect()
     }
 
     pub(super) fn of_range(&self, range: u32, content: &RangeWindow) -> Option<pb::Incomplete> {
-        let lost = self.lost.get(&range).copied().unwrap_or(0);
-        let mut reasons: Vec<String> = self.reasons.iter().map(|reason| (*reason).to_owned()).collect();
-        if lost + self.lost_others > 0 {
-            reasons.push("ring_full".to_owned());
-        }
-        if content.starved > 0 {
-            reasons.push("memory".to_owned());
-        }
-        let starved = if content.starved > 0 { content.records } else { 0 };
-        let high = (!self.unbounded).then(|| lost + self.lost_others + self.missed + starved);
-        (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: lost, lost_packets_high: high })
+        let lost = self.lost.get(&range).copied().unwrap_or_default();
+        let ring = lost.ring + self.lost_others.ring > 0;
+        let memory = lost.memory + self.lost_others.memory + content.starved > 0;
+        let of_records = [(ring, "ring_full"), (memory, "memory")].into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason);
+        let reasons: Vec<String> = self.reasons.iter().copied().chain(of_records).map(str::to_owned).collect();
+        let high = (!self.unbounded).then(|| lost.all() + self.lost_others.all() + self.missed + content.starved);
+        (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: lost.all(), lost_packets_high: high })
     }
 }
 
@@ -91,7 +129,7 @@ pub(super) fn appliance_report(
         all += port;
         all
     });
-    let lost = site.lost_total();
+    let (counted, lost) = counted_and_lost(site, account.period);
     let missed: u64 = health.iter().map(|port| port.missed).sum();
     let untagged = site.tags.last().copied().unwrap_or(0);
     let tag = |(i, decision): (usize, &&str)| pb::TagCount {
@@ -114,12 +152,12 @@ pub(super) fn appliance_report(
         config_hash: identity.config_hash.clone(),
         hash_key_id: identity.hash_key_id.clone(),
         incomplete: (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: lost_low, lost_packets_high: None }),
-        ledger: Some(ledger_message(&ledger, missed, account.counted, lost)),
+        ledger: Some(ledger_message(&ledger, missed, counted, lost)),
         cores: Vec::new(),
         ports: ports(setting, site, health),
         tags: setting.tags.iter().enumerate().map(tag).collect(),
         untagged,
-        feeds: feeds(setting, site, health, account.bounds_ns),
+        feeds: feeds(setting, site, health, account.bounds_ns, account.cut || account.total),
         total: account.total,
         ranges_reported: account.ranges,
         unmatched_top: Vec::new(),
@@ -127,6 +165,12 @@ pub(super) fn appliance_report(
         clock_offset_ns: None,
         sink_overflow: Vec::new(),
     }
+}
+
+/// Records that reached the window's reports, and those that did not.
+fn counted_and_lost(site: &Site, period: Period) -> (u64, u64) {
+    let lost = site.lost_total();
+    (site.counted.saturating_sub(Lost::uncounted(lost, period)), Lost::of(lost, period).all())
 }
 
 /// A ledger as it is sent.
@@ -156,12 +200,13 @@ fn ledger_message(ledger: &Ledger, missed: u64, counted: u64, ring_dropped: u64)
 }
 
 /// What one core did.
-pub(super) fn core_ledger(lcore: u32, role: &str, site: &Site) -> pb::CoreLedger {
+pub(super) fn core_ledger(lcore: u32, role: &str, site: &Site, period: Period) -> pb::CoreLedger {
     let ledger = site.ports.iter().fold(Ledger::default(), |mut all, port| {
         all += port;
         all
     });
-    let message = ledger_message(&ledger, 0, site.counted, site.lost_total());
+    let (counted, lost) = counted_and_lost(site, period);
+    let message = ledger_message(&ledger, 0, counted, lost);
     pb::CoreLedger { lcore, role: role.to_owned(), ledger: Some(message) }
 }
 
@@ -185,8 +230,9 @@ fn ports(setting: &Setting, site: &Site, health: &[PortHealth]) -> Vec<pb::PortL
     setting.ports.iter().enumerate().map(port).collect()
 }
 
-/// The state of each feed, in the order in which the configuration first names them.
-fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_ns): (u64, u64)) -> Vec<pb::Feed> {
+/// The state of each feed, in the order in which the configuration first names them. Of a window that is `cut` a few frames
+/// tell nothing of the rate: then no feed is silent.
+fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_ns): (u64, u64), cut: bool) -> Vec<pb::Feed> {
     let mut feeds: Vec<(pb::Feed, u64)> = Vec::new();
     for (i, port) in setting.ports.iter().enumerate() {
         let at = feeds.iter().position(|(feed, _)| feed.name == port.feed).unwrap_or_else(|| {
@@ -203,7 +249,7 @@ fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_n
     }
     let window_ms = u128::from(end_ns.saturating_sub(start_ns) / 1_000_000);
     for (feed, min_pps) in &mut feeds {
-        let silent = u128::from(feed.received) * 1_000 < u128::from(*min_pps) * window_ms;
+        let silent = !cut && u128::from(feed.received) * 1_000 < u128::from(*min_pps) * window_ms;
         if silent && feed.state != i32::from(pb::FeedState::Down) {
             feed.state = pb::FeedState::Silent.into();
         }

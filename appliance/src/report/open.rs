@@ -8,9 +8,7 @@ use crate::window::{Sealed, Site};
 
 /// One range in one window.
 pub(super) struct RangeWindow {
-    /// Records that its blocks count.
-    pub(super) records: u64,
-    /// Records times stats that found no memory.
+    /// Records of which a stat found no memory.
     pub(super) starved: u64,
     /// In the order of the plan; of a fast window, its fast stats only.
     pub(super) summaries: Vec<(usize, Box<dyn Summary>)>,
@@ -19,7 +17,7 @@ pub(super) struct RangeWindow {
 impl RangeWindow {
     fn new(plan: &Plan, fast_only: bool) -> Self {
         let wanted = plan.stats().iter().enumerate().filter(|(_, stat)| !fast_only || stat.period == Period::Fast);
-        Self { records: 0, starved: 0, summaries: wanted.map(|(i, stat)| (i, stat.kernel.summary())).collect() }
+        Self { starved: 0, summaries: wanted.map(|(i, stat)| (i, stat.kernel.summary())).collect() }
     }
 
     /// Adds a block's words to the summaries of its period's stats.
@@ -46,10 +44,9 @@ impl OpenWindow {
     pub(super) fn absorb(&mut self, plan: &Plan, sealed: &Sealed, words: &[u64], fast: bool) {
         let range = self.ranges.entry(sealed.range.0).or_insert_with(|| RangeWindow::new(plan, fast));
         range.absorb(plan, sealed.period, words);
-        range.starved += sealed.starved;
-        // A range's long block counts its records for the long window, its fast one for the fast.
+        // A range's long block counts for the long window, its fast one for the fast.
         if fast || sealed.period == Period::Long {
-            range.records += sealed.records;
+            range.starved += sealed.starved;
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::appliance::{Account, Incompleteness, appliance_report, unmatched_top};
+use super::appliance::{Account, Incompleteness, Window, appliance_report, unmatched_top};
 use super::open::{Accounts, OpenWindow, RangeWindow};
 use super::{CoreName, Health, PortHealth, Publisher, SCHEMA_VERSION, Setting, message, pb};
 use crate::stats::plan::Period;
@@ -50,8 +50,9 @@ pub struct Reporter<P, H> {
 #[derive(Default)]
 struct Total {
     accounts: Accounts,
-    counted: u64,
     ranges: u64,
+    /// Reasons for which windows were incomplete.
+    missing: BTreeMap<String, u64>,
     start_ns: Option<u64>,
     end_ns: u64,
 }
@@ -134,13 +135,14 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let account = Account {
             period: Period::Long,
             bounds_ns: (self.total.start_ns.unwrap_or(0), self.total.end_ns),
-            counted: self.total.counted,
             ranges: self.total.ranges,
             total: true,
+            cut: false,
         };
         let health = std::mem::take(&mut self.last_health[1]);
-        let mut report = appliance_report(&self.setting, &account, &site, &[], &health);
-        self.add_cores(&mut report, &self.total.accounts);
+        let missing: Vec<(String, u64)> = std::mem::take(&mut self.total.missing).into_iter().collect();
+        let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
+        self.add_cores(&mut report, &self.total.accounts, Period::Long);
         self.publish_appliance(report);
     }
 
@@ -152,7 +154,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         source.stream.next(|told| match told {
             Told::Block(sealed, words) => file(windows, plans, calendar, &sealed, words),
             Told::Closed { epoch, next, site } => {
-                if epoch.0 > 0 {
+                // A worker may stand between two epochs of which it had nothing to do.
+                if epoch.0 > 0 && !site.is_blank() {
                     epochs.entry(epoch).or_insert_with(|| Accounts::of(streams)).sites[at].merge(&site);
                 }
                 source.at = next;
@@ -184,7 +187,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         if next >= passed {
             return None;
         }
-        let gap = known.map_or(passed.0, |epoch| epoch.0) - next.0;
+        let gap = known.map_or(passed.0, |epoch| epoch.0).saturating_sub(next.0);
         if gap > SILENT_EPOCHS_MAX { known } else { Some(next) }
     }
 
@@ -203,6 +206,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let streams = self.sources.len();
         let accounts = std::mem::replace(&mut self.long, Accounts::of(streams));
         self.total.accounts.merge(&accounts);
+        self.total.accounts.sites.iter_mut().for_each(Site::forget_ranges);
         self.close(Period::Long, long, &accounts);
     }
 
@@ -212,27 +216,27 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let bounds_ns = self.calendar.bounds_ns(period, number);
         let site = accounts.sum();
         let health = self.health_since(period);
-        let missing = Incompleteness::of(&self.setting, &site, &health, bounds_ns, self.is_cut(period, number));
         let real = u32::try_from(self.setting.ranges.len()).unwrap_or(u32::MAX);
+        let starved = window.ranges.range(..real).any(|(_, content)| content.starved > 0);
+        let which = Window { period, bounds_ns, cut: self.is_cut(period, number) };
+        let missing = Incompleteness::of(&self.setting, &site, &health, &which, starved);
         let mut ranges = 0;
-        let mut counted = 0;
         for (range, content) in window.ranges.range(..real) {
             let report = self.range_report(*range, content, period, bounds_ns, &missing);
             self.publisher.range(&report);
             ranges += 1;
-            counted += content.records;
         }
-        if period == Period::Fast {
-            counted = site.counted;
-        }
-        let account = Account { period, bounds_ns, counted, ranges, total: false };
-        let mut report = appliance_report(&self.setting, &account, &site, &missing.whole(), &health);
+        let account = Account { period, bounds_ns, ranges, total: false, cut: which.cut };
+        let missing = missing.whole();
+        let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
         report.unmatched_top = unmatched_top(&window, real, &self.plans);
-        self.add_cores(&mut report, accounts);
+        self.add_cores(&mut report, accounts, period);
         self.publish_appliance(report);
         if period == Period::Long {
-            self.total.counted += counted;
             self.total.ranges += ranges;
+            for (reason, n) in missing {
+                *self.total.missing.entry(reason).or_default() += n;
+            }
             self.total.start_ns.get_or_insert(bounds_ns.0);
             self.total.end_ns = bounds_ns.1;
         }
@@ -257,7 +261,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             let old = before.get(i).cloned().unwrap_or_default();
             let earlier = |name: &str| old.counters.iter().find(|(n, _)| n == name).map_or(0, |(_, v)| *v);
             let counters = port.counters.iter().map(|(n, v)| (n.clone(), v.saturating_sub(earlier(n)))).collect();
-            PortHealth { missed: port.missed.saturating_sub(old.missed), up: port.up, counters }
+            // A link that was down for a moment makes the window no less incomplete than one that still is.
+            let up = port.up && port.downs == old.downs;
+            PortHealth { missed: port.missed.saturating_sub(old.missed), up, downs: port.downs, counters }
         };
         now.into_iter().enumerate().map(since).collect()
     }
@@ -298,13 +304,13 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         }
     }
 
-    fn add_cores(&self, report: &mut pb::ApplianceReport, accounts: &Accounts) {
+    fn add_cores(&self, report: &mut pb::ApplianceReport, accounts: &Accounts, period: Period) {
         let mut cores: BTreeMap<u32, (&'static str, Site)> = BTreeMap::new();
         for (source, site) in self.sources.iter().zip(&accounts.sites) {
             let entry = cores.entry(source.name.lcore).or_insert_with(|| (source.name.role, Site::default()));
             entry.1.merge(site);
         }
-        let core = |(lcore, (role, site)): (u32, (&str, Site))| super::appliance::core_ledger(lcore, role, &site);
+        let core = |(lcore, (role, site)): (u32, (&str, Site))| super::appliance::core_ledger(lcore, role, &site, period);
         report.cores = cores.into_iter().map(core).collect();
     }
 

@@ -10,7 +10,7 @@ use crate::parse::{DropReason, Parsed, parse_into};
 use crate::rx::Frame;
 use crate::telemetry::LiveCore;
 use crate::units::Epoch;
-use crate::window::{Decisions, Ledger, Outlet, Site};
+use crate::window::{Decisions, Ledger, Outlet, Sent, Site};
 
 /// An epoch that is over for new frames, and whose batches are on their way.
 struct Closing {
@@ -31,6 +31,8 @@ pub struct Receiver<S> {
     open: Site,
     spare: Site,
     closing: Option<Closing>,
+    /// The open epoch stands only between two others: nothing is counted in it.
+    between: bool,
     outlet: Outlet,
     live: Arc<LiveCore>,
     /// What earlier epochs counted, for `live`.
@@ -53,6 +55,7 @@ impl<S: Stage> Receiver<S> {
             open,
             spare,
             closing: None,
+            between: false,
             outlet,
             live,
             before: Ledger::default(),
@@ -77,15 +80,48 @@ impl<S: Stage> Receiver<S> {
         if next <= self.at {
             return;
         }
-        // A core that comes here with the last closing unfinished ends it first: its window was as short as its walk.
-        while self.closing.is_some() {
-            self.step();
+        self.live.windows.add(1);
+        if self.stage.is_stepwise() && next != Epoch::END && next.0 - 1 > self.at.0 {
+            self.turn(Epoch(next.0 - 1));
+            self.between = true;
         }
+        self.turn(next);
+        self.between = false;
+    }
+
+    /// Ends the open epoch, and opens another.
+    fn turn(&mut self, next: Epoch) {
+        let unheard = self.finish_closing();
         self.keep_live();
+        if let Some(site) = unheard {
+            self.open.take_over(&site);
+            self.between = false;
+            self.keep(site);
+        }
         let site = std::mem::replace(&mut self.open, std::mem::take(&mut self.spare));
-        self.closing = Some(Closing { from: self.at, to: next, site, handed: false });
+        // An epoch that stands only between two others has no account.
+        let from = if self.between { Epoch(0) } else { self.at };
+        self.closing = Some(Closing { from, to: next, site, handed: false });
         self.gather.advance(next);
         self.at = next;
+    }
+
+    /// A core that opens an epoch with the last closing unfinished ends it first: its window was as short as its walk.
+    /// An account that the reporter has no room for is told with the next one.
+    fn finish_closing(&mut self) -> Option<Site> {
+        while let Some(closing) = &self.closing {
+            let told_all = closing.handed;
+            self.step();
+            if let Some(unheard) = self.closing.take_if(|_| told_all) {
+                return Some(unheard.site);
+            }
+        }
+        None
+    }
+
+    fn keep(&mut self, mut site: Site) {
+        site.clear();
+        self.spare = site;
     }
 
     /// Counts one frame.
@@ -135,20 +171,28 @@ impl<S: Stage> Receiver<S> {
             closing.handed = true;
             self.stage.advance(closing.to);
             let site = &mut closing.site;
-            self.stage.losses(&mut |range, records| site.lose(range, records));
-        } else if self.outlet.closed(closing.from, closing.to, &closing.site) {
-            closing.site.clear();
-            self.spare = std::mem::take(&mut closing.site);
-            self.closing = None;
+            let live = &self.live;
+            self.stage.losses(&mut |loss| {
+                live.ring_dropped.add(loss.records.iter().sum());
+                site.lose(&loss);
+            });
+        } else if self.outlet.closed(closing.from, closing.to, &closing.site) == Sent::Yes
+            && let Some(closing) = self.closing.take()
+        {
+            self.keep(closing.site);
         }
         true
     }
 
     /// Closes everything. The core has said its last.
     pub fn end(&mut self) {
+        // What is over already goes out in peace.
+        while self.step() {
+            std::thread::yield_now();
+        }
         self.epoch(Epoch::END);
         while self.step() {
-            std::hint::spin_loop();
+            std::thread::yield_now();
         }
         self.show();
     }
@@ -169,11 +213,19 @@ impl<S: Stage> Receiver<S> {
         live.matched.set(sum.matched);
         live.unmatched.set(sum.unmatched);
         live.records.set(sum.records);
+        live.counted.set(self.stage.counted());
+        live.memory_used_bytes.set(self.stage.used_bytes());
         live.untagged.set(self.untagged_before + self.open.tags.last().copied().unwrap_or(0));
         let mut decisions = self.decisions_before;
         decisions += &self.open.decisions;
         let counters = [&live.passed, &live.passed_bytes, &live.blocked_samples, &live.blocked, &live.blocked_bytes];
         counters.into_iter().zip(decisions.0).for_each(|(counter, n)| counter.set(n));
+    }
+
+    /// Shows how often the queues were asked, and how often in vain.
+    pub fn polled(&self, polls: u64, in_vain: u64) {
+        self.live.polls.set(polls);
+        self.live.empty_polls.set(in_vain);
     }
 
     fn keep_live(&mut self) {
@@ -182,6 +234,5 @@ impl<S: Stage> Receiver<S> {
         }
         self.decisions_before += &self.open.decisions;
         self.untagged_before += self.open.tags.last().copied().unwrap_or(0);
-        self.live.windows.add(1);
     }
 }

@@ -7,8 +7,8 @@ use super::world::World;
 use crate::report::CoreName;
 use crate::spread::{self, Dispatcher, Worker};
 use crate::telemetry::{LiveCore, Registry};
-use crate::window::Shard;
 use crate::window::stream::{Stream, stream};
+use crate::window::{Shard, Site};
 
 /// lcores of the data path.
 #[derive(Clone, Debug)]
@@ -40,10 +40,10 @@ pub struct Wired {
 /// Wires cores. `waits`: full rings make their senders wait, as in a replay.
 pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool) -> Wired {
     let mut wired = Wired { receivers: Vec::new(), workers: Vec::new(), streams: Vec::new() };
-    let account_words = 64 + crate::window::Ledger::WORDS * world.ports + world.tag_rules + 4_096;
-    let block_words = world.plans.export_words_max() + account_words;
+    let account_words = Site::words_max(world.ports, world.tag_rules);
+    let block_words = world.plans.export_words_max();
     let mut told = |lcore: u32, role: &'static str, words: usize| {
-        let (outlet, reader) = stream(words, waits);
+        let (outlet, reader) = stream(words, account_words, waits);
         wired.streams.push((CoreName { lcore, role }, reader));
         outlet
     };
@@ -65,7 +65,7 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
     }
     for (lcore, lanes) in cores.rx.iter().zip(lanes) {
         let live = registry.core(*lcore, "rx");
-        let outlet = told(*lcore, "rx", account_words);
+        let outlet = told(*lcore, "rx", 0);
         let (world, count) = (Arc::clone(world), cores.rx.len());
         wired.receivers.push(if lanes.is_empty() {
             let shard = shard(told(*lcore, "rx", block_words));

@@ -6,7 +6,7 @@ use crate::arch::HashKey;
 use crate::axes::key::Lengths;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::classify::Generation;
-use crate::config::{Config, Given, Refusal, Setting as Value, StatSpec, TagRule};
+use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
 use crate::parse::MirrorPlan;
 use crate::report::{Identity, PortName, RangeName, Setting};
 use crate::stats::plan::{Plan, WeightBounds};
@@ -101,7 +101,10 @@ fn specs(config: &Config) -> Vec<StatSpec> {
 }
 
 fn plans(config: &Config) -> Result<ShardPlans, Refusal> {
-    let (specs, weights, lists) = (specs(config), weights(&config.tags), config.stat_lists());
+    let (specs, weights, mut lists) = (specs(config), weights(&config.tags), config.stat_lists());
+    for list in &mut lists.lists {
+        list.retain(|row| observed(&config.mirror, specs[*row].direction));
+    }
     let mut plans = Vec::with_capacity(2 * lists.lists.len() + 2);
     for list in lists.lists.iter().chain([&vec![specs.len() - 1]]) {
         plans.push(Plan::compile(&specs, list, Family::V4, weights)?);
@@ -114,14 +117,24 @@ fn plans(config: &Config) -> Result<ShardPlans, Refusal> {
     Ok(ShardPlans { plans, real: of_range.len() - 2, of_range })
 }
 
+/// Whether the mirror shows what a stat counts. Of an unobserved direction nothing is reported: zero would be a claim.
+const fn observed(mirror: &Mirror, direction: DirectionAxis) -> bool {
+    match direction {
+        DirectionAxis::Ingress => mirror.ingress,
+        DirectionAxis::Egress => mirror.egress,
+        DirectionAxis::Any => true,
+    }
+}
+
 /// The largest weights that tag rules can give.
 fn weights(tags: &[TagRule]) -> WeightBounds {
     let weight = |rule: &TagRule| match rule.sampling {
         Given::Fixed(n) => n,
-        Given::From(_) => u32::from(u16::MAX),
+        Given::From(field) => u32::try_from(*field.bounds().end()).unwrap_or(u32::MAX).min(u32::from(u16::MAX)),
     };
-    let blocked = tags.iter().filter(|rule| rule.blocked).map(weight).max().unwrap_or(1);
-    WeightBounds { passed: 1, blocked }
+    let blocked = || tags.iter().filter(|rule| rule.blocked);
+    let random = blocked().all(|rule| weight(rule) <= 1 || rule.sampler == Sampler::Random);
+    WeightBounds { passed: 1, blocked: blocked().map(weight).max().unwrap_or(1), random }
 }
 
 /// What reports say of themselves.

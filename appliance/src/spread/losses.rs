@@ -1,48 +1,58 @@
 //! Which ranges lost how many records.
 
+use crate::gather::{Cause, Loss};
 use crate::units::RangeIndex;
 
 /// Ranges that are kept apart; what further ones lose is one sum.
-const RANGES_KEPT: usize = 1_024;
+pub const LOSING_RANGES_MAX: usize = 1_024;
 
 /// Records lost since the last report, by range.
 pub struct Losses {
     real: usize,
-    ranges: Vec<(RangeIndex, u64)>,
-    others: u64,
+    ranges: Vec<(RangeIndex, [u64; Cause::COUNT])>,
+    others: [u64; Cause::COUNT],
 }
 
 impl Losses {
     /// None yet, of so many ranges; what has a higher index is no range and not counted.
     pub fn new(real: usize) -> Self {
-        Self { real, ranges: Vec::with_capacity(RANGES_KEPT), others: 0 }
+        Self { real, ranges: Vec::with_capacity(LOSING_RANGES_MAX), others: [0; Cause::COUNT] }
     }
 
-    /// Counts `records` of a range.
-    pub fn add(&mut self, range: RangeIndex, records: u64) {
-        if range.at() >= self.real {
-            return;
+    /// Counts `records` of a range. How many of them are told of: none, if it is no range.
+    pub fn add(&mut self, range: RangeIndex, cause: Cause, records: u64) -> u64 {
+        if range.at() >= self.real || records == 0 {
+            return 0;
         }
-        if let Some((_, lost)) = self.ranges.iter_mut().find(|(r, _)| *r == range) {
-            *lost += records;
-        } else if self.ranges.len() < RANGES_KEPT {
-            self.ranges.push((range, records));
-        } else {
-            self.others += records;
-        }
+        self.of(range)[cause as usize] += records;
+        records
+    }
+
+    fn of(&mut self, range: RangeIndex) -> &mut [u64; Cause::COUNT] {
+        let Self { ranges, others, .. } = self;
+        let known = ranges.iter().position(|(r, _)| *r == range);
+        let at = known.or_else(|| {
+            let room = ranges.len() < LOSING_RANGES_MAX;
+            room.then(|| ranges.push((range, [0; Cause::COUNT])));
+            room.then(|| ranges.len() - 1)
+        });
+        at.and_then(|at| ranges.get_mut(at)).map_or(others, |(_, records)| records)
     }
 
     /// Takes over what another holds.
     pub fn join(&mut self, other: &mut Self) {
-        other.ranges.drain(..).for_each(|(range, lost)| self.add(range, lost));
-        self.others += std::mem::take(&mut other.others);
+        for (range, records) in other.ranges.drain(..) {
+            self.of(range).iter_mut().zip(records).for_each(|(ours, theirs)| *ours += theirs);
+        }
+        self.others.iter_mut().zip(std::mem::take(&mut other.others)).for_each(|(ours, theirs)| *ours += theirs);
     }
 
-    /// Tells all, and forgets it; none: ranges that are not told apart.
-    pub fn tell(&mut self, tell: &mut dyn FnMut(Option<RangeIndex>, u64)) {
-        self.ranges.drain(..).for_each(|(range, lost)| tell(Some(range), lost));
-        if self.others > 0 {
-            tell(None, std::mem::take(&mut self.others));
+    /// Tells all, and forgets it.
+    pub fn tell(&mut self, tell: &mut dyn FnMut(Loss)) {
+        self.ranges.drain(..).for_each(|(range, records)| tell(Loss { range: Some(range), records }));
+        let records = std::mem::take(&mut self.others);
+        if records != [0; Cause::COUNT] {
+            tell(Loss { range: None, records });
         }
     }
 }

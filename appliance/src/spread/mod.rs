@@ -11,19 +11,22 @@ mod worker;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::arch::Patience;
 use crate::arch::hash::spread;
-use crate::gather::Stage;
+use crate::gather::{Cause, Loss, Stage};
 use crate::limits::BATCH_RECORDS_MAX;
 use crate::record::Record;
 use crate::units::{Epoch, RangeIndex};
 
-pub use losses::Losses;
+pub use losses::{LOSING_RANGES_MAX, Losses};
 pub use worker::{Inbox, Worker};
 
 /// Full batches of a range in one epoch after which the next ones go round.
 const HOT_BATCHES: u32 = 4;
 /// Batches that wait for one worker at most.
 pub const RING_BATCHES: usize = 256;
+/// Marks that a ring holds beside its batches.
+const RING_MARKS: usize = 8;
 
 /// A batch on its way.
 pub struct Transfer {
@@ -46,16 +49,56 @@ pub struct Lane {
     to: Producer<Message>,
     back: Consumer<Box<Transfer>>,
     spare: Vec<Box<Transfer>>,
+    /// Marks that found no room yet: the first, and the last of those behind it. No batch is sent before them, so those
+    /// between tell nothing.
+    marks: [Option<Epoch>; 2],
+}
+
+impl Lane {
+    /// Sends the marks that wait; false if one still does. A worker that is gone needs none.
+    fn flush(&mut self) -> bool {
+        while let Some(mark) = self.marks[0] {
+            if self.to.push(Message::Passed(mark)).is_err() && !self.to.is_abandoned() {
+                return false;
+            }
+            self.marks = [self.marks[1], None];
+        }
+        true
+    }
+
+    fn mark(&mut self, next: Epoch) {
+        self.marks[usize::from(self.marks[0].is_some())] = Some(next);
+    }
+
+    /// Gives the batch a box, and the box to the worker. False if there is no box: all of them wait in the ring.
+    fn send(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) -> bool {
+        if !self.flush() {
+            return false;
+        }
+        let Some(mut transfer) = self.spare.pop().or_else(|| self.back.pop().ok()) else { return false };
+        (transfer.range, transfer.epoch) = (range, epoch);
+        transfer.len = u8::try_from(records.len()).unwrap_or(0);
+        transfer.records[..records.len()].copy_from_slice(records);
+        match self.to.push(Message::Batch(transfer)) {
+            Ok(()) => true,
+            Err(rtrb::PushError::Full(message)) => {
+                if let Message::Batch(transfer) = message {
+                    self.spare.push(transfer);
+                }
+                false
+            }
+        }
+    }
 }
 
 /// A lane and its far end.
 pub fn lane() -> (Lane, Inbox) {
-    let (to, from) = RingBuffer::new(RING_BATCHES);
+    // There are no more boxes than these: a mark finds room whatever waits.
+    let (to, from) = RingBuffer::new(RING_BATCHES + RING_MARKS);
     let (give_back, back) = RingBuffer::new(RING_BATCHES);
     let empty = || Box::new(Transfer { range: RangeIndex(0), epoch: Epoch(0), len: 0, records: [Record::default(); BATCH_RECORDS_MAX] });
-    // One more than the ring holds: a full ring is noticed at the ring.
     let spare = (0..RING_BATCHES).map(|_| empty()).collect();
-    (Lane { to, back, spare }, Inbox::new(from, give_back))
+    (Lane { to, back, spare, marks: [None; 2] }, Inbox::new(from, give_back))
 }
 
 /// The sending end: takes batches, chooses workers.
@@ -98,33 +141,22 @@ impl Dispatcher {
 impl Stage for Dispatcher {
     fn batch(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) {
         let at = self.choose(range, epoch, records.len() == BATCH_RECORDS_MAX);
-        let lane = &mut self.lanes[at];
-        loop {
-            if let Some(mut transfer) = lane.spare.pop() {
-                (transfer.range, transfer.epoch) = (range, epoch);
-                transfer.len = u8::try_from(records.len()).unwrap_or(0);
-                transfer.records[..records.len()].copy_from_slice(records);
-                match lane.to.push(Message::Batch(transfer)) {
-                    Ok(()) => return,
-                    Err(rtrb::PushError::Full(Message::Batch(transfer))) => lane.spare.push(transfer),
-                    Err(_) => {}
-                }
-            } else if let Ok(transfer) = lane.back.pop() {
-                lane.spare.push(transfer);
-                continue;
+        let mut patience = Patience::default();
+        while !self.lanes[at].send(range, epoch, records) {
+            if !self.waits || self.lanes[at].to.is_abandoned() {
+                self.losses[usize::from(epoch > self.at)].add(range, Cause::Ring, records.len() as u64);
+                return;
             }
-            if !self.waits || lane.to.is_abandoned() {
-                return self.losses[usize::from(epoch > self.at)].add(range, records.len() as u64);
-            }
-            std::thread::yield_now();
+            patience.wait();
         }
     }
 
     fn advance(&mut self, next: Epoch) {
+        let mut patience = Patience::default();
         for lane in &mut self.lanes {
-            // A marker is never dropped: without it no window would close.
-            while !lane.to.is_abandoned() && lane.to.push(Message::Passed(next)).is_err() {
-                std::thread::yield_now();
+            lane.mark(next);
+            while !lane.flush() && (self.waits || next == Epoch::END) {
+                patience.wait();
             }
         }
         self.at = next;
@@ -133,11 +165,19 @@ impl Stage for Dispatcher {
         std::mem::swap(open, coming);
     }
 
-    fn losses(&mut self, tell: &mut dyn FnMut(Option<RangeIndex>, u64)) {
+    fn is_stepwise(&self) -> bool {
+        true
+    }
+
+    fn losses(&mut self, tell: &mut dyn FnMut(Loss)) {
         self.losses[2].tell(tell);
     }
 
     fn step(&mut self) -> bool {
-        false
+        let mut waiting = false;
+        for lane in &mut self.lanes {
+            waiting |= !lane.flush();
+        }
+        waiting
     }
 }

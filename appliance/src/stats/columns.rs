@@ -71,23 +71,24 @@ impl ValueColumn {
 /// What weight each record of a batch has.
 pub struct Weights {
     weights: [u16; BATCH_RECORDS_MAX],
-    random: u64,
+    proven: u64,
     sampled: u64,
 }
 
 impl Weights {
     /// Of an empty batch.
     pub fn new() -> Self {
-        Self { weights: array::from_fn(|_| 1), random: 0, sampled: 0 }
+        Self { weights: array::from_fn(|_| 1), proven: 0, sampled: 0 }
     }
 
     /// Reads a batch.
     pub fn fill(&mut self, records: &[Record]) {
-        (self.random, self.sampled) = (0, 0);
+        (self.proven, self.sampled) = (0, 0);
         for (i, (record, slot)) in records.iter().zip(&mut self.weights).enumerate() {
             *slot = record.weight.max(1);
-            self.random |= u64::from(record.has.all(Has::RANDOM)) << i;
-            self.sampled |= u64::from(*slot > 1) << i;
+            let proven = record.has.all(Has::RANDOM) || !record.has.all(Has::BLOCKED);
+            self.proven |= u64::from(proven) << i;
+            self.sampled |= u64::from(*slot > 1 || !proven) << i;
         }
     }
 }
@@ -129,8 +130,16 @@ pub struct Row<'a> {
     pub value: u64,
     /// How many packets it stands for, at least 1.
     pub weight: u64,
-    /// Whether its sampler is random.
-    pub random: bool,
+    /// Whether its weight can be relied on: it was sampled at random, or not at all.
+    pub proven: bool,
+}
+
+impl Row<'_> {
+    /// Whether the packet stands for others, or may.
+    #[inline]
+    pub const fn is_sampled(&self) -> bool {
+        self.weight > 1 || !self.proven
+    }
 }
 
 impl<'a> View<'a> {
@@ -144,7 +153,7 @@ impl<'a> View<'a> {
         self.selected == 0
     }
 
-    /// Whether a record that counts stands for several packets.
+    /// Whether a record that counts stands for others, or may.
     pub const fn any_sampled(&self) -> bool {
         self.selected & self.weights.sampled != 0
     }
@@ -169,9 +178,9 @@ impl<'a> View<'a> {
             }
             let i = left.trailing_zeros() as usize;
             left &= left - 1;
-            let random = self.weights.random >> i & 1 == 1;
+            let proven = self.weights.proven >> i & 1 == 1;
             let (value, weight) = (u64::from(self.values.values[i]), u64::from(self.weights.weights[i]));
-            Some(Row { key: self.keys.key(i), hash: self.keys.hashes[i], value, weight, random })
+            Some(Row { key: self.keys.key(i), hash: self.keys.hashes[i], value, weight, proven })
         })
     }
 }

@@ -85,14 +85,18 @@ impl DistinctKernel {
             self.register(memory.pool.get_mut(Handle::from_word(root[0])), hash);
             return Ok(());
         }
+        if (count + 1) * 2 > table.len() {
+            let grown = grow(root, memory);
+            let table = memory.pool.get_mut(Handle::from_word(root[0]));
+            // Without memory it fills up further, but one slot stays free: probing ends there.
+            if grown.is_err() && count + 2 > table.len() {
+                return grown;
+            }
+        }
+        let table = memory.pool.get_mut(Handle::from_word(root[0]));
+        let slot = find(table, hash);
         table[slot] = hash;
         root[1] += 1;
-        if (count + 1) * 2 >= table.len()
-            && let Err(full) = grow(root, memory)
-        {
-            // The key stays counted only if the table still has room to probe.
-            return if count + 2 < memory.pool.get(Handle::from_word(root[0])).len() { Ok(()) } else { Err(full) };
-        }
         Ok(())
     }
 
@@ -161,7 +165,7 @@ impl Kernel for DistinctKernel {
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         for row in view.rows() {
-            root[2] += u64::from(row.weight > 1);
+            root[2] += u64::from(row.is_sampled());
             let hash = row.hash.max(1);
             if root[1] == SKETCH {
                 self.register(memory.pool.get_mut(Handle::from_word(root[0])), hash);

@@ -88,7 +88,7 @@ impl Kernel for NumberKernel {
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         for row in view.rows() {
             let bin = self.bin(number(row.key));
-            if row.weight <= 1 || !self.sampled {
+            if !row.is_sampled() || !self.sampled {
                 root[bin] = root[bin].saturating_add(row.value * row.weight);
                 continue;
             }
@@ -97,7 +97,7 @@ impl Kernel for NumberKernel {
                 root[slot] = memory.alloc(self.bins() * SAMPLED_WORDS).ok_or(Exhausted)?.word();
             }
             let sums = memory.pool.get_mut(Handle::from_word(root[slot]));
-            weighted::add(&mut sums[bin * SAMPLED_WORDS..][..SAMPLED_WORDS], row.value, row.weight, row.random);
+            weighted::add(&mut sums[bin * SAMPLED_WORDS..][..SAMPLED_WORDS], row.value, row.weight, row.proven);
         }
         Ok(())
     }

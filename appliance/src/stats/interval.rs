@@ -1,7 +1,7 @@
 //! Intervals for sums of which a part is a sample.
 //!
 //! Packets of one weight: Garwood (1936). Anything else: the gamma interval of Fay and Feuer (1997), with the largest
-//! weighted value as the weight of a packet that was not seen. Both ends are 95 % together, 97.5 % each.
+//! value that a packet may have had as the weight of one that was not seen. Both ends are 95 % together, 97.5 % each.
 
 use statrs::distribution::{ContinuousCDF, Gamma};
 
@@ -18,6 +18,10 @@ const SHAPE_LARGE: f64 = 200.0;
 pub struct Question {
     /// The largest weight that a packet of this stat can have: 1 where nothing is sampled.
     pub weight_max: u32,
+    /// What a packet that was not seen may add: a sample of small frames says little of large ones.
+    pub value_max: u32,
+    /// Whether all samplers are random. Of others no interval is claimed: not even where nothing was seen.
+    pub random: bool,
 }
 
 /// The estimate of a sum.
@@ -37,7 +41,7 @@ pub fn estimate_key(sum: &Weighted, unseen: &Unseen, keys: u64, question: &Quest
     }
     let basis = if sketched { Basis::SampledSketched } else { Basis::Sampled };
     let (passed, value) = (sum.passed as f64, sum.value());
-    if sum.unproven > 0 {
+    if sum.unproven > 0 || !question.random {
         return Estimate { value, low: passed + sum.seen as f64, high: None, basis, confidence: Confidence::Sure };
     }
     let tail = TAIL / keys.max(1) as f64;
@@ -59,10 +63,10 @@ fn lower(sum: &Weighted, tail: f64) -> f64 {
 /// Upper end of the sampled part.
 #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
 fn upper(sum: &Weighted, unseen: &Unseen, tail: f64, question: &Question) -> f64 {
-    let largest = if sum.sampled_packets == 0 { f64::from(question.weight_max) } else { sum.largest as f64 };
-    let (mut y, mut v) = if sum.sampled_packets == 0 { (0.0, 0.0) } else { moments(sum) };
+    let (mut y, mut v, weight) = if sum.sampled_packets == 0 { (0.0, 0.0, f64::from(question.weight_max)) } else { with_weight(sum) };
+    let largest = (sum.largest as f64).max(weight * f64::from(question.value_max));
     if unseen.sampled_packets > 0 {
-        // What was not counted is bounded as if each packet of it had the largest weight seen.
+        // What was not counted is bounded as if each packet of it were as large as can be.
         y += unseen.scaled as f64;
         v += unseen.scaled as f64 * largest;
     }
@@ -71,12 +75,18 @@ fn upper(sum: &Weighted, unseen: &Unseen, tail: f64, question: &Question) -> f64
 }
 
 /// Sum and Poisson variance Σ(wv)²: for packets of one weight this makes the gamma interval Garwood's.
-#[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
 fn moments(sum: &Weighted) -> (f64, f64) {
+    let (y, v, _) = with_weight(sum);
+    (y, v)
+}
+
+/// The same, and the mean weight.
+#[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
+fn with_weight(sum: &Weighted) -> (f64, f64, f64) {
     let y = sum.scaled as f64;
     let weight = y / (sum.seen.max(1)) as f64;
     let thinned = if weight > 1.0 { weight / (weight - 1.0) } else { 1.0 };
-    (y, (sum.variance as f64 * thinned).max(f64::MIN_POSITIVE))
+    (y, (sum.variance as f64 * thinned).max(f64::MIN_POSITIVE), weight)
 }
 
 /// Quantile of a gamma distribution of scale 1.
@@ -96,57 +106,5 @@ fn normal_quantile(probability: f64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stats::weighted::{SAMPLED_WORDS, add};
-
-    fn packets(n: u64, weight: u64) -> Weighted {
-        let mut words = [0; SAMPLED_WORDS];
-        (0..n).for_each(|_| add(&mut words, 1, weight, true));
-        Weighted::from_words(&words)
-    }
-
-    /// Garwood's table: half the chi-square quantiles.
-    #[test]
-    fn packets_of_one_weight_have_garwoods_interval() {
-        for (n, low, high) in [(0, 0.0, 3.689), (1, 0.0253, 5.572), (10, 4.795, 18.390), (30, 20.241, 42.827), (1_000, 938.97, 1_063.95)] {
-            let e = estimate(&packets(n, 40), &Question { weight_max: 40 });
-            let want_low = (40.0_f64 * low).max(n as f64);
-            assert!((e.low - want_low).abs() < 1.0, "{n}: low {} against {want_low}", e.low);
-            assert!((e.high.unwrap() - 40.0 * high).abs() < 1.0, "{n}: high {:?} against {}", e.high, 40.0 * high);
-            assert_eq!(e.value, 40.0 * n as f64);
-        }
-    }
-
-    #[test]
-    fn nothing_sampled_is_exact_and_unproven_samplers_claim_nothing() {
-        let mut words = [0; SAMPLED_WORDS];
-        add(&mut words, 100, 1, true);
-        assert_eq!(estimate(&Weighted::from_words(&words), &Question { weight_max: 1 }), Estimate::exact(100.0));
-        add(&mut words, 100, 40, false);
-        let e = estimate(&Weighted::from_words(&words), &Question { weight_max: 40 });
-        assert_eq!((e.value, e.low, e.high, e.confidence), (4_100.0, 200.0, None, Confidence::Sure));
-    }
-
-    /// Coverage of a sum of bytes under random 1:40 sampling, over seeds that are printed.
-    #[test]
-    fn bytes_are_covered() {
-        let mut inside = 0;
-        let trials = 600;
-        for trial in 0..trials {
-            let mut words = [0; SAMPLED_WORDS];
-            let mut truth = 0_u64;
-            for i in 0..2_000_u64 {
-                let x = crate::arch::hash::spread(trial * 1_000_003 + i);
-                let bytes = if x.is_multiple_of(10) { 1_500 } else { 64 };
-                truth += bytes;
-                if (x >> 20).is_multiple_of(40) {
-                    add(&mut words, bytes, 40, true);
-                }
-            }
-            let e = estimate(&Weighted::from_words(&words), &Question { weight_max: 40 });
-            inside += u32::from(e.low <= truth as f64 && truth as f64 <= e.high.unwrap());
-        }
-        assert!(inside * 100 >= 94 * u32::try_from(trials).unwrap(), "{inside} of {trials}");
-    }
-}
+#[path = "interval_tests.rs"]
+mod tests;

@@ -99,7 +99,7 @@ impl Kernel for LabelKernel {
             let at = self.find(table, label);
             root[1] += u64::from(table[at] == 0);
             table[at] = label;
-            weighted::add(&mut table[at + 1..at + self.entry_words()], row.value, row.weight, row.random);
+            weighted::add(&mut table[at + 1..at + self.entry_words()], row.value, row.weight, row.proven);
         }
         Ok(())
     }

@@ -39,6 +39,8 @@ pub struct Context {
     pub family: Family,
     /// The largest weight that a record of this stat can have; 1 where nothing is sampled.
     pub weight_max: u32,
+    /// Whether all samplers are random.
+    pub random: bool,
 }
 
 impl Context {
@@ -120,7 +122,15 @@ pub fn compile(spec: &StatSpec, context: &Context) -> Result<Box<dyn Kernel>, Re
 /// Whether a row can be compiled, for either family.
 pub fn check(spec: &StatSpec) -> Result<(), Refusal> {
     for family in [Family::V4, Family::V6] {
-        compile(spec, &Context { family, weight_max: 1 })?;
+        compile(spec, &Context { family, weight_max: 1, random: true })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    /// Of a test's draws: `TAILWATER_SEED`, or a constant. To be printed with a failure.
+    pub(crate) fn seed() -> u64 {
+        std::env::var("TAILWATER_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+    }
 }

@@ -27,21 +27,23 @@ pub struct WeightBounds {
     pub passed: u32,
     /// Of blocked ones.
     pub blocked: u32,
+    /// Whether all samplers of blocked packets are random.
+    pub random: bool,
 }
 
+/// The largest frame of usual Ethernet: what a packet that was not seen may have had. Longer ones bound themselves once
+/// one is seen.
+const FRAME_BYTES_USUAL_MAX: u32 = 1_518;
+
 impl WeightBounds {
-    const fn of(self, decision: DecisionAxis) -> u32 {
-        match decision {
+    const fn context(self, family: Family, decision: DecisionAxis) -> Context {
+        let weight_max = match decision {
             DecisionAxis::Passed => self.passed,
             DecisionAxis::Blocked => self.blocked,
-            DecisionAxis::Any => {
-                if self.passed > self.blocked {
-                    self.passed
-                } else {
-                    self.blocked
-                }
-            }
-        }
+            DecisionAxis::Any if self.passed > self.blocked => self.passed,
+            DecisionAxis::Any => self.blocked,
+        };
+        Context { family, weight_max, random: self.random }
     }
 }
 
@@ -86,7 +88,7 @@ impl Plan {
         let (stats, keys) = (Vec::with_capacity(list.len()), Vec::new());
         let mut plan = Self { stats, family, selections: Vec::new(), keys, metrics: Vec::new(), fast_words: 0, long_words: 0 };
         for index in list {
-            plan.add(*index, &specs[*index], Context { family, weight_max: weights.of(specs[*index].decision) })?;
+            plan.add(*index, &specs[*index], weights.context(family, specs[*index].decision))?;
         }
         Ok(plan)
     }
@@ -100,7 +102,8 @@ impl Plan {
         *words += kernel.root_words();
         let selection = position(&mut self.selections, selection);
         let (key, metric) = (position(&mut self.keys, key), position(&mut self.metrics, row.metric));
-        let question = Question { weight_max: context.weight_max };
+        let value_max = if row.metric == Metric::Bytes { FRAME_BYTES_USUAL_MAX } else { 1 };
+        let question = Question { weight_max: context.weight_max, value_max, random: context.random };
         self.stats.push(Planned { spec, period, question, kernel, offset, selection, key, metric });
         Ok(())
     }

@@ -49,7 +49,7 @@ impl Kernel for SumKernel {
             root[0] = root[0].saturating_add(view.plain_sum());
             return Ok(());
         }
-        view.rows().for_each(|row| weighted::add(root, row.value, row.weight, row.random));
+        view.rows().for_each(|row| weighted::add(root, row.value, row.weight, row.proven));
         Ok(())
     }
 

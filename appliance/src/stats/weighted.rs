@@ -13,7 +13,7 @@ pub const SAMPLED_WORDS: usize = 8;
 pub struct Weighted {
     /// Sum over packets that stand for themselves.
     pub passed: u64,
-    /// Number of sampled packets.
+    /// Number of sampled packets: those that stand for others, or may.
     pub sampled_packets: u64,
     /// Sum of w·v over sampled packets.
     pub scaled: u64,
@@ -21,7 +21,7 @@ pub struct Weighted {
     pub variance: u128,
     /// The largest w·v.
     pub largest: u64,
-    /// Sampled packets whose sampler is not random.
+    /// Sampled packets whose sampler is not random, or whose rate is unknown.
     pub unproven: u64,
     /// Sum of v over sampled packets: what was surely there.
     pub seen: u64,
@@ -63,19 +63,20 @@ impl Weighted {
     }
 }
 
-/// Adds one packet to the words of a sum, one or eight of them.
+/// Adds one packet to the words of a sum, one or eight of them. `proven`: its weight can be relied on.
 #[inline]
 #[allow(clippy::cast_possible_truncation, reason = "a u128 in two words")]
-pub fn add(words: &mut [u64], value: u64, weight: u64, random: bool) {
+pub fn add(words: &mut [u64], value: u64, weight: u64, proven: bool) {
     match words {
-        [passed, sampled_packets, scaled, high, low, largest, unproven, seen] if weight > 1 => {
+        [passed, sampled_packets, scaled, high, low, largest, unproven, seen] if weight > 1 || !proven => {
             let whole = weight * value;
-            let variance = (u128::from(*high) << 64 | u128::from(*low)) + u128::from(whole) * u128::from((weight - 1) * value);
+            let more = u128::from(whole) * u128::from((weight - 1) * value);
+            let variance = (u128::from(*high) << 64 | u128::from(*low)).saturating_add(more);
             (*high, *low) = ((variance >> 64) as u64, variance as u64);
             *sampled_packets += 1;
             *scaled = scaled.saturating_add(whole);
             *largest = whole.max(*largest);
-            *unproven += u64::from(!random);
+            *unproven += u64::from(!proven);
             *seen = seen.saturating_add(value);
         }
         [passed, ..] => *passed = passed.saturating_add(value * weight),

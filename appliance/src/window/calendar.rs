@@ -39,7 +39,7 @@ impl Calendar {
 
     /// First epoch behind a long window.
     pub const fn after_long(&self, long: u64) -> Epoch {
-        Epoch((long + 1).saturating_mul(self.epochs_in_long).saturating_add(1))
+        Epoch(long.saturating_add(1).saturating_mul(self.epochs_in_long).saturating_add(1))
     }
 
     /// Start and end of a window by its number (of a fast one, its epoch's), nanoseconds since 1970.
@@ -48,6 +48,31 @@ impl Calendar {
             Period::Fast => (number.saturating_sub(1), self.epoch_ns()),
             Period::Long => (number, self.epoch_ns() * self.epochs_in_long),
         };
-        (start * length, (start + 1) * length)
+        // The last window that 64 bits can tell of ends with them.
+        (start.saturating_mul(length), start.saturating_add(1).saturating_mul(length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every time lies in its windows, from the first nanosecond to the last, whatever their lengths.
+    #[test]
+    fn every_time_has_its_windows() {
+        for (window_ms, fast_ms) in [(1, 1), (10_000, 1_000), (3_600_000, 1), (3_600_000, 3_600_000), (7, 7)] {
+            for fast in [false, true] {
+                let calendar = Calendar::new(window_ms, fast_ms, fast);
+                for time_ns in [0, 1, 999_999, 1_000_000, 1_700_000_000_123_456_789, u64::MAX - 1, u64::MAX] {
+                    let epoch = calendar.epoch(time_ns);
+                    let long = calendar.long(epoch);
+                    for (period, number) in [(Period::Fast, epoch.0), (Period::Long, long)] {
+                        let (start, end) = calendar.bounds_ns(period, number);
+                        assert!(start <= time_ns && (time_ns < end || end == u64::MAX), "{time_ns}: {start} to {end}");
+                    }
+                    assert!(epoch < calendar.after_long(long) && calendar.long(calendar.after_long(long)) == long + 1);
+                }
+            }
+        }
     }
 }

@@ -2,8 +2,10 @@
 
 use std::ops::AddAssign;
 
+use crate::gather::{Cause, Loss};
 use crate::parse::{DropReason, Fault};
 use crate::record::{Has, Record};
+use crate::spread::LOSING_RANGES_MAX;
 use crate::units::RangeIndex;
 
 /// What one core counted of one port in one epoch.
@@ -145,67 +147,111 @@ pub struct Site {
     pub decisions: Decisions,
     /// Records that reached their range's stats on this core.
     pub counted: u64,
-    /// Records lost on this core, by range.
-    pub lost: Vec<(u32, u64)>,
+    /// Records lost on this core, by range and [`Cause`].
+    pub lost: Vec<(u32, [u64; Cause::COUNT])>,
     /// Records lost by ranges that are not in the list.
-    pub lost_others: u64,
+    pub lost_others: [u64; Cause::COUNT],
+}
+
+fn add(ours: &mut [u64; Cause::COUNT], theirs: &[u64; Cause::COUNT]) {
+    ours.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours += theirs);
 }
 
 impl Site {
     /// An empty account.
     pub fn new(ports: usize, tag_rules: usize) -> Self {
-        Self { ports: vec![Ledger::default(); ports], tags: vec![0; tag_rules + 1], ..Self::default() }
+        Self { ports: vec![Ledger::default(); ports], tags: vec![0; tag_rules + 1], ..Self::of_worker() }
+    }
+
+    /// An empty account of a core that receives nothing itself.
+    pub fn of_worker() -> Self {
+        Self { lost: Vec::with_capacity(LOSING_RANGES_MAX), ..Self::default() }
     }
 
     /// Forgets all, keeping its memory.
     pub fn clear(&mut self) {
         self.ports.fill(Ledger::default());
         self.tags.fill(0);
-        (self.decisions, self.counted, self.lost_others) = (Decisions::default(), 0, 0);
+        (self.decisions, self.counted, self.lost_others) = (Decisions::default(), 0, [0; Cause::COUNT]);
         self.lost.clear();
     }
 
-    /// Counts records of a range (none: of ranges that are not told apart) as lost.
-    pub fn lose(&mut self, range: Option<RangeIndex>, records: u64) {
-        match range {
-            Some(range) => self.lost.push((range.0, records)),
-            None => self.lost_others += records,
+    /// Counts records as lost. The list stays bounded: what is behind its end is one sum.
+    pub fn lose(&mut self, loss: &Loss) {
+        let Self { lost, lost_others, .. } = self;
+        let Some(range) = loss.range else { return add(lost_others, &loss.records) };
+        if let Some((_, records)) = lost.iter_mut().find(|(known, _)| *known == range.0) {
+            add(records, &loss.records);
+        } else if lost.len() < LOSING_RANGES_MAX {
+            lost.push((range.0, loss.records));
+        } else {
+            add(lost_others, &loss.records);
         }
     }
 
-    /// All records lost.
-    pub fn lost_total(&self) -> u64 {
-        self.lost_others + self.lost.iter().map(|(_, n)| n).sum::<u64>()
+    /// Adds an earlier epoch's account of the same core, which could not be told. Takes no memory.
+    pub fn take_over(&mut self, other: &Self) {
+        self.ports.iter_mut().zip(&other.ports).for_each(|(a, b)| *a += b);
+        self.tags.iter_mut().zip(&other.tags).for_each(|(a, b)| *a += b);
+        self.decisions += &other.decisions;
+        self.counted += other.counted;
+        for (range, records) in &other.lost {
+            self.lose(&Loss { range: Some(RangeIndex(*range)), records: *records });
+        }
+        add(&mut self.lost_others, &other.lost_others);
+    }
+
+    /// Records lost, by [`Cause`].
+    pub fn lost_total(&self) -> [u64; Cause::COUNT] {
+        self.lost.iter().fold(self.lost_others, |mut all, (_, records)| {
+            add(&mut all, records);
+            all
+        })
+    }
+
+    /// Whether it tells of nothing: a worker's, of an epoch in which it had no work.
+    pub fn is_blank(&self) -> bool {
+        self.ports.is_empty() && self.counted == 0 && self.lost_total() == [0; Cause::COUNT]
+    }
+
+    /// Words of [`Self::to_words`], at most.
+    pub const fn words_max(ports: usize, tag_rules: usize) -> usize {
+        13 + Ledger::WORDS * ports + tag_rules + 1 + LOSING_RANGES_MAX * (1 + Cause::COUNT)
     }
 
     /// Appends all of it.
     pub fn to_words(&self, out: &mut Vec<u64>) {
         out.extend([self.ports.len() as u64, self.tags.len() as u64, self.lost.len() as u64]);
-        out.extend([self.counted, self.lost_others]);
+        out.push(self.counted);
+        out.extend(self.lost_others);
         out.extend(self.decisions.0);
         self.ports.iter().for_each(|ledger| ledger.to_words(out));
         out.extend_from_slice(&self.tags);
-        out.extend(self.lost.iter().flat_map(|(range, lost)| [u64::from(*range), *lost]));
+        for (range, records) in &self.lost {
+            out.push(u64::from(*range));
+            out.extend(records);
+        }
     }
 
     /// Out of what [`Self::to_words`] wrote.
     pub fn from_words(words: &[u64]) -> Self {
-        let [ports, tags, lost, counted, lost_others, d0, d1, d2, d3, d4, rest @ ..] = words else { return Self::default() };
+        let [ports, tags, lost, counted, o0, o1, o2, d0, d1, d2, d3, d4, rest @ ..] = words else { return Self::default() };
         let size = |n: &u64| usize::try_from(*n).unwrap_or(0);
         let (ledgers, rest) = rest.split_at((size(ports) * Ledger::WORDS).min(rest.len()));
         let (tags, rest) = rest.split_at(size(tags).min(rest.len()));
-        let pairs = rest.chunks_exact(2).take(size(lost));
+        let lost = rest.chunks_exact(1 + Cause::COUNT).take(size(lost));
+        let at = |words: &[u64], i: usize| words.get(i).copied().unwrap_or(0);
         Self {
             ports: ledgers.chunks_exact(Ledger::WORDS).map(Ledger::from_words).collect(),
             tags: tags.to_vec(),
             decisions: Decisions([*d0, *d1, *d2, *d3, *d4]),
             counted: *counted,
-            lost: pairs.map(|pair| (u32::try_from(pair[0]).unwrap_or(u32::MAX), pair[1])).collect(),
-            lost_others: *lost_others,
+            lost: lost.map(|of| (u32::try_from(at(of, 0)).unwrap_or(u32::MAX), [at(of, 1), at(of, 2), at(of, 3)])).collect(),
+            lost_others: [*o0, *o1, *o2],
         }
     }
 
-    /// Adds another core's, or another epoch's.
+    /// Adds another core's, or another epoch's. For the reporter: each range is listed once, however many there are.
     pub fn merge(&mut self, other: &Self) {
         self.ports.resize(self.ports.len().max(other.ports.len()), Ledger::default());
         self.ports.iter_mut().zip(&other.ports).for_each(|(a, b)| *a += b);
@@ -213,8 +259,25 @@ impl Site {
         self.tags.iter_mut().zip(&other.tags).for_each(|(a, b)| *a += b);
         self.decisions += &other.decisions;
         self.counted += other.counted;
+        add(&mut self.lost_others, &other.lost_others);
+        if other.lost.is_empty() {
+            return;
+        }
         self.lost.extend_from_slice(&other.lost);
-        self.lost_others += other.lost_others;
+        self.lost.sort_unstable_by_key(|(range, _)| *range);
+        self.lost.dedup_by(|again, first| {
+            let same = again.0 == first.0;
+            if same {
+                add(&mut first.1, &again.1);
+            }
+            same
+        });
+    }
+
+    /// No longer tells which range lost what.
+    pub fn forget_ranges(&mut self) {
+        self.lost_others = self.lost_total();
+        self.lost.clear();
     }
 }
 
@@ -231,10 +294,28 @@ mod tests {
             *drop = 5;
         }
         site.tags[3] = 4;
-        site.lost.push((12, 99));
-        (site.counted, site.lost_others, site.decisions) = (3, 1, Decisions([8, 2, 3, 4, 5]));
+        site.lost.push((12, [99, 0, 7]));
+        (site.counted, site.lost_others, site.decisions) = (3, [1, 2, 3], Decisions([8, 2, 3, 4, 5]));
         let mut words = Vec::new();
         site.to_words(&mut words);
         assert_eq!(Site::from_words(&words), site);
+        assert!(words.len() <= Site::words_max(2, 3));
+    }
+
+    /// However often a core loses, and however long nobody hears of it.
+    #[test]
+    fn losses_stay_bounded_and_are_never_forgotten() {
+        let (mut at_core, mut at_reporter) = (Site::new(1, 0), Site::default());
+        for n in 0..10_000_u32 {
+            let mut one = Site::new(1, 0);
+            one.lose(&Loss { range: Some(RangeIndex(n % 2_000)), records: [1, 0, 2] });
+            at_core.take_over(&one);
+            at_reporter.merge(&one);
+        }
+        assert_eq!((at_core.lost_total(), at_reporter.lost_total()), ([10_000, 0, 20_000], [10_000, 0, 20_000]));
+        assert_eq!((at_core.lost.len(), at_reporter.lost.len()), (LOSING_RANGES_MAX, 2_000));
+        let mut words = Vec::new();
+        at_core.to_words(&mut words);
+        assert!(words.len() <= Site::words_max(1, 0));
     }
 }

@@ -11,4 +11,4 @@ pub mod stream;
 pub use calendar::Calendar;
 pub use ledger::{Decisions, Ledger, Site};
 pub use shard::{Shard, ShardPlans};
-pub use stream::{Outlet, Sealed, Told};
+pub use stream::{Outlet, Sealed, Sent, Told};

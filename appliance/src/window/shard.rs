@@ -1,18 +1,20 @@
 //! One core's share of all ranges' stats.
 //!
-//! A range that was not touched has nothing but its slot. The first batch of a window takes a block from the pool; the
-//! first batch of the next window, or the walk over touched ranges, seals it: its words go to the reporter and its
-//! memory comes back. So a flip costs nothing at once, and only what is active is ever double.
+//! A range that was not touched has nothing but its slot. The first batch of a window takes a block from the pool. When
+//! the window is over, a walk over the ranges that were touched seals their blocks: words go to the reporter and memory
+//! comes back, while batches of the next window already fill blocks of their own. So a flip costs nothing at once, only
+//! what is active is ever double, and cores that are not quite at the same time do not disturb each other.
 
 use std::sync::Arc;
 
 use super::calendar::Calendar;
 use super::ledger::Site;
-use super::stream::{Outlet, Sealed};
+use super::stream::{Outlet, Sealed, Sent};
 use crate::arch::HashKey;
-use crate::gather::Stage;
+use crate::gather::{Cause, Stage};
 use crate::record::Record;
 use crate::spread::Losses;
+use crate::stats::Exhausted;
 use crate::stats::plan::{Period, Plan, Scratch, execute};
 use crate::stats::pool::{Budget, Handle, Memory, Pool};
 use crate::units::{Epoch, RangeIndex};
@@ -43,20 +45,14 @@ impl ShardPlans {
     }
 }
 
-/// One block of a range.
-#[derive(Clone, Copy, Default)]
-struct Block {
-    root: Handle,
-    /// Window's number plus one; zero: none is open.
-    window: u64,
-    records: u64,
-    starved: u64,
-}
+/// Words before a block's stats: records that it counts, those among them of which a stat found no memory, and those
+/// that are told as lost already.
+const HEAD_WORDS: usize = 3;
 
-/// A range, fast and long.
+/// The blocks of a range: fast and long, each of the open window and of the next.
 #[derive(Clone, Copy, Default)]
 struct Slot {
-    blocks: [Block; 2],
+    roots: [[Handle; 2]; 2],
 }
 
 /// See the module.
@@ -69,8 +65,9 @@ pub struct Shard {
     roots: Pool,
     chunks: Pool,
     budget: Budget,
-    /// Ranges that a window's blocks were opened for: by period, then by side.
+    /// Ranges that have a block: by period, then by side.
     touched: [[Vec<u32>; 2]; 2],
+    /// Which side the open window of a period has.
     side: [usize; 2],
     walking: bool,
     closing: Option<(Epoch, Epoch)>,
@@ -83,6 +80,8 @@ pub struct Shard {
     outlet: Outlet,
 }
 
+const FAST: usize = 0;
+const LONG: usize = 1;
 const PERIODS: [Period; 2] = [Period::Fast, Period::Long];
 
 impl Shard {
@@ -101,8 +100,8 @@ impl Shard {
             walking: false,
             closing: None,
             at: Epoch(0),
-            site: Site::default(),
-            later: Site::default(),
+            site: Site::of_worker(),
+            later: Site::of_worker(),
             records: 0,
             losses: [(); 2].map(|()| Losses::new(plans.real)),
             plans,
@@ -115,121 +114,116 @@ impl Shard {
     /// Bytes that each range takes, touched or not.
     pub const RANGE_BYTES: usize = size_of::<Slot>() + 4 * size_of::<u32>();
 
-    /// Records counted since the start.
-    pub const fn records(&self) -> u64 {
-        self.records
+    fn number(&self, which: usize, epoch: Epoch) -> u64 {
+        if which == FAST { epoch.0 } else { self.calendar.long(epoch) }
     }
 
-    /// Bytes in use for blocks and sketches.
-    pub const fn used_bytes(&self) -> usize {
-        self.roots.used_bytes() + self.chunks.used_bytes()
+    /// Which side the window of `epoch` has: it is open, or the next.
+    fn side(&self, which: usize, epoch: Epoch) -> usize {
+        self.side[which] ^ usize::from(epoch != self.at && self.number(which, epoch) != self.number(which, self.at))
     }
 
-    fn number(&self, period: Period, epoch: Epoch) -> u64 {
-        if period == Period::Fast { epoch.0 } else { self.calendar.long(epoch) }
-    }
-
-    /// Opens a range's blocks for the window of `epoch`, sealing those of the one before. False if there is no memory.
-    fn open(&mut self, range: RangeIndex, epoch: Epoch) -> bool {
-        for (which, period) in PERIODS.into_iter().enumerate() {
-            let words = self.plans.of(range).root_words(period);
-            if period == Period::Fast && words == 0 {
-                continue;
-            }
-            let number = self.number(period, epoch);
-            if self.slots[range.at()].blocks[which].window == number + 1 {
-                continue;
-            }
-            self.seal(range, which);
-            let Some(root) = self.roots.alloc(words.max(1), &mut self.budget) else { return false };
-            self.slots[range.at()].blocks[which] = Block { root, window: number + 1, records: 0, starved: 0 };
-            let ahead = number != self.number(period, self.at);
-            let side = self.side[which] ^ usize::from(ahead);
-            if self.touched[which][side].len() < self.touched[which][side].capacity() {
-                self.touched[which][side].push(range.0);
-            }
+    /// The range's block in the window of `epoch`, which it may open; none where the plan has no stats of the period.
+    /// `Err`: there is no memory.
+    fn open(&mut self, range: RangeIndex, epoch: Epoch, which: usize) -> Result<Handle, Exhausted> {
+        let side = self.side(which, epoch);
+        let have = self.slots[range.at()].roots[which][side];
+        let words = self.plans.of(range).root_words(PERIODS[which]);
+        if !have.is_none() || which == FAST && words == 0 {
+            return Ok(have);
         }
-        true
+        let root = self.roots.alloc(HEAD_WORDS + words, &mut self.budget).ok_or(Exhausted)?;
+        self.slots[range.at()].roots[which][side] = root;
+        self.touched[which][side].push(range.0);
+        Ok(root)
     }
 
-    /// Sends a block and gives its memory back.
+    /// Sends a block of the open window and gives its memory back.
     fn seal(&mut self, range: RangeIndex, which: usize) {
-        let block = std::mem::take(&mut self.slots[range.at()].blocks[which]);
-        if block.window == 0 {
+        let side = self.side[which];
+        let root = std::mem::take(&mut self.slots[range.at()].roots[which][side]);
+        if root.is_none() {
             return;
         }
-        let (plan, period) = (self.plans.of(range), PERIODS[which]);
-        let sealed = Sealed { period, number: block.window - 1, range, records: block.records, starved: block.starved };
-        let root = self.roots.get(block.root);
+        let (plan, period, number) = (self.plans.of(range), PERIODS[which], self.number(which, self.at));
+        let Some((&[records, starved, lost], body)) = self.roots.get(root).split_first_chunk::<HEAD_WORDS>() else { return };
         let chunks = &self.chunks;
-        if !self.outlet.block(&sealed, |out| plan.export(period, root, chunks, out)) && period == Period::Long {
-            self.losses[0].add(range, block.records);
-            self.site.counted = self.site.counted.saturating_sub(block.records);
+        let sent = self.outlet.block(&Sealed { period, number, range, records, starved }, |out| plan.export(period, body, chunks, out));
+        plan.release(period, body, &mut self.chunks);
+        self.roots.free(root);
+        if !sent && which == FAST {
+            // Its records lack in the long window too: told as lost once.
+            let told = self.losses[0].add(range, Cause::Ring, records);
+            self.site.counted -= told;
+            let long = self.slots[range.at()].roots[LONG][self.side[LONG]];
+            if !long.is_none() {
+                self.roots.get_mut(long)[2] += told;
+            }
+        } else if !sent {
+            self.losses[0].add(range, Cause::Long, records - lost);
         }
-        plan.release(period, root, &mut self.chunks);
-        self.roots.free(block.root);
     }
 
     /// Seals some blocks of windows that are over; false if none is left.
     fn walk(&mut self) -> bool {
         let Some((_, next)) = self.closing else { return false };
-        for (which, period) in PERIODS.into_iter().enumerate() {
-            let open = self.number(period, next) + 1;
-            if self.number(period, self.at) + 1 == open {
+        for which in [FAST, LONG] {
+            if self.number(which, next) == self.number(which, self.at) {
                 continue;
             }
-            let side = self.side[which];
             for _ in 0..STEP_RANGES {
-                let Some(range) = self.touched[which][side].pop() else { break };
-                if self.slots[range as usize].blocks[which].window < open {
-                    self.seal(RangeIndex(range), which);
-                }
+                let Some(range) = self.touched[which][self.side[which]].pop() else { break };
+                self.seal(RangeIndex(range), which);
             }
-            if !self.touched[which][side].is_empty() {
+            if !self.touched[which][self.side[which]].is_empty() {
                 return true;
             }
         }
         false
     }
 
-    /// The walk is over: turn to the next epoch and say so.
-    fn flip(&mut self) -> bool {
-        let Some((epoch, next)) = self.closing else { return false };
+    /// The walk is over: say so, and turn to the next epoch. What the reporter has no room for now waits, or is told
+    /// with the next epoch's account.
+    fn flip(&mut self, at_once: bool) {
+        let Some((epoch, next)) = self.closing else { return };
         let Self { losses: [ended, _], site, .. } = self;
-        ended.tell(&mut |range, records| site.lose(range, records));
-        if !self.outlet.closed(epoch, next, &self.site) {
-            return true;
+        ended.tell(&mut |loss| site.lose(&loss));
+        match self.outlet.closed(epoch, next, &self.site) {
+            Sent::Yes => {}
+            Sent::Full if at_once => self.later.take_over(&self.site),
+            Sent::Full => return,
         }
-        for (which, period) in PERIODS.into_iter().enumerate() {
-            if self.number(period, epoch) != self.number(period, next) {
-                self.side[which] ^= 1;
-            }
+        for which in [FAST, LONG] {
+            self.side[which] ^= usize::from(self.number(which, epoch) != self.number(which, next));
         }
         self.losses.swap(0, 1);
         self.site.clear();
         std::mem::swap(&mut self.site, &mut self.later);
         (self.at, self.closing) = (next, None);
-        false
     }
 }
 
 impl Stage for Shard {
     fn batch(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) {
-        if !self.open(range, epoch) {
-            return self.losses[usize::from(epoch > self.at)].add(range, records.len() as u64);
-        }
+        let count = records.len() as u64;
+        let roots = self.open(range, epoch, LONG).and_then(|long| Ok((self.open(range, epoch, FAST)?, long)));
+        let Ok((fast, long)) = roots else {
+            self.losses[usize::from(epoch > self.at)].add(range, Cause::Memory, count);
+            return;
+        };
         let plan = self.plans.of(range);
         let which = self.plans.of_range[range.at()] as usize;
-        let slot = &mut self.slots[range.at()];
-        let [fast, long] = &mut slot.blocks;
         let (fast_root, long_root) =
-            if fast.root.is_none() { (&mut [][..], self.roots.get_mut(long.root)) } else { self.roots.get_two_mut(fast.root, long.root) };
+            if fast.is_none() { (&mut [][..], self.roots.get_mut(long)) } else { self.roots.get_two_mut(fast, long) };
+        let (fast_head, fast_body) = fast_root.split_at_mut(HEAD_WORDS.min(fast_root.len()));
+        let (long_head, long_body) = long_root.split_at_mut(HEAD_WORDS);
         let mut memory = Memory { pool: &mut self.chunks, budget: &mut self.budget };
-        let starved = execute(plan, &mut self.scratch[which], records, &self.hash_key, (fast_root, long_root), &mut memory);
-        let count = records.len() as u64;
-        for block in [fast, long] {
-            block.records += count;
-            block.starved += u64::from(starved) * count;
+        let starved = execute(plan, &mut self.scratch[which], records, &self.hash_key, (fast_body, long_body), &mut memory);
+        for head in [fast_head, long_head] {
+            if let [records, short, _] = head {
+                *records += count;
+                *short += if starved > 0 { count } else { 0 };
+            }
         }
         if range.at() < self.plans.real {
             let site = if epoch == self.at { &mut self.site } else { &mut self.later };
@@ -239,12 +233,9 @@ impl Stage for Shard {
     }
 
     fn advance(&mut self, next: Epoch) {
-        // A core that came here with the walk before unfinished ends it at once: its next window is already full.
-        while self.step() {
-            if self.closing.is_some() {
-                std::hint::spin_loop();
-            }
-        }
+        // A core that comes here with the walk before unfinished ends it at once: its next window is already full.
+        while self.walk() {}
+        self.flip(true);
         self.closing = Some((self.at, next));
         self.walking = true;
     }
@@ -254,10 +245,19 @@ impl Stage for Shard {
             return false;
         }
         if self.walking {
-            self.walking = self.walk();
-            return true;
+            // What is over waits for a reporter that is behind, until the next window is over too.
+            self.walking = !self.outlet.has_room() || self.walk();
+        } else {
+            self.flip(false);
         }
-        self.flip();
         self.closing.is_some()
+    }
+
+    fn counted(&self) -> u64 {
+        self.records
+    }
+
+    fn used_bytes(&self) -> u64 {
+        (self.roots.used_bytes() + self.chunks.used_bytes()) as u64
     }
 }

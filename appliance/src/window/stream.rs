@@ -3,6 +3,7 @@
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::ledger::Site;
+use crate::arch::Patience;
 use crate::stats::plan::Period;
 use crate::units::{Epoch, RangeIndex};
 
@@ -16,6 +17,8 @@ const CLOSED: u64 = 3;
 pub struct Outlet {
     to: Producer<u64>,
     message: Vec<u64>,
+    /// Words that blocks leave free for accounts.
+    kept: usize,
     waits: bool,
 }
 
@@ -36,7 +39,7 @@ pub struct Sealed {
     pub range: RangeIndex,
     /// Records that the block counts.
     pub records: u64,
-    /// Records times stats that found no memory.
+    /// Those among them of which a stat found no memory.
     pub starved: u64,
 }
 
@@ -56,11 +59,31 @@ pub enum Told<'a> {
     },
 }
 
-/// A stream that holds messages of up to `body_max` words, and several of them. `waits`: see [`Outlet::fits`].
-pub fn stream(body_max: usize, waits: bool) -> (Outlet, Stream) {
-    let capacity = (4 * (body_max + HEAD_WORDS)).max(1 << 16);
+/// What came of telling that an epoch is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// It is on its way, or nobody is left to hear it.
+    Yes,
+    /// The reader is too far behind.
+    Full,
+}
+
+/// Longest blocks that a stream should hold: twice what one step of a walk over ranges sends.
+const BLOCKS_HELD: usize = 64;
+/// Words beyond which a stream holds only a few of its longest blocks.
+const CAPACITY_WORDS: usize = 1 << 22;
+/// Accounts that find room in a stream that is full of blocks.
+const ACCOUNTS_KEPT: usize = 16;
+
+/// A stream that holds blocks of up to `block_max` words, several of them, and beside them accounts of `account_max`
+/// words. `waits`: a writer waits for a reader that is behind, as in a replay; else it is refused.
+pub fn stream(block_max: usize, account_max: usize, waits: bool) -> (Outlet, Stream) {
+    let kept = ACCOUNTS_KEPT * (account_max + HEAD_WORDS);
+    let block = block_max + HEAD_WORDS;
+    let capacity = (BLOCKS_HELD * block).min(CAPACITY_WORDS).max(4 * block).max(1 << 16) + kept;
     let (to, from) = RingBuffer::new(capacity);
-    let outlet = Outlet { to, message: Vec::with_capacity(body_max + HEAD_WORDS), waits };
+    let body_max = block_max.max(account_max);
+    let outlet = Outlet { to, message: Vec::with_capacity(body_max + HEAD_WORDS), kept, waits };
     (outlet, Stream { from, body: Vec::with_capacity(body_max) })
 }
 
@@ -72,27 +95,34 @@ impl Outlet {
         self.message.clear();
         self.message.extend([kind, 0, sealed.number, u64::from(sealed.range.0), sealed.records, sealed.starved]);
         fill(&mut self.message);
-        self.send()
+        self.send(self.kept) == Sent::Yes
     }
 
-    /// Sends the mark that an epoch is over; false if the reader is too far behind.
-    pub fn closed(&mut self, epoch: Epoch, next: Epoch, site: &Site) -> bool {
+    /// Whether a step of a walk finds room; also if nobody is left to read, or the writer waits for it anyway.
+    pub fn has_room(&self) -> bool {
+        self.waits || 2 * self.to.slots() >= self.to.buffer().capacity() || self.to.is_abandoned()
+    }
+
+    /// Sends the mark that an epoch is over.
+    pub fn closed(&mut self, epoch: Epoch, next: Epoch, site: &Site) -> Sent {
         self.message.clear();
         self.message.extend([CLOSED, 0, epoch.0, next.0, 0, 0]);
         site.to_words(&mut self.message);
-        self.send()
+        self.send(0)
     }
 
-    fn send(&mut self) -> bool {
+    /// Sends the message if so many words stay free behind it.
+    fn send(&mut self, kept: usize) -> Sent {
         self.message[1] = (self.message.len() - HEAD_WORDS) as u64;
+        let mut patience = Patience::default();
         loop {
-            if self.to.push_entire_slice(&self.message).is_ok() {
-                return true;
+            if self.to.is_abandoned() || self.to.slots() >= self.message.len() + kept && self.to.push_entire_slice(&self.message).is_ok() {
+                return Sent::Yes;
             }
-            if !self.waits || self.to.is_abandoned() {
-                return false;
+            if !self.waits {
+                return Sent::Full;
             }
-            std::thread::yield_now();
+            patience.wait();
         }
     }
 }

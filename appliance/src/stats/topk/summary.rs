@@ -2,7 +2,8 @@
 
 use hashbrown::HashMap;
 
-use super::{Layout, bucket_of, unseen_of};
+use super::bucket_of;
+use super::layout::{Layout, unseen_of};
 use crate::axes::KeySpec;
 use crate::stats::Summary;
 use crate::stats::figure::{Figure, Top, TopEntry, Unseen};
@@ -58,7 +59,9 @@ impl TopSummary {
 
     fn entry(&self, words: &[u64], entry: &Entry, keys: u64, question: &Question) -> TopEntry {
         let unseen = self.unseen(entry);
-        let value = estimate_key(&entry.sum, &unseen, keys, question);
+        // Where a rate is unknown, it is unknown of what was not counted too.
+        let question = Question { random: question.random && self.all.unproven == 0, ..*question };
+        let value = estimate_key(&entry.sum, &unseen, keys, &question);
         TopEntry { key: self.key.text(&self.bytes(words), self.family), value, sufficient: entry.sum, unseen }
     }
 
