@@ -6,6 +6,7 @@
 #   scripts/kafka.sh status [--dir DIR]                 prints its address, exit 1 if it does not run
 #   scripts/kafka.sh topics [--dir DIR]                 prints topic, partitions and messages of each
 #   scripts/kafka.sh path   [--dir DIR]                 prints its folder
+#   scripts/kafka.sh fetch                              gets the broker's jars, if they are not here yet
 #
 # DIR is target/kafka unless given. PORT is 9092 unless given; 0 takes free ones. `start` on a running one prints its
 # address and changes nothing. The broker comes from Maven Central as scripts/kafka/pom.xml pins it, once: it is kept
@@ -21,7 +22,7 @@ start_seconds_max=60
 stop_seconds_max=20
 
 die() { echo "kafka.sh: $*" >&2; exit 1; }
-usage() { sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+usage() { sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 
 need() { # PROGRAM PACKAGE
   command -v "$1" >/dev/null || die "$1 is missing; run scripts/setup, or: apt-get install $2"
@@ -238,5 +239,6 @@ case "$command" in
   status) status ;;
   topics) topics ;;
   path) echo "$dir" ;;
+  fetch) need_java; library ;;
   *) usage ;;
 esac

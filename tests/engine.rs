@@ -2,6 +2,8 @@
 //!
 //! `TAILWATER_SEEDS` says how many seeds, `TAILWATER_SEED` which one alone.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+
 #[path = "engine_support/mod.rs"]
 mod support;
 

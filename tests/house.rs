@@ -37,7 +37,7 @@ fn files(folder: &str, ending: &str) -> Vec<(String, String)> {
 
 /// Lines without comments, and without what stands in a string.
 fn code(text: &str) -> Vec<String> {
-    text.lines().map(|line| uncommented(line)).collect()
+    text.lines().map(uncommented).collect()
 }
 
 fn uncommented(line: &str) -> String {
@@ -129,4 +129,17 @@ fn no_file_is_long() {
         .map(|(file, n)| format!("{file}: {n}"))
         .collect();
     assert!(long.is_empty(), "files of more than {LINES_MAX} lines:\n{}", long.join("\n"));
+}
+
+#[test]
+fn every_folder_is_a_room_and_is_told_of() {
+    let (rooms, source) = (rooms(), root().join("appliance/src"));
+    let lib = fs::read_to_string(source.join("lib.rs")).unwrap();
+    let told = |room: &str| lib.contains(&format!("| [`{room}`] |")) || lib.contains(&format!("| `{room}` |"));
+    let untold: Vec<_> = rooms.iter().filter(|room| !told(room)).collect();
+    assert!(untold.is_empty(), "{untold:?}");
+    let folders = fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let names = folders.map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
+    let strange: Vec<_> = names.filter(|name| !rooms.contains(name) && !ABOVE.contains(&name.as_str())).collect();
+    assert!(strange.is_empty(), "{strange:?}");
 }

@@ -1,6 +1,30 @@
 //! Tailwater: traffic analytics behind a DDoS scrubber.
 //!
 //! The rooms of the house, in the order in which a packet meets them. A room uses what stands before it, never after.
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`units`] | the words that every room uses: families, decisions, indices, epochs |
+//! | [`limits`] | every bound, unit last |
+//! | [`arch`] | the keyed hash |
+//! | [`record`] | a packet's quintessence: what parse and classify make, and stats read |
+//! | [`axes`] | keys and metrics, one row each; decisions and directions |
+//! | [`config`] | written form → validated form; all faults at once |
+//! | [`telemetry`] | the appliance's own health: logs, live counters |
+//! | `dpdk` | the only code that knows DPDK (feature `dpdk`) |
+//! | [`rx`] | source → burst: ports, captures |
+//! | [`parse`] | burst → what each frame says; one file a header |
+//! | [`classify`] | tag rules, longest prefix match → records of ranges |
+//! | [`gather`] | records → batches of one range |
+//! | [`spread`] | batches → workers, over rings |
+//! | [`stats`] | batches → sketches; one file a calculation |
+//! | [`window`] | closing time: sealed blocks and the ledger, in-band to the reporter |
+//! | [`report`] | merged shards → estimates → messages |
+//! | [`journal`] | messages wait here for every sink |
+//! | [`sink`] | Kafka, file, stdout |
+//! | [`admin`] | metrics and health over HTTP |
+//! | [`generate`] | synthetic traffic and its truth |
+//! | [`runtime`] | places all of it on cores; the one module that knows all others |
 
 pub mod units;
 pub mod limits;

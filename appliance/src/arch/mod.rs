@@ -1,5 +1,7 @@
-//! What depends on the processor, or could: keyed hashing. The scalar form is the definition.
+//! What depends on the processor, or could: keyed hashing, whose scalar form is the definition, and waiting.
 
 pub mod hash;
+pub mod patience;
 
 pub use hash::HashKey;
+pub use patience::Patience;

@@ -28,6 +28,9 @@ pub(super) enum Command {
         /// Configuration
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// Lets lcores share CPUs where the machine has fewer than [cores] names: for trying out, it is slow
+        #[arg(long)]
+        share_cpus: bool,
     },
     /// Says what is wrong with the machine for this configuration, and the command that mends it
     #[command(after_help = "Example:\n  tailwater check --config tailwater.toml && tailwater run --config tailwater.toml")]

@@ -32,7 +32,7 @@ pub(crate) fn main() -> ExitCode {
         return fail(USAGE, error);
     }
     match arguments.command {
-        Command::Run { config } => run_appliance(&config),
+        Command::Run { config, share_cpus } => run_appliance(&config, share_cpus),
         Command::Check { config } => check_machine(&config),
         Command::Replay { config, pcap, mode, workers } => {
             replay_captures(&config, Options { captures: pcap, mode: mode.into(), workers: usize::from(workers) })
@@ -41,7 +41,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run_appliance(file: &Path) -> ExitCode {
+fn run_appliance(file: &Path, share_cpus: bool) -> ExitCode {
     let config = match load(file) {
         Ok(config) => config,
         Err(status) => return status,
@@ -49,9 +49,9 @@ fn run_appliance(file: &Path) -> ExitCode {
     if let Err(faults) = config.for_run() {
         return fail(USAGE, faults);
     }
-    match run::run(&config) {
+    match run::run(&config, share_cpus) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(FAULT, error),
+        Err(error) => fail(if error.is_configuration() { USAGE } else { FAULT }, error),
     }
 }
 

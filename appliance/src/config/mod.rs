@@ -134,12 +134,15 @@ impl Config {
     /// `file:line` of a key, for what only the machine can refuse; the file alone if it cannot be read again.
     pub fn locate(&self, path: &[&str]) -> String {
         let file = self.file.display();
-        let line = walk::parse(&self.file).ok().and_then(|document| {
-            let item = path.iter().try_fold(document.as_item(), |item, key| item.get(key))?;
-            let start = item.span()?.start;
-            Some(document.raw().get(..start)?.lines().count().max(1))
-        });
-        line.map_or_else(|| file.to_string(), |line| format!("{file}:{line}"))
+        self.line(path).map_or_else(|| file.to_string(), |line| format!("{file}:{line}"))
+    }
+
+    /// Line of a key, from 1.
+    pub fn line(&self, path: &[&str]) -> Option<usize> {
+        let document = walk::parse(&self.file).ok()?;
+        let item = path.iter().try_fold(document.as_item(), |item, key| item.get(key))?;
+        let start = item.span()?.start;
+        Some(document.raw().get(..start)?.lines().count().max(1))
     }
 
     /// Which stats each range keeps.

@@ -36,18 +36,20 @@ impl Eal {
     /// EAL itself fails; then what it said is in the error.
     pub fn init(config: &EalConfig) -> Result<Self, DpdkError> {
         config.check()?;
-        if let FilePrefix::Named(name) = &config.file_prefix
-            && STATE.load(Ordering::SeqCst) == NEVER
-            && let Some(held) = prefix::held_by_other(name)
-        {
-            return Err(held);
-        }
         STATE.compare_exchange(NEVER, RUNNING, Ordering::SeqCst, Ordering::SeqCst).map_err(|state| match state {
             RUNNING => DpdkError::AlreadyRunning,
             _ => DpdkError::Spent,
         })?;
+        // Only now: looking closes the prefix's file, and with any such descriptor a process's own lock on it is gone. No
+        // other thread can take that lock meanwhile.
+        if let FilePrefix::Named(name) = &config.file_prefix
+            && let Some(held) = prefix::held_by_other(name)
+        {
+            STATE.store(NEVER, Ordering::SeqCst);
+            return Err(held);
+        }
         let memory = choose_memory(config);
-        if let Err(error) = start(config.arguments(&memory)) {
+        if let Err(error) = start(config.arguments(&memory), config.file_prefix == FilePrefix::Private) {
             STATE.store(SPENT, Ordering::SeqCst);
             return Err(explain(config, error));
         }
@@ -98,7 +100,8 @@ fn choose_memory(config: &EalConfig) -> Memory {
     memory
 }
 
-fn start(arguments: Vec<String>) -> Result<(), DpdkError> {
+/// `briefly`: what EAL measures at its start is measured less finely.
+fn start(arguments: Vec<String>, briefly: bool) -> Result<(), DpdkError> {
     let line: Result<Vec<CString>, _> = arguments.into_iter().map(CString::new).collect();
     let line = line.map_err(|_| DpdkError::bad("an argument holds a zero byte", "remove it"))?;
     let mut pointers: Vec<*mut c_char> = line.iter().map(|word| word.as_ptr().cast_mut()).collect();
@@ -107,7 +110,9 @@ fn start(arguments: Vec<String>) -> Result<(), DpdkError> {
     log::hush();
     let capture = log::StdioCapture::start();
     // SAFETY: `count` pointers to C strings; EAL permutes the array and keeps pointers into it, so both are leaked below.
-    let done = unsafe { sys::rte_eal_init(count, pointers.as_mut_ptr()) };
+    let done = unsafe {
+        if briefly { sys::tw_eal_init_briefly(count, pointers.as_mut_ptr()) } else { sys::rte_eal_init(count, pointers.as_mut_ptr()) }
+    };
     // SAFETY: reads a thread-local.
     let errno = unsafe { sys::tw_errno() };
     drop(capture);

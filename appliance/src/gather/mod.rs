@@ -31,6 +31,16 @@ pub trait Stage {
 
     /// Does a bounded piece of what waits to be done; false if nothing does.
     fn step(&mut self) -> bool;
+
+    /// Records that were counted here since the start; 0 where batches only pass through.
+    fn counted(&self) -> u64 {
+        0
+    }
+
+    /// Bytes of blocks and sketches that are in use here.
+    fn used_bytes(&self) -> u64 {
+        0
+    }
 }
 
 /// Why records were lost.
@@ -207,10 +217,10 @@ impl Gather {
     }
 
     fn hand_on_oldest(&mut self, stage: &mut impl Stage) {
-        if let Some((range, turn)) = self.opened.pop_front() {
-            if self.cursors[range as usize].turn == turn {
-                self.hand_on(range, stage);
-            }
+        if let Some((range, turn)) = self.opened.pop_front()
+            && self.cursors[range as usize].turn == turn
+        {
+            self.hand_on(range, stage);
         }
     }
 

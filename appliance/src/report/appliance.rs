@@ -21,6 +21,8 @@ pub(super) struct Account {
     pub(super) bounds_ns: (u64, u64),
     pub(super) ranges: u64,
     pub(super) total: bool,
+    /// The appliance saw only a part of the window.
+    pub(super) cut: bool,
 }
 
 /// Which window, and whether a live appliance started or stopped within it.
@@ -80,7 +82,7 @@ impl Lost {
 impl Incompleteness {
     pub(super) fn of(setting: &Setting, site: &Site, health: &[PortHealth], window: &Window, starved: bool) -> Self {
         let missed = health.iter().map(|port| port.missed).sum();
-        let states = feeds(setting, site, health, window.bounds_ns);
+        let states = feeds(setting, site, health, window.bounds_ns, window.cut);
         let any = |state: pb::FeedState| setting.live && states.iter().any(|feed| feed.state == i32::from(state));
         let (silent, down) = (any(pb::FeedState::Silent), any(pb::FeedState::Down));
         let reasons = [(missed > 0, "nic_missed"), (silent, "feed_silent"), (down, "feed_down"), (window.cut, "partial_window")];
@@ -155,7 +157,7 @@ pub(super) fn appliance_report(
         ports: ports(setting, site, health),
         tags: setting.tags.iter().enumerate().map(tag).collect(),
         untagged,
-        feeds: feeds(setting, site, health, account.bounds_ns),
+        feeds: feeds(setting, site, health, account.bounds_ns, account.cut || account.total),
         total: account.total,
         ranges_reported: account.ranges,
         unmatched_top: Vec::new(),
@@ -228,8 +230,9 @@ fn ports(setting: &Setting, site: &Site, health: &[PortHealth]) -> Vec<pb::PortL
     setting.ports.iter().enumerate().map(port).collect()
 }
 
-/// The state of each feed, in the order in which the configuration first names them.
-fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_ns): (u64, u64)) -> Vec<pb::Feed> {
+/// The state of each feed, in the order in which the configuration first names them. Of a window that is `cut` a few frames
+/// tell nothing of the rate: then no feed is silent.
+fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_ns): (u64, u64), cut: bool) -> Vec<pb::Feed> {
     let mut feeds: Vec<(pb::Feed, u64)> = Vec::new();
     for (i, port) in setting.ports.iter().enumerate() {
         let at = feeds.iter().position(|(feed, _)| feed.name == port.feed).unwrap_or_else(|| {
@@ -246,7 +249,7 @@ fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_n
     }
     let window_ms = u128::from(end_ns.saturating_sub(start_ns) / 1_000_000);
     for (feed, min_pps) in &mut feeds {
-        let silent = u128::from(feed.received) * 1_000 < u128::from(*min_pps) * window_ms;
+        let silent = !cut && u128::from(feed.received) * 1_000 < u128::from(*min_pps) * window_ms;
         if silent && feed.state != i32::from(pb::FeedState::Down) {
             feed.state = pb::FeedState::Silent.into();
         }

@@ -88,6 +88,8 @@ pub struct PortHealth {
     pub missed: u64,
     /// The link is up and the device is there.
     pub up: bool,
+    /// How often it was seen to go down.
+    pub downs: u64,
     /// Further counters by name.
     pub counters: Vec<(String, u64)>,
 }

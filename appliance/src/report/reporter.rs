@@ -137,6 +137,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             bounds_ns: (self.total.start_ns.unwrap_or(0), self.total.end_ns),
             ranges: self.total.ranges,
             total: true,
+            cut: false,
         };
         let health = std::mem::take(&mut self.last_health[1]);
         let missing: Vec<(String, u64)> = std::mem::take(&mut self.total.missing).into_iter().collect();
@@ -225,7 +226,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             self.publisher.range(&report);
             ranges += 1;
         }
-        let account = Account { period, bounds_ns, ranges, total: false };
+        let account = Account { period, bounds_ns, ranges, total: false, cut: which.cut };
         let missing = missing.whole();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
         report.unmatched_top = unmatched_top(&window, real, &self.plans);
@@ -260,7 +261,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             let old = before.get(i).cloned().unwrap_or_default();
             let earlier = |name: &str| old.counters.iter().find(|(n, _)| n == name).map_or(0, |(_, v)| *v);
             let counters = port.counters.iter().map(|(n, v)| (n.clone(), v.saturating_sub(earlier(n)))).collect();
-            PortHealth { missed: port.missed.saturating_sub(old.missed), up: port.up, counters }
+            // A link that was down for a moment makes the window no less incomplete than one that still is.
+            let up = port.up && port.downs == old.downs;
+            PortHealth { missed: port.missed.saturating_sub(old.missed), up, downs: port.downs, counters }
         };
         now.into_iter().enumerate().map(since).collect()
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::places::{Places, usable_cpus};
 use super::world::World;
 use crate::arch::HashKey;
-use crate::config::Config;
+use crate::config::{Config, Port};
 use crate::gather::Gather;
 use crate::rx::device::DeviceName;
 use crate::rx::live;
@@ -113,8 +113,8 @@ fn cores(config: &Config) -> Vec<Finding> {
         .into_iter()
         .map(|(key, lcore)| {
             let place = config.locate(&["cores", key]);
-            let what = format!("core {lcore} is not on this machine, or not ours");
-            bad(Verdict::Wrong, format!("{place}: cores.{key}"), what, format!("choose among {usable:?}, or widen the process's cpuset"))
+            let what = format!("lcore {lcore}: CPU {lcore} is not on this machine, or not ours");
+            bad(Verdict::Wrong, format!("{place}: cores.{key}"), what, Places::absent_remedy(&usable))
         })
         .collect();
     if findings.is_empty() {
@@ -143,18 +143,24 @@ fn ports(config: &Config) -> Vec<Finding> {
     if config.ports.is_empty() {
         return vec![bad(Verdict::Wrong, "ports", "there is none", "write [[ports]] with a device")];
     }
-    config.ports.iter().map(|port| device(&port.device)).collect()
+    config.ports.iter().map(device).collect()
 }
 
-fn device(name: &str) -> Finding {
+fn device(port: &Port) -> Finding {
+    let name = &port.device;
     let about = format!("ports: {name}");
     match DeviceName::read(name) {
         DeviceName::Pci(address) => pci(about, &address),
-        DeviceName::Vdev(vdev) => {
+        DeviceName::Vdev(mut vdev) => {
+            vdev.complete(port.queues, None);
             let interface = vdev.interface().map(str::to_owned);
             let pcap = vdev.get("rx_pcap").map(str::to_owned);
             if let Some(interface) = interface.filter(|name| !Path::new("/sys/class/net").join(name).exists()) {
                 return bad(Verdict::Wrong, about, format!("no interface {interface}"), "ip -brief link shows those that there are");
+            }
+            if let Some(fault) = vdev.queues_fault(port.queues) {
+                let (what, remedy) = fault.split_once(": ").unwrap_or((&fault, "see its driver's page in DPDK's documentation"));
+                return bad(Verdict::Wrong, about, what, remedy);
             }
             match pcap.filter(|file| !Path::new(file).is_file()) {
                 Some(file) => {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::receiver::Receiver;
 use super::wiring::{AnyReceiver, Wired};
+use crate::arch::Patience;
 use crate::dpdk::{DpdkError, Eal, LcoreHandle, launch};
 use crate::gather::Stage;
 use crate::rx::{Event, RxQueue};
@@ -23,13 +24,16 @@ pub enum Idle {
     Spin,
     /// Lets others run: cores are shared.
     Yield,
+    /// Lets others run, and after a while sleeps for a moment: the machine has other work, and rings hold what comes meanwhile.
+    Nap,
 }
 
 impl Idle {
-    fn rest(self) {
+    fn rest(self, patience: &mut Patience) {
         match self {
             Self::Spin => std::hint::spin_loop(),
             Self::Yield => std::thread::yield_now(),
+            Self::Nap => patience.wait(),
         }
     }
 }
@@ -66,6 +70,7 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
     let mut ended = vec![false; queues.len()];
     // Told to stop, a core still takes what already waits in its queues, so that the ledger accounts for it.
     let mut left = LAST_POLLS;
+    let (mut polls, mut in_vain, mut patience) = (0u64, 0u64, Patience::default());
     while ended.contains(&false) && left > 0 {
         let mut busy = false;
         for (queue, ended) in queues.iter_mut().zip(&mut ended) {
@@ -84,10 +89,14 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
             left = if busy { left - 1 } else { 0 };
         }
         busy |= receiver.step();
+        polls += 1;
         if busy {
             receiver.show();
+            patience.reset();
         } else {
-            idle.rest();
+            in_vain += 1;
+            receiver.polled(polls, in_vain);
+            idle.rest(&mut patience);
         }
     }
     receiver.end();
@@ -95,14 +104,17 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
 
 /// Takes batches until every receiver has said its last.
 fn work(mut worker: Worker<Shard>, live: &LiveCore, idle: Idle) {
+    let mut patience = Patience::default();
     loop {
         if worker.poll() {
-            live.counted.set(worker.stage().records());
+            patience.reset();
+            live.counted.set(worker.stage().counted());
+            live.memory_used_bytes.set(worker.stage().used_bytes());
             continue;
         }
         if worker.at() == Epoch::END {
             return;
         }
-        idle.rest();
+        idle.rest(&mut patience);
     }
 }

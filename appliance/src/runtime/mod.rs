@@ -38,6 +38,9 @@ pub enum RunError {
     #[cfg(feature = "dpdk")]
     #[error("{}", lines(.0))]
     Ports(Vec<crate::dpdk::DpdkError>),
+    /// The core map does not fit this machine.
+    #[error("{0}")]
+    Cores(crate::config::Faults),
     /// A row of the configuration.
     #[error("a stat cannot be compiled: {}: {}", .0.key, .0.message)]
     Stat(Refusal),
@@ -53,9 +56,24 @@ pub enum RunError {
     /// The kernel's random numbers.
     #[error("the system gives no random numbers: {0}")]
     Random(String),
+    /// Sinks that did not take everything at the end.
+    #[error("{reports} reports were not delivered within {seconds} s of the end and are lost: is the broker, or the disk, there?")]
+    Undelivered {
+        /// Over all sinks.
+        reports: u64,
+        /// How long was waited.
+        seconds: u64,
+    },
     /// A thread of ours.
     #[error("a thread stopped early: please report this")]
     Reporter,
+}
+
+impl RunError {
+    /// Whether the configuration is to blame, rather than what happened.
+    pub const fn is_configuration(&self) -> bool {
+        matches!(self, Self::Cores(_) | Self::Stat(_))
+    }
 }
 
 #[cfg(feature = "dpdk")]

@@ -17,6 +17,7 @@ struct Watched {
     live: Arc<LivePort>,
     counters: BTreeMap<String, u64>,
     up: bool,
+    downs: u64,
 }
 
 impl Monitor {
@@ -24,7 +25,7 @@ impl Monitor {
     pub fn new(ports: Vec<(String, Sensor, Arc<LivePort>)>) -> Self {
         let watch = |(device, sensor, live): (String, Sensor, Arc<LivePort>)| {
             live.started.set(1);
-            Watched { device, sensor, live, counters: BTreeMap::new(), up: true }
+            Watched { device, sensor, live, counters: BTreeMap::new(), up: true, downs: 0 }
         };
         Self(Arc::new(Mutex::new(ports.into_iter().map(watch).collect())))
     }
@@ -48,7 +49,7 @@ impl Watched {
             *self.counters.entry(name).or_insert(0) += more;
         }
         let counters = self.counters.iter().map(|(name, n)| (name.clone(), *n)).collect();
-        PortHealth { missed: reading.nic_missed, up: self.up, counters }
+        PortHealth { missed: reading.nic_missed, up: self.up, downs: self.downs, counters }
     }
 
     fn tell(&mut self, reading: &HealthReading) {
@@ -57,6 +58,7 @@ impl Watched {
             return;
         }
         self.up = up;
+        self.downs += u64::from(!up);
         let device = &self.device;
         match (up, reading.gone) {
             (true, _) => tracing::info!(%device, "the port is up again"),

@@ -1,6 +1,6 @@
 //! Which lcore runs on which CPU.
 
-use crate::config::{Config, Cores, Mode};
+use crate::config::{Config, Cores, Fault, Faults, Mode};
 use crate::dpdk::LcorePin;
 
 use super::lcores::Idle;
@@ -34,6 +34,46 @@ impl Places {
         }
     }
 
+    /// As [`Self::of`], if this process may use every CPU that is named; `share` places lcores that it may not use on
+    /// those that it may.
+    ///
+    /// # Errors
+    /// Every lcore of the core map that is absent.
+    pub fn on_this_machine(config: &Config, share: bool) -> Result<Self, Faults> {
+        let (usable, mut faults) = (usable_cpus(), Faults::default());
+        let absent = config.cores.as_ref().map_or_else(Vec::new, |cores| Self::absent(cores, &usable));
+        match &config.cores {
+            Some(cores) if share && !absent.is_empty() => return Ok(Self::sharing(cores.clone(), &usable)),
+            _ => {}
+        }
+        for (key, lcore) in absent {
+            let what = format!("lcore {lcore}: CPU {lcore} is not on this machine, or not ours");
+            let (line, key) = (config.line(&["cores", key]).unwrap_or(0), format!("cores.{key}"));
+            faults.add(Fault { file: config.file.clone(), line, key, what, remedy: Self::absent_remedy(&usable) });
+        }
+        faults.or(()).map(|()| Self::of(config))
+    }
+
+    /// What to do about a core map that names too many.
+    pub fn absent_remedy(usable: &[usize]) -> String {
+        format!(
+            "choose among {usable:?}, widen the process's cpuset, remove [cores] (then `run` takes what fits), or try it out, slowly, with --share-cpus"
+        )
+    }
+
+    /// Every lcore on some CPU, in turn; whoever has nothing to do lets the others run.
+    fn sharing(cores: Cores, usable: &[usize]) -> Self {
+        let order = [data_lcores(&cores), vec![cores.reporter], cores.io.clone()].concat();
+        let cpu = |lcore: u32| {
+            let at = order.iter().position(|other| *other == lcore).unwrap_or(0);
+            usable.get(at % usable.len().max(1)).copied().unwrap_or(0)
+        };
+        tracing::warn!(cpus = ?usable, lcores = order.len(), "lcores share CPUs, as --share-cpus allows: this is for trying out only");
+        let pins = data_lcores(&cores).into_iter().map(|lcore| LcorePin { lcore, cpus: vec![cpu(lcore)] }).collect();
+        let io_cpu = cpu(cores.io.first().copied().unwrap_or(cores.main));
+        Self { pins, reporter_cpu: cpu(cores.reporter), io_cpu, idle: Idle::Nap, cores }
+    }
+
     fn configured(cores: Cores) -> Self {
         let cpu = |lcore: u32| usize::try_from(lcore).unwrap_or(0);
         let pins = data_lcores(&cores).into_iter().map(|lcore| LcorePin { lcore, cpus: vec![cpu(lcore)] }).collect();
@@ -54,7 +94,7 @@ impl Places {
         let reporter = lcore(receivers + 1);
         let cores = Cores { mode: Mode::RunToCompletion, main: 0, rx, workers: Vec::new(), reporter, io: Vec::new() };
         // On so small a machine even a polling CPU is not ours alone.
-        let idle = if cpus.len() > 3 { Idle::Spin } else { Idle::Yield };
+        let idle = if cpus.len() > 3 { Idle::Spin } else { Idle::Nap };
         Self { cores, pins, reporter_cpu: cpu(helpers - 1), io_cpu: cpu(0), idle }
     }
 

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
-use crate::arch::HashKey;
+use crate::arch::{HashKey, Patience};
 use crate::parse::{MirrorPlan, Parsed, parse_into};
 use crate::rx::capture::{CaptureError, CapturedFrame, Merged};
 use crate::rx::replay::{Feed, FrameMeta, Full};
@@ -55,9 +55,7 @@ pub fn feed_all(captures: &mut Merged, feed: &mut Feed, calendar: &Calendar) -> 
 
 /// A full ring makes its producer wait: the lcores run meanwhile.
 fn until(mut offer: impl FnMut() -> Result<(), Full>) {
-    while offer().is_err() {
-        std::thread::yield_now();
-    }
+    Patience::until(|| offer().is_ok());
 }
 
 /// Chooses queues as a NIC's RSS does: by the outermost addresses and ports.

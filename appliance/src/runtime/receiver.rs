@@ -171,20 +171,28 @@ impl<S: Stage> Receiver<S> {
             closing.handed = true;
             self.stage.advance(closing.to);
             let site = &mut closing.site;
-            self.stage.losses(&mut |loss| site.lose(&loss));
-        } else if self.outlet.closed(closing.from, closing.to, &closing.site) == Sent::Yes {
-            if let Some(closing) = self.closing.take() {
-                self.keep(closing.site);
-            }
+            let live = &self.live;
+            self.stage.losses(&mut |loss| {
+                live.ring_dropped.add(loss.records.iter().sum());
+                site.lose(&loss);
+            });
+        } else if self.outlet.closed(closing.from, closing.to, &closing.site) == Sent::Yes
+            && let Some(closing) = self.closing.take()
+        {
+            self.keep(closing.site);
         }
         true
     }
 
     /// Closes everything. The core has said its last.
     pub fn end(&mut self) {
+        // What is over already goes out in peace.
+        while self.step() {
+            std::thread::yield_now();
+        }
         self.epoch(Epoch::END);
         while self.step() {
-            std::hint::spin_loop();
+            std::thread::yield_now();
         }
         self.show();
     }
@@ -205,11 +213,19 @@ impl<S: Stage> Receiver<S> {
         live.matched.set(sum.matched);
         live.unmatched.set(sum.unmatched);
         live.records.set(sum.records);
+        live.counted.set(self.stage.counted());
+        live.memory_used_bytes.set(self.stage.used_bytes());
         live.untagged.set(self.untagged_before + self.open.tags.last().copied().unwrap_or(0));
         let mut decisions = self.decisions_before;
         decisions += &self.open.decisions;
         let counters = [&live.passed, &live.passed_bytes, &live.blocked_samples, &live.blocked, &live.blocked_bytes];
         counters.into_iter().zip(decisions.0).for_each(|(counter, n)| counter.set(n));
+    }
+
+    /// Shows how often the queues were asked, and how often in vain.
+    pub fn polled(&self, polls: u64, in_vain: u64) {
+        self.live.polls.set(polls);
+        self.live.empty_polls.set(in_vain);
     }
 
     fn keep_live(&mut self) {

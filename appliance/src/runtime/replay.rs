@@ -11,9 +11,10 @@ use super::reader::feed_all;
 use super::reporting::{self, JsonLines};
 use super::wiring::{Cores, wire};
 use super::world::{World, setting};
-use crate::arch::HashKey;
+use crate::arch::{HashKey, Patience};
 use crate::config::{Config, Mode, Refusal};
-use crate::dpdk::{DpdkError, Eal, EalConfig};
+use crate::dpdk::{DpdkError, Eal, EalConfig, LcorePin};
+use crate::limits::LCORES_MAX;
 use crate::report::{NoHealth, PortName, Reporter};
 use crate::rx::capture::{CaptureError, Merged};
 use crate::rx::replay::open;
@@ -78,9 +79,11 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
     let reporter = std::thread::spawn(move || reporting::run(reporter, || ()));
     let queues = queues.into_iter().map(|queue| vec![queue]).collect();
     let stop = Arc::new(AtomicBool::new(false));
-    let handles = launch_all(&eal, (&cores.rx, &cores.workers), wired, queues, &stop, Idle::Yield)?;
+    let handles = launch_all(&eal, (&cores.rx, &cores.workers), wired, queues, &stop, Idle::Nap)?;
     let read = feed_all(&mut captures, &mut feed, &world.calendar);
     for handle in handles {
+        // EAL's own waiting would keep a CPU busy that the lcores may need.
+        Patience::until(|| handle.is_finished());
         handle.join()?;
     }
     let mut reporter = reporter.join().map_err(|_| ReplayError::Reporter)?;
@@ -100,12 +103,15 @@ fn cores(options: &Options) -> Cores {
     }
 }
 
-/// lcores share the CPUs that there are.
+/// lcores share the CPUs that there are, and the kernel spreads them: other replays may run beside this one.
 fn eal_config(cores: &Cores) -> EalConfig {
     let usable: Vec<usize> = core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect();
-    let count = 1 + cores.rx.len() + cores.workers.len();
-    let cpus: Vec<usize> = (0..count).map(|i| usable.get(i % usable.len().max(1)).copied().unwrap_or(0)).collect();
-    EalConfig::private("tailwater", &cpus)
+    // EAL takes no CPU beyond these.
+    let known: Vec<usize> = usable.iter().copied().filter(|cpu| *cpu < LCORES_MAX).collect();
+    let cpus = if known.is_empty() { vec![0] } else { known };
+    let main = std::iter::once(&0);
+    let lcores = main.chain(&cores.rx).chain(&cores.workers).map(|lcore| LcorePin { lcore: *lcore, cpus: cpus.clone() });
+    EalConfig { lcores: lcores.collect(), ..EalConfig::private("tailwater", &[]) }
 }
 
 fn port_name(file: &std::path::Path) -> PortName {

@@ -32,27 +32,32 @@ const DELIVERY: Duration = Duration::from_secs(20);
 /// How often the main loop looks around.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// Runs until SIGTERM or SIGINT; then closes the window, delivers it and returns.
+/// Runs until SIGTERM or SIGINT; then closes the window, delivers it and returns. `share_cpus`: where the machine has
+/// fewer CPUs than the core map names, lcores share them.
 ///
 /// # Errors
-/// What stops it from starting. What goes wrong later is told, counted and survived.
-pub fn run(config: &Config) -> Result<(), RunError> {
+/// What stops it from starting, and reports that could not be delivered at the end. What goes wrong between is told,
+/// counted and survived.
+pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(RunError::Signals)?;
     }
-    let places = Places::of(config);
+    let places = Places::on_this_machine(config, share_cpus).map_err(RunError::Cores)?;
+    // First of all: a second appliance of this name is refused before it touches what the first one uses.
+    let eal = Eal::init(&eal_config(config, &places))?;
     let world = Arc::new(World::new(config, hash_key(config)?, config.ports.len()).map_err(RunError::Stat)?);
     let registry = registry(config, &world);
     let journal = Journal::new(Bound::default(), &sink::names(&config.sinks));
     let mut outside = Outside::start(config, &places, &journal, &registry)?;
-    let result = count(config, &places, &world, &registry, &journal, &stop);
-    outside.stop(&journal, &stop);
-    result
+    let counted = count(&eal, config, &places, &world, &registry, &journal, &stop);
+    let delivered = outside.stop(&journal, &stop);
+    counted.and(delivered)
 }
 
 /// The data path and the reporter, until told to stop.
 fn count(
+    eal: &Eal,
     config: &Config,
     places: &Places,
     world: &Arc<World>,
@@ -60,9 +65,8 @@ fn count(
     journal: &Arc<Journal>,
     stop: &Arc<AtomicBool>,
 ) -> Result<(), RunError> {
-    let eal = Eal::init(&eal_config(config, places))?;
-    let ports = live::open(&eal, &config.ports, world.calendar.epoch_ns()).map_err(RunError::Ports)?;
-    let cores = Cores { rx: places.cores.rx.clone(), workers: places.cores.workers.clone() };
+    let ports = live::open(eal, &config.ports, world.calendar.epoch_ns()).map_err(RunError::Ports)?;
+    let cores = Cores { rx: polling(&places.cores.rx, &ports), workers: places.cores.workers.clone() };
     let mut wired = wire(world, &cores, registry, false);
     let streams = std::mem::take(&mut wired.streams);
     let (queues, monitor) = split(ports, cores.rx.len(), registry, config);
@@ -76,7 +80,7 @@ fn count(
             reporting::run(reporter, || registry.reporter_beat())
         })
     };
-    let handles = launch_all(&eal, (&cores.rx, &cores.workers), wired, queues, stop, places.idle)?;
+    let handles = launch_all(eal, (&cores.rx, &cores.workers), wired, queues, stop, places.idle)?;
     registry.window_opened();
     tracing::info!(mode = mode(places), rx = ?cores.rx, workers = ?cores.workers, ranges = world.plans.real, "counting");
     watch(&handles, &monitor, registry, stop, &reporter);
@@ -140,17 +144,21 @@ impl Outside {
         Ok(Self { sinks, _admin: admin })
     }
 
-    fn stop(&mut self, journal: &Journal, signal: &AtomicBool) {
+    /// Delivers what waits.
+    fn stop(&mut self, journal: &Journal, signal: &AtomicBool) -> Result<(), RunError> {
         journal.close();
+        let mut undelivered = 0;
         for status in self.sinks.stop(Instant::now() + DELIVERY) {
             let (sink, delivered, left) = (&status.name, status.delivered, status.behind);
             if left > 0 {
+                undelivered += left;
                 tracing::error!(%sink, delivered, left, "reports could not be delivered in time");
             } else {
                 tracing::info!(%sink, delivered, "all reports delivered");
             }
         }
         hold_embedded(&self.sinks, signal);
+        if undelivered == 0 { Ok(()) } else { Err(RunError::Undelivered { reports: undelivered, seconds: DELIVERY.as_secs() }) }
     }
 }
 
@@ -169,6 +177,16 @@ fn hold_embedded(sinks: &RunningSinks, signal: &AtomicBool) {
     }
 }
 
+/// The receiving lcores that have a queue to poll.
+fn polling(rx: &[u32], ports: &[LivePort]) -> Vec<u32> {
+    let queues = ports.iter().map(|port| port.queues.len()).sum();
+    if queues < rx.len() {
+        let idle = &rx[queues..];
+        tracing::warn!(queues, ?idle, "these receiving cores have no queue and stay idle: raise `queues` of a port, or shorten cores.rx");
+    }
+    rx.iter().copied().take(queues).collect()
+}
+
 /// Gives queues to receivers in turn, and what is left of the ports to the monitor.
 fn split(ports: Vec<LivePort>, receivers: usize, registry: &Registry, config: &Config) -> (Vec<Vec<RxQueue>>, Monitor) {
     let mut queues: Vec<Vec<RxQueue>> = (0..receivers).map(|_| Vec::new()).collect();
@@ -182,9 +200,6 @@ fn split(ports: Vec<LivePort>, receivers: usize, registry: &Registry, config: &C
         }
         let live = registry.port(u32::from(port.index), &port.device, &row.feed);
         watched.push((port.device, port.health, live));
-    }
-    if at < receivers {
-        tracing::warn!(queues = at, receivers, "some receiving cores have no queue: raise `queues` of a port, or shorten cores.rx");
     }
     (queues, Monitor::new(watched))
 }

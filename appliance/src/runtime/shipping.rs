@@ -10,12 +10,31 @@ use crate::telemetry::{FeedHealth, FeedSnapshot, Registry};
 pub struct Shipping {
     journal: Arc<Journal>,
     registry: Arc<Registry>,
+    /// Of the last long window.
+    feeds: Vec<FeedSnapshot>,
 }
 
 impl Shipping {
     /// Into `journal`.
     pub const fn new(journal: Arc<Journal>, registry: Arc<Registry>) -> Self {
-        Self { journal, registry }
+        Self { journal, registry, feeds: Vec::new() }
+    }
+
+    /// Says which feeds are no longer what they were. (That a port is down was said when it was seen.)
+    fn tell(&mut self, feeds: &[FeedSnapshot]) {
+        for feed in feeds {
+            let before = self.feeds.iter().find(|before| before.name == feed.name).map_or(FeedHealth::Live, |before| before.health);
+            let name = &feed.name;
+            match (before, feed.health) {
+                (FeedHealth::Live | FeedHealth::Down, FeedHealth::Silent) => {
+                    tracing::warn!(feed = name, "the feed is SILENT: it brought less than min_pps; does the mirror still send?");
+                }
+                (FeedHealth::Live | FeedHealth::Silent, FeedHealth::Down) => tracing::error!(feed = name, "the feed is DOWN"),
+                (FeedHealth::Silent | FeedHealth::Down, FeedHealth::Live) => tracing::info!(feed = name, "the feed is LIVE again"),
+                _ => {}
+            }
+        }
+        self.feeds = feeds.to_vec();
     }
 }
 
@@ -38,7 +57,11 @@ impl Publisher for Shipping {
                 pb::FeedState::Down => FeedHealth::Down,
             },
         };
-        self.registry.set_feeds(report.feeds.iter().map(feed).collect());
+        let feeds: Vec<_> = report.feeds.iter().map(feed).collect();
+        if report.window_kind() == pb::WindowKind::Long {
+            self.tell(&feeds);
+        }
+        self.registry.set_feeds(feeds);
     }
 
     fn overflow(&self) -> Vec<(String, u64)> {

@@ -16,6 +16,8 @@ pub struct PortHealth {
     rows: Vec<(usize, u64)>,
     /// Reported losses never fall, whatever a driver does.
     missed: u64,
+    /// Frames that were given back before the port was used.
+    foreign: u64,
 }
 
 /// The kernel interface below a vdev.
@@ -44,7 +46,7 @@ pub struct HealthReading {
 }
 
 impl PortHealth {
-    pub(super) fn new(port: Port, interface_index: Option<u32>, sockets: Option<KernelSockets>) -> Self {
+    pub(super) fn new(port: Port, interface_index: Option<u32>, sockets: Option<KernelSockets>, foreign: u64) -> Self {
         let interface = interface_index.and_then(|index| {
             let name = dpdk::interface_name(index)?;
             let at_start = dpdk::interface_counters(&name).unwrap_or_default();
@@ -52,7 +54,7 @@ impl PortHealth {
         });
         let names = port.extended_names();
         let before = vec![0; names.len()];
-        Self { port, interface, sockets, names, before, rows: Vec::new(), missed: 0 }
+        Self { port, interface, sockets, names, before, rows: Vec::new(), missed: 0, foreign }
     }
 
     /// Name of the driver.
@@ -81,7 +83,7 @@ impl PortHealth {
         let missed = self.lost(&counters.unwrap_or_default(), below);
         self.missed = self.missed.max(missed);
         HealthReading {
-            received: counters.map_or(0, |counters| counters.received),
+            received: counters.map_or(0, |counters| counters.received.saturating_sub(self.foreign)),
             nic_missed: self.missed,
             // What a tap hands us its interface has sent.
             interface_received: below

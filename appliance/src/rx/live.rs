@@ -13,6 +13,8 @@ const DESCRIPTORS: u16 = 1_024;
 const QUEUE_SEGMENTS: u32 = 2_048;
 /// Segments that each lcore keeps for itself.
 const CACHE_SEGMENTS: u32 = 256;
+/// Polls that empty a queue of what it took in before it was bound.
+const DISCARD_POLLS_MAX: u32 = 4_096;
 /// Memory of EAL itself, of rings and of drivers, MB.
 const BASE_MB: u32 = 128;
 
@@ -96,7 +98,7 @@ fn open_one(eal: &Eal, port: &config::Port, index: u16, base_window_ns: u64) -> 
         frame_bytes_max: if vdev.is_some() { None } else { u16::try_from(FRAME_BYTES_MAX).ok() },
         queues_remedy,
     };
-    let (handle, raw, mut report) = dpdk::start(device, setup)?;
+    let (handle, mut raw, mut report) = dpdk::start(device, setup)?;
     let sockets = match report.driver.as_str() {
         "net_af_packet" => info.interface_index.map(KernelSockets::packet),
         "net_af_xdp" => Some(KernelSockets::xdp(&before)),
@@ -104,10 +106,25 @@ fn open_one(eal: &Eal, port: &config::Port, index: u16, base_window_ns: u64) -> 
     };
     let cut_bytes = vdev.as_ref().map_or(u32::MAX, Vdev::cut_bytes);
     let named = || dpdk::interface_index(vdev.as_ref()?.interface()?);
-    let health = PortHealth::new(handle, info.interface_index.or_else(named), sockets);
+    // Its sockets are bound last: until then they take in what any interface carries.
+    let foreign = if report.driver == "net_af_packet" { raw.iter_mut().map(discard).sum() } else { 0 };
+    let health = PortHealth::new(handle, info.interface_index.or_else(named), sockets, foreign);
     describe(&mut report, &health, &port.device);
     let queues = raw.into_iter().map(|queue| RxQueue::new(queue, Source::Live { base_window_ns }, index, cut_bytes)).collect();
     Ok(LivePort { index, device: port.device.clone(), report, queues, health })
+}
+
+/// Gives back what stands in a queue before it is used, and counts it; not endlessly, should a mirror speak already.
+fn discard(queue: &mut dpdk::RxQueue) -> u64 {
+    let (mut burst, mut frames) = (queue.burst(), 0);
+    for _ in 0..DISCARD_POLLS_MAX {
+        queue.poll(&mut burst);
+        if burst.is_empty() {
+            break;
+        }
+        frames += u64::try_from(burst.len()).unwrap_or(0);
+    }
+    frames
 }
 
 fn completed(mut vdev: Vdev, queues: u16) -> Vdev {

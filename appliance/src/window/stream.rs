@@ -3,6 +3,7 @@
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::ledger::Site;
+use crate::arch::Patience;
 use crate::stats::plan::Period;
 use crate::units::{Epoch, RangeIndex};
 
@@ -67,6 +68,10 @@ pub enum Sent {
     Full,
 }
 
+/// Longest blocks that a stream should hold: twice what one step of a walk over ranges sends.
+const BLOCKS_HELD: usize = 64;
+/// Words beyond which a stream holds only a few of its longest blocks.
+const CAPACITY_WORDS: usize = 1 << 22;
 /// Accounts that find room in a stream that is full of blocks.
 const ACCOUNTS_KEPT: usize = 16;
 
@@ -74,7 +79,8 @@ const ACCOUNTS_KEPT: usize = 16;
 /// words. `waits`: a writer waits for a reader that is behind, as in a replay; else it is refused.
 pub fn stream(block_max: usize, account_max: usize, waits: bool) -> (Outlet, Stream) {
     let kept = ACCOUNTS_KEPT * (account_max + HEAD_WORDS);
-    let capacity = (4 * (block_max + HEAD_WORDS)).max(1 << 16) + kept;
+    let block = block_max + HEAD_WORDS;
+    let capacity = (BLOCKS_HELD * block).min(CAPACITY_WORDS).max(4 * block).max(1 << 16) + kept;
     let (to, from) = RingBuffer::new(capacity);
     let body_max = block_max.max(account_max);
     let outlet = Outlet { to, message: Vec::with_capacity(body_max + HEAD_WORDS), kept, waits };
@@ -92,6 +98,11 @@ impl Outlet {
         self.send(self.kept) == Sent::Yes
     }
 
+    /// Whether a step of a walk finds room; also if nobody is left to read, or the writer waits for it anyway.
+    pub fn has_room(&self) -> bool {
+        self.waits || 2 * self.to.slots() >= self.to.buffer().capacity() || self.to.is_abandoned()
+    }
+
     /// Sends the mark that an epoch is over.
     pub fn closed(&mut self, epoch: Epoch, next: Epoch, site: &Site) -> Sent {
         self.message.clear();
@@ -103,6 +114,7 @@ impl Outlet {
     /// Sends the message if so many words stay free behind it.
     fn send(&mut self, kept: usize) -> Sent {
         self.message[1] = (self.message.len() - HEAD_WORDS) as u64;
+        let mut patience = Patience::default();
         loop {
             if self.to.is_abandoned() || self.to.slots() >= self.message.len() + kept && self.to.push_entire_slice(&self.message).is_ok() {
                 return Sent::Yes;
@@ -110,7 +122,7 @@ impl Outlet {
             if !self.waits {
                 return Sent::Full;
             }
-            std::thread::yield_now();
+            patience.wait();
         }
     }
 }
