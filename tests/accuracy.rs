@@ -2,6 +2,7 @@
 //!
 //! `TAILWATER_LONG=1` runs the sizes and seeds that take minutes; the figures are printed either way.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "draws are bounded")]
 
 #[path = "engine_support/dice.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "shared by tests that use a part each")]
@@ -114,8 +115,7 @@ enum Stream {
 /// Zipf of exponent 1 over `n` keys, by inverting the harmonic sum.
 fn zipf(dice: &mut Dice, n: f64) -> u32 {
     let u = dice.below(1 << 32) as f64 / 4_294_967_296.0;
-    let rank = n.powf(u).floor();
-    0x0A00_0000 + rank as u32
+    0x0A00_0000 + n.powf(u) as u32
 }
 
 fn source(dice: &mut Dice, stream: Stream, i: u64, n: u64) -> u32 {
@@ -216,7 +216,7 @@ fn sampled_entries_are_covered() {
             let packets = 8_000 + spoofed;
             for i in 0..packets {
                 let src = if i % packets < spoofed && dice.one_in(2) {
-                    dice.next() as u32
+                    (dice.next() >> 32) as u32
                 } else {
                     0x0A00_0000 + dice.below(60).pow(2) as u32 / 60
                 };

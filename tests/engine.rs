@@ -26,7 +26,7 @@ fn case(seed: u64) -> (Setup, Vec<Packet>) {
         packets: 1_500,
         windows: 4,
         window_ns: setup.window_ms * 1_000_000,
-        spoofed: *dice.of(&[0, 0, 2]),
+        spoofed: dice.of(&[0, 0, 2]),
         tunnels: dice.one_in(2),
         late: dice.one_in(2),
         gaps: dice.one_in(2),
