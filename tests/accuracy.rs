@@ -50,17 +50,23 @@ struct Bench {
     shards: Vec<(Vec<u64>, Pool, Budget)>,
     batch: Vec<Record>,
     turn: usize,
+    starved: bool,
 }
 
 impl Bench {
     fn new(spec: StatSpec, blocked: u32, shards: usize, seed: u64) -> Self {
+        Self::within(spec, blocked, shards, seed, 1 << 20)
+    }
+
+    /// Each shard with so many bytes.
+    fn within(spec: StatSpec, blocked: u32, shards: usize, seed: u64, bytes: usize) -> Self {
         let weights = WeightBounds { passed: 1, blocked, random: true };
         let plan = Plan::compile(&[spec], &[0], Family::V4, weights).unwrap();
         let mut key = [7; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
-        let shard = || (vec![0; plan.root_words(Period::Long)], Pool::with_bytes(1 << 20), Budget::of_bytes(1 << 20));
+        let shard = || (vec![0; plan.root_words(Period::Long)], Pool::with_bytes(bytes), Budget::of_bytes(bytes));
         let shards = (0..shards).map(|_| shard()).collect();
-        Self { scratch: Scratch::new(&plan), plan, hash_key: HashKey::new(key), shards, batch: Vec::new(), turn: 0 }
+        Self { scratch: Scratch::new(&plan), plan, hash_key: HashKey::new(key), shards, batch: Vec::new(), turn: 0, starved: false }
     }
 
     fn packet(&mut self, src: u32, bytes: u32, weight: u16) {
@@ -78,13 +84,18 @@ impl Bench {
         let (root, pool, budget) = &mut self.shards[at];
         let mut memory = Memory { pool, budget };
         let starved = execute(&self.plan, &mut self.scratch, &self.batch, &self.hash_key, (&mut [], root), &mut memory);
-        assert_eq!(starved, 0);
+        self.starved |= starved > 0;
         self.batch.clear();
         self.turn += 1;
     }
 
     fn figure(mut self) -> Figure {
         self.flush();
+        assert!(!self.starved);
+        self.figure_so_far()
+    }
+
+    fn figure_so_far(&self) -> Figure {
         let stat = &self.plan.stats()[0];
         let mut summary = stat.kernel.summary();
         for (root, pool, _) in &self.shards {
@@ -237,5 +248,33 @@ fn sampled_entries_are_covered() {
         let share = inside as f64 / trials as f64;
         println!("top entries of a sample, {metric:?}, {spoofed} spoofed: {share:.4} of windows covered");
         assert!(share >= 0.94, "{metric:?}: {share}");
+    }
+}
+
+/// With any little memory: it ends, and what it says is true.
+#[test]
+fn a_spent_budget_ends_and_stays_true() {
+    for (calculation, lines) in ["topk", "distinct"].into_iter().flat_map(|c| (0..80).map(move |lines| (c, lines))) {
+        let mut bench = Bench::within(spec(calculation, Metric::Packets), 1, 2, lines, 64 * lines as usize);
+        let mut truth: HashMap<String, u64> = HashMap::new();
+        let mut dice = Dice::new(lines);
+        for _ in 0..4_000 {
+            let src = dice.below(400) as u32;
+            *truth.entry(std::net::Ipv4Addr::from(src).to_string()).or_default() += 1;
+            bench.packet(src, 64, 1);
+        }
+        bench.flush();
+        match bench.figure_so_far() {
+            Figure::Top(top) => {
+                let high = |entry: &tailwater::stats::figure::TopEntry| entry.value.high.unwrap();
+                assert!(
+                    top.entries.iter().all(|e| e.value.low <= truth[&e.key] as f64 && truth[&e.key] as f64 <= high(e)),
+                    "{lines} lines"
+                );
+                assert_eq!(top.all, Estimate::exact(4_000.0));
+            }
+            Figure::Distinct(of) => assert!(of.value.value <= 440.0 && (bench.starved || of.value.value >= 360.0), "{lines} lines: {of:?}"),
+            other => unreachable!("{other:?}"),
+        }
     }
 }
