@@ -137,6 +137,8 @@ fn any(receiver: &mut AnyReceiver, event: Option<&Event<'_>>) {
 pub struct Pace {
     pub workers: u64,
     pub reporter: u64,
+    /// Of receivers' own steps: once in so many events.
+    pub steps: u64,
     pub live: bool,
     /// Cores sleep over epochs in which they have nothing.
     pub sleepy: bool,
@@ -148,14 +150,18 @@ pub fn simulate(config: &Config, packets: &[Packet], (receivers, workers): (u32,
     let (mut wired, mut reporter) = engine(config, &world, &cores(receivers, workers), false, pace.live);
     let mut queues: Vec<_> = queues(&world, packets, receivers).into_iter().map(|q| q.into_iter().peekable()).collect();
     let mut dice = Dice::new(seed);
+    let mut at = 0;
     while queues.iter_mut().any(|queue| queue.peek().is_some()) {
-        let at = usize::try_from(dice.below(u64::from(receivers))).unwrap();
+        // Runs of events, so that receivers get apart.
+        if dice.one_in(12) || queues[at].peek().is_none() {
+            at = usize::try_from(dice.below(u64::from(receivers))).unwrap();
+        }
         let Some(event) = queues[at].next() else { continue };
         let idle = matches!((&event, queues[at].peek()), (Event::Epoch(_), Some(Event::Epoch(_)) | None));
         if !(pace.sleepy && idle) {
             any(&mut wired.receivers[at], Some(&event));
         }
-        if dice.one_in(8) {
+        if dice.one_in(pace.steps) {
             any(&mut wired.receivers[at], None);
         }
         if pace.workers > 0 && dice.one_in(pace.workers) && workers > 0 {

@@ -126,7 +126,7 @@ fn a_stalled_worker_costs_records_that_are_counted() {
         let setup = plain(1_000, 250);
         let packets = traffic(&setup, seed, 25_000, 4);
         for (shape, workers) in [((1, 1), 0), ((1, 2), 0), ((2, 1), 300), ((2, 2), 0)] {
-            let pace = Pace { workers, reporter: 50, live: false, sleepy: false };
+            let pace = Pace { workers, reporter: 50, steps: 8, live: false, sleepy: false };
             let log = simulate(&config(&setup), &packets, shape, seed, pace);
             let lost = balanced(&setup, &packets, &log);
             let said = log.ranges.iter().filter_map(|r| r.incomplete.as_ref()).flat_map(|i| &i.reasons).all(|reason| reason == "ring_full");
@@ -143,7 +143,7 @@ fn a_stalled_reporter_costs_blocks_that_are_counted() {
         let setup = plain(1_000, 250);
         let packets = traffic(&setup, seed, 9_000, 110);
         for shape in [(1, 0), (2, 0), (1, 2), (2, 2)] {
-            let pace = Pace { workers: 2, reporter: 0, live: false, sleepy: false };
+            let pace = Pace { workers: 2, reporter: 0, steps: 8, live: false, sleepy: false };
             let log = simulate(&config(&setup), &packets, shape, seed, pace);
             let lost = balanced(&setup, &packets, &log);
             assert!(lost > 0, "{shape:?}");
@@ -157,7 +157,7 @@ fn accounts_that_nobody_heard_are_told_later() {
     let setup = plain(4, 1);
     let packets = traffic(&setup, 1, 12_000, 2_000);
     for shape in [(1, 0), (2, 2)] {
-        let pace = Pace { workers: 2, reporter: 0, live: true, sleepy: true };
+        let pace = Pace { workers: 2, reporter: 0, steps: 8, live: true, sleepy: true };
         let log = simulate(&config(&setup), &packets, shape, 1, pace);
         total(&log);
         let ledger = log.appliance.last().unwrap().ledger.clone().unwrap();
@@ -166,15 +166,44 @@ fn accounts_that_nobody_heard_are_told_later() {
     }
 }
 
+/// From several packets in each epoch to a packet in several.
+const fn windows_of(seed: u64) -> u64 {
+    5 << (seed % 5)
+}
+
 /// Receivers that are windows apart, or asleep over some: nobody's packets move to another window.
 #[test]
 fn receivers_may_be_at_different_times() {
     for seed in seeds(8) {
         println!("TAILWATER_SEED={seed}");
         let setup = plain(100, 25);
-        let packets = traffic(&setup, seed, 900, 6);
+        let packets = traffic(&setup, seed, 300, windows_of(seed));
         for shape in [(2, 1), (2, 2), (3, 2), (3, 0)] {
-            let pace = Pace { workers: 3, reporter: 20, live: false, sleepy: true };
+            let pace = Pace { workers: 3, reporter: 20, steps: 8, live: false, sleepy: true };
+            let log = simulate(&config(&setup), &packets, shape, seed, pace);
+            check(&setup, &packets, &log);
+        }
+    }
+}
+
+/// The same where a core fills whole batches of a window while another sleeps over it and fills the next one's.
+#[test]
+fn receivers_may_sleep_over_windows_that_others_fill() {
+    for seed in seeds(12) {
+        println!("TAILWATER_SEED={seed}");
+        let setup = plain(100, 25);
+        let (mut dice, mut packets) = (Dice::new(seed), Vec::new());
+        let any = traffic(&setup, seed, 400, 1).into_iter().find(|packet| packet.ip.as_ref().is_some_and(|ip| ip.src.is_ipv4())).unwrap();
+        for epoch in 0..24 {
+            for host in [[10, 9, 9, 1], [10, 9, 9, 2]].into_iter().filter(|_| dice.one_in(2)).collect::<Vec<[u8; 4]>>() {
+                let mut packet = any.clone();
+                packet.time_ns = START_NS + epoch * 25_000_000;
+                packet.ip.as_mut().unwrap().dst = host.into();
+                packets.extend(std::iter::repeat_n(packet, 70));
+            }
+        }
+        for shape in [(1, 0), (2, 0), (2, 1), (2, 2)] {
+            let pace = Pace { workers: 30, reporter: 200, steps: 90, live: false, sleepy: true };
             let log = simulate(&config(&setup), &packets, shape, seed, pace);
             check(&setup, &packets, &log);
         }

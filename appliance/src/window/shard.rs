@@ -182,6 +182,13 @@ impl Shard {
         false
     }
 
+    /// A core that has batches of the window after the next, or that comes to the next's end, ends an unfinished walk at
+    /// once: there are no more than two windows.
+    fn close_at_once(&mut self) {
+        while self.walk() {}
+        self.flip(true);
+    }
+
     /// The walk is over: say so, and turn to the next epoch. What the reporter has no room for now waits, or is told
     /// with the next epoch's account.
     fn flip(&mut self, at_once: bool) {
@@ -205,6 +212,9 @@ impl Shard {
 
 impl Stage for Shard {
     fn batch(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) {
+        if self.closing.is_some_and(|(_, next)| epoch > next) {
+            self.close_at_once();
+        }
         let count = records.len() as u64;
         let roots = self.open(range, epoch, LONG).and_then(|long| Ok((self.open(range, epoch, FAST)?, long)));
         let Ok((fast, long)) = roots else {
@@ -233,9 +243,7 @@ impl Stage for Shard {
     }
 
     fn advance(&mut self, next: Epoch) {
-        // A core that comes here with the walk before unfinished ends it at once: its next window is already full.
-        while self.walk() {}
-        self.flip(true);
+        self.close_at_once();
         self.closing = Some((self.at, next));
         self.walking = true;
     }
