@@ -18,7 +18,8 @@ pub fn check(setup: &Setup, packets: &[Packet], log: &Log) {
     let mut reports = log.ranges.len();
     let mut accounts = log.appliance.len();
     for (kind, length_ms) in [(pb::WindowKind::Long, setup.window_ms), (pb::WindowKind::Fast, setup.fast_ms)] {
-        if kind == pb::WindowKind::Fast && !setup.any_fast() {
+        let counts_any = (0..setup.ranges.len()).any(|range| !of_range(setup, range, kind).is_empty());
+        if kind == pb::WindowKind::Fast && !counts_any {
             continue;
         }
         let length_ns = length_ms * 1_000_000;
@@ -38,7 +39,13 @@ type At = (pb::WindowKind, u64, u64);
 
 fn of_range(setup: &Setup, range: usize, kind: pb::WindowKind) -> Vec<&Row> {
     let premium = setup.ranges[range].1;
-    setup.rows.iter().filter(|row| (premium || !row.premium) && (kind == pb::WindowKind::Long || row.fast)).collect()
+    let observed = |row: &Row| match row.direction {
+        "ingress" => setup.ingress,
+        "egress" => setup.egress,
+        _ => true,
+    };
+    let wanted = |row: &&Row| (premium || !row.premium) && (kind == pb::WindowKind::Long || row.fast) && observed(row);
+    setup.rows.iter().filter(wanted).collect()
 }
 
 fn ranges(setup: &Setup, log: &Log, at: At, window: &Window) -> usize {

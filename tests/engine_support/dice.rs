@@ -23,9 +23,9 @@ impl Dice {
         self.below(n) == 0
     }
 
-    pub fn of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+    pub fn of<T: Copy>(&mut self, list: &[T]) -> T {
         let at = self.below(list.len() as u64);
-        &list[usize::try_from(at).unwrap()]
+        list[usize::try_from(at).unwrap()]
     }
 }
 

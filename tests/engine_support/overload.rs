@@ -121,7 +121,7 @@ fn config(setup: &Setup) -> Config {
 /// Rings overflow: no wait, every loss counted in its window and said in its range's report.
 #[test]
 fn a_stalled_worker_costs_records_that_are_counted() {
-    for seed in seeds(3) {
+    for seed in seeds(2) {
         println!("TAILWATER_SEED={seed}");
         let setup = plain(1_000, 250);
         let packets = traffic(&setup, seed, 25_000, 4);
@@ -130,7 +130,7 @@ fn a_stalled_worker_costs_records_that_are_counted() {
             let log = simulate(&config(&setup), &packets, shape, seed, pace);
             let lost = balanced(&setup, &packets, &log);
             let said = log.ranges.iter().filter_map(|r| r.incomplete.as_ref()).flat_map(|i| &i.reasons).all(|reason| reason == "ring_full");
-            assert!(said && (lost > 0 || workers > 0), "{shape:?}: {lost}");
+            assert!(said && (lost > 0 || shape.0 > 1), "{shape:?}: {lost}");
         }
     }
 }
@@ -141,7 +141,7 @@ fn a_stalled_reporter_costs_blocks_that_are_counted() {
     for seed in seeds(3) {
         println!("TAILWATER_SEED={seed}");
         let setup = plain(1_000, 250);
-        let packets = traffic(&setup, seed, 6_000, 40);
+        let packets = traffic(&setup, seed, 9_000, 110);
         for shape in [(1, 0), (2, 0), (1, 2), (2, 2)] {
             let pace = Pace { workers: 2, reporter: 0, live: false, sleepy: false };
             let log = simulate(&config(&setup), &packets, shape, seed, pace);

@@ -68,10 +68,10 @@ const WHERE: [(&str, &[&str]); 7] = [
 
 impl Setup {
     pub fn draw(dice: &mut Dice) -> Self {
-        let (window_ms, fast_ms) = *dice.of(&[(1_000, 1_000), (1_000, 250), (10_000, 1_000), (3, 1), (3_600_000, 60_000)]);
+        let (window_ms, fast_ms) = dice.of(&[(1_000, 1_000), (1_000, 250), (10_000, 1_000), (3, 1), (3_600_000, 60_000)]);
         let mut rows: Vec<Row> = (0..28).map(|n| row(dice, n)).collect();
         rows.push(flows(dice));
-        let (ingress, egress) = *dice.of(&[(true, true), (true, true), (true, false), (false, true)]);
+        let (ingress, egress) = dice.of(&[(true, true), (true, true), (true, false), (false, true)]);
         let mut ranges = RANGES.to_vec();
         if dice.one_in(3) {
             ranges.extend([("0.0.0.0/0", false), ("::/0", true)]);
@@ -81,13 +81,13 @@ impl Setup {
             fast_ms,
             rows,
             ranges,
-            keys_from: *dice.of(&["matched", "matched", "outermost", "innermost"]),
+            keys_from: dice.of(&["matched", "matched", "outermost", "innermost"]),
             drops_untagged: dice.one_in(3),
             ingress,
             egress,
             every_nth: dice.one_in(3),
-            prefix_v4: *dice.of(&[8, 24, 30]),
-            prefix_v6: *dice.of(&[32, 48, 126]),
+            prefix_v4: dice.of(&[8, 24, 30]),
+            prefix_v6: dice.of(&[32, 48, 126]),
             memory_mb: 64,
         }
     }
@@ -161,14 +161,14 @@ fn row(dice: &mut Dice, n: usize) -> Row {
     let keys = match calculation {
         "sum" => {
             if dice.one_in(3) {
-                vec![*dice.of(&NUMBERS)]
+                vec![dice.of(&NUMBERS)]
             } else {
                 Vec::new()
             }
         }
-        "histogram" if dice.one_in(2) => vec![*dice.of(&NAMES)],
+        "histogram" if dice.one_in(2) => vec![dice.of(&NAMES)],
         "histogram" => {
-            let key = *dice.of(&NUMBERS);
+            let key = dice.of(&NUMBERS);
             let has_own = ["packet_size", "payload_size", "ttl", "dscp"].contains(&key);
             bins = (!has_own || dice.one_in(2)).then(|| vec![1, 53, 100, 444]);
             vec![key]
@@ -184,24 +184,24 @@ fn row(dice: &mut Dice, n: usize) -> Row {
         } else {
             *dice.of(&METRICS)
         },
-        decision: *dice.of(&["any", "passed", "blocked"]),
-        direction: *dice.of(&["ingress", "egress", "any"]),
-        wanted: dice.one_in(3).then(|| *dice.of(&WHERE)).map(|(key, values)| (key, values.to_vec())),
+        decision: dice.of(&["any", "passed", "blocked"]),
+        direction: dice.of(&["ingress", "egress", "any"]),
+        wanted: dice.one_in(3).then(|| dice.of(&WHERE)).map(|(key, values)| (key, values.to_vec())),
         fast: dice.one_in(3),
         premium: dice.one_in(4),
-        k: *dice.of(&[1, 3, 20]),
-        p: *dice.of(&[4, 10, 12]),
+        k: dice.of(&[1, 3, 20]),
+        p: dice.of(&[4, 10, 12]),
         bins,
     }
 }
 
 fn composite(dice: &mut Dice) -> Vec<&'static str> {
     let mut keys = Vec::new();
-    for _ in 0..*dice.of(&[1, 1, 1, 2, 3]) {
+    for _ in 0..dice.of(&[1, 1, 1, 2, 3]) {
         let key = match dice.below(4) {
-            0 => *dice.of(&NUMBERS),
-            1 => *dice.of(&NAMES),
-            _ => *dice.of(&OPEN),
+            0 => dice.of(&NUMBERS),
+            1 => dice.of(&NAMES),
+            _ => dice.of(&OPEN),
         };
         if !keys.contains(&key) {
             keys.push(key);

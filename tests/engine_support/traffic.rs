@@ -165,7 +165,7 @@ fn packet(dice: &mut Dice, mix: &Mix, time_ns: u64) -> Packet {
         2 => vec![100],
         3 => vec![100, 7],
         4 | 5 => vec![666, u16::try_from(dice.below(3)).unwrap()],
-        6 => vec![667, *dice.of(&[1, 2, 40, 0])],
+        6 => vec![667, dice.of(&[1, 2, 40, 0])],
         _ => vec![u16::try_from(dice.below(3)).unwrap() + 10],
     };
     let ip = (!dice.one_in(60)).then(|| ip(dice, mix.spoofed));
@@ -197,16 +197,16 @@ fn ip_of(dice: &mut Dice, v6: bool, spoofed: u64) -> Ip {
             Ipv4Addr::from(u32::try_from(a >> 32).unwrap()).into()
         };
     }
-    let ports = (*dice.of(&[53, 80, 443, 40_000, 40_001]), *dice.of(&[53, 80, 443, 8_080, 65_535]));
+    let ports = (dice.of(&[53, 80, 443, 40_000, 40_001]), dice.of(&[53, 80, 443, 8_080, 65_535]));
     let body = match dice.below(10) {
-        0..=3 => Body::Tcp { ports, flags: *dice.of(&[0x02, 0x12, 0x10, 0x18, 0x04, 0x14, 0x00, 0xC2]) },
+        0..=3 => Body::Tcp { ports, flags: dice.of(&[0x02, 0x12, 0x10, 0x18, 0x04, 0x14, 0x00, 0xC2]) },
         4..=6 => Body::Udp { ports },
-        7 => Body::Icmp { kind: *dice.of(&[0, 3, 8, 128]), code: u8::try_from(dice.below(2)).unwrap() },
-        8 if !v6 => *dice.of(&[Body::LaterFragment, Body::FirstFragment { ports }]),
-        _ => Body::Other(*dice.of(&[89, 112])),
+        7 => Body::Icmp { kind: dice.of(&[0, 3, 8, 128]), code: u8::try_from(dice.below(2)).unwrap() },
+        8 if !v6 => dice.of(&[Body::LaterFragment, Body::FirstFragment { ports }]),
+        _ => Body::Other(dice.of(&[89, 112])),
     };
-    let payload = usize::try_from(*dice.of(&[8, 40, 90, 200, 500, 1_400])).unwrap();
-    Ip { src, dst, ttl: *dice.of(&[1, 16, 64, 255]), dscp: *dice.of(&[0, 10, 46, 63]), body, payload }
+    let payload = usize::try_from(dice.of(&[8, 40, 90, 200, 500, 1_400])).unwrap();
+    Ip { src, dst, ttl: dice.of(&[1, 16, 64, 255]), dscp: dice.of(&[0, 10, 46, 63]), body, payload }
 }
 
 fn address(dice: &mut Dice, v6: bool) -> IpAddr {
@@ -216,7 +216,7 @@ fn address(dice: &mut Dice, v6: bool) -> IpAddr {
         Ipv6Addr::from(u128::from(net) + u128::from(dice.below(6))).into()
     } else {
         let nets: [[u8; 4]; 6] = [[10, 1, 2, 0], [10, 1, 3, 0], [10, 9, 9, 0], [192, 168, 0, 0], [192, 168, 1, 0], [8, 8, 8, 0]];
-        let [a, b, c, d] = *dice.of(&nets);
+        let [a, b, c, d] = dice.of(&nets);
         Ipv4Addr::new(a, b, c, d + u8::try_from(dice.below(8)).unwrap()).into()
     }
 }

@@ -27,10 +27,17 @@ const K_DEFAULT: u64 = 20;
 const EXACT_KEYS_MIN: usize = 128;
 /// Slots of the first table.
 const SLOTS_MIN: usize = 8;
-/// Misses of a bucket after which its scores are halved.
-const AGEING_MISSES: u64 = 4_096;
-/// A victim that holds more than one in so many of what its bucket missed gets a second chance.
+/// Misses of a bucket after which its scores are halved, again and again.
+const AGEING_MISSES: u64 = 512;
+/// The first such halving; before [`AGEING_MISSES`] they come at each power of two, so that keys sent ahead of a flood do
+/// not hold a small window's cells.
+const AGEING_MISSES_FIRST: u64 = 32;
+/// A victim that holds more than one in so many of what its bucket missed gets a second chance,
 const SECOND_CHANCE_SHARE: u64 = 96;
+/// unless it holds less than so many packets: of a bucket that missed little, every key would.
+const SECOND_CHANCE_PACKETS_MIN: u64 = 4;
+/// Bytes that count as a packet where keys are ranked by bytes.
+const UNIT_BYTES: u64 = 256;
 /// Root: chunk, state; then what was never admitted, then the whole.
 const ROOT_HEAD_WORDS: usize = 2;
 /// State: the table is buckets.
@@ -106,10 +113,14 @@ impl TopKernel {
         root[ROOT_HEAD_WORDS..].split_at_mut(self.layout.unseen)
     }
 
-    /// How much a packet moves a score: packets, or units of 256 bytes.
+    /// How much a packet moves a score.
     fn units(&self, row: &Row<'_>) -> u64 {
-        let units = if self.by_bytes { row.value / 256 + 1 } else { 1 };
+        let units = if self.by_bytes { row.value / UNIT_BYTES + 1 } else { 1 };
         (units * row.weight).min(64)
+    }
+
+    const fn second_chance_least(&self) -> u64 {
+        SECOND_CHANCE_PACKETS_MIN * if self.by_bytes { UNIT_BYTES } else { 1 }
     }
 
     fn count(&self, root: &mut [u64], memory: &mut Memory<'_>, row: &Row<'_>) {
@@ -219,7 +230,7 @@ impl TopKernel {
     fn settle(&self, bucket: &mut [u64], cell: &mut [u64]) {
         let layout = self.layout;
         let weight = |cell: &[u64]| if cell[0] == 0 { 0 } else { Weighted::from_words(layout.cell_sum(cell)).total() };
-        let points = weight(cell) / if self.by_bytes { 256 } else { 1 };
+        let points = weight(cell) / if self.by_bytes { UNIT_BYTES } else { 1 };
         cell[0] = cell[0] & !0xFF | points.min(255);
         let (head, cells) = bucket.split_at_mut(layout.unseen + 1);
         let Some(least) = cells.chunks_exact_mut(layout.cell()).min_by_key(|c| weight(c)) else { return };
@@ -272,7 +283,7 @@ impl TopKernel {
         let layout = self.layout;
         let misses = head[layout.unseen] + 1;
         head[layout.unseen] = misses;
-        if misses.is_multiple_of(AGEING_MISSES) {
+        if misses.is_multiple_of(AGEING_MISSES) || misses >= AGEING_MISSES_FIRST && misses.is_power_of_two() {
             cells.chunks_exact_mut(layout.cell()).for_each(|c| c[0] = (c[0] & !0xFF) | ((c[0] & 0xFF) / 2));
         }
         let (at, cell) = cells.chunks_exact_mut(layout.cell()).enumerate().min_by_key(|(_, c)| c[0] & 0xFF)?;
@@ -289,7 +300,7 @@ impl TopKernel {
         let unseen = unseen_of(&head[..layout.unseen]);
         let missed = unseen.passed.saturating_add(unseen.scaled);
         let held = Weighted::from_words(layout.cell_sum(cell)).total();
-        if score == 1 && held.saturating_mul(SECOND_CHANCE_SHARE) > missed {
+        if score == 1 && held >= self.second_chance_least() && held.saturating_mul(SECOND_CHANCE_SHARE) > missed {
             cell[0] += 2;
             return None;
         }

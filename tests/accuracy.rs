@@ -1,0 +1,241 @@
+//! How good the sketches are, and whether their bounds hold: on records, without frames.
+//!
+//! `TAILWATER_LONG=1` runs the sizes and seeds that take minutes; the figures are printed either way.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "draws are bounded")]
+
+#[path = "engine_support/dice.rs"]
+#[allow(dead_code, unreachable_pub, missing_docs, reason = "shared by tests that use a part each")]
+mod dice;
+
+use std::collections::HashMap;
+
+use dice::Dice;
+use tailwater::arch::HashKey;
+use tailwater::axes::key::Lengths;
+use tailwater::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
+use tailwater::config::StatSpec;
+use tailwater::record::{Has, Record};
+use tailwater::stats::figure::{Distinct, Estimate, Figure, Top};
+use tailwater::stats::plan::{Period, Plan, Scratch, WeightBounds, execute};
+use tailwater::stats::pool::{Budget, Memory, Pool};
+use tailwater::units::Family;
+
+const K: usize = 20;
+
+fn long() -> bool {
+    std::env::var_os("TAILWATER_LONG").is_some()
+}
+
+fn spec(calculation: &str, metric: Metric) -> StatSpec {
+    StatSpec {
+        name: calculation.to_owned(),
+        calculation: calculation.to_owned(),
+        key: KeySpec::new(vec![Key::SrcIp], Lengths::default()),
+        metric,
+        decision: DecisionAxis::Any,
+        direction: DirectionAxis::Any,
+        predicate: None,
+        fast: false,
+        sets: Vec::new(),
+        settings: Vec::new(),
+    }
+}
+
+/// One stat of one range, over shards that take batches in turn.
+struct Bench {
+    plan: Plan,
+    scratch: Scratch,
+    hash_key: HashKey,
+    shards: Vec<(Vec<u64>, Pool, Budget)>,
+    batch: Vec<Record>,
+    turn: usize,
+}
+
+impl Bench {
+    fn new(spec: StatSpec, blocked: u32, shards: usize, seed: u64) -> Self {
+        let weights = WeightBounds { passed: 1, blocked, random: true };
+        let plan = Plan::compile(&[spec], &[0], Family::V4, weights).unwrap();
+        let mut key = [7; 32];
+        key[..8].copy_from_slice(&seed.to_le_bytes());
+        let shard = || (vec![0; plan.root_words(Period::Long)], Pool::with_bytes(1 << 20), Budget::of_bytes(1 << 20));
+        let shards = (0..shards).map(|_| shard()).collect();
+        Self { scratch: Scratch::new(&plan), plan, hash_key: HashKey::new(key), shards, batch: Vec::new(), turn: 0 }
+    }
+
+    fn packet(&mut self, src: u32, bytes: u32, weight: u16) {
+        let mut record = Record { wire_bytes: bytes, weight, has: Has(Has::INGRESS.0), ..Record::default() };
+        record.src[..4].copy_from_slice(&src.to_be_bytes());
+        record.has = record.has.with(Has::BLOCKED, weight > 1).with(Has::RANDOM, weight > 1);
+        self.batch.push(record);
+        if self.batch.len() == 64 {
+            self.flush();
+        }
+    }
+
+    fn flush(&mut self) {
+        let at = self.turn % self.shards.len();
+        let (root, pool, budget) = &mut self.shards[at];
+        let mut memory = Memory { pool, budget };
+        let starved = execute(&self.plan, &mut self.scratch, &self.batch, &self.hash_key, (&mut [], root), &mut memory);
+        assert_eq!(starved, 0);
+        self.batch.clear();
+        self.turn += 1;
+    }
+
+    fn figure(mut self) -> Figure {
+        self.flush();
+        let stat = &self.plan.stats()[0];
+        let mut summary = stat.kernel.summary();
+        for (root, pool, _) in &self.shards {
+            let mut words = Vec::new();
+            stat.kernel.export(root, pool, &mut words);
+            summary.absorb(&words);
+        }
+        summary.figure(&stat.question)
+    }
+
+    fn top(self) -> Top {
+        let Figure::Top(top) = self.figure() else { unreachable!("a top-K") };
+        top
+    }
+}
+
+/// Sources of a stream of packets.
+#[derive(Clone, Copy, Debug)]
+enum Stream {
+    /// So many per mille are random addresses, the rest a Zipf of some thousand.
+    Spoofed(u64),
+    /// No random ones.
+    Zipf,
+    /// Decoys first, each often enough to be kept, then as `Spoofed(900)`.
+    Decoys,
+}
+
+/// Zipf of exponent 1 over `n` keys, by inverting the harmonic sum.
+fn zipf(dice: &mut Dice, n: f64) -> u32 {
+    let u = dice.below(1 << 32) as f64 / 4_294_967_296.0;
+    0x0A00_0000 + n.powf(u) as u32
+}
+
+fn source(dice: &mut Dice, stream: Stream, i: u64, n: u64) -> u32 {
+    let random = |dice: &mut Dice| u32::try_from(dice.next() >> 32).unwrap() | 0x8000_0000;
+    match stream {
+        Stream::Decoys if i < n / 10 => 0x0B00_0000 + u32::try_from(i % 400).unwrap(),
+        Stream::Spoofed(share) if dice.below(1_000) < share => random(dice),
+        Stream::Decoys if dice.below(1_000) < 900 => random(dice),
+        _ => zipf(dice, 5_000.0),
+    }
+}
+
+fn recall(stream: Stream, n: u64, shards: usize, seed: u64) -> f64 {
+    let mut dice = Dice::new(seed);
+    let mut bench = Bench::new(spec("topk", Metric::Packets), 1, shards, seed);
+    let mut truth: HashMap<u32, u64> = HashMap::new();
+    for i in 0..n {
+        let src = source(&mut dice, stream, i, n);
+        *truth.entry(src).or_default() += 1;
+        bench.packet(src, 64, 1);
+    }
+    let top = bench.top();
+    let of = |text: &str| truth[&u32::from(text.parse::<std::net::Ipv4Addr>().unwrap())];
+    let mut held = 0;
+    for entry in top.entries.iter().chain(&top.reserve) {
+        let (low, high, count) = (entry.value.low, entry.value.high.unwrap(), of(&entry.key) as f64);
+        assert!(low <= count && count <= high, "seed {seed}: {stream:?}, {n}: {} in [{low}, {high}], truth {count}", entry.key);
+    }
+    top.entries.iter().for_each(|entry| held += entry.sufficient.passed);
+    assert!((top.coverage - held as f64 / n as f64).abs() < 1e-9 && top.all == Estimate::exact(n as f64));
+    let listed = |text: &str| u32::from(text.parse::<std::net::Ipv4Addr>().unwrap());
+    let names: Vec<u32> = top.entries.iter().chain(&top.reserve).map(|e| listed(&e.key)).collect();
+    let absent = truth.iter().filter(|(src, _)| !names.contains(src)).map(|(_, count)| *count).max().unwrap_or(0);
+    assert!(absent <= top.absent.passed, "seed {seed}: {absent} absent, said to be at most {}", top.absent.passed);
+    let mut counts: Vec<u64> = truth.values().copied().collect();
+    counts.sort_unstable_by(|a, b| b.cmp(a));
+    // Ties count either way.
+    names.iter().take(K).filter(|src| truth[src] >= counts[K - 1]).count() as f64 / K as f64
+}
+
+#[test]
+fn top_sources_are_found_and_bounded() {
+    let (seeds, sizes): (u64, &[u64]) = if long() { (40, &[10_000, 100_000, 1_000_000, 4_000_000]) } else { (6, &[10_000, 100_000]) };
+    let mut missed = Vec::new();
+    for n in sizes {
+        for (stream, least) in [
+            (Stream::Spoofed(900), 0.65),
+            (Stream::Spoofed(970), 0.25),
+            (Stream::Decoys, 0.5),
+            (Stream::Spoofed(500), 0.85),
+            (Stream::Zipf, 0.95),
+        ] {
+            for shards in [1, 4] {
+                let seeds = if *n > 500_000 { seeds / 4 } else { seeds };
+                let mean = (1..=seeds).map(|seed| recall(stream, *n, shards, seed)).sum::<f64>() / seeds as f64;
+                println!("recall@{K} {stream:?}, {n} packets, {shards} shards: {mean:.3}");
+                if mean < least {
+                    missed.push(format!("{stream:?}, {n} packets, {shards} shards: {mean}"));
+                }
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{missed:?}");
+}
+
+#[test]
+fn distinct_errs_as_its_theory_says() {
+    let (seeds, sizes): (u64, &[u32]) =
+        if long() { (1_000, &[129, 1_000, 5_000, 20_000, 100_000]) } else { (60, &[129, 1_000, 10_000, 60_000]) };
+    for n in sizes {
+        let (mut squares, mut within, mut covered) = (0.0, 0, 0);
+        for seed in 1..=seeds {
+            let mut bench = Bench::new(spec("distinct", Metric::Packets), 1, 1 + usize::try_from(seed % 3).unwrap(), seed);
+            (0..*n).for_each(|i| bench.packet(0x0A00_0000 + i, 64, 1));
+            let Figure::Distinct(Distinct { value, .. }) = bench.figure() else { unreachable!("a distinct") };
+            let (truth, sigma) = (f64::from(*n), 1.04 / 64.0);
+            let error = (value.value - truth) / truth;
+            squares += error * error;
+            within += u64::from(error.abs() <= 3.0 * sigma);
+            covered += u64::from(value.low <= truth && value.high.is_some_and(|high| truth <= high));
+        }
+        let (rms, within, covered) = ((squares / seeds as f64).sqrt(), within as f64 / seeds as f64, covered as f64 / seeds as f64);
+        println!("distinct, {n} keys: error {:.2} %, {within:.3} within 3 sigma, {covered:.3} covered", rms * 100.0);
+        assert!(rms <= 0.0195 && within >= 0.98 && covered >= 0.9, "{n} keys: {rms}, {within}, {covered}");
+    }
+}
+
+/// Under random 1:40 sampling all entries of a window hold the truth together, in 94 of 100 windows at least.
+#[test]
+fn sampled_entries_are_covered() {
+    let trials = if long() { 4_000 } else { 250 };
+    for (metric, spoofed) in [(Metric::Packets, 0), (Metric::Bytes, 0), (Metric::Packets, 8_000)] {
+        let mut inside = 0;
+        for trial in 1..=trials {
+            let mut dice = Dice::new(trial);
+            let mut bench = Bench::new(spec("topk", metric), 40, 1 + usize::try_from(trial % 3).unwrap(), trial);
+            let mut truth: HashMap<String, u64> = HashMap::new();
+            let packets = 8_000 + spoofed;
+            for i in 0..packets {
+                let src = if i % packets < spoofed && dice.one_in(2) {
+                    (dice.next() >> 32) as u32
+                } else {
+                    0x0A00_0000 + dice.below(60).pow(2) as u32 / 60
+                };
+                let bytes = if dice.one_in(10) { 1_500 } else { 64 };
+                let value = if metric == Metric::Bytes { u64::from(bytes) } else { 1 };
+                *truth.entry(std::net::Ipv4Addr::from(src).to_string()).or_default() += value;
+                if dice.one_in(40) {
+                    bench.packet(src, bytes, 40);
+                }
+            }
+            let top = bench.top();
+            let holds = |e: &tailwater::stats::figure::TopEntry| {
+                let truth = truth[&e.key] as f64;
+                e.value.low <= truth && e.value.high.is_some_and(|high| truth <= high)
+            };
+            inside += u64::from(top.entries.iter().all(holds));
+        }
+        let share = inside as f64 / trials as f64;
+        println!("top entries of a sample, {metric:?}, {spoofed} spoofed: {share:.4} of windows covered");
+        assert!(share >= 0.94, "{metric:?}: {share}");
+    }
+}
