@@ -82,7 +82,7 @@ fn what_is_no_capture_is_refused_before_anything_starts() {
         (bench.folder.path().join("good.pcap/inside"), "cannot be read"),
     ];
     let locked = bench.file("locked.pcap", &pcap(ETHERNET, &syns(3)));
-    std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)).unwrap();
     match std::fs::File::open(&locked) {
         Ok(_) => eprintln!("SKIPPED an unreadable file: this user may read everything"),
         Err(_) => cases.push((locked, "ermission denied")),

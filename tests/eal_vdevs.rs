@@ -7,7 +7,7 @@ mod eal_support;
 use std::time::Duration;
 
 use eal_support::{open, receive, replay, sh, try_open, write_pcap};
-use tailwater::dpdk::{Eal, EalConfig};
+use tailwater::dpdk::{Device, Eal, EalConfig};
 
 #[test]
 fn every_kind_of_vdev_receives_or_says_why_not() {
@@ -43,6 +43,14 @@ fn inside() {
     for device in ["net_ring0", "net_null0"] {
         let port = open(&eal, device, 1);
         assert_eq!(port.report.warnings, Vec::<String>::new());
+    }
+    let spread = open(&eal, "net_null1", 2);
+    assert_eq!((spread.queues.len(), spread.report.warnings.len()), (2, 0), "{:?}", spread.report);
+    assert_ne!(spread.report.rss, 0, "read back: {:?}", spread.report);
+    // A vdev that is no port is taken out again: the second try says the same as the first.
+    for _ in 0..2 {
+        let said = Device::make(&eal, "crypto_null0").unwrap_err().to_string();
+        assert!(said.contains("find the port") || said.contains("make the vdev"), "{said}");
     }
 }
 

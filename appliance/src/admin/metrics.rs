@@ -121,10 +121,7 @@ fn ports(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     };
     family(to, COUNTER, "port_offered", "Frames that reached the port", rows(|port| port.offered))?;
     family(to, COUNTER, "port_received", "Frames that the driver handed out", rows(|port| port.received))?;
-    family(to, COUNTER, "port_received_bytes", "Bytes that the driver handed out", rows(|port| port.received_bytes))?;
     family(to, COUNTER, "port_missed", "Frames that the NIC, or the kernel below a vdev, dropped", rows(|port| port.missed))?;
-    family(to, COUNTER, "port_errors", "Frames with errors, as the driver counts them", rows(|port| port.errors))?;
-    family(to, COUNTER, "port_no_mbuf", "Receive attempts for which there was no buffer", rows(|port| port.no_mbuf))?;
     family(to, GAUGE, "port_started", "1 once the port was started", rows(|port| u64::from(port.started)))?;
     family(to, GAUGE, "port_link_up", "1 while the link is up", rows(|port| u64::from(port.link_up)))
 }

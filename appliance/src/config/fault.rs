@@ -88,7 +88,7 @@ impl Faults {
         self.list.is_empty()
     }
 
-    /// Adds one; beyond [`FAULTS_PER_FILE_MAX`] of one file it is only counted.
+    /// Adds one; beyond `FAULTS_PER_FILE_MAX` of one file it is only counted.
     pub fn add(&mut self, fault: Fault) {
         if let Some((_, count)) = self.unlisted.iter_mut().find(|(file, _)| *file == fault.file) {
             *count += 1;

@@ -20,7 +20,7 @@ pub struct Burst {
     mbufs: [*mut sys::rte_mbuf; BURST_FRAMES_MAX],
     slots: [Slot; BURST_FRAMES_MAX],
     /// Headers of frames whose first segment is too short; untouched memory until one comes.
-    scratch: Box<[u8]>,
+    scratch: Box<[[u8; HEADER_SLICE_BYTES_MAX]]>,
     tag: Option<TagField>,
     /// Holds the pools that the mbufs belong to.
     port: Arc<Opened>,
@@ -29,6 +29,7 @@ pub struct Burst {
 /// Where a frame's headers are.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
+    /// In an mbuf; null: in the scratch. The scratch is our own and moves with us, so no pointer into it is kept.
     start: *const u8,
     bytes: u32,
     total_bytes: u32,
@@ -52,7 +53,7 @@ impl Burst {
             frames: 0,
             mbufs: [std::ptr::null_mut(); BURST_FRAMES_MAX],
             slots: [Slot { start: std::ptr::null(), bytes: 0, total_bytes: 0 }; BURST_FRAMES_MAX],
-            scratch: vec![0; BURST_FRAMES_MAX * HEADER_SLICE_BYTES_MAX].into_boxed_slice(),
+            scratch: vec![[0; HEADER_SLICE_BYTES_MAX]; BURST_FRAMES_MAX].into_boxed_slice(),
             tag,
             port: Arc::clone(port),
         }
@@ -74,9 +75,13 @@ impl Burst {
     #[inline]
     pub fn frame(&self, index: usize) -> Option<RawFrame<'_>> {
         let slot = self.slots[..self.frames].get(index)?;
-        // SAFETY: `locate` left a pointer to `bytes` readable bytes of an mbuf or of the scratch; both live and stay
-        // unchanged as long as the burst is borrowed.
-        let bytes = unsafe { std::slice::from_raw_parts(slot.start, slot.bytes as usize) };
+        let bytes = if slot.start.is_null() {
+            self.scratch.get(index)?.get(..slot.bytes as usize)?
+        } else {
+            // SAFETY: `locate` left a pointer to `bytes` readable bytes of an mbuf that we own, which lives and stays
+            // unchanged as long as the burst is borrowed.
+            unsafe { std::slice::from_raw_parts(slot.start, slot.bytes as usize) }
+        };
         Some(RawFrame { bytes, total_bytes: slot.total_bytes })
     }
 
@@ -137,9 +142,7 @@ impl Burst {
     /// Copies the start of the chained frame `index` into one piece.
     #[cold]
     fn gather(&mut self, index: usize) {
-        let place = self.scratch.chunks_exact_mut(HEADER_SLICE_BYTES_MAX).nth(index);
-        let Some((to, slot)) = place.zip(self.slots.get_mut(index)) else { return };
-        (slot.start, slot.bytes) = (to.as_ptr(), 0);
+        let Some((to, slot)) = self.scratch.get_mut(index).zip(self.slots.get_mut(index)) else { return };
         let mut mbuf = self.mbufs[index].cast_const();
         let mut done = 0;
         while !mbuf.is_null() && done < to.len() {
@@ -154,7 +157,7 @@ impl Burst {
             done += take;
             mbuf = segment.next;
         }
-        slot.bytes = small(done);
+        (slot.start, slot.bytes) = (std::ptr::null(), small(done));
     }
 }
 

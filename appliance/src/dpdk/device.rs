@@ -69,7 +69,7 @@ impl Device {
         drop(turn);
         let remedy = "check the driver's name and arguments, and that the file or interface exists";
         match done {
-            0 => Self::hold(eal, name, true),
+            0 => Self::hold(eal, name, true).inspect_err(|_| forget(name)),
             already if already == -libc::EEXIST => {
                 Err(DpdkError::bad(format!("device {name} stands twice"), "give each vdev its own number"))
             }
@@ -169,6 +169,18 @@ impl Drop for Device {
         }
         if let Some(held) = HELD.get(usize::from(self.id)) {
             held.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+/// Takes a vdev out again that gave no port of ours; one whose port another [`Device`] holds stays.
+fn forget(name: &str) {
+    let (Ok(text), mut id) = (CString::new(name), 0u16) else { return };
+    let _turn = PLUGGING.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: EAL runs; both are C strings, `id` is ours; a device without a port is used by nobody.
+    unsafe {
+        if sys::rte_eth_dev_get_port_by_name(text.as_ptr(), &raw mut id) != 0 {
+            sys::rte_eal_hotplug_remove(c"vdev".as_ptr(), text.as_ptr());
         }
     }
 }

@@ -36,16 +36,18 @@ impl Eal {
     /// EAL itself fails; then what it said is in the error.
     pub fn init(config: &EalConfig) -> Result<Self, DpdkError> {
         config.check()?;
-        if let FilePrefix::Named(name) = &config.file_prefix
-            && STATE.load(Ordering::SeqCst) == NEVER
-            && let Some(held) = prefix::held_by_other(name)
-        {
-            return Err(held);
-        }
         STATE.compare_exchange(NEVER, RUNNING, Ordering::SeqCst, Ordering::SeqCst).map_err(|state| match state {
             RUNNING => DpdkError::AlreadyRunning,
             _ => DpdkError::Spent,
         })?;
+        // Only now: looking closes the prefix's file, and with any such descriptor a process's own lock on it is gone. No
+        // other thread can take that lock meanwhile.
+        if let FilePrefix::Named(name) = &config.file_prefix
+            && let Some(held) = prefix::held_by_other(name)
+        {
+            STATE.store(NEVER, Ordering::SeqCst);
+            return Err(held);
+        }
         let memory = choose_memory(config);
         if let Err(error) = start(config.arguments(&memory), config.file_prefix == FilePrefix::Private) {
             STATE.store(SPENT, Ordering::SeqCst);

@@ -7,7 +7,7 @@ use dpdk_sys as sys;
 
 use super::burst::Burst;
 use super::device::Device;
-use super::error::DpdkError;
+use super::error::{DpdkError, errno_text};
 use super::mempool::Mempool;
 use super::ring::Ring;
 use super::tag::TagField;
@@ -26,13 +26,19 @@ pub(super) struct Opened {
     /// Held during calls that change or read the device outside the data path.
     pub(super) control: Mutex<()>,
     pub(super) rings: Vec<Ring>,
-    pub(super) _pools: Vec<Mempool>,
+    pub(super) pools: Vec<Mempool>,
 }
 
 impl Drop for Opened {
     fn drop(&mut self) {
-        // SAFETY: no queue is left that could be polled. `Device` closes what is stopped here.
-        unsafe { sys::rte_eth_dev_stop(self.id) };
+        // SAFETY: no queue is left that could be polled. `Device` closes what is stopped here; a port that never started
+        // stays as it is.
+        let done = unsafe { sys::rte_eth_dev_stop(self.id) };
+        if done != 0 {
+            tracing::error!(device = self.device.name(), "the port cannot be stopped ({}): its memory stays taken", errno_text(done));
+            // A device that still runs may write there.
+            std::mem::forget((std::mem::take(&mut self.rings), std::mem::take(&mut self.pools)));
+        }
     }
 }
 

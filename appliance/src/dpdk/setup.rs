@@ -100,20 +100,22 @@ pub(super) fn start_with(
     rings: Vec<Ring>,
     tag: Option<TagField>,
 ) -> Result<(Port, Vec<RxQueue>, PortReport), DpdkError> {
+    let id = device.id;
+    // Whole before anything is set up: should a step fail, the device closes before the memory that it was given.
+    let opened = Arc::new(Opened { id, device, control: Mutex::new(()), rings, pools: vec![setup.pool.clone()] });
+    let device = &opened.device;
     let info = device.raw_info()?;
     device.check_queues(setup.queues, setup.queues_remedy)?;
     let mut report = PortReport { device: device.name().to_owned(), driver: device.driver().to_owned(), ..Default::default() };
-    let conf = configuration(&device, &info, setup, &mut report);
+    let conf = configuration(device, &info, setup, &mut report);
     // Nothing is ever sent; but some drivers refuse a port without a send queue for each receive queue.
     let in_pairs = NEED_SEND_QUEUES.contains(&device.driver());
-    let prepared = match prepare(&device, &info, setup, &conf, if in_pairs { setup.queues } else { 0 }) {
-        Err(DpdkError::Failed { what: CONFIGURE, .. }) if !in_pairs => prepare(&device, &info, setup, &conf, setup.queues),
+    let prepared = match prepare(device, &info, setup, &conf, if in_pairs { setup.queues } else { 0 }) {
+        Err(DpdkError::Failed { what: CONFIGURE, .. }) if !in_pairs => prepare(device, &info, setup, &conf, setup.queues),
         done => done,
     };
     report.descriptors = prepared?;
     report.queues = setup.queues;
-    let (id, pools) = (device.id, vec![setup.pool.clone()]);
-    let opened = Arc::new(Opened { id, device, control: Mutex::new(()), rings, _pools: pools });
     let port = Port(Arc::clone(&opened));
     read_back(&port, &mut report);
     let queues = (0..setup.queues).map(|index| RxQueue { port: Arc::clone(&opened), index, tag }).collect();
@@ -223,9 +225,28 @@ fn read_back(port: &Port, report: &mut PortReport) {
     if report.vlan_strip || report.vlan_filter {
         report.warnings.push(warning(report, "VLAN strip or filter stays on", 0, "VLAN tags are lost: check the driver's own settings"));
     }
+    read_back_rss(port, report);
     pause_off(port, report);
     report.numa_node = port.info().ok().and_then(|info| info.numa_node);
     report.link = port.link();
+}
+
+/// What RSS spreads in fact: drivers leave out what they cannot do without a word.
+fn read_back_rss(port: &Port, report: &mut PortReport) {
+    if report.queues < 2 || report.rss == 0 {
+        return;
+    }
+    let mut conf = sys::rte_eth_rss_conf::default();
+    // SAFETY: the port is open and `conf` is ours; without a buffer the key is not copied.
+    if unsafe { sys::rte_eth_dev_rss_hash_conf_get(port.0.id, &raw mut conf) } != 0 {
+        report.warnings.push(warning(report, "RSS cannot be read back", 0, "compare the queues' counters: one may take all"));
+        return;
+    }
+    report.rss = conf.rss_hf & !sys::TW_RSS_LEVEL_MASK;
+    report.rss_inner = conf.rss_hf & sys::TW_RSS_LEVEL_INNERMOST != 0;
+    if report.rss == 0 {
+        report.warnings.push(warning(report, "RSS is off", 0, "only the first queue may see traffic: set `queues = 1`"));
+    }
 }
 
 /// A mirror must never slow its sender down.

@@ -36,6 +36,11 @@ pub trait Stage {
     fn counted(&self) -> u64 {
         0
     }
+
+    /// Bytes of blocks and sketches that are in use here.
+    fn used_bytes(&self) -> u64 {
+        0
+    }
 }
 
 /// Why records were lost.
@@ -212,10 +217,10 @@ impl Gather {
     }
 
     fn hand_on_oldest(&mut self, stage: &mut impl Stage) {
-        if let Some((range, turn)) = self.opened.pop_front() {
-            if self.cursors[range as usize].turn == turn {
-                self.hand_on(range, stage);
-            }
+        if let Some((range, turn)) = self.opened.pop_front()
+            && self.cursors[range as usize].turn == turn
+        {
+            self.hand_on(range, stage);
         }
     }
 

@@ -38,7 +38,7 @@ pub struct CursorState {
     pub sink: String,
     /// Messages that it has read and settled (delivered, or given up and counted by the sink).
     pub committed: u64,
-    /// Messages that fell off before it had read them.
+    /// Messages that fell off before it had read them; of a sink that is gone, also those that came after it.
     pub overflow: u64,
     /// Messages read and not settled.
     pub in_flight: u64,
@@ -93,7 +93,7 @@ struct Place {
     committed: u64,
     in_flight: u64,
     overflow: u64,
-    /// Once its cursor is gone: what it had not read by then. It holds nothing back and counts nothing more.
+    /// Once its cursor is gone: what it had not read by then. It holds nothing back; what comes later it has missed.
     left: Option<u64>,
     taken: bool,
 }
@@ -132,6 +132,7 @@ impl Journal {
             return false;
         }
         inner.bytes += message.bytes();
+        inner.cursors.iter_mut().filter(|place| place.left.is_some()).for_each(|place| place.overflow += 1);
         inner.queue.push_back(Arc::new(message));
         inner.forget_read();
         while inner.queue.len() > self.bound.messages || (inner.bytes > self.bound.bytes && inner.queue.len() > 1) {

@@ -108,7 +108,8 @@ fn work(mut worker: Worker<Shard>, live: &LiveCore, idle: Idle) {
     loop {
         if worker.poll() {
             patience.reset();
-            live.counted.set(worker.stage().records());
+            live.counted.set(worker.stage().counted());
+            live.memory_used_bytes.set(worker.stage().used_bytes());
             continue;
         }
         if worker.at() == Epoch::END {

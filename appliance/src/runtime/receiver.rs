@@ -176,10 +176,10 @@ impl<S: Stage> Receiver<S> {
                 live.ring_dropped.add(loss.records.iter().sum());
                 site.lose(&loss);
             });
-        } else if self.outlet.closed(closing.from, closing.to, &closing.site) == Sent::Yes {
-            if let Some(closing) = self.closing.take() {
-                self.keep(closing.site);
-            }
+        } else if self.outlet.closed(closing.from, closing.to, &closing.site) == Sent::Yes
+            && let Some(closing) = self.closing.take()
+        {
+            self.keep(closing.site);
         }
         true
     }
@@ -214,6 +214,7 @@ impl<S: Stage> Receiver<S> {
         live.unmatched.set(sum.unmatched);
         live.records.set(sum.records);
         live.counted.set(self.stage.counted());
+        live.memory_used_bytes.set(self.stage.used_bytes());
         live.untagged.set(self.untagged_before + self.open.tags.last().copied().unwrap_or(0));
         let mut decisions = self.decisions_before;
         decisions += &self.open.decisions;

@@ -6,7 +6,7 @@ use crate::arch::HashKey;
 use crate::axes::key::Lengths;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::classify::Generation;
-use crate::config::{Config, Given, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
+use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
 use crate::parse::MirrorPlan;
 use crate::report::{Identity, PortName, RangeName, Setting};
 use crate::stats::plan::{Plan, WeightBounds};
@@ -101,7 +101,10 @@ fn specs(config: &Config) -> Vec<StatSpec> {
 }
 
 fn plans(config: &Config) -> Result<ShardPlans, Refusal> {
-    let (specs, weights, lists) = (specs(config), weights(&config.tags), config.stat_lists());
+    let (specs, weights, mut lists) = (specs(config), weights(&config.tags), config.stat_lists());
+    for list in &mut lists.lists {
+        list.retain(|row| observed(&config.mirror, specs[*row].direction));
+    }
     let mut plans = Vec::with_capacity(2 * lists.lists.len() + 2);
     for list in lists.lists.iter().chain([&vec![specs.len() - 1]]) {
         plans.push(Plan::compile(&specs, list, Family::V4, weights)?);
@@ -112,6 +115,15 @@ fn plans(config: &Config) -> Result<ShardPlans, Refusal> {
     let unmatched = u32::try_from(plans.len() - 2).unwrap_or(0);
     of_range.extend([unmatched, unmatched + 1]);
     Ok(ShardPlans { plans, real: of_range.len() - 2, of_range })
+}
+
+/// Whether the mirror shows what a stat counts. Of an unobserved direction nothing is reported: zero would be a claim.
+const fn observed(mirror: &Mirror, direction: DirectionAxis) -> bool {
+    match direction {
+        DirectionAxis::Ingress => mirror.ingress,
+        DirectionAxis::Egress => mirror.egress,
+        DirectionAxis::Any => true,
+    }
 }
 
 /// The largest weights that tag rules can give.

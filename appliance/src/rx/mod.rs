@@ -2,7 +2,7 @@
 //!
 //! A [`Frame`] is the only thing that leaves this room: one contiguous header slice, and what is known of the frame
 //! beside its bytes. Where it came from (a NIC, a vdev, a capture) is told no further: live and replayed traffic come out
-//! of the same [`RxQueue`], and one loop serves both.
+//! of the same `RxQueue`, and one loop serves both.
 //!
 //! ```text
 //! queue.poll(&mut burst);

@@ -11,6 +11,7 @@ mod worker;
 
 use rtrb::{Consumer, Producer, RingBuffer};
 
+use crate::arch::Patience;
 use crate::arch::hash::spread;
 use crate::gather::{Cause, Loss, Stage};
 use crate::limits::BATCH_RECORDS_MAX;
@@ -140,20 +141,22 @@ impl Dispatcher {
 impl Stage for Dispatcher {
     fn batch(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) {
         let at = self.choose(range, epoch, records.len() == BATCH_RECORDS_MAX);
+        let mut patience = Patience::default();
         while !self.lanes[at].send(range, epoch, records) {
             if !self.waits || self.lanes[at].to.is_abandoned() {
                 self.losses[usize::from(epoch > self.at)].add(range, Cause::Ring, records.len() as u64);
                 return;
             }
-            std::thread::yield_now();
+            patience.wait();
         }
     }
 
     fn advance(&mut self, next: Epoch) {
+        let mut patience = Patience::default();
         for lane in &mut self.lanes {
             lane.mark(next);
             while !lane.flush() && (self.waits || next == Epoch::END) {
-                std::thread::yield_now();
+                patience.wait();
             }
         }
         self.at = next;
@@ -171,6 +174,10 @@ impl Stage for Dispatcher {
     }
 
     fn step(&mut self) -> bool {
-        self.lanes.iter_mut().fold(false, |waiting, lane| !lane.flush() || waiting)
+        let mut waiting = false;
+        for lane in &mut self.lanes {
+            waiting |= !lane.flush();
+        }
+        waiting
     }
 }

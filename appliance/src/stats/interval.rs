@@ -91,10 +91,10 @@ fn with_weight(sum: &Weighted) -> (f64, f64, f64) {
 
 /// Quantile of a gamma distribution of scale 1.
 fn gamma_quantile(shape: f64, probability: f64) -> f64 {
-    if shape < SHAPE_LARGE {
-        if let Ok(gamma) = Gamma::new(shape, 1.0) {
-            return gamma.inverse_cdf(probability);
-        }
+    if shape < SHAPE_LARGE
+        && let Ok(gamma) = Gamma::new(shape, 1.0)
+    {
+        return gamma.inverse_cdf(probability);
     }
     let z = normal_quantile(probability);
     let c = 1.0 / (9.0 * shape);

@@ -53,7 +53,7 @@ fn cover(seed: u64, sent: u64, large_percent: u64, question: &Question) -> (f64,
             let size = if x % 100 < large_percent { 1_500 } else { 64 };
             let value = if question.value_max == 1 { 1 } else { size };
             truth += value;
-            if (x >> 20) % 40 == 0 {
+            if (x >> 20).is_multiple_of(40) {
                 add(&mut words, value, 40, true);
             }
         }

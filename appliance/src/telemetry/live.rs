@@ -43,6 +43,8 @@ macro_rules! counters {
             $(#[doc = $doc] pub $name: Counter,)+
             /// Frames without a readable IP header, by reason: see [`Self::drop_frame`].
             pub drops: [Counter; REASONS_MAX],
+            /// Bytes of sketches and blocks that it holds now.
+            pub memory_used_bytes: Counter,
         }
 
         $(#[$plain_doc])*
@@ -51,6 +53,8 @@ macro_rules! counters {
             $(#[doc = $doc] pub $name: u64,)+
             /// Frames without a readable IP header, by reason.
             pub drops: [u64; REASONS_MAX],
+            /// Bytes of sketches and blocks that it holds.
+            pub memory_used_bytes: u64,
         }
 
         impl $live {
@@ -62,7 +66,8 @@ macro_rules! counters {
 
             /// All counters now.
             pub fn read(&self) -> $plain {
-                $plain { $($name: self.$name.get(),)+ drops: std::array::from_fn(|reason| self.drops[reason].get()) }
+                let drops = std::array::from_fn(|reason| self.drops[reason].get());
+                $plain { $($name: self.$name.get(),)+ drops, memory_used_bytes: self.memory_used_bytes.get() }
             }
         }
 
@@ -78,6 +83,7 @@ macro_rules! counters {
                 for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
                     *mine = mine.wrapping_add(theirs);
                 }
+                self.memory_used_bytes += other.memory_used_bytes;
             }
 
             /// What came since `earlier`; 0 where a counter went back.
@@ -86,6 +92,7 @@ macro_rules! counters {
                 Self {
                     $($name: self.$name.saturating_sub(earlier.$name),)+
                     drops: std::array::from_fn(|reason| self.drops[reason].saturating_sub(earlier.drops[reason])),
+                    memory_used_bytes: self.memory_used_bytes,
                 }
             }
         }
@@ -133,8 +140,6 @@ counters! {
         counted,
         /// Records dropped at a full ring or for want of memory.
         ring_dropped,
-        /// Batches processed.
-        batches,
         /// Polls of the queues or rings.
         polls,
         /// Polls that found nothing.
@@ -152,14 +157,8 @@ pub struct LivePort {
     pub offered: Counter,
     /// Frames that the driver handed out.
     pub received: Counter,
-    /// Bytes of them.
-    pub received_bytes: Counter,
     /// Frames that the NIC, or the kernel below a vdev, dropped.
     pub missed: Counter,
-    /// Frames with errors, as the driver counts them.
-    pub errors: Counter,
-    /// Receive attempts for which there was no mbuf.
-    pub no_mbuf: Counter,
     /// 1 once the port was started.
     pub started: Counter,
     /// 1 while the link is up and the device is there.
@@ -172,10 +171,7 @@ pub struct LivePort {
 pub struct PortFigures {
     pub offered: u64,
     pub received: u64,
-    pub received_bytes: u64,
     pub missed: u64,
-    pub errors: u64,
-    pub no_mbuf: u64,
     pub started: bool,
     pub link_up: bool,
 }
@@ -186,10 +182,7 @@ impl LivePort {
         PortFigures {
             offered: self.offered.get(),
             received: self.received.get(),
-            received_bytes: self.received_bytes.get(),
             missed: self.missed.get(),
-            errors: self.errors.get(),
-            no_mbuf: self.no_mbuf.get(),
             started: self.started.get() != 0,
             link_up: self.link_up.get() != 0,
         }

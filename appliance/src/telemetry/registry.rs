@@ -26,8 +26,6 @@ pub struct Registry {
     pub ranges: AtomicU64,
     /// Budget of sketches and batches, bytes.
     pub memory_budget_bytes: AtomicU64,
-    /// How much of it is taken, bytes.
-    pub memory_used_bytes: AtomicU64,
     windows_closed: AtomicU64,
     last_window_end_ns: AtomicU64,
     first_window_open: AtomicBool,
@@ -62,7 +60,6 @@ impl Registry {
             shelves: Mutex::default(),
             ranges: AtomicU64::new(0),
             memory_budget_bytes: AtomicU64::new(0),
-            memory_used_bytes: AtomicU64::new(0),
             windows_closed: AtomicU64::new(0),
             last_window_end_ns: AtomicU64::new(0),
             first_window_open: AtomicBool::new(false),
@@ -144,7 +141,7 @@ impl Registry {
             journal: shelves.journal.as_ref().map_or_else(JournalSnapshot::default, |ask| ask()),
             ranges: self.ranges.load(Relaxed),
             memory_budget_bytes: self.memory_budget_bytes.load(Relaxed),
-            memory_used_bytes: self.memory_used_bytes.load(Relaxed),
+            memory_used_bytes: shelves.cores.iter().map(|(_, _, live)| live.memory_used_bytes.get()).sum(),
             windows_closed: self.windows_closed.load(Relaxed),
             last_window_end_ns: self.last_window_end_ns.load(Relaxed),
             not_ready: self.not_ready(&ports),

@@ -114,16 +114,6 @@ impl Shard {
     /// Bytes that each range takes, touched or not.
     pub const RANGE_BYTES: usize = size_of::<Slot>() + 4 * size_of::<u32>();
 
-    /// Records counted since the start.
-    pub const fn records(&self) -> u64 {
-        self.records
-    }
-
-    /// Bytes in use for blocks and sketches.
-    pub const fn used_bytes(&self) -> usize {
-        self.roots.used_bytes() + self.chunks.used_bytes()
-    }
-
     fn number(&self, which: usize, epoch: Epoch) -> u64 {
         if which == FAST { epoch.0 } else { self.calendar.long(epoch) }
     }
@@ -265,5 +255,9 @@ impl Stage for Shard {
 
     fn counted(&self) -> u64 {
         self.records
+    }
+
+    fn used_bytes(&self) -> u64 {
+        (self.roots.used_bytes() + self.chunks.used_bytes()) as u64
     }
 }

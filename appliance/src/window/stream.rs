@@ -3,6 +3,7 @@
 use rtrb::{Consumer, Producer, RingBuffer};
 
 use super::ledger::Site;
+use crate::arch::Patience;
 use crate::stats::plan::Period;
 use crate::units::{Epoch, RangeIndex};
 
@@ -113,6 +114,7 @@ impl Outlet {
     /// Sends the message if so many words stay free behind it.
     fn send(&mut self, kept: usize) -> Sent {
         self.message[1] = (self.message.len() - HEAD_WORDS) as u64;
+        let mut patience = Patience::default();
         loop {
             if self.to.is_abandoned() || self.to.slots() >= self.message.len() + kept && self.to.push_entire_slice(&self.message).is_ok() {
                 return Sent::Yes;
@@ -120,7 +122,7 @@ impl Outlet {
             if !self.waits {
                 return Sent::Full;
             }
-            std::thread::yield_now();
+            patience.wait();
         }
     }
 }

@@ -7,7 +7,6 @@
 //! all cells and all U is the sum over all packets.
 
 use super::columns::{Row, View};
-use super::figure::Unseen;
 use super::pool::{Handle, Memory, Pool};
 use super::weighted::{self, Weighted};
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
@@ -16,9 +15,10 @@ use crate::axes::{Key, Metric};
 use crate::config::{Refusal, StatSpec};
 use crate::limits::{KEY_BYTES_MAX, TOP_K_MAX};
 
-#[path = "topk_summary.rs"]
+mod layout;
 mod summary;
 
+use layout::{Layout, WAYS, key_words, miss, miss_sum, unseen_of};
 use summary::TopSummary;
 
 /// Keys shown where the row says nothing.
@@ -27,8 +27,6 @@ const K_DEFAULT: u64 = 20;
 const EXACT_KEYS_MIN: usize = 128;
 /// Slots of the first table.
 const SLOTS_MIN: usize = 8;
-/// Cells of a bucket.
-const WAYS: usize = 8;
 /// Misses of a bucket after which its scores are halved.
 const AGEING_MISSES: u64 = 4_096;
 /// A victim that holds more than one in so many of what its bucket missed gets a second chance.
@@ -70,88 +68,6 @@ impl Calculation for TopK {
         let buckets = (2 * exact_keys / WAYS).next_power_of_two();
         let by_bytes = spec.metric == Metric::Bytes;
         Ok(Box::new(TopKernel { spec: spec.key.clone(), context: *context, k, layout, exact_keys, buckets, by_bytes }))
-    }
-}
-
-/// How a cell's words lie: tag, key, sum, what may have come before.
-#[derive(Clone, Copy)]
-struct Layout {
-    key: usize,
-    sum: usize,
-    unseen: usize,
-}
-
-impl Layout {
-    fn new(key_bytes: usize, sampled: bool) -> Self {
-        Self { key: key_bytes.div_ceil(8), sum: weighted::words(sampled), unseen: if sampled { 3 } else { 1 } }
-    }
-
-    const fn cell(self) -> usize {
-        1 + self.key + self.sum + self.unseen
-    }
-
-    /// Bucket: U, misses, cells.
-    const fn bucket(self) -> usize {
-        self.unseen + 1 + WAYS * self.cell()
-    }
-
-    fn cell_sum(self, cell: &[u64]) -> &[u64] {
-        &cell[1 + self.key..1 + self.key + self.sum]
-    }
-
-    fn cell_sum_mut(self, cell: &mut [u64]) -> &mut [u64] {
-        &mut cell[1 + self.key..1 + self.key + self.sum]
-    }
-
-    fn cell_is(self, cell: &[u64], tag: u64, key: &[u64]) -> bool {
-        cell[0] & !0xFF == tag && cell[1..=self.key] == *key
-    }
-
-    fn write(self, cell: &mut [u64], tag: u64, key: &[u64], row: &Row<'_>, unseen: &[u64]) {
-        cell.fill(0);
-        cell[0] = tag;
-        cell[1..=self.key].copy_from_slice(key);
-        weighted::add(self.cell_sum_mut(cell), row.value, row.weight, row.proven);
-        cell[1 + self.key + self.sum..].copy_from_slice(unseen);
-    }
-}
-
-/// Adds one packet to the words of an [`Unseen`].
-fn miss(words: &mut [u64], row: &Row<'_>) {
-    match words {
-        [_, scaled, packets] if row.is_sampled() => {
-            *scaled = scaled.saturating_add(row.value * row.weight);
-            *packets += 1;
-        }
-        [passed, ..] => *passed = passed.saturating_add(row.value * row.weight),
-        [] => {}
-    }
-}
-
-/// Adds a whole cell's sum to the words of an [`Unseen`].
-fn miss_sum(words: &mut [u64], sum: &Weighted) {
-    if let Some(passed) = words.first_mut() {
-        *passed = passed.saturating_add(sum.passed);
-    }
-    if let [_, scaled, packets] = words {
-        *scaled = scaled.saturating_add(sum.scaled);
-        *packets += sum.sampled_packets;
-    }
-}
-
-fn unseen_of(words: &[u64]) -> Unseen {
-    match *words {
-        [passed] => Unseen { passed, ..Unseen::default() },
-        [passed, scaled, sampled_packets] => Unseen { passed, scaled, sampled_packets },
-        _ => Unseen::default(),
-    }
-}
-
-/// A key's bytes as words, so that words order as bytes do.
-fn key_words(bytes: &[u8], out: &mut [u64]) {
-    for (word, chunk) in out.iter_mut().zip(bytes.chunks(8)) {
-        let value = chunk.iter().fold(0_u64, |n, b| n << 8 | u64::from(*b));
-        *word = value << (8 * (8 - chunk.len()));
     }
 }
 

@@ -2,7 +2,8 @@
 
 use hashbrown::HashMap;
 
-use super::{Layout, bucket_of, unseen_of};
+use super::bucket_of;
+use super::layout::{Layout, unseen_of};
 use crate::axes::KeySpec;
 use crate::stats::Summary;
 use crate::stats::figure::{Figure, Top, TopEntry, Unseen};

@@ -1,0 +1,10 @@
+//! What the engine's tests share: packets, configurations, the model, and the engine driven over them.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
+#![allow(missing_docs, unreachable_pub, dead_code, reason = "shared by tests that use a part each")]
+
+pub mod compare;
+pub mod dice;
+pub mod drive;
+pub mod model;
+pub mod setup;
+pub mod traffic;

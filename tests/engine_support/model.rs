@@ -1,0 +1,293 @@
+//! The slow and obvious truth: packet by packet, from what the test meant, never from the frames' bytes.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use super::setup::{Row, Setup};
+use super::traffic::{Body, Ip, Packet};
+
+/// A packet as one range sees it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub ip: Ip,
+    pub tunnelled: bool,
+    pub carries: usize,
+    pub vlans: Vec<u16>,
+    pub mac: [u8; 6],
+    pub port: u16,
+    pub bytes: u64,
+    pub blocked: bool,
+    pub weight: u64,
+    /// Its weight is a random sampler's, or it was not sampled.
+    pub proven: bool,
+    pub rule: Option<u32>,
+    pub ingress: bool,
+    pub egress: bool,
+}
+
+/// A window's counts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counts {
+    pub received: u64,
+    pub parsed: u64,
+    pub drops: BTreeMap<String, u64>,
+    pub matched: u64,
+    pub unmatched: u64,
+    pub records: u64,
+    pub late: u64,
+    pub tags: [u64; 4],
+    pub untagged: u64,
+    pub bytes: u64,
+}
+
+/// One window: its number (start over length) and what was in it.
+#[derive(Clone, Debug, Default)]
+pub struct Window {
+    pub counts: Counts,
+    /// By position in [`Setup::ranges`].
+    pub ranges: BTreeMap<usize, Vec<Seen>>,
+}
+
+/// All windows of one length.
+pub fn windows(setup: &Setup, packets: &[Packet], length_ns: u64) -> BTreeMap<u64, Window> {
+    let base_ns = 1_000_000 * if setup.any_fast() { setup.fast_ms } else { setup.window_ms };
+    let mut out: BTreeMap<u64, Window> = BTreeMap::new();
+    let nets: Vec<ipnet::IpNet> = setup.ranges.iter().map(|(prefix, _)| prefix.parse().unwrap()).collect();
+    let mut at = 0;
+    for packet in packets {
+        let base = packet.time_ns / base_ns;
+        let late = base < at;
+        at = at.max(base);
+        count(setup, &nets, packet, late, out.entry(at * base_ns / length_ns).or_default());
+    }
+    out
+}
+
+fn count(setup: &Setup, nets: &[ipnet::IpNet], packet: &Packet, late: bool, window: &mut Window) {
+    let frame_bytes = packet.frame().len() as u64;
+    let counts = &mut window.counts;
+    counts.received += 1;
+    counts.bytes += frame_bytes;
+    counts.late += u64::from(late);
+    let Some(outer) = &packet.ip else {
+        *counts.drops.entry("non_ip".to_owned()).or_default() += 1;
+        return;
+    };
+    let (vlan, inner_vlan) = (packet.vlans.first().copied(), packet.vlans.get(1).copied());
+    let rule = match (vlan, inner_vlan) {
+        (Some(666), Some(1)) => Some(0),
+        (Some(666), _) => Some(1),
+        (Some(667), _) => Some(2),
+        (Some(100), _) => Some(3),
+        _ => None,
+    };
+    match rule {
+        None if setup.drops_untagged => {
+            *counts.drops.entry("untagged".to_owned()).or_default() += 1;
+            return;
+        }
+        None => counts.untagged += 1,
+        Some(rule) => counts.tags[rule] += 1,
+    }
+    counts.parsed += 1;
+    let rate = inner_vlan.map(u64::from).filter(|n| *n > 0);
+    let (blocked, weight, proven, added, id) = match rule {
+        Some(0) => (true, 40, true, 8, inner_vlan.map(u32::from)),
+        Some(1) => (true, 40, !setup.every_nth, 4, None),
+        Some(2) => (true, rate.unwrap_or(1), rate.is_some(), 8, Some(99)),
+        Some(_) => (false, 1, true, 4, None),
+        None => (false, 1, true, 0, None),
+    };
+    let matches = |ip: &Ip| (longest(nets, ip.src), longest(nets, ip.dst));
+    let headers: Vec<(&Ip, bool)> = [Some((outer, false)), packet.inner.as_ref().map(|ip| (ip, true))].into_iter().flatten().collect();
+    let chosen = match setup.keys_from {
+        "outermost" => headers.first(),
+        "innermost" => headers.last(),
+        _ => headers.iter().find(|(ip, _)| matches(ip) != (None, None)).or_else(|| headers.first()),
+    };
+    let (ip, tunnelled) = *chosen.unwrap();
+    let (src, dst) = matches(ip);
+    let carries = packet.inner.as_ref().filter(|_| !tunnelled).map_or(0, Ip::len);
+    let (src, dst) = (src.filter(|_| setup.egress), dst.filter(|_| setup.ingress));
+    let seen = |ingress, egress| Seen {
+        ip: ip.clone(),
+        tunnelled,
+        carries,
+        vlans: packet.vlans.clone(),
+        mac: packet.mac,
+        port: packet.port,
+        bytes: frame_bytes - added,
+        blocked,
+        weight,
+        proven,
+        rule: id,
+        ingress,
+        egress,
+    };
+    if (src, dst) == (None, None) {
+        counts.unmatched += 1;
+        return;
+    }
+    counts.matched += 1;
+    let hits = match (src, dst) {
+        (Some(a), Some(b)) if a == b => vec![(a, seen(true, true))],
+        _ => [dst.map(|r| (r, seen(true, false))), src.map(|r| (r, seen(false, true)))].into_iter().flatten().collect(),
+    };
+    for (range, seen) in hits {
+        counts.records += 1;
+        window.ranges.entry(range).or_default().push(seen);
+    }
+}
+
+fn longest(nets: &[ipnet::IpNet], address: IpAddr) -> Option<usize> {
+    let fits = nets.iter().enumerate().filter(|(_, net)| net.contains(&address));
+    fits.max_by_key(|(_, net)| net.prefix_len()).map(|(i, _)| i)
+}
+
+/// Sums of what one key, bin or stat counted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sum {
+    pub passed: u64,
+    pub sampled_packets: u64,
+    pub scaled: u64,
+    pub variance: u128,
+    pub largest: u64,
+    pub unproven: u64,
+    pub seen: u64,
+}
+
+impl Sum {
+    pub fn add(&mut self, value: u64, packet: &Seen) {
+        let w = packet.weight;
+        if w == 1 && packet.proven {
+            self.passed += value;
+            return;
+        }
+        self.sampled_packets += 1;
+        self.scaled += w * value;
+        self.variance += u128::from(w * (w - 1)) * u128::from(value * value);
+        self.largest = self.largest.max(w * value);
+        self.unproven += u64::from(!packet.proven);
+        self.seen += value;
+    }
+
+    pub fn total(&self) -> u64 {
+        self.passed + self.scaled
+    }
+}
+
+/// A key: bytes that order it, and its text.
+pub type KeyOf = (Vec<u8>, String);
+
+impl Row {
+    /// What a packet adds; none: it does not count.
+    pub fn value(&self, packet: &Seen) -> Option<u64> {
+        let ip = &packet.ip;
+        let decision = match self.decision {
+            "passed" => !packet.blocked,
+            "blocked" => packet.blocked,
+            _ => true,
+        };
+        let direction = match self.direction {
+            "ingress" => packet.ingress,
+            "egress" => packet.egress,
+            _ => true,
+        };
+        let wanted = |(key, texts): &(&str, Vec<&str>)| part(key, packet, (0, 0)).is_some_and(|(_, text)| texts.contains(&&text[..]));
+        if !decision || !direction || !self.wanted.as_ref().is_none_or(wanted) {
+            return None;
+        }
+        let flags = if let Body::Tcp { flags, .. } = ip.body { Some(flags) } else { None };
+        let one = |yes: bool| u64::from(yes);
+        let value = match self.metric {
+            "bytes" => packet.bytes,
+            "connections_opened" => one(flags.is_some_and(|f| f & 0x12 == 0x02)),
+            "connections_accepted" => one(flags.is_some_and(|f| f & 0x12 == 0x12)),
+            "resets" => one(flags.is_some_and(|f| f & 0x04 != 0)),
+            "fragments" => one(matches!(ip.body, Body::LaterFragment | Body::FirstFragment { .. })),
+            _ => 1,
+        };
+        (value > 0).then_some(value)
+    }
+
+    /// The packet's key; none: it does not count.
+    pub fn key(&self, setup: &Setup, packet: &Seen) -> Option<KeyOf> {
+        let keys = if self.metric == "flows" { vec!["flow"] } else { self.keys.clone() };
+        let parts: Option<Vec<KeyOf>> = keys.iter().map(|key| part(key, packet, (setup.prefix_v4, setup.prefix_v6))).collect();
+        let parts = parts?;
+        Some((parts.iter().flat_map(|p| p.0.clone()).collect(), parts.iter().map(|p| p.1.clone()).collect::<Vec<_>>().join("|")))
+    }
+}
+
+fn part(key: &str, packet: &Seen, lengths: (u8, u8)) -> Option<KeyOf> {
+    let ip = &packet.ip;
+    let number = |n: u64, width: usize| Some((n.to_be_bytes()[8 - width..].to_vec(), n.to_string()));
+    let byte = |n: u8, text: &str| Some((vec![n], text.to_owned()));
+    let ports = match ip.body {
+        Body::Tcp { ports, .. } | Body::Udp { ports } | Body::FirstFragment { ports } => Some(ports),
+        _ => None,
+    };
+    match key {
+        "src_ip" => Some((octets(ip.src), ip.src.to_string())),
+        "dst_ip" => Some((octets(ip.dst), ip.dst.to_string())),
+        "src_prefix" => Some(prefix(ip.src, lengths)),
+        "dst_prefix" => Some(prefix(ip.dst, lengths)),
+        "src_port" => number(ports?.0.into(), 2),
+        "dst_port" => number(ports?.1.into(), 2),
+        "protocol" => number(ip.protocol().into(), 1),
+        "tcp_flags" => match ip.body {
+            Body::Tcp { flags, .. } => byte(
+                flags,
+                match flags {
+                    0x02 => "S",
+                    0x12 => "SA",
+                    0x10 => "A",
+                    0x18 => "PA",
+                    0x04 => "R",
+                    0x14 => "RA",
+                    0x00 => "-",
+                    0xC2 => "SEC",
+                    _ => unreachable!("drawn from these"),
+                },
+            ),
+            _ => None,
+        },
+        "vlan" => number((*packet.vlans.first()?).into(), 2),
+        "inner_vlan" => number((*packet.vlans.get(1)?).into(), 2),
+        "packet_size" => number(packet.bytes, 4),
+        "payload_size" => number(packet.carries.max(ip.payload) as u64, 4),
+        "ttl" => number(ip.ttl.into(), 1),
+        "dscp" => number(ip.dscp.into(), 1),
+        "icmp" => match ip.body {
+            Body::Icmp { kind, code } => Some((vec![kind, code], format!("{kind}/{code}"))),
+            _ => None,
+        },
+        "fragment" => match ip.body {
+            Body::FirstFragment { .. } => byte(1, "first"),
+            Body::LaterFragment => byte(2, "later"),
+            _ => byte(0, "none"),
+        },
+        "tunnel" => byte(u8::from(packet.tunnelled), if packet.tunnelled { "ipip" } else { "none" }),
+        "flow" => {
+            let (s, d) = ports?;
+            let bytes = [octets(ip.src), s.to_be_bytes().to_vec(), octets(ip.dst), d.to_be_bytes().to_vec(), vec![ip.protocol()]].concat();
+            Some((bytes, format!("{}|{s}|{}|{d}|{}", ip.src, ip.dst, ip.protocol())))
+        }
+        "rule" => number(packet.rule?.into(), 4),
+        "rx_port" => number(packet.port.into(), 2),
+        "src_mac" => Some((packet.mac.to_vec(), packet.mac.map(|b| format!("{b:02x}")).join(":"))),
+        other => unreachable!("{other}"),
+    }
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(a) => a.octets().to_vec(),
+        IpAddr::V6(a) => a.octets().to_vec(),
+    }
+}
+
+fn prefix(address: IpAddr, (v4, v6): (u8, u8)) -> KeyOf {
+    let net = ipnet::IpNet::new(address, if address.is_ipv4() { v4 } else { v6 }).unwrap().trunc();
+    (octets(net.addr()), net.to_string())
+}

@@ -1,0 +1,248 @@
+//! What happens when something is too small, too slow or too far away: losses are counted and said, and the ledger
+//! balances.
+
+use std::collections::BTreeMap;
+
+use tailwater::config::Config;
+use tailwater::report::pb;
+
+use super::support::compare::check;
+use super::support::dice::{Dice, seeds};
+use super::support::drive::{Log, Pace, load, run, simulate};
+use super::support::model::windows;
+use super::support::setup::{Row, Setup};
+use super::support::traffic::{Mix, Packet, draw};
+
+const START_NS: u64 = 1_700_000_000_000_000_000;
+
+fn row(name: &str, calculation: &'static str, keys: Vec<&'static str>, fast: bool) -> Row {
+    Row {
+        name: name.to_owned(),
+        calculation,
+        keys,
+        metric: "packets",
+        decision: "any",
+        direction: "any",
+        wanted: None,
+        fast,
+        premium: false,
+        k: 20,
+        p: 12,
+        bins: None,
+    }
+}
+
+/// Counts everything, in both kinds of windows.
+fn plain(window_ms: u64, fast_ms: u64) -> Setup {
+    let mut rows = vec![row("all", "sum", vec![], false), row("fast", "sum", vec![], true)];
+    rows.extend([row("top", "topk", vec!["src_ip"], false), row("pairs", "topk", vec!["src_ip", "dst_ip"], true)]);
+    rows.extend([row("sources", "distinct", vec!["src_ip"], false), row("sizes", "histogram", vec!["packet_size"], true)]);
+    let drawn = Setup::draw(&mut Dice::new(1));
+    let (ranges, keys_from) = (drawn.ranges.into_iter().take(9).collect(), "matched");
+    let (ingress, egress, every_nth, drops_untagged) = (true, true, false, false);
+    Setup {
+        window_ms,
+        fast_ms,
+        rows,
+        ranges,
+        keys_from,
+        drops_untagged,
+        ingress,
+        egress,
+        every_nth,
+        prefix_v4: 24,
+        prefix_v6: 48,
+        memory_mb: 64,
+    }
+}
+
+fn traffic(setup: &Setup, seed: u64, packets: usize, windows: u64) -> Vec<Packet> {
+    let window_ns = setup.window_ms * 1_000_000;
+    draw(&mut Dice::new(seed), &Mix { packets, windows, window_ns, spoofed: 0, tunnels: false, late: true, gaps: false })
+}
+
+fn value(report: &pb::RangeReport, name: &str) -> u64 {
+    let stat = report.stats.iter().find(|stat| stat.name == name).unwrap();
+    let sum = stat.sufficient.as_ref().unwrap();
+    sum.passed + sum.sampled_packets
+}
+
+/// Of each window: the ledger balances, and what a range lacks is said, to the packet.
+fn balanced(setup: &Setup, packets: &[Packet], log: &Log) -> u64 {
+    let mut lost_in_all = 0;
+    for (kind, length_ms) in [(pb::WindowKind::Long, setup.window_ms), (pb::WindowKind::Fast, setup.fast_ms)] {
+        let length_ns = length_ms * 1_000_000;
+        for (number, window) in windows(setup, packets, length_ns) {
+            let of_window = |start: u64, k: i32| start == number * length_ns && k == i32::from(kind);
+            let account = log.appliance.iter().find(|r| !r.total && of_window(r.window_start_ns, r.window_kind)).unwrap();
+            let ledger = account.ledger.as_ref().unwrap();
+            assert_eq!((ledger.received, ledger.records), (window.counts.received, window.counts.records), "{kind:?} {number}");
+            assert_eq!(ledger.records, ledger.counted + ledger.ring_dropped, "{kind:?} {number}: {ledger:?}");
+            let reports = log.ranges.iter().filter(|r| of_window(r.window_start_ns, r.window_kind));
+            let reports: BTreeMap<&str, &pb::RangeReport> = reports.map(|r| (&r.prefix[..], r)).collect();
+            let mut lacking = 0;
+            for (range, seen) in &window.ranges {
+                let Some(report) = reports.get(setup.ranges[*range].0) else {
+                    lacking += seen.len() as u64;
+                    continue;
+                };
+                lacking += range_balance(report, seen.len() as u64);
+            }
+            assert_eq!(lacking > 0, ledger.ring_dropped > 0, "{kind:?} {number}");
+            assert!(lacking <= ledger.ring_dropped, "{kind:?} {number}: {lacking} of {ledger:?}");
+            assert_eq!(account.incomplete.is_some(), ledger.ring_dropped > 0, "{kind:?} {number}");
+            lost_in_all += if kind == pb::WindowKind::Long { ledger.ring_dropped } else { 0 };
+        }
+    }
+    total(log);
+    lost_in_all
+}
+
+/// How many packets the report lacks, which it says.
+fn range_balance(report: &pb::RangeReport, truth: u64) -> u64 {
+    let names: &[&str] = if report.window_kind == i32::from(pb::WindowKind::Fast) { &["fast"] } else { &["all", "fast"] };
+    let least = names.iter().map(|name| value(report, name)).min().unwrap();
+    let said = report.incomplete.clone().unwrap_or_default();
+    assert!(least <= truth && truth - least <= said.lost_packets_high(), "{truth}, not {least}: {:?}", report.incomplete);
+    assert!(said.lost_packets_low <= said.lost_packets_high(), "{said:?}");
+    truth - least
+}
+
+fn total(log: &Log) {
+    let ledger = log.appliance.last().unwrap().ledger.clone().unwrap();
+    assert!(log.appliance.last().unwrap().total);
+    assert_eq!(ledger.records, ledger.counted + ledger.ring_dropped, "{ledger:?}");
+}
+
+fn config(setup: &Setup) -> Config {
+    load(&setup.toml(), &setup.csv())
+}
+
+/// Rings overflow: no wait, every loss counted in its window and said in its range's report.
+#[test]
+fn a_stalled_worker_costs_records_that_are_counted() {
+    for seed in seeds(3) {
+        println!("TAILWATER_SEED={seed}");
+        let setup = plain(1_000, 250);
+        let packets = traffic(&setup, seed, 25_000, 4);
+        for (shape, workers) in [((1, 1), 0), ((1, 2), 0), ((2, 1), 300), ((2, 2), 0)] {
+            let pace = Pace { workers, reporter: 50, live: false, sleepy: false };
+            let log = simulate(&config(&setup), &packets, shape, seed, pace);
+            let lost = balanced(&setup, &packets, &log);
+            let said = log.ranges.iter().filter_map(|r| r.incomplete.as_ref()).flat_map(|i| &i.reasons).all(|reason| reason == "ring_full");
+            assert!(said && (lost > 0 || workers > 0), "{shape:?}: {lost}");
+        }
+    }
+}
+
+/// A reporter that is away: blocks are lost and counted, accounts are not.
+#[test]
+fn a_stalled_reporter_costs_blocks_that_are_counted() {
+    for seed in seeds(3) {
+        println!("TAILWATER_SEED={seed}");
+        let setup = plain(1_000, 250);
+        let packets = traffic(&setup, seed, 6_000, 40);
+        for shape in [(1, 0), (2, 0), (1, 2), (2, 2)] {
+            let pace = Pace { workers: 2, reporter: 0, live: false, sleepy: false };
+            let log = simulate(&config(&setup), &packets, shape, seed, pace);
+            let lost = balanced(&setup, &packets, &log);
+            assert!(lost > 0, "{shape:?}");
+        }
+    }
+}
+
+/// Away for so long that even accounts found no room: they are told together, later.
+#[test]
+fn accounts_that_nobody_heard_are_told_later() {
+    let setup = plain(4, 1);
+    let packets = traffic(&setup, 1, 12_000, 2_000);
+    for shape in [(1, 0), (2, 2)] {
+        let pace = Pace { workers: 2, reporter: 0, live: true, sleepy: true };
+        let log = simulate(&config(&setup), &packets, shape, 1, pace);
+        total(&log);
+        let ledger = log.appliance.last().unwrap().ledger.clone().unwrap();
+        let want = windows(&setup, &packets, u64::MAX).remove(&0).unwrap().counts;
+        assert_eq!((ledger.received, ledger.records, ledger.late), (want.received, want.records, want.late), "{shape:?}");
+    }
+}
+
+/// Receivers that are windows apart, or asleep over some: nobody's packets move to another window.
+#[test]
+fn receivers_may_be_at_different_times() {
+    for seed in seeds(8) {
+        println!("TAILWATER_SEED={seed}");
+        let setup = plain(100, 25);
+        let packets = traffic(&setup, seed, 900, 6);
+        for shape in [(2, 1), (2, 2), (3, 2), (3, 0)] {
+            let pace = Pace { workers: 3, reporter: 20, live: false, sleepy: true };
+            let log = simulate(&config(&setup), &packets, shape, seed, pace);
+            check(&setup, &packets, &log);
+        }
+    }
+}
+
+/// A budget that is far too small.
+#[test]
+fn spent_memory_is_counted_and_said() {
+    let mut setup = plain(1_000, 250);
+    setup.memory_mb = 1;
+    setup.rows.extend((0..12).map(|n| row(&format!("more{n}"), ["topk", "distinct"][n % 2], vec!["src_ip", "dst_port"], n % 3 == 0)));
+    setup.ranges.clear();
+    let prefixes: Vec<String> = (0..1_500).map(|n| format!("10.{}.{}.{}/32", n / 65_536, n / 256 % 256, n % 256)).collect();
+    let prefixes: &'static [String] = prefixes.leak();
+    setup.ranges.extend(prefixes.iter().map(|prefix| (&prefix[..], false)));
+    let mut dice = Dice::new(7);
+    let mut packets = traffic(&setup, 7, 9_000, 2);
+    for ip in packets.iter_mut().filter_map(|packet| packet.ip.as_mut()).filter(|ip| ip.src.is_ipv4()) {
+        let n = if dice.one_in(3) { dice.below(3) } else { dice.below(1_500) };
+        ip.dst = prefixes[usize::try_from(n).unwrap()].trim_end_matches("/32").parse().unwrap();
+        ip.src = std::net::Ipv4Addr::from(0x5000_0000 + u32::try_from(dice.below(100_000)).unwrap()).into();
+    }
+    for shape in [(1, 0), (2, 0), (1, 2)] {
+        let log = run(&config(&setup), &packets, shape, 1);
+        let lost = balanced_by_memory(&setup, &packets, &log);
+        println!("{shape:?}: {lost} records found no memory");
+        assert!(lost > 0);
+    }
+}
+
+fn balanced_by_memory(setup: &Setup, packets: &[Packet], log: &Log) -> u64 {
+    let lost = balanced(setup, packets, log);
+    let incomplete = log.ranges.iter().filter_map(|report| report.incomplete.as_ref());
+    assert!(incomplete.flat_map(|i| &i.reasons).all(|reason| reason == "memory"));
+    assert!(log.appliance.iter().filter_map(|r| r.incomplete.as_ref()).all(|i| i.reasons == ["memory"]));
+    let length_ns = setup.window_ms * 1_000_000;
+    let windows = windows(setup, packets, length_ns);
+    for report in log.ranges.iter().filter(|r| r.window_kind == i32::from(pb::WindowKind::Long)) {
+        let range = setup.ranges.iter().position(|(prefix, _)| *prefix == report.prefix).unwrap();
+        let seen = &windows[&(report.window_start_ns / length_ns)].ranges[&range];
+        let more = report.incomplete.as_ref().map_or(0, pb::Incomplete::lost_packets_high);
+        for stat in &report.stats {
+            let Some(pb::stat::Figure::Top(top)) = &stat.figure else { continue };
+            let row = setup.rows.iter().find(|row| row.name == stat.name).unwrap();
+            for entry in &top.entries {
+                let of_key = seen.iter().filter(|packet| row.key(setup, packet).is_some_and(|(_, text)| text == entry.key));
+                let (truth, counted) = (of_key.count() as u64, entry.sufficient.as_ref().unwrap());
+                let low = counted.passed + counted.sampled_packets;
+                let high = low + entry.unseen_passed + entry.unseen_sampled_packets + more;
+                assert!(low <= truth && truth <= high, "{}: {low} to {high}, not {truth}", entry.key);
+            }
+        }
+    }
+    lost
+}
+
+/// From the first nanosecond that can be told to the last, and far between.
+#[test]
+fn any_time_is_in_its_window() {
+    for (window_ms, fast_ms) in [(1, 1), (3_600_000, 3_600_000), (3_600_000, 1_000)] {
+        let setup = plain(window_ms, fast_ms);
+        let mut packets = traffic(&setup, 3, 60, 1);
+        let times = [0, 1, 1_000_000, START_NS, START_NS + 1, START_NS - 1, u64::MAX / 2, 5, u64::MAX - 1, u64::MAX, 0];
+        let many = times.iter().flat_map(|time_ns| std::iter::repeat_n(*time_ns, 5));
+        packets.iter_mut().zip(many.chain(std::iter::repeat(u64::MAX))).for_each(|(packet, time_ns)| packet.time_ns = time_ns);
+        for shape in [(1, 0), (2, 2)] {
+            check(&setup, &packets, &run(&config(&setup), &packets, shape, 1));
+        }
+    }
+}
