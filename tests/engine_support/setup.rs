@@ -180,12 +180,12 @@ fn row(dice: &mut Dice, n: usize) -> Row {
         calculation,
         keys,
         metric: if calculation == "distinct" {
-            dice.of(&["packets", "packets", "connections_opened", "resets"])
+            dice.of::<&str>(&["packets", "packets", "connections_opened", "resets"])
         } else {
-            dice.of(&METRICS)
+            dice.of::<&str>(&METRICS)
         },
-        decision: dice.of(&["any", "passed", "blocked"]),
-        direction: dice.of(&["ingress", "egress", "any"]),
+        decision: dice.of::<&str>(&["any", "passed", "blocked"]),
+        direction: dice.of::<&str>(&["ingress", "egress", "any"]),
         wanted: dice.one_in(3).then(|| *dice.of(&WHERE)).map(|(key, values)| (key, values.to_vec())),
         fast: dice.one_in(3),
         premium: dice.one_in(4),
