@@ -2,7 +2,7 @@
 //!
 //! `TAILWATER_SEEDS` says how many seeds, `TAILWATER_SEED` which one alone.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::explicit_auto_deref, reason = "a test says what it expects")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
 
 #[path = "engine_support/mod.rs"]
 mod support;

@@ -180,9 +180,9 @@ fn row(dice: &mut Dice, n: usize) -> Row {
         calculation,
         keys,
         metric: if calculation == "distinct" {
-            *dice.of(&["packets", "packets", "connections_opened", "resets"])
+            dice.of(&["packets", "packets", "connections_opened", "resets"])
         } else {
-            *dice.of(&METRICS)
+            dice.of(&METRICS)
         },
         decision: dice.of(&["any", "passed", "blocked"]),
         direction: dice.of(&["ingress", "egress", "any"]),
