@@ -95,12 +95,12 @@ impl Appliance {
         (head.split_whitespace().nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
-    /// Sum of a metric over its labels, of those lines that hold `label`.
+    /// Sum of a whole-numbered metric over its labels, of those lines that hold `label`.
     pub(crate) fn metric(&self, name: &str, label: &str) -> u64 {
         let (status, text) = self.get("/metrics");
         assert_eq!(status, 200);
         let of_name = |line: &&str| line.split(['{', ' ']).next() == Some(name) && line.contains(label);
-        text.lines().filter(of_name).map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap() as u64).sum()
+        text.lines().filter(of_name).map(|line| line.rsplit_once(' ').unwrap().1.trim_end_matches(".0").parse::<u64>().unwrap()).sum()
     }
 }
 

@@ -67,6 +67,12 @@ impl KernelSockets {
         self.packet.len() + self.xdp.len()
     }
 
+    /// What was dropped until now counts no more.
+    pub fn forget(&mut self) {
+        self.dropped();
+        self.dropped = 0;
+    }
+
     /// Frames that the kernel dropped because a socket's ring was full, since the sockets were opened.
     pub fn dropped(&mut self) -> u64 {
         for socket in &self.packet {

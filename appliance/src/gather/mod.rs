@@ -37,6 +37,11 @@ pub trait Stage {
         0
     }
 
+    /// Records that were lost here since the start.
+    fn lost(&self) -> u64 {
+        0
+    }
+
     /// Bytes of blocks and sketches that are in use here.
     fn used_bytes(&self) -> u64 {
         0

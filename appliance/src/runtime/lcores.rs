@@ -90,12 +90,12 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
         }
         busy |= receiver.step();
         polls += 1;
+        receiver.polled(polls, in_vain);
         if busy {
             receiver.show();
             patience.reset();
         } else {
             in_vain += 1;
-            receiver.polled(polls, in_vain);
             idle.rest(&mut patience);
         }
     }
@@ -109,6 +109,7 @@ fn work(mut worker: Worker<Shard>, live: &LiveCore, idle: Idle) {
         if worker.poll() {
             patience.reset();
             live.counted.set(worker.stage().counted());
+            live.ring_dropped.set(worker.stage().lost());
             live.memory_used_bytes.set(worker.stage().used_bytes());
             continue;
         }

@@ -171,11 +171,7 @@ impl<S: Stage> Receiver<S> {
             closing.handed = true;
             self.stage.advance(closing.to);
             let site = &mut closing.site;
-            let live = &self.live;
-            self.stage.losses(&mut |loss| {
-                live.ring_dropped.add(loss.records.iter().sum());
-                site.lose(&loss);
-            });
+            self.stage.losses(&mut |loss| site.lose(&loss));
         } else if self.outlet.closed(closing.from, closing.to, &closing.site) == Sent::Yes
             && let Some(closing) = self.closing.take()
         {
@@ -214,6 +210,7 @@ impl<S: Stage> Receiver<S> {
         live.unmatched.set(sum.unmatched);
         live.records.set(sum.records);
         live.counted.set(self.stage.counted());
+        live.ring_dropped.set(self.stage.lost());
         live.memory_used_bytes.set(self.stage.used_bytes());
         live.untagged.set(self.untagged_before + self.open.tags.last().copied().unwrap_or(0));
         let mut decisions = self.decisions_before;

@@ -99,7 +99,7 @@ fn open_one(eal: &Eal, port: &config::Port, index: u16, base_window_ns: u64) -> 
         queues_remedy,
     };
     let (handle, mut raw, mut report) = dpdk::start(device, setup)?;
-    let sockets = match report.driver.as_str() {
+    let mut sockets = match report.driver.as_str() {
         "net_af_packet" => info.interface_index.map(KernelSockets::packet),
         "net_af_xdp" => Some(KernelSockets::xdp(&before)),
         _ => None,
@@ -108,6 +108,8 @@ fn open_one(eal: &Eal, port: &config::Port, index: u16, base_window_ns: u64) -> 
     let named = || dpdk::interface_index(vdev.as_ref()?.interface()?);
     // Its sockets are bound last: until then they take in what any interface carries.
     let foreign = if report.driver == "net_af_packet" { raw.iter_mut().map(discard).sum() } else { 0 };
+    sockets.iter_mut().for_each(KernelSockets::forget);
+    tracing::debug!(device = port.device, frames = foreign, "given back: taken in before the sockets were bound");
     let health = PortHealth::new(handle, info.interface_index.or_else(named), sockets, foreign);
     describe(&mut report, &health, &port.device);
     let queues = raw.into_iter().map(|queue| RxQueue::new(queue, Source::Live { base_window_ns }, index, cut_bytes)).collect();

@@ -173,6 +173,10 @@ impl Stage for Dispatcher {
         self.losses[2].tell(tell);
     }
 
+    fn lost(&self) -> u64 {
+        self.losses.iter().map(Losses::total).sum()
+    }
+
     fn step(&mut self) -> bool {
         let mut waiting = false;
         for lane in &mut self.lanes {

@@ -265,6 +265,10 @@ impl Stage for Shard {
         self.records
     }
 
+    fn lost(&self) -> u64 {
+        self.losses.iter().map(Losses::total).sum()
+    }
+
     fn used_bytes(&self) -> u64 {
         (self.roots.used_bytes() + self.chunks.used_bytes()) as u64
     }
