@@ -100,7 +100,7 @@ impl Appliance {
         let (status, text) = self.get("/metrics");
         assert_eq!(status, 200);
         let of_name = |line: &&str| line.split(['{', ' ']).next() == Some(name) && line.contains(label);
-        text.lines().filter(of_name).map(|line| line.rsplit_once(' ').unwrap().1.trim_end_matches(".0").parse::<u64>().unwrap()).sum()
+        text.lines().filter(of_name).map(|line| line.rsplit_once(' ').unwrap().1.parse::<u64>().unwrap()).sum()
     }
 }
 

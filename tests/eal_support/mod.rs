@@ -21,7 +21,7 @@ pub(crate) fn in_namespace(name: &str, inside: impl FnOnce()) {
         tracing_subscriber::fmt().with_ansi(false).with_writer(std::io::stderr).init();
         return inside();
     }
-    if !sh("test \"$(id -u)\" = 0 && command -v ip tcpreplay >/dev/null") {
+    if !is_able() {
         // Past the test harness, which keeps the words of a test that passes to itself.
         let _ = writeln!(std::io::stderr(), "SKIPPED {name}: needs root, iproute2 and tcpreplay");
         return;
@@ -37,6 +37,11 @@ pub(crate) fn in_namespace(name: &str, inside: impl FnOnce()) {
         .status();
     sh(&format!("ip netns del {space}"));
     assert!(run.unwrap().success());
+}
+
+/// Whether this user and machine can have such a namespace.
+pub(crate) fn is_able() -> bool {
+    sh("test \"$(id -u)\" = 0 && command -v ip tcpreplay >/dev/null")
 }
 
 /// Whether this is the process in the namespace.

@@ -41,6 +41,8 @@ const LOOK: Duration = Duration::from_millis(100);
 pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
+        // A second one while the first is being obeyed ends at once: somebody does not want to wait for a broker.
+        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop)).map_err(RunError::Signals)?;
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(RunError::Signals)?;
     }
     let places = Places::on_this_machine(config, share_cpus).map_err(RunError::Cores)?;
