@@ -44,11 +44,12 @@ library() {
     need mvn maven
     mkdir -p "$base"
     fresh="$(mktemp -d "$base/resolving.XXXXXX")"
+    trap "rm -rf '$fresh'" EXIT # whatever ends this, half a library is not left behind
     echo "kafka.sh: resolving the broker by Maven (once)" >&2
     mvn -q -B -f "$here/kafka/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$fresh" >&2 ||
-      { rm -rf "$fresh"; die "Maven could not resolve scripts/kafka/pom.xml; its message stands above: is Maven Central, or your mirror of it in ~/.m2/settings.xml, reachable?"; }
+      die "Maven could not resolve scripts/kafka/pom.xml; its message stands above: is Maven Central, or your mirror of it in ~/.m2/settings.xml, reachable?"
     touch "$fresh/complete"
-    mv -T "$fresh" "$lib" 2>/dev/null || rm -rf "$fresh" # another call was first
+    mv -T "$fresh" "$lib" 2>/dev/null || true # another call was first
   fi
   echo "$lib"
 }
