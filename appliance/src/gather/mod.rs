@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 
 use crate::limits::{BATCH_RECORDS_MAX, SEGMENT_RECORDS};
 use crate::record::Record;
+use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
 
 /// What takes batches: the stats of this core, or rings to workers.
@@ -32,20 +33,9 @@ pub trait Stage {
     /// Does a bounded piece of what waits to be done; false if nothing does.
     fn step(&mut self) -> bool;
 
-    /// Records that were counted here since the start; 0 where batches only pass through.
-    fn counted(&self) -> u64 {
-        0
-    }
-
-    /// Records that were lost here since the start.
-    fn lost(&self) -> u64 {
-        0
-    }
-
-    /// Bytes of blocks and sketches that are in use here.
-    fn used_bytes(&self) -> u64 {
-        0
-    }
+    /// Shows what was counted and lost here since the start, and the memory in use; where batches only pass through, what
+    /// it knows of that.
+    fn show(&self, _live: &LiveCore) {}
 }
 
 /// Why records were lost.

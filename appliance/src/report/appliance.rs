@@ -15,21 +15,19 @@ use crate::window::{Ledger, ShardPlans, Site};
 /// Prefixes of what matched no range that a report lists, for each family.
 const UNMATCHED_LISTED: usize = 10;
 
-/// A window, and what was counted of it.
-pub(super) struct Account {
-    pub(super) period: Period,
-    pub(super) bounds_ns: (u64, u64),
-    pub(super) ranges: u64,
-    pub(super) total: bool,
-    /// The appliance saw only a part of the window.
-    pub(super) cut: bool,
-}
-
 /// Which window, and whether a live appliance started or stopped within it.
+#[derive(Clone, Copy)]
 pub(super) struct Window {
     pub(super) period: Period,
     pub(super) bounds_ns: (u64, u64),
     pub(super) cut: bool,
+}
+
+/// A window, and how many ranges were reported of it.
+pub(super) struct Account {
+    pub(super) window: Window,
+    pub(super) ranges: u64,
+    pub(super) total: bool,
 }
 
 /// What is missing of a window.
@@ -124,12 +122,9 @@ pub(super) fn appliance_report(
     missing: &[(String, u64)],
     health: &[PortHealth],
 ) -> pb::ApplianceReport {
-    let identity = &setting.identity;
-    let mut ledger = site.ports.iter().fold(Ledger::default(), |mut all, port| {
-        all += port;
-        all
-    });
-    let (counted, lost) = counted_and_lost(site, account.period);
+    let (identity, window) = (&setting.identity, account.window);
+    let ledger = site.ledger();
+    let (counted, lost) = counted_and_lost(site, window.period);
     let missed: u64 = health.iter().map(|port| port.missed).sum();
     let untagged = site.tags.last().copied().unwrap_or(0);
     let tag = |(i, decision): (usize, &&str)| pb::TagCount {
@@ -139,16 +134,15 @@ pub(super) fn appliance_report(
     };
     let lost_low = missing.iter().map(|(_, n)| n).max().copied().unwrap_or(0);
     let reasons: Vec<String> = missing.iter().map(|(reason, _)| reason.clone()).collect();
-    ledger.late = ledger.late.min(ledger.received);
     pb::ApplianceReport {
         schema_version: SCHEMA_VERSION,
         appliance: identity.appliance.clone(),
         pop: identity.pop.clone(),
         boot_id: identity.boot_id,
         sequence: 0,
-        window_start_ns: account.bounds_ns.0,
-        window_end_ns: account.bounds_ns.1,
-        window_kind: kind(account.period).into(),
+        window_start_ns: window.bounds_ns.0,
+        window_end_ns: window.bounds_ns.1,
+        window_kind: kind(window.period).into(),
         config_hash: identity.config_hash.clone(),
         hash_key_id: identity.hash_key_id.clone(),
         incomplete: (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: lost_low, lost_packets_high: None }),
@@ -157,7 +151,7 @@ pub(super) fn appliance_report(
         ports: ports(setting, site, health),
         tags: setting.tags.iter().enumerate().map(tag).collect(),
         untagged,
-        feeds: feeds(setting, site, health, account.bounds_ns, account.cut || account.total),
+        feeds: feeds(setting, site, health, window.bounds_ns, window.cut || account.total),
         total: account.total,
         ranges_reported: account.ranges,
         unmatched_top: Vec::new(),
@@ -201,10 +195,7 @@ fn ledger_message(ledger: &Ledger, missed: u64, counted: u64, ring_dropped: u64)
 
 /// What one core did.
 pub(super) fn core_ledger(lcore: u32, role: &str, site: &Site, period: Period) -> pb::CoreLedger {
-    let ledger = site.ports.iter().fold(Ledger::default(), |mut all, port| {
-        all += port;
-        all
-    });
+    let ledger = site.ledger();
     let (counted, lost) = counted_and_lost(site, period);
     let message = ledger_message(&ledger, 0, counted, lost);
     pb::CoreLedger { lcore, role: role.to_owned(), ledger: Some(message) }

@@ -132,13 +132,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     /// Publishes everything since the start.
     pub fn finish(&mut self) {
         let site = self.total.accounts.sum();
-        let account = Account {
-            period: Period::Long,
-            bounds_ns: (self.total.start_ns.unwrap_or(0), self.total.end_ns),
-            ranges: self.total.ranges,
-            total: true,
-            cut: false,
-        };
+        let bounds_ns = (self.total.start_ns.unwrap_or(0), self.total.end_ns);
+        let window = Window { period: Period::Long, bounds_ns, cut: false };
+        let account = Account { window, ranges: self.total.ranges, total: true };
         let health = std::mem::take(&mut self.last_health[1]);
         let missing: Vec<(String, u64)> = std::mem::take(&mut self.total.missing).into_iter().collect();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
@@ -226,7 +222,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             self.publisher.range(&report);
             ranges += 1;
         }
-        let account = Account { period, bounds_ns, ranges, total: false, cut: which.cut };
+        let account = Account { window: which, ranges, total: false };
         let missing = missing.whole();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
         report.unmatched_top = unmatched_top(&window, real, &self.plans);

@@ -17,6 +17,9 @@ use crate::window::Shard;
 /// Polls of all queues after the order to stop, at most.
 const LAST_POLLS: u32 = 4_096;
 
+/// Polls between two looks at a core's counters.
+const SHOWN_POLLS: u64 = 64;
+
 /// What a core does when a poll brought nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idle {
@@ -70,7 +73,7 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
     let mut ended = vec![false; queues.len()];
     // Told to stop, a core still takes what already waits in its queues, so that the ledger accounts for it.
     let mut left = LAST_POLLS;
-    let (mut polls, mut in_vain, mut patience) = (0u64, 0u64, Patience::default());
+    let (mut polls, mut in_vain, mut was_busy, mut patience) = (0u64, 0u64, false, Patience::default());
     while ended.contains(&false) && left > 0 {
         let mut busy = false;
         for (queue, ended) in queues.iter_mut().zip(&mut ended) {
@@ -90,12 +93,16 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
         }
         busy |= receiver.step();
         polls += 1;
-        receiver.polled(polls, in_vain);
-        if busy {
+        in_vain += u64::from(!busy);
+        // Before it rests a core shows what it has; as long as it does not, each so many polls.
+        if was_busy && !busy || polls.is_multiple_of(SHOWN_POLLS) {
+            receiver.polled(polls, in_vain);
             receiver.show();
+        }
+        was_busy = busy;
+        if busy {
             patience.reset();
         } else {
-            in_vain += 1;
             idle.rest(&mut patience);
         }
     }
@@ -108,9 +115,7 @@ fn work(mut worker: Worker<Shard>, live: &LiveCore, idle: Idle) {
     loop {
         if worker.poll() {
             patience.reset();
-            live.counted.set(worker.stage().counted());
-            live.ring_dropped.set(worker.stage().lost());
-            live.memory_used_bytes.set(worker.stage().used_bytes());
+            worker.stage().show(live);
             continue;
         }
         if worker.at() == Epoch::END {

@@ -65,16 +65,6 @@ impl<S: Stage> Receiver<S> {
         }
     }
 
-    /// The open epoch.
-    pub const fn at(&self) -> Epoch {
-        self.at
-    }
-
-    /// What batches go to.
-    pub const fn stage(&mut self) -> &mut S {
-        &mut self.stage
-    }
-
     /// Opens an epoch, unless it or a later one is open.
     pub fn epoch(&mut self, next: Epoch) {
         if next <= self.at {
@@ -193,10 +183,10 @@ impl<S: Stage> Receiver<S> {
         self.show();
     }
 
-    /// Shows the counters to whoever looks. To be called once a burst.
+    /// Shows the counters to whoever looks. It costs some sixty stores: to be called now and then, and before a core rests.
     pub fn show(&self) {
         let mut sum = self.before;
-        self.open.ports.iter().for_each(|port| sum += port);
+        sum += &self.open.ledger();
         let live = &*self.live;
         live.received.set(sum.received);
         live.received_bytes.set(sum.received_bytes);
@@ -209,9 +199,7 @@ impl<S: Stage> Receiver<S> {
         live.matched.set(sum.matched);
         live.unmatched.set(sum.unmatched);
         live.records.set(sum.records);
-        live.counted.set(self.stage.counted());
-        live.ring_dropped.set(self.stage.lost());
-        live.memory_used_bytes.set(self.stage.used_bytes());
+        self.stage.show(live);
         live.untagged.set(self.untagged_before + self.open.tags.last().copied().unwrap_or(0));
         let mut decisions = self.decisions_before;
         decisions += &self.open.decisions;
@@ -226,9 +214,7 @@ impl<S: Stage> Receiver<S> {
     }
 
     fn keep_live(&mut self) {
-        for port in &self.open.ports {
-            self.before += port;
-        }
+        self.before += &self.open.ledger();
         self.decisions_before += &self.open.decisions;
         self.untagged_before += self.open.tags.last().copied().unwrap_or(0);
     }

@@ -11,7 +11,7 @@ use super::reader::feed_all;
 use super::reporting::{self, JsonLines};
 use super::wiring::{Cores, wire};
 use super::world::{World, setting};
-use crate::arch::{HashKey, Patience};
+use crate::arch::HashKey;
 use crate::config::{Config, Mode, Refusal};
 use crate::dpdk::{DpdkError, Eal, EalConfig, LcorePin};
 use crate::limits::LCORES_MAX;
@@ -82,8 +82,6 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
     let handles = launch_all(&eal, (&cores.rx, &cores.workers), wired, queues, &stop, Idle::Nap)?;
     let read = feed_all(&mut captures, &mut feed, &world.calendar);
     for handle in handles {
-        // EAL's own waiting would keep a CPU busy that the lcores may need.
-        Patience::until(|| handle.is_finished());
         handle.join()?;
     }
     let mut reporter = reporter.join().map_err(|_| ReplayError::Reporter)?;

@@ -16,6 +16,7 @@ use crate::arch::hash::spread;
 use crate::gather::{Cause, Loss, Stage};
 use crate::limits::BATCH_RECORDS_MAX;
 use crate::record::Record;
+use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
 
 pub use losses::{LOSING_RANGES_MAX, Losses};
@@ -173,8 +174,8 @@ impl Stage for Dispatcher {
         self.losses[2].tell(tell);
     }
 
-    fn lost(&self) -> u64 {
-        self.losses.iter().map(Losses::total).sum()
+    fn show(&self, live: &LiveCore) {
+        live.ring_dropped.set(self.losses.iter().map(Losses::total).sum());
     }
 
     fn step(&mut self) -> bool {

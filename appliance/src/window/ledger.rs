@@ -168,6 +168,13 @@ impl Site {
         Self { lost: Vec::with_capacity(LOSING_RANGES_MAX), ..Self::default() }
     }
 
+    /// All ports together.
+    pub fn ledger(&self) -> Ledger {
+        let mut all = Ledger::default();
+        self.ports.iter().for_each(|port| all += port);
+        all
+    }
+
     /// Forgets all, keeping its memory.
     pub fn clear(&mut self) {
         self.ports.fill(Ledger::default());

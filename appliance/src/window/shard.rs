@@ -17,6 +17,7 @@ use crate::spread::Losses;
 use crate::stats::Exhausted;
 use crate::stats::plan::{Period, Plan, Scratch, execute};
 use crate::stats::pool::{Budget, Handle, Memory, Pool};
+use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
 
 /// Ranges that one step seals.
@@ -261,15 +262,9 @@ impl Stage for Shard {
         self.closing.is_some()
     }
 
-    fn counted(&self) -> u64 {
-        self.records
-    }
-
-    fn lost(&self) -> u64 {
-        self.losses.iter().map(Losses::total).sum()
-    }
-
-    fn used_bytes(&self) -> u64 {
-        (self.roots.used_bytes() + self.chunks.used_bytes()) as u64
+    fn show(&self, live: &LiveCore) {
+        live.counted.set(self.records);
+        live.ring_dropped.set(self.losses.iter().map(Losses::total).sum());
+        live.memory_used_bytes.set((self.roots.used_bytes() + self.chunks.used_bytes()) as u64);
     }
 }
