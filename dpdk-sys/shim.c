@@ -26,11 +26,6 @@ unsigned int tw_ring_dequeue_burst(struct rte_ring *ring, void **objects, unsign
 	return rte_ring_dequeue_burst(ring, objects, count, NULL);
 }
 
-unsigned int tw_ring_count(const struct rte_ring *ring)
-{
-	return rte_ring_count(ring);
-}
-
 int tw_errno(void)
 {
 	return rte_errno;

@@ -14,7 +14,6 @@ uint16_t tw_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uin
 int tw_alloc_bulk(struct rte_mempool *pool, struct rte_mbuf **mbufs, unsigned int count);
 unsigned int tw_ring_enqueue_burst(struct rte_ring *ring, void *const *objects, unsigned int count);
 unsigned int tw_ring_dequeue_burst(struct rte_ring *ring, void **objects, unsigned int count);
-unsigned int tw_ring_count(const struct rte_ring *ring);
 /* rte_errno of the calling thread: it is thread-local. */
 int tw_errno(void);
 unsigned int tw_lcore_id(void);

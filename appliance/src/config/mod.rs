@@ -12,7 +12,7 @@ mod mirror;
 mod predicate;
 pub mod ranges;
 mod sets;
-mod sinks;
+pub mod sinks;
 mod stats;
 mod tags;
 #[cfg(test)]
@@ -124,11 +124,7 @@ impl Config {
 
     /// The largest weight that a blocked record can have; 1 where nothing is sampled.
     pub fn weight_max(&self) -> u16 {
-        let rates = self.tags.iter().map(|rule| match rule.sampling {
-            Given::Fixed(n) => u16::try_from(n).unwrap_or(u16::MAX),
-            Given::From(field) => u16::try_from(*field.bounds().end()).unwrap_or(u16::MAX),
-        });
-        rates.max().unwrap_or(1)
+        self.tags.iter().map(TagRule::weight_max).max().unwrap_or(1)
     }
 
     /// `file:line` of a key, for what only the machine can refuse; the file alone if it cannot be read again.

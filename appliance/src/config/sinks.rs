@@ -49,8 +49,9 @@ const RANGES_TOPIC: &str = "tailwater.v1.ranges";
 const APPLIANCE_TOPIC: &str = "tailwater.v1.appliance";
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
 /// Kafka's own bound on a topic's name.
-const TOPIC_BYTES_MAX: usize = 249;
-const CUSTOMER: &str = "{customer}";
+pub const TOPIC_BYTES_MAX: usize = 249;
+/// What stands for the customer in a topic template.
+pub const CUSTOMER: &str = "{customer}";
 
 /// `[sinks]`, or none.
 pub(super) fn read(root: &Section<'_, '_>) -> Sinks {
@@ -90,12 +91,22 @@ fn brokers(field: &Field<'_, '_>) -> Option<String> {
     Some(text.to_owned())
 }
 
+/// Whether Kafka takes this for a topic's name; of a template, whatever its customer's part.
+pub fn is_topic(name: &str, template: bool) -> bool {
+    let named = if template { name.replace(CUSTOMER, "c") } else { name.to_owned() };
+    let legal = !named.is_empty() && named.chars().all(is_topic_char) && named != "." && named != "..";
+    legal && name.len() <= TOPIC_BYTES_MAX
+}
+
+/// Whether a topic's name may hold it.
+pub const fn is_topic_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
 /// A topic's name, or its template.
 fn topic(field: &Field<'_, '_>, example: &str, may_have_customer: bool) -> Option<String> {
     let text = field.text(&format!("\"{example}\""))?;
-    let rest = if may_have_customer { text.replace(CUSTOMER, "") } else { text.to_owned() };
-    let legal = rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) && text != "." && text != "..";
-    if !legal || text.len() > TOPIC_BYTES_MAX {
+    if !is_topic(text, may_have_customer) {
         let template = if may_have_customer { ", and {customer} for a topic a customer" } else { "" };
         field.fault(
             "is no name of a topic",

@@ -101,6 +101,16 @@ pub struct TagRule {
     pub rule: Option<Given>,
 }
 
+impl TagRule {
+    /// The largest weight that it can give a record.
+    pub fn weight_max(&self) -> u16 {
+        match self.sampling {
+            Given::Fixed(n) => u16::try_from(n).unwrap_or(u16::MAX),
+            Given::From(field) => u16::try_from(*field.bounds().end()).unwrap_or(u16::MAX),
+        }
+    }
+}
+
 const DECISIONS: [(&str, bool); 2] = [("passed", false), ("blocked", true)];
 const MATCH: &str = "match = { vlan = 666 }";
 

@@ -175,12 +175,6 @@ impl Feeder {
         if self.waiting == 0 { Ok(()) } else { Err(Full) }
     }
 
-    /// Frames that wait in the ring.
-    pub fn ring_frames(&self) -> u32 {
-        // SAFETY: the ring lives as long as the port.
-        self.port.rings.get(self.queue).map_or(0, |ring| unsafe { sys::tw_ring_count(ring.0) })
-    }
-
     /// A chain of segments that holds `bytes`; none if the pool is empty.
     fn fill(&self, bytes: &[u8]) -> Option<*mut sys::rte_mbuf> {
         let mut chain = [std::ptr::null_mut::<sys::rte_mbuf>(); SEGMENTS_MAX];

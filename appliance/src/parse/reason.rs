@@ -2,131 +2,85 @@
 //!
 //! Both are counted in arrays indexed by reason: `COUNT` gives the length, `at()` the index, `name()` the stable word.
 
-/// Why a frame is no packet: no IP header in it can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum DropReason {
-    /// The frame ends within a header that stands before IP.
-    ShortLink,
-    /// What it carries is not IP: ARP, LLDP, STP and the like.
-    NonIp,
-    /// It carries IP, but the fixed IP header is cut.
-    Truncated,
-    /// It carries IP by its type, but the version or the header length is impossible.
-    BadIpHeader,
-    /// A header before IP contradicts itself (PPPoE, NSH, MACsec and the like).
-    BadLink,
-    /// More VLAN tags than [`crate::limits::VLAN_TAGS_MAX`].
-    VlanDepth,
-    /// More MPLS labels than [`crate::limits::MPLS_LABELS_MAX`].
-    MplsDepth,
-    /// More headers than [`crate::limits::LAYERS_MAX`].
-    LayerDepth,
-    /// No tag rule matched, and such frames are to be dropped. Set by `classify`.
-    Untagged,
-}
-
-impl DropReason {
-    /// All of them, in the order of their indices.
-    pub const ALL: [Self; 9] = [
-        Self::ShortLink,
-        Self::NonIp,
-        Self::Truncated,
-        Self::BadIpHeader,
-        Self::BadLink,
-        Self::VlanDepth,
-        Self::MplsDepth,
-        Self::LayerDepth,
-        Self::Untagged,
-    ];
-    /// How many there are.
-    pub const COUNT: usize = Self::ALL.len();
-
-    /// Index into an array of [`Self::COUNT`] counters.
-    #[inline]
-    pub const fn at(self) -> usize {
-        self as usize
-    }
-
-    /// Stable name, as in reports and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ShortLink => "short_link",
-            Self::NonIp => "non_ip",
-            Self::Truncated => "truncated",
-            Self::BadIpHeader => "bad_ip_header",
-            Self::BadLink => "bad_link",
-            Self::VlanDepth => "vlan_depth",
-            Self::MplsDepth => "mpls_depth",
-            Self::LayerDepth => "layer_depth",
-            Self::Untagged => "untagged",
+/// Makes an enum of reasons out of one row each: its variant and its word.
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $($(#[$row_doc:meta])* $row:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum $name {
+            $($(#[$row_doc])* $row,)+
         }
-    }
-}
 
-/// Something wrong behind a readable IP header. The packet counts; so does the first fault of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Fault {
-    /// The IP length is less than the IP header.
-    IpLengthShort,
-    /// The IP length is more than the wire held.
-    IpLengthLong,
-    /// The frame ends within IPv4 options or an extension header.
-    TruncatedExtension,
-    /// More extension headers than [`crate::limits::IP_EXTENSIONS_MAX`].
-    ExtensionDepth,
-    /// The frame, or the IP packet, ends within the fixed transport header.
-    TruncatedTransport,
-    /// A transport header contradicts itself: a TCP or DCCP data offset too small, a UDP length below 8.
-    BadTransport,
-    /// The frame ends within a tunnel's header, or within what it carries before an IP header.
-    TruncatedTunnel,
-    /// A tunnel's header contradicts itself.
-    BadTunnel,
-    /// A tunnel carries IP by its type, but no readable IP header.
-    BadInnerIp,
-    /// More IP headers than [`crate::limits::IP_HEADERS_MAX`], or more layers, tags or labels than their bounds.
-    TunnelDepth,
-}
+        impl $name {
+            /// How many there are.
+            pub const COUNT: usize = [$($word),+].len();
+            /// All of them, in the order of their indices.
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$row),+];
 
-impl Fault {
-    /// All of them, in the order of their indices.
-    pub const ALL: [Self; 10] = [
-        Self::IpLengthShort,
-        Self::IpLengthLong,
-        Self::TruncatedExtension,
-        Self::ExtensionDepth,
-        Self::TruncatedTransport,
-        Self::BadTransport,
-        Self::TruncatedTunnel,
-        Self::BadTunnel,
-        Self::BadInnerIp,
-        Self::TunnelDepth,
-    ];
-    /// How many there are.
-    pub const COUNT: usize = Self::ALL.len();
+            /// Index into an array of [`Self::COUNT`] counters.
+            #[inline]
+            pub const fn at(self) -> usize {
+                self as usize
+            }
 
-    /// Index into an array of [`Self::COUNT`] counters.
-    #[inline]
-    pub const fn at(self) -> usize {
-        self as usize
-    }
-
-    /// Stable name, as in reports and metrics.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::IpLengthShort => "ip_length_short",
-            Self::IpLengthLong => "ip_length_long",
-            Self::TruncatedExtension => "truncated_extension",
-            Self::ExtensionDepth => "extension_depth",
-            Self::TruncatedTransport => "truncated_transport",
-            Self::BadTransport => "bad_transport",
-            Self::TruncatedTunnel => "truncated_tunnel",
-            Self::BadTunnel => "bad_tunnel",
-            Self::BadInnerIp => "bad_inner_ip",
-            Self::TunnelDepth => "tunnel_depth",
+            /// Stable name, as in reports and metrics.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$row => $word,)+
+                }
+            }
         }
+    };
+}
+
+reasons! {
+    /// Why a frame is no packet: no IP header in it can be read.
+    DropReason {
+        /// The frame ends within a header that stands before IP.
+        ShortLink = "short_link",
+        /// What it carries is not IP: ARP, LLDP, STP and the like.
+        NonIp = "non_ip",
+        /// It carries IP, but the fixed IP header is cut.
+        Truncated = "truncated",
+        /// It carries IP by its type, but the version or the header length is impossible.
+        BadIpHeader = "bad_ip_header",
+        /// A header before IP contradicts itself (PPPoE, NSH, MACsec and the like).
+        BadLink = "bad_link",
+        /// More VLAN tags than [`crate::limits::VLAN_TAGS_MAX`].
+        VlanDepth = "vlan_depth",
+        /// More MPLS labels than [`crate::limits::MPLS_LABELS_MAX`].
+        MplsDepth = "mpls_depth",
+        /// More headers than [`crate::limits::LAYERS_MAX`].
+        LayerDepth = "layer_depth",
+        /// No tag rule matched, and such frames are to be dropped. Set by `classify`.
+        Untagged = "untagged",
+    }
+}
+
+reasons! {
+    /// Something wrong behind a readable IP header. The packet counts; so does the first fault of it.
+    Fault {
+        /// The IP length is less than the IP header.
+        IpLengthShort = "ip_length_short",
+        /// The IP length is more than the wire held.
+        IpLengthLong = "ip_length_long",
+        /// The frame ends within IPv4 options or an extension header.
+        TruncatedExtension = "truncated_extension",
+        /// More extension headers than [`crate::limits::IP_EXTENSIONS_MAX`].
+        ExtensionDepth = "extension_depth",
+        /// The frame, or the IP packet, ends within the fixed transport header.
+        TruncatedTransport = "truncated_transport",
+        /// A transport header contradicts itself: a TCP or DCCP data offset too small, a UDP length below 8.
+        BadTransport = "bad_transport",
+        /// The frame ends within a tunnel's header, or within what it carries before an IP header.
+        TruncatedTunnel = "truncated_tunnel",
+        /// A tunnel's header contradicts itself.
+        BadTunnel = "bad_tunnel",
+        /// A tunnel carries IP by its type, but no readable IP header.
+        BadInnerIp = "bad_inner_ip",
+        /// More IP headers than [`crate::limits::IP_HEADERS_MAX`], or more layers, tags or labels than their bounds.
+        TunnelDepth = "tunnel_depth",
     }
 }
 

@@ -6,7 +6,7 @@ use crate::arch::HashKey;
 use crate::axes::key::Lengths;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::classify::Generation;
-use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
+use crate::config::{Config, Mirror, Refusal, Sampler, Setting as Value, StatSpec};
 use crate::parse::MirrorPlan;
 use crate::report::{Identity, PortName, RangeName, Setting};
 use crate::stats::plan::{Plan, WeightBounds};
@@ -101,7 +101,7 @@ fn specs(config: &Config) -> Vec<StatSpec> {
 }
 
 fn plans(config: &Config) -> Result<ShardPlans, Refusal> {
-    let (specs, weights, mut lists) = (specs(config), weights(&config.tags), config.stat_lists());
+    let (specs, weights, mut lists) = (specs(config), weights(config), config.stat_lists());
     for list in &mut lists.lists {
         list.retain(|row| observed(&config.mirror, specs[*row].direction));
     }
@@ -126,15 +126,10 @@ const fn observed(mirror: &Mirror, direction: DirectionAxis) -> bool {
     }
 }
 
-/// The largest weights that tag rules can give.
-fn weights(tags: &[TagRule]) -> WeightBounds {
-    let weight = |rule: &TagRule| match rule.sampling {
-        Given::Fixed(n) => n,
-        Given::From(field) => u32::try_from(*field.bounds().end()).unwrap_or(u32::MAX).min(u32::from(u16::MAX)),
-    };
-    let blocked = || tags.iter().filter(|rule| rule.blocked);
-    let random = blocked().all(|rule| weight(rule) <= 1 || rule.sampler == Sampler::Random);
-    WeightBounds { passed: 1, blocked: blocked().map(weight).max().unwrap_or(1), random }
+/// The largest weights that tag rules can give; what passes stands for itself.
+fn weights(config: &Config) -> WeightBounds {
+    let random = config.tags.iter().all(|rule| rule.weight_max() <= 1 || rule.sampler == Sampler::Random);
+    WeightBounds { passed: 1, blocked: u32::from(config.weight_max()), random }
 }
 
 /// What reports say of themselves.

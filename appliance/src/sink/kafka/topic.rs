@@ -2,12 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::config::sinks::{CUSTOMER, TOPIC_BYTES_MAX, is_topic, is_topic_char};
 use crate::journal::{Kind, Message};
 
-/// What stands for the customer in a topic template.
-const CUSTOMER: &str = "{customer}";
-/// Kafka's own bound on a topic's name, bytes.
-const TOPIC_BYTES_MAX: usize = 249;
 /// Characters of a customer that are kept where its name is no legal part of a topic.
 const KEPT_CHARS_MAX: usize = 64;
 
@@ -21,10 +18,10 @@ pub(super) struct Topics {
 impl Topics {
     /// Checks the names, the customer's part aside.
     pub(super) fn new(ranges: &str, appliance: &str) -> Result<Self, String> {
-        for (key, topic) in [("ranges_topic", ranges.replace(CUSTOMER, "c")), ("appliance_topic", appliance.to_owned())] {
-            if topic.is_empty() || topic.len() > TOPIC_BYTES_MAX || !topic.chars().all(is_legal) {
+        for (key, topic, template) in [("ranges_topic", ranges, true), ("appliance_topic", appliance, false)] {
+            if !is_topic(topic, template) {
                 let rule = "letters, digits, `.`, `_` and `-`, at most 249 of them";
-                let hint = if key == "ranges_topic" { ", and `{customer}` where the customer shall stand" } else { "" };
+                let hint = if template { ", and `{customer}` where the customer shall stand" } else { "" };
                 return Err(format!("`{key}` is no name of a topic; write {rule}{hint}"));
             }
         }
@@ -52,16 +49,12 @@ impl Topics {
 /// A customer's name as part of a topic. A name that Kafka does not allow is spelled with `_`, and gets a hash of the name
 /// behind it: two customers never share a topic by accident of spelling.
 fn part_of_topic(customer: &str, room: usize) -> String {
-    if !customer.is_empty() && customer.len() <= room && customer.chars().all(is_legal) {
+    if !customer.is_empty() && customer.len() <= room && customer.chars().all(is_topic_char) {
         return customer.to_owned();
     }
-    let kept: String = customer.chars().take(KEPT_CHARS_MAX).map(|c| if is_legal(c) { c } else { '_' }).collect();
+    let kept: String = customer.chars().take(KEPT_CHARS_MAX).map(|c| if is_topic_char(c) { c } else { '_' }).collect();
     let hash: String = Sha256::digest(customer.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     format!("{kept}-{hash}")
-}
-
-const fn is_legal(c: char) -> bool {
-    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
 }
 
 #[cfg(test)]
