@@ -110,7 +110,7 @@ payload_bytes = [1000, 1400]
 kind = "cldap_reflection"
 target = "198.18.18.4"
 pps = 150
-blocked = 0.5
+blocked = 0.0
 sources = 12
 payload_bytes = [80, 3200]
 

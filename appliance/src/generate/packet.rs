@@ -206,9 +206,11 @@ impl Packet {
         let step = if whole { total.max(1) } else { FRAGMENT_BYTES };
         let pieces = (0..total.max(1)).step_by(step as usize).zip(0..);
         let only = self.only;
-        pieces
-            .filter(move |(_, number)| only.is_none_or(|only| only == *number))
-            .map(move |(at, _)| Piece { at, bytes: step.min(total - at), more: at + step < total })
+        pieces.filter(move |(_, number)| only.is_none_or(|only| only == *number)).map(move |(at, _)| Piece {
+            at,
+            bytes: step.min(total - at),
+            more: at + step < total,
+        })
     }
 
     /// Wire length of the frame that holds a piece, tags not counted.

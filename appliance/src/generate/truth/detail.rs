@@ -121,7 +121,8 @@ impl Detail {
     }
 
     fn view(&self, view: &View, tables: &Tables, seen: &Seen, window: u64, rate_ms: u64) -> Value {
-        let mut told = json!({ "peak": self.peaks(view, rate_ms), "keys": tables.told(view, seen, window), "fanout": tables.fanouts(view) });
+        let mut told =
+            json!({ "peak": self.peaks(view, rate_ms), "keys": tables.told(view, seen, window), "fanout": tables.fanouts(view) });
         if let Some(class) = view.is_class() {
             let more = json!({
                 "rates": self.rates(class),

@@ -158,7 +158,10 @@ impl Tables {
     pub(super) fn fanouts(&self, view: &View) -> Value {
         let told = PAIRS.iter().zip(&self.pairs).map(|((name, _, _), pairs)| {
             let mut others: HashMap<KeyValue, u64> = HashMap::new();
-            pairs.iter().filter(|(_, classes)| **classes & view.mask() != 0).for_each(|((one, _), _)| *others.entry(*one).or_default() += 1);
+            pairs
+                .iter()
+                .filter(|(_, classes)| **classes & view.mask() != 0)
+                .for_each(|((one, _), _)| *others.entry(*one).or_default() += 1);
             let mut others: Vec<(KeyValue, u64)> = others.into_iter().collect();
             others.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
             others.truncate(TOLD_KEYS);
