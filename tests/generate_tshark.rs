@@ -96,12 +96,14 @@ source_ports = [40001]
 [[attack]]
 kind = "ntp_reflection"
 target = "198.18.18.2"
+ports = [40002]
 pps = 150
 sources = 20
 
 [[attack]]
 kind = "memcached_reflection"
 target = "198.18.18.3"
+ports = [40002]
 pps = 150
 sources = 5
 payload_bytes = [1000, 1400]
@@ -109,6 +111,7 @@ payload_bytes = [1000, 1400]
 [[attack]]
 kind = "cldap_reflection"
 target = "198.18.18.4"
+ports = [40002]
 pps = 150
 blocked = 0.0
 sources = 12
