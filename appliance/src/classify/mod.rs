@@ -176,6 +176,10 @@ fn of_header(header: &IpHeader) -> Record {
         tcp_flags: header.tcp_flags.unwrap_or(0),
         fragment: header.fragment,
         tunnel: header.tunnel,
+        tcp_options: header.tcp_options,
+        ip_options: header.ip_options,
+        tcp_window: header.tcp_window,
+        tcp_seq: header.tcp_seq,
         weight: 1,
         ..Record::default()
     }

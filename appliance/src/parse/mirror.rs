@@ -11,6 +11,8 @@ use crate::record::Tunnel;
 pub struct MirrorPlan {
     wraps: u8,
     from: Box<[(bool, [u8; 16])]>,
+    /// Nobody asks for options of IPv4 and TCP.
+    passes_options: bool,
 }
 
 impl MirrorPlan {
@@ -20,7 +22,19 @@ impl MirrorPlan {
         from.sort_unstable();
         from.dedup();
         let wraps = if from.is_empty() { 0 } else { mirror.strip.iter().fold(0, |mask, &wrap| mask | bit(wrap)) };
-        Self { wraps, from: from.into() }
+        Self { wraps, from: from.into(), passes_options: false }
+    }
+
+    /// For configurations without a stat that asks for options of IPv4 or TCP: those are passed over.
+    #[must_use]
+    pub fn without_options(self) -> Self {
+        Self { passes_options: true, ..self }
+    }
+
+    /// Whether options are read.
+    #[inline]
+    pub(super) const fn reads_options(&self) -> bool {
+        !self.passes_options
     }
 
     /// Whether `tunnel` around a frame sent by `outer` is the mirror's own.

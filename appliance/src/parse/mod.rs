@@ -28,6 +28,7 @@ mod macsec;
 mod mirror;
 mod mpls;
 mod nsh;
+mod options;
 mod parsed;
 mod ppp;
 mod pppoe;

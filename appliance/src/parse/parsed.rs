@@ -2,7 +2,8 @@
 
 use super::{DropReason, Fault};
 use crate::limits::{IP_HEADERS_MAX, VLAN_TAGS_MAX};
-use crate::record::{Fragment, Tunnel};
+use crate::options::{IpOptions, TcpOptions};
+use crate::record::{Fragment, Record, Tunnel};
 use crate::units::Family;
 
 /// What one frame is made of. Reused from frame to frame: headers beyond `headers()` are leftovers and never shown.
@@ -76,9 +77,21 @@ pub struct IpHeader {
     pub dscp: u8,
     /// Fragmentation.
     pub fragment: Fragment,
+    /// Bits of the TCP window, as in the header (not scaled): 0 for a window of 0, 16 for one from 32,768;
+    /// [`Self::WINDOW_UNREAD`] where it was cut off.
+    pub tcp_window: u8,
+    /// The first four bits of the TCP sequence number.
+    pub tcp_seq: u8,
+    /// Options of TCP.
+    pub tcp_options: TcpOptions,
+    /// Options of IPv4, or extension headers of IPv6.
+    pub ip_options: IpOptions,
 }
 
 impl IpHeader {
+    /// A TCP header that ends before its window.
+    pub const WINDOW_UNREAD: u8 = Record::WINDOW_UNREAD;
+
     /// Family of its addresses.
     pub const fn family(&self) -> Family {
         if self.v6 { Family::V6 } else { Family::V4 }

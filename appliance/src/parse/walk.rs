@@ -74,6 +74,12 @@ impl<'a> Walk<'a> {
         Err(Stop::Depth)
     }
 
+    /// Whether options of IPv4 and TCP are read.
+    #[inline]
+    pub(super) const fn reads_options(&self) -> bool {
+        self.plan.reads_options()
+    }
+
     /// Whether no IP header was met yet (since the mirror's wrapping ended): what is read belongs to the link.
     #[inline]
     pub(super) fn on_link(&self) -> bool {

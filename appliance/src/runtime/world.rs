@@ -44,10 +44,11 @@ impl World {
     /// # Errors
     /// A row that no kernel can be made for.
     pub fn new(config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
+        let mirror = MirrorPlan::new(&config.mirror);
         let fast = config.stats.iter().any(|stat| stat.fast);
         Ok(Self {
             generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
-            mirror: MirrorPlan::new(&config.mirror),
+            mirror: if reads_options(config) { mirror } else { mirror.without_options() },
             plans: Arc::new(plans(config)?),
             hash_key,
             calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
@@ -124,6 +125,15 @@ const fn observed(mirror: &Mirror, direction: DirectionAxis) -> bool {
         DirectionAxis::Egress => mirror.egress,
         DirectionAxis::Any => true,
     }
+}
+
+/// Whether a stat asks for options of a header.
+fn reads_options(config: &Config) -> bool {
+    let keys = |stat: &StatSpec| {
+        let tested = stat.predicate.iter().flat_map(|predicate| &predicate.tests).flat_map(|test| test.key.parts().to_vec());
+        stat.key.parts().iter().copied().chain(tested).collect::<Vec<Key>>()
+    };
+    config.stats.iter().flat_map(keys).any(|key| matches!(key, Key::TcpOptions | Key::IpOptions))
 }
 
 /// The largest weights that tag rules can give; what passes stands for itself.
