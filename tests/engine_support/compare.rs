@@ -7,7 +7,7 @@ use tailwater::report::pb::stat::Figure;
 
 use super::drive::Log;
 use super::model::{KeyOf, Seen, Sum, Window, windows};
-use super::setup::{Row, Setup};
+use super::setup::{Bins, NUMBERS, Row, Setup};
 use super::traffic::Packet;
 
 /// Keys that a distinct, or a top-K of a small k, holds exactly.
@@ -151,21 +151,27 @@ impl Counts<'_> {
 
     fn histogram(&self, have: &pb::Histogram) -> Result<(), String> {
         let key = self.row.keys[0];
-        let numbers = ["src_port", "dst_port", "vlan", "inner_vlan", "packet_size", "payload_size", "ttl", "dscp", "rule", "rx_port"];
-        if !numbers.contains(&key) {
+        if let Some(Bins::Labels(labels)) = &self.row.bins {
+            return self.listed(have, labels);
+        }
+        if !NUMBERS.contains(&key) {
             same("labels", have.bins.len(), self.keys.len())?;
             for (bin, ((_, label), sum)) in have.bins.iter().zip(&self.keys) {
-                same("label", bin.label(), label)?;
-                same("sufficient", bin.sufficient.as_ref(), Some(&weighted(sum)))?;
-                self.estimate(bin.value.as_ref().ok_or("no value")?, sum)?;
+                self.bin(bin, label, sum)?;
             }
             return Ok(());
         }
-        let edges = self.row.bins.clone().unwrap_or_else(|| match key {
-            "ttl" => (1..16).map(|n| n * 16).collect(),
-            "dscp" => (1..64).collect(),
-            _ => vec![64, 128, 256, 512, 1_024, 1_518],
-        });
+        let edges: Vec<u64> = match &self.row.bins {
+            Some(Bins::Edges(edges)) => edges.iter().copied().filter(|edge| *edge > 0).collect(),
+            Some(Bins::Exponential(first, factor, count)) => (0..*count).map(|n| first * factor.pow(n)).collect(),
+            _ => match key {
+                "ttl" => (1..16).map(|n| n * 16).collect(),
+                "dscp" => (1..64).collect(),
+                "tcp_window" => (0..16).map(|n| 1 << n).collect(),
+                "tcp_seq" => (1..16).map(|n| n << 28).collect(),
+                _ => vec![64, 128, 256, 512, 1_024, 1_518],
+            },
+        };
         same("bins", have.bins.len(), edges.len() + 1)?;
         for (i, bin) in have.bins.iter().enumerate() {
             let low = if i == 0 { 0 } else { edges[i - 1] };
@@ -182,6 +188,24 @@ impl Counts<'_> {
             self.estimate(bin.value.as_ref().ok_or("no value")?, &sum)?;
         }
         Ok(())
+    }
+
+    /// One bin a label that is listed, and one for all others.
+    fn listed(&self, have: &pb::Histogram, labels: &[&str]) -> Result<(), String> {
+        same("bins", have.bins.len(), labels.len() + 1)?;
+        for (i, bin) in have.bins.iter().enumerate() {
+            let mut sum = Sum::default();
+            let falls = |text: &str| labels.get(i).map_or_else(|| !labels.contains(&text), |label| *label == text);
+            self.keys.iter().filter(|((_, text), _)| falls(text)).for_each(|(_, part)| merge(&mut sum, part));
+            self.bin(bin, labels.get(i).unwrap_or(&"other"), &sum)?;
+        }
+        Ok(())
+    }
+
+    fn bin(&self, bin: &pb::Bin, label: &str, sum: &Sum) -> Result<(), String> {
+        same("label", bin.label(), label)?;
+        same("sufficient", bin.sufficient.as_ref(), Some(&weighted(sum)))?;
+        self.estimate(bin.value.as_ref().ok_or("no value")?, sum)
     }
 
     fn top(&self, have: &pb::Top) -> Result<(), String> {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use super::setup::{Row, Setup};
-use super::traffic::{Body, Ip, Packet};
+use super::setup::{Row, Setup, Wanted};
+use super::traffic::{Body, EXTENSIONS, IP_OPTIONS, Ip, Packet, TCP_OPTIONS};
 
 /// A packet as one range sees it.
 #[derive(Clone, Debug)]
@@ -193,8 +193,8 @@ impl Row {
             "egress" => packet.egress,
             _ => true,
         };
-        let wanted = |(key, texts): &(&str, Vec<&str>)| part(key, packet, (0, 0)).is_some_and(|(_, text)| texts.contains(&&text[..]));
-        if !decision || !direction || !self.wanted.as_ref().is_none_or(wanted) {
+        let wanted = |wanted: &Wanted| part(wanted.key, packet, (32, 128)).is_some_and(|(_, text)| (wanted.admits)(&text));
+        if !decision || !direction || !self.wanted.iter().all(wanted) {
             return None;
         }
         let flags = if let Body::Tcp { flags, .. } = ip.body { Some(flags) } else { None };
@@ -276,8 +276,31 @@ fn part(key: &str, packet: &Seen, lengths: (u8, u8)) -> Option<KeyOf> {
         "rule" => number(packet.rule?.into(), 4),
         "rx_port" => number(packet.port.into(), 2),
         "src_mac" => Some((packet.mac.to_vec(), packet.mac.map(|b| format!("{b:02x}")).join(":"))),
+        "tcp_options" => match ip.body {
+            Body::Tcp { options, .. } => mask(TCP_OPTIONS[options]),
+            _ => None,
+        },
+        "ip_options" => mask(if ip.src.is_ipv4() { IP_OPTIONS[ip.options] } else { EXTENSIONS[ip.options] }),
+        "tcp_window" => match ip.body {
+            Body::Tcp { window, .. } => number((0..16).map(|n| 1 << n).take_while(|edge| *edge <= window).last().unwrap_or(0).into(), 2),
+            _ => None,
+        },
+        "tcp_seq" => match ip.body {
+            Body::Tcp { seq, .. } => number((seq - seq % (1 << 28)).into(), 4),
+            _ => None,
+        },
+        "service" => match (ip.protocol(), ports?.0) {
+            (17, 53) => byte(4, "dns"),
+            (17, 138) => byte(8, "netbios"),
+            (17, 11_211) => byte(30, "memcached"),
+            _ => None,
+        },
         other => unreachable!("{other}"),
     }
+}
+
+fn mask((_, bits, text): (&[u8], u16, &str)) -> Option<KeyOf> {
+    Some((bits.to_be_bytes().to_vec(), text.to_owned()))
 }
 
 fn octets(address: IpAddr) -> Vec<u8> {

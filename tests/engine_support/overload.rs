@@ -23,7 +23,7 @@ fn row(name: &str, calculation: &'static str, keys: Vec<&'static str>, fast: boo
         metric: "packets",
         decision: "any",
         direction: "any",
-        wanted: None,
+        wanted: Vec::new(),
         fast,
         premium: false,
         k: 20,

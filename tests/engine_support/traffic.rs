@@ -10,6 +10,10 @@ pub enum Body {
     Tcp {
         ports: (u16, u16),
         flags: u8,
+        /// Position in [`TCP_OPTIONS`].
+        options: usize,
+        window: u16,
+        seq: u32,
     },
     Udp {
         ports: (u16, u16),
@@ -28,6 +32,25 @@ pub enum Body {
     },
 }
 
+/// Options of TCP: their bytes, their bits, what they are called.
+pub const TCP_OPTIONS: [(&[u8], u16, &str); 5] = [
+    (&[], 0, "-"),
+    (&[2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7], 0b1111, "MSS,SACK,TS,WS"),
+    (&[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0], 0b100, "TS"),
+    (&[3, 3, 9, 2, 4, 5, 180, 0], 0b1001, "MSS,WS"),
+    (&[1, 254, 9, 0], 0b1100_0000_0000, "OTHER,BAD"),
+];
+/// Options of IPv4.
+pub const IP_OPTIONS: [(&[u8], u16, &str); 4] = [
+    (&[], 0, "-"),
+    (&[148, 4, 0, 0], 1 << 6, "RA"),
+    (&[131, 3, 4, 7, 3, 4, 0, 0], 0b1001, "RR,LSRR"),
+    (&[1, 1, 1, 25], 0b110_0000_0000_0000, "OTHER,BAD"),
+];
+/// Extension headers of IPv6, by their numbers.
+pub const EXTENSIONS: [(&[u8], u16, &str); 4] =
+    [(&[], 0, "-"), (&[0], 1 << 7, "HOP"), (&[60, 43], 0b101 << 8, "ROUTE,DEST"), (&[0, 60, 60], 0b1001 << 7, "HOP,DEST")];
+
 /// One IP packet.
 #[derive(Clone, Debug)]
 pub struct Ip {
@@ -38,6 +61,8 @@ pub struct Ip {
     pub body: Body,
     /// Bytes behind the transport header.
     pub payload: usize,
+    /// Position in [`IP_OPTIONS`] or [`EXTENSIONS`].
+    pub options: usize,
 }
 
 /// One frame.
@@ -72,7 +97,11 @@ impl Ip {
     fn transport(&self) -> Vec<u8> {
         let port = |p: u16| p.to_be_bytes();
         let mut out = match self.body {
-            Body::Tcp { ports: (s, d), flags } => [&port(s)[..], &port(d), &[0; 8], &[0x50, flags], &[0; 6]].concat(),
+            Body::Tcp { ports: (s, d), flags, options, window, seq } => {
+                let options = TCP_OPTIONS[options].0;
+                let offset = u8::try_from((20 + options.len()) / 4 << 4).unwrap();
+                [&port(s)[..], &port(d), &seq.to_be_bytes(), &[0; 4], &[offset, flags], &port(window), &[0; 4], options].concat()
+            }
             Body::Udp { ports: (s, d) } => {
                 let len = u16::try_from(8 + self.payload).unwrap();
                 [port(s), port(d), port(len), [0, 0]].concat()
@@ -96,14 +125,19 @@ impl Ip {
                     _ => 0,
                 };
                 let [f0, f1] = fragment.to_be_bytes();
-                let [l0, l1] = len(20 + payload.len());
-                let head = [0x45, self.dscp << 2, l0, l1, 0, 1, f0, f1, self.ttl, self.protocol(), 0, 0];
-                [&head[..], &src.octets(), &dst.octets(), &payload].concat()
+                let options = IP_OPTIONS[self.options].0;
+                let [l0, l1] = len(20 + options.len() + payload.len());
+                let first = 0x45 + u8::try_from(options.len() / 4).unwrap();
+                let head = [first, self.dscp << 2, l0, l1, 0, 1, f0, f1, self.ttl, self.protocol(), 0, 0];
+                [&head[..], &src.octets(), &dst.octets(), options, &payload].concat()
             }
             (IpAddr::V6(src), IpAddr::V6(dst)) => {
-                let [l0, l1] = len(payload.len());
-                let head = [0x60 | self.dscp >> 2, self.dscp << 6, 0, 0, l0, l1, self.protocol(), self.ttl];
-                [&head[..], &src.octets(), &dst.octets(), &payload].concat()
+                let chain = EXTENSIONS[self.options].0;
+                let following = [chain, &[self.protocol()]].concat();
+                let extensions: Vec<u8> = following[1..].iter().flat_map(|next| [*next, 0, 0, 0, 0, 0, 0, 0]).collect();
+                let [l0, l1] = len(extensions.len() + payload.len());
+                let head = [0x60 | self.dscp >> 2, self.dscp << 6, 0, 0, l0, l1, following[0], self.ttl];
+                [&head[..], &src.octets(), &dst.octets(), &extensions, &payload].concat()
             }
             _ => unreachable!("one family"),
         }
@@ -197,16 +231,23 @@ fn ip_of(dice: &mut Dice, v6: bool, spoofed: u64) -> Ip {
             Ipv4Addr::from(u32::try_from(a >> 32).unwrap()).into()
         };
     }
-    let ports = (dice.of(&[53, 80, 443, 40_000, 40_001]), dice.of(&[53, 80, 443, 8_080, 65_535]));
+    let ports = (dice.of(&[53, 80, 138, 443, 11_211, 40_000, 40_001]), dice.of(&[53, 80, 443, 8_080, 65_535]));
     let body = match dice.below(10) {
-        0..=3 => Body::Tcp { ports, flags: dice.of(&[0x02, 0x12, 0x10, 0x18, 0x04, 0x14, 0x00, 0xC2]) },
+        0..=3 => Body::Tcp {
+            ports,
+            flags: dice.of(&[0x02, 0x12, 0x10, 0x18, 0x04, 0x14, 0x00, 0xC2]),
+            options: dice.of(&[0, 1, 2, 3, 4]),
+            window: dice.of(&[0, 1, 2, 1_024, 1_500, 29_200, 32_767, 32_768, 65_535]),
+            seq: u32::try_from(dice.next() >> 32).unwrap(),
+        },
         4..=6 => Body::Udp { ports },
         7 => Body::Icmp { kind: dice.of(&[0, 3, 8, 128]), code: u8::try_from(dice.below(2)).unwrap() },
         8 if !v6 => dice.of(&[Body::LaterFragment, Body::FirstFragment { ports }]),
         _ => Body::Other(dice.of(&[89, 112])),
     };
     let payload = usize::try_from(dice.of(&[8, 40, 90, 200, 500, 1_400])).unwrap();
-    Ip { src, dst, ttl: dice.of(&[1, 16, 64, 255]), dscp: dice.of(&[0, 10, 46, 63]), body, payload }
+    let options = dice.of(&[0, 0, 0, 1, 2, 3]);
+    Ip { options, src, dst, ttl: dice.of(&[1, 16, 64, 255]), dscp: dice.of(&[0, 10, 46, 63]), body, payload }
 }
 
 fn address(dice: &mut Dice, v6: bool) -> IpAddr {
