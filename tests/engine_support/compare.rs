@@ -56,12 +56,14 @@ fn ranges(setup: &Setup, log: &Log, at: At, window: &Window) -> usize {
         if kind == pb::WindowKind::Fast && rows.is_empty() {
             continue;
         }
-        let prefix = setup.ranges[*range].0;
-        let is = |r: &&pb::RangeReport| r.prefix == prefix && r.window_kind == i32::from(kind) && r.window_start_ns == start;
+        let (prefix, _, domain) = setup.ranges[*range];
+        let is = |r: &&pb::RangeReport| {
+            r.prefix == prefix && r.domain == domain && r.window_kind == i32::from(kind) && r.window_start_ns == start
+        };
         let report = log.ranges.iter().find(is).unwrap_or_else(|| panic!("no report of {prefix} in {at:?}"));
         found += 1;
         assert_eq!((report.window_end_ns, &report.incomplete), (end, &None), "{prefix} in {at:?}");
-        assert_eq!(report.customer, format!("of {prefix}"));
+        assert_eq!(report.customer, format!("of {prefix} {domain}").trim());
         let names: Vec<&str> = report.stats.iter().map(|stat| &stat.name[..]).collect();
         assert_eq!(names, rows.iter().map(|row| &row.name[..]).collect::<Vec<_>>(), "{prefix} in {at:?}");
         for (row, stat) in rows.iter().zip(&report.stats) {
@@ -343,17 +345,19 @@ fn totals(setup: &Setup, packets: &[Packet], log: &Log) {
 
 /// Windows in order, ranges in order within each; each range's sequence without a gap.
 fn order(setup: &Setup, log: &Log) {
-    let mut prefixes: Vec<ipnet::IpNet> = setup.ranges.iter().map(|(prefix, _)| prefix.parse().unwrap()).collect();
-    prefixes.sort_by_key(|net| (net.addr().is_ipv6(), net.addr(), net.prefix_len()));
-    let place = |report: &pb::RangeReport| prefixes.iter().position(|net| net.to_string() == report.prefix);
+    let mut ranges: Vec<(ipnet::IpNet, &str)> = setup.ranges.iter().map(|(prefix, _, domain)| (prefix.parse().unwrap(), *domain)).collect();
+    let number = |domain: &str| domain.split('=').nth(1).map_or(0, |n| n.parse::<u32>().unwrap());
+    ranges.sort_by_key(|(net, domain)| (net.addr().is_ipv6(), net.addr(), net.prefix_len(), domain.split('=').next(), number(domain)));
+    let place =
+        |report: &pb::RangeReport| ranges.iter().position(|(net, domain)| net.to_string() == report.prefix && *domain == report.domain);
     for kind in [pb::WindowKind::Long, pb::WindowKind::Fast] {
         let of_kind = log.ranges.iter().filter(|r| r.window_kind == i32::from(kind));
         let places: Vec<_> = of_kind.map(|r| (r.window_start_ns, place(r))).collect();
         assert!(places.is_sorted());
     }
-    let mut sequences: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut sequences: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for report in &log.ranges {
-        let last = sequences.entry(&report.prefix).or_default();
+        let last = sequences.entry((&report.domain, &report.prefix)).or_default();
         *last += 1;
         assert_eq!(report.sequence, *last, "{}", report.prefix);
     }

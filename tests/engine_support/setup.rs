@@ -28,8 +28,8 @@ pub struct Setup {
     pub window_ms: u64,
     pub fast_ms: u64,
     pub rows: Vec<Row>,
-    /// Prefix, and whether it is in the set `premium`.
-    pub ranges: Vec<(&'static str, bool)>,
+    /// Prefix, whether it is in the set `premium`, and its domain.
+    pub ranges: Vec<(&'static str, bool, &'static str)>,
     pub keys_from: &'static str,
     pub drops_untagged: bool,
     pub ingress: bool,
@@ -40,16 +40,29 @@ pub struct Setup {
     pub memory_mb: u64,
 }
 
-const RANGES: [(&str, bool); 9] = [
-    ("10.0.0.0/8", false),
-    ("10.1.0.0/16", true),
-    ("10.1.2.0/24", false),
-    ("10.1.2.3/32", true),
-    ("192.168.0.0/24", false),
-    ("2001:db8::/32", true),
-    ("2001:db8:1::/48", false),
-    ("2001:db8:1:2::3/128", false),
-    ("fd00::/16", true),
+const RANGES: [(&str, bool, &str); 9] = [
+    ("10.0.0.0/8", false, ""),
+    ("10.1.0.0/16", true, ""),
+    ("10.1.2.0/24", false, ""),
+    ("10.1.2.3/32", true, ""),
+    ("192.168.0.0/24", false, ""),
+    ("2001:db8::/32", true, ""),
+    ("2001:db8:1::/48", false, ""),
+    ("2001:db8:1:2::3/128", false, ""),
+    ("fd00::/16", true, ""),
+];
+
+/// Prefixes of domains, some of them elsewhere too.
+const DOMAINS: [(&str, bool, &str); 9] = [
+    ("10.1.0.0/16", true, "vlan=100"),
+    ("10.1.2.0/24", false, "vlan=7"),
+    ("2001:db8::/32", false, "vlan=11"),
+    ("0.0.0.0/0", true, "vlan=12"),
+    ("192.168.0.0/23", true, "vlan=1"),
+    ("10.0.0.0/8", false, "mpls=16004"),
+    ("10.1.2.0/24", true, "vni=5001"),
+    ("192.168.0.0/24", false, "vni=5001"),
+    ("10.1.2.0/24", false, "vni=5002"),
 ];
 
 const METRICS: [&str; 6] = ["packets", "bytes", "connections_opened", "connections_accepted", "resets", "fragments"];
@@ -137,7 +150,10 @@ impl Setup {
         let (ingress, egress) = dice.of(&[(true, true), (true, true), (true, false), (false, true)]);
         let mut ranges = RANGES.to_vec();
         if dice.one_in(3) {
-            ranges.extend([("0.0.0.0/0", false), ("::/0", true)]);
+            ranges.extend([("0.0.0.0/0", false, ""), ("::/0", true, "")]);
+        }
+        if dice.one_in(2) {
+            ranges.extend(DOMAINS.iter().filter(|_| dice.one_in(2)));
         }
         Self {
             window_ms,
@@ -177,8 +193,9 @@ impl Setup {
     }
 
     pub fn csv(&self) -> String {
-        let line = |(prefix, premium): &(&str, bool)| format!("{prefix},of {prefix},{}\n", if *premium { "premium" } else { "basic" });
-        format!("prefix,customer,plan\n{}", self.ranges.iter().map(line).collect::<String>())
+        let plan = |premium: bool| if premium { "premium" } else { "basic" };
+        let line = |(prefix, premium, domain): &(&str, bool, &str)| format!("{prefix},of {prefix} {domain},{},{domain}\n", plan(*premium));
+        format!("prefix,customer,plan,domain\n{}", self.ranges.iter().map(line).collect::<String>())
     }
 
     pub fn any_fast(&self) -> bool {

@@ -74,8 +74,11 @@ pub struct Packet {
     pub vlans: Vec<u16>,
     /// None: no IP at all.
     pub ip: Option<Ip>,
-    /// Carried within `ip`, whose own body then is protocol 4.
+    /// Top MPLS label.
+    pub mpls: Option<u32>,
+    /// Carried within `ip`, whose own body then is protocol 4, or UDP to 4789 with this network id.
     pub inner: Option<Ip>,
+    pub vni: Option<u32>,
 }
 
 impl Ip {
@@ -91,7 +94,7 @@ impl Ip {
 
     /// Bytes of the whole packet.
     pub fn len(&self) -> usize {
-        self.bytes(None).len()
+        self.bytes(&[]).len()
     }
 
     fn transport(&self) -> Vec<u8> {
@@ -114,8 +117,8 @@ impl Ip {
         out
     }
 
-    fn bytes(&self, carried: Option<&Self>) -> Vec<u8> {
-        let payload = carried.map_or_else(|| self.transport(), |inner| inner.bytes(None));
+    fn bytes(&self, carried: &[u8]) -> Vec<u8> {
+        let payload = if carried.is_empty() { self.transport() } else { carried.to_vec() };
         let len = |n: usize| u16::try_from(n).unwrap().to_be_bytes();
         match (self.src, self.dst) {
             (IpAddr::V4(src), IpAddr::V4(dst)) => {
@@ -155,11 +158,26 @@ impl Packet {
         match &self.ip {
             None => out.extend([&[0x08, 0x06][..], &[0; 28]].concat()),
             Some(ip) => {
-                out.extend(if ip.src.is_ipv4() { [0x08, 0x00] } else { [0x86, 0xDD] });
-                out.extend(ip.bytes(self.inner.as_ref()));
+                out.extend(match self.mpls {
+                    Some(_) => [0x88, 0x47],
+                    None if ip.src.is_ipv4() => [0x08, 0x00],
+                    None => [0x86, 0xDD],
+                });
+                self.mpls.iter().for_each(|label| out.extend((label << 12 | 0x140).to_be_bytes()));
+                out.extend(ip.bytes(&self.carried()));
             }
         }
         out
+    }
+
+    /// What stands behind the outer IP header, if that carries another.
+    pub fn carried(&self) -> Vec<u8> {
+        let Some(inner) = &self.inner else { return Vec::new() };
+        let inside = inner.bytes(&[]);
+        let Some(vni) = self.vni else { return inside };
+        let length = u16::try_from(8 + 8 + 14 + inside.len()).unwrap().to_be_bytes();
+        let udp = [&[0x9C, 0x40, 0x12, 0xB5][..], &length, &[0, 0]].concat();
+        [&udp[..], &[8, 0, 0, 0], &(vni << 8).to_be_bytes(), &[2; 12], &[0x08, 0x00], &inside].concat()
     }
 }
 
@@ -207,12 +225,15 @@ fn packet(dice: &mut Dice, mix: &Mix, time_ns: u64) -> Packet {
         Some(outer) if mix.tunnels && outer.src.is_ipv4() && dice.one_in(6) => Some(ip_of(dice, false, 0)),
         _ => None,
     };
+    let vni = inner.as_ref().and_then(|_| dice.of(&[None, Some(5_001), Some(5_002), Some(5_003)]));
+    let mpls = dice.one_in(6).then(|| dice.of(&[16_004, 16_005]));
     let ip = match (ip, &inner) {
+        (Some(outer), Some(_)) if vni.is_some() => Some(Ip { body: Body::Udp { ports: (40_000, 4_789) }, payload: 0, ..outer }),
         (Some(outer), Some(_)) => Some(Ip { body: Body::Other(4), payload: 0, ..outer }),
         (ip, _) => ip,
     };
     let mac = [2, 0, 0, 0, 1, u8::try_from(dice.below(4)).unwrap()];
-    Packet { time_ns, port: u16::try_from(dice.below(2)).unwrap(), mac, vlans, ip, inner }
+    Packet { time_ns, port: u16::try_from(dice.below(2)).unwrap(), mac, vlans, mpls, ip, inner, vni }
 }
 
 fn ip(dice: &mut Dice, spoofed: u64) -> Ip {

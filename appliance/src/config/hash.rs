@@ -147,7 +147,8 @@ impl Form {
     }
 
     fn range(&mut self, range: &Range) {
-        self.texts(&[&range.prefix.to_string(), &range.customer]);
+        let domain = range.domain.map_or_else(String::new, |domain| domain.to_string());
+        self.texts(&[&range.prefix.to_string(), &domain, &range.customer]);
         self.list(&range.labels, |form, (name, value)| form.texts(&[name, value]));
     }
 

@@ -26,7 +26,7 @@ pub use cores::{Cores, Mode, Port};
 pub use fault::{Fault, Faults, near};
 pub use mirror::{KeysFrom, LengthFrom, Mirror, Wrap};
 pub use predicate::{Predicate, Span, Test};
-pub use ranges::{Range, Ranges};
+pub use ranges::{Domain, Range, Ranges};
 pub use sets::{Set, SetMatch, StatLists};
 pub use sinks::{Admin, FileSink, KafkaSink, Sinks};
 pub use stats::{Refusal, Setting, StatSpec};

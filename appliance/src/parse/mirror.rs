@@ -80,7 +80,7 @@ const fn carried_by(tunnel: Tunnel) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::super::frames::{MAC, address4, eth, inner4, join, tag, udp, v4, v6};
-    use super::super::{DropReason, Parsed, parse};
+    use super::super::{DropReason, Network, Parsed, parse};
     use super::*;
     use crate::config::LengthFrom;
     use crate::units::LinkType;
@@ -129,6 +129,7 @@ mod tests {
             let parsed = read(&frame, &plan(&[wrap], &["203.0.113.9", "192.0.2.1", "2001:db8::1"]));
             assert_eq!((parsed.headers().len(), parsed.headers()[0].src), (1, address4(7)), "{wrap:?}");
             assert_eq!((parsed.stripped_bytes, parsed.headers()[0].tunnel), (stripped_bytes, Tunnel::None), "{wrap:?}");
+            assert_eq!(parsed.network, None, "{wrap:?}");
             let link = if is_ethernet { (Some(MAC), &[666][..], 18) } else { (None, &[][..], 0) };
             assert_eq!((parsed.link.src_mac, parsed.link.vlan_ids(), parsed.link.bytes), link, "{wrap:?}");
             let id = parsed.envelope.vni.or(parsed.envelope.gre_key).or_else(|| parsed.envelope.erspan_session.map(u32::from));
@@ -154,6 +155,7 @@ mod tests {
         let frame = eth(0x0800, &v4(1, 17, &udp(4789, &join(&[&[8, 0, 0, 0, 0, 0, 5, 0], &eth(0x0800, &attack)]))));
         let parsed = read(&frame, &plan(&[Wrap::Vxlan], &["192.0.2.1"]));
         assert_eq!((parsed.headers().len(), parsed.headers()[0].src, parsed.envelope.vni), (2, address4(1), Some(5)));
+        assert_eq!(parsed.network, Some(Network { vni: 99, from: 1 }));
     }
 
     #[test]

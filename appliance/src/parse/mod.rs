@@ -43,7 +43,7 @@ mod vxlan;
 mod walk;
 
 pub use mirror::MirrorPlan;
-pub use parsed::{Envelope, IpHeader, Link, Outcome, Parsed};
+pub use parsed::{Envelope, IpHeader, Link, Network, Outcome, Parsed};
 pub use reason::{DropReason, Fault};
 
 use crate::units::LinkType;

@@ -13,6 +13,8 @@ pub struct Parsed {
     pub link: Link,
     /// Ids that the mirror's own wrapping, or else the outermost tunnel, carries; for tag rules.
     pub envelope: Envelope,
+    /// The virtual network of the outermost tunnel that has one, the mirror's own wrapping left out.
+    pub network: Option<Network>,
     /// Bytes at the frame's start that the mirror added and that were stripped.
     pub stripped_bytes: u32,
     /// The first thing that was wrong behind a readable IP header.
@@ -45,6 +47,15 @@ pub struct Envelope {
     pub gre_key: Option<u32>,
     /// ERSPAN session id, 10 bits.
     pub erspan_session: Option<u16>,
+}
+
+/// What a VXLAN or Geneve header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its id, 24 bits.
+    pub vni: u32,
+    /// Position of the first IP header within it.
+    pub from: u8,
 }
 
 /// One IP header and the transport header behind it.
@@ -118,6 +129,7 @@ impl Parsed {
     pub(super) fn clear(&mut self) {
         self.link = Link::default();
         self.envelope = Envelope::default();
+        self.network = None;
         self.stripped_bytes = 0;
         self.fault = None;
         self.count = 0;

@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::reason::Stop;
-use super::{Fault, IpHeader, Link, MirrorPlan, Parsed};
+use super::{Fault, IpHeader, Link, MirrorPlan, Network, Parsed};
 use super::{cooked, ethernet, ip, llc, mpls, nsh, ppp};
 use crate::limits::LAYERS_MAX;
 use crate::record::Tunnel;
@@ -120,7 +120,21 @@ impl<'a> Walk<'a> {
             self.tunnel = Tunnel::None;
             self.out.count = 0;
             self.out.link = Link::default();
+            self.out.network = None;
             self.out.stripped_bytes = saturate(c.at());
+        }
+    }
+
+    /// The same for a tunnel that carries a network id.
+    #[inline]
+    pub(super) fn enter_network(&mut self, tunnel: Tunnel, vni: u32, c: &Cursor<'_>) {
+        if self.in_envelope() {
+            self.out.envelope.vni = Some(vni);
+        }
+        let stripped = self.stripped;
+        self.enter(tunnel, c);
+        if self.stripped == stripped && self.out.network.is_none() && !self.on_link() {
+            self.out.network = Some(Network { vni, from: self.out.count });
         }
     }
 

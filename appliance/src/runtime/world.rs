@@ -154,6 +154,7 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
     };
     let name = |range: &crate::config::Range| RangeName {
         prefix: crate::axes::key::network_text(&range.prefix),
+        domain: range.domain.map_or_else(String::new, |domain| domain.to_string()),
         customer: range.customer.clone(),
         labels: range.labels.clone(),
     };
