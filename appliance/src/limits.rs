@@ -41,6 +41,8 @@ pub const STATS_MAX: usize = 512;
 pub const TAG_RULES_MAX: usize = 256;
 /// Edges of one histogram.
 pub const HISTOGRAM_EDGES_MAX: usize = 256;
+/// Labels that a histogram may list in the configuration.
+pub const HISTOGRAM_LISTED_MAX: usize = 256;
 /// Labels of one categorical histogram; what comes beyond is counted in the bin `other`.
 pub const HISTOGRAM_LABELS_MAX: usize = 512;
 /// `k` of a top-K.

@@ -23,7 +23,7 @@ fn row(name: &str, calculation: &'static str, keys: Vec<&'static str>, fast: boo
         metric: "packets",
         decision: "any",
         direction: "any",
-        wanted: None,
+        wanted: Vec::new(),
         fast,
         premium: false,
         k: 20,
@@ -219,7 +219,7 @@ fn spent_memory_is_counted_and_said() {
     setup.ranges.clear();
     let prefixes: Vec<String> = (0..1_500).map(|n| format!("10.{}.{}.{}/32", n / 65_536, n / 256 % 256, n % 256)).collect();
     let prefixes: &'static [String] = prefixes.leak();
-    setup.ranges.extend(prefixes.iter().map(|prefix| (&prefix[..], false)));
+    setup.ranges.extend(prefixes.iter().map(|prefix| (&prefix[..], false, "")));
     let mut dice = Dice::new(7);
     let mut packets = traffic(&setup, 7, 9_000, 2);
     for ip in packets.iter_mut().filter_map(|packet| packet.ip.as_mut()).filter(|ip| ip.src.is_ipv4()) {
@@ -243,7 +243,7 @@ fn balanced_by_memory(setup: &Setup, packets: &[Packet], log: &Log) -> u64 {
     let length_ns = setup.window_ms * 1_000_000;
     let windows = windows(setup, packets, length_ns);
     for report in log.ranges.iter().filter(|r| r.window_kind == i32::from(pb::WindowKind::Long)) {
-        let range = setup.ranges.iter().position(|(prefix, _)| *prefix == report.prefix).unwrap();
+        let range = setup.ranges.iter().position(|(prefix, ..)| *prefix == report.prefix).unwrap();
         let seen = &windows[&(report.window_start_ns / length_ns)].ranges[&range];
         let more = report.incomplete.as_ref().map_or(0, pb::Incomplete::lost_packets_high);
         for stat in &report.stats {

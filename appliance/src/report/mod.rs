@@ -39,6 +39,8 @@ pub struct Identity {
 pub struct RangeName {
     /// Canonical, with its length.
     pub prefix: String,
+    /// As in the ranges file; empty: none.
+    pub domain: String,
     /// Whose it is.
     pub customer: String,
     /// Further columns of the ranges file.

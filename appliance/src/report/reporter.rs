@@ -296,6 +296,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             config_hash: identity.config_hash.clone(),
             hash_key_id: identity.hash_key_id.clone(),
             incomplete: missing.of_range(range, content),
+            domain: name.domain.clone(),
             stats: content.summaries.iter().map(figure).collect(),
         }
     }

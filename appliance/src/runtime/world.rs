@@ -44,10 +44,11 @@ impl World {
     /// # Errors
     /// A row that no kernel can be made for.
     pub fn new(config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
+        let mirror = MirrorPlan::new(&config.mirror);
         let fast = config.stats.iter().any(|stat| stat.fast);
         Ok(Self {
             generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
-            mirror: MirrorPlan::new(&config.mirror),
+            mirror: if reads_options(config) { mirror } else { mirror.without_options() },
             plans: Arc::new(plans(config)?),
             hash_key,
             calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
@@ -126,6 +127,15 @@ const fn observed(mirror: &Mirror, direction: DirectionAxis) -> bool {
     }
 }
 
+/// Whether a stat asks for options of a header.
+fn reads_options(config: &Config) -> bool {
+    let keys = |stat: &StatSpec| {
+        let tested = stat.predicate.iter().flat_map(|predicate| &predicate.tests).flat_map(|test| test.key.parts().to_vec());
+        stat.key.parts().iter().copied().chain(tested).collect::<Vec<Key>>()
+    };
+    config.stats.iter().flat_map(keys).any(|key| matches!(key, Key::TcpOptions | Key::IpOptions))
+}
+
 /// The largest weights that tag rules can give; what passes stands for itself.
 fn weights(config: &Config) -> WeightBounds {
     let random = config.tags.iter().all(|rule| rule.weight_max() <= 1 || rule.sampler == Sampler::Random);
@@ -144,6 +154,7 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
     };
     let name = |range: &crate::config::Range| RangeName {
         prefix: crate::axes::key::network_text(&range.prefix),
+        domain: range.domain.map_or_else(String::new, |domain| domain.to_string()),
         customer: range.customer.clone(),
         labels: range.labels.clone(),
     };

@@ -7,6 +7,7 @@
 //!
 //! Adding a calculation is one file that implements [`Calculation`], and its line in [`CALCULATIONS`].
 
+mod bins;
 pub mod columns;
 pub mod distinct;
 pub mod figure;
@@ -15,6 +16,7 @@ pub mod interval;
 pub mod labels;
 pub mod plan;
 pub mod pool;
+mod selection;
 pub mod settings;
 pub mod sum;
 pub mod topk;

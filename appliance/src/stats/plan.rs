@@ -1,14 +1,14 @@
 //! A list of stats, compiled: which columns and masks a batch needs, and which kernel reads which of them.
 
-use super::columns::{KeyColumn, ValueColumn, View, Weights, fill, first};
+use super::columns::{KeyColumn, ValueColumn, View, Weights, fill};
 use super::interval::Question;
 use super::pool::{Memory, Pool};
+use super::selection::{Masks, Selections};
 use super::{Context, Kernel, calculation, compile};
 use crate::arch::HashKey;
-use crate::axes::{DecisionAxis, DirectionAxis, KeySpec, Metric};
-use crate::config::{Predicate, Refusal, StatSpec};
-use crate::limits::KEY_BYTES_MAX;
-use crate::record::{Has, Record};
+use crate::axes::{DecisionAxis, KeySpec, Metric};
+use crate::config::{Refusal, StatSpec};
+use crate::record::Record;
 use crate::units::Family;
 
 /// Which of a range's windows a stat is kept in.
@@ -63,19 +63,11 @@ pub struct Planned {
     metric: usize,
 }
 
-/// Which records a stat counts.
-#[derive(Clone, PartialEq)]
-struct Selection {
-    decision: DecisionAxis,
-    direction: DirectionAxis,
-    predicate: Option<Predicate>,
-}
-
 /// A list of stats for one family.
 pub struct Plan {
     stats: Vec<Planned>,
     family: Family,
-    selections: Vec<Selection>,
+    selections: Selections,
     keys: Vec<KeySpec>,
     metrics: Vec<Metric>,
     fast_words: usize,
@@ -86,7 +78,7 @@ impl Plan {
     /// Of the rows `list` of `specs`.
     pub fn compile(specs: &[StatSpec], list: &[usize], family: Family, weights: WeightBounds) -> Result<Self, Refusal> {
         let (stats, keys) = (Vec::with_capacity(list.len()), Vec::new());
-        let mut plan = Self { stats, family, selections: Vec::new(), keys, metrics: Vec::new(), fast_words: 0, long_words: 0 };
+        let mut plan = Self { stats, family, selections: Selections::new(family), keys, metrics: Vec::new(), fast_words: 0, long_words: 0 };
         for index in list {
             plan.add(*index, &specs[*index], weights.context(family, specs[*index].decision))?;
         }
@@ -96,11 +88,10 @@ impl Plan {
     fn add(&mut self, spec: usize, row: &StatSpec, context: Context) -> Result<(), Refusal> {
         let kernel = compile(row, &context)?;
         let key = calculation(&row.calculation).map_or_else(|| row.key.clone(), |c| c.key(row));
-        let selection = Selection { decision: row.decision, direction: row.direction, predicate: row.predicate.clone() };
         let (period, words) = if row.fast { (Period::Fast, &mut self.fast_words) } else { (Period::Long, &mut self.long_words) };
         let offset = *words;
         *words += kernel.root_words();
-        let selection = position(&mut self.selections, selection);
+        let selection = self.selections.add(row);
         let (key, metric) = (position(&mut self.keys, key), position(&mut self.metrics, row.metric));
         let value_max = if row.metric == Metric::Bytes { FRAME_BYTES_USUAL_MAX } else { 1 };
         let question = Question { weight_max: context.weight_max, value_max, random: context.random };
@@ -161,7 +152,7 @@ impl Planned {
     }
 }
 
-fn position<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
+pub(super) fn position<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
     list.iter().position(|have| *have == item).unwrap_or_else(|| {
         list.push(item);
         list.len() - 1
@@ -172,7 +163,7 @@ fn position<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
 pub struct Scratch {
     keys: Vec<KeyColumn>,
     values: Vec<ValueColumn>,
-    masks: Vec<u64>,
+    masks: Masks,
     weights: Weights,
 }
 
@@ -181,15 +172,13 @@ impl Scratch {
     pub fn new(plan: &Plan) -> Self {
         let keys = plan.keys.iter().map(|key| KeyColumn::new(key.clone(), plan.family)).collect();
         let values = plan.metrics.iter().map(|metric| ValueColumn::new(*metric)).collect();
-        Self { keys, values, masks: vec![0; plan.selections.len()], weights: Weights::new() }
+        Self { keys, values, masks: plan.selections.masks(), weights: Weights::new() }
     }
 
     fn fill(&mut self, plan: &Plan, records: &[Record], hash_key: &HashKey) {
         fill(&mut self.keys, &mut self.values, records, hash_key);
         self.weights.fill(records);
-        for (mask, selection) in self.masks.iter_mut().zip(&plan.selections) {
-            *mask = selection.mask(records, plan.family);
-        }
+        plan.selections.fill(&mut self.masks, records);
     }
 }
 
@@ -206,7 +195,7 @@ pub fn execute(
     scratch.fill(plan, records, hash_key);
     let mut starved = 0;
     for stat in &plan.stats {
-        let selected = scratch.masks[stat.selection];
+        let selected = scratch.masks.of(stat.selection);
         let view = View::new(&scratch.keys[stat.key], &scratch.values[stat.metric], &scratch.weights, selected);
         if view.is_empty() {
             continue;
@@ -215,45 +204,4 @@ pub fn execute(
         starved += u32::from(stat.kernel.update(root, memory, &view).is_err());
     }
     starved
-}
-
-impl Selection {
-    fn mask(&self, records: &[Record], family: Family) -> u64 {
-        let ingress = bits(records, Has::INGRESS);
-        let egress = bits(records, Has::EGRESS);
-        let blocked = bits(records, Has::BLOCKED);
-        let direction = match self.direction {
-            DirectionAxis::Ingress => ingress,
-            DirectionAxis::Egress => egress,
-            DirectionAxis::Any => u64::MAX,
-        };
-        let decision = match self.decision {
-            DecisionAxis::Passed => !blocked,
-            DecisionAxis::Blocked => blocked,
-            DecisionAxis::Any => u64::MAX,
-        };
-        let mask = direction & decision & first(records.len());
-        self.predicate.as_ref().map_or(mask, |predicate| narrow(mask, predicate, records, family))
-    }
-}
-
-fn bits(records: &[Record], what: Has) -> u64 {
-    records.iter().enumerate().fold(0, |mask, (i, record)| mask | u64::from(record.has.all(what)) << i)
-}
-
-/// Those of `mask` whose fields have one of the values given, in every field.
-fn narrow(mask: u64, predicate: &Predicate, records: &[Record], family: Family) -> u64 {
-    let mut mask = mask;
-    let mut bytes = [0; KEY_BYTES_MAX];
-    for test in &predicate.tests {
-        let wanted = if family == Family::V4 { &test.v4 } else { &test.v6 };
-        let bytes = &mut bytes[..test.key.width(family)];
-        for (i, record) in records.iter().enumerate() {
-            let admitted = mask >> i & 1 == 1
-                && test.key.extract(record, bytes)
-                && wanted.binary_search_by(|value| value.as_slice().cmp(&*bytes)).is_ok();
-            mask &= !(u64::from(!admitted) << i);
-        }
-    }
-    mask
 }
