@@ -50,6 +50,7 @@ fn plain(window_ms: u64, fast_ms: u64) -> Setup {
         ingress,
         egress,
         every_nth,
+        one_rate: false,
         prefix_v4: 24,
         prefix_v6: 48,
         memory_mb: 64,
