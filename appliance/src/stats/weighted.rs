@@ -141,6 +141,16 @@ impl SumLayout {
     /// The longest of all.
     pub const WORDS_MAX: usize = SAMPLED_WORDS;
 
+    /// The second word over values: number of samples, and the largest value.
+    pub const fn samples_word(samples: u64, largest: u64) -> u64 {
+        samples << LARGEST_BITS | largest
+    }
+
+    /// Number of samples and the largest value, of that word.
+    pub const fn samples_of(word: u64) -> (u64, u64) {
+        (word >> LARGEST_BITS, word & LARGEST_MAX)
+    }
+
     /// Adds one packet to the words of a sum.
     #[inline]
     pub fn add(self, words: &mut [u64], row: &Row<'_>) {
