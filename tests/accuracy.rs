@@ -60,7 +60,7 @@ impl Bench {
 
     /// Each shard with so many bytes.
     fn within(spec: StatSpec, blocked: u32, shards: usize, seed: u64, bytes: usize) -> Self {
-        let weights = WeightBounds { passed: 1, blocked, random: true };
+        let weights = WeightBounds { passed: 1, blocked, random: true, rate: (blocked > 1).then_some(blocked) };
         let plan = Plan::compile(&[spec], &[0], Family::V4, weights).unwrap();
         let mut key = [7; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());

@@ -50,6 +50,7 @@ fn plain(window_ms: u64, fast_ms: u64) -> Setup {
         ingress,
         egress,
         every_nth,
+        one_rate: false,
         prefix_v4: 24,
         prefix_v6: 48,
         memory_mb: 64,
@@ -141,7 +142,7 @@ fn a_stalled_reporter_costs_blocks_that_are_counted() {
     for seed in seeds(3) {
         println!("TAILWATER_SEED={seed}");
         let setup = plain(1_000, 250);
-        let packets = traffic(&setup, seed, 9_000, 110);
+        let packets = traffic(&setup, seed, 20_000, 250);
         for shape in [(1, 0), (2, 0), (1, 2), (2, 2)] {
             let pace = Pace { workers: 2, reporter: 0, steps: 8, live: false, sleepy: false };
             let log = simulate(&config(&setup), &packets, shape, seed, pace);

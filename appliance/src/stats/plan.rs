@@ -29,6 +29,8 @@ pub struct WeightBounds {
     pub blocked: u32,
     /// Whether all samplers of blocked packets are random.
     pub random: bool,
+    /// The one weight of all blocked packets, where every rule gives the same constant one at random.
+    pub rate: Option<u32>,
 }
 
 /// The largest frame of usual Ethernet: what a packet that was not seen may have had. Longer ones bound themselves once
@@ -43,7 +45,7 @@ impl WeightBounds {
             DecisionAxis::Any if self.passed > self.blocked => self.passed,
             DecisionAxis::Any => self.blocked,
         };
-        Context { family, weight_max, random: self.random }
+        Context { family, weight_max, random: self.random, rate: self.rate }
     }
 }
 
