@@ -45,6 +45,8 @@ pub const HISTOGRAM_EDGES_MAX: usize = 256;
 pub const HISTOGRAM_LISTED_MAX: usize = 256;
 /// Labels of one categorical histogram; what comes beyond is counted in the bin `other`.
 pub const HISTOGRAM_LABELS_MAX: usize = 512;
+/// Sub-windows of one window of a `peak`.
+pub const PEAK_SUB_WINDOWS_MAX: u64 = 1_024;
 /// `k` of a top-K.
 pub const TOP_K_MAX: usize = 1_000;
 /// Keys that `distinct` holds exactly before it becomes a sketch.

@@ -67,21 +67,21 @@ fn ranges(setup: &Setup, log: &Log, at: At, window: &Window) -> usize {
         let names: Vec<&str> = report.stats.iter().map(|stat| &stat.name[..]).collect();
         assert_eq!(names, rows.iter().map(|row| &row.name[..]).collect::<Vec<_>>(), "{prefix} in {at:?}");
         for (row, stat) in rows.iter().zip(&report.stats) {
-            figure(setup, row, stat, packets).unwrap_or_else(|what| panic!("{prefix} in {at:?}: {row:?}: {what}\n{stat:?}"));
+            figure(setup, row, stat, packets, (start, end)).unwrap_or_else(|what| panic!("{prefix} in {at:?}: {row:?}: {what}\n{stat:?}"));
         }
     }
     found
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, have: T, want: T) -> Result<(), String> {
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, have: T, want: T) -> Result<(), String> {
     if have == want { Ok(()) } else { Err(format!("{what}: {have:?}, not {want:?}")) }
 }
 
-fn holds(what: &str, is: bool) -> Result<(), String> {
+pub(super) fn holds(what: &str, is: bool) -> Result<(), String> {
     if is { Ok(()) } else { Err(what.to_owned()) }
 }
 
-fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen]) -> Result<(), String> {
+fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen], window: (u64, u64)) -> Result<(), String> {
     let mut keys: BTreeMap<KeyOf, Sum> = BTreeMap::new();
     let mut all = Sum::default();
     for packet in packets {
@@ -92,6 +92,7 @@ fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen]) -> Result
     }
     let counts = Counts { row, setup, keys, all };
     match stat.figure.as_ref().ok_or("no figure")? {
+        Figure::Total(total) if row.calculation == "peak" => counts.peak(total, stat.peak.as_ref().ok_or("no peak")?, packets, window),
         Figure::Total(total) if row.metric == "flows" => counts.number(total),
         Figure::Total(total) => {
             same("sufficient", stat.sufficient.as_ref(), Some(&weighted(&counts.all)))?;
@@ -104,7 +105,7 @@ fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen]) -> Result
     }
 }
 
-fn weighted(sum: &Sum) -> pb::WeightedSum {
+pub(super) fn weighted(sum: &Sum) -> pb::WeightedSum {
     pb::WeightedSum {
         passed: sum.passed,
         sampled_packets: sum.sampled_packets,
@@ -117,15 +118,15 @@ fn weighted(sum: &Sum) -> pb::WeightedSum {
     }
 }
 
-struct Counts<'a> {
-    row: &'a Row,
-    setup: &'a Setup,
-    keys: BTreeMap<KeyOf, Sum>,
-    all: Sum,
+pub(super) struct Counts<'a> {
+    pub(super) row: &'a Row,
+    pub(super) setup: &'a Setup,
+    pub(super) keys: BTreeMap<KeyOf, Sum>,
+    pub(super) all: Sum,
 }
 
 impl Counts<'_> {
-    fn may_be_sampled(&self) -> bool {
+    pub(super) fn may_be_sampled(&self) -> bool {
         self.row.decision != "passed"
     }
 
@@ -294,7 +295,7 @@ impl Counts<'_> {
     }
 }
 
-fn merge(sum: &mut Sum, other: &Sum) {
+pub(super) fn merge(sum: &mut Sum, other: &Sum) {
     sum.passed += other.passed;
     sum.sampled_packets += other.sampled_packets;
     sum.scaled += other.scaled;

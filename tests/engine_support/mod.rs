@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
 #![allow(missing_docs, unreachable_pub, dead_code, reason = "shared by tests that use a part each")]
 
+pub mod calculations;
 pub mod compare;
 pub mod dice;
 pub mod drive;

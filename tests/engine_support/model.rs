@@ -24,6 +24,10 @@ pub struct Seen {
     pub rule: Option<u32>,
     pub ingress: bool,
     pub egress: bool,
+    /// When it came.
+    pub time_ns: u64,
+    /// Start of the shortest window that it counts in: later than its time, if it is late.
+    pub epoch_ns: u64,
 }
 
 /// A window's counts.
@@ -59,7 +63,8 @@ pub fn windows(setup: &Setup, packets: &[Packet], length_ns: u64) -> BTreeMap<u6
         let base = packet.time_ns / base_ns;
         let late = base < at;
         at = at.max(base);
-        count(setup, &nets, packet, late, out.entry(at * base_ns / length_ns).or_default());
+        let window = out.entry(at * base_ns / length_ns).or_default();
+        count(setup, &nets, packet, (late, at * base_ns), window);
     }
     out
 }
@@ -67,7 +72,7 @@ pub fn windows(setup: &Setup, packets: &[Packet], length_ns: u64) -> BTreeMap<u6
 /// A prefix and its domain.
 type Net = (ipnet::IpNet, &'static str);
 
-fn count(setup: &Setup, nets: &[Net], packet: &Packet, late: bool, window: &mut Window) {
+fn count(setup: &Setup, nets: &[Net], packet: &Packet, (late, epoch_ns): (bool, u64), window: &mut Window) {
     let frame_bytes = packet.frame().len() as u64;
     let counts = &mut window.counts;
     counts.received += 1;
@@ -132,6 +137,8 @@ fn count(setup: &Setup, nets: &[Net], packet: &Packet, late: bool, window: &mut 
         rule: id,
         ingress,
         egress,
+        time_ns: packet.time_ns,
+        epoch_ns,
     };
     if (src, dst) == (None, None) {
         counts.unmatched += 1;

@@ -10,7 +10,7 @@ use super::support::compare::check;
 use super::support::dice::{Dice, seeds};
 use super::support::drive::{Log, Pace, load, run, simulate};
 use super::support::model::windows;
-use super::support::setup::{Row, Setup};
+use super::support::setup::{More, Row, Setup};
 use super::support::traffic::{Mix, Packet, draw};
 
 const START_NS: u64 = 1_700_000_000_000_000_000;
@@ -29,6 +29,7 @@ fn row(name: &str, calculation: &'static str, keys: Vec<&'static str>, fast: boo
         k: 20,
         p: 12,
         bins: None,
+        more: More::default(),
     }
 }
 

@@ -20,6 +20,13 @@ pub struct Row {
     pub k: usize,
     pub p: u32,
     pub bins: Option<Bins>,
+    pub more: More,
+}
+
+/// Settings of single calculations.
+#[derive(Clone, Debug, Default)]
+pub struct More {
+    pub sub_window_ms: Option<u64>,
 }
 
 /// A configuration.
@@ -149,6 +156,7 @@ impl Setup {
         let (window_ms, fast_ms) = dice.of(&[(1_000, 1_000), (1_000, 250), (10_000, 1_000), (3, 1), (3_600_000, 60_000)]);
         let mut rows: Vec<Row> = (0..28).map(|n| row(dice, n)).collect();
         rows.push(flows(dice));
+        rows.extend((0..4).map(|n| peak(dice, n, (window_ms, fast_ms))));
         let (ingress, egress) = dice.of(&[(true, true), (true, true), (true, false), (false, true)]);
         let mut ranges = RANGES.to_vec();
         if dice.one_in(3) {
@@ -211,6 +219,9 @@ impl Row {
         let mut out =
             format!("[[stats]]\nname = \"{}\"\ncalculation = \"{}\"\nmetric = \"{}\"\n", self.name, self.calculation, self.metric);
         let _ = writeln!(out, "decision = \"{}\"\ndirection = \"{}\"\nfast = {}", self.decision, self.direction, self.fast);
+        if let Some(ms) = self.more.sub_window_ms {
+            let _ = writeln!(out, "sub_window_ms = {ms}");
+        }
         match &self.keys[..] {
             [] => {}
             [key] => _ = writeln!(out, "key = \"{key}\""),
@@ -280,6 +291,7 @@ fn row(dice: &mut Dice, n: usize) -> Row {
         k: dice.of(&[1, 3, 20]),
         p: dice.of(&[4, 10, 12]),
         bins,
+        more: More::default(),
     }
 }
 
@@ -321,4 +333,24 @@ fn composite(dice: &mut Dice) -> Vec<&'static str> {
 
 fn flows(dice: &mut Dice) -> Row {
     Row { name: "flows".to_owned(), calculation: "sum", keys: Vec::new(), metric: "flows", bins: None, p: 12, ..row(dice, 0) }
+}
+
+fn peak(dice: &mut Dice, n: usize, (window_ms, fast_ms): (u64, u64)) -> Row {
+    let keys = if dice.one_in(3) { vec![dice.of(&NUMBERS)] } else { Vec::new() };
+    let row = Row { name: format!("peak{n}"), calculation: "peak", keys, bins: None, metric: dice.of(&METRICS), ..row(dice, 0) };
+    let shortest = if row.fast { fast_ms } else { window_ms };
+    let fits = |ms: &u64| shortest.is_multiple_of(*ms) && window_ms / ms <= 1_024;
+    let own = [1, 7, 50, 250, 60_000].into_iter().filter(fits).collect::<Vec<_>>();
+    let sub_window_ms = (!own.is_empty() && dice.one_in(2)).then(|| dice.of(&own));
+    Row { more: More { sub_window_ms }, ..row }
+}
+
+impl Row {
+    /// Length of its sub-windows: as written, or the shortest from 100 ms on that divides its shortest window and makes
+    /// no more than 1,024 of the longest.
+    pub fn sub_ms(&self, setup: &Setup) -> u64 {
+        let shortest = if self.fast { setup.fast_ms } else { setup.window_ms };
+        let fits = |ms: &u64| shortest.is_multiple_of(*ms) && setup.window_ms.div_ceil(*ms) <= 1_024;
+        self.more.sub_window_ms.unwrap_or_else(|| (shortest.min(100)..=shortest).find(fits).unwrap())
+    }
 }

@@ -22,6 +22,28 @@ pub struct Appliance {
     pub hash_key: Option<[u8; 32]>,
 }
 
+/// Lengths of windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Of long ones.
+    pub window_ms: u64,
+    /// Of those in which stats that are `fast` are reported too; it divides `window_ms`.
+    pub fast_window_ms: u64,
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self { window_ms: WINDOW_MS, fast_window_ms: FAST_WINDOW_MS }
+    }
+}
+
+impl Appliance {
+    /// Lengths of its windows.
+    pub const fn windows(&self) -> Windows {
+        Windows { window_ms: self.window_ms, fast_window_ms: self.fast_window_ms }
+    }
+}
+
 const NAME: &str = "tailwater";
 const WINDOW_MS: u64 = 10_000;
 const FAST_WINDOW_MS: u64 = 1_000;

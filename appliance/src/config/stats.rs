@@ -2,7 +2,6 @@
 
 use toml_edit::Value;
 
-use super::StatCheck;
 use super::fault::near;
 use super::predicate::{self, Predicate};
 use super::sets::{DEFAULT, Set};
@@ -61,8 +60,11 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// Whether a stat can be made of a row.
+type Check<'a> = dyn Fn(&StatSpec) -> Result<(), Refusal> + 'a;
+
 /// All rows; those with faults are left out, and their faults noted.
-pub(super) fn read(root: &Section<'_, '_>, sets: &[Set], check: &StatCheck<'_>) -> Vec<StatSpec> {
+pub(super) fn read(root: &Section<'_, '_>, sets: &[Set], check: &Check<'_>) -> Vec<StatSpec> {
     let rows = root.rows("stats");
     if rows.is_empty() && root.take("stats").is_none_or(|f| f.value().is_some()) {
         root.fault("stats", "are missing: there is nothing to count", "write [[stats]] with name = \"packets\" and calculation = \"sum\"");
@@ -86,7 +88,7 @@ pub(super) fn read(root: &Section<'_, '_>, sets: &[Set], check: &StatCheck<'_>) 
     stats
 }
 
-fn stat(row: &Section<'_, '_>, name: &str, sets: &[Set], check: &StatCheck<'_>) -> Option<StatSpec> {
+fn stat(row: &Section<'_, '_>, name: &str, sets: &[Set], check: &Check<'_>) -> Option<StatSpec> {
     let before = row.book().count();
     let calculation = row.require("calculation", "calculation = \"sum\"").and_then(|f| f.text("\"sum\""));
     let lengths = lengths(row);
@@ -241,7 +243,7 @@ fn setting(value: &Value) -> Option<Setting> {
 
 /// Asks the calculation; a setting that it refuses is noted and left out, so that it can judge the rest too. What it says
 /// of the axes is noted if they are `sound`, that is as written.
-fn ask(row: &Section<'_, '_>, mut spec: StatSpec, check: &StatCheck<'_>, sound: bool) {
+fn ask(row: &Section<'_, '_>, mut spec: StatSpec, check: &Check<'_>, sound: bool) {
     let mut refused: Vec<String> = Vec::new();
     while let Err(Refusal { key, message }) = check(&spec) {
         // What is missed now was there, and is noted already.

@@ -17,7 +17,7 @@ fn load_beside(text: &str, csv: &str) -> Result<Config, Faults> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("ranges.csv"), csv).unwrap();
     fs::write(folder.path().join("t.toml"), text).unwrap();
-    load(&folder.path().join("t.toml"), &|_| Ok(()))
+    load(&folder.path().join("t.toml"), &|_, _| Ok(()))
 }
 
 fn loaded(text: &str) -> Config {

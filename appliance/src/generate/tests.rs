@@ -131,7 +131,7 @@ fn frames_are_what_the_parser_expects() {
 fn the_configuration_is_accepted() {
     for (name, _) in list() {
         let made = Made::of(name, |options| options.duration = Some(1));
-        let config = config::load(&made.path("tailwater.toml"), &|_| Ok(())).unwrap_or_else(|faults| panic!("{name}: {faults}"));
+        let config = config::load(&made.path("tailwater.toml"), &|_, _| Ok(())).unwrap_or_else(|faults| panic!("{name}: {faults}"));
         assert_eq!((config.tags.len(), config.appliance.window_ms), (1, 10_000), "{name}");
     }
 }

@@ -7,6 +7,7 @@
 mod appliance;
 mod message;
 mod open;
+mod past;
 pub mod pb;
 mod reporter;
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::appliance::{Account, Incompleteness, Window, appliance_report, unmatched_top};
 use super::open::{Accounts, OpenWindow, RangeWindow};
+use super::past::Pasts;
 use super::{CoreName, Health, PortHealth, Publisher, SCHEMA_VERSION, Setting, message, pb};
 use crate::stats::plan::Period;
+use crate::stats::{Closing, Past};
 use crate::units::Epoch;
 use crate::window::stream::Stream;
 use crate::window::{Calendar, Sealed, ShardPlans, Site, Told};
@@ -44,6 +46,7 @@ pub struct Reporter<P, H> {
     first: Option<Epoch>,
     last: Option<Epoch>,
     total: Total,
+    pasts: Pasts,
 }
 
 /// Everything since the start.
@@ -93,6 +96,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             first: None,
             last: None,
             total: Total { accounts: Accounts::of(count), ..Total::default() },
+            pasts: Pasts::default(),
         }
     }
 
@@ -222,6 +226,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             self.publisher.range(&report);
             ranges += 1;
         }
+        self.pasts.forget_before(bounds_ns.1);
         let account = Account { window: which, ranges, total: false };
         let missing = missing.whole();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
@@ -274,10 +279,14 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     ) -> pb::RangeReport {
         let (identity, name) = (&self.setting.identity, &self.setting.ranges[range as usize]);
         let plan = self.plans.of(crate::units::RangeIndex(range));
+        let mut none = Past::default();
         let figure = |(i, summary): &(usize, Box<dyn crate::stats::Summary>)| {
             let planned = &plan.stats()[*i];
-            message::stat(&self.setting.specs[planned.spec], summary.figure(&planned.question))
+            let spec = &self.setting.specs[planned.spec];
+            let past = if summary.remembers() { self.pasts.of(&name.prefix, &spec.name, period) } else { &mut none };
+            message::stat(spec, summary.close(&planned.question, &mut Closing { window_ns: bounds_ns, past }))
         };
+        let stats = content.summaries.iter().map(figure).collect();
         let sequence = self.sequences.entry(range).or_insert(0);
         *sequence += 1;
         pb::RangeReport {
@@ -297,7 +306,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             hash_key_id: identity.hash_key_id.clone(),
             incomplete: missing.of_range(range, content),
             domain: name.domain.clone(),
-            stats: content.summaries.iter().map(figure).collect(),
+            stats,
         }
     }
 

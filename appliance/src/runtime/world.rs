@@ -9,7 +9,8 @@ use crate::classify::Generation;
 use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
 use crate::parse::MirrorPlan;
 use crate::report::{Identity, PortName, RangeName, Setting};
-use crate::stats::plan::{Plan, WeightBounds};
+use crate::stats::Calculations;
+use crate::stats::plan::{Compiler, Plan, WeightBounds};
 use crate::units::{Family, RangeIndex};
 use crate::window::{Calendar, ShardPlans};
 
@@ -39,17 +40,25 @@ pub struct World {
 }
 
 impl World {
-    /// Of a checked configuration, and so many ports.
+    /// Of a checked configuration, and so many ports; with this crate's own calculations.
     ///
     /// # Errors
     /// A row that no kernel can be made for.
     pub fn new(config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
+        Self::with(&Calculations::standard(), config, hash_key, ports)
+    }
+
+    /// With the calculations that the configuration was checked with.
+    ///
+    /// # Errors
+    /// A row that no kernel can be made for.
+    pub fn with(calculations: &Calculations, config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
         let mirror = MirrorPlan::new(&config.mirror);
         let fast = config.stats.iter().any(|stat| stat.fast);
         Ok(Self {
             generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
             mirror: if reads_options(config) { mirror } else { mirror.without_options() },
-            plans: Arc::new(plans(config)?),
+            plans: Arc::new(plans(config, calculations)?),
             hash_key,
             calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
             ports,
@@ -101,15 +110,16 @@ fn specs(config: &Config) -> Vec<StatSpec> {
     config.stats.iter().cloned().chain([unmatched]).collect()
 }
 
-fn plans(config: &Config) -> Result<ShardPlans, Refusal> {
+fn plans(config: &Config, calculations: &Calculations) -> Result<ShardPlans, Refusal> {
+    let compiler = Compiler { calculations: calculations.clone(), windows: config.appliance.windows() };
     let (specs, weights, mut lists) = (specs(config), weights(config), config.stat_lists());
     for list in &mut lists.lists {
         list.retain(|row| observed(&config.mirror, specs[*row].direction));
     }
     let mut plans = Vec::with_capacity(2 * lists.lists.len() + 2);
     for list in lists.lists.iter().chain([&vec![specs.len() - 1]]) {
-        plans.push(Plan::compile(&specs, list, Family::V4, weights)?);
-        plans.push(Plan::compile(&specs, list, Family::V6, weights)?);
+        plans.push(Plan::of_rows(&compiler, &specs, list, Family::V4, weights)?);
+        plans.push(Plan::of_rows(&compiler, &specs, list, Family::V6, weights)?);
     }
     let of = |(range, list): (&crate::config::Range, &u32)| 2 * list + u32::from(range.prefix.addr().is_ipv6());
     let mut of_range: Vec<u32> = config.ranges.list.iter().zip(&lists.of_range).map(of).collect();

@@ -1,13 +1,14 @@
 //! A list of stats, compiled: which columns and masks a batch needs, and which kernel reads which of them.
 
-use super::columns::{KeyColumn, ValueColumn, View, Weights, fill};
+use super::columns::{Beside, KeyColumn, ValueColumn, View, Weights, fill};
 use super::interval::Question;
 use super::pool::{Memory, Pool};
 use super::selection::{Masks, Selections};
-use super::{Context, Kernel, calculation, compile};
+use super::{Calculations, Context, Kernel};
 use crate::arch::HashKey;
 use crate::axes::{DecisionAxis, KeySpec, Metric};
-use crate::config::{Refusal, StatSpec};
+use crate::config::{Refusal, StatSpec, Windows};
+use crate::limits::BATCH_RECORDS_MAX;
 use crate::record::Record;
 use crate::units::Family;
 
@@ -38,14 +39,14 @@ pub struct WeightBounds {
 const FRAME_BYTES_USUAL_MAX: u32 = 1_518;
 
 impl WeightBounds {
-    const fn context(self, family: Family, decision: DecisionAxis) -> Context {
+    const fn context(self, family: Family, decision: DecisionAxis, windows: Windows) -> Context {
         let weight_max = match decision {
             DecisionAxis::Passed => self.passed,
             DecisionAxis::Blocked => self.blocked,
             DecisionAxis::Any if self.passed > self.blocked => self.passed,
             DecisionAxis::Any => self.blocked,
         };
-        Context { family, weight_max, random: self.random, rate: self.rate }
+        Context { family, weight_max, random: self.random, rate: self.rate, windows }
     }
 }
 
@@ -62,7 +63,18 @@ pub struct Planned {
     offset: usize,
     selection: usize,
     key: usize,
+    other: Option<usize>,
     metric: usize,
+    reads_times: bool,
+}
+
+/// What plans are compiled by.
+#[derive(Clone, Default)]
+pub struct Compiler {
+    /// Those that rows may name.
+    pub calculations: Calculations,
+    /// Lengths of windows.
+    pub windows: Windows,
 }
 
 /// A list of stats for one family.
@@ -77,19 +89,33 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Of the rows `list` of `specs`.
+    /// Of the rows `list` of `specs`, with this crate's own calculations and windows of the default lengths.
     pub fn compile(specs: &[StatSpec], list: &[usize], family: Family, weights: WeightBounds) -> Result<Self, Refusal> {
+        Self::of_rows(&Compiler::default(), specs, list, family, weights)
+    }
+
+    /// Of the rows `list` of `specs`.
+    pub fn of_rows(
+        compiler: &Compiler,
+        specs: &[StatSpec],
+        list: &[usize],
+        family: Family,
+        weights: WeightBounds,
+    ) -> Result<Self, Refusal> {
         let (stats, keys) = (Vec::with_capacity(list.len()), Vec::new());
         let mut plan = Self { stats, family, selections: Selections::new(family), keys, metrics: Vec::new(), fast_words: 0, long_words: 0 };
         for index in list {
-            plan.add(*index, &specs[*index], weights.context(family, specs[*index].decision))?;
+            let context = weights.context(family, specs[*index].decision, compiler.windows);
+            plan.add(&compiler.calculations, *index, &specs[*index], context)?;
         }
         Ok(plan)
     }
 
-    fn add(&mut self, spec: usize, row: &StatSpec, context: Context) -> Result<(), Refusal> {
-        let kernel = compile(row, &context)?;
-        let key = calculation(&row.calculation).map_or_else(|| row.key.clone(), |c| c.key(row));
+    fn add(&mut self, calculations: &Calculations, spec: usize, row: &StatSpec, context: Context) -> Result<(), Refusal> {
+        let (calculation, kernel) = calculations.compile(row, &context)?;
+        let key = calculation.key(row);
+        let other = calculation.other_key(row).map(|key| position(&mut self.keys, key));
+        let reads_times = calculation.reads_times();
         let (period, words) = if row.fast { (Period::Fast, &mut self.fast_words) } else { (Period::Long, &mut self.long_words) };
         let offset = *words;
         *words += kernel.root_words();
@@ -97,13 +123,18 @@ impl Plan {
         let (key, metric) = (position(&mut self.keys, key), position(&mut self.metrics, row.metric));
         let value_max = if row.metric == Metric::Bytes { FRAME_BYTES_USUAL_MAX } else { 1 };
         let question = Question { weight_max: context.weight_max, value_max, random: context.random };
-        self.stats.push(Planned { spec, period, question, kernel, offset, selection, key, metric });
+        self.stats.push(Planned { spec, period, question, kernel, offset, selection, key, other, metric, reads_times });
         Ok(())
     }
 
     /// In the configuration's order.
     pub fn stats(&self) -> &[Planned] {
         &self.stats
+    }
+
+    /// Whether a kernel asks for the packets' times: then [`Scratch::open`] says when windows started.
+    pub fn reads_times(&self) -> bool {
+        self.stats.iter().any(|stat| stat.reads_times)
     }
 
     /// Of its records.
@@ -167,6 +198,11 @@ pub struct Scratch {
     values: Vec<ValueColumn>,
     masks: Masks,
     weights: Weights,
+    /// Of the batch's records; empty where no kernel reads it.
+    times_ns: Vec<u64>,
+    /// Starts of the fast and the long window.
+    starts_ns: (u64, u64),
+    reads_times: bool,
 }
 
 impl Scratch {
@@ -174,13 +210,35 @@ impl Scratch {
     pub fn new(plan: &Plan) -> Self {
         let keys = plan.keys.iter().map(|key| KeyColumn::new(key.clone(), plan.family)).collect();
         let values = plan.metrics.iter().map(|metric| ValueColumn::new(*metric)).collect();
-        Self { keys, values, masks: plan.selections.masks(), weights: Weights::new() }
+        let (masks, weights, reads_times) = (plan.selections.masks(), Weights::new(), plan.reads_times());
+        Self { keys, values, masks, weights, times_ns: Vec::with_capacity(BATCH_RECORDS_MAX), starts_ns: (0, 0), reads_times }
+    }
+
+    /// When the fast and the long window started that the next batch belongs to, nanoseconds since 1970.
+    pub const fn open(&mut self, fast_ns: u64, long_ns: u64) {
+        self.starts_ns = (fast_ns, long_ns);
+    }
+
+    /// Whether [`Self::open`] is of use.
+    pub const fn reads_times(&self) -> bool {
+        self.reads_times
     }
 
     fn fill(&mut self, plan: &Plan, records: &[Record], hash_key: &HashKey) {
         fill(&mut self.keys, &mut self.values, records, hash_key);
         self.weights.fill(records);
         plan.selections.fill(&mut self.masks, records);
+        if self.reads_times {
+            self.times_ns.clear();
+            self.times_ns.extend(records.iter().map(|record| record.time_ns));
+        }
+    }
+}
+
+impl Scratch {
+    fn beside(&self, stat: &Planned) -> Beside<'_> {
+        let start_ns = if stat.period == Period::Fast { self.starts_ns.0 } else { self.starts_ns.1 };
+        Beside { other: stat.other.map(|at| &self.keys[at]), times_ns: &self.times_ns, start_ns }
     }
 }
 
@@ -198,7 +256,10 @@ pub fn execute(
     let mut starved = 0;
     for stat in &plan.stats {
         let selected = scratch.masks.of(stat.selection);
-        let view = View::new(&scratch.keys[stat.key], &scratch.values[stat.metric], &scratch.weights, selected);
+        let mut view = View::new(&scratch.keys[stat.key], &scratch.values[stat.metric], &scratch.weights, selected);
+        if stat.reads_times || stat.other.is_some() {
+            view = view.with(scratch.beside(stat));
+        }
         if view.is_empty() {
             continue;
         }

@@ -110,7 +110,7 @@ fn measure() {
     std::fs::write(folder.path().join("ranges.csv"), format!("prefix,customer,plan\n{}\n", rows.join("\n"))).unwrap();
     std::fs::write(folder.path().join("t.toml"), stat).unwrap();
     let start = std::time::Instant::now();
-    let config = crate::config::load(&folder.path().join("t.toml"), &|_| Ok(())).unwrap();
+    let config = crate::config::load(&folder.path().join("t.toml"), &|_, _| Ok(())).unwrap();
     println!("whole configuration, hash included: {:?}", start.elapsed());
     let start = std::time::Instant::now();
     let lists = config.stat_lists();
