@@ -29,7 +29,11 @@ pub fn covered(setup: &Setup, packets: &[Packet], log: &Log) -> u64 {
                 let Some(report) = log.ranges.iter().find(is) else {
                     let account = log.appliance.iter().find(|r| !r.total && of_window(r.window_start_ns, r.window_kind));
                     let fast_only = kind == pb::WindowKind::Fast && of_range(setup, *range, kind).is_empty();
-                    assert!(fast_only || account.is_some_and(|r| r.incomplete.is_some()), "{prefix} is absent and nobody says why");
+                    assert!(
+                        fast_only || account.is_some_and(|r| r.incomplete.is_some()),
+                        "{prefix} is absent in {kind:?} {number} and nobody says why: {} packets, {account:?}",
+                        seen.len()
+                    );
                     continue;
                 };
                 incomplete += u64::from(report.incomplete.is_some());

@@ -130,7 +130,7 @@ fn receive<S: Stage>(mut receiver: Box<Receiver<S>>, events: &[Event<'_>], seed:
     receiver.end();
 }
 
-fn any(receiver: &mut AnyReceiver, event: Option<&Event<'_>>) {
+pub fn any(receiver: &mut AnyReceiver, event: Option<&Event<'_>>) {
     match (receiver, event) {
         (AnyReceiver::Own(receiver), Some(event)) => give(receiver, event),
         (AnyReceiver::Sends(receiver), Some(event)) => give(receiver, event),
@@ -210,7 +210,7 @@ pub fn run(config: &Config, packets: &[Packet], (receivers, workers): (u32, u32)
 }
 
 /// Each core on a thread, until all have said their last.
-fn finish(wired: Wired, mut reporter: Reporter<Log, Beneath>, receive: impl Fn(AnyReceiver, usize) + Sync) -> Log {
+pub fn finish(wired: Wired, mut reporter: Reporter<Log, Beneath>, receive: impl Fn(AnyReceiver, usize) + Sync) -> Log {
     let receive = &receive;
     std::thread::scope(|scope| {
         for (mut worker, _) in wired.workers {

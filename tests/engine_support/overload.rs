@@ -15,7 +15,7 @@ use super::support::model::windows;
 use super::support::setup::{Row, Setup};
 use super::support::traffic::{Mix, Packet, draw};
 
-const START_NS: u64 = 1_700_000_000_000_000_000;
+pub(crate) const START_NS: u64 = 1_700_000_000_000_000_000;
 
 fn row(name: &str, calculation: &'static str, keys: Vec<&'static str>, fast: bool) -> Row {
     Row {
@@ -35,7 +35,7 @@ fn row(name: &str, calculation: &'static str, keys: Vec<&'static str>, fast: boo
 }
 
 /// Counts everything, in both kinds of windows.
-fn plain(window_ms: u64, fast_ms: u64) -> Setup {
+pub(crate) fn plain(window_ms: u64, fast_ms: u64) -> Setup {
     let mut rows = vec![row("all", "sum", vec![], false), row("fast", "sum", vec![], true)];
     rows.extend([row("top", "topk", vec!["src_ip"], false), row("pairs", "topk", vec!["src_ip", "dst_ip"], true)]);
     rows.extend([row("sources", "distinct", vec!["src_ip"], false), row("sizes", "histogram", vec!["packet_size"], true)]);
@@ -58,7 +58,7 @@ fn plain(window_ms: u64, fast_ms: u64) -> Setup {
     }
 }
 
-fn traffic(setup: &Setup, seed: u64, packets: usize, windows: u64) -> Vec<Packet> {
+pub(crate) fn traffic(setup: &Setup, seed: u64, packets: usize, windows: u64) -> Vec<Packet> {
     let window_ns = setup.window_ms * 1_000_000;
     draw(&mut Dice::new(seed), &Mix { packets, windows, window_ns, spoofed: 0, tunnels: false, late: true, gaps: false })
 }

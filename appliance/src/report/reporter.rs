@@ -104,16 +104,17 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         }
     }
 
-    /// Takes what waits and closes what is complete; false if nothing waited.
+    /// Takes what waits and closes what is complete; false if there was nothing to do.
     pub fn poll(&mut self) -> bool {
         let busy = self.take_some();
         let passed = self.sources.iter().map(|source| source.at).min().unwrap_or_default();
         // Also of what came while windows were closed.
-        if passed > self.passed {
+        let closes = passed > self.passed;
+        if closes {
             self.passed = passed;
             self.close_before(passed);
         }
-        busy
+        busy || closes
     }
 
     /// Takes some of what waits in each stream; false if nothing waited.
