@@ -40,9 +40,9 @@ pub fn covered(setup: &Setup, packets: &[Packet], log: &Log) -> u64 {
                 for (row, stat) in of_range(setup, *range, kind).iter().zip(&report.stats) {
                     let missing = report.incomplete.as_ref();
                     let truth = Truth::of(setup, row, seen, missing.map_or(Some(0), |i| i.lost_packets_high));
-                    truth.check(stat).unwrap_or_else(|what| {
-                        panic!("{prefix} in {kind:?} {number}: {row:?}: {what}\n{:?}\n{stat:?}", report.incomplete)
-                    });
+                    truth
+                        .check(stat)
+                        .unwrap_or_else(|what| panic!("{prefix} in {kind:?} {number}: {row:?}: {what}\n{:?}\n{stat:?}", report.incomplete));
                 }
             }
         }

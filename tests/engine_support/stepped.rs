@@ -121,7 +121,8 @@ fn a_stepped_clock_makes_marked_windows() {
                 marks(report, &done);
                 let ledger = report.ledger.as_ref().unwrap();
                 assert_eq!((ledger.records, ledger.ring_dropped), (ledger.counted, 0));
-                let of = |(epoch, _): &(&u64, &u64)| (report.window_start_ns..report.window_end_ns).contains(&(*epoch * setup.fast_ms * MS));
+                let of =
+                    |(epoch, _): &(&u64, &u64)| (report.window_start_ns..report.window_end_ns).contains(&(*epoch * setup.fast_ms * MS));
                 assert_eq!(ledger.received, done.frames.iter().filter(of).map(|(_, n)| n).sum::<u64>(), "{kind:?}");
                 assert!(report.clock_offset_ns.is_some());
             }

@@ -1,7 +1,7 @@
 //! The appliance's own account of a window, and what it means for the ranges' reports.
 
-use super::message::{count, estimate};
 use super::loss::Lost;
+use super::message::{count, estimate};
 use super::open::RangeWindow;
 use super::reporter::kind;
 use super::{PortHealth, SCHEMA_VERSION, Setting, pb};

@@ -89,9 +89,7 @@ impl Missing<'_> {
         let sampled = self.question.weight_max > 1;
         let only_sampled = |n: u64| if sampled { n } else { 0 };
         match self.gap {
-            Gap::Unbounded => {
-                Unseen { passed: UNBOUNDED, scaled: only_sampled(UNBOUNDED), sampled_packets: only_sampled(UNBOUNDED) }
-            }
+            Gap::Unbounded => Unseen { passed: UNBOUNDED, scaled: only_sampled(UNBOUNDED), sampled_packets: only_sampled(UNBOUNDED) },
             Gap::AtMost(packets) => Unseen {
                 passed: packets.saturating_mul(self.value_max),
                 scaled: only_sampled(self.whole(packets)),
