@@ -7,6 +7,8 @@
 pub const BURST_FRAMES_MAX: usize = 32;
 /// The longest frame a port accepts, FCS not counted.
 pub const FRAME_BYTES_MAX: usize = 9_728;
+/// The longest frame that carries one IP packet: Ethernet, VLAN tags, the packet.
+pub const IP_FRAME_BYTES_MAX: usize = 14 + 4 * VLAN_TAGS_MAX + 65_535;
 /// Bytes of a frame that the parser may see in one contiguous slice. Headers beyond are cut.
 pub const HEADER_SLICE_BYTES_MAX: usize = 2_048;
 

@@ -37,7 +37,7 @@ pub fn check(setup: &Setup, packets: &[Packet], log: &Log) {
 
 type At = (pb::WindowKind, u64, u64);
 
-fn of_range(setup: &Setup, range: usize, kind: pb::WindowKind) -> Vec<&Row> {
+pub fn of_range(setup: &Setup, range: usize, kind: pb::WindowKind) -> Vec<&Row> {
     let premium = setup.ranges[range].1;
     let observed = |row: &Row| match row.direction {
         "ingress" => setup.ingress,

@@ -88,6 +88,8 @@ fn top(of: &Top) -> pb::Top {
         absent_high_sampled_packets: of.absent.sampled_packets,
         thinned: of.thinned,
         short_of_memory: of.short,
+        // Told by who knows how the entries were estimated: see `range`.
+        order_proven: 0,
     }
 }
 

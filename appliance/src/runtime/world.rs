@@ -7,6 +7,7 @@ use crate::axes::key::Lengths;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::classify::Generation;
 use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
+use crate::limits::CAPTURE_RECORD_BYTES_MAX;
 use crate::parse::MirrorPlan;
 use crate::report::{Identity, PortName, RangeName, Setting};
 use crate::stats::Calculations;
@@ -177,5 +178,19 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
         labels: range.labels.clone(),
     };
     let tags = config.tags.iter().map(|rule| if rule.blocked { "blocked" } else { "passed" }).collect();
-    Setting { identity, ranges: config.ranges.list.iter().map(name).collect(), specs: specs(config), ports, tags, live }
+    let frame_bytes_max = if live { frame_bytes_max(config) } else { u32::try_from(CAPTURE_RECORD_BYTES_MAX).unwrap_or(u32::MAX) };
+    let (ranges, heartbeat) = (config.ranges.list.iter().map(name).collect(), config.appliance.heartbeat);
+    Setting { identity, ranges, specs: specs(config), ports, tags, live, heartbeat, frame_bytes_max }
+}
+
+/// The longest frame that the ports let in.
+#[cfg(feature = "dpdk")]
+fn frame_bytes_max(config: &Config) -> u32 {
+    crate::rx::live::frame_bytes_max(&config.ports)
+}
+
+/// The longest frame that any port lets in.
+#[cfg(not(feature = "dpdk"))]
+fn frame_bytes_max(_config: &Config) -> u32 {
+    u32::try_from(crate::limits::IP_FRAME_BYTES_MAX).unwrap_or(u32::MAX)
 }
