@@ -57,7 +57,10 @@ pub struct Window {
 pub fn windows(setup: &Setup, packets: &[Packet], length_ns: u64) -> BTreeMap<u64, Window> {
     let base_ns = 1_000_000 * if setup.any_fast() { setup.fast_ms } else { setup.window_ms };
     let mut out: BTreeMap<u64, Window> = BTreeMap::new();
-    let nets: Vec<Net> = setup.ranges.iter().map(|(prefix, _, domain)| (prefix.parse().unwrap(), *domain)).collect();
+    let mut nets = Nets::new();
+    for (i, (prefix, _, domain)) in setup.ranges.iter().enumerate() {
+        nets.entry(*domain).or_default().push((i, prefix.parse().unwrap()));
+    }
     let mut at = 0;
     for packet in packets {
         let base = packet.time_ns / base_ns;
@@ -69,10 +72,10 @@ pub fn windows(setup: &Setup, packets: &[Packet], length_ns: u64) -> BTreeMap<u6
     out
 }
 
-/// A prefix and its domain.
-type Net = (ipnet::IpNet, &'static str);
+/// Positions and prefixes of ranges, by domain.
+type Nets = BTreeMap<&'static str, Vec<(usize, ipnet::IpNet)>>;
 
-fn count(setup: &Setup, nets: &[Net], packet: &Packet, (late, epoch_ns): (bool, u64), window: &mut Window) {
+fn count(setup: &Setup, nets: &Nets, packet: &Packet, (late, epoch_ns): (bool, u64), window: &mut Window) {
     let frame_bytes = packet.frame().len() as u64;
     let counts = &mut window.counts;
     counts.received += 1;
@@ -156,20 +159,19 @@ fn count(setup: &Setup, nets: &[Net], packet: &Packet, (late, epoch_ns): (bool, 
 }
 
 /// The first domain, from the outside, that has ranges.
-fn domain(nets: &[Net], packet: &Packet, tunnelled: bool) -> String {
+fn domain(nets: &Nets, packet: &Packet, tunnelled: bool) -> String {
     let vlans = packet.vlans.iter().take(2).map(|vlan| format!("vlan={vlan}"));
     let mpls = packet.mpls.iter().map(|label| format!("mpls={label}"));
     let vni = packet.vni.iter().map(|vni| format!("vni={vni}")).filter(|_| tunnelled);
-    let has_ranges = |domain: &String| nets.iter().any(|net| net.1 == domain);
-    vlans.chain(mpls).chain(vni).find(has_ranges).unwrap_or_default()
+    vlans.chain(mpls).chain(vni).find(|domain| nets.contains_key(&domain[..])).unwrap_or_default()
 }
 
-fn longest(nets: &[Net], domain: &str, address: IpAddr) -> Option<usize> {
+fn longest(nets: &Nets, domain: &str, address: IpAddr) -> Option<usize> {
     let fits = |domain: &str| {
-        let fits = nets.iter().enumerate().filter(|(_, net)| net.1 == domain && net.0.contains(&address));
-        fits.max_by_key(|(_, net)| net.0.prefix_len()).map(|(i, _)| i)
+        let fits = nets.get(domain).into_iter().flatten().filter(|(_, net)| net.contains(&address));
+        fits.max_by_key(|(_, net)| net.prefix_len()).map(|(i, _)| *i)
     };
-    fits(domain).or_else(|| fits(""))
+    fits(domain).or_else(|| if domain.is_empty() { None } else { fits("") })
 }
 
 /// Sums of what one key, bin or stat counted.

@@ -102,7 +102,7 @@ impl Ip {
         let mut out = match self.body {
             Body::Tcp { ports: (s, d), flags, options, window, seq } => {
                 let options = TCP_OPTIONS[options].0;
-                let offset = u8::try_from((20 + options.len()) / 4 << 4).unwrap();
+                let offset = u8::try_from((20 + options.len()) * 4).unwrap();
                 [&port(s)[..], &port(d), &seq.to_be_bytes(), &[0; 4], &[offset, flags], &port(window), &[0; 4], options].concat()
             }
             Body::Udp { ports: (s, d) } => {

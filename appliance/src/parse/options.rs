@@ -34,7 +34,7 @@ mod tests {
 
     /// A TCP header of 20 bytes and these options, whose offset says what it should.
     fn segment(options: &[u8]) -> Vec<u8> {
-        let offset = u8::try_from((20 + options.len()) / 4 << 4).unwrap();
+        let offset = u8::try_from((20 + options.len()) * 4).unwrap();
         join(&[&[3, 232, 1, 187, 0xA0, 0, 0, 1, 0, 0, 0, 2, offset, 2, 4, 0, 0, 0, 0, 0], options])
     }
 

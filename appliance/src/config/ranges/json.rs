@@ -70,7 +70,7 @@ fn row(object: &Map<String, Value>, place: &Place<'_>, rows: &mut Rows<'_>) -> b
         }
     };
     let [prefix, customer, domain] = &TEXTS.map(&mut text);
-    let wrong = |key: &&str| object.get(*key).is_some_and(|v| !v.is_string() && !(v.is_null() && *key == "domain"));
+    let wrong = |key: &&str| object.get(*key).is_some_and(|v| !(v.is_string() || v.is_null() && *key == "domain"));
     TEXTS.iter().any(wrong) || rows.push(Written { prefix, customer, domain, labels, lines: TEXTS.map(|key| place.line(key)) })
 }
 
