@@ -123,7 +123,11 @@ impl TopKernel {
         let keyed = Keyed { tag, key, units: self.units(row), pressure: memory.pressure() };
         loop {
             let words = memory.pool.get_mut(state.chunk);
-            let step = if state.contested { self.count_contested(words, state, row, &keyed) } else { self.count_exactly(words, state, row, &keyed) };
+            let step = if state.contested {
+                self.count_contested(words, state, row, &keyed)
+            } else {
+                self.count_exactly(words, state, row, &keyed)
+            };
             match step {
                 Step::Counted => return,
                 Step::Missed(misses) => return self.consider_doubling(state, memory, misses),

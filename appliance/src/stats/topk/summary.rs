@@ -2,9 +2,9 @@
 
 use hashbrown::HashMap;
 
+use super::TopKernel;
 use super::cells::Sums;
 use super::table::{Cell, HALVES_MAX, Shape};
-use super::TopKernel;
 use crate::axes::KeySpec;
 use crate::stats::Summary;
 use crate::stats::figure::{Figure, Top, TopEntry, Unseen};
