@@ -8,7 +8,7 @@ use crate::stats::columns::Row;
 use crate::stats::pool::{Handle, Memory};
 
 /// Misses of a bucket at which a table doubles for the first time; each further time, by half of that more.
-const DOUBLING_MISSES: u32 = 64;
+const DOUBLING_MISSES: u32 = 96;
 /// How often it is asked whether it should.
 const DOUBLING_STEP: u32 = 16;
 

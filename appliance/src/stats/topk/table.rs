@@ -20,7 +20,7 @@ const TAG_WORDS: usize = WAYS_MAX / 2;
 pub(super) const HALVES_MAX: usize = KEY_BYTES_MAX / 4;
 const LINE_WORDS: usize = 8;
 /// One cell in so many stays free, so that a free one is soon found.
-const ROOM_SHARE: usize = 16;
+const ROOM_SHARE: usize = 32;
 
 /// How a bucket's words lie.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +32,6 @@ pub(super) struct Shape {
     pub(super) words: usize,
     sums_at: usize,
     keys_at: usize,
-    before_at: usize,
 }
 
 /// A cell outside of a table.
@@ -57,9 +56,9 @@ impl Shape {
         let halves = key_bytes.div_ceil(4).clamp(1, HALVES_MAX);
         let sums_at = HEAD_WORDS + sums.parts();
         let keys_at = sums_at + ways * sums.words();
-        let before_at = keys_at + (ways * halves).div_ceil(2);
-        let words = (before_at + (ways * sums.parts()).div_ceil(4)).next_multiple_of(LINE_WORDS);
-        Self { sums, halves, ways, words, sums_at, keys_at, before_at }
+        let tail_quarters = ways * (2 * halves + sums.parts());
+        let words = (keys_at + tail_quarters.div_ceil(4)).next_multiple_of(LINE_WORDS);
+        Self { sums, halves, ways, words, sums_at, keys_at }
     }
 
     /// Keys that so many buckets hold before it takes long to find a free cell.
@@ -72,7 +71,7 @@ impl Shape {
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "below `buckets`")]
     pub(super) const fn bucket_of(tag: u32, buckets: usize) -> usize {
-        (tag as u64 * buckets as u64 >> 32) as usize
+        ((tag as u64 * buckets as u64) >> 32) as usize
     }
 
     /// The cell of a key.
@@ -93,7 +92,7 @@ impl Shape {
 
     #[inline]
     pub(super) fn key<'a>(&self, bucket: &'a [u64], way: usize) -> &'a [u32] {
-        &cast_slice(&bucket[self.keys_at..self.before_at])[way * self.halves..(way + 1) * self.halves]
+        &cast_slice(&bucket[self.keys_at..])[way * self.halves..(way + 1) * self.halves]
     }
 
     pub(super) fn tag(bucket: &[u64], way: usize) -> u32 {
@@ -136,11 +135,16 @@ impl Shape {
     }
 
     fn before<'a>(&self, bucket: &'a [u64], way: usize) -> &'a [u16] {
-        &cast_slice(&bucket[self.before_at..])[way * self.sums.parts()..][..self.sums.parts()]
+        &cast_slice(&bucket[self.keys_at..])[self.before_at(way)..][..self.sums.parts()]
     }
 
     fn before_mut<'a>(&self, bucket: &'a mut [u64], way: usize) -> &'a mut [u16] {
-        &mut cast_slice_mut(&mut bucket[self.before_at..])[way * self.sums.parts()..][..self.sums.parts()]
+        &mut cast_slice_mut(&mut bucket[self.keys_at..])[self.before_at(way)..][..self.sums.parts()]
+    }
+
+    /// Quarters of a word from the keys to what U was when a cell was admitted.
+    const fn before_at(&self, way: usize) -> usize {
+        self.ways * self.halves * 2 + way * self.sums.parts()
     }
 
     /// Adds one packet to a cell; false if its narrow sum is full.
@@ -171,10 +175,10 @@ impl Shape {
         self.scores_mut(bucket)[way] = 1;
         let words = self.sums.words();
         bucket[self.sums_at + way * words..][..words].fill(0);
-        let keys: &mut [u32] = cast_slice_mut(&mut bucket[self.keys_at..self.before_at]);
+        let (front, back) = bucket.split_at_mut(self.keys_at);
+        let keys: &mut [u32] = cast_slice_mut(back);
         keys[way * self.halves..(way + 1) * self.halves].copy_from_slice(key);
-        let (front, back) = bucket.split_at_mut(self.before_at);
-        let before: &mut [u16] = &mut cast_slice_mut(back)[way * self.sums.parts()..][..self.sums.parts()];
+        let before: &mut [u16] = &mut cast_slice_mut(back)[self.before_at(way)..][..self.sums.parts()];
         before.iter_mut().zip(&front[HEAD_WORDS..self.sums_at]).for_each(|(code, part)| *code = compact(*part));
     }
 
@@ -254,5 +258,38 @@ pub(super) fn key_halves(bytes: &[u8], out: &mut [u32]) {
             [a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
             _ => chunk.iter().enumerate().fold(0, |n, (i, b)| n | u32::from(*b) << (24 - 8 * i)),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a range's memory is planned with: lines of a table that holds 128 keys exactly.
+    #[test]
+    fn tables_are_small() {
+        let lines = |key_bytes, layout| {
+            let narrow = Shape::new(key_bytes, Sums { layout, wide: false });
+            let buckets = (1..).find(|buckets| narrow.room(*buckets) >= 128).unwrap();
+            (narrow.words / LINE_WORDS, buckets * narrow.words / LINE_WORDS)
+        };
+        let (ones, values) = (SumLayout::Ones { weight: 40 }, SumLayout::Values { weight: 40 });
+        let have = [(4, ones), (4, values), (16, ones), (16, values)].map(|(key_bytes, layout)| lines(key_bytes, layout));
+        assert_eq!(have, [(4, 48), (6, 72), (7, 77), (8, 96)]);
+    }
+
+    #[test]
+    fn keys_order_as_their_bytes_and_survive_an_export() {
+        let shape = Shape::new(37, Sums { layout: SumLayout::Plain, wide: true });
+        let bytes: Vec<u8> = (0..37).map(|b| b * 7).collect();
+        let (mut key, mut back) = ([0; 10], [0; 10]);
+        key_halves(&bytes, &mut key);
+        let mut bucket = vec![0; shape.words];
+        shape.admit(&mut bucket, 3, (99, &key));
+        let mut out = Vec::new();
+        shape.read(&bucket, 3).unwrap().export(&shape, true, &mut out);
+        Cell::key_of(&out, &mut back);
+        assert_eq!((Cell::tag_of(&out), back, out.len()), (99, key, Cell::export_words(&shape, true)));
+        assert_eq!(key.iter().flat_map(|half| half.to_be_bytes()).take(37).collect::<Vec<u8>>(), bytes);
     }
 }
