@@ -20,11 +20,11 @@ impl RangeWindow {
         Self { starved: 0, summaries: wanted.map(|(i, stat)| (i, stat.kernel.summary())).collect() }
     }
 
-    /// Adds a block's words to the summaries of its period's stats.
-    fn absorb(&mut self, plan: &Plan, period: Period, words: &[u64]) {
+    /// Adds a block's words to the summaries of its period's stats, from the one on that they begin with.
+    fn absorb(&mut self, plan: &Plan, sealed: &Sealed, words: &[u64]) {
         let mut rest = words;
-        let of_period = self.summaries.iter_mut().filter(|(i, _)| plan.stats()[*i].period == period);
-        for (_, summary) in of_period {
+        let of_period = self.summaries.iter_mut().filter(|(i, _)| plan.stats()[*i].period == sealed.period);
+        for (_, summary) in of_period.skip(sealed.first) {
             let Some((len, after)) = rest.split_first() else { return };
             let (body, after) = after.split_at(usize::try_from(*len).unwrap_or(0).min(after.len()));
             summary.absorb(body);
@@ -43,7 +43,7 @@ impl OpenWindow {
     /// Adds a block. `fast`: this is a fast window, which holds fast stats only.
     pub(super) fn absorb(&mut self, plan: &Plan, sealed: &Sealed, words: &[u64], fast: bool) {
         let range = self.ranges.entry(sealed.range.0).or_insert_with(|| RangeWindow::new(plan, fast));
-        range.absorb(plan, sealed.period, words);
+        range.absorb(plan, sealed, words);
         // A range's long block counts for the long window, its fast one for the fast.
         if fast || sealed.period == Period::Long {
             range.starved += sealed.starved;

@@ -87,7 +87,7 @@ fn memory(config: &Config) -> Vec<Finding> {
     let Ok(world) = World::new(config, HashKey::constant(), config.ports.len()) else {
         return vec![bad(Verdict::Wrong, "stats", "a stat cannot be compiled", "correct its row")];
     };
-    let block = 8 * world.plans.export_words_max();
+    let block = 8 * world.plans.room().block;
     let what = format!(
         "at most {} MB for sketches and batches, never more; beside it {} KB for idle ranges; one range's largest block is {} KB",
         config.appliance.memory_mb,

@@ -47,8 +47,7 @@ impl<S: Stage> Worker<S> {
                 }
                 match inbox.from.pop() {
                     Ok(Message::Batch(transfer)) => {
-                        let records = &transfer.records[..usize::from(transfer.len)];
-                        self.stage.batch(transfer.range, transfer.epoch, records);
+                        self.stage.batch(transfer.range, transfer.epoch, &transfer.batch());
                         // The way back holds as many boxes as there are: it is never full.
                         let _ = inbox.back.push(transfer);
                         busy = true;

@@ -16,6 +16,7 @@ pub mod labels;
 pub mod plan;
 pub mod pool;
 pub mod settings;
+pub mod slab;
 pub mod sum;
 pub mod topk;
 pub mod weighted;
