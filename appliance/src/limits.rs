@@ -68,5 +68,6 @@ pub const LCORES_MAX: usize = 128;
 
 const _: () = assert!(BATCH_RECORDS_MAX == u64::BITS as usize, "a batch's selections are masks of one word");
 const _: () = assert!(BATCH_RECORDS_MAX.is_multiple_of(SEGMENT_RECORDS), "a full batch is whole segments");
-const _: () = assert!(LOG_RECORDS_MAX.is_multiple_of(BATCH_RECORDS_MAX) && LOG_RECORDS_MAX < u16::MAX as usize, "a full log is whole batches");
+const _: () =
+    assert!(LOG_RECORDS_MAX.is_multiple_of(BATCH_RECORDS_MAX) && LOG_RECORDS_MAX < u16::MAX as usize, "a full log is whole batches");
 const _: () = assert!(HEADER_SLICE_BYTES_MAX <= FRAME_BYTES_MAX);

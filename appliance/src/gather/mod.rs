@@ -167,7 +167,7 @@ impl Gather {
                 self.walking = false;
                 return false;
             }
-            if stage.is_sealing() {
+            if stage.is_busy() {
                 break;
             }
         }
@@ -269,7 +269,8 @@ impl Gather {
         self.segments.free(chain.head, last);
         let left = chain.count - u16::try_from(len).unwrap_or(chain.count);
         let flags = chain.flags | RUNS;
-        self.chains[range as usize][side] = if left == 0 { Chain { flags, ..EMPTY } } else { Chain { head: at, count: left, flags, ..chain } };
+        self.chains[range as usize][side] =
+            if left == 0 { Chain { flags, ..EMPTY } } else { Chain { head: at, count: left, flags, ..chain } };
         if left == 0 {
             self.holding[side].clear(range);
         }

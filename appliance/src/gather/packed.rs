@@ -228,7 +228,7 @@ struct Probe;
 
 impl Probe {
     fn all(extra: &Extra) -> impl Iterator<Item = (Record, Record)> {
-        let families = [Has(u16::MAX & !Has::V6.0), Has(u16::MAX)];
+        let families = [Has(!Has::V6.0), Has(u16::MAX)];
         let bits = (0..extra.bits).map(|bit| 1_u64 << bit);
         let values = bits.chain([u64::MAX >> (u64::BITS - extra.bits)]).collect::<Vec<_>>();
         let set = extra.set;

@@ -12,8 +12,9 @@ pub trait Stage {
     /// No batch of the range comes any more of `epoch`, and none was there to say so; `next` is open now.
     fn passed(&mut self, _range: RangeIndex, _epoch: Epoch, _next: Epoch) {}
 
-    /// Whether what the last range's end began goes on: [`Self::step`] does it.
-    fn is_sealing(&self) -> bool {
+    /// Whether a walk over ranges had better pause: what the last range's end began goes on, which [`Self::step`] does, or
+    /// workers have enough to do.
+    fn is_busy(&self) -> bool {
         false
     }
 

@@ -75,7 +75,9 @@ fn no_record_is_lost_doubled_or_moved() {
         assert_eq!(log.batches, want, "{bytes} bytes");
         assert_eq!(log.largest, BATCH_RECORDS_MAX);
         log.ended.sort_unstable();
-        assert!(log.ended.iter().copied().eq(want.keys().map(|(range, epoch)| (*epoch, *range)).collect::<std::collections::BTreeSet<_>>()));
+        assert!(
+            log.ended.iter().copied().eq(want.keys().map(|(range, epoch)| (*epoch, *range)).collect::<std::collections::BTreeSet<_>>())
+        );
     }
 }
 
@@ -105,9 +107,4 @@ fn a_log_is_kept_until_it_is_full_and_then_worked_off() {
     }
     assert_eq!(held[LOG_RECORDS_MAX - 2], LOG_RECORDS_MAX as u64 - 1);
     assert!(held[2 * LOG_RECORDS_MAX..].iter().all(|held| *held < 64), "batches run as they fill");
-}
-
-#[test]
-fn an_idle_range_is_small() {
-    assert!(Gather::RANGE_BYTES <= 32, "{}", Gather::RANGE_BYTES);
 }

@@ -6,6 +6,8 @@
 use super::wiring::Cores;
 use super::world::World;
 use crate::gather::Gather;
+use crate::gather::packed::Form;
+use crate::limits::{BATCH_RECORDS_MAX, LOG_RECORDS_MAX};
 use crate::spread::{Dispatcher, lane_bytes};
 use crate::window::{Room, Shard, ShardBytes};
 
@@ -15,6 +17,18 @@ use crate::window::{Room, Shard, ShardBytes};
 const LOGS_PERCENT: usize = 45;
 /// The least that logs of a receiver, or sketches of a shard, are worth running with.
 const PART_BYTES_MIN: usize = 1 << 18;
+
+/// A million a second.
+const EXPECTED_PACKETS_PER_MS: usize = 1_000;
+
+/// What is wrong with a budget, and what mends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lacking {
+    /// What is wrong.
+    pub what: String,
+    /// What mends it.
+    pub remedy: String,
+}
 
 /// See the module. Bytes, of one core where nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +53,7 @@ pub struct MemoryPlan {
     pub shard: ShardBytes,
 }
 
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an expectation, not an account")]
 impl MemoryPlan {
     /// Of a configuration on so many cores.
     pub fn new(world: &World, cores: &Cores) -> Self {
@@ -77,15 +92,59 @@ impl MemoryPlan {
         self.fixed() + receivers * self.logs + shards * (self.shard.roots + self.shard.sketches)
     }
 
-    /// Bytes of a budget that holds every range's root; none if this one does.
-    pub const fn lacking(&self) -> Option<usize> {
+    /// What is wrong with a budget that does not hold every range's root; nothing if it does.
+    pub fn lacking(&self, world: &World) -> Option<Lacking> {
+        if self.shard.roots >= self.roots_wanted && self.worst() <= self.budget {
+            return None;
+        }
         let (receivers, shards) = self.cores;
-        let least = self.fixed() + shards * 2 * self.roots_wanted + PART_BYTES_MIN * (receivers + shards);
-        if self.shard.roots < self.roots_wanted || self.worst() > self.budget { Some(least) } else { None }
+        let least = self.fixed() + 2 * shards * self.roots_wanted + 4 * PART_BYTES_MIN * (receivers + shards);
+        let what = format!(
+            "{} MB cannot hold the sums of {} ranges on {shards} cores: roots, slots, streams and rings take {} bytes, and sketches and logs want room too",
+            self.budget >> 20,
+            world.plans.real,
+            self.fixed() + shards * self.roots_wanted,
+        );
+        Some(Lacking { what, remedy: format!("set it to at least {}, or have fewer stats, ranges or cores", least.div_ceil(1 << 20)) })
     }
 
     /// What a range takes that nothing is sent to, of the core that has most of it.
     pub const fn idle_range_bytes(&self, ranges: usize) -> usize {
         (self.receiver_slots + self.shard_slots).div_ceil(if ranges == 0 { 1 } else { ranges })
+    }
+
+    /// What all cores will take at a million packets a second each, spread over ranges by Zipf's law: logs up to their
+    /// length, and for each range beyond a root and half the longest block.
+    pub fn expected(&self, world: &World) -> usize {
+        let (receivers, shards) = self.cores;
+        let ranges = world.plans.real.max(1);
+        let window_ms = usize::try_from(world.calendar.epoch_ns() / 1_000_000).unwrap_or(usize::MAX);
+        let packets = EXPECTED_PACKETS_PER_MS.saturating_mul(window_ms);
+        let harmonic: f64 = (1..=ranges).map(|rank| 1.0 / rank as f64).sum();
+        let of_rank = |rank: usize| packets as f64 / harmonic / rank as f64;
+        let full = (1..=ranges).take_while(|rank| of_rank(*rank) >= LOG_RECORDS_MAX as f64).count();
+        let kept: f64 = (full + 1..=ranges).map(of_rank).sum();
+        let logs = (kept as usize + full * BATCH_RECORDS_MAX / 2) * 8 * world.plans.layout.words(Form::Narrow);
+        let roots = self.roots_wanted / ranges * full;
+        let sketches = world.plans.room().block * 8 / 2 * full;
+        self.fixed() + receivers * logs.min(self.logs) + shards * (roots.min(self.shard.roots) + sketches.min(self.shard.sketches))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gather::packed::Layout;
+
+    #[test]
+    fn an_idle_range_takes_less_than_256_bytes_of_a_core() {
+        let slots = Gather::RANGE_BYTES + Dispatcher::RANGE_BYTES + Shard::RANGE_BYTES;
+        assert!(slots <= 256, "{slots}");
+    }
+
+    #[test]
+    fn a_lane_is_small() {
+        let bytes = lane_bytes(&Layout::of(|_, _| false));
+        assert!(bytes < 1_500_000, "{bytes}");
     }
 }

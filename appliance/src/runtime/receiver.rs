@@ -157,8 +157,8 @@ impl<S: Stage> Receiver<S> {
         if self.closing.is_none() {
             return busy;
         }
-        // What ends a range comes before the next range: no more than a few are held twice.
-        if !self.stage.is_sealing() {
+        // A range's end is sealed before the next range comes, and a walk leaves rings room for what is received meanwhile.
+        if !self.stage.is_busy() {
             self.close();
         }
         true

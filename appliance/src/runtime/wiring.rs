@@ -49,9 +49,7 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
     };
     let memory = MemoryPlan::new(world, cores);
     let feeders = if cores.workers.is_empty() { 1 } else { cores.rx.len() };
-    let shard = |outlet| {
-        Shard::new(Arc::clone(&world.plans), world.hash_key.clone(), world.calendar, memory.shard, outlet, feeders)
-    };
+    let shard = |outlet| Shard::new(Arc::clone(&world.plans), world.hash_key.clone(), world.calendar, memory.shard, outlet, feeders);
     let mut lanes: Vec<Vec<spread::Lane>> = cores.rx.iter().map(|_| Vec::new()).collect();
     for lcore in &cores.workers {
         let mut inboxes = Vec::new();

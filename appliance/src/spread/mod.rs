@@ -23,7 +23,7 @@ pub use losses::{LOSING_RANGES_MAX, Losses};
 pub use worker::{Inbox, Worker};
 
 /// Records of a range in one epoch after which its batches go round: a log that never filled stays together.
-const HOT_RECORDS: u32 = LOG_RECORDS_MAX as u32;
+const HOT_RECORDS: usize = LOG_RECORDS_MAX;
 /// Batches that wait for one worker at most.
 pub const RING_BATCHES: usize = 256;
 /// Marks that a ring holds beside its batches.
@@ -41,9 +41,9 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    fn empty(words: usize) -> Box<Self> {
+    fn empty(words: usize) -> Self {
         let words = vec![0; words].into_boxed_slice();
-        Box::new(Self { range: RangeIndex(0), epoch: Epoch(0), form: Form::Narrow, len: 0, used: 0, ends: None, words })
+        Self { range: RangeIndex(0), epoch: Epoch(0), form: Form::Narrow, len: 0, used: 0, ends: None, words }
     }
 
     fn put(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
@@ -60,7 +60,7 @@ impl Transfer {
 /// What a ring carries, in order.
 pub enum Message {
     /// A batch.
-    Batch(Box<Transfer>),
+    Batch(Transfer),
     /// All batches of epochs before this one were sent.
     Passed(Epoch),
 }
@@ -68,8 +68,8 @@ pub enum Message {
 /// One receiving core's way to one worker.
 pub struct Lane {
     to: Producer<Message>,
-    back: Consumer<Box<Transfer>>,
-    spare: Vec<Box<Transfer>>,
+    back: Consumer<Transfer>,
+    spare: Vec<Transfer>,
     /// Marks that found no room yet: the first, and the last of those behind it. No batch is sent before them, so those
     /// between tell nothing.
     marks: [Option<Epoch>; 2],
@@ -158,9 +158,9 @@ impl Dispatcher {
         if heat.epoch != epoch.0 as u32 {
             *heat = Heat { epoch: epoch.0 as u32, records: 0 };
         }
-        let turn = heat.records.saturating_sub(HOT_RECORDS).div_ceil(BATCH_RECORDS_MAX as u32);
+        let turn = (heat.records as usize).saturating_sub(HOT_RECORDS).div_ceil(BATCH_RECORDS_MAX);
         heat.records = heat.records.saturating_add(records as u32);
-        ((spread(u64::from(range.0)) + u64::from(turn)) % self.lanes.len() as u64) as usize
+        ((spread(u64::from(range.0)) + turn as u64) % self.lanes.len() as u64) as usize
     }
 }
 
@@ -189,6 +189,11 @@ impl Stage for Dispatcher {
         let [open, coming, ended] = &mut self.losses;
         ended.join(open);
         std::mem::swap(open, coming);
+    }
+
+    /// A ring that is half full: what is received comes before what was.
+    fn is_busy(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.to.slots() < RING_BATCHES / 2 && !lane.to.is_abandoned())
     }
 
     fn is_stepwise(&self) -> bool {

@@ -253,7 +253,7 @@ impl Stage for Shard {
         self.end_of(range, epoch, next);
     }
 
-    fn is_sealing(&self) -> bool {
+    fn is_busy(&self) -> bool {
         self.sealing.is_busy()
     }
 
