@@ -27,6 +27,8 @@ pub const LAYERS_MAX: usize = 48;
 
 /// Records in a full batch: one bit each in a `u64` mask.
 pub const BATCH_RECORDS_MAX: usize = 64;
+/// Words of a batch of packed records: 64 of IPv6, or fewer where a configuration reads every field of them.
+pub const BATCH_WORDS_MAX: usize = 512;
 /// Records in one segment of what a range has gathered.
 pub const SEGMENT_RECORDS: usize = 8;
 /// Records of a range and window that are kept as they are before its block is opened. A record takes 24 bytes, a block

@@ -16,7 +16,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
-use crate::limits::{BATCH_RECORDS_MAX, LOG_RECORDS_MAX, SEGMENT_RECORDS};
+use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX, SEGMENT_RECORDS};
 use crate::record::Record;
 use crate::units::{Epoch, RangeIndex};
 
@@ -71,15 +71,22 @@ impl Fit {
     fn new(layout: &Layout, form: Form, segment_words: usize) -> Self {
         let words = layout.words(form);
         let segment = segment_words / words;
-        Self { words, segment, batch: BATCH_RECORDS_MAX / segment * segment }
+        let batch = BATCH_RECORDS_MAX.min(BATCH_WORDS_MAX / words);
+        Self { words, segment, batch: batch / segment * segment }
+    }
+
+    /// Of both forms.
+    fn both(layout: &Layout, segment_words: usize) -> [Self; 2] {
+        [Form::Narrow, Form::Wide].map(|form| Self::new(layout, form, segment_words))
     }
 }
 
 /// What one core has gathered.
 pub struct Gather {
-    layout: Layout,
-    narrow: Fit,
-    wide: Fit,
+    /// Of each side's epoch: how its records are packed, and how they lie.
+    layouts: [Layout; 2],
+    fits: [[Fit; 2]; 2],
+    segment_words: usize,
     chains: Vec<[Chain; 2]>,
     segments: Segments,
     /// Ranges that were touched in an epoch, and those that hold records.
@@ -99,11 +106,12 @@ pub struct Gather {
 impl Gather {
     /// For so many ranges, with segments of at most so many bytes.
     pub fn new(ranges: usize, bytes_max: usize, layout: &Layout) -> Self {
-        let segment_words = SEGMENT_RECORDS * layout.words(Form::Narrow);
+        let segment_words = Self::segment_words(layout);
         let segments = (bytes_max / (segment_words * 8 + size_of::<u32>())).clamp(2 * BATCH_RECORDS_MAX, NONE as usize - 1);
         Self {
-            narrow: Fit::new(layout, Form::Narrow, segment_words),
-            wide: Fit::new(layout, Form::Wide, segment_words),
+            layouts: [*layout; 2],
+            fits: [Fit::both(layout, segment_words); 2],
+            segment_words,
             chains: vec![[EMPTY; 2]; ranges],
             segments: Segments::new(segments, segment_words),
             touched: [Bits::new(ranges), Bits::new(ranges)],
@@ -113,10 +121,20 @@ impl Gather {
             side: 0,
             epochs: [Epoch::default(); 2],
             walking: false,
-            whole: vec![0; layout.batch_words_max()].into_boxed_slice(),
-            layout: layout.clone(),
+            whole: vec![0; BATCH_WORDS_MAX].into_boxed_slice(),
             early: 0,
         }
+    }
+
+    /// Words of a segment: eight usual records of the first layout, or one of any.
+    fn segment_words(layout: &Layout) -> usize {
+        (SEGMENT_RECORDS * layout.words(Form::Narrow)).max(Layout::WORDS_MAX)
+    }
+
+    /// The records of the open epoch, of which there is none yet, are packed so.
+    pub fn pack_as(&mut self, layout: &Layout) {
+        self.layouts[self.side] = *layout;
+        self.fits[self.side] = Fit::both(layout, self.segment_words);
     }
 
     /// Bytes that a core needs for each range, touched or not: its chains, and four bits with their summaries.
@@ -132,12 +150,12 @@ impl Gather {
             self.hand_on_all(range.0, stage);
             chain = self.chains[range.at()][side];
         }
-        let fit = self.fit(form);
+        let fit = self.fit(side, form);
         if chain.count == 0 || usize::from(chain.filled) == fit.segment {
             chain = self.extend(range.0, form, stage);
         }
         let at = usize::from(chain.filled) * fit.words;
-        self.layout.pack(record, form, &mut self.segments.words_mut(chain.tail)[at..at + fit.words]);
+        self.layouts[side].pack(record, form, &mut self.segments.words_mut(chain.tail)[at..at + fit.words]);
         chain.filled += 1;
         chain.count += 1;
         self.chains[range.at()][side] = chain;
@@ -154,8 +172,11 @@ impl Gather {
 
     /// Opens the next epoch. Call [`Self::step`] until it is done before the one after.
     pub fn advance(&mut self, next: Epoch) {
-        self.side ^= 1;
-        self.epochs[self.side] = next;
+        let (old, new) = (self.side, self.side ^ 1);
+        self.side = new;
+        self.epochs[new] = next;
+        self.fits[new] = self.fits[old];
+        self.layouts[new] = self.layouts[old];
         (self.walking, self.walked, self.hand) = (true, 0, 0);
     }
 
@@ -190,7 +211,7 @@ impl Gather {
         let Some(range) = self.touched[old].next(self.walked) else { return false };
         self.walked = range;
         let chain = self.chains[range as usize][old];
-        let last = usize::from(chain.count) <= self.fit(chain.form()).batch;
+        let last = usize::from(chain.count) <= self.fit(old, chain.form()).batch;
         if chain.count > 0 {
             self.hand_on(range, old, last.then_some(self.epochs[side]), stage);
         } else {
@@ -204,11 +225,8 @@ impl Gather {
     }
 
     #[inline]
-    const fn fit(&self, form: Form) -> Fit {
-        match form {
-            Form::Narrow => self.narrow,
-            Form::Wide => self.wide,
-        }
+    const fn fit(&self, side: usize, form: Form) -> Fit {
+        self.fits[side][form as usize]
     }
 
     /// A further segment for a range's chain, which it may begin.
@@ -258,7 +276,7 @@ impl Gather {
     fn hand_on(&mut self, range: u32, side: usize, ends: Option<Epoch>, stage: &mut impl Stage) {
         let chain = self.chains[range as usize][side];
         let form = chain.form();
-        let fit = self.fit(form);
+        let fit = self.fit(side, form);
         let len = usize::from(chain.count).min(fit.batch);
         let (mut at, mut last) = (chain.head, chain.head);
         for piece in self.whole[..len * fit.words].chunks_mut(fit.segment * fit.words) {

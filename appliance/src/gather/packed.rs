@@ -52,7 +52,7 @@ fn mac(bits: u64) -> [u8; 6] {
 }
 
 /// Where an extra lies, behind the words that every record has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Place {
     extra: usize,
     word: usize,
@@ -60,13 +60,18 @@ struct Place {
 }
 
 /// Which fields are kept, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
-    places: Vec<Place>,
+    places: [Place; EXTRAS.len()],
+    /// Those that are kept.
+    kept: usize,
     extra_words: usize,
 }
 
 impl Layout {
+    /// Words of a record of any layout.
+    pub const WORDS_MAX: usize = WIDE_WORDS + EXTRAS.len();
+
     /// Keeps every field.
     pub fn whole() -> Self {
         Self::with(|_| true)
@@ -78,14 +83,15 @@ impl Layout {
     }
 
     fn with(keeps: impl Fn(&Extra) -> bool) -> Self {
-        let mut layout = Self { places: Vec::new(), extra_words: 0 };
+        let mut layout = Self { places: [Place::default(); EXTRAS.len()], kept: 0, extra_words: 0 };
         let mut filled = Vec::<u32>::new();
         for (extra, row) in EXTRAS.iter().enumerate().filter(|(_, row)| keeps(row)) {
             let word = filled.iter().position(|bits| bits + row.bits <= u64::BITS).unwrap_or(filled.len());
             if word == filled.len() {
                 filled.push(0);
             }
-            layout.places.push(Place { extra, word, shift: filled[word] });
+            layout.places[layout.kept] = Place { extra, word, shift: filled[word] };
+            layout.kept += 1;
             filled[word] += row.bits;
         }
         layout.extra_words = filled.len();
@@ -100,11 +106,6 @@ impl Layout {
                 Form::Narrow => NARROW_WORDS,
                 Form::Wide => WIDE_WORDS,
             }
-    }
-
-    /// Words that any batch finds room in.
-    pub const fn batch_words_max(&self) -> usize {
-        BATCH_RECORDS_MAX * self.words(Form::Wide)
     }
 
     /// Writes a record into as many words as its form has.
@@ -124,14 +125,14 @@ impl Layout {
                 | u64::from(r.weight) << 48,
         ];
         let rest = if form == Form::Narrow { rest } else { wider(r, rest) };
-        if !self.places.is_empty() {
+        if self.kept > 0 {
             self.pack_extras(r, rest);
         }
     }
 
     fn pack_extras(&self, record: &Record, out: &mut [u64]) {
         out.fill(0);
-        for place in &self.places {
+        for place in &self.places[..self.kept] {
             out[place.word] |= (EXTRAS[place.extra].get)(record) << place.shift;
         }
     }
@@ -151,7 +152,7 @@ impl Layout {
         (r.dscp, r.fragment) = ((tail >> 8) as u8 & 0x3F, Fragment::of((tail >> 14) as u8));
         (r.has, r.weight) = (Has(has), weight);
         let rest = if form == Form::Narrow { rest } else { widen(&mut r, rest) };
-        for place in &self.places {
+        for place in &self.places[..self.kept] {
             let extra = &EXTRAS[place.extra];
             (extra.set)(&mut r, rest[place.word] >> place.shift & (u64::MAX >> (u64::BITS - extra.bits)));
         }

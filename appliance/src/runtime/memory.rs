@@ -66,7 +66,7 @@ impl MemoryPlan {
             receiver_slots: ranges * (Gather::RANGE_BYTES + heat),
             shard_slots: ranges * Shard::RANGE_BYTES,
             streams: (Room::of_account(world.ports, world.tag_rules).bytes(), world.plans.room().bytes()),
-            lanes: workers * lane_bytes(&world.plans.layout),
+            lanes: workers * lane_bytes(),
             roots_wanted: world.plans.roots_bytes(),
             logs: 0,
             shard: ShardBytes { roots: 0, sketches: 0 },
@@ -134,7 +134,6 @@ impl MemoryPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gather::packed::Layout;
 
     #[test]
     fn an_idle_range_takes_less_than_256_bytes_of_a_core() {
@@ -144,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_lane_is_small() {
-        let bytes = lane_bytes(&Layout::of(|_, _| false));
+        let bytes = lane_bytes();
         assert!(bytes < 1_500_000, "{bytes}");
     }
 }

@@ -54,7 +54,7 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
     for lcore in &cores.workers {
         let mut inboxes = Vec::new();
         for lanes in &mut lanes {
-            let (lane, inbox) = spread::lane(&world.plans.layout);
+            let (lane, inbox) = spread::lane();
             lanes.push(lane);
             inboxes.push(inbox);
         }

@@ -13,9 +13,9 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::arch::Patience;
 use crate::arch::hash::spread;
-use crate::gather::packed::{Batch, Form, Layout};
+use crate::gather::packed::{Batch, Form};
 use crate::gather::{Cause, Loss, Stage};
-use crate::limits::{BATCH_RECORDS_MAX, LOG_RECORDS_MAX};
+use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX};
 use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
 
@@ -111,16 +111,16 @@ impl Lane {
 }
 
 /// Bytes of a lane and its boxes.
-pub const fn lane_bytes(layout: &Layout) -> usize {
-    RING_BATCHES * (size_of::<Transfer>() + 8 * layout.batch_words_max() + 3 * size_of::<Message>())
+pub const fn lane_bytes() -> usize {
+    RING_BATCHES * (size_of::<Transfer>() + 8 * BATCH_WORDS_MAX + 3 * size_of::<Message>())
 }
 
 /// A lane and its far end.
-pub fn lane(layout: &Layout) -> (Lane, Inbox) {
+pub fn lane() -> (Lane, Inbox) {
     // There are no more boxes than these: a mark finds room whatever waits.
     let (to, from) = RingBuffer::new(RING_BATCHES + RING_MARKS);
     let (give_back, back) = RingBuffer::new(RING_BATCHES);
-    let spare = (0..RING_BATCHES).map(|_| Transfer::empty(layout.batch_words_max())).collect();
+    let spare = (0..RING_BATCHES).map(|_| Transfer::empty(BATCH_WORDS_MAX)).collect();
     (Lane { to, back, spare, marks: [None; 2] }, Inbox::new(from, give_back))
 }
 

@@ -11,7 +11,7 @@ use super::shard::{FAST, HEAD_WORDS, LONG, PERIODS, Shard};
 use super::stream::{Sealed, Sent};
 use crate::gather::Cause;
 use crate::limits::LOG_RECORDS_MAX;
-use crate::stats::slab::Piece;
+use crate::stats::pages::Piece;
 use crate::units::{Epoch, RangeIndex};
 
 /// Words after which an export pauses: 16 KB, read and written twice; 5 to 15 microseconds, as they lie in the cache or
@@ -53,10 +53,6 @@ impl Sealing {
 }
 
 impl Shard {
-    fn root(&self, range: RangeIndex, which: usize, root: Piece) -> &[u64] {
-        self.roots[self.plans.of_range[range.at()] as usize][which].get(root)
-    }
-
     /// A core has given the range's last batch of `epoch`. Where other cores may still have some, a block that holds more
     /// than a log waits for the walk, as one that the reporter has no room for does.
     pub(super) fn end_of(&mut self, range: RangeIndex, epoch: Epoch, next: Epoch) {
@@ -72,7 +68,7 @@ impl Shard {
             if root.is_none() || self.number(which, epoch) == self.number(which, next) {
                 continue;
             }
-            if self.sealing.feeders == 1 || self.root(range, which, root)[0] <= LOG_RECORDS_MAX as u64 {
+            if self.sealing.feeders == 1 || self.roots.get(root)[0] <= LOG_RECORDS_MAX as u64 {
                 self.sealing.pending[which] = Some(range);
             }
         }
@@ -137,8 +133,7 @@ impl Shard {
         let Some(part) = self.sealing.part else { return 0 };
         let Part { range, which, number, root, stat: first } = part;
         let (plan, period) = (self.plans.of(range), PERIODS[which]);
-        let of = self.plans.of_range[range.at()] as usize;
-        let Some((&[records, starved, _], body)) = self.roots[of][which].get(root).split_first_chunk::<HEAD_WORDS>() else { return 0 };
+        let Some((&[records, starved, _], body)) = self.roots.get(root).split_first_chunk::<HEAD_WORDS>() else { return 0 };
         let (records, starved) = if first == 0 { (records, starved) } else { (0, 0) };
         let (chunks, mut next, mut words) = (&self.chunks, first, 0);
         self.outlet.block(&Sealed { period, number, range, first, records, starved }, |out| {
@@ -150,7 +145,7 @@ impl Shard {
         let over = next == plan.stats_of(period);
         self.sealing.part = (!over).then_some(Part { stat: next, ..part });
         if over {
-            self.roots[of][which].free(root);
+            self.roots.free(root);
         }
         words
     }
@@ -158,26 +153,25 @@ impl Shard {
     /// A block that the reporter has no room for: its records are told as lost, once.
     fn refuse(&mut self, range: RangeIndex, which: usize, root: Piece) {
         let (plan, period) = (self.plans.of(range), PERIODS[which]);
-        let of = self.plans.of_range[range.at()] as usize;
-        let Some((&[records, _, lost], body)) = self.roots[of][which].get(root).split_first_chunk::<HEAD_WORDS>() else { return };
+        let Some((&[records, _, lost], body)) = self.roots.get(root).split_first_chunk::<HEAD_WORDS>() else { return };
         plan.release(period, 0..usize::MAX, body, &mut self.chunks);
-        self.roots[of][which].free(root);
+        self.roots.free(root);
         if which == FAST {
             // They lack in the long window too.
             let told = self.losses[0].add(range, Cause::Ring, records);
             self.site.counted -= told;
             let long = self.slots[range.at()].roots[LONG][self.side[LONG]];
             if !long.is_none() {
-                self.roots[of][LONG].get_mut(long)[2] += told;
+                self.roots.get_mut(long)[2] += told;
             }
         } else {
             self.losses[0].add(range, Cause::Long, records - lost);
         }
     }
 
-    /// No root is left of a plan: what is over is sealed at once; then what is open, which the reporter merges with what comes
-    /// after. Sums stay exact. False if the reporter takes nothing, or nothing is held.
-    pub(super) fn make_room(&mut self, plan: usize, which: usize) -> bool {
+    /// No root of so many words is left: what is over is sealed at once; then what is open, which the reporter merges with
+    /// what comes after. Sums stay exact. False if the reporter takes nothing, or nothing is held.
+    pub(super) fn make_room(&mut self, words: usize) -> bool {
         if self.sealing.is_busy() || self.closing.is_some() {
             match self.seal_one(false) {
                 ControlFlow::Continue(Some(_)) => return true,
@@ -185,8 +179,7 @@ impl Shard {
                 ControlFlow::Continue(None) => {}
             }
         }
-        let holds = |side: usize| self.holder(plan, which, side).map(|range| (side, range));
-        let Some((side, range)) = holds(self.side[which]).or_else(|| holds(self.side[which] ^ 1)) else { return false };
+        let Some((range, which, side)) = self.holder(Some(words)).or_else(|| self.holder(None)) else { return false };
         let root = self.slots[range.at()].roots[which][side];
         let (of, period) = (self.plans.of(range), PERIODS[which]);
         if !self.outlet.has_room(of.export_words_max(period), of.stats_of(period)) {
@@ -203,12 +196,17 @@ impl Shard {
         true
     }
 
-    /// A range of the plan that has a block, those in turn.
-    fn holder(&self, plan: usize, which: usize, side: usize) -> Option<RangeIndex> {
-        let touched = &self.touched[which][side];
-        let of_plan = |range: &u32| self.plans.of_range[*range as usize] as usize == plan;
-        let from = |from: u32| std::iter::successors(touched.next(from), |at| touched.next(at + 1)).find(of_plan);
-        from(self.sealing.hand).or_else(|| from(0)).map(RangeIndex)
+    /// A range that has a block, of so many words or of any; those in turn, the open window's first.
+    fn holder(&self, words: Option<usize>) -> Option<(RangeIndex, usize, usize)> {
+        [LONG, FAST].into_iter().find_map(|which| {
+            let open = self.side[which];
+            [open, open ^ 1].into_iter().find_map(|side| {
+                let touched = &self.touched[which][side];
+                let fits = |range: &u32| words.is_none_or(|words| self.plans.of(RangeIndex(*range)).root_words(PERIODS[which]) == words);
+                let from = |from: u32| std::iter::successors(touched.next(from), |at| touched.next(at + 1)).find(fits);
+                from(self.sealing.hand).or_else(|| from(0)).map(|range| (RangeIndex(range), which, side))
+            })
+        })
     }
 
     /// A core that has batches of the window after the next, or that comes to the next's end, ends an unfinished walk at

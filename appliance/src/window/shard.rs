@@ -19,9 +19,9 @@ use crate::limits::BATCH_RECORDS_MAX;
 use crate::record::Record;
 use crate::spread::Losses;
 use crate::stats::Exhausted;
+use crate::stats::pages::{Pages, Piece};
 use crate::stats::plan::{Period, Plan, Scratch, execute};
 use crate::stats::pool::{Budget, Memory, Pool};
-use crate::stats::slab::{Piece, Slab};
 use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
 
@@ -46,29 +46,27 @@ impl ShardPlans {
     /// Bytes that the roots of all ranges take in a shard, and of a share of them twice: while a window closes, the next one
     /// opens.
     pub fn roots_bytes(&self) -> usize {
-        self.roots_wanted().map(|(pieces, words)| pieces * Slab::piece_bytes(words)).sum()
+        self.roots().map(|(ranges, words)| Pages::bytes_of(ranges + ranges.div_ceil(ROOTS_TWICE), words, self.page_lines())).sum()
     }
 
-    /// Pieces and their words, of each plan, by period.
-    fn roots_wanted(&self) -> impl Iterator<Item = (usize, usize)> {
+    /// So many bytes, and never less than two pages of each size.
+    fn roots_least(&self, bytes: usize) -> usize {
+        bytes.max(self.roots().map(|_| 2 * Pages::bytes_of(1, 1, self.page_lines())).sum())
+    }
+
+    /// Lines of a page of roots.
+    fn page_lines(&self) -> usize {
+        Pages::page_lines(self.roots().map(|(_, words)| words).max().unwrap_or(0))
+    }
+
+    /// Ranges of each plan and the words of their roots, of each period that it has.
+    fn roots(&self) -> impl Iterator<Item = (usize, usize)> {
         let mut ranges = vec![0_usize; self.plans.len()];
         self.of_range.iter().for_each(|plan| ranges[*plan as usize] += 1);
-        self.plans.iter().zip(ranges).flat_map(|(plan, ranges)| {
-            PERIODS.map(|period| {
-                let wanted = period == Period::Long || plan.root_words(period) > 0;
-                let pieces = if wanted { ranges + ranges.div_ceil(ROOTS_TWICE) } else { 0 };
-                (pieces, HEAD_WORDS + plan.root_words(period))
-            })
-        })
-    }
-
-    /// Of as many bytes, each plan's share, and never less than two pieces: one of either window.
-    fn root_slabs(&self, bytes: usize) -> Vec<[Slab; 2]> {
-        let wanted_bytes = self.roots_bytes().max(1) as u128;
-        let given = |pieces: usize| usize::try_from(pieces as u128 * bytes as u128 / wanted_bytes).unwrap_or(pieces);
-        let wanted: Vec<(usize, usize)> = self.roots_wanted().collect();
-        let slab = |(pieces, words): (usize, usize)| Slab::new(given(pieces).clamp(pieces.min(2), pieces), words);
-        wanted.chunks_exact(2).map(|of| [slab(of[0]), slab(of[1])]).collect()
+        let of = |(plan, ranges): (&Plan, usize)| PERIODS.map(|period| (period, ranges, plan.root_words(period)));
+        let all = self.plans.iter().zip(ranges).flat_map(of).collect::<Vec<_>>();
+        let used = |(period, ranges, words): &(Period, usize, usize)| *ranges > 0 && (*period == Period::Long || *words > 0);
+        all.into_iter().filter(used).map(|(_, ranges, words)| (ranges, HEAD_WORDS + words))
     }
 
     /// What a shard's stream has room for.
@@ -110,8 +108,7 @@ pub struct Shard {
     scratch: Vec<Scratch>,
     unpacked: Box<[Record; BATCH_RECORDS_MAX]>,
     pub(super) slots: Vec<Slot>,
-    /// Of each plan, by period.
-    pub(super) roots: Vec<[Slab; 2]>,
+    pub(super) roots: Pages,
     pub(super) chunks: Pool,
     budget: Budget,
     /// Ranges that have a block: by period, then by side.
@@ -142,7 +139,7 @@ impl Shard {
             scratch: plans.plans.iter().map(Scratch::new).collect(),
             unpacked: Box::new([Record::default(); BATCH_RECORDS_MAX]),
             slots: vec![Slot::default(); ranges],
-            roots: plans.root_slabs(bytes.roots),
+            roots: Pages::new(plans.roots_least(bytes.roots), plans.page_lines()),
             chunks: Pool::with_bytes(bytes.sketches),
             budget: Budget::of_bytes(bytes.sketches),
             touched: [both(), both()],
@@ -178,17 +175,17 @@ impl Shard {
     fn open(&mut self, range: RangeIndex, epoch: Epoch, which: usize) -> Result<Piece, Exhausted> {
         let side = self.side(which, epoch);
         let have = self.slots[range.at()].roots[which][side];
-        if !have.is_none() || which == FAST && self.plans.of(range).root_words(Period::Fast) == 0 {
+        let words = self.plans.of(range).root_words(PERIODS[which]);
+        if !have.is_none() || which == FAST && words == 0 {
             return Ok(have);
         }
-        let plan = self.plans.of_range[range.at()] as usize;
         loop {
-            if let Some(root) = self.roots[plan][which].alloc() {
+            if let Some(root) = self.roots.alloc(HEAD_WORDS + words) {
                 self.slots[range.at()].roots[which][side] = root;
                 self.touched[which][side].set(range.0);
                 return Ok(root);
             }
-            if !self.make_room(plan, which) {
+            if !self.make_room(words) {
                 return Err(Exhausted);
             }
         }
@@ -217,8 +214,8 @@ impl Shard {
         };
         let plan = self.plans.of(range);
         let which = self.plans.of_range[range.at()] as usize;
-        let [fast_roots, long_roots] = &mut self.roots[which];
-        let (fast_root, long_root) = (if fast.is_none() { &mut [][..] } else { fast_roots.get_mut(fast) }, long_roots.get_mut(long));
+        let (fast_root, long_root) =
+            if fast.is_none() { (&mut [][..], self.roots.get_mut(long)) } else { self.roots.get_two_mut(fast, long) };
         let (fast_head, fast_body) = fast_root.split_at_mut(HEAD_WORDS.min(fast_root.len()));
         let (long_head, long_body) = long_root.split_at_mut(HEAD_WORDS);
         let mut memory = Memory { pool: &mut self.chunks, budget: &mut self.budget };
@@ -275,7 +272,6 @@ impl Stage for Shard {
     fn show(&self, live: &LiveCore) {
         live.counted.set(self.records);
         live.ring_dropped.set(self.losses.iter().map(Losses::total).sum());
-        let roots = self.roots.iter().flatten().map(Slab::used_bytes).sum::<usize>();
-        live.memory_used_bytes.set((roots + self.chunks.used_bytes()) as u64);
+        live.memory_used_bytes.set((self.roots.used_bytes() + self.chunks.used_bytes()) as u64);
     }
 }
