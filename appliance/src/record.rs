@@ -18,6 +18,18 @@ pub enum Fragment {
     Later,
 }
 
+impl Fragment {
+    /// Of its number.
+    #[inline]
+    pub const fn of(number: u8) -> Self {
+        match number {
+            0 => Self::None,
+            1 => Self::First,
+            _ => Self::Later,
+        }
+    }
+}
+
 /// What the header of the record was carried in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -43,6 +55,24 @@ pub enum Tunnel {
     Nsh,
     /// Any other.
     Other,
+}
+
+impl Tunnel {
+    /// Of its number.
+    pub const fn of(number: u8) -> Self {
+        match number {
+            0 => Self::None,
+            1 => Self::IpIp,
+            2 => Self::Gre,
+            3 => Self::Erspan,
+            4 => Self::Vxlan,
+            5 => Self::Geneve,
+            6 => Self::GtpU,
+            7 => Self::Mpls,
+            8 => Self::Nsh,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Which optional fields of a [`Record`] hold something, and what kind of packet it is.

@@ -94,7 +94,7 @@ fn balanced(setup: &Setup, packets: &[Packet], log: &Log) -> u64 {
             }
             assert_eq!(lacking > 0, ledger.ring_dropped > 0, "{kind:?} {number}");
             assert!(lacking <= ledger.ring_dropped, "{kind:?} {number}: {lacking} of {ledger:?}");
-            assert_eq!(account.incomplete.is_some(), ledger.ring_dropped > 0, "{kind:?} {number}");
+            assert!(account.incomplete.is_some() || ledger.ring_dropped == 0, "{kind:?} {number}");
             lost_in_all += if kind == pb::WindowKind::Long { ledger.ring_dropped } else { 0 };
         }
     }
@@ -217,9 +217,9 @@ fn receivers_may_sleep_over_windows_that_others_fill() {
     }
 }
 
-/// A budget that is far too small.
+/// A budget that is far too small, even for every range's root: sketches miss packets and say so, sums are exact.
 #[test]
-fn spent_memory_is_counted_and_said() {
+fn spent_memory_is_said_and_sums_stay_exact() {
     let mut setup = plain(1_000, 250);
     setup.memory_mb = 1;
     setup.rows.extend((0..12).map(|n| row(&format!("more{n}"), ["topk", "distinct"][n % 2], vec!["src_ip", "dst_port"], n % 3 == 0)));
@@ -238,8 +238,9 @@ fn spent_memory_is_counted_and_said() {
         let log = run(&config(&setup), &packets, shape, 1);
         covered(&setup, &packets, &log);
         let lost = balanced_by_memory(&setup, &packets, &log);
-        println!("{shape:?}: {lost} records found no memory");
-        assert!(lost > 0);
+        let starved = log.ranges.iter().filter(|report| report.incomplete.is_some()).count();
+        println!("{shape:?}: {starved} of {} reports miss something", log.ranges.len());
+        assert!(lost == 0 && starved > 0);
     }
 }
 

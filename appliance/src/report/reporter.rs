@@ -330,6 +330,6 @@ fn file(windows: &mut BTreeMap<(u8, u64), OpenWindow>, plans: &ShardPlans, calen
     windows.entry((rank(sealed.period), sealed.number)).or_default().keep(sealed, words);
     if sealed.period == Period::Fast {
         let long = calendar.long(Epoch(sealed.number));
-        windows.entry((rank(Period::Long), long)).or_default().absorb(plans.of(sealed.range), sealed.range, words);
+        windows.entry((rank(Period::Long), long)).or_default().absorb(plans.of(sealed.range), sealed, words);
     }
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::lcores::launch_all;
+use super::memory::{Lacking, MemoryPlan};
 use super::monitor::Monitor;
 use super::places::{Places, stay_on};
 use super::shipping::Shipping;
@@ -17,7 +18,7 @@ use super::world::{World, setting};
 use super::{RunError, reporting};
 use crate::admin::Admin;
 use crate::arch::HashKey;
-use crate::config::{Config, Mode};
+use crate::config::{Config, Fault, Faults, Mode};
 use crate::dpdk::{Eal, EalConfig, FilePrefix, Hugepages, LcoreHandle};
 use crate::journal::{Bound, Journal};
 use crate::parse::DropReason;
@@ -50,12 +51,23 @@ pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
     // First of all: a second appliance of this name is refused before it touches what the first one uses.
     let eal = Eal::init(&eal_config(config, &places))?;
     let world = Arc::new(World::new(config, hash_key(config)?, config.ports.len()).map_err(RunError::Stat)?);
+    enough(config, &places, &world)?;
     let registry = registry(config, &world);
     let journal = Journal::new(Bound::default(), &sink::names(&config.sinks));
     let mut outside = Outside::start(config, &places, &journal, &registry)?;
     let counted = count(&eal, config, &places, &world, &registry, &journal, &stop);
     let delivered = outside.stop(&journal, &stop);
     counted.and(delivered)
+}
+
+/// Whether `memory_mb` holds what must always be there.
+fn enough(config: &Config, places: &Places, world: &World) -> Result<(), RunError> {
+    let cores = Cores { rx: places.cores.rx.clone(), workers: places.cores.workers.clone() };
+    let Some(Lacking { what, remedy }) = MemoryPlan::new(world, &cores).lacking(world) else { return Ok(()) };
+    let (line, key) = (config.line(&["appliance", "memory_mb"]).unwrap_or(0), "appliance.memory_mb".to_owned());
+    let mut faults = Faults::default();
+    faults.add(Fault { file: config.file.clone(), line, key, what, remedy });
+    faults.or(()).map_err(RunError::Memory)
 }
 
 /// The data path and the reporter, until told to stop.

@@ -7,6 +7,7 @@ use crate::axes::key::Lengths;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::classify::Generation;
 use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
+use crate::gather::packed::Layout;
 use crate::limits::CAPTURE_RECORD_BYTES_MAX;
 use crate::parse::MirrorPlan;
 use crate::report::{Identity, PortName, RangeName, Setting};
@@ -17,8 +18,6 @@ use crate::window::{Calendar, ShardPlans};
 
 /// Prefixes that are listed of what matched no range.
 const UNMATCHED_KEYS: i64 = 10;
-/// Share of the memory budget that open batches may take.
-const GATHER_SHARE: usize = 8;
 
 /// Shared by all cores.
 pub struct World {
@@ -36,7 +35,7 @@ pub struct World {
     pub ports: usize,
     /// Tag rules.
     pub tag_rules: usize,
-    /// Of sketches and batches, all cores together.
+    /// The budget of the data path, all cores together.
     pub memory_bytes: usize,
 }
 
@@ -82,16 +81,6 @@ impl World {
         };
         RangeIndex(u32::try_from(self.plans.real + offset).unwrap_or(u32::MAX))
     }
-
-    /// Bytes that the open batches of one of `cores` may take.
-    pub const fn gather_bytes(&self, cores: usize) -> usize {
-        self.memory_bytes / GATHER_SHARE / cores
-    }
-
-    /// Bytes that the blocks of one of `shards` may take.
-    pub const fn shard_bytes(&self, shards: usize) -> usize {
-        (self.memory_bytes - self.memory_bytes / GATHER_SHARE) / shards
-    }
 }
 
 /// Rows of what matched no range, behind the configuration's.
@@ -126,7 +115,8 @@ fn plans(config: &Config, calculations: &Calculations) -> Result<ShardPlans, Ref
     let mut of_range: Vec<u32> = config.ranges.list.iter().zip(&lists.of_range).map(of).collect();
     let unmatched = u32::try_from(plans.len() - 2).unwrap_or(0);
     of_range.extend([unmatched, unmatched + 1]);
-    Ok(ShardPlans { plans, real: of_range.len() - 2, of_range })
+    let layout = Layout::of(|one, other| plans.iter().any(|plan| plan.tells_apart(one, other)));
+    Ok(ShardPlans { plans, real: of_range.len() - 2, of_range, layout })
 }
 
 /// Whether the mirror shows what a stat counts. Of an unobserved direction nothing is reported: zero would be a claim.

@@ -16,6 +16,7 @@ pub mod figure;
 pub mod histogram;
 pub mod interval;
 pub mod labels;
+pub mod pages;
 pub mod peak;
 pub mod plan;
 pub mod pool;

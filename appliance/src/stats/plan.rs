@@ -8,7 +8,7 @@ use super::{Calculations, Context, Kernel};
 use crate::arch::HashKey;
 use crate::axes::{DecisionAxis, KeySpec, Metric};
 use crate::config::{Refusal, StatSpec, Windows};
-use crate::limits::BATCH_RECORDS_MAX;
+use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
 use crate::record::Record;
 use crate::units::Family;
 
@@ -127,6 +127,20 @@ impl Plan {
         Ok(())
     }
 
+    /// Whether some stat sees a difference between two records.
+    pub fn tells_apart(&self, one: &Record, other: &Record) -> bool {
+        let seen = |key: &KeySpec, record: &Record| {
+            let mut bytes = [0; KEY_BYTES_MAX];
+            let has = key.extract(record, &mut bytes[..key.width(self.family)]);
+            has.then_some(bytes)
+        };
+        let mut keys = self.keys.iter().chain(self.selections.keys());
+        one.family() == self.family
+            && (self.reads_times() && one.time_ns != other.time_ns
+                || keys.any(|key| seen(key, one) != seen(key, other))
+                || self.metrics.iter().any(|metric| (metric.row().value)(one) != (metric.row().value)(other)))
+    }
+
     /// In the configuration's order.
     pub fn stats(&self) -> &[Planned] {
         &self.stats
@@ -159,19 +173,31 @@ impl Plan {
         self.stats.iter().filter(move |stat| stat.period == period)
     }
 
-    /// Appends a block's state: for each stat of the period its length in words, then its words.
-    pub fn export(&self, period: Period, root: &[u64], pool: &Pool, out: &mut Vec<u64>) {
-        for stat in self.of(period) {
+    /// Appends a block's state from the period's `first` stat on, until it is more than `words_max` words: for each stat its
+    /// length in words, then its words. Says which stat comes next.
+    pub fn export(&self, (period, first): (Period, usize), words_max: usize, root: &[u64], pool: &Pool, out: &mut Vec<u64>) -> usize {
+        let (start, mut next) = (out.len(), first);
+        for stat in self.of(period).skip(first) {
+            if out.len() - start >= words_max {
+                break;
+            }
             let at = out.len();
             out.push(0);
             stat.kernel.export(stat.root(root), pool, out);
             out[at] = (out.len() - at - 1) as u64;
+            next += 1;
         }
+        next
     }
 
-    /// Gives back what a block holds beside its root.
-    pub fn release(&self, period: Period, root: &[u64], pool: &mut Pool) {
-        self.of(period).for_each(|stat| stat.kernel.release(stat.root(root), pool));
+    /// Gives back what these stats of the period hold beside their root.
+    pub fn release(&self, period: Period, stats: std::ops::Range<usize>, root: &[u64], pool: &mut Pool) {
+        self.of(period).skip(stats.start).take(stats.len()).for_each(|stat| stat.kernel.release(stat.root(root), pool));
+    }
+
+    /// Stats of a period.
+    pub fn stats_of(&self, period: Period) -> usize {
+        self.of(period).count()
     }
 }
 

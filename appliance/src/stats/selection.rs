@@ -65,6 +65,11 @@ impl Selections {
         })
     }
 
+    /// Keys that the tests read.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &KeySpec> {
+        self.tests.iter().map(|(test, _)| &test.key)
+    }
+
     /// Room for the masks of a batch.
     pub(super) fn masks(&self) -> Masks {
         Masks { tests: vec![0; self.tests.len()], list: vec![0; self.list.len()] }

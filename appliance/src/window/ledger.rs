@@ -147,7 +147,7 @@ pub struct Site {
     pub decisions: Decisions,
     /// Records that reached their range's stats on this core.
     pub counted: u64,
-    /// Records lost on this core, by range and [`Cause`].
+    /// Records lost on this core, by range and [`Cause`]; in the order of ranges.
     pub lost: Vec<(u32, [u64; Cause::COUNT])>,
     /// Records lost by ranges that are not in the list.
     pub lost_others: [u64; Cause::COUNT],
@@ -187,12 +187,10 @@ impl Site {
     pub fn lose(&mut self, loss: &Loss) {
         let Self { lost, lost_others, .. } = self;
         let Some(range) = loss.range else { return add(lost_others, &loss.records) };
-        if let Some((_, records)) = lost.iter_mut().find(|(known, _)| *known == range.0) {
-            add(records, &loss.records);
-        } else if lost.len() < LOSING_RANGES_MAX {
-            lost.push((range.0, loss.records));
-        } else {
-            add(lost_others, &loss.records);
+        match lost.binary_search_by_key(&range.0, |(known, _)| *known) {
+            Ok(at) => add(&mut lost[at].1, &loss.records),
+            Err(at) if lost.len() < LOSING_RANGES_MAX => lost.insert(at, (range.0, loss.records)),
+            Err(_) => add(lost_others, &loss.records),
         }
     }
 
