@@ -21,6 +21,8 @@ pub(super) struct Window {
     pub(super) cut: bool,
     /// A step of the clock touched it.
     pub(super) jumped: bool,
+    /// What was lost of it was told with a later one.
+    pub(super) untold: bool,
 }
 
 /// A window, and how many ranges were reported of it.

@@ -24,6 +24,8 @@ pub(super) struct Incompleteness {
     lost_others: Lost,
     /// Some range's stats found no memory.
     starved: bool,
+    /// Records were lost that a later window's account tells of: a core found no room for its own.
+    untold: bool,
 }
 
 /// Records lost, as a window of one period sees it.
@@ -85,10 +87,11 @@ impl Incompleteness {
             reasons: reasons.into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason).collect(),
             missed: ports.missed(),
             missed_high: ports.missed_high,
-            unbounded: silent || down || window.cut || window.jumped,
+            unbounded: silent || down || window.cut || window.jumped || window.untold,
             lost: site.lost.iter().map(|(range, records)| (*range, Lost::of(*records, window.period))).collect(),
             lost_others: Lost::of(site.lost_others, window.period),
             starved,
+            untold: window.untold,
         }
     }
 
@@ -98,13 +101,14 @@ impl Incompleteness {
             self.lost.values().fold(self.lost_others, |all, lost| Lost { ring: all.ring + lost.ring, memory: all.memory + lost.memory });
         let starved = (self.starved && lost.memory == 0).then_some(("memory", 0));
         let reasons = self.reasons.iter().map(|reason| (*reason, if *reason == "nic_missed" { self.missed } else { 0 }));
-        reasons.chain(lost.reasons()).chain(starved).map(|(reason, n)| (reason.to_owned(), n)).collect()
+        let untold = (self.untold && lost.ring == 0).then_some(("ring_full", 0));
+        reasons.chain(lost.reasons()).chain(starved).chain(untold).map(|(reason, n)| (reason.to_owned(), n)).collect()
     }
 
     /// What a range's report says; `starved`: records of it of which a stat found no memory.
     pub(super) fn of_range(&self, range: u32, starved: u64) -> Option<pb::Incomplete> {
         let lost = self.lost.get(&range).copied().unwrap_or_default();
-        let ring = lost.ring + self.lost_others.ring > 0;
+        let ring = self.untold || lost.ring + self.lost_others.ring > 0;
         let memory = lost.memory + self.lost_others.memory + starved > 0;
         let of_records = [(ring, "ring_full"), (memory, "memory")].into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason);
         let reasons: Vec<String> = self.reasons.iter().copied().chain(of_records).map(str::to_owned).collect();

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use crate::stats::Summary;
 use crate::stats::plan::{Period, Plan};
-use crate::units::RangeIndex;
-use crate::window::{Sealed, ShardPlans, Site};
+use crate::units::{Epoch, RangeIndex};
+use crate::window::{Calendar, Sealed, ShardPlans, Site};
 
 /// Words of one piece of a log.
 const PIECE_WORDS: usize = 1 << 17;
@@ -157,5 +157,38 @@ impl Accounts {
             all.merge(site);
             all
         })
+    }
+}
+
+/// Stretches of epochs that are kept apart; more are taken for one.
+const STRETCHES_MAX: usize = 256;
+
+/// Epochs whose losses were told with a later one's: a core found no room for its account.
+#[derive(Default)]
+pub(super) struct Untold(Vec<(Epoch, Epoch)>);
+
+impl Untold {
+    /// From `from` on, before `told`.
+    pub(super) fn add(&mut self, from: Epoch, told: Epoch) {
+        let full = self.0.len() >= STRETCHES_MAX;
+        match self.0.last_mut().filter(|_| told > from) {
+            Some(last) if last.0 <= from && from <= last.1 => last.1 = last.1.max(told),
+            Some(last) if full => *last = (last.0.min(from), last.1.max(told)),
+            _ if told > from => self.0.push((from, told)),
+            _ => {}
+        }
+    }
+
+    /// Whether a window lacks what was told later.
+    pub(super) fn of(&self, calendar: &Calendar, period: Period, number: u64) -> bool {
+        self.0.iter().any(|(from, told)| match period {
+            Period::Fast => from.0 <= number && number < told.0,
+            Period::Long => calendar.long(*from) <= number && number < calendar.long(*told),
+        })
+    }
+
+    /// Forgets what lies in long windows up to this one.
+    pub(super) fn forget(&mut self, calendar: &Calendar, long: u64) {
+        self.0.retain(|(_, told)| calendar.long(Epoch(told.0.saturating_sub(1))) > long);
     }
 }

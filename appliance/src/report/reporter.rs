@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::appliance::{Account, Window, appliance_report, unmatched_top};
 use super::loss::Incompleteness;
-use super::open::{Accounts, OpenWindow};
+use super::open::{Accounts, OpenWindow, Untold};
 use super::past::Pasts;
 use super::ports::Ports;
 use super::range::{self, Which};
 use super::{ClockState, CoreName, Health, Publisher, Setting, message, pb};
+use crate::gather::Cause;
 use crate::stats::plan::Period;
 use crate::units::{Epoch, RangeIndex};
 use crate::window::stream::Stream;
@@ -40,6 +41,7 @@ pub struct Reporter<P, H> {
     clock: Option<ClockState>,
     windows: BTreeMap<(u8, u64), OpenWindow>,
     epochs: BTreeMap<Epoch, Accounts>,
+    untold: Untold,
     /// Accounts of the long window that is open.
     long: Accounts,
     open_long: Option<u64>,
@@ -94,6 +96,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             clock: None,
             windows: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            untold: Untold::default(),
             long: Accounts::of(count),
             open_long: None,
             passed: Epoch(0),
@@ -153,7 +156,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     pub fn finish(&mut self) {
         let site = self.total.accounts.sum();
         let bounds_ns = (self.total.start_ns.unwrap_or(0), self.total.end_ns);
-        let window = Window { period: Period::Long, bounds_ns, cut: false, jumped: false };
+        let window = Window { period: Period::Long, bounds_ns, cut: false, jumped: false, untold: false };
         let clock_offset_ns = self.clock.as_ref().map(|clock| clock.offset_ns);
         let account = Account { window, ranges: self.total.ranges, total: true, clock_offset_ns };
         let health = self.ports.total();
@@ -165,12 +168,15 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
 
     /// One message of one stream.
     fn take(&mut self, at: usize) -> bool {
-        let Self { sources, plans, calendar, windows, epochs, .. } = self;
+        let Self { sources, plans, calendar, windows, epochs, untold, .. } = self;
         let streams = sources.len();
         let source = &mut sources[at];
         source.stream.next(|told| match told {
             Told::Block(sealed, words) => file(windows, plans, calendar, &sealed, words),
             Told::Closed { epoch, next, site } => {
+                if site.taken_over > 0 && site.lost_total() != [0; Cause::COUNT] {
+                    untold.add(source.at, epoch);
+                }
                 // A worker may stand between two epochs of which it had nothing to do.
                 if epoch.0 > 0 && !site.is_blank() {
                     epochs.entry(epoch).or_insert_with(|| Accounts::of(streams)).sites[at].merge(&site);
@@ -242,7 +248,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.clock = self.ports.clock();
         let (clock, real) = (self.clock.as_ref(), u32::try_from(self.setting.ranges.len()).unwrap_or(u32::MAX));
         let jumped = clock.is_some_and(|clock| clock.touches(bounds_ns));
-        let which = Window { period, bounds_ns, cut: self.is_cut(period, number), jumped };
+        let which =
+            Window { period, bounds_ns, cut: self.is_cut(period, number), jumped, untold: self.untold.of(&self.calendar, period, number) };
         let clock_offset_ns = clock.map(|clock| clock.offset_ns);
         let ports = self.ports.read(period, bounds_ns, clock.map(|clock| clock.now_ns));
         let missing = Incompleteness::of(&self.setting, &site, &ports, &which, window.starved(real));
@@ -257,6 +264,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.add_cores(&mut report, accounts, period);
         self.publish_appliance(report);
         if period == Period::Long {
+            self.untold.forget(&self.calendar, number);
             self.total.ranges += ranges;
             for (reason, n) in missing {
                 *self.total.missing.entry(reason).or_default() += n;
