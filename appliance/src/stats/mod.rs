@@ -11,6 +11,7 @@ pub mod columns;
 pub mod distinct;
 pub mod figure;
 pub mod histogram;
+mod hll;
 pub mod interval;
 pub mod labels;
 pub mod plan;
