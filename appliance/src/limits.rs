@@ -57,8 +57,10 @@ pub const HISTOGRAM_LABELS_MAX: usize = 512;
 pub const PEAK_SUB_WINDOWS_MAX: u64 = 1_024;
 /// `k` of a top-K.
 pub const TOP_K_MAX: usize = 1_000;
-/// Keys that `distinct` holds exactly before it becomes a sketch.
+/// Keys that `distinct` holds exactly before it becomes a sketch,
 pub const DISTINCT_EXACT_MAX: usize = 128;
+/// and where the sketch has fewer than 2^10 registers.
+pub const DISTINCT_EXACT_MIN: usize = 64;
 /// The longest window, one hour.
 pub const WINDOW_MS_MAX: u64 = 3_600_000;
 /// Ports of one appliance.

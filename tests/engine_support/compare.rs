@@ -271,7 +271,7 @@ impl Counts<'_> {
 
     fn distinct(&self, have: &pb::Distinct) -> Result<(), String> {
         same("sampled", have.sampled_packets, self.all.sampled_packets)?;
-        if self.keys.len() <= EXACT_KEYS {
+        if self.keys.len() <= self.exact_distinct() {
             same("sketch", (&have.sketch_kind[..], have.sketch.len()), ("hashes64", 8 * self.keys.len()))?;
         } else {
             same("sketch", (&have.sketch_kind[..], have.p, have.sketch.len()), ("hll", self.row.p, 1 << self.row.p))?;
@@ -279,9 +279,13 @@ impl Counts<'_> {
         self.number(have.value.as_ref().ok_or("no value")?)
     }
 
+    fn exact_distinct(&self) -> usize {
+        if self.row.p < 10 { 64 } else { EXACT_KEYS }
+    }
+
     fn number(&self, have: &pb::Estimate) -> Result<(), String> {
         let truth = self.keys.len() as f64;
-        let exact = self.keys.len() <= EXACT_KEYS;
+        let exact = self.keys.len() <= self.exact_distinct();
         let deviation = if exact { 0.0 } else { 1.04 / f64::from(1_u32 << self.row.p).sqrt() };
         holds(&format!("{truth}"), (have.value - truth).abs() <= 5.0 * deviation * truth)?;
         match (exact, self.may_be_sampled()) {

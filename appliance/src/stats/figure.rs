@@ -91,6 +91,11 @@ pub struct Unseen {
 }
 
 impl Unseen {
+    /// All that a sum counted, where it may be any key's.
+    pub const fn of(sum: &Weighted) -> Self {
+        Self { passed: sum.passed, scaled: sum.scaled, sampled_packets: sum.sampled_packets }
+    }
+
     /// Word by word.
     pub fn add(&mut self, other: &Self) {
         self.passed = self.passed.saturating_add(other.passed);

@@ -14,6 +14,7 @@ pub mod columns;
 pub mod distinct;
 pub mod figure;
 pub mod histogram;
+mod hll;
 pub mod interval;
 pub mod labels;
 pub mod pages;

@@ -119,8 +119,7 @@ impl TopSummary {
         self.missed.iter().for_each(|missed| absent.raise(missed));
         for (_, entry) in left_out {
             let mut bound = self.unseen(entry);
-            let sum = &entry.sum;
-            bound.add(&Unseen { passed: sum.passed, scaled: sum.scaled, sampled_packets: sum.sampled_packets });
+            bound.add(&Unseen::of(&entry.sum));
             absent.raise(&bound);
         }
         absent
