@@ -136,6 +136,7 @@ impl Form {
             Setting::Text(text) => self.text(text),
             Setting::Flag(flag) => self.number(u64::from(*flag)),
             Setting::Integers(list) => self.list(list, |form, n| form.text(&n.to_string())),
+            Setting::Texts(list) => self.list(list, |form, text| form.text(text)),
             Setting::Floats(list) => self.list(list, |form, n| form.number(n.to_bits())),
         }
     }

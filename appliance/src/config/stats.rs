@@ -20,6 +20,7 @@ pub enum Setting {
     Text(String),
     Integers(Vec<i64>),
     Floats(Vec<f64>),
+    Texts(Vec<String>),
     Flag(bool),
 }
 
@@ -203,7 +204,7 @@ fn settings(row: &Section<'_, '_>) -> Vec<(String, Setting)> {
     for (key, field) in row.rest() {
         match field.value().and_then(setting) {
             Some(value) => settings.push((key, value)),
-            None => field.fault("is no setting", "it must be a number, text, true, false or a list of numbers"),
+            None => field.fault("is no setting", "it must be a number, text, true, false or a list of numbers or texts"),
         }
     }
     settings.sort_by(|a, b| a.0.cmp(&b.0));
@@ -219,7 +220,9 @@ fn setting(value: &Value) -> Option<Setting> {
         Value::Array(list) => {
             let integers: Option<_> = list.iter().map(Value::as_integer).collect();
             let floats = || list.iter().map(|v| v.as_float().or_else(|| v.as_integer().and_then(|n| n.to_string().parse().ok())));
-            integers.map(Setting::Integers).or_else(|| floats().collect::<Option<_>>().map(Setting::Floats))
+            let texts = || list.iter().map(|v| v.as_str().map(str::to_owned)).collect::<Option<_>>();
+            let numbers = integers.map(Setting::Integers).or_else(|| floats().collect::<Option<_>>().map(Setting::Floats));
+            numbers.or_else(|| texts().map(Setting::Texts))
         }
         Value::Datetime(_) | Value::InlineTable(_) => None,
     }

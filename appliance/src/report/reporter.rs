@@ -226,7 +226,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             self.publisher.range(&report);
             ranges += 1;
         }
-        self.pasts.forget_before(bounds_ns.1);
+        self.pasts.forget_before(bounds_ns.0);
         let account = Account { window: which, ranges, total: false };
         let missing = missing.whole();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
@@ -283,7 +283,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let figure = |(i, summary): &(usize, Box<dyn crate::stats::Summary>)| {
             let planned = &plan.stats()[*i];
             let spec = &self.setting.specs[planned.spec];
-            let past = if summary.remembers() { self.pasts.of(&name.prefix, &spec.name, period) } else { &mut none };
+            let past = if summary.remembers() { self.pasts.of(&name.prefix, &spec.name, period, bounds_ns.0) } else { &mut none };
             message::stat(spec, summary.close(&planned.question, &mut Closing { window_ns: bounds_ns, past }))
         };
         let stats = content.summaries.iter().map(figure).collect();

@@ -122,8 +122,9 @@ impl DistinctKernel {
     }
 }
 
+/// Enters a hash.
 #[inline]
-fn set_register(registers: &mut [u8], precision: u32, hash: u64) {
+pub(super) fn set_register(registers: &mut [u8], precision: u32, hash: u64) {
     let index = usize::try_from(hash >> (64 - precision)).unwrap_or(0);
     let rank = (hash << precision | 1 << (precision - 1)).leading_zeros() + 1;
     registers[index] = registers[index].max(u8::try_from(rank).unwrap_or(u8::MAX));
@@ -281,7 +282,7 @@ fn bounds(value: f64, exact: bool, sampled: bool, registers: usize) -> Estimate 
 }
 
 /// Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017), the improved raw estimator.
-fn ertl(registers: &[u8]) -> f64 {
+pub(super) fn ertl(registers: &[u8]) -> f64 {
     let m = count(registers.len());
     let q = 64 - registers.len().trailing_zeros() as usize;
     let mut histogram = vec![0.0_f64; q + 2];
