@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tailwater::report::pb;
 use tailwater::report::pb::stat::Figure;
 
+use super::calculations::Known;
 use super::drive::Log;
 use super::model::{KeyOf, Seen, Sum, Window, windows};
 use super::setup::{Bins, NUMBERS, Row, Setup};
@@ -17,6 +18,7 @@ const EXACT_KEYS: usize = 128;
 pub fn check(setup: &Setup, packets: &[Packet], log: &Log) {
     let mut reports = log.ranges.len();
     let mut accounts = log.appliance.len();
+    let mut known = Pasts::new();
     for (kind, length_ms) in [(pb::WindowKind::Long, setup.window_ms), (pb::WindowKind::Fast, setup.fast_ms)] {
         let counts_any = (0..setup.ranges.len()).any(|range| !of_range(setup, range, kind).is_empty());
         if kind == pb::WindowKind::Fast && !counts_any {
@@ -25,7 +27,7 @@ pub fn check(setup: &Setup, packets: &[Packet], log: &Log) {
         let length_ns = length_ms * 1_000_000;
         for (number, window) in windows(setup, packets, length_ns) {
             let at = (kind, number * length_ns, (number + 1).saturating_mul(length_ns));
-            reports -= ranges(setup, log, at, &window);
+            reports -= ranges(setup, log, at, &window, &mut known);
             account(log, at, &window);
             accounts -= 1;
         }
@@ -35,6 +37,8 @@ pub fn check(setup: &Setup, packets: &[Packet], log: &Log) {
     order(setup, log);
 }
 
+/// What earlier windows of a range had, by kind, range and stat.
+type Pasts = BTreeMap<(pb::WindowKind, usize, String), Known>;
 type At = (pb::WindowKind, u64, u64);
 
 pub fn of_range(setup: &Setup, range: usize, kind: pb::WindowKind) -> Vec<&Row> {
@@ -48,7 +52,7 @@ pub fn of_range(setup: &Setup, range: usize, kind: pb::WindowKind) -> Vec<&Row> 
     setup.rows.iter().filter(wanted).collect()
 }
 
-fn ranges(setup: &Setup, log: &Log, at: At, window: &Window) -> usize {
+fn ranges(setup: &Setup, log: &Log, at: At, window: &Window, known: &mut Pasts) -> usize {
     let (kind, start, end) = at;
     let mut found = 0;
     for (range, packets) in &window.ranges {
@@ -67,7 +71,9 @@ fn ranges(setup: &Setup, log: &Log, at: At, window: &Window) -> usize {
         let names: Vec<&str> = report.stats.iter().map(|stat| &stat.name[..]).collect();
         assert_eq!(names, rows.iter().map(|row| &row.name[..]).collect::<Vec<_>>(), "{prefix} in {at:?}");
         for (row, stat) in rows.iter().zip(&report.stats) {
-            figure(setup, row, stat, packets, (start, end)).unwrap_or_else(|what| panic!("{prefix} in {at:?}: {row:?}: {what}\n{stat:?}"));
+            let known = known.entry((kind, *range, row.name.clone())).or_default();
+            figure(setup, row, stat, packets, (start, end), known)
+                .unwrap_or_else(|what| panic!("{prefix} in {at:?}: {row:?}: {what}\n{stat:?}"));
         }
     }
     found
@@ -81,7 +87,7 @@ pub(super) fn holds(what: &str, is: bool) -> Result<(), String> {
     if is { Ok(()) } else { Err(what.to_owned()) }
 }
 
-fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen], window: (u64, u64)) -> Result<(), String> {
+fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen], window: (u64, u64), known: &mut Known) -> Result<(), String> {
     let mut keys: BTreeMap<KeyOf, Sum> = BTreeMap::new();
     let mut all = Sum::default();
     for packet in packets {
@@ -99,9 +105,12 @@ fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen], window: (
             counts.estimate(total, &counts.all)
         }
         Figure::Histogram(histogram) => counts.histogram(histogram),
+        Figure::Top(top) if row.calculation == "fanout" => counts.fanout(top, packets),
         Figure::Top(top) => counts.top(top),
+        Figure::Quantiles(quantiles) => counts.quantiles(quantiles),
+        Figure::Entropy(entropy) => counts.entropy(entropy.value.as_ref().ok_or("no value")?),
+        Figure::NewKeys(new) => counts.new_keys(new, known, window),
         Figure::Distinct(distinct) => counts.distinct(distinct),
-        other => Err(format!("unexpected {other:?}")),
     }
 }
 
@@ -269,7 +278,7 @@ impl Counts<'_> {
         holds("absent", absent > 0 || have.absent_high_passed + have.absent_high_scaled == 0)
     }
 
-    fn distinct(&self, have: &pb::Distinct) -> Result<(), String> {
+    pub(super) fn distinct(&self, have: &pb::Distinct) -> Result<(), String> {
         same("sampled", have.sampled_packets, self.all.sampled_packets)?;
         if self.keys.len() <= self.exact_distinct() {
             same("sketch", (&have.sketch_kind[..], have.sketch.len()), ("hashes64", 8 * self.keys.len()))?;

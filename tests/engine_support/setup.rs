@@ -27,6 +27,14 @@ pub struct Row {
 #[derive(Clone, Debug, Default)]
 pub struct More {
     pub sub_window_ms: Option<u64>,
+    pub ranks: Option<Vec<f64>>,
+    /// Of a fan-out: the others, if the row names them, and pairs kept.
+    pub of: Option<Vec<&'static str>>,
+    pub pairs: Option<usize>,
+    /// Of an entropy: keys held exactly.
+    pub exact: Option<usize>,
+    /// Of new keys: windows remembered.
+    pub windows: Option<u64>,
 }
 
 /// A configuration.
@@ -157,6 +165,10 @@ impl Setup {
         let mut rows: Vec<Row> = (0..28).map(|n| row(dice, n)).collect();
         rows.push(flows(dice));
         rows.extend((0..4).map(|n| peak(dice, n, (window_ms, fast_ms))));
+        rows.extend((0..4).map(|n| quantiles(dice, n)));
+        rows.extend((0..4).map(|n| fanout(dice, n)));
+        rows.extend((0..4).map(|n| new_keys(dice, n)));
+        rows.extend((0..4).map(|n| entropy(dice, n)));
         let (ingress, egress) = dice.of(&[(true, true), (true, true), (true, false), (false, true)]);
         let mut ranges = RANGES.to_vec();
         if dice.one_in(3) {
@@ -222,6 +234,23 @@ impl Row {
         if let Some(ms) = self.more.sub_window_ms {
             let _ = writeln!(out, "sub_window_ms = {ms}");
         }
+        if let Some(ranks) = &self.more.ranks {
+            let _ = writeln!(out, "ranks = {ranks:?}");
+        }
+        match self.more.of.as_deref() {
+            Some([of]) => _ = writeln!(out, "of = \"{of}\""),
+            Some(of) => _ = writeln!(out, "of = {of:?}"),
+            None => {}
+        }
+        if let Some(n) = self.more.pairs {
+            let _ = writeln!(out, "pairs = {n}");
+        }
+        if let Some(n) = self.more.exact {
+            let _ = writeln!(out, "keys = {n}");
+        }
+        if let Some(n) = self.more.windows {
+            let _ = writeln!(out, "windows = {n}");
+        }
         match &self.keys[..] {
             [] => {}
             [key] => _ = writeln!(out, "key = \"{key}\""),
@@ -238,8 +267,8 @@ impl Row {
             out += "sets = [\"premium\"]\n";
         }
         match self.calculation {
-            "topk" => _ = writeln!(out, "k = {}", self.k),
-            "distinct" => _ = writeln!(out, "p = {}", self.p),
+            "topk" | "fanout" => _ = writeln!(out, "k = {}", self.k),
+            "distinct" | "new_keys" => _ = writeln!(out, "p = {}", self.p),
             "histogram" => self.bins.iter().for_each(|bins| _ = writeln!(out, "bins = {}", bins.toml())),
             _ => {}
         }
@@ -342,10 +371,55 @@ fn peak(dice: &mut Dice, n: usize, (window_ms, fast_ms): (u64, u64)) -> Row {
     let fits = |ms: &u64| shortest.is_multiple_of(*ms) && window_ms / ms <= 1_024;
     let own = [1, 7, 50, 250, 60_000].into_iter().filter(fits).collect::<Vec<_>>();
     let sub_window_ms = (!own.is_empty() && dice.one_in(2)).then(|| dice.of(&own));
-    Row { more: More { sub_window_ms }, ..row }
+    Row { more: More { sub_window_ms, ..More::default() }, ..row }
+}
+
+fn quantiles(dice: &mut Dice, n: usize) -> Row {
+    let ranks = dice.one_in(2).then(|| vec![0.0, 0.25, 0.5, 0.999, 1.0]);
+    let (keys, metric) = (vec![dice.of(&NUMBERS)], dice.of(&["packets", "packets", "connections_opened", "resets"]));
+    let more = More { ranks, ..More::default() };
+    Row { name: format!("quantiles{n}"), calculation: "quantiles", keys, bins: None, metric, more, ..row(dice, 0) }
+}
+
+fn fanout(dice: &mut Dice, n: usize) -> Row {
+    let (keys, of): (&[&str], &[&str]) = dice.of(&[
+        (&["src_ip"][..], &[][..]),
+        (&["dst_prefix"], &[]),
+        (&["src_ip"], &["dst_port"]),
+        (&["src_ip", "ttl"], &["dst_ip", "dst_port"]),
+        (&["protocol"], &["src_ip", "ttl", "flow"]),
+    ]);
+    let (keys, of) = (keys.to_vec(), (!of.is_empty()).then(|| of.to_vec()));
+    let more = More { of, pairs: dice.of(&[None, Some(16), Some(64)]), ..More::default() };
+    Row { name: format!("fanout{n}"), calculation: "fanout", keys, bins: None, metric: "packets", more, ..row(dice, 0) }
+}
+
+fn entropy(dice: &mut Dice, n: usize) -> Row {
+    let more = More { exact: dice.of(&[None, Some(16)]), ..More::default() };
+    Row {
+        name: format!("entropy{n}"),
+        calculation: "entropy",
+        keys: composite(dice),
+        bins: None,
+        metric: dice.of(&METRICS),
+        more,
+        ..row(dice, 0)
+    }
+}
+
+fn new_keys(dice: &mut Dice, n: usize) -> Row {
+    let more = More { windows: dice.of(&[None, Some(1), Some(2)]), ..More::default() };
+    let metric = dice.of(&["packets", "packets", "connections_opened", "resets"]);
+    Row { name: format!("new{n}"), calculation: "new_keys", keys: composite(dice), bins: None, metric, more, ..row(dice, 0) }
 }
 
 impl Row {
+    /// The others of a fan-out.
+    pub fn others(&self) -> Self {
+        let side = if self.keys[0].starts_with("src") { "dst_ip" } else { "src_ip" };
+        Self { keys: self.more.of.clone().unwrap_or_else(|| vec![side]), ..self.clone() }
+    }
+
     /// Length of its sub-windows: as written, or the shortest from 100 ms on that divides its shortest window and makes
     /// no more than 1,024 of the longest.
     pub fn sub_ms(&self, setup: &Setup) -> u64 {

@@ -19,21 +19,25 @@ pub(super) struct Pasts {
 }
 
 impl Pasts {
-    /// Of one stat; empty at first.
-    pub(super) fn of(&mut self, prefix: &str, stat: &str, period: Period) -> &mut Past {
+    /// Of one stat, for a window that starts at this time; empty at first, and where nobody needed it any more.
+    pub(super) fn of(&mut self, prefix: &str, stat: &str, period: Period, start_ns: u64) -> &mut Past {
         let stats = self.ranges.entry(prefix.to_owned()).or_default();
-        stats.entry((stat.to_owned(), period as u8)).or_default()
+        let past = stats.entry((stat.to_owned(), period as u8)).or_default();
+        if past.until_ns <= start_ns {
+            *past = Past::default();
+        }
+        past
     }
 
-    /// Now and then drops what nobody needs from a time on.
-    pub(super) fn forget_before(&mut self, now_ns: u64) {
+    /// Now and then drops what no window needs that starts at this time or later.
+    pub(super) fn forget_before(&mut self, start_ns: u64) {
         self.windows += 1;
         if self.windows < SWEEP_WINDOWS {
             return;
         }
         self.windows = 0;
         self.ranges.retain(|_, stats| {
-            stats.retain(|_, past| past.state.is_some() && past.until_ns > now_ns);
+            stats.retain(|_, past| past.state.is_some() && past.until_ns > start_ns);
             !stats.is_empty()
         });
     }

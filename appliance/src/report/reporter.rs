@@ -254,7 +254,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let ports = self.ports.read(period, bounds_ns, clock.map(|clock| clock.now_ns));
         let missing = Incompleteness::of(&self.setting, &site, &ports, &which, window.starved(real));
         let ranges = self.publish_ranges(&mut window, &which, real, &missing);
-        self.pasts.forget_before(bounds_ns.1);
+        self.pasts.forget_before(bounds_ns.0);
         let account = Account { window: which, ranges, total: false, clock_offset_ns };
         let missing = missing.whole();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &ports.health);

@@ -5,7 +5,7 @@
 //! nothing bounds the figure. Values, sketches and what merges stay as they were counted: who merges widens again.
 
 use super::loss::Gap;
-use crate::stats::figure::{Distinct, Estimate, Figure, Peak, Top, Unseen};
+use crate::stats::figure::{Distinct, Estimate, Fanout, Figure, Peak, Top, Unseen};
 use crate::stats::interval::{Question, estimate, estimate_key};
 use crate::stats::weighted::Weighted;
 
@@ -35,11 +35,39 @@ pub(super) fn widen(figure: &mut Figure, missing: &Missing<'_>) {
             bins.iter_mut().for_each(|bin| missing.widen_sum(&mut bin.value, &bin.sufficient, &Unseen::default(), 1));
         }
         Figure::Top(top) => missing.widen_top(top),
+        Figure::Fanout(fanout) => missing.widen_fanout(fanout),
+        Figure::NewKeys(new) => missing.widen_new(&mut new.value, &mut new.keys.value),
+        // A lost packet may have had any value, and any key: nothing is claimed beside the figure itself.
+        Figure::Quantiles(quantiles) => quantiles.quantiles.iter_mut().for_each(|quantile| unbound(&mut quantile.value)),
+        Figure::Entropy(value) => unbound(value),
         Figure::Peak(peak) => missing.widen_peak(peak),
     }
 }
 
+/// Claims nothing.
+const fn unbound(value: &mut Estimate) {
+    (value.low, value.high) = (0.0, None);
+}
+
 impl Missing<'_> {
+    /// Each lost packet may have been another pair, of any one key.
+    #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
+    fn widen_fanout(&self, fanout: &mut Fanout) {
+        fanout.entries.iter_mut().chain(&mut fanout.reserve).for_each(|entry| self.widen_count(&mut entry.value));
+        self.widen_count(&mut fanout.all);
+        fanout.absent = match self.gap {
+            Gap::AtMost(packets) => fanout.absent.map(|absent| absent + packets as f64),
+            Gap::Unbounded => None,
+        };
+    }
+
+    /// A window before may have lost packets too, with keys that now seem new: low claims nothing.
+    fn widen_new(&self, new: &mut Estimate, keys: &mut Estimate) {
+        self.widen_count(new);
+        self.widen_count(keys);
+        new.low = 0.0;
+    }
+
     /// Each packet may have brought a key of its own.
     #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
     fn widen_count(&self, value: &mut Estimate) {

@@ -84,6 +84,12 @@ fn moments(sum: &Weighted) -> (f64, f64) {
     (y, (sum.variance as f64 * thinned).max(f64::MIN_POSITIVE))
 }
 
+/// Garwood's interval of a Poisson mean of which `n` were counted, with this tail on each side.
+pub(super) fn garwood(n: f64, tail: f64) -> (f64, f64) {
+    let low = if n > 0.0 { gamma_quantile(n, tail) } else { 0.0 };
+    (low, gamma_quantile(n + 1.0, 1.0 - tail))
+}
+
 /// Quantile of a gamma distribution of scale 1.
 fn gamma_quantile(shape: f64, probability: f64) -> f64 {
     if shape < SHAPE_LARGE
