@@ -90,7 +90,7 @@ fn count(setup: &Setup, nets: &[ipnet::IpNet], packet: &Packet, late: bool, wind
         Some(rule) => counts.tags[rule] += 1,
     }
     counts.parsed += 1;
-    let rate = inner_vlan.map(u64::from).filter(|n| *n > 0);
+    let rate = if setup.one_rate { Some(40) } else { inner_vlan.map(u64::from).filter(|n| *n > 0) };
     let (blocked, weight, proven, added, id) = match rule {
         Some(0) => (true, 40, true, 8, inner_vlan.map(u32::from)),
         Some(1) => (true, 40, !setup.every_nth, 4, None),

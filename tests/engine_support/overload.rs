@@ -50,6 +50,7 @@ fn plain(window_ms: u64, fast_ms: u64) -> Setup {
         ingress,
         egress,
         every_nth,
+        one_rate: false,
         prefix_v4: 24,
         prefix_v6: 48,
         memory_mb: 64,
@@ -138,11 +139,13 @@ fn a_stalled_worker_costs_records_that_are_counted() {
 /// A reporter that is away: blocks are lost and counted, accounts are not.
 #[test]
 fn a_stalled_reporter_costs_blocks_that_are_counted() {
-    for seed in seeds(3) {
+    for seed in seeds(2) {
         println!("TAILWATER_SEED={seed}");
         let setup = plain(1_000, 250);
-        let packets = traffic(&setup, seed, 9_000, 110);
-        for shape in [(1, 0), (2, 0), (1, 2), (2, 2)] {
+        let window_ns = setup.window_ms * 1_000_000;
+        let mix = Mix { packets: 90_000, windows: 110, window_ns, spoofed: 1, tunnels: false, late: true, gaps: false };
+        let packets = draw(&mut Dice::new(seed), &mix);
+        for shape in [(1, 0), (1, 1)] {
             let pace = Pace { workers: 2, reporter: 0, steps: 8, live: false, sleepy: false };
             let log = simulate(&config(&setup), &packets, shape, seed, pace);
             let lost = balanced(&setup, &packets, &log);

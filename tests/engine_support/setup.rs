@@ -35,6 +35,8 @@ pub struct Setup {
     pub ingress: bool,
     pub egress: bool,
     pub every_nth: bool,
+    /// All rules that sample have one constant rate.
+    pub one_rate: bool,
     pub prefix_v4: u8,
     pub prefix_v6: u8,
     pub memory_mb: u64,
@@ -86,6 +88,7 @@ impl Setup {
             ingress,
             egress,
             every_nth: dice.one_in(3),
+            one_rate: dice.one_in(2),
             prefix_v4: dice.of(&[8, 24, 30]),
             prefix_v6: dice.of(&[32, 48, 126]),
             memory_mb: 64,
@@ -105,8 +108,8 @@ impl Setup {
             out,
             "[[tags]]\nmatch = {{ vlan = 666 }}\ndecision = \"blocked\"\nsampling = 40\nsampler = \"{sampler}\"\nadded_bytes = 4"
         );
-        out +=
-            "[[tags]]\nmatch = { vlan = 667 }\ndecision = \"blocked\"\nsampling = { from = \"inner_vlan\" }\nadded_bytes = 8\nrule = 99\n";
+        let rate = if self.one_rate { "40" } else { "{ from = \"inner_vlan\" }" };
+        let _ = writeln!(out, "[[tags]]\nmatch = {{ vlan = 667 }}\ndecision = \"blocked\"\nsampling = {rate}\nadded_bytes = 8\nrule = 99");
         out += "[[tags]]\nmatch = { vlan = 100 }\ndecision = \"passed\"\nadded_bytes = 4\n";
         out += "[[sets]]\nname = \"premium\"\nmatch = { label = \"plan=premium\" }\ninclude = [\"default\"]\n";
         self.rows.iter().for_each(|row| out += &row.toml(self));

@@ -76,6 +76,8 @@ fn top(of: &Top) -> pb::Top {
         absent_high_passed: of.absent.passed,
         absent_high_scaled: of.absent.scaled,
         absent_high_sampled_packets: of.absent.sampled_packets,
+        thinned: of.thinned,
+        short_of_memory: of.short,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::arch::HashKey;
 use crate::axes::key::Lengths;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::classify::Generation;
-use crate::config::{Config, Mirror, Refusal, Sampler, Setting as Value, StatSpec};
+use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
 use crate::gather::packed::Layout;
 use crate::parse::MirrorPlan;
 use crate::report::{Identity, PortName, RangeName, Setting};
@@ -119,7 +119,15 @@ const fn observed(mirror: &Mirror, direction: DirectionAxis) -> bool {
 /// The largest weights that tag rules can give; what passes stands for itself.
 fn weights(config: &Config) -> WeightBounds {
     let random = config.tags.iter().all(|rule| rule.weight_max() <= 1 || rule.sampler == Sampler::Random);
-    WeightBounds { passed: 1, blocked: u32::from(config.weight_max()), random }
+    WeightBounds { passed: 1, blocked: u32::from(config.weight_max()), random, rate: rate(config) }
+}
+
+/// The one rate of all rules that sample, if it is one, constant and random. A rate of one is none.
+fn rate(config: &Config) -> Option<u32> {
+    let blocked = || config.tags.iter().filter(|rule| rule.blocked);
+    let constant = |rule: &TagRule| matches!(rule.sampling, Given::Fixed(n) if n == 1 || n == u32::from(config.weight_max()));
+    let one = blocked().all(|rule| rule.sampler == Sampler::Random && constant(rule));
+    one.then(|| u32::from(config.weight_max())).filter(|rate| *rate > 1)
 }
 
 /// What reports say of themselves.

@@ -42,6 +42,8 @@ pub struct Context {
     pub weight_max: u32,
     /// Whether all samplers are random.
     pub random: bool,
+    /// The one weight that all sampled records have, every one of them at random; none: they differ, or may be unproven.
+    pub rate: Option<u32>,
 }
 
 impl Context {
@@ -123,7 +125,7 @@ pub fn compile(spec: &StatSpec, context: &Context) -> Result<Box<dyn Kernel>, Re
 /// Whether a row can be compiled, for either family.
 pub fn check(spec: &StatSpec) -> Result<(), Refusal> {
     for family in [Family::V4, Family::V6] {
-        compile(spec, &Context { family, weight_max: 1, random: true })?;
+        compile(spec, &Context { family, weight_max: 1, random: true, rate: None })?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use super::interval::Question;
 use super::pool::{Memory, Pool};
 use super::{Context, Kernel, calculation, compile};
 use crate::arch::HashKey;
-use crate::axes::{DecisionAxis, DirectionAxis, KeySpec, Metric};
+use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::config::{Predicate, Refusal, StatSpec};
 use crate::limits::KEY_BYTES_MAX;
 use crate::record::{Has, Record};
@@ -29,7 +29,12 @@ pub struct WeightBounds {
     pub blocked: u32,
     /// Whether all samplers of blocked packets are random.
     pub random: bool,
+    /// The one weight of all blocked packets, where every rule gives the same constant one at random.
+    pub rate: Option<u32>,
 }
+
+/// A record in a keyed stat, against one in a sum.
+const EFFORT_OF_KEYED: usize = 4;
 
 /// The largest frame of usual Ethernet: what a packet that was not seen may have had. Longer ones bound themselves once
 /// one is seen.
@@ -43,7 +48,7 @@ impl WeightBounds {
             DecisionAxis::Any if self.passed > self.blocked => self.passed,
             DecisionAxis::Any => self.blocked,
         };
-        Context { family, weight_max, random: self.random }
+        Context { family, weight_max, random: self.random, rate: self.rate }
     }
 }
 
@@ -120,6 +125,14 @@ impl Plan {
         one.family() == self.family
             && (keys.any(|key| seen(key, one) != seen(key, other))
                 || self.metrics.iter().any(|metric| (metric.row().value)(one) != (metric.row().value)(other)))
+    }
+
+    /// How much is done with a record: an effort for each key that is read and hashed, one for each stat, and more where a
+    /// stat looks its key up.
+    pub fn effort(&self) -> u8 {
+        let of = |stat: &Planned| if self.keys[stat.key].single() == Some(Key::None) { 1 } else { EFFORT_OF_KEYED };
+        let all = self.keys.len() + self.stats.iter().map(of).sum::<usize>();
+        u8::try_from(all).unwrap_or(u8::MAX)
     }
 
     /// In the configuration's order.
