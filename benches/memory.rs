@@ -11,7 +11,7 @@ mod support;
 
 use std::sync::Arc;
 
-use support::{Chances, Figure, record, standard, world};
+use support::{Chances, Figure, record, standard, twelve_more, world};
 use tailwater::arch::hash::spread;
 use tailwater::gather::{Gather, Stage};
 use tailwater::record::Has;
@@ -31,26 +31,6 @@ const WINDOW_PACKETS: u64 = 20_000_000;
 /// Packets of a core before the next core has its turn, and before a core does a step of what waits.
 const TURN: u64 = 4_096;
 const BURST: u64 = 32;
-
-/// Twelve stats more than the standard set, of mixed kinds.
-fn twelve_more() -> String {
-    let row = |name: &str, rest: &str| format!("\n[[stats]]\nname = \"{name}\"\n{rest}\n");
-    [
-        row("syn_sources", "calculation = \"distinct\"\nkey = \"src_ip\"\nmetric = \"connections_opened\"\np = 10"),
-        row("accepted", "calculation = \"sum\"\nmetric = \"connections_accepted\""),
-        row("fragments", "calculation = \"sum\"\nmetric = \"fragments\""),
-        row("udp_bytes", "calculation = \"sum\"\nmetric = \"bytes\"\nwhere = { protocol = \"udp\" }"),
-        row("dns_answers", "calculation = \"sum\"\nmetric = \"bytes\"\nwhere = { protocol = \"udp\", src_port = 53 }"),
-        row("payload_sizes", "calculation = \"histogram\"\nkey = \"payload_size\""),
-        row("size_bytes", "calculation = \"histogram\"\nkey = \"packet_size\"\nmetric = \"bytes\""),
-        row("destination_ports", "calculation = \"distinct\"\nkey = \"dst_port\"\np = 10"),
-        row("top_services", "calculation = \"topk\"\nkey = [\"dst_ip\", \"dst_port\"]\nk = 20"),
-        row("top_protocols", "calculation = \"topk\"\nkey = \"protocol\"\nmetric = \"bytes\"\nk = 20"),
-        row("top_syn_sources", "calculation = \"topk\"\nkey = \"src_ip\"\nmetric = \"connections_opened\"\nk = 20"),
-        row("top_udp_ports", "calculation = \"topk\"\nkey = \"src_port\"\nwhere = { protocol = \"udp\" }\nk = 20"),
-    ]
-    .concat()
-}
 
 /// A receiving core that works, and who reads what it seals.
 struct Core {

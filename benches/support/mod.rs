@@ -21,19 +21,47 @@ use tailwater::record::{Has, Record};
 use tailwater::runtime::world::World;
 use tailwater::units::RangeIndex;
 
+/// `examples/standard.toml`.
+pub fn standard_text() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    std::fs::read_to_string(root.join("examples/standard.toml")).expect("the standard set")
+}
+
 /// The standard set, and more stats, over so many /24 of 10.0.0.0/8.
 pub fn standard(ranges: usize, memory_mb: usize, more: &str) -> Config {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    let text = std::fs::read_to_string(root.join("examples/standard.toml")).expect("the standard set");
-    let text = text.replace("memory_mb = 1024", &format!("memory_mb = {memory_mb}"));
+    written(ranges, &(standard_text().replace("memory_mb = 1024", &format!("memory_mb = {memory_mb}")) + more))
+}
+
+/// A configuration over so many /24 of 10.0.0.0/8.
+pub fn written(ranges: usize, text: &str) -> Config {
     let folder = std::env::temp_dir().join(format!("tailwater-bench-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder for the configuration");
     let rows: String = (0..ranges).map(|n| format!("10.{}.{}.0/24,c{n}\n", n / 256, n % 256)).collect();
     std::fs::write(folder.join("ranges.csv"), format!("prefix,customer\n{rows}")).expect("ranges");
-    std::fs::write(folder.join("bench.toml"), text + more).expect("a configuration");
+    std::fs::write(folder.join("bench.toml"), text).expect("a configuration");
     let loaded = config::load(&folder.join("bench.toml"), &tailwater::stats::check);
     std::fs::remove_dir_all(&folder).expect("a folder that was just made");
     loaded.unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+/// Twelve stats more than the standard set, of mixed kinds.
+pub fn twelve_more() -> String {
+    let row = |name: &str, rest: &str| format!("\n[[stats]]\nname = \"{name}\"\n{rest}\n");
+    [
+        row("syn_sources", "calculation = \"distinct\"\nkey = \"src_ip\"\nmetric = \"connections_opened\"\np = 10"),
+        row("accepted", "calculation = \"sum\"\nmetric = \"connections_accepted\""),
+        row("fragments", "calculation = \"sum\"\nmetric = \"fragments\""),
+        row("udp_bytes", "calculation = \"sum\"\nmetric = \"bytes\"\nwhere = { protocol = \"udp\" }"),
+        row("dns_answers", "calculation = \"sum\"\nmetric = \"bytes\"\nwhere = { protocol = \"udp\", src_port = 53 }"),
+        row("payload_sizes", "calculation = \"histogram\"\nkey = \"payload_size\""),
+        row("size_bytes", "calculation = \"histogram\"\nkey = \"packet_size\"\nmetric = \"bytes\""),
+        row("destination_ports", "calculation = \"distinct\"\nkey = \"dst_port\"\np = 10"),
+        row("top_services", "calculation = \"topk\"\nkey = [\"dst_ip\", \"dst_port\"]\nk = 20"),
+        row("top_protocols", "calculation = \"topk\"\nkey = \"protocol\"\nmetric = \"bytes\"\nk = 20"),
+        row("top_syn_sources", "calculation = \"topk\"\nkey = \"src_ip\"\nmetric = \"connections_opened\"\nk = 20"),
+        row("top_udp_ports", "calculation = \"topk\"\nkey = \"src_port\"\nwhere = { protocol = \"udp\" }\nk = 20"),
+    ]
+    .concat()
 }
 
 /// What cores share.

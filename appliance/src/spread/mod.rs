@@ -14,7 +14,7 @@ use rtrb::{Consumer, Producer, RingBuffer};
 use crate::arch::Patience;
 use crate::gather::packed::{Batch, Form};
 use crate::gather::{Cause, Loss, Stage};
-use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX};
+use crate::limits::{BATCH_WORDS_MAX, LOG_RECORDS_MAX};
 use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
 
