@@ -7,6 +7,8 @@
 pub const BURST_FRAMES_MAX: usize = 32;
 /// The longest frame a port accepts, FCS not counted.
 pub const FRAME_BYTES_MAX: usize = 9_728;
+/// The longest frame that carries one IP packet: Ethernet, VLAN tags, the packet.
+pub const IP_FRAME_BYTES_MAX: usize = 14 + 4 * VLAN_TAGS_MAX + 65_535;
 /// Bytes of a frame that the parser may see in one contiguous slice. Headers beyond are cut.
 pub const HEADER_SLICE_BYTES_MAX: usize = 2_048;
 
@@ -47,8 +49,12 @@ pub const STATS_MAX: usize = 512;
 pub const TAG_RULES_MAX: usize = 256;
 /// Edges of one histogram.
 pub const HISTOGRAM_EDGES_MAX: usize = 256;
+/// Labels that a histogram may list in the configuration.
+pub const HISTOGRAM_LISTED_MAX: usize = 256;
 /// Labels of one categorical histogram; what comes beyond is counted in the bin `other`.
 pub const HISTOGRAM_LABELS_MAX: usize = 512;
+/// Sub-windows of one window of a `peak`.
+pub const PEAK_SUB_WINDOWS_MAX: u64 = 1_024;
 /// `k` of a top-K.
 pub const TOP_K_MAX: usize = 1_000;
 /// Keys that `distinct` holds exactly before it becomes a sketch.

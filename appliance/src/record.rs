@@ -2,6 +2,7 @@
 //!
 //! Made by `classify` out of what `parse` read; `Copy`, so that batches and rings hold it by value.
 
+use crate::options::{IpOptions, TcpOptions};
 use crate::units::{Decision, Family};
 
 /// Whether the packet is a piece of a larger one.
@@ -168,9 +169,22 @@ pub struct Record {
     pub fragment: Fragment,
     /// What carried the header.
     pub tunnel: Tunnel,
+    /// Options of TCP.
+    pub tcp_options: TcpOptions,
+    /// Options of IPv4, or extension headers of IPv6.
+    pub ip_options: IpOptions,
+    /// Bits of the TCP window, 0 to 16; [`Self::WINDOW_UNREAD`] where it was cut off.
+    pub tcp_window: u8,
+    /// The first four bits of the TCP sequence number.
+    pub tcp_seq: u8,
 }
 
+const _: () = assert!(size_of::<Record>() == 88, "batches and rings hold it by value");
+
 impl Record {
+    /// A TCP header that ends before its window.
+    pub const WINDOW_UNREAD: u8 = u8::MAX;
+
     /// Family of its addresses.
     #[inline]
     pub const fn family(&self) -> Family {

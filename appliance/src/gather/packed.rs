@@ -4,6 +4,7 @@
 //! ask for has its place in every form; each other field is one row of [`EXTRAS`] and takes room only where a stat reads
 //! it. Packing loses nothing that is read.
 
+use crate::options::{IpOptions, TcpOptions};
 use crate::record::{Fragment, Has, Record, Tunnel};
 use crate::units::Epoch;
 
@@ -38,6 +39,10 @@ const EXTRAS: &[Extra] = &[
     Extra { bits: 16, get: |r| u64::from(r.vlan), set: |r, bits| r.vlan = bits as u16 },
     Extra { bits: 16, get: |r| u64::from(r.inner_vlan), set: |r, bits| r.inner_vlan = bits as u16 },
     Extra { bits: 16, get: |r| u64::from(r.rx_port), set: |r, bits| r.rx_port = bits as u16 },
+    Extra { bits: 16, get: |r| u64::from(r.tcp_options.0), set: |r, bits| r.tcp_options = TcpOptions(bits as u16) },
+    Extra { bits: 16, get: |r| u64::from(r.ip_options.0), set: |r, bits| r.ip_options = IpOptions(bits as u16) },
+    Extra { bits: 8, get: |r| u64::from(r.tcp_window), set: |r, bits| r.tcp_window = bits as u8 },
+    Extra { bits: 8, get: |r| u64::from(r.tcp_seq), set: |r, bits| r.tcp_seq = bits as u8 },
     Extra { bits: 8, get: |r| r.tunnel as u64, set: |r, bits| r.tunnel = Tunnel::of(bits as u8) },
 ];
 
@@ -280,6 +285,7 @@ mod tests {
             (mpls_label, rule, has) in any::<(u32, u32, u16)>(),
             (protocol, ttl, tcp_flags) in any::<(u8, u8, u8)>(),
             (dscp, fragment, tunnel) in (0..64_u8, 0..3_u8, 0..10_u8),
+            (tcp_options, ip_options, tcp_window, tcp_seq) in any::<(u16, u16, u8, u8)>(),
         ) -> Record {
             let has = Has(has);
             let cut = |address: [u8; 16]| if has.all(Has::V6) { address } else { std::array::from_fn(|i| if i < 4 { address[i] } else { 0 }) };
@@ -287,6 +293,7 @@ mod tests {
                 src: cut(src), dst: cut(dst), time_ns, wire_bytes, payload_bytes, src_port, dst_port, vlan, inner_vlan,
                 mpls_label, rule, src_mac: mac, weight, rx_port, has, protocol, ttl, dscp, tcp_flags,
                 fragment: Fragment::of(fragment), tunnel: Tunnel::of(tunnel),
+                tcp_options: TcpOptions(tcp_options), ip_options: IpOptions(ip_options), tcp_window, tcp_seq,
             }
         }
     }

@@ -25,6 +25,7 @@ use crate::parse::DropReason;
 use crate::report::{PortName, Reporter};
 use crate::rx::RxQueue;
 use crate::rx::live::{self, LivePort};
+use crate::rx::timeline::Timeline;
 use crate::sink::{self, RunningSinks};
 use crate::telemetry::{Registry, StatusLine, log};
 
@@ -79,11 +80,12 @@ fn count(
     journal: &Arc<Journal>,
     stop: &Arc<AtomicBool>,
 ) -> Result<(), RunError> {
-    let ports = live::open(eal, &config.ports, world.calendar.epoch_ns()).map_err(RunError::Ports)?;
+    let timeline = Arc::new(Timeline::default());
+    let ports = live::open(eal, &config.ports, world.calendar.epoch_ns(), &timeline).map_err(RunError::Ports)?;
     let cores = Cores { rx: polling(&places.cores.rx, &ports), workers: places.cores.workers.clone() };
     let mut wired = wire(world, &cores, registry, false);
     let streams = std::mem::take(&mut wired.streams);
-    let (queues, monitor) = split(ports, cores.rx.len(), registry, config);
+    let (queues, monitor) = split(ports, cores.rx.len(), registry, config, timeline);
     let setting = setting(config, world, random()?, port_names(config), true);
     let shipping = Shipping::new(Arc::clone(journal), Arc::clone(registry));
     let reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, shipping, monitor.clone());
@@ -105,12 +107,13 @@ fn count(
     Ok(())
 }
 
-/// The main loop: ports once a second, a status line on a terminal.
+/// The main loop: the clock at each turn, ports once a second, a status line on a terminal.
 fn watch<T>(handles: &[LcoreHandle<()>], monitor: &Monitor, registry: &Registry, stop: &AtomicBool, reporter: &JoinHandle<T>) {
     let terminal = std::io::stderr().is_terminal();
     let (mut status, mut last) = (StatusLine::new(), Instant::now());
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(LOOK);
+        monitor.look_at_clock();
         let over = handles.iter().any(LcoreHandle::is_finished) || reporter.is_finished();
         if over && !stop.load(Ordering::Relaxed) {
             tracing::error!("a core has stopped by itself: closing; please report this");
@@ -202,7 +205,13 @@ fn polling(rx: &[u32], ports: &[LivePort]) -> Vec<u32> {
 }
 
 /// Gives queues to receivers in turn, and what is left of the ports to the monitor.
-fn split(ports: Vec<LivePort>, receivers: usize, registry: &Registry, config: &Config) -> (Vec<Vec<RxQueue>>, Monitor) {
+fn split(
+    ports: Vec<LivePort>,
+    receivers: usize,
+    registry: &Arc<Registry>,
+    config: &Config,
+    timeline: Arc<Timeline>,
+) -> (Vec<Vec<RxQueue>>, Monitor) {
     let mut queues: Vec<Vec<RxQueue>> = (0..receivers).map(|_| Vec::new()).collect();
     let (mut at, mut watched) = (0, Vec::new());
     for (port, row) in ports.into_iter().zip(&config.ports) {
@@ -215,7 +224,7 @@ fn split(ports: Vec<LivePort>, receivers: usize, registry: &Registry, config: &C
         let live = registry.port(u32::from(port.index), &port.device, &row.feed);
         watched.push((port.device, port.health, live));
     }
-    (queues, Monitor::new(watched))
+    (queues, Monitor::new(watched, timeline, Arc::clone(registry)))
 }
 
 fn registry(config: &Config, world: &World) -> Arc<Registry> {

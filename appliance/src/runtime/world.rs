@@ -8,9 +8,11 @@ use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::classify::Generation;
 use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
 use crate::gather::packed::Layout;
+use crate::limits::CAPTURE_RECORD_BYTES_MAX;
 use crate::parse::MirrorPlan;
 use crate::report::{Identity, PortName, RangeName, Setting};
-use crate::stats::plan::{Plan, WeightBounds};
+use crate::stats::Calculations;
+use crate::stats::plan::{Compiler, Plan, WeightBounds};
 use crate::units::{Family, RangeIndex};
 use crate::window::{Calendar, ShardPlans};
 
@@ -38,16 +40,25 @@ pub struct World {
 }
 
 impl World {
-    /// Of a checked configuration, and so many ports.
+    /// Of a checked configuration, and so many ports; with this crate's own calculations.
     ///
     /// # Errors
     /// A row that no kernel can be made for.
     pub fn new(config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
+        Self::with(&Calculations::standard(), config, hash_key, ports)
+    }
+
+    /// With the calculations that the configuration was checked with.
+    ///
+    /// # Errors
+    /// A row that no kernel can be made for.
+    pub fn with(calculations: &Calculations, config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
+        let mirror = MirrorPlan::new(&config.mirror);
         let fast = config.stats.iter().any(|stat| stat.fast);
         Ok(Self {
             generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
-            mirror: MirrorPlan::new(&config.mirror),
-            plans: Arc::new(plans(config)?),
+            mirror: if reads_options(config) { mirror } else { mirror.without_options() },
+            plans: Arc::new(plans(config, calculations)?),
             hash_key,
             calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
             ports,
@@ -89,15 +100,16 @@ fn specs(config: &Config) -> Vec<StatSpec> {
     config.stats.iter().cloned().chain([unmatched]).collect()
 }
 
-fn plans(config: &Config) -> Result<ShardPlans, Refusal> {
+fn plans(config: &Config, calculations: &Calculations) -> Result<ShardPlans, Refusal> {
+    let compiler = Compiler { calculations: calculations.clone(), windows: config.appliance.windows() };
     let (specs, weights, mut lists) = (specs(config), weights(config), config.stat_lists());
     for list in &mut lists.lists {
         list.retain(|row| observed(&config.mirror, specs[*row].direction));
     }
     let mut plans = Vec::with_capacity(2 * lists.lists.len() + 2);
     for list in lists.lists.iter().chain([&vec![specs.len() - 1]]) {
-        plans.push(Plan::compile(&specs, list, Family::V4, weights)?);
-        plans.push(Plan::compile(&specs, list, Family::V6, weights)?);
+        plans.push(Plan::of_rows(&compiler, &specs, list, Family::V4, weights)?);
+        plans.push(Plan::of_rows(&compiler, &specs, list, Family::V6, weights)?);
     }
     let of = |(range, list): (&crate::config::Range, &u32)| 2 * list + u32::from(range.prefix.addr().is_ipv6());
     let mut of_range: Vec<u32> = config.ranges.list.iter().zip(&lists.of_range).map(of).collect();
@@ -114,6 +126,15 @@ const fn observed(mirror: &Mirror, direction: DirectionAxis) -> bool {
         DirectionAxis::Egress => mirror.egress,
         DirectionAxis::Any => true,
     }
+}
+
+/// Whether a stat asks for options of a header.
+fn reads_options(config: &Config) -> bool {
+    let keys = |stat: &StatSpec| {
+        let tested = stat.predicate.iter().flat_map(|predicate| &predicate.tests).flat_map(|test| test.key.parts().to_vec());
+        stat.key.parts().iter().copied().chain(tested).collect::<Vec<Key>>()
+    };
+    config.stats.iter().flat_map(keys).any(|key| matches!(key, Key::TcpOptions | Key::IpOptions))
 }
 
 /// The largest weights that tag rules can give; what passes stands for itself.
@@ -142,9 +163,24 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
     };
     let name = |range: &crate::config::Range| RangeName {
         prefix: crate::axes::key::network_text(&range.prefix),
+        domain: range.domain.map_or_else(String::new, |domain| domain.to_string()),
         customer: range.customer.clone(),
         labels: range.labels.clone(),
     };
     let tags = config.tags.iter().map(|rule| if rule.blocked { "blocked" } else { "passed" }).collect();
-    Setting { identity, ranges: config.ranges.list.iter().map(name).collect(), specs: specs(config), ports, tags, live }
+    let frame_bytes_max = if live { frame_bytes_max(config) } else { u32::try_from(CAPTURE_RECORD_BYTES_MAX).unwrap_or(u32::MAX) };
+    let (ranges, heartbeat) = (config.ranges.list.iter().map(name).collect(), config.appliance.heartbeat);
+    Setting { identity, ranges, specs: specs(config), ports, tags, live, heartbeat, frame_bytes_max }
+}
+
+/// The longest frame that the ports let in.
+#[cfg(feature = "dpdk")]
+fn frame_bytes_max(config: &Config) -> u32 {
+    crate::rx::live::frame_bytes_max(&config.ports)
+}
+
+/// The longest frame that any port lets in.
+#[cfg(not(feature = "dpdk"))]
+fn frame_bytes_max(_config: &Config) -> u32 {
+    u32::try_from(crate::limits::IP_FRAME_BYTES_MAX).unwrap_or(u32::MAX)
 }

@@ -159,11 +159,26 @@ pub struct Distinct {
     pub sampled_packets: u64,
 }
 
+/// The highest rate in any sub-window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peak {
+    /// In units of the metric a second.
+    pub rate: Estimate,
+    /// Start of the sub-window with the largest sum, nanoseconds since 1970; the first of several.
+    pub start_ns: u64,
+    /// Length of a sub-window.
+    pub sub_window_ms: u64,
+    /// What merges: start and sum of each sub-window in which something was counted, ascending.
+    pub series: Vec<(u64, Weighted)>,
+}
+
 /// One statistic's figure.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Figure {
     /// A single number, and what merges of it if it is a sum.
     Total(Estimate, Option<Weighted>),
+    /// The highest rate.
+    Peak(Peak),
     /// In ascending order.
     Histogram(Vec<Bin>),
     /// The heaviest keys.

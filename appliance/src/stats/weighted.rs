@@ -210,6 +210,7 @@ impl SumLayout {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Windows;
     use crate::units::Family;
 
     fn row(value: u64, weight: u64) -> Row<'static> {
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn compact_layouts_say_what_the_general_one_says() {
         for (metric, values) in [(Metric::Packets, [1, 1, 1]), (Metric::Bytes, [64, 1_514, 9_000])] {
-            let context = Context { family: Family::V4, weight_max: 40, random: true, rate: Some(40) };
+            let context = Context { family: Family::V4, weight_max: 40, random: true, rate: Some(40), windows: Windows::default() };
             let (compact, general) = (SumLayout::of(&context, metric), SumLayout::General);
             let (mut few, mut many) = ([0; 8], [0; 8]);
             let few = &mut few[..compact.words()];
@@ -235,7 +236,9 @@ mod tests {
 
     #[test]
     fn what_is_not_sampled_or_not_of_one_rate_keeps_its_layout() {
-        let of = |weight_max, rate| SumLayout::of(&Context { family: Family::V4, weight_max, random: true, rate }, Metric::Bytes);
+        let of = |weight_max, rate| {
+            SumLayout::of(&Context { family: Family::V4, weight_max, random: true, rate, windows: Windows::default() }, Metric::Bytes)
+        };
         assert_eq!((of(1, None), of(40, None), of(40, Some(40))), (SumLayout::Plain, SumLayout::General, SumLayout::Values { weight: 40 }));
     }
 

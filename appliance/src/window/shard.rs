@@ -247,8 +247,13 @@ impl Shard {
             if fast.is_none() { (&mut [][..], self.roots.get_mut(long)) } else { self.roots.get_two_mut(fast, long) };
         let (fast_head, fast_body) = fast_root.split_at_mut(HEAD_WORDS.min(fast_root.len()));
         let (long_head, long_body) = long_root.split_at_mut(HEAD_WORDS);
+        let scratch = &mut self.scratch[which];
+        if scratch.reads_times() {
+            let start = |period, number| self.calendar.bounds_ns(period, number).0;
+            scratch.open(start(Period::Fast, epoch.0), start(Period::Long, self.calendar.long(epoch)));
+        }
         let mut memory = Memory { pool: &mut self.chunks, budget: &mut self.budget };
-        let starved = execute(plan, &mut self.scratch[which], records, &self.hash_key, (fast_body, long_body), &mut memory);
+        let starved = execute(plan, scratch, records, &self.hash_key, (fast_body, long_body), &mut memory);
         for head in [fast_head, long_head] {
             if let [records, short, _] = head {
                 *records += count;
