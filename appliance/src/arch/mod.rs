@@ -1,6 +1,7 @@
 //! What depends on the processor, or could: keyed hashing, whose scalar form is the definition, and waiting.
 
 pub mod hash;
+pub mod prefetch;
 pub mod patience;
 
 pub use hash::HashKey;

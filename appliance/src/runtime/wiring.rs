@@ -69,7 +69,7 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
             let shard = shard(told(*lcore, "rx", of_blocks));
             AnyReceiver::Own(Box::new(Receiver::new(world, shard, outlet, live, memory.logs)))
         } else {
-            let dispatcher = Dispatcher::new(lanes, world.ranges(), world.plans.real, waits);
+            let dispatcher = Dispatcher::new(lanes, world.plans.efforts(), world.plans.real, waits);
             AnyReceiver::Sends(Box::new(Receiver::new(world, dispatcher, outlet, live, memory.logs)))
         });
     }
