@@ -67,23 +67,13 @@ impl Tally {
     pub(super) fn entropy(&self, sample: &Sample, question: &Question, may_be_sampled: bool) -> Estimate {
         match (self, may_be_sampled) {
             (Self::Keys { totals, .. }, false) => Estimate::exact(shannon(totals)),
+            (Self::Keys { totals, once }, true) => of_sampled_keys(totals, *once, sample, question),
             (Self::Buckets { rows, registers }, false) => {
                 let distinct = ertl(registers);
                 let low = shannon(&rows[0]).max(shannon(&rows[1]));
                 let high = upper(rows, distinct * (1.0 + Z * DISTINCT_ERROR)).max(low);
                 let value = guess(rows, distinct).clamp(low, high);
                 Estimate { value, low, high: Some(high), basis: Basis::Sketched, confidence: Confidence::P95 }
-            }
-            (Self::Keys { totals, once }, true) => {
-                let weight = f64::from(question.weight_max);
-                let keys = count(totals.len()) + (weight - 1.0) * garwood(count(*once), TAIL).1;
-                let plugged = shannon(totals);
-                let estimate = sampled(plugged, plugged, sum(totals), sample, question);
-                // Miller and Madow: a sample of n packets looks (D - 1) / 2n nats less even than it is.
-                let lacking = (count(totals.len()) - 1.0).max(0.0) / (2.0 * number(sample.packets.max(1)) * std::f64::consts::LN_2);
-                let high = estimate.high.map(|_| keys.max(1.0).log2());
-                let value = if sample.packets > 0 { plugged + lacking } else { plugged };
-                Estimate { value: value.min(high.unwrap_or(f64::INFINITY)), high, basis: Basis::Sampled, ..estimate }
             }
             (Self::Buckets { rows, registers }, true) => {
                 let low = shannon(&rows[0]).max(shannon(&rows[1]));
@@ -92,6 +82,19 @@ impl Tally {
             }
         }
     }
+}
+
+/// Of keys that are all known, by sampled packets.
+fn of_sampled_keys(totals: &[u64], once: usize, sample: &Sample, question: &Question) -> Estimate {
+    let plugged = shannon(totals);
+    let estimate = sampled(plugged, plugged, sum(totals), sample, question);
+    // Keys that the sample may have missed: each that it shows once stands for weight - 1 others at most.
+    let keys = count(totals.len()) + (f64::from(question.weight_max) - 1.0) * garwood(count(once), TAIL).1;
+    let high = estimate.high.map(|_| keys.max(1.0).log2());
+    // Miller and Madow: a sample of n packets looks (D - 1) / 2n nats less even than it is.
+    let lacking = (count(totals.len()) - 1.0).max(0.0) / (2.0 * number(sample.packets.max(1)) * std::f64::consts::LN_2);
+    let value = if sample.packets > 0 { plugged + lacking } else { plugged };
+    Estimate { value: value.min(high.unwrap_or(f64::INFINITY)), high, basis: Basis::Sampled, ..estimate }
 }
 
 /// With a lower end for what was seen, which is `seen` bits; the upper one stands only for whether any may be claimed.
