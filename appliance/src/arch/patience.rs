@@ -19,6 +19,9 @@ pub struct Patience {
 impl Patience {
     /// Lets others run.
     pub fn wait(&mut self) {
+        #[cfg(feature = "loom")]
+        return loom::thread::yield_now();
+        #[cfg(not(feature = "loom"))]
         if self.tries < YIELDS {
             self.tries += 1;
             std::thread::yield_now();

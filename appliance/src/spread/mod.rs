@@ -6,13 +6,14 @@
 //!
 //! In *run-to-completion* mode the receiving core's own shard takes the batches and this room is not entered.
 
+#[cfg(all(test, feature = "loom"))]
+mod loom_tests;
 mod losses;
 mod worker;
 
-use rtrb::{Consumer, Producer, RingBuffer};
-
 use crate::arch::Patience;
 use crate::arch::hash::spread;
+use crate::arch::ring::{Consumer, Producer, PushError, RingBuffer};
 use crate::gather::{Cause, Loss, Stage};
 use crate::limits::BATCH_RECORDS_MAX;
 use crate::record::Record;
@@ -82,7 +83,7 @@ impl Lane {
         transfer.records[..records.len()].copy_from_slice(records);
         match self.to.push(Message::Batch(transfer)) {
             Ok(()) => true,
-            Err(rtrb::PushError::Full(message)) => {
+            Err(PushError::Full(message)) => {
                 if let Message::Batch(transfer) = message {
                     self.spare.push(transfer);
                 }
@@ -94,11 +95,15 @@ impl Lane {
 
 /// A lane and its far end.
 pub fn lane() -> (Lane, Inbox) {
+    lane_of(RING_BATCHES, RING_MARKS)
+}
+
+fn lane_of(batches: usize, marks: usize) -> (Lane, Inbox) {
     // There are no more boxes than these: a mark finds room whatever waits.
-    let (to, from) = RingBuffer::new(RING_BATCHES + RING_MARKS);
-    let (give_back, back) = RingBuffer::new(RING_BATCHES);
+    let (to, from) = RingBuffer::new(batches + marks);
+    let (give_back, back) = RingBuffer::new(batches);
     let empty = || Box::new(Transfer { range: RangeIndex(0), epoch: Epoch(0), len: 0, records: [Record::default(); BATCH_RECORDS_MAX] });
-    let spare = (0..RING_BATCHES).map(|_| empty()).collect();
+    let spare = (0..batches).map(|_| empty()).collect();
     (Lane { to, back, spare, marks: [None; 2] }, Inbox::new(from, give_back))
 }
 

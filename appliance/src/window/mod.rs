@@ -7,6 +7,8 @@ pub mod calendar;
 pub mod ledger;
 pub mod shard;
 pub mod stream;
+#[cfg(all(test, feature = "loom"))]
+mod stream_loom_tests;
 
 pub use calendar::Calendar;
 pub use ledger::{Decisions, Ledger, Site};

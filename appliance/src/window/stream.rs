@@ -1,9 +1,8 @@
 //! One core's stream of words to the reporter.
 
-use rtrb::{Consumer, Producer, RingBuffer};
-
 use super::ledger::Site;
 use crate::arch::Patience;
+use crate::arch::ring::{Consumer, Producer, RingBuffer};
 use crate::stats::plan::Period;
 use crate::units::{Epoch, RangeIndex};
 
@@ -69,18 +68,21 @@ pub enum Sent {
 }
 
 /// Longest blocks that a stream should hold: twice what one step of a walk over ranges sends.
-const BLOCKS_HELD: usize = 64;
+const BLOCKS_HELD: usize = if cfg!(feature = "loom") { 2 } else { 64 };
 /// Words beyond which a stream holds only a few of its longest blocks.
 const CAPACITY_WORDS: usize = 1 << 22;
 /// Accounts that find room in a stream that is full of blocks.
-const ACCOUNTS_KEPT: usize = 16;
+const ACCOUNTS_KEPT: usize = if cfg!(feature = "loom") { 1 } else { 16 };
+/// Words of the shortest stream, beside those for accounts.
+const CAPACITY_WORDS_MIN: usize = if cfg!(feature = "loom") { 0 } else { 1 << 16 };
 
 /// A stream that holds blocks of up to `block_max` words, several of them, and beside them accounts of `account_max`
 /// words. `waits`: a writer waits for a reader that is behind, as in a replay; else it is refused.
 pub fn stream(block_max: usize, account_max: usize, waits: bool) -> (Outlet, Stream) {
     let kept = ACCOUNTS_KEPT * (account_max + HEAD_WORDS);
     let block = block_max + HEAD_WORDS;
-    let capacity = (BLOCKS_HELD * block).min(CAPACITY_WORDS).max(4 * block).max(1 << 16) + kept;
+    let least = BLOCKS_HELD.min(4) * block;
+    let capacity = (BLOCKS_HELD * block).min(CAPACITY_WORDS).max(least).max(CAPACITY_WORDS_MIN) + kept;
     let (to, from) = RingBuffer::new(capacity);
     let body_max = block_max.max(account_max);
     let outlet = Outlet { to, message: Vec::with_capacity(body_max + HEAD_WORDS), kept, waits };
