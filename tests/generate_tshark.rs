@@ -62,6 +62,8 @@ fn make(folder: &Path) -> (Summary, Value) {
     (summary, serde_json::from_slice(&std::fs::read(folder.join("x.json")).unwrap()).unwrap())
 }
 
+type Tuple = (IpAddr, IpAddr, Option<(u16, u16)>, u8);
+
 /// One range in one window, in one direction and decision, as read from the capture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Tally {
@@ -73,7 +75,7 @@ struct Tally {
     dns_answer_packets: u64,
     sources: BTreeMap<IpAddr, u64>,
     /// Source, destination, ports if there are any, protocol: packets.
-    tuples: BTreeMap<(IpAddr, IpAddr, Option<(u16, u16)>, u8), u64>,
+    tuples: BTreeMap<Tuple, u64>,
     sizes: BTreeMap<u64, u64>,
     ttls: BTreeMap<u64, u64>,
     flags: BTreeMap<u64, u64>,
@@ -191,7 +193,7 @@ fn detail(row: &Value, direction: &str, decision: &str, tally: &Tally) {
         let entropy: f64 = -want.iter().map(|n| share(n) * share(n).log2()).sum::<f64>();
         assert!((of["entropy_packets"].as_f64().unwrap() - entropy).abs() < 1e-9, "{what}: {name}: {entropy}");
     };
-    let with_ports = |tuple: &&(IpAddr, IpAddr, Option<(u16, u16)>, u8)| tuple.2.is_some();
+    let with_ports = |tuple: &&Tuple| tuple.2.is_some();
     key("flow", tally.tuples.iter().filter(|(tuple, _)| with_ports(tuple)).map(|(_, n)| *n).collect());
     key("src_ip", tally.sources.values().copied().collect());
     let mut ports: BTreeMap<u16, u64> = BTreeMap::new();

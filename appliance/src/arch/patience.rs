@@ -1,5 +1,7 @@
 //! Waiting for another core without a lock, where cores may be shared.
 
+#![cfg_attr(feature = "loom", allow(dead_code, reason = "a model gives way to others and does not sleep"))]
+
 use std::time::Duration;
 
 /// Times that the CPU is offered to others before the first nap.

@@ -3,6 +3,8 @@
 //! [`Lane`], [`Dispatcher`] and [`Worker`] are the real ones, over rings of one batch and one mark (of two marks where two send, so
 //! that nobody spins: loom would go through every number of turns).
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+
 use loom::thread;
 
 use super::*;

@@ -74,7 +74,7 @@ const CAPACITY_WORDS: usize = 1 << 22;
 /// Accounts that find room in a stream that is full of blocks.
 const ACCOUNTS_KEPT: usize = if cfg!(feature = "loom") { 1 } else { 16 };
 /// Words of the shortest stream, beside those for accounts.
-const CAPACITY_WORDS_MIN: usize = if cfg!(feature = "loom") { 0 } else { 1 << 16 };
+const CAPACITY_WORDS_MIN: usize = if cfg!(feature = "loom") { 1 } else { 1 << 16 };
 
 /// A stream that holds blocks of up to `block_max` words, several of them, and beside them accounts of `account_max`
 /// words. `waits`: a writer waits for a reader that is behind, as in a replay; else it is refused.

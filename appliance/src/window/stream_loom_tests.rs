@@ -2,6 +2,8 @@
 //!
 //! [`Shard`], [`Outlet`] and [`Stream`] are the real ones, over a stream that holds two of the longest blocks and one account.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+
 use std::sync::Arc;
 
 use loom::thread;
