@@ -6,12 +6,13 @@
 //!
 //! In *run-to-completion* mode the receiving core's own shard takes the batches and this room is not entered.
 
+#[cfg(all(test, feature = "loom"))]
+mod loom_tests;
 mod losses;
 mod worker;
 
-use rtrb::{Consumer, Producer, RingBuffer};
-
 use crate::arch::Patience;
+use crate::arch::ring::{Consumer, Producer, PushError, RingBuffer};
 use crate::gather::packed::{Batch, Form};
 use crate::gather::{Cause, Loss, Stage};
 use crate::limits::{BATCH_WORDS_MAX, LOG_RECORDS_MAX};
@@ -99,7 +100,7 @@ impl Lane {
         transfer.put(range, epoch, batch);
         match self.to.push(Message::Batch(transfer)) {
             Ok(()) => true,
-            Err(rtrb::PushError::Full(message)) => {
+            Err(PushError::Full(message)) => {
                 if let Message::Batch(transfer) = message {
                     self.spare.push(transfer);
                 }
@@ -116,10 +117,14 @@ pub const fn lane_bytes() -> usize {
 
 /// A lane and its far end.
 pub fn lane() -> (Lane, Inbox) {
+    lane_of(RING_BATCHES, RING_MARKS)
+}
+
+fn lane_of(batches: usize, marks: usize) -> (Lane, Inbox) {
     // There are no more boxes than these: a mark finds room whatever waits.
-    let (to, from) = RingBuffer::new(RING_BATCHES + RING_MARKS);
-    let (give_back, back) = RingBuffer::new(RING_BATCHES);
-    let spare = (0..RING_BATCHES).map(|_| Transfer::empty(BATCH_WORDS_MAX)).collect();
+    let (to, from) = RingBuffer::new(batches + marks);
+    let (give_back, back) = RingBuffer::new(batches);
+    let spare = (0..batches).map(|_| Transfer::empty(BATCH_WORDS_MAX)).collect();
     (Lane { to, back, spare, marks: [None; 2] }, Inbox::new(from, give_back))
 }
 

@@ -8,6 +8,8 @@ pub mod ledger;
 mod sealing;
 pub mod shard;
 pub mod stream;
+#[cfg(all(test, feature = "loom"))]
+mod stream_loom_tests;
 
 pub use calendar::Calendar;
 pub use ledger::{Decisions, Ledger, Site};
