@@ -9,6 +9,7 @@ use std::time::Duration;
 use tailwater::admin::open_metrics;
 use tailwater::axes::key::KEYS;
 use tailwater::axes::metric::METRICS;
+use tailwater::axes::service::SERVICES;
 use tailwater::config;
 use tailwater::parse::{DropReason, Fault};
 use tailwater::stats::{self, calculations::STANDARD};
@@ -172,6 +173,7 @@ fn the_reference_lists_every_word() {
     let words: BTreeSet<&str> = quoted(&reference).into_iter().collect();
     let keys = KEYS.iter().map(|row| row.name);
     let all = keys.chain(METRICS.iter().map(|row| row.name)).chain(STANDARD.iter().map(|c| c.name()));
+    let all = all.chain(SERVICES.iter().map(|service| service.name));
     let missing: Vec<_> = all.filter(|name| !words.contains(name) && *name != "none").collect();
     assert!(missing.is_empty(), "{missing:?}");
     let operations = read("docs/operations.md");

@@ -22,6 +22,8 @@ pub enum Setting {
     Floats(Vec<f64>),
     Texts(Vec<String>),
     Flag(bool),
+    /// Whole numbers by name, sorted by name.
+    Table(Vec<(String, i64)>),
 }
 
 /// One of `[[stats]]`.
@@ -97,7 +99,11 @@ fn stat(row: &Section<'_, '_>, name: &str, sets: &[Set], check: &Check<'_>) -> O
     let predicate = row.section("where", "{ protocol = \"udp\" }").map(predicate::read);
     let fast = row.flag("fast").unwrap_or(false);
     let sets = in_sets(row, sets);
-    let settings = settings(row);
+    let mut settings = settings(row);
+    if key.is_none() {
+        // Texts may be values of the key.
+        settings.retain(|(_, setting)| !matches!(setting, Setting::Texts(_)));
+    }
     let sound = row.book().count() == before;
     let (calculation, name) = (calculation?.to_owned(), name.to_owned());
     // Where an axis is at fault, another stands in for it, so that the calculation can judge the settings at least.
@@ -204,7 +210,9 @@ fn settings(row: &Section<'_, '_>) -> Vec<(String, Setting)> {
     for (key, field) in row.rest() {
         match field.value().and_then(setting) {
             Some(value) => settings.push((key, value)),
-            None => field.fault("is no setting", "it must be a number, text, true, false or a list of numbers or texts"),
+            None => {
+                field.fault("is no setting", "it must be a number, text, true, false, a list of numbers or texts, or a table of numbers")
+            }
         }
     }
     settings.sort_by(|a, b| a.0.cmp(&b.0));
@@ -220,24 +228,35 @@ fn setting(value: &Value) -> Option<Setting> {
         Value::Array(list) => {
             let integers: Option<_> = list.iter().map(Value::as_integer).collect();
             let floats = || list.iter().map(|v| v.as_float().or_else(|| v.as_integer().and_then(|n| n.to_string().parse().ok())));
-            let texts = || list.iter().map(|v| v.as_str().map(str::to_owned)).collect::<Option<_>>();
-            let numbers = integers.map(Setting::Integers).or_else(|| floats().collect::<Option<_>>().map(Setting::Floats));
-            numbers.or_else(|| texts().map(Setting::Texts))
+            let texts = || list.iter().map(|v| v.as_str().map(str::to_owned)).collect::<Option<_>>().map(Setting::Texts);
+            integers.map(Setting::Integers).or_else(|| floats().collect::<Option<_>>().map(Setting::Floats)).or_else(texts)
         }
-        Value::Datetime(_) | Value::InlineTable(_) => None,
+        Value::InlineTable(table) => {
+            let rows = table.iter().map(|(name, value)| value.as_integer().map(|n| (name.to_owned(), n)));
+            let mut rows: Vec<(String, i64)> = rows.collect::<Option<_>>()?;
+            rows.sort();
+            Some(Setting::Table(rows))
+        }
+        Value::Datetime(_) => None,
     }
 }
 
 /// Asks the calculation; a setting that it refuses is noted and left out, so that it can judge the rest too. What it says
 /// of the axes is noted if they are `sound`, that is as written.
 fn ask(row: &Section<'_, '_>, mut spec: StatSpec, check: &Check<'_>, sound: bool) {
+    let mut refused: Vec<String> = Vec::new();
     while let Err(Refusal { key, message }) = check(&spec) {
+        // What is missed now was there, and is noted already.
+        if refused.contains(&key) {
+            return;
+        }
         let left = spec.settings.len();
         spec.settings.retain(|(name, _)| *name != key);
         let was_setting = spec.settings.len() < left;
         let meant = |key: &str| near(key, row.known()).map(|m| format!("did you mean \"{m}\"?"));
         if was_setting {
             row.fault(&key, message, meant(&key).unwrap_or_default());
+            refused.push(key);
             continue;
         }
         if sound || key == "calculation" {

@@ -175,7 +175,7 @@ fn what_cannot_be_written_is_told() {
     assert!(!error.before_start() && error.to_string().starts_with("/nowhere/x.json: cannot be written"), "{error}");
     let wrong = run(&Options { start: Some("soon".to_owned()), ..options }).unwrap_err();
     assert!(wrong.before_start() && wrong.to_string().contains("scenario mix: start"), "{wrong}");
-    assert_eq!(list().count(), 7);
+    assert_eq!(list().count(), 17);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("astray.toml");
     let text = "about = \"x\"\nduration_s = 1\nranges.count = 1\n[[attack]]\nkind = \"syn_flood\"\ntarget = \"192.0.2.1\"\npps = 1\n";

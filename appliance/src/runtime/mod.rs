@@ -2,6 +2,7 @@
 
 #[cfg(feature = "dpdk")]
 pub mod check;
+pub mod memory;
 pub mod receiver;
 pub mod reporting;
 pub mod wiring;
@@ -41,6 +42,9 @@ pub enum RunError {
     /// The core map does not fit this machine.
     #[error("{0}")]
     Cores(crate::config::Faults),
+    /// The budget does not hold what must always be there.
+    #[error("{0}")]
+    Memory(crate::config::Faults),
     /// A row of the configuration.
     #[error("a stat cannot be compiled: {}: {}", .0.key, .0.message)]
     Stat(Refusal),
@@ -72,7 +76,7 @@ pub enum RunError {
 impl RunError {
     /// Whether the configuration is to blame, rather than what happened.
     pub const fn is_configuration(&self) -> bool {
-        matches!(self, Self::Cores(_) | Self::Stat(_))
+        matches!(self, Self::Cores(_) | Self::Memory(_) | Self::Stat(_))
     }
 }
 

@@ -6,7 +6,9 @@ use crate::arch::HashKey;
 use crate::axes::key::Lengths;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::classify::Generation;
-use crate::config::{Config, Mirror, Refusal, Sampler, Setting as Value, StatSpec};
+use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
+use crate::gather::packed::Layout;
+use crate::limits::CAPTURE_RECORD_BYTES_MAX;
 use crate::parse::MirrorPlan;
 use crate::report::{Identity, PortName, RangeName, Setting};
 use crate::stats::Calculations;
@@ -16,8 +18,6 @@ use crate::window::{Calendar, ShardPlans};
 
 /// Prefixes that are listed of what matched no range.
 const UNMATCHED_KEYS: i64 = 10;
-/// Share of the memory budget that open batches may take.
-const GATHER_SHARE: usize = 8;
 
 /// Shared by all cores.
 pub struct World {
@@ -35,7 +35,7 @@ pub struct World {
     pub ports: usize,
     /// Tag rules.
     pub tag_rules: usize,
-    /// Of sketches and batches, all cores together.
+    /// The budget of the data path, all cores together.
     pub memory_bytes: usize,
 }
 
@@ -53,10 +53,11 @@ impl World {
     /// # Errors
     /// A row that no kernel can be made for.
     pub fn with(calculations: &Calculations, config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
+        let mirror = MirrorPlan::new(&config.mirror);
         let fast = config.stats.iter().any(|stat| stat.fast);
         Ok(Self {
             generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
-            mirror: MirrorPlan::new(&config.mirror),
+            mirror: if reads_options(config) { mirror } else { mirror.without_options() },
             plans: Arc::new(plans(config, calculations)?),
             hash_key,
             calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
@@ -79,16 +80,6 @@ impl World {
             Family::V6 => 1,
         };
         RangeIndex(u32::try_from(self.plans.real + offset).unwrap_or(u32::MAX))
-    }
-
-    /// Bytes that the open batches of one of `cores` may take.
-    pub const fn gather_bytes(&self, cores: usize) -> usize {
-        self.memory_bytes / GATHER_SHARE / cores
-    }
-
-    /// Bytes that the blocks of one of `shards` may take.
-    pub const fn shard_bytes(&self, shards: usize) -> usize {
-        (self.memory_bytes - self.memory_bytes / GATHER_SHARE) / shards
     }
 }
 
@@ -124,7 +115,8 @@ fn plans(config: &Config, calculations: &Calculations) -> Result<ShardPlans, Ref
     let mut of_range: Vec<u32> = config.ranges.list.iter().zip(&lists.of_range).map(of).collect();
     let unmatched = u32::try_from(plans.len() - 2).unwrap_or(0);
     of_range.extend([unmatched, unmatched + 1]);
-    Ok(ShardPlans { plans, real: of_range.len() - 2, of_range })
+    let layout = Layout::of(|one, other| plans.iter().any(|plan| plan.tells_apart(one, other)));
+    Ok(ShardPlans { plans, real: of_range.len() - 2, of_range, layout })
 }
 
 /// Whether the mirror shows what a stat counts. Of an unobserved direction nothing is reported: zero would be a claim.
@@ -136,10 +128,27 @@ const fn observed(mirror: &Mirror, direction: DirectionAxis) -> bool {
     }
 }
 
+/// Whether a stat asks for options of a header.
+fn reads_options(config: &Config) -> bool {
+    let keys = |stat: &StatSpec| {
+        let tested = stat.predicate.iter().flat_map(|predicate| &predicate.tests).flat_map(|test| test.key.parts().to_vec());
+        stat.key.parts().iter().copied().chain(tested).collect::<Vec<Key>>()
+    };
+    config.stats.iter().flat_map(keys).any(|key| matches!(key, Key::TcpOptions | Key::IpOptions))
+}
+
 /// The largest weights that tag rules can give; what passes stands for itself.
 fn weights(config: &Config) -> WeightBounds {
     let random = config.tags.iter().all(|rule| rule.weight_max() <= 1 || rule.sampler == Sampler::Random);
-    WeightBounds { passed: 1, blocked: u32::from(config.weight_max()), random }
+    WeightBounds { passed: 1, blocked: u32::from(config.weight_max()), random, rate: rate(config) }
+}
+
+/// The one rate of all rules that sample, if it is one, constant and random. A rate of one is none.
+fn rate(config: &Config) -> Option<u32> {
+    let blocked = || config.tags.iter().filter(|rule| rule.blocked);
+    let constant = |rule: &TagRule| matches!(rule.sampling, Given::Fixed(n) if n == 1 || n == u32::from(config.weight_max()));
+    let one = blocked().all(|rule| rule.sampler == Sampler::Random && constant(rule));
+    one.then(|| u32::from(config.weight_max())).filter(|rate| *rate > 1)
 }
 
 /// What reports say of themselves.
@@ -154,9 +163,24 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
     };
     let name = |range: &crate::config::Range| RangeName {
         prefix: crate::axes::key::network_text(&range.prefix),
+        domain: range.domain.map_or_else(String::new, |domain| domain.to_string()),
         customer: range.customer.clone(),
         labels: range.labels.clone(),
     };
     let tags = config.tags.iter().map(|rule| if rule.blocked { "blocked" } else { "passed" }).collect();
-    Setting { identity, ranges: config.ranges.list.iter().map(name).collect(), specs: specs(config), ports, tags, live }
+    let frame_bytes_max = if live { frame_bytes_max(config) } else { u32::try_from(CAPTURE_RECORD_BYTES_MAX).unwrap_or(u32::MAX) };
+    let (ranges, heartbeat) = (config.ranges.list.iter().map(name).collect(), config.appliance.heartbeat);
+    Setting { identity, ranges, specs: specs(config), ports, tags, live, heartbeat, frame_bytes_max }
+}
+
+/// The longest frame that the ports let in.
+#[cfg(feature = "dpdk")]
+fn frame_bytes_max(config: &Config) -> u32 {
+    crate::rx::live::frame_bytes_max(&config.ports)
+}
+
+/// The longest frame that any port lets in.
+#[cfg(not(feature = "dpdk"))]
+fn frame_bytes_max(_config: &Config) -> u32 {
+    u32::try_from(crate::limits::IP_FRAME_BYTES_MAX).unwrap_or(u32::MAX)
 }

@@ -66,7 +66,7 @@ impl Calculations {
     /// Whether a row can be compiled, for either family, in windows of these lengths.
     pub fn check(&self, spec: &StatSpec, windows: Windows) -> Result<(), Refusal> {
         for family in [Family::V4, Family::V6] {
-            self.compile(spec, &Context { family, weight_max: 1, random: true, windows })?;
+            self.compile(spec, &Context { family, weight_max: 1, random: true, rate: None, windows })?;
         }
         Ok(())
     }

@@ -199,6 +199,12 @@ impl<'a> View<'a> {
         self.selected & self.weights.sampled != 0
     }
 
+    /// How many records count that stand for others, or may; or how many that stand for themselves.
+    pub const fn count(&self, sampled: bool) -> u64 {
+        let of = if sampled { self.weights.sampled } else { !self.weights.sampled };
+        (self.selected & of).count_ones() as u64
+    }
+
     /// Sum of the metric over records that count, weights aside.
     pub fn plain_sum(&self) -> u64 {
         let mut sum = 0;

@@ -98,6 +98,13 @@ impl Unseen {
         self.sampled_packets = self.sampled_packets.saturating_add(other.sampled_packets);
     }
 
+    /// The larger, word by word.
+    pub fn raise(&mut self, other: &Self) {
+        self.passed = self.passed.max(other.passed);
+        self.scaled = self.scaled.max(other.scaled);
+        self.sampled_packets = self.sampled_packets.max(other.sampled_packets);
+    }
+
     /// Word by word, never below zero.
     pub fn sub(&mut self, other: &Self) {
         self.passed = self.passed.saturating_sub(other.passed);
@@ -126,6 +133,10 @@ pub struct Top {
     pub all_sufficient: Weighted,
     /// A bound for a key that is in neither list.
     pub absent: Unseen,
+    /// The largest weight that new keys were thinned by for want of memory; 1: none were.
+    pub thinned: u32,
+    /// Whether a table found no memory to grow.
+    pub short: bool,
 }
 
 /// What of a `distinct` merges.
@@ -231,8 +242,8 @@ pub enum Figure {
     Quantiles(Quantiles),
     /// The heaviest keys.
     Top(Top),
-    /// How evenly a metric is spread, in bits.
-    Entropy(Estimate),
+    /// How evenly a metric is spread, in bits; and the whole of it.
+    Entropy(Estimate, f64),
     /// The keys that touch most others.
     Fanout(Fanout),
     /// How many different keys.

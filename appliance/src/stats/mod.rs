@@ -8,6 +8,7 @@
 //! Adding a calculation is one file that implements [`Calculation`], and its row in [`calculations::STANDARD`]; a program
 //! that uses this crate adds its own to [`Calculations`]. docs/new-calculation.md walks through it.
 
+mod bins;
 pub mod calculations;
 pub mod columns;
 pub mod distinct;
@@ -18,10 +19,12 @@ pub mod histogram;
 pub mod interval;
 pub mod labels;
 pub mod new_keys;
+pub mod pages;
 pub mod peak;
 pub mod plan;
 pub mod pool;
 pub mod quantiles;
+mod selection;
 pub mod settings;
 pub mod sum;
 mod table;
@@ -50,6 +53,8 @@ pub struct Context {
     pub weight_max: u32,
     /// Whether all samplers are random.
     pub random: bool,
+    /// The one weight that all sampled records have, every one of them at random; none: they differ, or may be unproven.
+    pub rate: Option<u32>,
     /// How long windows are.
     pub windows: Windows,
 }

@@ -5,10 +5,11 @@
 
 pub mod calendar;
 pub mod ledger;
+mod sealing;
 pub mod shard;
 pub mod stream;
 
 pub use calendar::Calendar;
 pub use ledger::{Decisions, Ledger, Site};
-pub use shard::{Shard, ShardPlans};
-pub use stream::{Outlet, Sealed, Sent, Told};
+pub use shard::{Shard, ShardBytes, ShardPlans};
+pub use stream::{Outlet, Room, Sealed, Sent, Told};
