@@ -150,7 +150,7 @@ impl<'a> Truth<'a> {
     }
 
     fn histogram(&self, have: &pb::Histogram) -> Result<(), String> {
-        let (mut listed, mut other) = (Vec::new(), None);
+        let (mut listed, mut other) = (Vec::new(), false);
         for bin in &have.bins {
             let value = bin.value.as_ref().ok_or("no value")?;
             let (low, high) = (bin.low.unwrap_or(0.0), bin.high.unwrap_or(f64::INFINITY));
@@ -159,7 +159,7 @@ impl<'a> Truth<'a> {
                 None => text.parse::<f64>().is_ok_and(|n| n >= low && n < high),
             };
             if bin.label.as_deref() == Some("other") {
-                other = value.high;
+                other = true;
                 continue;
             }
             let mine: u64 = self.keys.iter().filter(|((_, text), _)| of(text)).map(|(_, sum)| sum.total()).sum();
@@ -168,7 +168,7 @@ impl<'a> Truth<'a> {
         }
         let unlisted = self.keys.iter().filter(|(key, _)| !listed.contains(key)).map(|(_, sum)| sum.total()).max().unwrap_or(0);
         let bound = self.lost_of_key();
-        holds(&format!("{unlisted} of a label that is not listed"), other.is_some() || bound.is_none_or(|bound| unlisted <= bound))
+        holds(&format!("{unlisted} of a label that is not listed"), other || bound.is_none_or(|bound| unlisted <= bound))
     }
 
     fn top(&self, have: &pb::Top) -> Result<(), String> {
