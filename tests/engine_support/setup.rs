@@ -166,10 +166,11 @@ impl Setup {
         let mut rows: Vec<Row> = (0..28).map(|n| row(dice, n)).collect();
         rows.push(flows(dice));
         rows.extend((0..4).map(|n| rows::peak(dice, n, (window_ms, fast_ms))));
-        rows.extend((0..4).map(|n| rows::quantiles(dice, n)));
-        rows.extend((0..4).map(|n| rows::fanout(dice, n)));
-        rows.extend((0..4).map(|n| rows::new_keys(dice, n)));
-        rows.extend((0..4).map(|n| rows::entropy(dice, n)));
+        let mut own = dice.fork();
+        rows.extend((0..4).map(|n| rows::quantiles(&mut own, n)));
+        rows.extend((0..4).map(|n| rows::fanout(&mut own, n)));
+        rows.extend((0..4).map(|n| rows::new_keys(&mut own, n)));
+        rows.extend((0..4).map(|n| rows::entropy(&mut own, n)));
         let (ingress, egress) = dice.of(&[(true, true), (true, true), (true, false), (false, true)]);
         let mut ranges = RANGES.to_vec();
         if dice.one_in(3) {
