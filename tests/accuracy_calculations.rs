@@ -55,7 +55,7 @@ struct Bench {
 
 impl Bench {
     fn new(spec: &StatSpec, weight_max: u32, seed: u64) -> Self {
-        let weights = WeightBounds { passed: 1, blocked: weight_max, random: true, rate: None };
+        let weights = WeightBounds { passed: 1, blocked: weight_max, random: true, rate: (weight_max > 1).then_some(weight_max) };
         let plan = Plan::compile(std::slice::from_ref(spec), &[0], Family::V4, weights).unwrap();
         let mut key = [7; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -201,7 +201,7 @@ fn entropies_are_bounded() {
                 }
                 let all = keys.values().sum::<u64>() as f64;
                 let truth: f64 = keys.values().map(|n| *n as f64 / all).map(|p| -p * p.log2()).sum();
-                let Figure::Entropy(of) = bench.figure(&mut Past::default(), 0) else { unreachable!("an entropy") };
+                let Figure::Entropy(of, _) = bench.figure(&mut Past::default(), 0) else { unreachable!("an entropy") };
                 inside += u64::from(covers(&of, truth));
                 sure += u64::from(of.low <= truth);
                 [truth, of.value, of.low, of.high.unwrap_or(f64::INFINITY)]

@@ -9,5 +9,6 @@ pub mod cover;
 pub mod dice;
 pub mod drive;
 pub mod model;
+pub mod rows;
 pub mod setup;
 pub mod traffic;

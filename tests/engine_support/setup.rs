@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::dice::Dice;
+use super::rows;
 
 /// A row of `[[stats]]`.
 #[derive(Clone, Debug)]
@@ -82,7 +83,7 @@ const DOMAINS: [(&str, bool, &str); 9] = [
     ("10.1.2.0/24", false, "vni=5002"),
 ];
 
-const METRICS: [&str; 6] = ["packets", "bytes", "connections_opened", "connections_accepted", "resets", "fragments"];
+pub(super) const METRICS: [&str; 6] = ["packets", "bytes", "connections_opened", "connections_accepted", "resets", "fragments"];
 pub const NUMBERS: [&str; 12] = [
     "src_port",
     "dst_port",
@@ -164,11 +165,12 @@ impl Setup {
         let (window_ms, fast_ms) = dice.of(&[(1_000, 1_000), (1_000, 250), (10_000, 1_000), (3, 1), (3_600_000, 60_000)]);
         let mut rows: Vec<Row> = (0..28).map(|n| row(dice, n)).collect();
         rows.push(flows(dice));
-        rows.extend((0..4).map(|n| peak(dice, n, (window_ms, fast_ms))));
-        rows.extend((0..4).map(|n| quantiles(dice, n)));
-        rows.extend((0..4).map(|n| fanout(dice, n)));
-        rows.extend((0..4).map(|n| new_keys(dice, n)));
-        rows.extend((0..4).map(|n| entropy(dice, n)));
+        rows.extend((0..4).map(|n| rows::peak(dice, n, (window_ms, fast_ms))));
+        let mut own = dice.fork();
+        rows.extend((0..4).map(|n| rows::quantiles(&mut own, n)));
+        rows.extend((0..4).map(|n| rows::fanout(&mut own, n)));
+        rows.extend((0..4).map(|n| rows::new_keys(&mut own, n)));
+        rows.extend((0..4).map(|n| rows::entropy(&mut own, n)));
         let (ingress, egress) = dice.of(&[(true, true), (true, true), (true, false), (false, true)]);
         let mut ranges = RANGES.to_vec();
         if dice.one_in(3) {
@@ -190,7 +192,7 @@ impl Setup {
             one_rate: dice.one_in(2),
             prefix_v4: dice.of(&[8, 24, 30]),
             prefix_v6: dice.of(&[32, 48, 126]),
-            memory_mb: 64,
+            memory_mb: 256,
         }
     }
 
@@ -276,7 +278,7 @@ impl Row {
     }
 }
 
-fn row(dice: &mut Dice, n: usize) -> Row {
+pub(super) fn row(dice: &mut Dice, n: usize) -> Row {
     let calculation = ["sum", "histogram", "topk", "distinct"][n % 4];
     let mut bins = None;
     let keys = match calculation {
@@ -345,7 +347,7 @@ fn wanted(dice: &mut Dice) -> Vec<Wanted> {
     wanted
 }
 
-fn composite(dice: &mut Dice) -> Vec<&'static str> {
+pub(super) fn composite(dice: &mut Dice) -> Vec<&'static str> {
     let mut keys = Vec::new();
     for _ in 0..dice.of(&[1, 1, 1, 2, 3]) {
         let key = match dice.below(4) {
@@ -362,69 +364,4 @@ fn composite(dice: &mut Dice) -> Vec<&'static str> {
 
 fn flows(dice: &mut Dice) -> Row {
     Row { name: "flows".to_owned(), calculation: "sum", keys: Vec::new(), metric: "flows", bins: None, p: 12, ..row(dice, 0) }
-}
-
-fn peak(dice: &mut Dice, n: usize, (window_ms, fast_ms): (u64, u64)) -> Row {
-    let keys = if dice.one_in(3) { vec![dice.of(&NUMBERS)] } else { Vec::new() };
-    let row = Row { name: format!("peak{n}"), calculation: "peak", keys, bins: None, metric: dice.of(&METRICS), ..row(dice, 0) };
-    let shortest = if row.fast { fast_ms } else { window_ms };
-    let fits = |ms: &u64| shortest.is_multiple_of(*ms) && window_ms / ms <= 1_024;
-    let own = [1, 7, 50, 250, 60_000].into_iter().filter(fits).collect::<Vec<_>>();
-    let sub_window_ms = (!own.is_empty() && dice.one_in(2)).then(|| dice.of(&own));
-    Row { more: More { sub_window_ms, ..More::default() }, ..row }
-}
-
-fn quantiles(dice: &mut Dice, n: usize) -> Row {
-    let ranks = dice.one_in(2).then(|| vec![0.0, 0.25, 0.5, 0.999, 1.0]);
-    let (keys, metric) = (vec![dice.of(&NUMBERS)], dice.of(&["packets", "packets", "connections_opened", "resets"]));
-    let more = More { ranks, ..More::default() };
-    Row { name: format!("quantiles{n}"), calculation: "quantiles", keys, bins: None, metric, more, ..row(dice, 0) }
-}
-
-fn fanout(dice: &mut Dice, n: usize) -> Row {
-    let (keys, of): (&[&str], &[&str]) = dice.of(&[
-        (&["src_ip"][..], &[][..]),
-        (&["dst_prefix"], &[]),
-        (&["src_ip"], &["dst_port"]),
-        (&["src_ip", "ttl"], &["dst_ip", "dst_port"]),
-        (&["protocol"], &["src_ip", "ttl", "flow"]),
-    ]);
-    let (keys, of) = (keys.to_vec(), (!of.is_empty()).then(|| of.to_vec()));
-    let more = More { of, pairs: dice.of(&[None, Some(16), Some(64)]), ..More::default() };
-    Row { name: format!("fanout{n}"), calculation: "fanout", keys, bins: None, metric: "packets", more, ..row(dice, 0) }
-}
-
-fn entropy(dice: &mut Dice, n: usize) -> Row {
-    let more = More { exact: dice.of(&[None, Some(16)]), ..More::default() };
-    Row {
-        name: format!("entropy{n}"),
-        calculation: "entropy",
-        keys: composite(dice),
-        bins: None,
-        metric: dice.of(&METRICS),
-        more,
-        ..row(dice, 0)
-    }
-}
-
-fn new_keys(dice: &mut Dice, n: usize) -> Row {
-    let more = More { windows: dice.of(&[None, Some(1), Some(2)]), ..More::default() };
-    let metric = dice.of(&["packets", "packets", "connections_opened", "resets"]);
-    Row { name: format!("new{n}"), calculation: "new_keys", keys: composite(dice), bins: None, metric, more, ..row(dice, 0) }
-}
-
-impl Row {
-    /// The others of a fan-out.
-    pub fn others(&self) -> Self {
-        let side = if self.keys[0].starts_with("src") { "dst_ip" } else { "src_ip" };
-        Self { keys: self.more.of.clone().unwrap_or_else(|| vec![side]), ..self.clone() }
-    }
-
-    /// Length of its sub-windows: as written, or the shortest from 100 ms on that divides its shortest window and makes
-    /// no more than 1,024 of the longest.
-    pub fn sub_ms(&self, setup: &Setup) -> u64 {
-        let shortest = if self.fast { setup.fast_ms } else { setup.window_ms };
-        let fits = |ms: &u64| shortest.is_multiple_of(*ms) && setup.window_ms.div_ceil(*ms) <= 1_024;
-        self.more.sub_window_ms.unwrap_or_else(|| (shortest.min(100)..=shortest).find(fits).unwrap())
-    }
 }

@@ -23,7 +23,7 @@ pub(super) fn stat(spec: &StatSpec, figure: Figure) -> pb::Stat {
         Figure::Histogram(bins) => pb::stat::Figure::Histogram(pb::Histogram { bins: bins.iter().map(bin).collect() }),
         Figure::Quantiles(figure) => pb::stat::Figure::Quantiles(quantiles(&figure)),
         Figure::Top(figure) => pb::stat::Figure::Top(top(&figure)),
-        Figure::Entropy(value) => pb::stat::Figure::Entropy(pb::Entropy { value: Some(estimate(&value)) }),
+        Figure::Entropy(value, _) => pb::stat::Figure::Entropy(pb::Entropy { value: Some(estimate(&value)) }),
         Figure::Fanout(figure) => pb::stat::Figure::Top(fanout(&figure)),
         Figure::NewKeys(figure) => pb::stat::Figure::NewKeys(new_keys(figure)),
         Figure::Distinct(figure) => pb::stat::Figure::Distinct(distinct(figure)),
@@ -101,6 +101,8 @@ fn top(of: &Top) -> pb::Top {
         absent_high_sampled_packets: of.absent.sampled_packets,
         thinned: of.thinned,
         short_of_memory: of.short,
+        // Told by who knows how the entries were estimated: see `range`.
+        order_proven: 0,
         ..pb::Top::default()
     }
 }
@@ -130,7 +132,7 @@ fn fanout(of: &Fanout) -> pb::Top {
         coverage: of.coverage,
         all: Some(estimate(&of.all)),
         reserve: of.reserve.iter().map(entry).collect(),
-        absent_high_passed: of.absent.map_or(0, |n| n as u64),
+        absent_high_passed: of.absent.map_or(u64::MAX, |n| n as u64),
         pairs_level: of.level as u32,
         ..pb::Top::default()
     }

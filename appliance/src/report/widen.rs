@@ -5,7 +5,7 @@
 //! nothing bounds the figure. Values, sketches and what merges stay as they were counted: who merges widens again.
 
 use super::loss::Gap;
-use crate::stats::figure::{Distinct, Estimate, Fanout, Figure, Peak, Top, Unseen};
+use crate::stats::figure::{Distinct, Estimate, Figure, Peak, Quantiles, Top, Unseen};
 use crate::stats::interval::{Question, estimate, estimate_key};
 use crate::stats::weighted::Weighted;
 
@@ -35,39 +35,22 @@ pub(super) fn widen(figure: &mut Figure, missing: &Missing<'_>) {
             bins.iter_mut().for_each(|bin| missing.widen_sum(&mut bin.value, &bin.sufficient, &Unseen::default(), 1));
         }
         Figure::Top(top) => missing.widen_top(top),
-        Figure::Fanout(fanout) => missing.widen_fanout(fanout),
-        Figure::NewKeys(new) => missing.widen_new(&mut new.value, &mut new.keys.value),
-        // A lost packet may have had any value, and any key: nothing is claimed beside the figure itself.
-        Figure::Quantiles(quantiles) => quantiles.quantiles.iter_mut().for_each(|quantile| unbound(&mut quantile.value)),
-        Figure::Entropy(value) => unbound(value),
         Figure::Peak(peak) => missing.widen_peak(peak),
+        Figure::Quantiles(of) => missing.widen_quantiles(of),
+        Figure::Entropy(value, total) => missing.widen_entropy(value, *total),
+        Figure::Fanout(of) => {
+            of.entries.iter_mut().chain(&mut of.reserve).for_each(|entry| missing.widen_count(&mut entry.value));
+            missing.widen_count(&mut of.all);
+            of.absent = missing.packets().and_then(|packets| of.absent.map(|absent| absent + packets));
+        }
+        Figure::NewKeys(of) => {
+            missing.widen_count(&mut of.value);
+            missing.widen_count(&mut of.keys.value);
+        }
     }
-}
-
-/// Claims nothing.
-const fn unbound(value: &mut Estimate) {
-    (value.low, value.high) = (0.0, None);
 }
 
 impl Missing<'_> {
-    /// Each lost packet may have been another pair, of any one key.
-    #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
-    fn widen_fanout(&self, fanout: &mut Fanout) {
-        fanout.entries.iter_mut().chain(&mut fanout.reserve).for_each(|entry| self.widen_count(&mut entry.value));
-        self.widen_count(&mut fanout.all);
-        fanout.absent = match self.gap {
-            Gap::AtMost(packets) => fanout.absent.map(|absent| absent + packets as f64),
-            Gap::Unbounded => None,
-        };
-    }
-
-    /// A window before may have lost packets too, with keys that now seem new: low claims nothing.
-    fn widen_new(&self, new: &mut Estimate, keys: &mut Estimate) {
-        self.widen_count(new);
-        self.widen_count(keys);
-        new.low = 0.0;
-    }
-
     /// Each packet may have brought a key of its own.
     #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
     fn widen_count(&self, value: &mut Estimate) {
@@ -75,6 +58,48 @@ impl Missing<'_> {
             Gap::AtMost(packets) => value.high.map(|high| high + packets as f64),
             Gap::Unbounded => None,
         };
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
+    fn packets(&self) -> Option<f64> {
+        if let Gap::AtMost(packets) = self.gap { Some(packets as f64) } else { None }
+    }
+
+    /// All that is missing may lie below the quantile, or above it.
+    #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
+    fn widen_quantiles(&self, of: &mut Quantiles) {
+        // A sample's own interval does not add up with what is missing of it.
+        let Some(lost) = self.packets().filter(|_| self.question.weight_max <= 1) else {
+            of.quantiles.iter_mut().for_each(|q| (q.value.low, q.value.high) = (0.0, None));
+            return;
+        };
+        let total: u64 = of.bins.iter().map(|(_, sum)| sum.total()).sum();
+        for quantile in &mut of.quantiles {
+            let wanted = (quantile.rank * (total as f64 + lost)).max(1.0);
+            let (mut low, mut high, mut below) = (None, None, 0.0);
+            for ((first, behind), sum) in &of.bins {
+                below += sum.total() as f64;
+                low = low.or_else(|| (below + lost >= wanted).then_some(*first as f64));
+                high = high.or_else(|| (below >= wanted).then_some((behind - 1) as f64));
+            }
+            let at_bottom = lost >= wanted;
+            quantile.value.low = if at_bottom { 0.0 } else { low.unwrap_or(0.0).min(quantile.value.low) };
+            quantile.value.high = high.zip(quantile.value.high).map(|(a, b)| a.max(b));
+        }
+    }
+
+    /// What is missing is a share e at most, of one key or of a key a packet: the whole is a mixture of both.
+    #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
+    fn widen_entropy(&self, value: &mut Estimate, total: f64) {
+        let Gap::AtMost(packets) = self.gap else {
+            (value.low, value.high) = (0.0, None);
+            return;
+        };
+        let share = self.whole(packets) as f64 / (total + self.whole(packets) as f64).max(1.0);
+        let split = |p: f64| if p > 0.0 && p < 1.0 { -p * p.log2() - (1.0 - p) * (1.0 - p).log2() } else { 0.0 };
+        let keys = (packets.saturating_mul(u64::from(self.question.weight_max.max(1))).max(1)) as f64;
+        value.low *= 1.0 - share;
+        value.high = value.high.map(|high| high + split(share.min(0.5)) + share * keys.log2());
     }
 
     /// The sum of one bin or key, beside which `unseen` was known not to be counted already.

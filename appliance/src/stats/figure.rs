@@ -247,8 +247,8 @@ pub enum Figure {
     Quantiles(Quantiles),
     /// The heaviest keys.
     Top(Top),
-    /// How evenly a metric is spread, in bits.
-    Entropy(Estimate),
+    /// How evenly a metric is spread, in bits; and the whole of it.
+    Entropy(Estimate, f64),
     /// The keys that touch most others.
     Fanout(Fanout),
     /// How many different keys.

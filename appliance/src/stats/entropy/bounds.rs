@@ -64,6 +64,14 @@ pub(super) enum Tally {
 }
 
 impl Tally {
+    /// Of all keys.
+    pub(super) fn total(&self) -> f64 {
+        match self {
+            Self::Keys { totals, .. } => sum(totals),
+            Self::Buckets { rows, .. } => sum(&rows[0]),
+        }
+    }
+
     pub(super) fn entropy(&self, sample: &Sample, question: &Question, may_be_sampled: bool) -> Estimate {
         match (self, may_be_sampled) {
             (Self::Keys { totals, .. }, false) => Estimate::exact(shannon(totals)),

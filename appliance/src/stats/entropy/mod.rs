@@ -226,6 +226,6 @@ impl Summary for EntropySummary {
             let (first, second) = rows.split_at(self.form.buckets);
             Tally::Buckets { rows: [first.to_vec(), second.to_vec()], registers: registers.to_vec() }
         };
-        Figure::Entropy(tally.entropy(&self.sample, question, self.form.sampled))
+        Figure::Entropy(tally.entropy(&self.sample, question, self.form.sampled), tally.total())
     }
 }
