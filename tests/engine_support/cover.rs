@@ -24,8 +24,8 @@ pub fn covered(setup: &Setup, packets: &[Packet], log: &Log) -> u64 {
         for (number, window) in windows(setup, packets, length_ns) {
             let of_window = |start: u64, k: i32| start == number * length_ns && k == i32::from(kind);
             for (range, seen) in &window.ranges {
-                let prefix = setup.ranges[*range].0;
-                let is = |r: &&pb::RangeReport| r.prefix == prefix && of_window(r.window_start_ns, r.window_kind);
+                let (prefix, _, domain) = setup.ranges[*range];
+                let is = |r: &&pb::RangeReport| r.prefix == prefix && r.domain == domain && of_window(r.window_start_ns, r.window_kind);
                 let Some(report) = log.ranges.iter().find(is) else {
                     let account = log.appliance.iter().find(|r| !r.total && of_window(r.window_start_ns, r.window_kind));
                     let fast_only = kind == pb::WindowKind::Fast && of_range(setup, *range, kind).is_empty();
