@@ -34,7 +34,7 @@ const K_DEFAULT: u64 = 20;
 /// Keys kept exactly, at least.
 const EXACT_KEYS_MIN: usize = 128;
 /// How often a table that contests its cells may double.
-const DOUBLINGS_MAX: u32 = 2;
+const DOUBLINGS_MAX: u32 = 3;
 /// Root: chunk, state; then the whole.
 const ROOT_HEAD_WORDS: usize = 2;
 
