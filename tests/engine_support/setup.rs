@@ -178,7 +178,7 @@ impl Setup {
             one_rate: dice.one_in(2),
             prefix_v4: dice.of(&[8, 24, 30]),
             prefix_v6: dice.of(&[32, 48, 126]),
-            memory_mb: 64,
+            memory_mb: 256,
         }
     }
 

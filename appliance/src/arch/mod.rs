@@ -2,7 +2,9 @@
 
 pub mod hash;
 pub mod prefetch;
+pub mod region;
 pub mod patience;
 
 pub use hash::HashKey;
 pub use patience::Patience;
+pub use region::{Region, Reserve};
