@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::arch::HashKey;
+use crate::arch::{HashKey, Reserve};
 use crate::axes::key::Lengths;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::classify::Generation;
@@ -37,6 +37,8 @@ pub struct World {
     pub tag_rules: usize,
     /// The budget of the data path, all cores together.
     pub memory_bytes: usize,
+    /// When it is taken.
+    pub reserve: Reserve,
 }
 
 impl World {
@@ -64,6 +66,7 @@ impl World {
             ports,
             tag_rules: config.tags.len(),
             memory_bytes: usize::try_from(config.appliance.memory_mb << 20).unwrap_or(usize::MAX),
+            reserve: Reserve::Lazily,
         })
     }
 
