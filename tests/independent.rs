@@ -45,7 +45,7 @@ const RANGES: &str = "prefix,customer,plan,domain\n0.0.0.0/0,world,basic,\n::/0,
 /// Intervals that hold the truth, of each kind: at least this share.
 const HELD_MIN: f64 = 0.95;
 /// Kinds with fewer intervals say too little for that: one in so many may be off by chance.
-const JUDGED_MIN: u64 = 40;
+const JUDGED_MIN: u64 = 30;
 /// Kinds of intervals that generated attacks must show.
 const KINDS: [&str; 10] =
     ["sum packets", "sum bytes", "histogram", "top-K", "peak", "quantiles", "entropy", "entropy of a sample", "distinct", "fanout"];
