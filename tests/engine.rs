@@ -16,6 +16,9 @@ use support::traffic::{Mix, Packet, draw};
 #[path = "engine_support/overload.rs"]
 mod overload;
 
+#[path = "engine_support/reloaded.rs"]
+mod reloaded;
+
 /// Receivers and workers.
 const SHAPES: [(u32, u32); 7] = [(1, 0), (2, 0), (4, 0), (1, 1), (1, 3), (1, 6), (2, 2)];
 

@@ -6,7 +6,8 @@ use tailwater::report::pb;
 use tailwater::report::pb::stat::Figure;
 
 use super::drive::Log;
-use super::model::{KeyOf, Seen, Sum, Window, windows};
+use super::history::History;
+use super::model::{KeyOf, Seen, Sum, Window, windows_over};
 use super::setup::{Row, Setup};
 use super::traffic::Packet;
 
@@ -15,15 +16,22 @@ const EXACT_KEYS: usize = 128;
 
 /// Panics with what differs.
 pub fn check(setup: &Setup, packets: &[Packet], log: &Log) {
+    check_over(&History::of(setup), packets, log);
+}
+
+/// The same under one configuration after the other.
+pub fn check_over(history: &History, packets: &[Packet], log: &Log) {
+    let first = history.first();
     let mut reports = log.ranges.len();
     let mut accounts = log.appliance.len();
-    for (kind, length_ms) in [(pb::WindowKind::Long, setup.window_ms), (pb::WindowKind::Fast, setup.fast_ms)] {
-        let counts_any = (0..setup.ranges.len()).any(|range| !of_range(setup, range, kind).is_empty());
-        if kind == pb::WindowKind::Fast && !counts_any {
-            continue;
-        }
+    for (kind, length_ms) in [(pb::WindowKind::Long, first.window_ms), (pb::WindowKind::Fast, first.fast_ms)] {
         let length_ns = length_ms * 1_000_000;
-        for (number, window) in windows(setup, packets, length_ns) {
+        for (number, window) in windows_over(history, packets, length_ns) {
+            let setup = history.at(number * length_ns);
+            let counts_any = (0..setup.ranges.len()).any(|range| !of_range(setup, range, kind).is_empty());
+            if kind == pb::WindowKind::Fast && !counts_any {
+                continue;
+            }
             let at = (kind, number * length_ns, (number + 1).saturating_mul(length_ns));
             reports -= ranges(setup, log, at, &window);
             account(log, at, &window);
@@ -31,8 +39,8 @@ pub fn check(setup: &Setup, packets: &[Packet], log: &Log) {
         }
     }
     assert_eq!((reports, accounts), (0, 1), "reports that no window explains, and the one of totals");
-    totals(setup, packets, log);
-    order(setup, log);
+    totals(history, packets, log);
+    order(history, log);
 }
 
 type At = (pb::WindowKind, u64, u64);
@@ -61,7 +69,7 @@ fn ranges(setup: &Setup, log: &Log, at: At, window: &Window) -> usize {
         let report = log.ranges.iter().find(is).unwrap_or_else(|| panic!("no report of {prefix} in {at:?}"));
         found += 1;
         assert_eq!((report.window_end_ns, &report.incomplete), (end, &None), "{prefix} in {at:?}");
-        assert_eq!(report.customer, format!("of {prefix}"));
+        assert_eq!(report.customer, setup.customer(prefix));
         let names: Vec<&str> = report.stats.iter().map(|stat| &stat.name[..]).collect();
         assert_eq!(names, rows.iter().map(|row| &row.name[..]).collect::<Vec<_>>(), "{prefix} in {at:?}");
         for (row, stat) in rows.iter().zip(&report.stats) {
@@ -297,9 +305,9 @@ fn ledger(report: &pb::ApplianceReport, window: &Window, at: At) {
     assert_eq!(report.untagged, want.untagged, "{at:?}");
 }
 
-fn totals(setup: &Setup, packets: &[Packet], log: &Log) {
+fn totals(history: &History, packets: &[Packet], log: &Log) {
     let mut all = Window::default();
-    for window in windows(setup, packets, setup.window_ms * 1_000_000).into_values() {
+    for window in windows_over(history, packets, history.first().window_ms * 1_000_000).into_values() {
         let (sum, one) = (&mut all.counts, window.counts);
         sum.received += one.received;
         sum.bytes += one.bytes;
@@ -318,9 +326,11 @@ fn totals(setup: &Setup, packets: &[Packet], log: &Log) {
 }
 
 /// Windows in order, ranges in order within each; each range's sequence without a gap.
-fn order(setup: &Setup, log: &Log) {
-    let mut prefixes: Vec<ipnet::IpNet> = setup.ranges.iter().map(|(prefix, _)| prefix.parse().unwrap()).collect();
+fn order(history: &History, log: &Log) {
+    let ranges = history.eras.iter().flat_map(|(_, setup)| &setup.ranges);
+    let mut prefixes: Vec<ipnet::IpNet> = ranges.map(|(prefix, _)| prefix.parse().unwrap()).collect();
     prefixes.sort_by_key(|net| (net.addr().is_ipv6(), net.addr(), net.prefix_len()));
+    prefixes.dedup();
     let place = |report: &pb::RangeReport| prefixes.iter().position(|net| net.to_string() == report.prefix);
     for kind in [pb::WindowKind::Long, pb::WindowKind::Fast] {
         let of_kind = log.ranges.iter().filter(|r| r.window_kind == i32::from(kind));

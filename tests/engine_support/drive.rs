@@ -6,7 +6,7 @@ use std::time::Duration;
 use tailwater::arch::HashKey;
 use tailwater::config::{self, Config};
 use tailwater::gather::Stage;
-use tailwater::report::{NoHealth, PortName, Publisher, Reporter, pb};
+use tailwater::report::{NoHealth, PortName, Publisher, Reporter, Setting, pb};
 use tailwater::runtime::receiver::Receiver;
 use tailwater::runtime::wiring::{AnyReceiver, Cores, Wired, wire};
 use tailwater::runtime::world::{World, setting};
@@ -51,11 +51,15 @@ pub fn cores(receivers: u32, workers: u32) -> Cores {
     Cores { rx: (1..=receivers).collect(), workers: (receivers + 1..=receivers + workers).collect() }
 }
 
+pub fn setting_of(config: &Config, world: &World, live: bool) -> Setting {
+    let port = |n: usize| PortName { device: format!("port{n}"), feed: "feed".to_owned(), min_pps: 0 };
+    setting(config, world, 0, (0..PORTS).map(port).collect(), live)
+}
+
 pub fn engine(config: &Config, world: &Arc<World>, cores: &Cores, waits: bool, live: bool) -> (Wired, Reporter<Log, NoHealth>) {
     let registry = Registry::new("test", "", Duration::from_secs(1));
     let mut wired = wire(world, cores, &registry, waits);
-    let port = |n: usize| PortName { device: format!("port{n}"), feed: "feed".to_owned(), min_pps: 0 };
-    let setting = setting(config, world, 0, (0..PORTS).map(port).collect(), live);
+    let setting = setting_of(config, world, live);
     let streams = std::mem::take(&mut wired.streams);
     let reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, Log::default(), NoHealth);
     (wired, reporter)
@@ -123,7 +127,7 @@ fn receive<S: Stage>(mut receiver: Box<Receiver<S>>, events: &[Event<'_>], seed:
     receiver.end();
 }
 
-fn any(receiver: &mut AnyReceiver, event: Option<&Event<'_>>) {
+pub fn any(receiver: &mut AnyReceiver, event: Option<&Event<'_>>) {
     match (receiver, event) {
         (AnyReceiver::Own(receiver), Some(event)) => give(receiver, event),
         (AnyReceiver::Sends(receiver), Some(event)) => give(receiver, event),
@@ -190,7 +194,7 @@ pub fn run(config: &Config, packets: &[Packet], (receivers, workers): (u32, u32)
 }
 
 /// Each core on a thread, until all have said their last.
-fn finish(wired: Wired, mut reporter: Reporter<Log, NoHealth>, receive: impl Fn(AnyReceiver, usize) + Sync) -> Log {
+pub fn finish(wired: Wired, mut reporter: Reporter<Log, NoHealth>, receive: impl Fn(AnyReceiver, usize) + Sync) -> Log {
     let receive = &receive;
     std::thread::scope(|scope| {
         for (mut worker, _) in wired.workers {

@@ -5,6 +5,8 @@
 pub mod compare;
 pub mod dice;
 pub mod drive;
+pub mod history;
 pub mod model;
+pub mod reloads;
 pub mod setup;
 pub mod traffic;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::history::History;
 use super::setup::{Row, Setup};
 use super::traffic::{Body, Ip, Packet};
 
@@ -50,14 +51,24 @@ pub struct Window {
 
 /// All windows of one length.
 pub fn windows(setup: &Setup, packets: &[Packet], length_ns: u64) -> BTreeMap<u64, Window> {
-    let base_ns = 1_000_000 * if setup.any_fast() { setup.fast_ms } else { setup.window_ms };
+    windows_over(&History::of(setup), packets, length_ns)
+}
+
+/// Under one configuration after the other. Ranges by their position in the window's own.
+pub fn windows_over(history: &History, packets: &[Packet], length_ns: u64) -> BTreeMap<u64, Window> {
+    let first = history.first();
+    let base_ns = 1_000_000 * if first.any_fast() { first.fast_ms } else { first.window_ms };
     let mut out: BTreeMap<u64, Window> = BTreeMap::new();
-    let nets: Vec<ipnet::IpNet> = setup.ranges.iter().map(|(prefix, _)| prefix.parse().unwrap()).collect();
-    let mut at = 0;
+    let nets_of = |setup: &Setup| -> Vec<ipnet::IpNet> { setup.ranges.iter().map(|(prefix, _)| prefix.parse().unwrap()).collect() };
+    let (mut at, mut now, mut nets) = (0, first, nets_of(first));
     for packet in packets {
         let base = packet.time_ns / base_ns;
         let late = base < at;
         at = at.max(base);
+        let setup = history.at(at * base_ns);
+        if !std::ptr::eq(setup, now) {
+            (now, nets) = (setup, nets_of(setup));
+        }
         count(setup, &nets, packet, late, out.entry(at * base_ns / length_ns).or_default());
     }
     out

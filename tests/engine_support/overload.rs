@@ -53,6 +53,7 @@ fn plain(window_ms: u64, fast_ms: u64) -> Setup {
         prefix_v4: 24,
         prefix_v6: 48,
         memory_mb: 64,
+        moved: Vec::new(),
     }
 }
 

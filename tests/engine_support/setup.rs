@@ -38,9 +38,11 @@ pub struct Setup {
     pub prefix_v4: u8,
     pub prefix_v6: u8,
     pub memory_mb: u64,
+    /// Prefixes that belong to another customer.
+    pub moved: Vec<&'static str>,
 }
 
-const RANGES: [(&str, bool); 9] = [
+pub const RANGES: [(&str, bool); 9] = [
     ("10.0.0.0/8", false),
     ("10.1.0.0/16", true),
     ("10.1.2.0/24", false),
@@ -89,6 +91,7 @@ impl Setup {
             prefix_v4: dice.of(&[8, 24, 30]),
             prefix_v6: dice.of(&[32, 48, 126]),
             memory_mb: 64,
+            moved: Vec::new(),
         }
     }
 
@@ -114,8 +117,13 @@ impl Setup {
     }
 
     pub fn csv(&self) -> String {
-        let line = |(prefix, premium): &(&str, bool)| format!("{prefix},of {prefix},{}\n", if *premium { "premium" } else { "basic" });
+        let plan = |premium| if premium { "premium" } else { "basic" };
+        let line = |(prefix, premium): &(&str, bool)| format!("{prefix},{},{}\n", self.customer(prefix), plan(*premium));
         format!("prefix,customer,plan\n{}", self.ranges.iter().map(line).collect::<String>())
+    }
+
+    pub fn customer(&self, prefix: &str) -> String {
+        if self.moved.contains(&prefix) { format!("new owner of {prefix}") } else { format!("of {prefix}") }
     }
 
     pub fn any_fast(&self) -> bool {
@@ -155,7 +163,7 @@ impl Row {
     }
 }
 
-fn row(dice: &mut Dice, n: usize) -> Row {
+pub fn row(dice: &mut Dice, n: usize) -> Row {
     let calculation = ["sum", "histogram", "topk", "distinct"][n % 4];
     let mut bins = None;
     let keys = match calculation {

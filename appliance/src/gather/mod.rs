@@ -33,6 +33,9 @@ pub trait Stage {
     /// Does a bounded piece of what waits to be done; false if nothing does.
     fn step(&mut self) -> bool;
 
+    /// Looks whether something has come from the control; to be called now and then.
+    fn look(&mut self) {}
+
     /// Shows what was counted and lost here since the start, and the memory in use; where batches only pass through, what
     /// it knows of that.
     fn show(&self, _live: &LiveCore) {}

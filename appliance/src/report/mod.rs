@@ -9,8 +9,12 @@ mod message;
 mod open;
 pub mod pb;
 mod reporter;
+mod sequences;
+
+use std::sync::Arc;
 
 use crate::config::StatSpec;
+use crate::window::ShardPlans;
 
 pub use reporter::Reporter;
 
@@ -45,6 +49,13 @@ pub struct RangeName {
     pub labels: Vec<(String, String)>,
 }
 
+impl RangeName {
+    /// What it is known by, whosever it is: in every generation.
+    pub fn identity(&self) -> &str {
+        &self.prefix
+    }
+}
+
 /// A port as reports name it.
 #[derive(Clone, Debug)]
 pub struct PortName {
@@ -65,7 +76,7 @@ pub struct CoreName {
     pub role: &'static str,
 }
 
-/// What is the same for every window.
+/// What is the same for every window of one generation.
 pub struct Setting {
     /// Who reports.
     pub identity: Identity,
@@ -77,8 +88,18 @@ pub struct Setting {
     pub ports: Vec<PortName>,
     /// Of each tag rule, `passed` or `blocked`.
     pub tags: Vec<&'static str>,
+    /// The tag rules are others than those of the generation before: what was counted by their numbers is not added up.
+    pub tags_anew: bool,
     /// Windows without a frame are reported too, and the first and last are marked as cut short.
     pub live: bool,
+}
+
+/// A generation, as the reporter needs it.
+pub struct Edition {
+    /// What reports say of themselves.
+    pub setting: Setting,
+    /// Compiled stats.
+    pub plans: Arc<ShardPlans>,
 }
 
 /// What only the port itself knows, since the start.

@@ -1,15 +1,16 @@
 //! Reads streams, closes windows, publishes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::appliance::{Account, Incompleteness, Window, appliance_report, unmatched_top};
-use super::open::{Accounts, OpenWindow, RangeWindow};
-use super::{CoreName, Health, PortHealth, Publisher, SCHEMA_VERSION, Setting, message, pb};
+use super::open::{Accounts, OpenWindow, RangeWindow, Total};
+use super::sequences::Sequences;
+use super::{CoreName, Edition, Health, PortHealth, Publisher, RangeName, SCHEMA_VERSION, Setting, message, pb};
 use crate::stats::plan::Period;
 use crate::units::Epoch;
 use crate::window::stream::Stream;
-use crate::window::{Calendar, Sealed, ShardPlans, Site, Told};
+use crate::window::{Calendar, Coming, Control, Sealed, ShardPlans, Site, Told};
 
 /// Messages taken from one stream before the next has its turn.
 const TURN_MESSAGES: usize = 256;
@@ -25,8 +26,12 @@ struct Source {
 
 /// See the module.
 pub struct Reporter<P, H> {
+    /// Of the window that is closed next.
     setting: Setting,
+    /// See `setting`.
     plans: Arc<ShardPlans>,
+    /// Of windows behind those.
+    coming: Coming<Edition>,
     calendar: Calendar,
     sources: Vec<Source>,
     publisher: P,
@@ -38,23 +43,12 @@ pub struct Reporter<P, H> {
     open_long: Option<u64>,
     /// First epoch that was not reported yet.
     next: Option<Epoch>,
-    sequences: HashMap<u32, u64>,
+    sequences: Sequences,
     sequence: u64,
     last_health: [Vec<PortHealth>; 2],
     first: Option<Epoch>,
     last: Option<Epoch>,
     total: Total,
-}
-
-/// Everything since the start.
-#[derive(Default)]
-struct Total {
-    accounts: Accounts,
-    ranges: u64,
-    /// Reasons for which windows were incomplete.
-    missing: BTreeMap<String, u64>,
-    start_ns: Option<u64>,
-    end_ns: u64,
 }
 
 const fn rank(period: Period) -> u8 {
@@ -78,6 +72,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         Self {
             setting,
             plans,
+            coming: Coming::default(),
             calendar,
             sources: streams.into_iter().map(|(name, stream)| Source { stream, name, at: Epoch(0) }).collect(),
             publisher,
@@ -87,7 +82,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             long: Accounts::of(count),
             open_long: None,
             next: None,
-            sequences: HashMap::new(),
+            sequences: Sequences::default(),
             sequence: 0,
             last_health: [Vec::new(), Vec::new()],
             first: None,
@@ -96,8 +91,14 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         }
     }
 
+    /// By this end other generations come.
+    pub fn control(&mut self) -> Control<Edition> {
+        self.coming.control()
+    }
+
     /// Takes what waits and closes what is complete; false if nothing waited.
     pub fn poll(&mut self) -> bool {
+        self.coming.look(None);
         let mut busy = false;
         for at in 0..self.sources.len() {
             for _ in 0..TURN_MESSAGES {
@@ -144,11 +145,17 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
 
     /// One message of one stream.
     fn take(&mut self, at: usize) -> bool {
-        let Self { sources, plans, calendar, windows, epochs, .. } = self;
+        let Self { sources, plans, coming, calendar, windows, epochs, .. } = self;
         let streams = sources.len();
         let source = &mut sources[at];
         source.stream.next(|told| match told {
-            Told::Block(sealed, words) => file(windows, plans, calendar, &sealed, words),
+            Told::Block(sealed, words) => {
+                let epoch = match sealed.period {
+                    Period::Fast => Epoch(sealed.number),
+                    Period::Long => calendar.first_of_long(sealed.number),
+                };
+                file(windows, coming.of(epoch).map_or(plans, |edition| &edition.plans), calendar, &sealed, words);
+            }
             Told::Closed { epoch, next, site } => {
                 // A worker may stand between two epochs of which it had nothing to do.
                 if epoch.0 > 0 && !site.is_blank() {
@@ -169,11 +176,26 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
                 self.open_long = None;
                 self.close_long(long);
             }
-            let Some(epoch) = next else { return };
+            let Some(epoch) = next else { break };
+            self.renew(epoch);
             self.close_epoch(epoch);
             self.next = Some(Epoch(epoch.0 + 1));
             self.open_long = Some(self.calendar.long(epoch));
         }
+        if passed != Epoch::END {
+            self.renew(passed);
+        }
+    }
+
+    /// Every window before `epoch` was reported: from here on another generation may count.
+    fn renew(&mut self, epoch: Epoch) {
+        let Some(Edition { setting, plans }) = self.coming.follow(epoch) else { return };
+        if setting.tags_anew {
+            self.total.forget_tags(setting.tags.len());
+        }
+        let (setting, plans) = (std::mem::replace(&mut self.setting, setting), std::mem::replace(&mut self.plans, plans));
+        self.coming.give_back(Some(Edition { setting, plans }));
+        self.sequences.renew(self.setting.ranges.iter().map(RangeName::identity));
     }
 
     /// The next epoch to report: live, each one; in a replay, each that has frames.
@@ -278,14 +300,13 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             let planned = &plan.stats()[*i];
             message::stat(&self.setting.specs[planned.spec], summary.figure(&planned.question))
         };
-        let sequence = self.sequences.entry(range).or_insert(0);
-        *sequence += 1;
+        let sequence = self.sequences.next(name.identity());
         pb::RangeReport {
             schema_version: SCHEMA_VERSION,
             appliance: identity.appliance.clone(),
             pop: identity.pop.clone(),
             boot_id: identity.boot_id,
-            sequence: *sequence,
+            sequence,
             window_start_ns: bounds_ns.0,
             window_end_ns: bounds_ns.1,
             window_kind: kind(period).into(),

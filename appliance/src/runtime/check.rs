@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::places::{Places, usable_cpus};
-use super::world::World;
+use super::world::{World, room};
 use crate::arch::HashKey;
 use crate::config::{Config, Port};
 use crate::gather::Gather;
@@ -82,7 +82,7 @@ fn memory(config: &Config) -> Vec<Finding> {
     let places = Places::of(config);
     let receivers = places.cores.rx.len();
     let shards = if places.cores.workers.is_empty() { receivers } else { places.cores.workers.len() };
-    let idle = config.ranges.list.len() * (receivers * Gather::RANGE_BYTES + shards * Shard::RANGE_BYTES);
+    let idle = room(config) * (receivers * Gather::RANGE_BYTES + shards * Shard::RANGE_BYTES);
     let about = "appliance.memory_mb";
     let Ok(world) = World::new(config, HashKey::constant(), config.ports.len()) else {
         return vec![bad(Verdict::Wrong, "stats", "a stat cannot be compiled", "correct its row")];

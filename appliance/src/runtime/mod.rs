@@ -2,6 +2,7 @@
 
 #[cfg(feature = "dpdk")]
 pub mod check;
+pub mod generations;
 pub mod receiver;
 pub mod reporting;
 pub mod wiring;

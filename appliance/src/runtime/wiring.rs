@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::generations::Generations;
 use super::receiver::Receiver;
 use super::world::World;
+use crate::limits::TAG_RULES_MAX;
 use crate::report::CoreName;
 use crate::spread::{self, Dispatcher, Worker};
 use crate::telemetry::{LiveCore, Registry};
@@ -35,13 +37,16 @@ pub struct Wired {
     pub workers: Vec<(Worker<Shard>, Arc<LiveCore>)>,
     /// For the reporter.
     pub streams: Vec<(CoreName, Stream)>,
+    /// For the control; the reporter's end is still to be added.
+    pub generations: Generations,
 }
 
 /// Wires cores. `waits`: full rings make their senders wait, as in a replay.
 pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool) -> Wired {
-    let mut wired = Wired { receivers: Vec::new(), workers: Vec::new(), streams: Vec::new() };
-    let account_words = Site::words_max(world.ports, world.tag_rules);
-    let block_words = world.plans.export_words_max();
+    let mut wired = Wired { receivers: Vec::new(), workers: Vec::new(), streams: Vec::new(), generations: Generations::default() };
+    let account_words = Site::words_max(world.ports, TAG_RULES_MAX);
+    let block_words = world.block_words;
+    let mut ends = Generations::default();
     let mut told = |lcore: u32, role: &'static str, words: usize| {
         let (outlet, reader) = stream(words, account_words, waits);
         wired.streams.push((CoreName { lcore, role }, reader));
@@ -60,7 +65,8 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
             lanes.push(lane);
             inboxes.push(inbox);
         }
-        let worker = Worker::new(inboxes, shard(told(*lcore, "worker", block_words)));
+        let mut worker = Worker::new(inboxes, shard(told(*lcore, "worker", block_words)));
+        ends.shards.push(worker.stage().control());
         wired.workers.push((worker, registry.core(*lcore, "worker")));
     }
     for (lcore, lanes) in cores.rx.iter().zip(lanes) {
@@ -68,12 +74,17 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
         let outlet = told(*lcore, "rx", 0);
         let (world, count) = (Arc::clone(world), cores.rx.len());
         wired.receivers.push(if lanes.is_empty() {
-            let shard = shard(told(*lcore, "rx", block_words));
-            AnyReceiver::Own(Box::new(Receiver::new(world, shard, outlet, live, count)))
+            let mut receiver = Receiver::new(world, shard(told(*lcore, "rx", block_words)), outlet, live, count);
+            ends.receivers.push(receiver.control());
+            ends.shards.push(receiver.stage().control());
+            AnyReceiver::Own(Box::new(receiver))
         } else {
             let dispatcher = Dispatcher::new(lanes, world.ranges(), world.plans.real, waits);
-            AnyReceiver::Sends(Box::new(Receiver::new(world, dispatcher, outlet, live, count)))
+            let mut receiver = Receiver::new(world, dispatcher, outlet, live, count);
+            ends.receivers.push(receiver.control());
+            AnyReceiver::Sends(Box::new(receiver))
         });
     }
+    wired.generations = ends;
     wired
 }

@@ -1,4 +1,7 @@
-//! What a configuration becomes: everything that cores share and never change.
+//! What a configuration becomes: one generation of everything that cores share and never change.
+//!
+//! A configuration that is loaded anew becomes a new one. What was sized or fixed at the start is the same in both: the
+//! hash key, the windows, the ports, the memory, and the room for ranges and blocks.
 
 use std::sync::Arc;
 
@@ -7,6 +10,7 @@ use crate::axes::key::Lengths;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::classify::Generation;
 use crate::config::{Config, Mirror, Refusal, Sampler, Setting as Value, StatSpec};
+use crate::limits::RANGES_MAX;
 use crate::parse::MirrorPlan;
 use crate::report::{Identity, PortName, RangeName, Setting};
 use crate::stats::plan::{Plan, WeightBounds};
@@ -18,8 +22,15 @@ const UNMATCHED_KEYS: i64 = 10;
 /// Share of the memory budget that open batches may take.
 const GATHER_SHARE: usize = 8;
 
+/// Ranges that may be added without a restart, where the configuration does not say: as many again, at least these.
+const RANGES_ROOM_MIN: usize = 4_096;
+/// Words that a block may have at least after a reload, whatever the stats at the start.
+const BLOCK_WORDS_ROOM_MIN: usize = 4_096;
+
 /// Shared by all cores.
 pub struct World {
+    /// Which generation it is, from 1.
+    pub number: u64,
     /// Tag rules, prefixes, directions.
     pub generation: Generation,
     /// What the mirror wraps frames in.
@@ -36,6 +47,8 @@ pub struct World {
     pub tag_rules: usize,
     /// Of sketches and batches, all cores together.
     pub memory_bytes: usize,
+    /// The longest block that streams are made for.
+    pub block_words: usize,
 }
 
 impl World {
@@ -45,10 +58,13 @@ impl World {
     /// A row that no kernel can be made for.
     pub fn new(config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
         let fast = config.stats.iter().any(|stat| stat.fast);
+        let plans = plans(config, room(config))?;
         Ok(Self {
+            number: 1,
             generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
             mirror: MirrorPlan::new(&config.mirror),
-            plans: Arc::new(plans(config)?),
+            block_words: (2 * plans.export_words_max()).max(BLOCK_WORDS_ROOM_MIN),
+            plans: Arc::new(plans),
             hash_key,
             calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
             ports,
@@ -57,7 +73,23 @@ impl World {
         })
     }
 
-    /// Ranges, and behind them the two that stand for what matched none.
+    /// The next generation: of a configuration whose ranges find room here.
+    ///
+    /// # Errors
+    /// A row that no kernel can be made for.
+    pub fn next(&self, config: &Config, number: u64) -> Result<Self, Refusal> {
+        Ok(Self {
+            number,
+            generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
+            mirror: MirrorPlan::new(&config.mirror),
+            plans: Arc::new(plans(config, self.plans.real)?),
+            hash_key: self.hash_key.clone(),
+            tag_rules: config.tags.len(),
+            ..*self
+        })
+    }
+
+    /// The room for ranges, and behind it the two that stand for what matched none.
     pub fn ranges(&self) -> usize {
         self.plans.of_range.len()
     }
@@ -100,7 +132,14 @@ fn specs(config: &Config) -> Vec<StatSpec> {
     config.stats.iter().cloned().chain([unmatched]).collect()
 }
 
-fn plans(config: &Config) -> Result<ShardPlans, Refusal> {
+/// Ranges that a configuration's appliance has room for.
+pub fn room(config: &Config) -> usize {
+    let count = config.ranges.list.len();
+    config.ranges.max.unwrap_or((2 * count).max(count + RANGES_ROOM_MIN).min(RANGES_MAX))
+}
+
+/// With room for so many ranges. Those that stand for what matched none have the same index in every generation.
+fn plans(config: &Config, room: usize) -> Result<ShardPlans, Refusal> {
     let (specs, weights, mut lists) = (specs(config), weights(config), config.stat_lists());
     for list in &mut lists.lists {
         list.retain(|row| observed(&config.mirror, specs[*row].direction));
@@ -113,8 +152,9 @@ fn plans(config: &Config) -> Result<ShardPlans, Refusal> {
     let of = |(range, list): (&crate::config::Range, &u32)| 2 * list + u32::from(range.prefix.addr().is_ipv6());
     let mut of_range: Vec<u32> = config.ranges.list.iter().zip(&lists.of_range).map(of).collect();
     let unmatched = u32::try_from(plans.len() - 2).unwrap_or(0);
+    of_range.resize(room, unmatched);
     of_range.extend([unmatched, unmatched + 1]);
-    Ok(ShardPlans { plans, real: of_range.len() - 2, of_range })
+    Ok(ShardPlans { plans, real: room, of_range })
 }
 
 /// Whether the mirror shows what a stat counts. Of an unobserved direction nothing is reported: zero would be a claim.
@@ -148,5 +188,5 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
         labels: range.labels.clone(),
     };
     let tags = config.tags.iter().map(|rule| if rule.blocked { "blocked" } else { "passed" }).collect();
-    Setting { identity, ranges: config.ranges.list.iter().map(name).collect(), specs: specs(config), ports, tags, live }
+    Setting { identity, ranges: config.ranges.list.iter().map(name).collect(), specs: specs(config), ports, tags, tags_anew: false, live }
 }

@@ -4,11 +4,15 @@
 //! sealed blocks, then the mark that an epoch is over, with the core's own account of it.
 
 pub mod calendar;
+pub mod coming;
 pub mod ledger;
 pub mod shard;
+pub mod start;
 pub mod stream;
 
 pub use calendar::Calendar;
+pub use coming::{Coming, Control};
 pub use ledger::{Decisions, Ledger, Site};
-pub use shard::{Shard, ShardPlans};
+pub use shard::{Compiled, Shard, ShardPlans};
+pub use start::Start;
 pub use stream::{Outlet, Sealed, Sent, Told};

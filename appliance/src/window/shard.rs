@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::calendar::Calendar;
+use super::coming::{Coming, Control};
 use super::ledger::Site;
 use super::stream::{Outlet, Sealed, Sent};
 use crate::arch::HashKey;
@@ -27,10 +28,25 @@ const STEP_RANGES: usize = 16;
 pub struct ShardPlans {
     /// Every plan.
     pub plans: Vec<Plan>,
-    /// Of each range, its plan; behind the ranges, what matched none.
+    /// Of each range, its plan; behind the room for ranges, what matched none.
     pub of_range: Vec<u32>,
-    /// Ranges.
+    /// Ranges that there is room for: what has a higher index is none, in every generation.
     pub real: usize,
+}
+
+/// Plans with the columns that one core computes them in.
+pub struct Compiled {
+    /// Shared.
+    pub plans: Arc<ShardPlans>,
+    /// One for each plan.
+    pub scratch: Vec<Scratch>,
+}
+
+impl Compiled {
+    /// With columns for one core.
+    pub fn new(plans: &Arc<ShardPlans>) -> Self {
+        Self { plans: Arc::clone(plans), scratch: plans.plans.iter().map(Scratch::new).collect() }
+    }
 }
 
 impl ShardPlans {
@@ -58,10 +74,13 @@ struct Slot {
 
 /// See the module.
 pub struct Shard {
-    plans: Arc<ShardPlans>,
+    /// Of the open window.
+    compiled: Compiled,
+    /// Of the next, where that has others.
+    coming: Coming<Compiled>,
+    real: usize,
     hash_key: HashKey,
     calendar: Calendar,
-    scratch: Vec<Scratch>,
     slots: Vec<Slot>,
     roots: Pool,
     chunks: Pool,
@@ -91,7 +110,9 @@ impl Shard {
         let ranges = plans.of_range.len();
         let list = || Vec::with_capacity(ranges);
         Self {
-            scratch: plans.plans.iter().map(Scratch::new).collect(),
+            compiled: Compiled::new(&plans),
+            coming: Coming::default(),
+            real: plans.real,
             slots: vec![Slot::default(); ranges],
             roots: Pool::with_bytes(bytes),
             chunks: Pool::with_bytes(bytes),
@@ -105,7 +126,6 @@ impl Shard {
             later: Site::of_worker(),
             records: 0,
             losses: [(); 2].map(|()| Losses::new(plans.real)),
-            plans,
             hash_key,
             calendar,
             outlet,
@@ -114,6 +134,16 @@ impl Shard {
 
     /// Bytes that each range takes, touched or not.
     pub const RANGE_BYTES: usize = size_of::<Slot>() + 4 * size_of::<u32>();
+
+    /// By this end other plans come.
+    pub fn control(&mut self) -> Control<Compiled> {
+        self.coming.control()
+    }
+
+    /// Plans of the window of `epoch`.
+    fn plans(&self, epoch: Epoch) -> &ShardPlans {
+        &self.coming.of(epoch).unwrap_or(&self.compiled).plans
+    }
 
     fn number(&self, which: usize, epoch: Epoch) -> u64 {
         if which == FAST { epoch.0 } else { self.calendar.long(epoch) }
@@ -129,7 +159,7 @@ impl Shard {
     fn open(&mut self, range: RangeIndex, epoch: Epoch, which: usize) -> Result<Handle, Exhausted> {
         let side = self.side(which, epoch);
         let have = self.slots[range.at()].roots[which][side];
-        let words = self.plans.of(range).root_words(PERIODS[which]);
+        let words = self.plans(epoch).of(range).root_words(PERIODS[which]);
         if !have.is_none() || which == FAST && words == 0 {
             return Ok(have);
         }
@@ -146,7 +176,7 @@ impl Shard {
         if root.is_none() {
             return;
         }
-        let (plan, period, number) = (self.plans.of(range), PERIODS[which], self.number(which, self.at));
+        let (plan, period, number) = (self.compiled.plans.of(range), PERIODS[which], self.number(which, self.at));
         let Some((&[records, starved, lost], body)) = self.roots.get(root).split_first_chunk::<HEAD_WORDS>() else { return };
         let chunks = &self.chunks;
         let sent = self.outlet.block(&Sealed { period, number, range, records, starved }, |out| plan.export(period, body, chunks, out));
@@ -198,7 +228,7 @@ impl Shard {
         ended.tell(&mut |loss| site.lose(&loss));
         match self.outlet.closed(epoch, next, &self.site) {
             Sent::Yes => {}
-            Sent::Full if at_once => self.later.take_over(&self.site),
+            Sent::Full if at_once => self.later.take_over(&self.site, self.coming.of(next).is_none()),
             Sent::Full => return,
         }
         for which in [FAST, LONG] {
@@ -208,6 +238,10 @@ impl Shard {
         self.site.clear();
         std::mem::swap(&mut self.site, &mut self.later);
         (self.at, self.closing) = (next, None);
+        if let Some(compiled) = self.coming.follow(next) {
+            let old = std::mem::replace(&mut self.compiled, compiled);
+            self.coming.give_back(Some(old));
+        }
     }
 }
 
@@ -222,21 +256,22 @@ impl Stage for Shard {
             self.losses[usize::from(epoch > self.at)].add(range, Cause::Memory, count);
             return;
         };
-        let plan = self.plans.of(range);
-        let which = self.plans.of_range[range.at()] as usize;
+        let Compiled { plans, scratch } = self.coming.of_mut(epoch).unwrap_or(&mut self.compiled);
+        let which = plans.of_range[range.at()] as usize;
+        let plan = &plans.plans[which];
         let (fast_root, long_root) =
             if fast.is_none() { (&mut [][..], self.roots.get_mut(long)) } else { self.roots.get_two_mut(fast, long) };
         let (fast_head, fast_body) = fast_root.split_at_mut(HEAD_WORDS.min(fast_root.len()));
         let (long_head, long_body) = long_root.split_at_mut(HEAD_WORDS);
         let mut memory = Memory { pool: &mut self.chunks, budget: &mut self.budget };
-        let starved = execute(plan, &mut self.scratch[which], records, &self.hash_key, (fast_body, long_body), &mut memory);
+        let starved = execute(plan, &mut scratch[which], records, &self.hash_key, (fast_body, long_body), &mut memory);
         for head in [fast_head, long_head] {
             if let [records, short, _] = head {
                 *records += count;
                 *short += if starved > 0 { count } else { 0 };
             }
         }
-        if range.at() < self.plans.real {
+        if range.at() < self.real {
             let site = if epoch == self.at { &mut self.site } else { &mut self.later };
             site.counted += count;
             self.records += count;
@@ -260,6 +295,10 @@ impl Stage for Shard {
             self.flip(false);
         }
         self.closing.is_some()
+    }
+
+    fn look(&mut self) {
+        self.coming.look(None);
     }
 
     fn show(&self, live: &LiveCore) {
