@@ -65,7 +65,7 @@ fn ranges(setup: &Setup, log: &Log, at: At, window: &Window) -> usize {
             continue;
         }
         let prefix = setup.ranges[*range].0;
-        let is = |r: &&pb::RangeReport| r.prefix == prefix && r.window_kind == i32::from(kind) && r.window_start_ns == start;
+        let is = |r: &&pb::RangeReport| r.window_start_ns == start && r.window_kind == i32::from(kind) && r.prefix == prefix;
         let report = log.ranges.iter().find(is).unwrap_or_else(|| panic!("no report of {prefix} in {at:?}"));
         found += 1;
         assert_eq!((report.window_end_ns, &report.incomplete), (end, &None), "{prefix} in {at:?}");
@@ -288,7 +288,7 @@ fn merge(sum: &mut Sum, other: &Sum) {
 
 fn account(log: &Log, at: At, window: &Window) {
     let (kind, start, end) = at;
-    let is = |r: &&pb::ApplianceReport| !r.total && r.window_kind == i32::from(kind) && r.window_start_ns == start;
+    let is = |r: &&pb::ApplianceReport| r.window_start_ns == start && r.window_kind == i32::from(kind) && !r.total;
     let report = log.appliance.iter().find(is).unwrap_or_else(|| panic!("no account of {at:?}"));
     assert_eq!((report.window_end_ns, &report.incomplete), (end, &None), "{at:?}");
     ledger(report, window, at);

@@ -17,7 +17,7 @@ impl History {
 
     /// What counts at a time.
     pub fn at(&self, time_ns: u64) -> &Setup {
-        &self.eras.iter().rev().find(|(first_ns, _)| *first_ns <= time_ns).unwrap().1
+        &self.eras[self.eras.partition_point(|(first_ns, _)| *first_ns <= time_ns) - 1].1
     }
 
     /// The first: windows are its.
