@@ -2,8 +2,10 @@
 
 #[cfg(feature = "dpdk")]
 pub mod check;
+pub mod fixed;
 pub mod generations;
 pub mod receiver;
+pub mod reload;
 pub mod reporting;
 pub mod wiring;
 pub mod world;

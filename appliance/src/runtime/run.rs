@@ -3,19 +3,21 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::lcores::launch_all;
 use super::monitor::Monitor;
 use super::places::{Places, stay_on};
+use super::reload::Reloader;
 use super::shipping::Shipping;
 use super::wiring::{Cores, wire};
 use super::world::{World, setting};
 use super::{RunError, reporting};
-use crate::admin::Admin;
+use crate::admin::{Admin, Asked};
 use crate::arch::HashKey;
 use crate::config::{Config, Mode};
 use crate::dpdk::{Eal, EalConfig, FilePrefix, Hugepages, LcoreHandle};
@@ -31,6 +33,10 @@ use crate::telemetry::{Registry, StatusLine, log};
 const DELIVERY: Duration = Duration::from_secs(20);
 /// How often the main loop looks around.
 const LOOK: Duration = Duration::from_millis(100);
+/// The same while cores are waited for.
+const LOOK_SOON: Duration = Duration::from_millis(1);
+/// Callers that may wait for a reload to be looked at.
+const ASKED_MAX: usize = 64;
 
 /// Runs until SIGTERM or SIGINT; then closes the window, delivers it and returns. `share_cpus`: where the machine has
 /// fewer CPUs than the core map names, lcores share them.
@@ -45,16 +51,29 @@ pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
         signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop)).map_err(RunError::Signals)?;
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(RunError::Signals)?;
     }
+    let hang_up = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, Arc::clone(&hang_up)).map_err(RunError::Signals)?;
     let places = Places::on_this_machine(config, share_cpus).map_err(RunError::Cores)?;
     // First of all: a second appliance of this name is refused before it touches what the first one uses.
     let eal = Eal::init(&eal_config(config, &places))?;
     let world = Arc::new(World::new(config, hash_key(config)?, config.ports.len()).map_err(RunError::Stat)?);
     let registry = registry(config, &world);
     let journal = Journal::new(Bound::default(), &sink::names(&config.sinks));
-    let mut outside = Outside::start(config, &places, &journal, &registry)?;
-    let counted = count(&eal, config, &places, &world, &registry, &journal, &stop);
+    let (ask, asked) = sync_channel(ASKED_MAX);
+    let mut outside = Outside::start(config, &places, &journal, &registry, ask)?;
+    let orders = Orders { stop: Arc::clone(&stop), reload: hang_up, asked };
+    let counted = count(&eal, config, &places, &world, &registry, &journal, orders);
     let delivered = outside.stop(&journal, &stop);
     counted.and(delivered)
+}
+
+/// What others want of a running appliance.
+struct Orders {
+    stop: Arc<AtomicBool>,
+    /// SIGHUP came.
+    reload: Arc<AtomicBool>,
+    /// Callers of the admin port that want a reload.
+    asked: Receiver<Asked>,
 }
 
 /// The data path and the reporter, until told to stop.
@@ -65,16 +84,21 @@ fn count(
     world: &Arc<World>,
     registry: &Arc<Registry>,
     journal: &Arc<Journal>,
-    stop: &Arc<AtomicBool>,
+    orders: Orders,
 ) -> Result<(), RunError> {
     let ports = live::open(eal, &config.ports, world.calendar.epoch_ns()).map_err(RunError::Ports)?;
     let cores = Cores { rx: polling(&places.cores.rx, &ports), workers: places.cores.workers.clone() };
     let mut wired = wire(world, &cores, registry, false);
     let streams = std::mem::take(&mut wired.streams);
     let (queues, monitor) = split(ports, cores.rx.len(), registry, config);
-    let setting = setting(config, world, random()?, port_names(config), true);
+    let (boot_id, port_names) = (random()?, port_names(config));
+    let setting = setting(config, world, boot_id, port_names.clone(), true);
     let shipping = Shipping::new(Arc::clone(journal), Arc::clone(registry));
-    let reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, shipping, monitor.clone());
+    let mut reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, shipping, monitor.clone());
+    let mut generations = std::mem::take(&mut wired.generations);
+    generations.reporter = Some(reporter.control());
+    let started = (config.clone(), Arc::clone(world));
+    let reloader = Reloader::new(started, generations, (boot_id, port_names), Arc::clone(registry));
     let reporter = {
         let (cpu, registry) = (places.reporter_cpu, Arc::clone(registry));
         std::thread::spawn(move || {
@@ -82,10 +106,10 @@ fn count(
             reporting::run(reporter, || registry.reporter_beat())
         })
     };
-    let handles = launch_all(eal, (&cores.rx, &cores.workers), wired, queues, stop, places.idle)?;
+    let handles = launch_all(eal, (&cores.rx, &cores.workers), wired, queues, &orders.stop, places.idle)?;
     registry.window_opened();
-    tracing::info!(mode = mode(places), rx = ?cores.rx, workers = ?cores.workers, ranges = world.plans.real, "counting");
-    watch(&handles, &monitor, registry, stop, &reporter);
+    tracing::info!(mode = mode(places), rx = ?cores.rx, workers = ?cores.workers, ranges = config.ranges.list.len(), "counting");
+    watch(&handles, &monitor, registry, (orders, reloader), &reporter);
     for handle in handles {
         handle.join()?;
     }
@@ -93,12 +117,27 @@ fn count(
     Ok(())
 }
 
-/// The main loop: ports once a second, a status line on a terminal.
-fn watch<T>(handles: &[LcoreHandle<()>], monitor: &Monitor, registry: &Registry, stop: &AtomicBool, reporter: &JoinHandle<T>) {
+/// The main loop: reloads, ports once a second, a status line on a terminal.
+fn watch<T>(
+    handles: &[LcoreHandle<()>],
+    monitor: &Monitor,
+    registry: &Registry,
+    (Orders { stop, reload, asked }, mut reloader): (Orders, Reloader),
+    reporter: &JoinHandle<T>,
+) {
     let terminal = std::io::stderr().is_terminal();
-    let (mut status, mut last) = (StatusLine::new(), Instant::now());
+    let (mut status, mut last, mut soon) = (StatusLine::new(), Instant::now(), false);
     while !stop.load(Ordering::Relaxed) {
-        std::thread::sleep(LOOK);
+        match asked.recv_timeout(if soon { LOOK_SOON } else { LOOK }) {
+            Ok(asked) => reloader.reload(Some(asked)),
+            Err(RecvTimeoutError::Timeout) => {}
+            // There is no admin port.
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(if soon { LOOK_SOON } else { LOOK }),
+        }
+        if reload.swap(false, Ordering::Relaxed) {
+            reloader.reload(None);
+        }
+        soon = reloader.step();
         let over = handles.iter().any(LcoreHandle::is_finished) || reporter.is_finished();
         if over && !stop.load(Ordering::Relaxed) {
             tracing::error!("a core has stopped by itself: closing; please report this");
@@ -124,7 +163,13 @@ struct Outside {
 }
 
 impl Outside {
-    fn start(config: &Config, places: &Places, journal: &Arc<Journal>, registry: &Arc<Registry>) -> Result<Self, RunError> {
+    fn start(
+        config: &Config,
+        places: &Places,
+        journal: &Arc<Journal>,
+        registry: &Arc<Registry>,
+        reload: SyncSender<Asked>,
+    ) -> Result<Self, RunError> {
         let cpu = places.io_cpu;
         // Threads keep to the CPU of the one that starts them.
         let sinks = std::thread::scope(|scope| {
@@ -142,7 +187,9 @@ impl Outside {
         let watch = sinks.watch();
         registry.set_journal(move || watch.journal());
         let ask = Arc::clone(registry);
-        let admin = config.admin.listen.map(|address| Admin::start(address, Arc::new(move || ask.snapshot()))).transpose()?;
+        let start =
+            |address| Admin::start(address, Arc::new(move || ask.snapshot()), Arc::new(move |asked| reload.try_send(asked).is_ok()));
+        let admin = config.admin.listen.map(start).transpose()?;
         Ok(Self { sinks, _admin: admin })
     }
 
@@ -210,7 +257,6 @@ fn registry(config: &Config, world: &World) -> Arc<Registry> {
     let window = Duration::from_nanos(world.calendar.epoch_ns());
     let registry = Registry::new(&config.appliance.name, &config.appliance.pop, window);
     registry.set_drop_reasons(&DropReason::ALL.map(DropReason::name));
-    registry.ranges.store(world.plans.real as u64, Ordering::Relaxed);
     registry.memory_budget_bytes.store(world.memory_bytes as u64, Ordering::Relaxed);
     registry
 }
