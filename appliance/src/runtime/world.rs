@@ -135,7 +135,7 @@ fn specs(config: &Config) -> Vec<StatSpec> {
 /// Ranges that a configuration's appliance has room for.
 pub fn room(config: &Config) -> usize {
     let count = config.ranges.list.len();
-    config.ranges.max.unwrap_or((2 * count).max(count + RANGES_ROOM_MIN).min(RANGES_MAX))
+    config.ranges.max.unwrap_or_else(|| (2 * count).max(count + RANGES_ROOM_MIN).min(RANGES_MAX))
 }
 
 /// With room for so many ranges. Those that stand for what matched none have the same index in every generation.

@@ -20,7 +20,13 @@ pub struct Coming<T> {
     next: Option<(Arc<Start>, T)>,
     /// Found no room on its way back yet.
     spent: Option<T>,
-    ends: Option<(Consumer<(Arc<Start>, T)>, Producer<T>)>,
+    ends: Option<Ends<T>>,
+}
+
+/// The mailbox, and the way back.
+struct Ends<T> {
+    from: Consumer<(Arc<Start>, T)>,
+    back: Producer<T>,
 }
 
 /// The control's end.
@@ -42,7 +48,7 @@ impl<T> Coming<T> {
     pub fn control(&mut self) -> Control<T> {
         let (to, from) = RingBuffer::new(RING);
         let (give_back, back) = RingBuffer::new(RING);
-        self.ends = Some((from, give_back));
+        self.ends = Some(Ends { from, back: give_back });
         Control { to, back, out: 0 }
     }
 
@@ -56,7 +62,7 @@ impl<T> Coming<T> {
         if self.next.is_some() || self.spent.is_some() {
             return;
         }
-        let Some((start, next)) = self.ends.as_mut().and_then(|(from, _)| from.pop().ok()) else { return };
+        let Some((start, next)) = self.ends.as_mut().and_then(|ends| ends.from.pop().ok()) else { return };
         if let Some(epoch) = at {
             start.turn(epoch);
         }
@@ -90,8 +96,8 @@ impl<T> Coming<T> {
     pub fn give_back(&mut self, old: Option<T>) {
         // Never both: nothing is taken from the mailbox while something waits to go back.
         self.spent = old.or_else(|| self.spent.take());
-        if let (Some(old), Some((_, back))) = (self.spent.take(), self.ends.as_mut()) {
-            self.spent = back.push(old).err().map(|rtrb::PushError::Full(old)| old);
+        if let (Some(old), Some(ends)) = (self.spent.take(), self.ends.as_mut()) {
+            self.spent = ends.back.push(old).err().map(|rtrb::PushError::Full(old)| old);
         }
     }
 }
