@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::fixed;
 use super::generations::{Decision, Generations};
@@ -17,6 +17,9 @@ use crate::report::{Edition, PortName};
 use crate::stats::plan::Period;
 use crate::telemetry::Registry;
 use crate::units::Epoch;
+
+/// A window that starts so soon is looked out for.
+const NEAR_NS: u64 = 1_000_000_000;
 
 /// A configuration that can be counted with.
 struct Loaded {
@@ -36,6 +39,8 @@ pub struct Reloader {
     coming: Option<Loaded>,
     /// The cores have it, and its first window is decided.
     decided: bool,
+    /// When that window starts.
+    start_ns: u64,
     /// Is to be sent.
     waiting: Option<Loaded>,
     number: u64,
@@ -56,6 +61,7 @@ impl Reloader {
             started,
             coming: None,
             decided: false,
+            start_ns: 0,
             waiting: None,
             generations,
             boot_id: report.0,
@@ -114,7 +120,7 @@ impl Reloader {
             self.send(loaded);
             self.decide();
         }
-        self.waiting.is_some() || self.coming.is_some() && !self.decided
+        self.waiting.is_some() || self.coming.is_some() && (!self.decided || self.start_ns < now_ns() + NEAR_NS)
     }
 
     /// What came counts.
@@ -142,13 +148,13 @@ impl Reloader {
     /// Once every core has it: from which window on it counts.
     fn decide(&mut self) {
         let calendar = self.started.1.calendar;
-        let now_ns = u64::try_from(since_1970().as_nanos()).unwrap_or(u64::MAX);
-        let after = |floor: Epoch| calendar.after_long(calendar.long(floor.max(calendar.epoch(now_ns))));
+        let now = calendar.epoch(now_ns());
+        let after = |floor: Epoch| calendar.after_long(calendar.long(floor.max(now)));
         match self.generations.decide(after) {
             Decision::Waiting => {}
             Decision::From(epoch) => {
                 let (start_ns, _) = calendar.bounds_ns(Period::Fast, epoch.0);
-                self.decided = true;
+                (self.decided, self.start_ns) = (true, start_ns);
                 let Some(Loaded { config, world, asked }) = &mut self.coming else { return };
                 let (number, news) = (world.number, news(&self.counts, config));
                 let text = format!("generation {number} counts from {} (window_start_ns {start_ns}): {news}", utc(start_ns));
@@ -173,8 +179,8 @@ fn news(before: &Config, now: &Config) -> String {
     format!("{ranges}, {} stats, {} sets, config_hash {}", now.stats.len(), now.sets.len(), now.hash)
 }
 
-fn since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+fn now_ns() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// As RFC 3339 writes it, to the millisecond.

@@ -25,7 +25,7 @@ const GATHER_SHARE: usize = 8;
 /// Ranges that may be added without a restart, where the configuration does not say: as many again, at least these.
 const RANGES_ROOM_MIN: usize = 4_096;
 /// Words that a block may have at least after a reload, whatever the stats at the start.
-const BLOCK_WORDS_ROOM_MIN: usize = 4_096;
+const BLOCK_WORDS_ROOM_MIN: usize = 1_024;
 
 /// Shared by all cores.
 pub struct World {
