@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tailwater::arch::HashKey;
 use tailwater::gather::Stage;
 use tailwater::report::{Edition, NoHealth, Reporter};
 use tailwater::runtime::generations::{Decision, Generations};
@@ -13,7 +14,7 @@ use tailwater::stats::plan::Period;
 use tailwater::units::Epoch;
 
 use super::dice::Dice;
-use super::drive::{Event, Log, Pace, any, cores, engine, finish, give, load, queues, setting_of, world};
+use super::drive::{Event, Log, PORTS, Pace, any, cores, engine, finish, give, load, queues, setting_of};
 use super::history::History;
 use super::setup::Setup;
 use super::traffic::Packet;
@@ -88,7 +89,7 @@ pub fn simulate(
     (pace, every): (Pace, u64),
 ) -> (Log, History) {
     let config = load(&eras.0.toml(), &eras.0.csv());
-    let world = world(&config);
+    let world = Arc::new(World::first(&config, HashKey::constant(), PORTS).unwrap());
     let (mut wired, mut reporter) = engine(&config, &world, &cores(receivers, workers), false, pace.live);
     wired.generations.reporter = Some(reporter.control());
     let mut control = Reloads::new(eras.0, eras.1, &world, std::mem::take(&mut wired.generations), pace.live);
@@ -142,7 +143,7 @@ struct Gates<'a> {
 /// decided for: those that no receiver turned to give way to the next.
 pub fn run(eras: (&Setup, &[Setup]), at: &[Epoch], packets: &[Packet], (receivers, workers): (u32, u32), cuts: u64) -> (Log, History) {
     let config = load(&eras.0.toml(), &eras.0.csv());
-    let world = world(&config);
+    let world = Arc::new(World::first(&config, HashKey::constant(), PORTS).unwrap());
     let (mut wired, mut reporter) = engine(&config, &world, &cores(receivers, workers), true, false);
     wired.generations.reporter = Some(reporter.control());
     let control = Reloads::new(eras.0, eras.1, &world, std::mem::take(&mut wired.generations), false);

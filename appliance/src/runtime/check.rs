@@ -84,7 +84,7 @@ fn memory(config: &Config) -> Vec<Finding> {
     let shards = if places.cores.workers.is_empty() { receivers } else { places.cores.workers.len() };
     let idle = room(config) * (receivers * Gather::RANGE_BYTES + shards * Shard::RANGE_BYTES);
     let about = "appliance.memory_mb";
-    let Ok(world) = World::new(config, HashKey::constant(), config.ports.len()) else {
+    let Ok(world) = World::first(config, HashKey::constant(), config.ports.len()) else {
         return vec![bad(Verdict::Wrong, "stats", "a stat cannot be compiled", "correct its row")];
     };
     let block = 8 * world.plans.export_words_max();

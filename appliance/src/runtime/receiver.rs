@@ -115,10 +115,10 @@ impl<S: Stage> Receiver<S> {
         // An epoch that stands only between two others has no account.
         let from = if self.between { Epoch(0) } else { self.at };
         self.closing = Some(Closing { from, to: next, site, handed: false });
-        self.gather.advance(next);
         self.at = next;
         self.look();
         self.renew();
+        self.gather.advance(next);
     }
 
     /// From the open epoch on another generation may count.

@@ -148,8 +148,11 @@ impl Reloader {
     /// Once every core has it: from which window on it counts.
     fn decide(&mut self) {
         let calendar = self.started.1.calendar;
-        let now = calendar.epoch(now_ns());
-        let after = |floor: Epoch| calendar.after_long(calendar.long(floor.max(now)));
+        // Cores know the time; before their first poll they know none.
+        let after = |floor: Epoch| {
+            let at = if floor == Epoch(0) { calendar.epoch(now_ns()) } else { floor };
+            calendar.after_long(calendar.long(at))
+        };
         match self.generations.decide(after) {
             Decision::Waiting => {}
             Decision::From(epoch) => {

@@ -56,7 +56,7 @@ pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
     let places = Places::on_this_machine(config, share_cpus).map_err(RunError::Cores)?;
     // First of all: a second appliance of this name is refused before it touches what the first one uses.
     let eal = Eal::init(&eal_config(config, &places))?;
-    let world = Arc::new(World::new(config, hash_key(config)?, config.ports.len()).map_err(RunError::Stat)?);
+    let world = Arc::new(World::first(config, hash_key(config)?, config.ports.len()).map_err(RunError::Stat)?);
     let registry = registry(config, &world);
     let journal = Journal::new(Bound::default(), &sink::names(&config.sinks));
     let (ask, asked) = sync_channel(ASKED_MAX);

@@ -22,8 +22,9 @@ const UNMATCHED_KEYS: i64 = 10;
 /// Share of the memory budget that open batches may take.
 const GATHER_SHARE: usize = 8;
 
-/// Ranges that may be added without a restart, where the configuration does not say: as many again, at least these.
-const RANGES_ROOM_MIN: usize = 4_096;
+/// Ranges that may be added without a restart, where the configuration does not say: an eighth of them, at least these.
+const RANGES_ROOM_MIN: usize = 1_024;
+const RANGES_ROOM_SHARE: usize = 8;
 /// Words that a block may have at least after a reload, whatever the stats at the start.
 const BLOCK_WORDS_ROOM_MIN: usize = 1_024;
 
@@ -52,18 +53,32 @@ pub struct World {
 }
 
 impl World {
-    /// Of a checked configuration, and so many ports.
+    /// Of a checked configuration, and so many ports. No other will follow it: there is room for what it has.
     ///
     /// # Errors
     /// A row that no kernel can be made for.
     pub fn new(config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
+        Self::with_room(config, hash_key, ports, config.ranges.list.len())
+    }
+
+    /// The first of several: with room for more ranges and longer blocks.
+    ///
+    /// # Errors
+    /// A row that no kernel can be made for.
+    pub fn first(config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
+        let mut world = Self::with_room(config, hash_key, ports, room(config))?;
+        world.block_words = (2 * world.block_words).max(BLOCK_WORDS_ROOM_MIN);
+        Ok(world)
+    }
+
+    fn with_room(config: &Config, hash_key: HashKey, ports: usize, room: usize) -> Result<Self, Refusal> {
         let fast = config.stats.iter().any(|stat| stat.fast);
-        let plans = plans(config, room(config))?;
+        let plans = plans(config, room)?;
         Ok(Self {
             number: 1,
             generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
             mirror: MirrorPlan::new(&config.mirror),
-            block_words: (2 * plans.export_words_max()).max(BLOCK_WORDS_ROOM_MIN),
+            block_words: plans.export_words_max(),
             plans: Arc::new(plans),
             hash_key,
             calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
@@ -135,7 +150,7 @@ fn specs(config: &Config) -> Vec<StatSpec> {
 /// Ranges that a configuration's appliance has room for.
 pub fn room(config: &Config) -> usize {
     let count = config.ranges.list.len();
-    config.ranges.max.unwrap_or_else(|| (2 * count).max(count + RANGES_ROOM_MIN).min(RANGES_MAX))
+    config.ranges.max.unwrap_or_else(|| (count + (count / RANGES_ROOM_SHARE).max(RANGES_ROOM_MIN)).min(RANGES_MAX))
 }
 
 /// With room for so many ranges. Those that stand for what matched none have the same index in every generation.
@@ -152,7 +167,8 @@ fn plans(config: &Config, room: usize) -> Result<ShardPlans, Refusal> {
     let of = |(range, list): (&crate::config::Range, &u32)| 2 * list + u32::from(range.prefix.addr().is_ipv6());
     let mut of_range: Vec<u32> = config.ranges.list.iter().zip(&lists.of_range).map(of).collect();
     let unmatched = u32::try_from(plans.len() - 2).unwrap_or(0);
-    of_range.resize(room, unmatched);
+    // What is reserved for ranges to come is what the first has.
+    of_range.resize(room, of_range.first().copied().unwrap_or(unmatched));
     of_range.extend([unmatched, unmatched + 1]);
     Ok(ShardPlans { plans, real: room, of_range })
 }

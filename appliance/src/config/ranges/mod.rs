@@ -33,7 +33,7 @@ pub struct Range {
 pub struct Ranges {
     /// CSV, or JSON by its ending; absolute, or relative to the working directory.
     pub file: PathBuf,
-    /// Ranges that there may be until the next restart; absent: as many again as there are at the start, at least 4,096.
+    /// Ranges that there may be until the next restart; absent: an eighth more than at the start, at least 1,024 more.
     pub max: Option<usize>,
     /// What it holds, in the order of [`load`].
     pub list: Vec<Range>,
