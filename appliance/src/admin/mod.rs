@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 pub use metrics::open_metrics;
-pub use reload::{Asked, Outcome, Reload};
+pub use reload::{Answer, Asked, Outcome, Reload};
 
 use crate::telemetry::Snapshot;
 

@@ -28,7 +28,29 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Asked(oneshot::Sender<(Outcome, String)>);
 
+/// Where an answer comes.
+#[derive(Debug)]
+pub struct Answer(oneshot::Receiver<(Outcome, String)>);
+
+impl Answer {
+    /// What came of it, once that is known.
+    pub fn now(&mut self) -> Option<(Outcome, String)> {
+        self.0.try_recv().ok()
+    }
+
+    /// Whether none will come: the appliance stops.
+    pub fn is_gone(&mut self) -> bool {
+        matches!(self.0.try_recv(), Err(oneshot::error::TryRecvError::Closed))
+    }
+}
+
 impl Asked {
+    /// A question, and where its answer comes.
+    pub fn pair() -> (Self, Answer) {
+        let (tell, told) = oneshot::channel();
+        (Self(tell), Answer(told))
+    }
+
     /// Nobody waits any more.
     pub fn is_gone(&self) -> bool {
         self.0.is_closed()
@@ -42,8 +64,8 @@ impl Asked {
 }
 
 pub(super) async fn ask(State(reload): State<Reload>) -> (StatusCode, String) {
-    let (tell, told) = oneshot::channel();
-    if !reload(Asked(tell)) {
+    let (asked, Answer(told)) = Asked::pair();
+    if !reload(asked) {
         return (StatusCode::TOO_MANY_REQUESTS, "too many wait for an answer already: ask again\n".to_owned());
     }
     let (status, text) = match tokio::time::timeout(PATIENCE, told).await {

@@ -138,7 +138,7 @@ impl Config {
         let document = walk::parse(&self.file).ok()?;
         let item = path.iter().try_fold(document.as_item(), |item, key| item.get(key).or_else(|| item.get(key.parse::<usize>().ok()?)))?;
         let start = item.span()?.start;
-        Some(document.raw().get(..start)?.lines().count().max(1))
+        Some(document.raw().get(..start)?.matches('\n').count() + 1)
     }
 
     /// Which stats each range keeps.

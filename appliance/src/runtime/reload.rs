@@ -204,19 +204,5 @@ fn utc(ns: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_as_the_calendar_has_them() {
-        for (seconds, text) in [
-            (0, "1970-01-01T00:00:00.000Z"),
-            (951_782_400, "2000-02-29T00:00:00.000Z"),
-            (1_704_067_199, "2023-12-31T23:59:59.000Z"),
-            (1_709_251_200, "2024-03-01T00:00:00.000Z"),
-        ] {
-            assert_eq!(utc(seconds * 1_000_000_000), text);
-        }
-        assert_eq!(utc(1_500_000_000), "1970-01-01T00:00:01.500Z");
-    }
-}
+#[path = "reload_tests.rs"]
+mod tests;
