@@ -15,6 +15,8 @@ pub mod lcores;
 #[cfg(feature = "dpdk")]
 pub mod monitor;
 #[cfg(feature = "dpdk")]
+mod orders;
+#[cfg(feature = "dpdk")]
 pub mod places;
 #[cfg(feature = "dpdk")]
 pub mod reader;

@@ -3,14 +3,13 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-
 use super::lcores::launch_all;
 use super::monitor::Monitor;
+use super::orders::{LOOK, Orders};
 use super::places::{Places, stay_on};
 use super::reload::Reloader;
 use super::shipping::Shipping;
@@ -31,12 +30,6 @@ use crate::telemetry::{Registry, StatusLine, log};
 
 /// How long sinks may take at the end to deliver what waits.
 const DELIVERY: Duration = Duration::from_secs(20);
-/// How often the main loop looks around.
-const LOOK: Duration = Duration::from_millis(100);
-/// The same while cores are waited for.
-const LOOK_SOON: Duration = Duration::from_millis(1);
-/// Callers that may wait for a reload to be looked at.
-const ASKED_MAX: usize = 64;
 
 /// Runs until SIGTERM or SIGINT; then closes the window, delivers it and returns. `share_cpus`: where the machine has
 /// fewer CPUs than the core map names, lcores share them.
@@ -45,35 +38,18 @@ const ASKED_MAX: usize = 64;
 /// What stops it from starting, and reports that could not be delivered at the end. What goes wrong between is told,
 /// counted and survived.
 pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        // A second one while the first is being obeyed ends at once: somebody does not want to wait for a broker.
-        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop)).map_err(RunError::Signals)?;
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(RunError::Signals)?;
-    }
-    let hang_up = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(SIGHUP, Arc::clone(&hang_up)).map_err(RunError::Signals)?;
+    let (orders, ask) = Orders::listen().map_err(RunError::Signals)?;
+    let stop = Arc::clone(&orders.stop);
     let places = Places::on_this_machine(config, share_cpus).map_err(RunError::Cores)?;
     // First of all: a second appliance of this name is refused before it touches what the first one uses.
     let eal = Eal::init(&eal_config(config, &places))?;
     let world = Arc::new(World::first(config, hash_key(config)?, config.ports.len()).map_err(RunError::Stat)?);
     let registry = registry(config, &world);
     let journal = Journal::new(Bound::default(), &sink::names(&config.sinks));
-    let (ask, asked) = sync_channel(ASKED_MAX);
     let mut outside = Outside::start(config, &places, &journal, &registry, ask)?;
-    let orders = Orders { stop: Arc::clone(&stop), reload: hang_up, asked };
     let counted = count(&eal, config, &places, &world, &registry, &journal, orders);
     let delivered = outside.stop(&journal, &stop);
     counted.and(delivered)
-}
-
-/// What others want of a running appliance.
-struct Orders {
-    stop: Arc<AtomicBool>,
-    /// SIGHUP came.
-    reload: Arc<AtomicBool>,
-    /// Callers of the admin port that want a reload.
-    asked: Receiver<Asked>,
 }
 
 /// The data path and the reporter, until told to stop.
@@ -122,22 +98,13 @@ fn watch<T>(
     handles: &[LcoreHandle<()>],
     monitor: &Monitor,
     registry: &Registry,
-    (Orders { stop, reload, asked }, mut reloader): (Orders, Reloader),
+    (mut orders, mut reloader): (Orders, Reloader),
     reporter: &JoinHandle<T>,
 ) {
     let terminal = std::io::stderr().is_terminal();
-    let (mut status, mut last, mut soon) = (StatusLine::new(), Instant::now(), false);
+    let (mut status, mut last, stop) = (StatusLine::new(), Instant::now(), Arc::clone(&orders.stop));
     while !stop.load(Ordering::Relaxed) {
-        match asked.recv_timeout(if soon { LOOK_SOON } else { LOOK }) {
-            Ok(asked) => reloader.reload(Some(asked)),
-            Err(RecvTimeoutError::Timeout) => {}
-            // There is no admin port.
-            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(if soon { LOOK_SOON } else { LOOK }),
-        }
-        if reload.swap(false, Ordering::Relaxed) {
-            reloader.reload(None);
-        }
-        soon = reloader.step();
+        orders.obey(&mut reloader);
         let over = handles.iter().any(LcoreHandle::is_finished) || reporter.is_finished();
         if over && !stop.load(Ordering::Relaxed) {
             tracing::error!("a core has stopped by itself: closing; please report this");
