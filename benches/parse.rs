@@ -56,8 +56,15 @@ fn udp(n: usize, to: usize, payload: &[u8]) -> Vec<u8> {
 
 type Make = fn(usize) -> Vec<u8>;
 
-const CASES: [(&str, Make); 10] = [
+/// As a SYN has them: 20 bytes, five kinds.
+fn tcp_options(n: usize) -> Vec<u8> {
+    let options = [2, 4, 5, 0xB4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
+    join(&[&be(1024 + n), &be(443), &[0, 0, 0, 1, 0, 0, 0, 2, 0xA0, 2, 1, 0, 0, 0, 0, 0], &options])
+}
+
+const CASES: [(&str, Make); 11] = [
     ("eth-ipv4-tcp", |n| ethernet(0x0800, &ipv4(n, 6, &tcp(n)))),
+    ("eth-ipv4-tcp-options", |n| ethernet(0x0800, &ipv4(n, 6, &tcp_options(n)))),
     ("eth-vlan-ipv4-tcp", |n| ethernet(0x8100, &vlan(666, 0x0800, &ipv4(n, 6, &tcp(n))))),
     ("eth-qinq-ipv4-udp", |n| ethernet(0x88A8, &vlan(666, 0x8100, &vlan(40, 0x0800, &ipv4(n, 17, &udp(n, 53, &[0; 20])))))),
     ("eth-vlan-ipv6-tcp", |n| ethernet(0x8100, &vlan(666, 0x86DD, &ipv6(n, 6, &tcp(n))))),
@@ -78,15 +85,14 @@ const CASES: [(&str, Make); 10] = [
     ("eth-arp", |_| ethernet(0x0806, &[0; 46])),
 ];
 
-fn nanoseconds(frames: &[Vec<u8>]) -> f64 {
-    let plan = MirrorPlan::default();
+fn nanoseconds(frames: &[Vec<u8>], plan: &MirrorPlan) -> f64 {
     let mut parsed = Parsed::default();
     let mut best = f64::MAX;
     for _ in 0..ROUNDS {
         let start = Instant::now();
         for _ in 0..PASSES {
             for frame in frames {
-                let result = parse_into(black_box(frame), 64, LinkType::Ethernet, &plan, &mut parsed);
+                let result = parse_into(black_box(frame), 64, LinkType::Ethernet, plan, &mut parsed);
                 black_box((&result, &parsed));
             }
         }
@@ -99,6 +105,14 @@ fn main() {
     let filter = std::env::args().skip(1).find(|a| !a.starts_with('-')).unwrap_or_default();
     for (name, make) in CASES.iter().filter(|(name, _)| name.contains(&filter)) {
         let frames: Vec<_> = (0..FRAMES).map(make).collect();
-        println!("{{\"bench\": \"parse\", \"case\": \"{name}\", \"unit\": \"ns/frame\", \"ours\": {:.1}}}", nanoseconds(&frames));
+        let plain = MirrorPlan::default().without_options();
+        let mut plans = vec![("", plain)];
+        if name.ends_with("options") {
+            plans.push(("-read", MirrorPlan::default()));
+        }
+        for (suffix, plan) in plans {
+            let ours = nanoseconds(&frames, &plan);
+            println!("{{\"bench\": \"parse\", \"case\": \"{name}{suffix}\", \"unit\": \"ns/frame\", \"ours\": {ours:.1}}}");
+        }
     }
 }

@@ -60,7 +60,7 @@ impl Bench {
 
     /// Each shard with so many bytes.
     fn within(spec: StatSpec, blocked: u32, shards: usize, seed: u64, bytes: usize) -> Self {
-        let weights = WeightBounds { passed: 1, blocked, random: true };
+        let weights = WeightBounds { passed: 1, blocked, random: true, rate: (blocked > 1).then_some(blocked) };
         let plan = Plan::compile(&[spec], &[0], Family::V4, weights).unwrap();
         let mut key = [7; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -211,6 +211,31 @@ fn distinct_errs_as_its_theory_says() {
         let (rms, within, covered) = ((squares / seeds as f64).sqrt(), within as f64 / seeds as f64, covered as f64 / seeds as f64);
         println!("distinct, {n} keys: error {:.2} %, {within:.3} within 3 sigma, {covered:.3} covered", rms * 100.0);
         assert!(rms <= 0.0195 && within >= 0.98 && covered >= 0.9, "{n} keys: {rms}, {within}, {covered}");
+    }
+}
+
+/// Sums that outgrow their narrow cells, in tables of either kind: counted exactly all the same.
+#[test]
+fn heavy_keys_are_counted_exactly_among_few_and_many() {
+    for (others, metric) in [(0, Metric::Bytes), (40, Metric::Packets), (100_000, Metric::Bytes)] {
+        let mut bench = Bench::new(spec("topk", metric), 40, 2, 5);
+        let mut dice = Dice::new(5);
+        let (mut passed, mut seen) = (0, 0);
+        for i in 0..30_000_u32 {
+            let bytes = if i % 9 == 0 { 20_000 } else { 1_500 };
+            let weight = if i % 3 == 0 { 1 } else { 40 };
+            let value = if metric == Metric::Bytes { u64::from(bytes) } else { 1 };
+            *(if weight == 1 { &mut passed } else { &mut seen }) += value;
+            bench.packet(7, bytes, weight);
+            if others > 0 && i > 100 {
+                bench.packet(1_000 + dice.below(others) as u32, 64, 1);
+            }
+        }
+        let top = bench.top();
+        let (first, sum) = (&top.entries[0], top.entries[0].sufficient);
+        assert_eq!((&first.key[..], first.unseen.passed, first.unseen.scaled), ("0.0.0.7", 0, 0), "{others}");
+        assert_eq!((sum.passed, sum.seen, sum.scaled, sum.sampled_packets), (passed, seen, 40 * seen, 20_000));
+        assert_eq!(sum.largest, if metric == Metric::Bytes { 40 * 1_500 } else { 40 });
     }
 }
 

@@ -59,7 +59,7 @@ fn port(device: String, queues: u16) -> Port {
 }
 
 fn fault(eal: &Eal, device: String, queues: u16) -> String {
-    let faults = live::open(eal, &[port(device, queues)], WINDOW_NS).unwrap_err();
+    let faults = live::open(eal, &[port(device, queues)], WINDOW_NS, &Arc::default()).unwrap_err();
     assert_eq!(faults.len(), 1);
     faults[0].to_string()
 }
@@ -84,7 +84,7 @@ fn receive(queue: &mut RxQueue, numbers: impl Iterator<Item = usize>) {
                     assert_eq!(got.bytes, &bytes[..bytes.len().min(got.bytes.len())]);
                     assert!(got.bytes.len() >= bytes.len().min(2_048), "frame {number}: {} bytes", got.bytes.len());
                     assert_eq!((got.wire_bytes as usize, got.captured_bytes), (bytes.len(), got.wire_bytes));
-                    assert_eq!((Some(got.epoch), got.epoch), (epoch, tailwater::units::Epoch::of(got.time_ns, WINDOW_NS)));
+                    assert_eq!((Some(got.epoch), got.epoch), (epoch, tailwater::units::Epoch::of(got.time_ns, WINDOW_NS, &Arc::default())));
                     assert!(got.time_ns >= time_ns);
                     time_ns = got.time_ns;
                 }
@@ -137,13 +137,13 @@ fn vdevs_are_received_from_and_their_faults_are_told() {
     let said = fault(&eal, format!("net_pcap0,rx_pcap={},infinite_rx=1", file("a.pcap")), 1);
     assert!(said.contains("set up a receive queue"), "frames that no segment holds: {said}");
     let both = [port("net_pcap0".into(), 1), port("net_null0".into(), 1), port("net_nothing1".into(), 1)];
-    let faults = live::open(&eal, &both, WINDOW_NS).unwrap_err();
+    let faults = live::open(&eal, &both, WINDOW_NS, &Arc::default()).unwrap_err();
     assert_eq!(faults.len(), 2, "all at once: {faults:?}");
 
     // A file that repeats.
     write_pcap(Path::new(&file("c.pcap")), 0..40);
     let device = format!("net_pcap0,rx_pcap={},infinite_rx=1", file("c.pcap"));
-    let mut ports = live::open(&eal, &[port(device, 1)], WINDOW_NS).unwrap();
+    let mut ports = live::open(&eal, &[port(device, 1)], WINDOW_NS, &Arc::default()).unwrap();
     let (mut burst, mut came) = (ports[0].queues[0].burst(), 0);
     while came < 1_000 {
         ports[0].queues[0].poll(&mut burst);
@@ -155,10 +155,10 @@ fn vdevs_are_received_from_and_their_faults_are_told() {
     // Two files are two queues; what a port held can be opened again after it closed.
     for round in 0..2 {
         let device = format!("net_pcap0,rx_pcap={},rx_pcap={}", file("a.pcap"), file("b.pcap"));
-        let mut ports = live::open(&eal, &[port(device, 2), port("net_null0".into(), 3)], WINDOW_NS).unwrap();
+        let mut ports = live::open(&eal, &[port(device, 2), port("net_null0".into(), 3)], WINDOW_NS, &Arc::default()).unwrap();
         println!("round {round}: {}\n{}", ports[0].report, ports[1].report);
         assert_eq!((ports[1].index, ports[1].queues.len()), (1, 3));
-        let again = live::open(&eal, &[port("net_null0".into(), 1)], WINDOW_NS).unwrap_err();
+        let again = live::open(&eal, &[port("net_null0".into(), 1)], WINDOW_NS, &Arc::default()).unwrap_err();
         assert!(again[0].to_string().contains("net_null0 is in use"), "{again:?}");
         let [first, second] = &mut ports[0].queues[..] else { unreachable!("two queues") };
         receive(first, 0..400);

@@ -54,7 +54,7 @@ fn figures() {
     println!("fed port: {:.1} ms", start.elapsed().as_secs_f64() * 1e3);
 
     let null = Port { device: "net_null0,size=64".into(), queues: 1, feed: "m".into(), min_pps: 0 };
-    let mut ports = live::open(&eal, &[null], 1_000_000_000).unwrap();
+    let mut ports = live::open(&eal, &[null], 1_000_000_000, &std::sync::Arc::default()).unwrap();
     println!("net_null: {:.2} ns a frame", median((0..ROUNDS).map(|_| poll(&mut ports[0].queues[0], FRAMES)).collect()));
 
     let meta =

@@ -19,6 +19,9 @@ mod overload;
 #[path = "engine_support/reloaded.rs"]
 mod reloaded;
 
+#[path = "engine_support/stepped.rs"]
+mod stepped;
+
 /// Receivers and workers.
 const SHAPES: [(u32, u32); 7] = [(1, 0), (2, 0), (4, 0), (1, 1), (1, 3), (1, 6), (2, 2)];
 

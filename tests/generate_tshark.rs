@@ -1,6 +1,6 @@
 //! What tshark reads in a generated capture, against the truth that was written beside it.
 
-#![allow(clippy::panic, clippy::unwrap_used, reason = "a test says what it expects")]
+#![allow(clippy::panic, clippy::unwrap_used, clippy::cast_precision_loss, reason = "a test says what it expects")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -92,9 +92,69 @@ sources = 20
 inner = "198.18.17.0/24"
 ports = [40000]
 source_ports = [40001]
+
+[[attack]]
+kind = "ntp_reflection"
+target = "198.18.18.2"
+ports = [40002]
+pps = 150
+sources = 20
+
+[[attack]]
+kind = "memcached_reflection"
+target = "198.18.18.3"
+ports = [40002]
+pps = 150
+sources = 5
+payload_bytes = [1000, 1400]
+
+[[attack]]
+kind = "cldap_reflection"
+target = "198.18.18.4"
+ports = [40002]
+pps = 150
+blocked = 0.0
+sources = 12
+payload_bytes = [80, 3200]
+
+[[attack]]
+kind = "ack_flood"
+target = "2001:db8:ff01::9"
+pps = 300
+ports = [40000]
+pulse_ms = [150, 850]
+
+[[attack]]
+kind = "icmp_flood"
+target = "198.18.17.9"
+pps = 200
+blocked = 0.7
+sources = 30
+even = true
+payload_bytes = [10, 2000]
+
+[[attack]]
+kind = "icmp_flood"
+target = "2001:db8:ff03::9"
+pps = 100
+
+[[attack]]
+kind = "fragment_flood"
+target = "198.18.21.1"
+pps = 200
+sources = 40
+ports = [40000]
+
+[[attack]]
+kind = "scan"
+target = "198.18.22.0/24"
+pps = 300
+blocked = 0.2
+sources = 1
+ports = [22, 40000]
 "#;
 
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 19] = [
     "frame.time_epoch",
     "frame.len",
     "frame.protocols",
@@ -109,6 +169,11 @@ const FIELDS: [&str; 14] = [
     "udp.srcport",
     "ip.proto",
     "ipv6.nxt",
+    "udp.dstport",
+    "tcp.srcport",
+    "tcp.dstport",
+    "ip.ttl",
+    "ipv6.hlim",
 ];
 
 fn tshark(file: &Path, arguments: &[&str]) -> String {
@@ -147,6 +212,13 @@ struct Tally {
     fragments: u64,
     dns_answer_packets: u64,
     sources: BTreeMap<IpAddr, u64>,
+    /// Source, destination, ports if there are any, protocol: packets.
+    tuples: BTreeMap<(IpAddr, IpAddr, Option<(u16, u16)>, u8), u64>,
+    sizes: BTreeMap<u64, u64>,
+    ttls: BTreeMap<u64, u64>,
+    flags: BTreeMap<u64, u64>,
+    /// By sub-window: packets, bytes.
+    rates: BTreeMap<u64, [u64; 2]>,
 }
 
 /// Window, prefix, direction, decision.
@@ -192,6 +264,18 @@ fn tally(rows: &str, ranges: &[IpNet]) -> (BTreeMap<Key, Tally>, [u64; 4]) {
             tally.fragments += u64::from(later || (v4 && first(field[9]) == "1"));
             tally.dns_answer_packets += u64::from(protocol == "17" && !later && first(field[11]) == "53");
             *tally.sources.entry(src).or_default() += 1;
+            let port = |tcp: usize, udp: usize| first(field[if protocol == "6" { tcp } else { udp }]).parse::<u16>();
+            let ports = port(15, 11).ok().zip(port(16, 14).ok()).filter(|_| !later && ["6", "17"].contains(&protocol));
+            *tally.tuples.entry((src, dst, ports, protocol.parse().unwrap())).or_default() += 1;
+            let bytes = length - if blocked { 8 } else { 0 };
+            *tally.sizes.entry(bytes).or_default() += 1;
+            *tally.ttls.entry(first(field[if v4 { 17 } else { 18 }]).parse().unwrap()).or_default() += 1;
+            if protocol == "6" {
+                *tally.flags.entry(u64::from(flags)).or_default() += 1;
+            }
+            let fraction: u64 = first(field[0]).split('.').nth(1).unwrap()[..1].parse().unwrap();
+            let rate = tally.rates.entry(seconds % 5 * 10 + fraction).or_default();
+            *rate = [rate[0] + 1, rate[1] + bytes];
         }
     }
     (tallies, [frames, wire_bytes, non_ip, unmatched])
@@ -207,18 +291,82 @@ fn expected(row: &Value, direction: &str, decision: &str) -> Tally {
         accepted: figure("connections_accepted"),
         fragments: figure("fragments"),
         dns_answer_packets: figure("dns_answer_packets"),
-        sources: BTreeMap::new(),
+        ..Tally::default()
     }
 }
 
-fn compare(row: &Value, tallies: &mut BTreeMap<Key, Tally>) {
+/// The parts of a tally that the truth tells as a detail.
+fn detail(row: &Value, direction: &str, decision: &str, tally: &Tally) {
+    let name = if decision == "blocked" { "captured_blocked" } else { decision };
+    let (told, what) = (&row["detail"][direction][name], format!("{} {} {direction} {name}", row["window_start_ms"], row["prefix"]));
+    if tally.tuples.is_empty() {
+        return assert!(told.is_null(), "{what}");
+    }
+    let weight = if decision == "blocked" { 10 } else { 1 };
+    let rows = |of: &BTreeMap<u64, u64>| serde_json::json!(of.iter().collect::<Vec<_>>());
+    assert_eq!(told["packet_size"], rows(&tally.sizes), "{what}");
+    assert_eq!(told["ttl"], rows(&tally.ttls), "{what}");
+    assert_eq!(told["tcp_flags"], rows(&tally.flags), "{what}");
+    let rates: Vec<[u64; 3]> = tally.rates.iter().map(|(slot, [packets, bytes])| [*slot, *packets, *bytes]).collect();
+    let have = told["rates"].as_array().unwrap().iter().map(|rate| [0, 1, 2].map(|i| rate[i].as_u64().unwrap()));
+    assert_eq!(have.collect::<Vec<_>>(), rates, "{what}");
+    for (at, metric) in ["packets", "bytes"].iter().enumerate() {
+        let highest = rates.iter().map(|rate| rate[at + 1]).max().unwrap();
+        let first = rates.iter().find(|rate| rate[at + 1] == highest).unwrap()[0];
+        assert_eq!(told["peak"][metric], serde_json::json!([first * 100, highest * weight]), "{what}");
+    }
+    let mut others: BTreeMap<IpAddr, BTreeSet<IpAddr>> = BTreeMap::new();
+    tally.tuples.keys().for_each(|(src, dst, ..)| _ = others.entry(*src).or_default().insert(*dst));
+    let mut fanout: Vec<(IpAddr, usize)> = others.into_iter().map(|(src, dsts)| (src, dsts.len())).collect();
+    fanout.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
+    fanout.truncate(10);
+    let have = told["fanout"]["src_ip>dst_ip"].as_array().unwrap().iter();
+    let have = have.map(|pair| (pair[0].as_str().unwrap().parse().unwrap(), usize::try_from(pair[1].as_u64().unwrap()).unwrap()));
+    assert_eq!(have.collect::<Vec<(IpAddr, usize)>>(), fanout, "{what}");
+    let key = |name: &str, want: Vec<u64>| {
+        let of = &told["keys"][name];
+        assert_eq!(of["distinct"], want.len(), "{what}: {name}");
+        let all: u64 = want.iter().sum();
+        let share = |n: &u64| *n as f64 / all as f64;
+        let entropy: f64 = -want.iter().map(|n| share(n) * share(n).log2()).sum::<f64>();
+        assert!((of["entropy_packets"].as_f64().unwrap() - entropy).abs() < 1e-9, "{what}: {name}: {entropy}");
+    };
+    let with_ports = |tuple: &&(IpAddr, IpAddr, Option<(u16, u16)>, u8)| tuple.2.is_some();
+    key("flow", tally.tuples.iter().filter(|(tuple, _)| with_ports(tuple)).map(|(_, n)| *n).collect());
+    key("src_ip", tally.sources.values().copied().collect());
+    let mut ports: BTreeMap<u16, u64> = BTreeMap::new();
+    tally.tuples.iter().for_each(|(tuple, n)| tuple.2.iter().for_each(|(_, port)| *ports.entry(*port).or_default() += n));
+    key("dst_port", ports.into_values().collect());
+}
+
+/// Sources that no window before had, by prefix and decision.
+#[derive(Default)]
+struct Known(BTreeMap<(String, &'static str), BTreeSet<IpAddr>>);
+
+impl Known {
+    fn new_sources(&mut self, row: &Value, decision: &'static str, sources: &BTreeMap<IpAddr, u64>) {
+        let known = self.0.entry((row["prefix"].as_str().unwrap().to_owned(), decision)).or_default();
+        let new = sources.keys().filter(|source| known.insert(**source)).count();
+        let name = if decision == "blocked" { "captured_blocked" } else { decision };
+        if !sources.is_empty() {
+            let told = &row["detail"]["ingress"][name]["keys"]["src_ip"]["new"];
+            assert_eq!(*told, new, "{} {} {name}", row["window_start_ms"], row["prefix"]);
+        }
+    }
+}
+
+fn compare(row: &Value, tallies: &mut BTreeMap<Key, Tally>, known: &mut Known) {
     let (window, prefix) = (row["window_start_ms"].as_u64().unwrap(), row["prefix"].as_str().unwrap());
     let mut value: BTreeMap<IpAddr, u64> = BTreeMap::new();
     for (direction, decision) in [("ingress", "passed"), ("ingress", "blocked"), ("egress", "passed"), ("egress", "blocked")] {
         let mut seen = tallies.remove(&(window, prefix.to_owned(), direction, decision)).unwrap_or_default();
+        detail(row, direction, decision, &seen);
         let sources = std::mem::take(&mut seen.sources);
+        let Tally { packets, bytes, opened, accepted, fragments, dns_answer_packets, .. } = seen;
+        let seen = Tally { packets, bytes, opened, accepted, fragments, dns_answer_packets, ..Tally::default() };
         assert_eq!(seen, expected(row, direction, decision), "{window} {prefix} {direction} {decision}");
         if direction == "ingress" {
+            known.new_sources(row, decision, &sources);
             assert_eq!(sources.len() as u64, row["captured"]["distinct_sources"][decision], "{window} {prefix} {decision}");
             for (source, packets) in sources {
                 *value.entry(source).or_default() += packets * if decision == "blocked" { 10 } else { 1 };
@@ -244,10 +392,10 @@ fn tshark_agrees_with_the_truth() {
     let ranges: Vec<IpNet> = csv.lines().skip(1).map(|line| line.split(',').next().unwrap().parse().unwrap()).collect();
     assert_eq!(ranges.len(), 13);
     let (mut tallies, seen) = tally(&rows, &ranges);
-    let totals = summary.totals;
+    let (totals, mut known) = (summary.totals, Known::default());
     assert_eq!(seen, [totals.frames, totals.wire_bytes, totals.non_ip_frames, totals.unmatched], "seed {}", summary.seed);
     for row in truth["windows"].as_array().unwrap() {
-        compare(row, &mut tallies);
+        compare(row, &mut tallies, &mut known);
     }
     assert!(tallies.is_empty(), "in the capture but not in the truth: {:?}", tallies.keys().collect::<Vec<_>>());
 }

@@ -9,12 +9,13 @@ use std::time::Duration;
 use tailwater::admin::open_metrics;
 use tailwater::axes::key::KEYS;
 use tailwater::axes::metric::METRICS;
+use tailwater::axes::service::SERVICES;
 use tailwater::config;
 use tailwater::parse::{DropReason, Fault};
-use tailwater::stats::{self, CALCULATIONS};
+use tailwater::stats::{self, calculations::STANDARD};
 use tailwater::telemetry::{FeedHealth, FeedSnapshot, JournalSnapshot, Registry, SinkState, SinkStatus};
 
-const PAPERS: [&str; 8] = [
+const PAPERS: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -23,6 +24,8 @@ const PAPERS: [&str; 8] = [
     "docs/messages.md",
     "docs/operations.md",
     "docs/generate.md",
+    "docs/figures.md",
+    "docs/new-calculation.md",
 ];
 
 fn root() -> PathBuf {
@@ -143,7 +146,7 @@ fn every_key_of_the_reference_is_known() {
             let row = format!("{key} = 1");
             let known = |rows: &str| !said(heading, rows).lines().any(|l| l.contains(&format!(".{key}")) && l.contains("unknown key"));
             // A setting belongs to one calculation.
-            let of_some = |row: &str| CALCULATIONS.iter().any(|c| known(&format!("calculation = \"{}\"\nkey = \"ttl\"\n{row}", c.name())));
+            let of_some = |row: &str| STANDARD.iter().any(|c| known(&format!("calculation = \"{}\"\nkey = \"ttl\"\n{row}", c.name())));
             let axis = *heading != "[[stats]]" || ["calculation", "key"].contains(key);
             assert!(if axis { known(&row) } else { of_some(&row) }, "{heading} {key}: {}", said(heading, &row));
         }
@@ -169,7 +172,8 @@ fn the_reference_lists_every_word() {
     let reference = read("docs/configuration.md");
     let words: BTreeSet<&str> = quoted(&reference).into_iter().collect();
     let keys = KEYS.iter().map(|row| row.name);
-    let all = keys.chain(METRICS.iter().map(|row| row.name)).chain(CALCULATIONS.iter().map(|c| c.name()));
+    let all = keys.chain(METRICS.iter().map(|row| row.name)).chain(STANDARD.iter().map(|c| c.name()));
+    let all = all.chain(SERVICES.iter().map(|service| service.name));
     let missing: Vec<_> = all.filter(|name| !words.contains(name) && *name != "none").collect();
     assert!(missing.is_empty(), "{missing:?}");
     let operations = read("docs/operations.md");

@@ -7,6 +7,7 @@
 //! | [`units`] | the words that every room uses: families, decisions, indices, epochs |
 //! | [`limits`] | every bound, unit last |
 //! | [`arch`] | the keyed hash |
+//! | [`options`] | options of IP and TCP headers, a bit a kind |
 //! | [`record`] | a packet's quintessence: what parse and classify make, and stats read |
 //! | [`axes`] | keys and metrics, one row each; decisions and directions |
 //! | [`config`] | written form → validated form; all faults at once |
@@ -29,6 +30,7 @@
 pub mod units;
 pub mod limits;
 pub mod arch;
+pub mod options;
 pub mod record;
 pub mod axes;
 pub mod config;

@@ -2,6 +2,7 @@
 //!
 //! Made by `classify` out of what `parse` read; `Copy`, so that batches and rings hold it by value.
 
+use crate::options::{IpOptions, TcpOptions};
 use crate::units::{Decision, Family};
 
 /// Whether the packet is a piece of a larger one.
@@ -15,6 +16,18 @@ pub enum Fragment {
     First,
     /// Offset above zero: has no ports.
     Later,
+}
+
+impl Fragment {
+    /// Of its number.
+    #[inline]
+    pub const fn of(number: u8) -> Self {
+        match number {
+            0 => Self::None,
+            1 => Self::First,
+            _ => Self::Later,
+        }
+    }
 }
 
 /// What the header of the record was carried in.
@@ -42,6 +55,24 @@ pub enum Tunnel {
     Nsh,
     /// Any other.
     Other,
+}
+
+impl Tunnel {
+    /// Of its number.
+    pub const fn of(number: u8) -> Self {
+        match number {
+            0 => Self::None,
+            1 => Self::IpIp,
+            2 => Self::Gre,
+            3 => Self::Erspan,
+            4 => Self::Vxlan,
+            5 => Self::Geneve,
+            6 => Self::GtpU,
+            7 => Self::Mpls,
+            8 => Self::Nsh,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Which optional fields of a [`Record`] hold something, and what kind of packet it is.
@@ -138,9 +169,22 @@ pub struct Record {
     pub fragment: Fragment,
     /// What carried the header.
     pub tunnel: Tunnel,
+    /// Options of TCP.
+    pub tcp_options: TcpOptions,
+    /// Options of IPv4, or extension headers of IPv6.
+    pub ip_options: IpOptions,
+    /// Bits of the TCP window, 0 to 16; [`Self::WINDOW_UNREAD`] where it was cut off.
+    pub tcp_window: u8,
+    /// The first four bits of the TCP sequence number.
+    pub tcp_seq: u8,
 }
 
+const _: () = assert!(size_of::<Record>() == 88, "batches and rings hold it by value");
+
 impl Record {
+    /// A TCP header that ends before its window.
+    pub const WINDOW_UNREAD: u8 = u8::MAX;
+
     /// Family of its addresses.
     #[inline]
     pub const fn family(&self) -> Family {

@@ -21,7 +21,8 @@ impl Family {
     }
 }
 
-/// Position of a range in its generation's table. Ranges are sorted by family and prefix, so indices are too.
+/// Position of a range in its generation's table. Ranges are sorted by family, prefix and
+/// domain, so indices are too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RangeIndex(pub u32);
 

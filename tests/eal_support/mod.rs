@@ -117,7 +117,7 @@ pub(crate) fn replay(interface: &str, arguments: &str, file: &Path) -> std::proc
 
 pub(crate) fn try_open(eal: &Eal, device: &str, queues: u16) -> Result<LivePort, String> {
     let port = Port { device: device.into(), queues, feed: "mirror".into(), min_pps: 0 };
-    let mut ports = live::open(eal, &[port], 1_000_000_000).map_err(|faults| faults[0].to_string())?;
+    let mut ports = live::open(eal, &[port], 1_000_000_000, &std::sync::Arc::default()).map_err(|faults| faults[0].to_string())?;
     println!("{}", ports[0].report);
     Ok(ports.remove(0))
 }

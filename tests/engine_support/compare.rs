@@ -8,7 +8,7 @@ use tailwater::report::pb::stat::Figure;
 use super::drive::Log;
 use super::history::History;
 use super::model::{KeyOf, Seen, Sum, Window, windows_over};
-use super::setup::{Row, Setup};
+use super::setup::{Bins, NUMBERS, Row, Setup};
 use super::traffic::Packet;
 
 /// Keys that a distinct, or a top-K of a small k, holds exactly.
@@ -45,7 +45,7 @@ pub fn check_over(history: &History, packets: &[Packet], log: &Log) {
 
 type At = (pb::WindowKind, u64, u64);
 
-fn of_range(setup: &Setup, range: usize, kind: pb::WindowKind) -> Vec<&Row> {
+pub fn of_range(setup: &Setup, range: usize, kind: pb::WindowKind) -> Vec<&Row> {
     let premium = setup.ranges[range].1;
     let observed = |row: &Row| match row.direction {
         "ingress" => setup.ingress,
@@ -64,30 +64,32 @@ fn ranges(setup: &Setup, log: &Log, at: At, window: &Window) -> usize {
         if kind == pb::WindowKind::Fast && rows.is_empty() {
             continue;
         }
-        let prefix = setup.ranges[*range].0;
-        let is = |r: &&pb::RangeReport| r.window_start_ns == start && r.window_kind == i32::from(kind) && r.prefix == prefix;
+        let (prefix, _, domain) = setup.ranges[*range];
+        let is = |r: &&pb::RangeReport| {
+            r.window_start_ns == start && r.window_kind == i32::from(kind) && r.prefix == prefix && r.domain == domain
+        };
         let report = log.ranges.iter().find(is).unwrap_or_else(|| panic!("no report of {prefix} in {at:?}"));
         found += 1;
         assert_eq!((report.window_end_ns, &report.incomplete), (end, &None), "{prefix} in {at:?}");
-        assert_eq!(report.customer, setup.customer(prefix));
+        assert_eq!(report.customer, setup.customer(prefix, domain));
         let names: Vec<&str> = report.stats.iter().map(|stat| &stat.name[..]).collect();
         assert_eq!(names, rows.iter().map(|row| &row.name[..]).collect::<Vec<_>>(), "{prefix} in {at:?}");
         for (row, stat) in rows.iter().zip(&report.stats) {
-            figure(setup, row, stat, packets).unwrap_or_else(|what| panic!("{prefix} in {at:?}: {row:?}: {what}\n{stat:?}"));
+            figure(setup, row, stat, packets, (start, end)).unwrap_or_else(|what| panic!("{prefix} in {at:?}: {row:?}: {what}\n{stat:?}"));
         }
     }
     found
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, have: T, want: T) -> Result<(), String> {
+pub(super) fn same<T: PartialEq + std::fmt::Debug>(what: &str, have: T, want: T) -> Result<(), String> {
     if have == want { Ok(()) } else { Err(format!("{what}: {have:?}, not {want:?}")) }
 }
 
-fn holds(what: &str, is: bool) -> Result<(), String> {
+pub(super) fn holds(what: &str, is: bool) -> Result<(), String> {
     if is { Ok(()) } else { Err(what.to_owned()) }
 }
 
-fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen]) -> Result<(), String> {
+fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen], window: (u64, u64)) -> Result<(), String> {
     let mut keys: BTreeMap<KeyOf, Sum> = BTreeMap::new();
     let mut all = Sum::default();
     for packet in packets {
@@ -98,6 +100,7 @@ fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen]) -> Result
     }
     let counts = Counts { row, setup, keys, all };
     match stat.figure.as_ref().ok_or("no figure")? {
+        Figure::Total(total) if row.calculation == "peak" => counts.peak(total, stat.peak.as_ref().ok_or("no peak")?, packets, window),
         Figure::Total(total) if row.metric == "flows" => counts.number(total),
         Figure::Total(total) => {
             same("sufficient", stat.sufficient.as_ref(), Some(&weighted(&counts.all)))?;
@@ -110,7 +113,7 @@ fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen]) -> Result
     }
 }
 
-fn weighted(sum: &Sum) -> pb::WeightedSum {
+pub(super) fn weighted(sum: &Sum) -> pb::WeightedSum {
     pb::WeightedSum {
         passed: sum.passed,
         sampled_packets: sum.sampled_packets,
@@ -123,15 +126,15 @@ fn weighted(sum: &Sum) -> pb::WeightedSum {
     }
 }
 
-struct Counts<'a> {
-    row: &'a Row,
-    setup: &'a Setup,
-    keys: BTreeMap<KeyOf, Sum>,
-    all: Sum,
+pub(super) struct Counts<'a> {
+    pub(super) row: &'a Row,
+    pub(super) setup: &'a Setup,
+    pub(super) keys: BTreeMap<KeyOf, Sum>,
+    pub(super) all: Sum,
 }
 
 impl Counts<'_> {
-    fn may_be_sampled(&self) -> bool {
+    pub(super) fn may_be_sampled(&self) -> bool {
         self.row.decision != "passed"
     }
 
@@ -159,21 +162,27 @@ impl Counts<'_> {
 
     fn histogram(&self, have: &pb::Histogram) -> Result<(), String> {
         let key = self.row.keys[0];
-        let numbers = ["src_port", "dst_port", "vlan", "inner_vlan", "packet_size", "payload_size", "ttl", "dscp", "rule", "rx_port"];
-        if !numbers.contains(&key) {
+        if let Some(Bins::Labels(labels)) = &self.row.bins {
+            return self.listed(have, labels);
+        }
+        if !NUMBERS.contains(&key) {
             same("labels", have.bins.len(), self.keys.len())?;
             for (bin, ((_, label), sum)) in have.bins.iter().zip(&self.keys) {
-                same("label", bin.label(), label)?;
-                same("sufficient", bin.sufficient.as_ref(), Some(&weighted(sum)))?;
-                self.estimate(bin.value.as_ref().ok_or("no value")?, sum)?;
+                self.bin(bin, label, sum)?;
             }
             return Ok(());
         }
-        let edges = self.row.bins.clone().unwrap_or_else(|| match key {
-            "ttl" => (1..16).map(|n| n * 16).collect(),
-            "dscp" => (1..64).collect(),
-            _ => vec![64, 128, 256, 512, 1_024, 1_518],
-        });
+        let edges: Vec<u64> = match &self.row.bins {
+            Some(Bins::Edges(edges)) => edges.iter().copied().filter(|edge| *edge > 0).collect(),
+            Some(Bins::Exponential(first, factor, count)) => (0..*count).map(|n| first * factor.pow(n)).collect(),
+            _ => match key {
+                "ttl" => (1..16).map(|n| n * 16).collect(),
+                "dscp" => (1..64).collect(),
+                "tcp_window" => (0..16).map(|n| 1 << n).collect(),
+                "tcp_seq" => (1..16).map(|n| n << 28).collect(),
+                _ => vec![64, 128, 256, 512, 1_024, 1_518],
+            },
+        };
         same("bins", have.bins.len(), edges.len() + 1)?;
         for (i, bin) in have.bins.iter().enumerate() {
             let low = if i == 0 { 0 } else { edges[i - 1] };
@@ -190,6 +199,24 @@ impl Counts<'_> {
             self.estimate(bin.value.as_ref().ok_or("no value")?, &sum)?;
         }
         Ok(())
+    }
+
+    /// One bin a label that is listed, and one for all others.
+    fn listed(&self, have: &pb::Histogram, labels: &[&str]) -> Result<(), String> {
+        same("bins", have.bins.len(), labels.len() + 1)?;
+        for (i, bin) in have.bins.iter().enumerate() {
+            let mut sum = Sum::default();
+            let falls = |text: &str| labels.get(i).map_or_else(|| !labels.contains(&text), |label| *label == text);
+            self.keys.iter().filter(|((_, text), _)| falls(text)).for_each(|(_, part)| merge(&mut sum, part));
+            self.bin(bin, labels.get(i).unwrap_or(&"other"), &sum)?;
+        }
+        Ok(())
+    }
+
+    fn bin(&self, bin: &pb::Bin, label: &str, sum: &Sum) -> Result<(), String> {
+        same("label", bin.label(), label)?;
+        same("sufficient", bin.sufficient.as_ref(), Some(&weighted(sum)))?;
+        self.estimate(bin.value.as_ref().ok_or("no value")?, sum)
     }
 
     fn top(&self, have: &pb::Top) -> Result<(), String> {
@@ -276,7 +303,7 @@ impl Counts<'_> {
     }
 }
 
-fn merge(sum: &mut Sum, other: &Sum) {
+pub(super) fn merge(sum: &mut Sum, other: &Sum) {
     sum.passed += other.passed;
     sum.sampled_packets += other.sampled_packets;
     sum.scaled += other.scaled;
@@ -327,19 +354,21 @@ fn totals(history: &History, packets: &[Packet], log: &Log) {
 
 /// Windows in order, ranges in order within each; each range's sequence without a gap.
 fn order(history: &History, log: &Log) {
-    let ranges = history.eras.iter().flat_map(|(_, setup)| &setup.ranges);
-    let mut prefixes: Vec<ipnet::IpNet> = ranges.map(|(prefix, _)| prefix.parse().unwrap()).collect();
-    prefixes.sort_by_key(|net| (net.addr().is_ipv6(), net.addr(), net.prefix_len()));
-    prefixes.dedup();
-    let place = |report: &pb::RangeReport| prefixes.iter().position(|net| net.to_string() == report.prefix);
+    let all = history.eras.iter().flat_map(|(_, setup)| &setup.ranges);
+    let mut ranges: Vec<(ipnet::IpNet, &str)> = all.map(|(prefix, _, domain)| (prefix.parse().unwrap(), *domain)).collect();
+    let number = |domain: &str| domain.split('=').nth(1).map_or(0, |n| n.parse::<u32>().unwrap());
+    ranges.sort_by_key(|(net, domain)| (net.addr().is_ipv6(), net.addr(), net.prefix_len(), domain.split('=').next(), number(domain)));
+    ranges.dedup();
+    let place =
+        |report: &pb::RangeReport| ranges.iter().position(|(net, domain)| net.to_string() == report.prefix && *domain == report.domain);
     for kind in [pb::WindowKind::Long, pb::WindowKind::Fast] {
         let of_kind = log.ranges.iter().filter(|r| r.window_kind == i32::from(kind));
         let places: Vec<_> = of_kind.map(|r| (r.window_start_ns, place(r))).collect();
         assert!(places.is_sorted());
     }
-    let mut sequences: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut sequences: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for report in &log.ranges {
-        let last = sequences.entry(&report.prefix).or_default();
+        let last = sequences.entry((&report.domain, &report.prefix)).or_default();
         *last += 1;
         assert_eq!(report.sequence, *last, "{}", report.prefix);
     }

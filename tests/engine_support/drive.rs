@@ -6,7 +6,7 @@ use std::time::Duration;
 use tailwater::arch::HashKey;
 use tailwater::config::{self, Config};
 use tailwater::gather::Stage;
-use tailwater::report::{NoHealth, PortName, Publisher, Reporter, Setting, pb};
+use tailwater::report::{PortName, Publisher, Reporter, Setting, pb};
 use tailwater::runtime::receiver::Receiver;
 use tailwater::runtime::wiring::{AnyReceiver, Cores, Wired, wire};
 use tailwater::runtime::world::{World, setting};
@@ -14,6 +14,7 @@ use tailwater::rx::Frame;
 use tailwater::telemetry::Registry;
 use tailwater::units::{Epoch, LinkType};
 
+use super::beneath::Beneath;
 use super::dice::Dice;
 use super::traffic::Packet;
 
@@ -56,12 +57,18 @@ pub fn setting_of(config: &Config, world: &World, live: bool) -> Setting {
     setting(config, world, 0, (0..PORTS).map(port).collect(), live)
 }
 
-pub fn engine(config: &Config, world: &Arc<World>, cores: &Cores, waits: bool, live: bool) -> (Wired, Reporter<Log, NoHealth>) {
+pub fn engine(
+    config: &Config,
+    world: &Arc<World>,
+    cores: &Cores,
+    (waits, live): (bool, bool),
+    beneath: &Beneath,
+) -> (Wired, Reporter<Log, Beneath>) {
     let registry = Registry::new("test", "", Duration::from_secs(1));
     let mut wired = wire(world, cores, &registry, waits);
     let setting = setting_of(config, world, live);
     let streams = std::mem::take(&mut wired.streams);
-    let reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, Log::default(), NoHealth);
+    let reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, Log::default(), beneath.clone());
     (wired, reporter)
 }
 
@@ -149,9 +156,21 @@ pub struct Pace {
 }
 
 /// Runs everything on one thread in an order that chance chooses, nobody waiting: if a receiver did, this would hang.
-pub fn simulate(config: &Config, packets: &[Packet], (receivers, workers): (u32, u32), seed: u64, pace: Pace) -> Log {
+pub fn simulate(config: &Config, packets: &[Packet], shape: (u32, u32), seed: u64, pace: Pace) -> Log {
+    simulate_over(config, packets, shape, seed, pace, &Beneath::default())
+}
+
+/// The same over ports that may lose frames, and clocks that may jump.
+pub fn simulate_over(
+    config: &Config,
+    packets: &[Packet],
+    (receivers, workers): (u32, u32),
+    seed: u64,
+    pace: Pace,
+    beneath: &Beneath,
+) -> Log {
     let world = world(config);
-    let (mut wired, mut reporter) = engine(config, &world, &cores(receivers, workers), false, pace.live);
+    let (mut wired, mut reporter) = engine(config, &world, &cores(receivers, workers), (false, pace.live), beneath);
     let mut queues: Vec<_> = queues(&world, packets, receivers).into_iter().map(|q| q.into_iter().peekable()).collect();
     let mut dice = Dice::new(seed);
     let mut at = 0;
@@ -162,7 +181,8 @@ pub fn simulate(config: &Config, packets: &[Packet], (receivers, workers): (u32,
         }
         let Some(event) = queues[at].next() else { continue };
         let idle = matches!((&event, queues[at].peek()), (Event::Epoch(_), Some(Event::Epoch(_)) | None));
-        if !(pace.sleepy && idle) {
+        let lost = beneath.loses(&event, world.calendar.epoch_ns(), &mut dice);
+        if !(lost || pace.sleepy && idle) {
             any(&mut wired.receivers[at], Some(&event));
         }
         if dice.one_in(pace.steps) {
@@ -185,7 +205,7 @@ pub fn simulate(config: &Config, packets: &[Packet], (receivers, workers): (u32,
 /// Runs everything on threads, as a replay does. `cuts` chooses where bursts are cut.
 pub fn run(config: &Config, packets: &[Packet], (receivers, workers): (u32, u32), cuts: u64) -> Log {
     let world = world(config);
-    let (wired, reporter) = engine(config, &world, &cores(receivers, workers), true, false);
+    let (wired, reporter) = engine(config, &world, &cores(receivers, workers), (true, false), &Beneath::default());
     let queues = queues(&world, packets, receivers);
     finish(wired, reporter, |receiver, i| match receiver {
         AnyReceiver::Own(receiver) => receive(receiver, &queues[i], cuts * 64 + i as u64),
@@ -194,7 +214,7 @@ pub fn run(config: &Config, packets: &[Packet], (receivers, workers): (u32, u32)
 }
 
 /// Each core on a thread, until all have said their last.
-pub fn finish(wired: Wired, mut reporter: Reporter<Log, NoHealth>, receive: impl Fn(AnyReceiver, usize) + Sync) -> Log {
+pub fn finish(wired: Wired, mut reporter: Reporter<Log, Beneath>, receive: impl Fn(AnyReceiver, usize) + Sync) -> Log {
     let receive = &receive;
     std::thread::scope(|scope| {
         for (mut worker, _) in wired.workers {

@@ -1,7 +1,7 @@
 //! Which configuration counts when.
 
 use super::dice::Dice;
-use super::setup::{RANGES, Setup, row};
+use super::setup::{DOMAINS, RANGES, Setup, row};
 
 /// Configurations, each with the time from which on it counts.
 #[derive(Clone, Debug)]
@@ -31,13 +31,15 @@ impl Setup {
     /// added, removed and changed.
     pub fn redraw(&self, dice: &mut Dice) -> Self {
         let mut new = self.clone();
-        let all = RANGES.iter().copied().chain([("0.0.0.0/0", false), ("::/0", true), ("8.8.8.0/29", true), ("10.1.2.0/30", false)]);
-        let kept = |(prefix, premium)| (!dice.one_in(3)).then(|| (prefix, premium != dice.one_in(4)));
+        let more = [("0.0.0.0/0", false, ""), ("::/0", true, ""), ("8.8.8.0/29", true, ""), ("10.1.2.0/30", false, "")];
+        let domains = DOMAINS.iter().copied().filter(|_| self.ranges.iter().any(|range| !range.2.is_empty()));
+        let all = RANGES.iter().copied().chain(more).chain(domains);
+        let kept = |(prefix, premium, domain)| (!dice.one_in(3)).then(|| (prefix, premium != dice.one_in(4), domain));
         new.ranges = all.filter_map(kept).collect();
         if new.ranges.is_empty() {
             new.ranges.push(RANGES[0]);
         }
-        new.moved = new.ranges.iter().map(|(prefix, _)| *prefix).filter(|_| dice.one_in(3)).collect();
+        new.moved = new.ranges.iter().map(|(prefix, _, _)| *prefix).filter(|_| dice.one_in(3)).collect();
         new.rows.retain(|_| !dice.one_in(6));
         for n in 0..usize::try_from(dice.below(6)).unwrap() {
             let mut added = row(dice, n);

@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
 #![allow(missing_docs, unreachable_pub, dead_code, reason = "shared by tests that use a part each")]
 
+pub mod beneath;
+pub mod calculations;
 pub mod compare;
+pub mod cover;
 pub mod dice;
 pub mod drive;
 pub mod history;

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use super::history::History;
-use super::setup::{Row, Setup};
-use super::traffic::{Body, Ip, Packet};
+use super::setup::{Row, Setup, Wanted};
+use super::traffic::{Body, EXTENSIONS, IP_OPTIONS, Ip, Packet, TCP_OPTIONS};
 
 /// A packet as one range sees it.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub ip: Ip,
     pub tunnelled: bool,
+    pub vni: Option<u32>,
     pub carries: usize,
     pub vlans: Vec<u16>,
     pub mac: [u8; 6],
@@ -24,6 +25,10 @@ pub struct Seen {
     pub rule: Option<u32>,
     pub ingress: bool,
     pub egress: bool,
+    /// When it came.
+    pub time_ns: u64,
+    /// Start of the shortest window that it counts in: later than its time, if it is late.
+    pub epoch_ns: u64,
 }
 
 /// A window's counts.
@@ -54,12 +59,19 @@ pub fn windows(setup: &Setup, packets: &[Packet], length_ns: u64) -> BTreeMap<u6
     windows_over(&History::of(setup), packets, length_ns)
 }
 
+fn nets_of(setup: &Setup) -> Nets {
+    let mut nets = Nets::new();
+    for (i, (prefix, _, domain)) in setup.ranges.iter().enumerate() {
+        nets.entry(*domain).or_default().push((i, prefix.parse().unwrap()));
+    }
+    nets
+}
+
 /// Under one configuration after the other. Ranges by their position in the window's own.
 pub fn windows_over(history: &History, packets: &[Packet], length_ns: u64) -> BTreeMap<u64, Window> {
     let first = history.first();
     let base_ns = 1_000_000 * if first.any_fast() { first.fast_ms } else { first.window_ms };
     let mut out: BTreeMap<u64, Window> = BTreeMap::new();
-    let nets_of = |setup: &Setup| -> Vec<ipnet::IpNet> { setup.ranges.iter().map(|(prefix, _)| prefix.parse().unwrap()).collect() };
     let (mut at, mut now, mut nets) = (0, first, nets_of(first));
     for packet in packets {
         let base = packet.time_ns / base_ns;
@@ -69,12 +81,16 @@ pub fn windows_over(history: &History, packets: &[Packet], length_ns: u64) -> BT
         if !std::ptr::eq(setup, now) {
             (now, nets) = (setup, nets_of(setup));
         }
-        count(setup, &nets, packet, late, out.entry(at * base_ns / length_ns).or_default());
+        let window = out.entry(at * base_ns / length_ns).or_default();
+        count(setup, &nets, packet, (late, at * base_ns), window);
     }
     out
 }
 
-fn count(setup: &Setup, nets: &[ipnet::IpNet], packet: &Packet, late: bool, window: &mut Window) {
+/// Positions and prefixes of ranges, by domain.
+type Nets = BTreeMap<&'static str, Vec<(usize, ipnet::IpNet)>>;
+
+fn count(setup: &Setup, nets: &Nets, packet: &Packet, (late, epoch_ns): (bool, u64), window: &mut Window) {
     let frame_bytes = packet.frame().len() as u64;
     let counts = &mut window.counts;
     counts.received += 1;
@@ -101,7 +117,7 @@ fn count(setup: &Setup, nets: &[ipnet::IpNet], packet: &Packet, late: bool, wind
         Some(rule) => counts.tags[rule] += 1,
     }
     counts.parsed += 1;
-    let rate = inner_vlan.map(u64::from).filter(|n| *n > 0);
+    let rate = if setup.one_rate { Some(40) } else { inner_vlan.map(u64::from).filter(|n| *n > 0) };
     let (blocked, weight, proven, added, id) = match rule {
         Some(0) => (true, 40, true, 8, inner_vlan.map(u32::from)),
         Some(1) => (true, 40, !setup.every_nth, 4, None),
@@ -109,20 +125,25 @@ fn count(setup: &Setup, nets: &[ipnet::IpNet], packet: &Packet, late: bool, wind
         Some(_) => (false, 1, true, 4, None),
         None => (false, 1, true, 0, None),
     };
-    let matches = |ip: &Ip| (longest(nets, ip.src), longest(nets, ip.dst));
+    let matches = |ip: &Ip, tunnelled: bool| {
+        let domain = domain(nets, packet, tunnelled);
+        (longest(nets, &domain, ip.src), longest(nets, &domain, ip.dst))
+    };
     let headers: Vec<(&Ip, bool)> = [Some((outer, false)), packet.inner.as_ref().map(|ip| (ip, true))].into_iter().flatten().collect();
     let chosen = match setup.keys_from {
         "outermost" => headers.first(),
         "innermost" => headers.last(),
-        _ => headers.iter().find(|(ip, _)| matches(ip) != (None, None)).or_else(|| headers.first()),
+        _ => headers.iter().find(|(ip, tunnelled)| matches(ip, *tunnelled) != (None, None)).or_else(|| headers.first()),
     };
     let (ip, tunnelled) = *chosen.unwrap();
-    let (src, dst) = matches(ip);
-    let carries = packet.inner.as_ref().filter(|_| !tunnelled).map_or(0, Ip::len);
+    let (src, dst) = matches(ip, tunnelled);
+    // Behind the UDP header, if there is one.
+    let carries = if tunnelled { 0 } else { packet.carried().len().saturating_sub(if packet.vni.is_some() { 8 } else { 0 }) };
     let (src, dst) = (src.filter(|_| setup.egress), dst.filter(|_| setup.ingress));
     let seen = |ingress, egress| Seen {
         ip: ip.clone(),
         tunnelled,
+        vni: packet.vni,
         carries,
         vlans: packet.vlans.clone(),
         mac: packet.mac,
@@ -134,6 +155,8 @@ fn count(setup: &Setup, nets: &[ipnet::IpNet], packet: &Packet, late: bool, wind
         rule: id,
         ingress,
         egress,
+        time_ns: packet.time_ns,
+        epoch_ns,
     };
     if (src, dst) == (None, None) {
         counts.unmatched += 1;
@@ -150,9 +173,20 @@ fn count(setup: &Setup, nets: &[ipnet::IpNet], packet: &Packet, late: bool, wind
     }
 }
 
-fn longest(nets: &[ipnet::IpNet], address: IpAddr) -> Option<usize> {
-    let fits = nets.iter().enumerate().filter(|(_, net)| net.contains(&address));
-    fits.max_by_key(|(_, net)| net.prefix_len()).map(|(i, _)| i)
+/// The first domain, from the outside, that has ranges.
+fn domain(nets: &Nets, packet: &Packet, tunnelled: bool) -> String {
+    let vlans = packet.vlans.iter().take(2).map(|vlan| format!("vlan={vlan}"));
+    let mpls = packet.mpls.iter().map(|label| format!("mpls={label}"));
+    let vni = packet.vni.iter().map(|vni| format!("vni={vni}")).filter(|_| tunnelled);
+    vlans.chain(mpls).chain(vni).find(|domain| nets.contains_key(&domain[..])).unwrap_or_default()
+}
+
+fn longest(nets: &Nets, domain: &str, address: IpAddr) -> Option<usize> {
+    let fits = |domain: &str| {
+        let fits = nets.get(domain).into_iter().flatten().filter(|(_, net)| net.contains(&address));
+        fits.max_by_key(|(_, net)| net.prefix_len()).map(|(i, _)| *i)
+    };
+    fits(domain).or_else(|| if domain.is_empty() { None } else { fits("") })
 }
 
 /// Sums of what one key, bin or stat counted.
@@ -204,8 +238,8 @@ impl Row {
             "egress" => packet.egress,
             _ => true,
         };
-        let wanted = |(key, texts): &(&str, Vec<&str>)| part(key, packet, (0, 0)).is_some_and(|(_, text)| texts.contains(&&text[..]));
-        if !decision || !direction || !self.wanted.as_ref().is_none_or(wanted) {
+        let wanted = |wanted: &Wanted| part(wanted.key, packet, (32, 128)).is_some_and(|(_, text)| (wanted.admits)(&text));
+        if !decision || !direction || !self.wanted.iter().all(wanted) {
             return None;
         }
         let flags = if let Body::Tcp { flags, .. } = ip.body { Some(flags) } else { None };
@@ -278,7 +312,11 @@ fn part(key: &str, packet: &Seen, lengths: (u8, u8)) -> Option<KeyOf> {
             Body::LaterFragment => byte(2, "later"),
             _ => byte(0, "none"),
         },
-        "tunnel" => byte(u8::from(packet.tunnelled), if packet.tunnelled { "ipip" } else { "none" }),
+        "tunnel" => match (packet.tunnelled, packet.vni) {
+            (false, _) => byte(0, "none"),
+            (true, None) => byte(1, "ipip"),
+            (true, Some(_)) => byte(4, "vxlan"),
+        },
         "flow" => {
             let (s, d) = ports?;
             let bytes = [octets(ip.src), s.to_be_bytes().to_vec(), octets(ip.dst), d.to_be_bytes().to_vec(), vec![ip.protocol()]].concat();
@@ -287,8 +325,31 @@ fn part(key: &str, packet: &Seen, lengths: (u8, u8)) -> Option<KeyOf> {
         "rule" => number(packet.rule?.into(), 4),
         "rx_port" => number(packet.port.into(), 2),
         "src_mac" => Some((packet.mac.to_vec(), packet.mac.map(|b| format!("{b:02x}")).join(":"))),
+        "tcp_options" => match ip.body {
+            Body::Tcp { options, .. } => mask(TCP_OPTIONS[options]),
+            _ => None,
+        },
+        "ip_options" => mask(if ip.src.is_ipv4() { IP_OPTIONS[ip.options] } else { EXTENSIONS[ip.options] }),
+        "tcp_window" => match ip.body {
+            Body::Tcp { window, .. } => number((0..16).map(|n| 1 << n).take_while(|edge| *edge <= window).last().unwrap_or(0).into(), 2),
+            _ => None,
+        },
+        "tcp_seq" => match ip.body {
+            Body::Tcp { seq, .. } => number((seq - seq % (1 << 28)).into(), 4),
+            _ => None,
+        },
+        "service" => match (ip.protocol(), ports?.0) {
+            (17, 53) => byte(4, "dns"),
+            (17, 138) => byte(8, "netbios"),
+            (17, 11_211) => byte(30, "memcached"),
+            _ => None,
+        },
         other => unreachable!("{other}"),
     }
+}
+
+fn mask((_, bits, text): (&[u8], u16, &str)) -> Option<KeyOf> {
+    Some((bits.to_be_bytes().to_vec(), text.to_owned()))
 }
 
 fn octets(address: IpAddr) -> Vec<u8> {

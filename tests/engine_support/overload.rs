@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 use tailwater::config::Config;
 use tailwater::report::pb;
 
+use super::support::beneath::Beneath;
 use super::support::compare::check;
+use super::support::cover::covered;
 use super::support::dice::{Dice, seeds};
-use super::support::drive::{Log, Pace, load, run, simulate};
+use super::support::drive::{Log, Pace, load, run, simulate, simulate_over};
 use super::support::model::windows;
-use super::support::setup::{Row, Setup};
+use super::support::setup::{More, Row, Setup};
 use super::support::traffic::{Mix, Packet, draw};
 
-const START_NS: u64 = 1_700_000_000_000_000_000;
+pub(crate) const START_NS: u64 = 1_700_000_000_000_000_000;
 
 fn row(name: &str, calculation: &'static str, keys: Vec<&'static str>, fast: bool) -> Row {
     Row {
@@ -23,17 +25,18 @@ fn row(name: &str, calculation: &'static str, keys: Vec<&'static str>, fast: boo
         metric: "packets",
         decision: "any",
         direction: "any",
-        wanted: None,
+        wanted: Vec::new(),
         fast,
         premium: false,
         k: 20,
         p: 12,
         bins: None,
+        more: More::default(),
     }
 }
 
 /// Counts everything, in both kinds of windows.
-fn plain(window_ms: u64, fast_ms: u64) -> Setup {
+pub(crate) fn plain(window_ms: u64, fast_ms: u64) -> Setup {
     let mut rows = vec![row("all", "sum", vec![], false), row("fast", "sum", vec![], true)];
     rows.extend([row("top", "topk", vec!["src_ip"], false), row("pairs", "topk", vec!["src_ip", "dst_ip"], true)]);
     rows.extend([row("sources", "distinct", vec!["src_ip"], false), row("sizes", "histogram", vec!["packet_size"], true)]);
@@ -50,6 +53,7 @@ fn plain(window_ms: u64, fast_ms: u64) -> Setup {
         ingress,
         egress,
         every_nth,
+        one_rate: false,
         prefix_v4: 24,
         prefix_v6: 48,
         memory_mb: 64,
@@ -57,7 +61,7 @@ fn plain(window_ms: u64, fast_ms: u64) -> Setup {
     }
 }
 
-fn traffic(setup: &Setup, seed: u64, packets: usize, windows: u64) -> Vec<Packet> {
+pub(crate) fn traffic(setup: &Setup, seed: u64, packets: usize, windows: u64) -> Vec<Packet> {
     let window_ns = setup.window_ms * 1_000_000;
     draw(&mut Dice::new(seed), &Mix { packets, windows, window_ns, spoofed: 0, tunnels: false, late: true, gaps: false })
 }
@@ -91,7 +95,7 @@ fn balanced(setup: &Setup, packets: &[Packet], log: &Log) -> u64 {
             }
             assert_eq!(lacking > 0, ledger.ring_dropped > 0, "{kind:?} {number}");
             assert!(lacking <= ledger.ring_dropped, "{kind:?} {number}: {lacking} of {ledger:?}");
-            assert_eq!(account.incomplete.is_some(), ledger.ring_dropped > 0, "{kind:?} {number}");
+            assert!(account.incomplete.is_some() || ledger.ring_dropped == 0, "{kind:?} {number}");
             lost_in_all += if kind == pb::WindowKind::Long { ledger.ring_dropped } else { 0 };
         }
     }
@@ -129,6 +133,7 @@ fn a_stalled_worker_costs_records_that_are_counted() {
         for (shape, workers) in [((1, 1), 0), ((1, 2), 0), ((2, 1), 300), ((2, 2), 0)] {
             let pace = Pace { workers, reporter: 50, steps: 8, live: false, sleepy: false };
             let log = simulate(&config(&setup), &packets, shape, seed, pace);
+            covered(&setup, &packets, &log);
             let lost = balanced(&setup, &packets, &log);
             let said = log.ranges.iter().filter_map(|r| r.incomplete.as_ref()).flat_map(|i| &i.reasons).all(|reason| reason == "ring_full");
             assert!(said && (lost > 0 || shape.0 > 1), "{shape:?}: {lost}");
@@ -139,11 +144,13 @@ fn a_stalled_worker_costs_records_that_are_counted() {
 /// A reporter that is away: blocks are lost and counted, accounts are not.
 #[test]
 fn a_stalled_reporter_costs_blocks_that_are_counted() {
-    for seed in seeds(3) {
+    for seed in seeds(2) {
         println!("TAILWATER_SEED={seed}");
         let setup = plain(1_000, 250);
-        let packets = traffic(&setup, seed, 9_000, 110);
-        for shape in [(1, 0), (2, 0), (1, 2), (2, 2)] {
+        let window_ns = setup.window_ms * 1_000_000;
+        let mix = Mix { packets: 90_000, windows: 110, window_ns, spoofed: 1, tunnels: false, late: true, gaps: false };
+        let packets = draw(&mut Dice::new(seed), &mix);
+        for shape in [(1, 0), (1, 1)] {
             let pace = Pace { workers: 2, reporter: 0, steps: 8, live: false, sleepy: false };
             let log = simulate(&config(&setup), &packets, shape, seed, pace);
             let lost = balanced(&setup, &packets, &log);
@@ -211,16 +218,16 @@ fn receivers_may_sleep_over_windows_that_others_fill() {
     }
 }
 
-/// A budget that is far too small.
+/// A budget that is far too small, even for every range's root: sketches miss packets and say so, sums are exact.
 #[test]
-fn spent_memory_is_counted_and_said() {
+fn spent_memory_is_said_and_sums_stay_exact() {
     let mut setup = plain(1_000, 250);
     setup.memory_mb = 1;
     setup.rows.extend((0..12).map(|n| row(&format!("more{n}"), ["topk", "distinct"][n % 2], vec!["src_ip", "dst_port"], n % 3 == 0)));
     setup.ranges.clear();
     let prefixes: Vec<String> = (0..1_500).map(|n| format!("10.{}.{}.{}/32", n / 65_536, n / 256 % 256, n % 256)).collect();
     let prefixes: &'static [String] = prefixes.leak();
-    setup.ranges.extend(prefixes.iter().map(|prefix| (&prefix[..], false)));
+    setup.ranges.extend(prefixes.iter().map(|prefix| (&prefix[..], false, "")));
     let mut dice = Dice::new(7);
     let mut packets = traffic(&setup, 7, 9_000, 2);
     for ip in packets.iter_mut().filter_map(|packet| packet.ip.as_mut()).filter(|ip| ip.src.is_ipv4()) {
@@ -230,9 +237,11 @@ fn spent_memory_is_counted_and_said() {
     }
     for shape in [(1, 0), (2, 0), (1, 2)] {
         let log = run(&config(&setup), &packets, shape, 1);
+        covered(&setup, &packets, &log);
         let lost = balanced_by_memory(&setup, &packets, &log);
-        println!("{shape:?}: {lost} records found no memory");
-        assert!(lost > 0);
+        let starved = log.ranges.iter().filter(|report| report.incomplete.is_some()).count();
+        println!("{shape:?}: {starved} of {} reports miss something", log.ranges.len());
+        assert!(lost == 0 && starved > 0);
     }
 }
 
@@ -244,7 +253,7 @@ fn balanced_by_memory(setup: &Setup, packets: &[Packet], log: &Log) -> u64 {
     let length_ns = setup.window_ms * 1_000_000;
     let windows = windows(setup, packets, length_ns);
     for report in log.ranges.iter().filter(|r| r.window_kind == i32::from(pb::WindowKind::Long)) {
-        let range = setup.ranges.iter().position(|(prefix, _)| *prefix == report.prefix).unwrap();
+        let range = setup.ranges.iter().position(|(prefix, ..)| *prefix == report.prefix).unwrap();
         let seen = &windows[&(report.window_start_ns / length_ns)].ranges[&range];
         let more = report.incomplete.as_ref().map_or(0, pb::Incomplete::lost_packets_high);
         for stat in &report.stats {
@@ -273,6 +282,30 @@ fn any_time_is_in_its_window() {
         packets.iter_mut().zip(many.chain(std::iter::repeat(u64::MAX))).for_each(|(packet, time_ns)| packet.time_ns = time_ns);
         for shape in [(1, 0), (2, 2)] {
             check(&setup, &packets, &run(&config(&setup), &packets, shape, 1));
+        }
+    }
+}
+
+/// Every kind of loss, alone and together, under any configuration: bounds hold what was lost.
+#[test]
+fn bounds_cover_what_was_lost() {
+    for seed in seeds(10) {
+        println!("TAILWATER_SEED={seed}");
+        let mut dice = Dice::new(seed);
+        let mut setup = if dice.one_in(3) { plain(1_000, 250) } else { Setup::draw(&mut dice) };
+        setup.memory_mb = dice.of(&[1, 64]);
+        let (count, windows) = dice.of(&[(3_000, 4), (3_000, 60)]);
+        let mut packets = traffic(&setup, seed, count, windows);
+        packets.retain(|packet| packet.time_ns >= START_NS);
+        for (shape, workers, reporter, one_in) in [((1, 0), 0, 50, 9), ((2, 0), 0, 0, 0), ((1, 2), 0, 50, 0), ((2, 2), 300, 0, 30)] {
+            let pace = Pace { workers, reporter, steps: 8, live: false, sleepy: false };
+            let beneath = Beneath::that_loses(one_in);
+            let log = simulate_over(&config(&setup), &packets, shape, seed, pace, &beneath);
+            let incomplete = covered(&setup, &packets, &log);
+            total(&log);
+            assert!(incomplete > 0 || one_in == 0, "{shape:?}");
+            let ledger = log.appliance.last().unwrap().ledger.clone().unwrap();
+            assert_eq!(ledger.nic_missed, beneath.missed(), "{shape:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tailwater::arch::HashKey;
 use tailwater::gather::Stage;
-use tailwater::report::{Edition, NoHealth, Reporter};
+use tailwater::report::{Edition, Reporter};
 use tailwater::runtime::generations::{Decision, Generations};
 use tailwater::runtime::receiver::Receiver;
 use tailwater::runtime::wiring::{AnyReceiver, Wired};
@@ -13,6 +13,7 @@ use tailwater::runtime::world::World;
 use tailwater::stats::plan::Period;
 use tailwater::units::Epoch;
 
+use super::beneath::Beneath;
 use super::dice::Dice;
 use super::drive::{Event, Log, PORTS, Pace, any, cores, engine, finish, give, load, queues, setting_of};
 use super::history::History;
@@ -90,7 +91,7 @@ pub fn simulate(
 ) -> (Log, History) {
     let config = load(&eras.0.toml(), &eras.0.csv());
     let world = Arc::new(World::first(&config, HashKey::constant(), PORTS).unwrap());
-    let (mut wired, mut reporter) = engine(&config, &world, &cores(receivers, workers), false, pace.live);
+    let (mut wired, mut reporter) = engine(&config, &world, &cores(receivers, workers), (false, pace.live), &Beneath::default());
     wired.generations.reporter = Some(reporter.control());
     let mut control = Reloads::new(eras.0, eras.1, &world, std::mem::take(&mut wired.generations), pace.live);
     let mut queues: Vec<_> = queues(&world, packets, receivers).into_iter().map(|q| q.into_iter().peekable()).collect();
@@ -144,7 +145,7 @@ struct Gates<'a> {
 pub fn run(eras: (&Setup, &[Setup]), at: &[Epoch], packets: &[Packet], (receivers, workers): (u32, u32), cuts: u64) -> (Log, History) {
     let config = load(&eras.0.toml(), &eras.0.csv());
     let world = Arc::new(World::first(&config, HashKey::constant(), PORTS).unwrap());
-    let (mut wired, mut reporter) = engine(&config, &world, &cores(receivers, workers), true, false);
+    let (mut wired, mut reporter) = engine(&config, &world, &cores(receivers, workers), (true, false), &Beneath::default());
     wired.generations.reporter = Some(reporter.control());
     let control = Reloads::new(eras.0, eras.1, &world, std::mem::take(&mut wired.generations), false);
     let queues = queues(&world, packets, receivers);
@@ -185,7 +186,7 @@ fn receive<S: Stage>(mut receiver: Box<Receiver<S>>, events: &[Event<'_>], (gate
 
 fn on_threads(
     wired: Wired,
-    mut reporter: Reporter<Log, NoHealth>,
+    mut reporter: Reporter<Log, Beneath>,
     mut control: Reloads<'_>,
     gates: &Gates<'_>,
     receive: &(impl Fn(AnyReceiver, usize) + Sync),

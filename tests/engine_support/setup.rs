@@ -13,13 +13,20 @@ pub struct Row {
     pub metric: &'static str,
     pub decision: &'static str,
     pub direction: &'static str,
-    /// Key, and the texts of which it must have one.
-    pub wanted: Option<(&'static str, Vec<&'static str>)>,
+    /// All of them.
+    pub wanted: Vec<Wanted>,
     pub fast: bool,
     pub premium: bool,
     pub k: usize,
     pub p: u32,
-    pub bins: Option<Vec<u64>>,
+    pub bins: Option<Bins>,
+    pub more: More,
+}
+
+/// Settings of single calculations.
+#[derive(Clone, Debug, Default)]
+pub struct More {
+    pub sub_window_ms: Option<u64>,
 }
 
 /// A configuration.
@@ -28,13 +35,15 @@ pub struct Setup {
     pub window_ms: u64,
     pub fast_ms: u64,
     pub rows: Vec<Row>,
-    /// Prefix, and whether it is in the set `premium`.
-    pub ranges: Vec<(&'static str, bool)>,
+    /// Prefix, whether it is in the set `premium`, and its domain.
+    pub ranges: Vec<(&'static str, bool, &'static str)>,
     pub keys_from: &'static str,
     pub drops_untagged: bool,
     pub ingress: bool,
     pub egress: bool,
     pub every_nth: bool,
+    /// All rules that sample have one constant rate.
+    pub one_rate: bool,
     pub prefix_v4: u8,
     pub prefix_v6: u8,
     pub memory_mb: u64,
@@ -42,41 +51,121 @@ pub struct Setup {
     pub moved: Vec<&'static str>,
 }
 
-pub const RANGES: [(&str, bool); 9] = [
-    ("10.0.0.0/8", false),
-    ("10.1.0.0/16", true),
-    ("10.1.2.0/24", false),
-    ("10.1.2.3/32", true),
-    ("192.168.0.0/24", false),
-    ("2001:db8::/32", true),
-    ("2001:db8:1::/48", false),
-    ("2001:db8:1:2::3/128", false),
-    ("fd00::/16", true),
+pub const RANGES: [(&str, bool, &str); 9] = [
+    ("10.0.0.0/8", false, ""),
+    ("10.1.0.0/16", true, ""),
+    ("10.1.2.0/24", false, ""),
+    ("10.1.2.3/32", true, ""),
+    ("192.168.0.0/24", false, ""),
+    ("2001:db8::/32", true, ""),
+    ("2001:db8:1::/48", false, ""),
+    ("2001:db8:1:2::3/128", false, ""),
+    ("fd00::/16", true, ""),
+];
+
+/// Prefixes of domains, some of them elsewhere too.
+pub const DOMAINS: [(&str, bool, &str); 9] = [
+    ("10.1.0.0/16", true, "vlan=100"),
+    ("10.1.2.0/24", false, "vlan=7"),
+    ("2001:db8::/32", false, "vlan=11"),
+    ("0.0.0.0/0", true, "vlan=12"),
+    ("192.168.0.0/23", true, "vlan=1"),
+    ("10.0.0.0/8", false, "mpls=16004"),
+    ("10.1.2.0/24", true, "vni=5001"),
+    ("192.168.0.0/24", false, "vni=5001"),
+    ("10.1.2.0/24", false, "vni=5002"),
 ];
 
 const METRICS: [&str; 6] = ["packets", "bytes", "connections_opened", "connections_accepted", "resets", "fragments"];
-const NUMBERS: [&str; 10] = ["src_port", "dst_port", "vlan", "inner_vlan", "packet_size", "payload_size", "ttl", "dscp", "rule", "rx_port"];
-const NAMES: [&str; 5] = ["protocol", "tcp_flags", "icmp", "fragment", "tunnel"];
-const OPEN: [&str; 6] = ["src_ip", "dst_ip", "src_prefix", "dst_prefix", "flow", "src_mac"];
-const WHERE: [(&str, &[&str]); 7] = [
-    ("protocol", &["17"]),
-    ("protocol", &["6", "1"]),
-    ("src_port", &["53", "443"]),
-    ("dst_port", &["80"]),
-    ("tcp_flags", &["S", "SA", "-"]),
-    ("vlan", &["100", "666"]),
-    ("ttl", &["64"]),
+pub const NUMBERS: [&str; 12] = [
+    "src_port",
+    "dst_port",
+    "vlan",
+    "inner_vlan",
+    "packet_size",
+    "payload_size",
+    "ttl",
+    "dscp",
+    "rule",
+    "rx_port",
+    "tcp_window",
+    "tcp_seq",
 ];
+const NAMES: [&str; 8] = ["protocol", "tcp_flags", "icmp", "fragment", "tunnel", "tcp_options", "ip_options", "service"];
+const OPEN: [&str; 6] = ["src_ip", "dst_ip", "src_prefix", "dst_prefix", "flow", "src_mac"];
+/// Key, values as in the configuration, and what they mean.
+const WHERE: [(&str, &str, Admits); 16] = [
+    ("protocol", "[17]", |text| text == "17"),
+    ("protocol", "[6, \"icmp\"]", |text| ["6", "1"].contains(&text)),
+    ("src_port", "[53, 443]", |text| ["53", "443"].contains(&text)),
+    ("dst_port", "\"80..8080\"", |text| (80..8_080).contains(&number(text))),
+    ("src_port", "[\"40000..\", \"..54\", 443]", |text| !(54..443).contains(&number(text)) && !(444..40_000).contains(&number(text))),
+    ("tcp_flags", "[\"S\", \"SA\", \"-\"]", |text| ["S", "SA", "-"].contains(&text)),
+    ("vlan", "[100, 666]", |text| ["100", "666"].contains(&text)),
+    ("ttl", "[64]", |text| text == "64"),
+    ("packet_size", "\"..300\"", |text| number(text) < 300),
+    ("src_ip", "[\"10.1.0.0/16\", \"192.168.0.1\", \"10.1.2.0/24\", \"2001:db8::/47\"]", sources),
+    ("src_prefix", "[\"10.1.0.0/16\", \"192.168.0.1/32\", \"10.1.2.0/24\", \"2001:db8::/47\"]", sources),
+    ("service", "[\"dns\", \"memcached\"]", |text| text != "netbios"),
+    ("tcp_options", "[\"WS,MSS\", \"TS\"]", |text| ["MSS,WS", "TS"].contains(&text)),
+    ("ip_options", "[\"-\", \"HOP,DEST\"]", |text| ["-", "HOP,DEST"].contains(&text)),
+    ("tcp_window", "\"1024..32768\"", |text| (1_024..32_768).contains(&number(text))),
+    ("tcp_seq", "[0, \"268435456..1000000000\"]", |text| number(text) < 1_000_000_000),
+];
+
+/// Whether a key's text is wanted.
+pub type Admits = fn(&str) -> bool;
+
+/// One key of `where`.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    pub key: &'static str,
+    toml: &'static str,
+    pub admits: Admits,
+}
+
+/// Of a histogram.
+#[derive(Clone, Debug)]
+pub enum Bins {
+    Edges(Vec<u64>),
+    /// First edge, factor, count.
+    Exponential(u64, u64, u32),
+    Labels(Vec<&'static str>),
+}
+
+impl Bins {
+    fn toml(&self) -> String {
+        match self {
+            Self::Edges(edges) => format!("{edges:?}"),
+            Self::Exponential(first, factor, count) => format!("{{ first = {first}, factor = {factor}, count = {count} }}"),
+            Self::Labels(labels) => format!("{labels:?}"),
+        }
+    }
+}
+
+fn number(text: &str) -> u64 {
+    text.parse().unwrap()
+}
+
+fn sources(text: &str) -> bool {
+    let address: std::net::IpAddr = text.split('/').next().unwrap().parse().unwrap();
+    let nets = ["10.1.0.0/16", "192.168.0.1/32", "2001:db8::/47"].map(|net| net.parse::<ipnet::IpNet>().unwrap());
+    nets.iter().any(|net| net.contains(&address))
+}
 
 impl Setup {
     pub fn draw(dice: &mut Dice) -> Self {
         let (window_ms, fast_ms) = dice.of(&[(1_000, 1_000), (1_000, 250), (10_000, 1_000), (3, 1), (3_600_000, 60_000)]);
         let mut rows: Vec<Row> = (0..28).map(|n| row(dice, n)).collect();
         rows.push(flows(dice));
+        rows.extend((0..4).map(|n| peak(dice, n, (window_ms, fast_ms))));
         let (ingress, egress) = dice.of(&[(true, true), (true, true), (true, false), (false, true)]);
         let mut ranges = RANGES.to_vec();
         if dice.one_in(3) {
-            ranges.extend([("0.0.0.0/0", false), ("::/0", true)]);
+            ranges.extend([("0.0.0.0/0", false, ""), ("::/0", true, "")]);
+        }
+        if dice.one_in(2) {
+            ranges.extend(DOMAINS.iter().filter(|_| dice.one_in(2)));
         }
         Self {
             window_ms,
@@ -88,6 +177,7 @@ impl Setup {
             ingress,
             egress,
             every_nth: dice.one_in(3),
+            one_rate: dice.one_in(2),
             prefix_v4: dice.of(&[8, 24, 30]),
             prefix_v6: dice.of(&[32, 48, 126]),
             memory_mb: 64,
@@ -108,8 +198,8 @@ impl Setup {
             out,
             "[[tags]]\nmatch = {{ vlan = 666 }}\ndecision = \"blocked\"\nsampling = 40\nsampler = \"{sampler}\"\nadded_bytes = 4"
         );
-        out +=
-            "[[tags]]\nmatch = { vlan = 667 }\ndecision = \"blocked\"\nsampling = { from = \"inner_vlan\" }\nadded_bytes = 8\nrule = 99\n";
+        let rate = if self.one_rate { "40" } else { "{ from = \"inner_vlan\" }" };
+        let _ = writeln!(out, "[[tags]]\nmatch = {{ vlan = 667 }}\ndecision = \"blocked\"\nsampling = {rate}\nadded_bytes = 8\nrule = 99");
         out += "[[tags]]\nmatch = { vlan = 100 }\ndecision = \"passed\"\nadded_bytes = 4\n";
         out += "[[sets]]\nname = \"premium\"\nmatch = { label = \"plan=premium\" }\ninclude = [\"default\"]\n";
         self.rows.iter().for_each(|row| out += &row.toml(self));
@@ -117,13 +207,16 @@ impl Setup {
     }
 
     pub fn csv(&self) -> String {
-        let plan = |premium| if premium { "premium" } else { "basic" };
-        let line = |(prefix, premium): &(&str, bool)| format!("{prefix},{},{}\n", self.customer(prefix), plan(*premium));
-        format!("prefix,customer,plan\n{}", self.ranges.iter().map(line).collect::<String>())
+        let plan = |premium: bool| if premium { "premium" } else { "basic" };
+        let line = |(prefix, premium, domain): &(&str, bool, &str)| {
+            format!("{prefix},{},{},{domain}\n", self.customer(prefix, domain), plan(*premium))
+        };
+        format!("prefix,customer,plan,domain\n{}", self.ranges.iter().map(line).collect::<String>())
     }
 
-    pub fn customer(&self, prefix: &str) -> String {
-        if self.moved.contains(&prefix) { format!("new owner of {prefix}") } else { format!("of {prefix}") }
+    pub fn customer(&self, prefix: &str, domain: &str) -> String {
+        let owner = if self.moved.contains(&prefix) { "new owner of" } else { "of" };
+        format!("{owner} {prefix} {domain}").trim().to_owned()
     }
 
     pub fn any_fast(&self) -> bool {
@@ -136,6 +229,9 @@ impl Row {
         let mut out =
             format!("[[stats]]\nname = \"{}\"\ncalculation = \"{}\"\nmetric = \"{}\"\n", self.name, self.calculation, self.metric);
         let _ = writeln!(out, "decision = \"{}\"\ndirection = \"{}\"\nfast = {}", self.decision, self.direction, self.fast);
+        if let Some(ms) = self.more.sub_window_ms {
+            let _ = writeln!(out, "sub_window_ms = {ms}");
+        }
         match &self.keys[..] {
             [] => {}
             [key] => _ = writeln!(out, "key = \"{key}\""),
@@ -144,11 +240,9 @@ impl Row {
         if self.keys.iter().any(|key| key.ends_with("prefix")) {
             let _ = writeln!(out, "prefix_v4 = {}\nprefix_v6 = {}", setup.prefix_v4, setup.prefix_v6);
         }
-        if let Some((key, values)) = &self.wanted {
-            let number = values.iter().all(|v| v.parse::<u32>().is_ok()) && *key != "protocol";
-            let quoted: Vec<String> =
-                values.iter().map(|v| if number || *key == "protocol" { (*v).to_owned() } else { format!("{v:?}") }).collect();
-            let _ = writeln!(out, "where = {{ {key} = [{}] }}", quoted.join(", "));
+        if !self.wanted.is_empty() {
+            let tests: Vec<String> = self.wanted.iter().map(|wanted| format!("{} = {}", wanted.key, wanted.toml)).collect();
+            let _ = writeln!(out, "where = {{ {} }}", tests.join(", "));
         }
         if self.premium {
             out += "sets = [\"premium\"]\n";
@@ -156,7 +250,7 @@ impl Row {
         match self.calculation {
             "topk" => _ = writeln!(out, "k = {}", self.k),
             "distinct" => _ = writeln!(out, "p = {}", self.p),
-            "histogram" => self.bins.iter().for_each(|bins| _ = writeln!(out, "bins = {bins:?}")),
+            "histogram" => self.bins.iter().for_each(|bins| _ = writeln!(out, "bins = {}", bins.toml())),
             _ => {}
         }
         out
@@ -174,11 +268,18 @@ pub fn row(dice: &mut Dice, n: usize) -> Row {
                 Vec::new()
             }
         }
+        "histogram" if dice.one_in(3) => {
+            let (keys, labels) = dice.of(&LABELS);
+            bins = Some(Bins::Labels(labels.to_vec()));
+            keys.to_vec()
+        }
         "histogram" if dice.one_in(2) => vec![dice.of(&NAMES)],
         "histogram" => {
             let key = dice.of(&NUMBERS);
-            let has_own = ["packet_size", "payload_size", "ttl", "dscp"].contains(&key);
-            bins = (!has_own || dice.one_in(2)).then(|| vec![1, 53, 100, 444]);
+            let has_own = ["packet_size", "payload_size", "ttl", "dscp", "tcp_window", "tcp_seq"].contains(&key);
+            let given =
+                if dice.one_in(2) { Bins::Edges(vec![0, 53, 100, 444]) } else { Bins::Exponential(dice.of(&[1, 3]), dice.of(&[2, 10]), 9) };
+            bins = (!has_own || dice.one_in(2)).then_some(given);
             vec![key]
         }
         _ => composite(dice),
@@ -194,13 +295,35 @@ pub fn row(dice: &mut Dice, n: usize) -> Row {
         },
         decision: dice.of(&["any", "passed", "blocked"]),
         direction: dice.of(&["ingress", "egress", "any"]),
-        wanted: dice.one_in(3).then(|| dice.of(&WHERE)).map(|(key, values)| (key, values.to_vec())),
+        wanted: wanted(dice),
         fast: dice.one_in(3),
         premium: dice.one_in(4),
         k: dice.of(&[1, 3, 20]),
         p: dice.of(&[4, 10, 12]),
         bins,
+        more: More::default(),
     }
+}
+
+/// Keys of a histogram, and the labels that it lists.
+const LABELS: [(&[&str], &[&str]); 6] = [
+    (&["dst_port"], &["80", "443", "1"]),
+    (&["src_ip"], &["10.1.2.3", "2001:db8::1", "10.1.2.1", "1.2.3.4"]),
+    (&["service"], &["memcached"]),
+    (&["tcp_options", "ttl"], &["-|64", "MSS,SACK,TS,WS|64", "OTHER,BAD|1"]),
+    (&["flow"], &["10.1.2.1|53|10.1.2.2|80|17"]),
+    (&["ip_options"], &["RR,LSRR", "ROUTE,DEST", "-"]),
+];
+
+fn wanted(dice: &mut Dice) -> Vec<Wanted> {
+    let mut wanted: Vec<Wanted> = Vec::new();
+    for _ in 0..dice.of(&[0, 0, 1, 1, 2]) {
+        let (key, toml, admits) = dice.of(&WHERE);
+        if wanted.iter().all(|other| other.key != key) {
+            wanted.push(Wanted { key, toml, admits });
+        }
+    }
+    wanted
 }
 
 fn composite(dice: &mut Dice) -> Vec<&'static str> {
@@ -220,4 +343,24 @@ fn composite(dice: &mut Dice) -> Vec<&'static str> {
 
 fn flows(dice: &mut Dice) -> Row {
     Row { name: "flows".to_owned(), calculation: "sum", keys: Vec::new(), metric: "flows", bins: None, p: 12, ..row(dice, 0) }
+}
+
+fn peak(dice: &mut Dice, n: usize, (window_ms, fast_ms): (u64, u64)) -> Row {
+    let keys = if dice.one_in(3) { vec![dice.of(&NUMBERS)] } else { Vec::new() };
+    let row = Row { name: format!("peak{n}"), calculation: "peak", keys, bins: None, metric: dice.of(&METRICS), ..row(dice, 0) };
+    let shortest = if row.fast { fast_ms } else { window_ms };
+    let fits = |ms: &u64| shortest.is_multiple_of(*ms) && window_ms / ms <= 1_024;
+    let own = [1, 7, 50, 250, 60_000].into_iter().filter(fits).collect::<Vec<_>>();
+    let sub_window_ms = (!own.is_empty() && dice.one_in(2)).then(|| dice.of(&own));
+    Row { more: More { sub_window_ms }, ..row }
+}
+
+impl Row {
+    /// Length of its sub-windows: as written, or the shortest from 100 ms on that divides its shortest window and makes
+    /// no more than 1,024 of the longest.
+    pub fn sub_ms(&self, setup: &Setup) -> u64 {
+        let shortest = if self.fast { setup.fast_ms } else { setup.window_ms };
+        let fits = |ms: &u64| shortest.is_multiple_of(*ms) && setup.window_ms.div_ceil(*ms) <= 1_024;
+        self.more.sub_window_ms.unwrap_or_else(|| (shortest.min(100)..=shortest).find(fits).unwrap())
+    }
 }

@@ -91,6 +91,9 @@ fn appliance(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result
     family(to, COUNTER, "windows_closed", "Windows that the reporter closed", plain(snapshot.windows_closed))?;
     let end_seconds = snapshot.last_window_end_ns / 1_000_000_000;
     family(to, GAUGE, "last_window_end_timestamp_seconds", "End of the last closed window", plain(end_seconds))?;
+    let help = "How far the time of the reports is ahead of the wall clock";
+    to.encode_descriptor("clock_offset_nanoseconds", help, None, GAUGE)?.encode_gauge(&snapshot.clock_offset_ns)?;
+    family(to, COUNTER, "clock_jumps", "Steps of the wall clock, suspended time included", plain(snapshot.clock_jumps))?;
     family(to, COUNTER, "journal_appended", "Reports appended to the journal", plain(snapshot.journal.appended))?;
     family(to, GAUGE, "journal_messages", "Reports held by the journal", plain(snapshot.journal.messages))?;
     family(to, GAUGE, "journal_bytes", "Bytes held by the journal", plain(snapshot.journal.bytes))

@@ -2,10 +2,10 @@
 //!
 //! A key is extracted as bytes in network order, so that equal bytes mean equal keys and their order is the keys' order.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
+pub use super::text::network as network_text;
+use super::{service, text};
 use crate::limits::{KEY_BYTES_MAX, KEY_PARTS_MAX};
-use crate::record::{Fragment, Has, Record, Tunnel};
+use crate::record::{Has, Record};
 use crate::units::Family;
 
 /// A key of the configuration.
@@ -35,6 +35,11 @@ pub enum Key {
     Tunnel,
     RxPort,
     SrcMac,
+    TcpOptions,
+    IpOptions,
+    TcpWindow,
+    TcpSeq,
+    Service,
 }
 
 /// How a histogram bins a key.
@@ -88,34 +93,40 @@ macro_rules! row {
 /// Every key, in the order of [`Key`].
 pub const KEYS: &[KeyRow] = &[
     row!(None, "none", Open, |_| 0, |_, _, _| true, |_, _| String::new()),
-    row!(SrcIp, "src_ip", Open, Family::address_bytes, |r, _, o| address(&r.src, o), |b, _| address_text(b)),
-    row!(DstIp, "dst_ip", Open, Family::address_bytes, |r, _, o| address(&r.dst, o), |b, _| address_text(b)),
-    row!(SrcPrefix, "src_prefix", Open, Family::address_bytes, |r, l, o| prefix(&r.src, l, o), prefix_text),
-    row!(DstPrefix, "dst_prefix", Open, Family::address_bytes, |r, l, o| prefix(&r.dst, l, o), prefix_text),
-    row!(SrcPort, "src_port", Number, |_| 2, |r, _, o| number16(r, Has::PORTS, r.src_port, o), |b, _| number_text(b)),
-    row!(DstPort, "dst_port", Number, |_| 2, |r, _, o| number16(r, Has::PORTS, r.dst_port, o), |b, _| number_text(b)),
-    row!(Protocol, "protocol", Label, |_| 1, |r, _, o| byte(r.protocol, o), |b, _| number_text(b)),
-    row!(TcpFlags, "tcp_flags", Label, |_| 1, |r, _, o| r.has.all(Has::TCP_FLAGS) && byte(r.tcp_flags, o), |b, _| flags_text(b)),
-    row!(Vlan, "vlan", Number, |_| 2, |r, _, o| number16(r, Has::VLAN, r.vlan, o), |b, _| number_text(b)),
-    row!(InnerVlan, "inner_vlan", Number, |_| 2, |r, _, o| number16(r, Has::INNER_VLAN, r.inner_vlan, o), |b, _| number_text(b)),
-    row!(MplsLabel, "mpls_label", Number, |_| 4, |r, _, o| r.has.all(Has::MPLS) && number32(r.mpls_label, o), |b, _| number_text(b)),
-    row!(PacketSize, "packet_size", Number, |_| 4, |r, _, o| number32(r.wire_bytes, o), |b, _| number_text(b)),
-    row!(PayloadSize, "payload_size", Number, |_| 4, |r, _, o| number32(r.payload_bytes, o), |b, _| number_text(b)),
-    row!(Ttl, "ttl", Number, |_| 1, |r, _, o| byte(r.ttl, o), |b, _| number_text(b)),
-    row!(Dscp, "dscp", Number, |_| 1, |r, _, o| byte(r.dscp, o), |b, _| number_text(b)),
+    row!(SrcIp, "src_ip", Open, Family::address_bytes, |r, _, o| address(&r.src, o), |b, _| text::address(b)),
+    row!(DstIp, "dst_ip", Open, Family::address_bytes, |r, _, o| address(&r.dst, o), |b, _| text::address(b)),
+    row!(SrcPrefix, "src_prefix", Open, Family::address_bytes, |r, l, o| prefix(&r.src, l, o), text::prefix),
+    row!(DstPrefix, "dst_prefix", Open, Family::address_bytes, |r, l, o| prefix(&r.dst, l, o), text::prefix),
+    row!(SrcPort, "src_port", Number, |_| 2, |r, _, o| number16(r, Has::PORTS, r.src_port, o), |b, _| text::decimal(b)),
+    row!(DstPort, "dst_port", Number, |_| 2, |r, _, o| number16(r, Has::PORTS, r.dst_port, o), |b, _| text::decimal(b)),
+    row!(Protocol, "protocol", Label, |_| 1, |r, _, o| byte(r.protocol, o), |b, _| text::decimal(b)),
+    row!(TcpFlags, "tcp_flags", Label, |_| 1, |r, _, o| r.has.all(Has::TCP_FLAGS) && byte(r.tcp_flags, o), |b, _| text::flags(b)),
+    row!(Vlan, "vlan", Number, |_| 2, |r, _, o| number16(r, Has::VLAN, r.vlan, o), |b, _| text::decimal(b)),
+    row!(InnerVlan, "inner_vlan", Number, |_| 2, |r, _, o| number16(r, Has::INNER_VLAN, r.inner_vlan, o), |b, _| text::decimal(b)),
+    row!(MplsLabel, "mpls_label", Number, |_| 4, |r, _, o| r.has.all(Has::MPLS) && number32(r.mpls_label, o), |b, _| text::decimal(b)),
+    row!(PacketSize, "packet_size", Number, |_| 4, |r, _, o| number32(r.wire_bytes, o), |b, _| text::decimal(b)),
+    row!(PayloadSize, "payload_size", Number, |_| 4, |r, _, o| number32(r.payload_bytes, o), |b, _| text::decimal(b)),
+    row!(Ttl, "ttl", Number, |_| 1, |r, _, o| byte(r.ttl, o), |b, _| text::decimal(b)),
+    row!(Dscp, "dscp", Number, |_| 1, |r, _, o| byte(r.dscp, o), |b, _| text::decimal(b)),
     row!(Icmp, "icmp", Label, |_| 2, |r, _, o| number16(r, Has::ICMP, r.src_port, o), |b, _| format!("{}/{}", b[0], b[1])),
-    row!(Fragment, "fragment", Label, |_| 1, |r, _, o| byte(r.fragment as u8, o), |b, _| fragment_text(b)),
-    row!(Flow, "flow", Open, |f| 2 * f.address_bytes() + 5, |r, _, o| flow(r, o), |b, _| flow_text(b)),
-    row!(Rule, "rule", Number, |_| 4, |r, _, o| r.has.all(Has::RULE) && number32(r.rule, o), |b, _| number_text(b)),
-    row!(Tunnel, "tunnel", Label, |_| 1, |r, _, o| byte(r.tunnel as u8, o), |b, _| tunnel_text(b)),
-    row!(RxPort, "rx_port", Number, |_| 2, |r, _, o| number16(r, Has(0), r.rx_port, o), |b, _| number_text(b)),
-    row!(SrcMac, "src_mac", Open, |_| 6, |r, _, o| mac(r, o), |b, _| mac_text(b)),
+    row!(Fragment, "fragment", Label, |_| 1, |r, _, o| byte(r.fragment as u8, o), |b, _| text::fragment(b)),
+    row!(Flow, "flow", Open, |f| 2 * f.address_bytes() + 5, |r, _, o| flow(r, o), |b, _| text::flow(b)),
+    row!(Rule, "rule", Number, |_| 4, |r, _, o| r.has.all(Has::RULE) && number32(r.rule, o), |b, _| text::decimal(b)),
+    row!(Tunnel, "tunnel", Label, |_| 1, |r, _, o| byte(r.tunnel as u8, o), |b, _| text::tunnel(b)),
+    row!(RxPort, "rx_port", Number, |_| 2, |r, _, o| number16(r, Has(0), r.rx_port, o), |b, _| text::decimal(b)),
+    row!(SrcMac, "src_mac", Open, |_| 6, |r, _, o| mac(r, o), |b, _| text::mac(b)),
+    row!(TcpOptions, "tcp_options", Label, |_| 2, |r, _, o| tcp_options(r, o), |b, _| text::tcp_options(b)),
+    row!(IpOptions, "ip_options", Label, |_| 2, |r, _, o| ip_options(r, o), |b, _| text::ip_options(b)),
+    row!(TcpWindow, "tcp_window", Number, |_| 2, |r, _, o| tcp_window(r, o), |b, _| text::decimal(b)),
+    row!(TcpSeq, "tcp_seq", Number, |_| 4, |r, _, o| r.has.all(Has::TCP_FLAGS) && number32(u32::from(r.tcp_seq) << 28, o), |b, _| {
+        text::decimal(b)
+    }),
+    row!(Service, "service", Label, |_| 1, |r, _, o| service(r, o), |b, _| text::service(b)),
 ];
 
 /// Keys that the configuration may name later, and what they wait for.
 pub const KEYS_TO_COME: &[(&str, &str)] = &[
     ("link", "links"),
-    ("service", "the service table"),
     ("src_asn", "an ASN database"),
     ("dst_asn", "an ASN database"),
     ("src_country", "a country database"),
@@ -242,6 +253,29 @@ fn mac(record: &Record, out: &mut [u8]) -> bool {
     record.has.all(Has::MAC)
 }
 
+fn tcp_options(record: &Record, out: &mut [u8]) -> bool {
+    out.copy_from_slice(&record.tcp_options.0.to_be_bytes());
+    record.has.all(Has::TCP_FLAGS) && record.tcp_options.known()
+}
+
+fn ip_options(record: &Record, out: &mut [u8]) -> bool {
+    out.copy_from_slice(&record.ip_options.0.to_be_bytes());
+    record.ip_options.known()
+}
+
+/// The lower edge of its bucket: 0, or a power of two.
+fn tcp_window(record: &Record, out: &mut [u8]) -> bool {
+    let edge = 1_u16.checked_shl(u32::from(record.tcp_window).wrapping_sub(1)).unwrap_or(0);
+    out.copy_from_slice(&edge.to_be_bytes());
+    record.has.all(Has::TCP_FLAGS) && record.tcp_window != Record::WINDOW_UNREAD
+}
+
+fn service(record: &Record, out: &mut [u8]) -> bool {
+    const UDP: u8 = 17;
+    let position = service::of_port(record.src_port).filter(|_| record.protocol == UDP && record.has.all(Has::PORTS));
+    byte(position.unwrap_or(u8::MAX), out) && position.is_some()
+}
+
 fn flow(record: &Record, out: &mut [u8]) -> bool {
     let n = record.family().address_bytes();
     out[..n].copy_from_slice(&record.src[..n]);
@@ -255,82 +289,6 @@ fn flow(record: &Record, out: &mut [u8]) -> bool {
 /// Big-endian bytes as a number.
 pub fn number(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |n, b| n << 8 | u64::from(*b))
-}
-
-fn number_text(bytes: &[u8]) -> String {
-    number(bytes).to_string()
-}
-
-/// A prefix with its length, addresses as in keys.
-pub fn network_text(prefix: &ipnet::IpNet) -> String {
-    let address = match prefix.addr() {
-        std::net::IpAddr::V4(v4) => v4.to_string(),
-        std::net::IpAddr::V6(v6) => rfc5952(v6),
-    };
-    format!("{address}/{}", prefix.prefix_len())
-}
-
-fn address_text(bytes: &[u8]) -> String {
-    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
-        return Ipv4Addr::from(v4).to_string();
-    }
-    <[u8; 16]>::try_from(bytes).map_or_else(|_| String::new(), |v6| rfc5952(Ipv6Addr::from(v6)))
-}
-
-/// RFC 5952, section 4. IPv4-mapped addresses stay hexadecimal (section 5 only recommends the mixed form), so that every
-/// IPv6 address reads alike: `::ffff:102:304`.
-fn rfc5952(address: Ipv6Addr) -> String {
-    let s = address.segments();
-    match address.to_ipv4_mapped() {
-        Some(_) => format!("::ffff:{:x}:{:x}", s[6], s[7]),
-        None => address.to_string(),
-    }
-}
-
-fn prefix_text(bytes: &[u8], lengths: &Lengths) -> String {
-    let length = if bytes.len() == 4 { lengths.v4 } else { lengths.v6 };
-    format!("{}/{length}", address_text(bytes))
-}
-
-fn flags_text(bytes: &[u8]) -> String {
-    let text: String = "FSRPAUEC".chars().enumerate().filter(|(i, _)| bytes[0] >> i & 1 == 1).map(|(_, c)| c).collect();
-    if text.is_empty() { "-".to_owned() } else { text }
-}
-
-fn fragment_text(bytes: &[u8]) -> String {
-    let name = match bytes[0] {
-        b if b == Fragment::First as u8 => "first",
-        b if b == Fragment::Later as u8 => "later",
-        _ => "none",
-    };
-    name.to_owned()
-}
-
-fn tunnel_text(bytes: &[u8]) -> String {
-    const NAMES: &[(Tunnel, &str)] = &[
-        (Tunnel::None, "none"),
-        (Tunnel::IpIp, "ipip"),
-        (Tunnel::Gre, "gre"),
-        (Tunnel::Erspan, "erspan"),
-        (Tunnel::Vxlan, "vxlan"),
-        (Tunnel::Geneve, "geneve"),
-        (Tunnel::GtpU, "gtpu"),
-        (Tunnel::Mpls, "mpls"),
-        (Tunnel::Nsh, "nsh"),
-        (Tunnel::Other, "other"),
-    ];
-    NAMES.iter().find(|(t, _)| *t as u8 == bytes[0]).map_or("other", |(_, name)| name).to_owned()
-}
-
-fn flow_text(bytes: &[u8]) -> String {
-    let n = (bytes.len() - 5) / 2;
-    let (src, dst) = (address_text(&bytes[..n]), address_text(&bytes[n + 2..2 * n + 2]));
-    let (src_port, dst_port) = (number(&bytes[n..n + 2]), number(&bytes[2 * n + 2..2 * n + 4]));
-    format!("{src}|{src_port}|{dst}|{dst_port}|{}", bytes[2 * n + 4])
-}
-
-fn mac_text(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(":")
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@
 
 pub mod key;
 pub mod metric;
+pub mod service;
+mod text;
+pub mod value;
 
 use crate::record::{Has, Record};
 

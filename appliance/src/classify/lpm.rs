@@ -11,8 +11,10 @@ use ipnet::IpNet;
 
 use crate::units::{Family, RangeIndex};
 
-/// Bits that index the root.
+/// Bits that index the root of the ranges that most packets are looked up in.
 const ROOT_BITS: u32 = 16;
+/// And of those of one domain, of which there may be thousands: 256 bytes a family.
+const SMALL_ROOT_BITS: u32 = WAY_BITS;
 /// Bits that index a node.
 const WAY_BITS: u32 = 6;
 /// Leaves and root entries: no range.
@@ -52,17 +54,28 @@ impl Address for u128 {
 
 /// Ranges of both families behind one question.
 #[derive(Clone, Debug, Default)]
-pub struct Lpm {
-    v4: Trie<u32>,
-    v6: Trie<u128>,
+pub struct Tries<const ROOT_BITS: u32> {
+    v4: Trie<u32, ROOT_BITS>,
+    v6: Trie<u128, ROOT_BITS>,
 }
 
-impl Lpm {
+/// Of many ranges.
+pub type Lpm = Tries<ROOT_BITS>;
+
+/// Of few.
+pub(super) type SmallLpm = Tries<SMALL_ROOT_BITS>;
+
+impl<const ROOT_BITS: u32> Tries<ROOT_BITS> {
     /// Of prefixes without host bits, none of them twice, sorted by family (IPv4 first), address and length. The position
     /// of a prefix is its [`RangeIndex`].
     pub fn new(prefixes: impl IntoIterator<Item = IpNet>) -> Self {
+        Self::of((0..NONE).zip(prefixes))
+    }
+
+    /// The same, each prefix with its [`RangeIndex`].
+    pub fn of(prefixes: impl IntoIterator<Item = (u32, IpNet)>) -> Self {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for (index, prefix) in (0..NONE).zip(prefixes) {
+        for (index, prefix) in prefixes {
             match prefix {
                 IpNet::V4(net) => v4.push(Prefix { bits: u32::from(net.network()), length: u32::from(net.prefix_len()), index }),
                 IpNet::V6(net) => v6.push(Prefix { bits: u128::from(net.network()), length: u32::from(net.prefix_len()), index }),
@@ -111,7 +124,7 @@ struct Node {
 
 /// One family's trie.
 #[derive(Clone, Debug)]
-struct Trie<A> {
+struct Trie<A, const ROOT_BITS: u32> {
     /// Empty where there is no prefix.
     root: Vec<u32>,
     nodes: Vec<Node>,
@@ -119,13 +132,13 @@ struct Trie<A> {
     address: std::marker::PhantomData<A>,
 }
 
-impl<A> Default for Trie<A> {
+impl<A, const ROOT_BITS: u32> Default for Trie<A, ROOT_BITS> {
     fn default() -> Self {
         Self { root: Vec::new(), nodes: Vec::new(), leaves: Vec::new(), address: std::marker::PhantomData }
     }
 }
 
-impl<A: Address> Trie<A> {
+impl<A: Address, const ROOT_BITS: u32> Trie<A, ROOT_BITS> {
     fn new(prefixes: &[Prefix<A>]) -> Self {
         let mut trie = Self::default();
         if prefixes.is_empty() {

@@ -3,6 +3,9 @@
 //! A [`Generation`] is made once of a configuration and its ranges, and never changes: cores share it without a lock, and
 //! a new configuration is a new generation.
 
+#[cfg(test)]
+mod domain_tests;
+mod domains;
 mod length;
 mod lpm;
 #[cfg(test)]
@@ -13,6 +16,8 @@ mod tests;
 
 pub use lpm::Lpm;
 
+use domains::{Domains, Place};
+
 use crate::config::{KeysFrom, LengthFrom, Mirror, Range, TagRule};
 use crate::parse::{DropReason, IpHeader, Parsed};
 use crate::record::{Has, Record};
@@ -22,7 +27,7 @@ use crate::units::RangeIndex;
 /// Everything that tells what a packet belongs to.
 #[derive(Clone, Debug)]
 pub struct Generation {
-    lpm: Lpm,
+    domains: Domains,
     rules: Vec<TagRule>,
     keys_from: KeysFrom,
     length: LengthFrom,
@@ -82,13 +87,13 @@ impl Generation {
     /// `ranges` in the order of [`crate::config::ranges::load`].
     pub fn new(ranges: &[Range], rules: &[TagRule], keys_from: KeysFrom, mirror: &Mirror) -> Self {
         let observed = Has::default().with(Has::INGRESS, mirror.ingress).with(Has::EGRESS, mirror.egress);
-        let lpm = Lpm::new(ranges.iter().map(|range| range.prefix));
-        Self { lpm, rules: rules.to_vec(), keys_from, length: mirror.length, untagged_passes: mirror.untagged_passes, observed }
+        let domains = Domains::new(ranges);
+        Self { domains, rules: rules.to_vec(), keys_from, length: mirror.length, untagged_passes: mirror.untagged_passes, observed }
     }
 
-    /// Its prefixes.
+    /// Its prefixes without a domain.
     pub const fn lpm(&self) -> &Lpm {
-        &self.lpm
+        self.domains.common()
     }
 
     /// What a frame is, and whose.
@@ -102,7 +107,7 @@ impl Generation {
             return Err(DropReason::Untagged);
         }
         let rule = tag.and_then(|i| self.rules.get(i));
-        let (header, hits) = self.choose(parsed.headers());
+        let (header, hits) = self.choose(parsed);
         let mut record = header.map_or_else(Record::default, of_header);
         of_frame(frame, parsed, &mut record);
         let proven = rule.is_none_or(|rule| tags::apply(rule, frame, parsed, &mut record));
@@ -115,26 +120,28 @@ impl Generation {
     /// The header that counts, and its ranges. With `matched` it is the outermost one that has any, observed or not: what
     /// a tunnel holds is never asked while its own addresses are ours.
     #[inline]
-    fn choose<'a>(&self, headers: &'a [IpHeader]) -> (Option<&'a IpHeader>, [Option<Hit>; 2]) {
-        let header = match self.keys_from {
-            KeysFrom::Outermost => headers.first(),
-            KeysFrom::Innermost => headers.last(),
+    fn choose<'a>(&self, parsed: &'a Parsed) -> (Option<&'a IpHeader>, [Option<Hit>; 2]) {
+        let (headers, place) = (parsed.headers(), self.domains.place(parsed));
+        let at = match self.keys_from {
+            KeysFrom::Outermost => 0,
+            KeysFrom::Innermost => headers.len().saturating_sub(1),
             KeysFrom::Matched => {
-                let mut sides = headers.iter().map(|h| (h, self.sides(h)));
+                let mut sides = headers.iter().enumerate().map(|(i, h)| (h, self.sides(place, i, h)));
                 let Some((header, sides)) = sides.find(|(_, (src, dst))| src.is_some() || dst.is_some()) else {
                     return (headers.first(), [None, None]);
                 };
                 return (Some(header), self.hits(sides));
             }
         };
-        (header, header.map_or([None, None], |h| self.hits(self.sides(h))))
+        let header = headers.get(at);
+        (header, header.map_or([None, None], |h| self.hits(self.sides(place, at, h))))
     }
 
-    /// Ranges of source and destination.
+    /// Ranges of source and destination of the header at this position.
     #[inline]
-    fn sides(&self, header: &IpHeader) -> (Option<RangeIndex>, Option<RangeIndex>) {
+    fn sides(&self, place: Place<'_>, at: usize, header: &IpHeader) -> (Option<RangeIndex>, Option<RangeIndex>) {
         let family = header.family();
-        (self.lpm.lookup(family, &header.src), self.lpm.lookup(family, &header.dst))
+        (self.domains.lookup(place, at, family, &header.src), self.domains.lookup(place, at, family, &header.dst))
     }
 
     /// A packet comes from its source's range and goes towards its destination's; what is not observed is left out.
@@ -176,6 +183,10 @@ fn of_header(header: &IpHeader) -> Record {
         tcp_flags: header.tcp_flags.unwrap_or(0),
         fragment: header.fragment,
         tunnel: header.tunnel,
+        tcp_options: header.tcp_options,
+        ip_options: header.ip_options,
+        tcp_window: header.tcp_window,
+        tcp_seq: header.tcp_seq,
         weight: 1,
         ..Record::default()
     }

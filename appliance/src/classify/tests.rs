@@ -13,7 +13,7 @@ const C6: &str = "2001:db8::/32";
 fn ranges(prefixes: &[&str]) -> Vec<Range> {
     let mut nets: Vec<ipnet::IpNet> = prefixes.iter().map(|p| p.parse().unwrap()).collect();
     nets.sort_by_key(|n| (n.addr(), n.prefix_len()));
-    nets.into_iter().map(|prefix| Range { prefix, customer: "c".to_owned(), labels: Vec::new() }).collect()
+    nets.into_iter().map(|prefix| Range { prefix, domain: None, customer: "c".to_owned(), labels: Vec::new() }).collect()
 }
 
 struct Bench {

@@ -20,6 +20,30 @@ pub struct Appliance {
     pub memory_mb: u64,
     /// The fleet's key; absent: random at each start of `run`, constant in `replay`.
     pub hash_key: Option<[u8; 32]>,
+    /// An idle range says so, once each long window; default false.
+    pub heartbeat: bool,
+}
+
+/// Lengths of windows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Of long ones.
+    pub window_ms: u64,
+    /// Of those in which stats that are `fast` are reported too; it divides `window_ms`.
+    pub fast_window_ms: u64,
+}
+
+impl Default for Windows {
+    fn default() -> Self {
+        Self { window_ms: WINDOW_MS, fast_window_ms: FAST_WINDOW_MS }
+    }
+}
+
+impl Appliance {
+    /// Lengths of its windows.
+    pub const fn windows(&self) -> Windows {
+        Windows { window_ms: self.window_ms, fast_window_ms: self.fast_window_ms }
+    }
 }
 
 const NAME: &str = "tailwater";
@@ -39,10 +63,11 @@ pub(super) fn read(root: &Section<'_, '_>) -> Option<Appliance> {
     let (window_ms, fast_window_ms) = section.as_ref().map_or((Some(WINDOW_MS), Some(FAST_WINDOW_MS)), windows);
     let memory_mb = section.as_ref().and_then(|s| s.integer("memory_mb", 1..=MEMORY_MB_MAX)).unwrap_or(MEMORY_MB);
     let hash_key = section.as_ref().and_then(|s| s.take("hash_key_file")).and_then(|f| hash_key(&f, root.book().file()));
+    let heartbeat = section.as_ref().and_then(|s| s.flag("heartbeat")).unwrap_or(false);
     if let Some(section) = section {
         section.close();
     }
-    let made = Appliance { name, pop, window_ms: window_ms?, fast_window_ms: fast_window_ms?, memory_mb, hash_key };
+    let made = Appliance { name, pop, window_ms: window_ms?, fast_window_ms: fast_window_ms?, memory_mb, hash_key, heartbeat };
     (root.book().count() == before).then_some(made)
 }
 

@@ -1,7 +1,7 @@
 //! `config_hash`: SHA-256 over what results depend on, in a canonical form.
 //!
 //! Ranges (their content, wherever and however it was written), stats, sets, tags, parsing and windows; never cores,
-//! ports, sinks, names or memory. Every text is preceded by its length and every list by its count, so that no two
+//! ports, sinks, names, memory or heartbeats: those change no figure. Every text is preceded by its length and every list by its count, so that no two
 //! configurations have the same form.
 
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use crate::axes::KeySpec;
 use crate::axes::key::Key;
 
 /// Changes whenever the form does.
-const VERSION: &str = "tailwater configuration 1";
+const VERSION: &str = "tailwater configuration 2";
 
 /// Lower-case hex.
 pub(super) fn of(config: &Config) -> String {
@@ -124,8 +124,12 @@ impl Form {
     fn predicate(&mut self, predicate: &Predicate) {
         self.list(&predicate.tests, |form, test| {
             form.key(&test.key);
-            form.list(&test.v4, |form, value| form.bytes(value));
-            form.list(&test.v6, |form, value| form.bytes(value));
+            for spans in [&test.v4, &test.v6] {
+                form.list(spans, |form, (low, high)| {
+                    form.bytes(low);
+                    form.bytes(high);
+                });
+            }
         });
     }
 
@@ -136,12 +140,15 @@ impl Form {
             Setting::Text(text) => self.text(text),
             Setting::Flag(flag) => self.number(u64::from(*flag)),
             Setting::Integers(list) => self.list(list, |form, n| form.text(&n.to_string())),
+            Setting::Texts(list) => self.list(list, |form, text| form.text(text)),
+            Setting::Table(rows) => self.list(rows, |form, (name, n)| form.texts(&[name, &n.to_string()])),
             Setting::Floats(list) => self.list(list, |form, n| form.number(n.to_bits())),
         }
     }
 
     fn range(&mut self, range: &Range) {
-        self.texts(&[&range.prefix.to_string(), &range.customer]);
+        let domain = range.domain.map_or_else(String::new, |domain| domain.to_string());
+        self.texts(&[&range.prefix.to_string(), &domain, &range.customer]);
         self.list(&range.labels, |form, (name, value)| form.texts(&[name, value]));
     }
 

@@ -21,12 +21,12 @@ mod walk;
 
 use std::path::{Path, PathBuf};
 
-pub use appliance::Appliance;
+pub use appliance::{Appliance, Windows};
 pub use cores::{Cores, Mode, Port};
 pub use fault::{Fault, Faults, near};
 pub use mirror::{KeysFrom, LengthFrom, Mirror, Wrap};
-pub use predicate::{Predicate, Test};
-pub use ranges::{Range, Ranges};
+pub use predicate::{Predicate, Span, Test};
+pub use ranges::{Domain, Range, Ranges};
 pub use sets::{Set, SetMatch, StatLists};
 pub use sinks::{Admin, FileSink, KafkaSink, Sinks};
 pub use stats::{Refusal, Setting, StatSpec};
@@ -65,8 +65,9 @@ pub struct Config {
     pub hash: String,
 }
 
-/// Asks a calculation whether it can make a stat: `Err` names the setting or axis that it refuses.
-pub type StatCheck<'a> = dyn Fn(&StatSpec) -> Result<(), Refusal> + 'a;
+/// Asks a calculation whether it can make a stat in windows of these lengths: `Err` names the setting or axis that it
+/// refuses.
+pub type StatCheck<'a> = dyn Fn(&StatSpec, Windows) -> Result<(), Refusal> + 'a;
 
 /// Reads a configuration and the files that it names: ranges and hash key. Machine, NICs and brokers are not looked at.
 ///
@@ -96,7 +97,8 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let tags = tags::read(&root);
     mirror::judge(&root, &mirror, &tags);
     let sets = sets::read(&root);
-    let stats = stats::read(&root, &sets, stat_check);
+    let windows = appliance.as_ref().map_or_else(Windows::default, Appliance::windows);
+    let stats = stats::read(&root, &sets, &|spec| stat_check(spec, windows));
     let sinks = sinks::read(&root);
     let admin = sinks::read_admin(&root);
     root.close();

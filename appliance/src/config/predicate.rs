@@ -1,29 +1,42 @@
-//! `where`: what a packet must be for a stat, as key bytes to compare with.
+//! `where`: what a packet must be for a stat, as spans of key bytes to compare with.
 
 use std::net::IpAddr;
 
 use super::stats::to_come;
-use super::tags::mac;
 use super::walk::{Book, Field, Section};
-use crate::axes::KeySpec;
-use crate::axes::key::{KEYS, KEYS_TO_COME, Key, Lengths};
+use crate::axes::key::{KEYS, KEYS_TO_COME, Key, KeySpec, Lengths};
+use crate::axes::value;
+use crate::units::Family;
 
 /// What a packet must be for a stat: every field that is given, any of its values.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Predicate {
-    /// Key and the values that it may have, as bytes of [`KeySpec::extract`]; in the order of [`Key`].
+    /// In the order of [`Key`], so that predicates that ask the same are equal.
     pub tests: Vec<Test>,
 }
 
-/// One field of a predicate.
+/// A first and a last value, both of them within.
+pub type Span = (Vec<u8>, Vec<u8>);
+
+/// One field of a predicate: a key and the values that it may have, as bytes of [`KeySpec::extract`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Test {
-    /// A key of one part.
+    /// A key of one part. Prefixes are asked of the address.
     pub key: KeySpec,
-    /// Values for IPv4 records, as key bytes, sorted.
-    pub v4: Vec<Vec<u8>>,
-    /// Values for IPv6 records, as key bytes, sorted.
-    pub v6: Vec<Vec<u8>>,
+    /// For IPv4 records; sorted, apart from each other.
+    pub v4: Vec<Span>,
+    /// For IPv6 records, likewise.
+    pub v6: Vec<Span>,
+}
+
+impl Test {
+    /// Values for records of a family.
+    pub fn spans(&self, family: Family) -> &[Span] {
+        match family {
+            Family::V4 => &self.v4,
+            Family::V6 => &self.v6,
+        }
+    }
 }
 
 /// Protocol names, as in IANA's registry of protocol numbers where it has short ones. `icmp` is IPv4's alone.
@@ -50,24 +63,21 @@ const PROTOCOLS: &[(&str, u8)] = &[
     ("mpls", 137),
 ];
 
-/// One value: its bytes, and of which family it can be; prefixes also have a length.
+/// One value: the packets of each family that have it.
+#[derive(Default)]
 struct Wanted {
-    bytes: Vec<u8>,
-    v4: bool,
-    v6: bool,
-    length: Option<u8>,
+    v4: Option<Span>,
+    v6: Option<Span>,
 }
 
 impl Wanted {
-    fn any(bytes: impl Into<Vec<u8>>) -> Option<Self> {
-        Some(Self { bytes: bytes.into(), v4: true, v6: true, length: None })
+    fn of(span: impl Fn(Family) -> Option<Span>) -> Option<Self> {
+        let wanted = Self { v4: span(Family::V4), v6: span(Family::V6) };
+        (wanted.v4.is_some() || wanted.v6.is_some()).then_some(wanted)
     }
 
-    fn address(address: IpAddr, length: Option<u8>) -> Self {
-        match address {
-            IpAddr::V4(a) => Self { bytes: a.octets().to_vec(), v4: true, v6: false, length },
-            IpAddr::V6(a) => Self { bytes: a.octets().to_vec(), v4: false, v6: true, length },
-        }
+    fn one(bytes: impl Fn(Family) -> Option<Vec<u8>>) -> Option<Self> {
+        Self::of(|family| bytes(family).map(|bytes| (bytes.clone(), bytes)))
     }
 }
 
@@ -100,143 +110,160 @@ fn test(book: &Book<'_>, key: Key, field: Field<'_, '_>) -> Option<Test> {
     if values.is_empty() {
         book.fault(&at, "is empty: no packet could have it", "give one value at least, or remove the key");
     }
-    let wanted: Vec<(Wanted, &Field<'_, '_>)> = values.iter().filter_map(|f| wanted(key, f).map(|w| (w, f))).collect();
-    let mut lengths = (None, None);
-    for (want, field) in &wanted {
-        let length = if want.v4 { &mut lengths.0 } else { &mut lengths.1 };
-        if length.is_some_and(|l| Some(l) != want.length) {
-            field.fault("has another length than the prefix before it", "give all prefixes of one family one length");
-        }
-        *length = length.or(want.length);
-    }
-    let usual = Lengths::default();
-    let lengths = Lengths { v4: lengths.0.unwrap_or(usual.v4), v6: lengths.1.unwrap_or(usual.v6) };
-    let sorted = |of: fn(&Wanted) -> bool| {
-        let mut values: Vec<_> = wanted.iter().filter(|(w, _)| of(w)).map(|(w, _)| w.bytes.clone()).collect();
-        values.sort_unstable();
-        values.dedup();
-        values
+    let wanted: Vec<Wanted> = values.iter().filter_map(|field| wanted(key, field)).collect();
+    let (v4, v6) = wanted.into_iter().map(|wanted| (wanted.v4, wanted.v6)).unzip::<_, _, Vec<_>, Vec<_>>();
+    let key = match key {
+        Key::SrcPrefix => Key::SrcIp,
+        Key::DstPrefix => Key::DstIp,
+        key => key,
     };
-    Some(Test { key: KeySpec::new(vec![key], lengths), v4: sorted(|w| w.v4), v6: sorted(|w| w.v6) })
+    let key = KeySpec::new(vec![key], Lengths::default());
+    Some(Test { key, v4: joined(v4), v6: joined(v6) })
 }
 
-/// One value as key bytes; `None` where a fault was noted.
+/// Sorted, and those that touch made one: whoever asks for the same values has the same spans.
+fn joined(spans: Vec<Option<Span>>) -> Vec<Span> {
+    let mut spans: Vec<Span> = spans.into_iter().flatten().collect();
+    spans.sort_unstable();
+    let mut out: Vec<Span> = Vec::new();
+    for (low, high) in spans {
+        match out.last_mut() {
+            Some((_, last)) if low <= *last || after(last).as_ref() == Some(&low) => *last = high.max(std::mem::take(last)),
+            _ => out.push((low, high)),
+        }
+    }
+    out
+}
+
+/// The next value, if these bytes have one.
+fn after(bytes: &[u8]) -> Option<Vec<u8>> {
+    let at = bytes.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut next = bytes[..=at].to_vec();
+    next[at] += 1;
+    next.resize(bytes.len(), 0);
+    Some(next)
+}
+
+/// One value; `None` where a fault was noted.
 fn wanted(key: Key, field: &Field<'_, '_>) -> Option<Wanted> {
     match key {
-        Key::None => None,
-        Key::SrcIp | Key::DstIp => address(field),
-        Key::SrcPrefix | Key::DstPrefix => prefix(field),
+        Key::SrcIp | Key::DstIp if field.as_text().is_none_or(|text| !text.contains('/')) => address(field),
+        Key::SrcIp | Key::DstIp | Key::SrcPrefix | Key::DstPrefix => prefix(field),
         Key::Protocol => protocol(field),
-        Key::TcpFlags => text_as(field, "letters of FSRPAUEC, such as \"SA\", or \"-\" for none", |t| flags(t).map(|f| vec![f])),
-        Key::Icmp => text_as(field, "type/code, such as \"8/0\"", |t| pair(t).map(Vec::from)),
+        Key::Fragment | Key::Tunnel | Key::Service => word(key, field),
         Key::Flow => flow(field),
-        Key::SrcMac => text_as(field, "six bytes in hex, such as \"02:00:5e:10:00:01\"", |t| mac(t).map(Vec::from)),
-        Key::Fragment | Key::Tunnel => label(key, field),
-        Key::Ttl => number(field, 8, 1),
-        Key::Dscp => number(field, 6, 1),
-        Key::Vlan | Key::InnerVlan => number(field, 12, 2),
-        Key::SrcPort | Key::DstPort | Key::RxPort => number(field, 16, 2),
-        Key::MplsLabel => number(field, 20, 4),
-        Key::PacketSize | Key::PayloadSize | Key::Rule => number(field, 32, 4),
+        _ if value::has_ranges(key) => numbers(key, field),
+        _ => text(key, field),
     }
 }
 
-fn number(field: &Field<'_, '_>, bits: u32, width: usize) -> Option<Wanted> {
-    let value = field.integer(&(0..=(1 << bits) - 1))?;
-    Wanted::any(&value.to_be_bytes()[8 - width..])
+/// A number, or a range of them as text.
+fn numbers(key: Key, field: &Field<'_, '_>) -> Option<Wanted> {
+    let bits = value::number_bits(key)?;
+    let max = (1_u64 << bits) - 1;
+    if let Some(text) = field.as_text() {
+        return range(key, text, max, field);
+    }
+    let number = field.integer(&(0..=max))?;
+    if !value::is_possible(key, number) {
+        field.fault(
+            format!("{number} is in no packet's key"),
+            format!("it must be {}; or write a range such as \"4096..\"", value::example(key)),
+        );
+    }
+    Wanted::one(|family| value::number(key, number, family))
+}
+
+/// `"64..128"`: from 64 on and below 128, as bins are; either end may be left out.
+fn range(key: Key, text: &str, max: u64, field: &Field<'_, '_>) -> Option<Wanted> {
+    let end = |text: &str, open: u64| if text.is_empty() { Some(open) } else { text.parse().ok().filter(|n| *n <= open.max(max + 1)) };
+    let ends = text.split_once("..").filter(|ends| *ends != ("", ""));
+    let ends = ends.and_then(|(low, high)| Some((end(low.trim(), 0)?, end(high.trim(), max + 1)?)));
+    let bytes = |number: u64, family: Family| number.to_be_bytes()[8 - (key.row().width)(family)..].to_vec();
+    match ends {
+        Some((low, high)) if low < high => Wanted::of(|family| Some((bytes(low, family), bytes(high - 1, family)))),
+        Some(_) => {
+            field.fault(
+                format!("\"{text}\" is an empty range"),
+                "write the lower end first; the upper end is not within: \"64..128\" ends with 127",
+            );
+            None
+        }
+        None => {
+            let what = format!("it must be a whole number from 0 to {max}, or a range such as \"64..128\", \"1024..\" or \"..64\"");
+            field.fault(format!("\"{text}\" is no range"), what);
+            None
+        }
+    }
 }
 
 fn protocol(field: &Field<'_, '_>) -> Option<Wanted> {
     if field.as_integer().is_some() {
-        return number(field, 8, 1);
+        let number = field.integer(&(0..=255))?;
+        return Wanted::one(|family| value::number(Key::Protocol, number, family));
     }
     let text = field.text("\"udp\", or 17")?;
     let found = PROTOCOLS.iter().find(|(name, _)| *name == text);
     if found.is_none() {
         field.unknown_word(text, PROTOCOLS.iter().map(|(name, _)| *name).chain(["a number from 0 to 255"]));
     }
-    found.and_then(|(_, number)| Wanted::any([*number]))
+    found.and_then(|(_, number)| Wanted::one(|_| Some(vec![*number])))
 }
 
-fn text_as(field: &Field<'_, '_>, what: &str, parse: impl Fn(&str) -> Option<Vec<u8>>) -> Option<Wanted> {
-    let text = field.text(what)?;
-    let bytes = parse(text);
-    if bytes.is_none() {
+fn text(key: Key, field: &Field<'_, '_>) -> Option<Wanted> {
+    let what = value::example(key);
+    let text = field.text(&what)?;
+    let found = Wanted::one(|family| value::read(key, text, family));
+    if found.is_none() {
         field.fault(format!("\"{text}\" is no value of this key"), format!("write {what}"));
     }
-    bytes.and_then(Wanted::any)
-}
-
-fn flags(text: &str) -> Option<u8> {
-    if text == "-" {
-        return Some(0);
-    }
-    text.chars().try_fold(0, |flags, c| "FSRPAUEC".find(c).map(|bit| flags | 1 << bit))
-}
-
-fn pair(text: &str) -> Option<[u8; 2]> {
-    let (kind, code) = text.split_once('/')?;
-    Some([kind.parse().ok()?, code.parse().ok()?])
+    found
 }
 
 /// A word that the key's own text knows.
-fn label(key: Key, field: &Field<'_, '_>) -> Option<Wanted> {
-    let text = field.text("\"none\"")?;
-    let mut words: Vec<(String, u8)> = Vec::new();
-    for byte in 0..=u8::MAX {
-        let word = (key.row().text)(&[byte], &Lengths::default());
-        if !words.iter().any(|(w, _)| *w == word) {
-            words.push((word, byte));
-        }
-    }
-    let found = words.iter().find(|(w, _)| *w == text).map(|(_, byte)| *byte);
+fn word(key: Key, field: &Field<'_, '_>) -> Option<Wanted> {
+    let text = field.text(if key == Key::Service { "\"dns\"" } else { "\"none\"" })?;
+    let found = Wanted::one(|family| value::read(key, text, family));
     if found.is_none() {
-        let list = super::fault::any_of(words.iter().map(|(w, _)| w.as_str()));
+        let words = value::words(key);
+        let list = super::fault::any_of(words.iter().map(String::as_str));
         field.fault(format!("there is no \"{text}\""), format!("it may be {list}"));
     }
-    found.and_then(|byte| Wanted::any([byte]))
+    found
+}
+
+fn flow(field: &Field<'_, '_>) -> Option<Wanted> {
+    let text = field.text("\"192.0.2.1|53|203.0.113.5|4242|17\"")?;
+    let found = Wanted::one(|family| value::read(Key::Flow, text, family));
+    if found.is_none() {
+        field.fault(format!("\"{text}\" is no flow"), format!("write {}", value::example(Key::Flow)));
+    }
+    found
 }
 
 fn address(field: &Field<'_, '_>) -> Option<Wanted> {
     let text = field.text("\"192.0.2.10\"")?;
-    let address = text.parse().ok();
-    if address.is_none() {
-        let remedy = if text.contains('/') { "use src_prefix or dst_prefix for a prefix" } else { "write one such as \"192.0.2.10\"" };
-        field.fault(format!("\"{text}\" is no address"), remedy);
+    let found = Wanted::one(|family| value::read(Key::SrcIp, text, family));
+    if found.is_none() {
+        field.fault(format!("\"{text}\" is no address"), "write one such as \"192.0.2.10\", or a prefix such as \"198.51.100.0/24\"");
     }
-    address.map(|a| Wanted::address(a, None))
+    found
 }
 
 fn prefix(field: &Field<'_, '_>) -> Option<Wanted> {
     let text = field.text("\"198.51.100.0/24\"")?;
     match super::ranges::prefix(text) {
-        Ok(net) => Some(Wanted::address(net.addr(), Some(net.prefix_len()))),
+        Ok(net) => {
+            let octets = |address: IpAddr| match address {
+                IpAddr::V4(a) => a.octets().to_vec(),
+                IpAddr::V6(a) => a.octets().to_vec(),
+            };
+            let span = (octets(net.network()), octets(net.broadcast()));
+            Wanted::of(|family| (net.addr().is_ipv4() == (family == Family::V4)).then(|| span.clone()))
+        }
         Err((what, remedy)) => {
             field.fault(what, remedy);
             None
         }
     }
-}
-
-/// `src|src_port|dst|dst_port|protocol`, as reports write it.
-fn flow(field: &Field<'_, '_>) -> Option<Wanted> {
-    let text = field.text("\"192.0.2.1|53|203.0.113.5|4242|17\"")?;
-    let want = flow_bytes(text);
-    if want.is_none() {
-        field.fault(
-            format!("\"{text}\" is no flow"),
-            "write src|src_port|dst|dst_port|protocol, such as \"192.0.2.1|53|203.0.113.5|4242|17\"",
-        );
-    }
-    want
-}
-
-fn flow_bytes(text: &str) -> Option<Wanted> {
-    let parts: Vec<_> = text.split('|').collect();
-    let [src, src_port, dst, dst_port, protocol] = parts[..] else { return None };
-    let (src, dst) = (Wanted::address(src.parse().ok()?, None), Wanted::address(dst.parse().ok()?, None));
-    let (src_port, dst_port): (u16, u16) = (src_port.parse().ok()?, dst_port.parse().ok()?);
-    let protocol: u8 = protocol.parse().ok()?;
-    let bytes = [&src.bytes[..], &src_port.to_be_bytes(), &dst.bytes, &dst_port.to_be_bytes(), &[protocol]].concat();
-    (src.v4 == dst.v4).then_some(Wanted { bytes, ..src })
 }

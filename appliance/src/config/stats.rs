@@ -2,7 +2,6 @@
 
 use toml_edit::Value;
 
-use super::StatCheck;
 use super::fault::near;
 use super::predicate::{self, Predicate};
 use super::sets::{DEFAULT, Set};
@@ -21,7 +20,10 @@ pub enum Setting {
     Text(String),
     Integers(Vec<i64>),
     Floats(Vec<f64>),
+    Texts(Vec<String>),
     Flag(bool),
+    /// Whole numbers by name, sorted by name.
+    Table(Vec<(String, i64)>),
 }
 
 /// One of `[[stats]]`.
@@ -58,8 +60,11 @@ pub struct Refusal {
     pub message: String,
 }
 
+/// Whether a stat can be made of a row.
+type Check<'a> = dyn Fn(&StatSpec) -> Result<(), Refusal> + 'a;
+
 /// All rows; those with faults are left out, and their faults noted.
-pub(super) fn read(root: &Section<'_, '_>, sets: &[Set], check: &StatCheck<'_>) -> Vec<StatSpec> {
+pub(super) fn read(root: &Section<'_, '_>, sets: &[Set], check: &Check<'_>) -> Vec<StatSpec> {
     let rows = root.rows("stats");
     if rows.is_empty() && root.take("stats").is_none_or(|f| f.value().is_some()) {
         root.fault("stats", "are missing: there is nothing to count", "write [[stats]] with name = \"packets\" and calculation = \"sum\"");
@@ -83,7 +88,7 @@ pub(super) fn read(root: &Section<'_, '_>, sets: &[Set], check: &StatCheck<'_>) 
     stats
 }
 
-fn stat(row: &Section<'_, '_>, name: &str, sets: &[Set], check: &StatCheck<'_>) -> Option<StatSpec> {
+fn stat(row: &Section<'_, '_>, name: &str, sets: &[Set], check: &Check<'_>) -> Option<StatSpec> {
     let before = row.book().count();
     let calculation = row.require("calculation", "calculation = \"sum\"").and_then(|f| f.text("\"sum\""));
     let lengths = lengths(row);
@@ -94,7 +99,11 @@ fn stat(row: &Section<'_, '_>, name: &str, sets: &[Set], check: &StatCheck<'_>) 
     let predicate = row.section("where", "{ protocol = \"udp\" }").map(predicate::read);
     let fast = row.flag("fast").unwrap_or(false);
     let sets = in_sets(row, sets);
-    let settings = settings(row);
+    let mut settings = settings(row);
+    if key.is_none() {
+        // Texts may be values of the key.
+        settings.retain(|(_, setting)| !matches!(setting, Setting::Texts(_)));
+    }
     let sound = row.book().count() == before;
     let (calculation, name) = (calculation?.to_owned(), name.to_owned());
     // Where an axis is at fault, another stands in for it, so that the calculation can judge the settings at least.
@@ -201,7 +210,9 @@ fn settings(row: &Section<'_, '_>) -> Vec<(String, Setting)> {
     for (key, field) in row.rest() {
         match field.value().and_then(setting) {
             Some(value) => settings.push((key, value)),
-            None => field.fault("is no setting", "it must be a number, text, true, false or a list of numbers"),
+            None => {
+                field.fault("is no setting", "it must be a number, text, true, false, a list of numbers or texts, or a table of numbers")
+            }
         }
     }
     settings.sort_by(|a, b| a.0.cmp(&b.0));
@@ -217,22 +228,35 @@ fn setting(value: &Value) -> Option<Setting> {
         Value::Array(list) => {
             let integers: Option<_> = list.iter().map(Value::as_integer).collect();
             let floats = || list.iter().map(|v| v.as_float().or_else(|| v.as_integer().and_then(|n| n.to_string().parse().ok())));
-            integers.map(Setting::Integers).or_else(|| floats().collect::<Option<_>>().map(Setting::Floats))
+            let texts = || list.iter().map(|v| v.as_str().map(str::to_owned)).collect::<Option<_>>().map(Setting::Texts);
+            integers.map(Setting::Integers).or_else(|| floats().collect::<Option<_>>().map(Setting::Floats)).or_else(texts)
         }
-        Value::Datetime(_) | Value::InlineTable(_) => None,
+        Value::InlineTable(table) => {
+            let rows = table.iter().map(|(name, value)| value.as_integer().map(|n| (name.to_owned(), n)));
+            let mut rows: Vec<(String, i64)> = rows.collect::<Option<_>>()?;
+            rows.sort();
+            Some(Setting::Table(rows))
+        }
+        Value::Datetime(_) => None,
     }
 }
 
 /// Asks the calculation; a setting that it refuses is noted and left out, so that it can judge the rest too. What it says
 /// of the axes is noted if they are `sound`, that is as written.
-fn ask(row: &Section<'_, '_>, mut spec: StatSpec, check: &StatCheck<'_>, sound: bool) {
+fn ask(row: &Section<'_, '_>, mut spec: StatSpec, check: &Check<'_>, sound: bool) {
+    let mut refused: Vec<String> = Vec::new();
     while let Err(Refusal { key, message }) = check(&spec) {
+        // What is missed now was there, and is noted already.
+        if refused.contains(&key) {
+            return;
+        }
         let left = spec.settings.len();
         spec.settings.retain(|(name, _)| *name != key);
         let was_setting = spec.settings.len() < left;
         let meant = |key: &str| near(key, row.known()).map(|m| format!("did you mean \"{m}\"?"));
         if was_setting {
             row.fault(&key, message, meant(&key).unwrap_or_default());
+            refused.push(key);
             continue;
         }
         if sound || key == "calculation" {

@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::walk::{Field, Section};
+use crate::axes::value::mac;
 use crate::limits::{FRAME_BYTES_MAX, TAG_RULES_MAX};
 
 /// A field of a frame that tags are read from.
@@ -156,13 +157,6 @@ fn matching(section: Section<'_, '_>) -> TagMatch {
         book.fault(&at, "names no field: every frame would match", format!("give one at least of {}", names.join(", ")));
     }
     found
-}
-
-/// Six bytes in hex, parted by `:` or `-`.
-pub(super) fn mac(text: &str) -> Option<[u8; 6]> {
-    let byte = |part: &str| if part.len() == 2 && !part.starts_with('+') { u8::from_str_radix(part, 16).ok() } else { None };
-    let bytes: Option<Vec<u8>> = text.split([':', '-']).map(byte).collect();
-    bytes?.try_into().ok()
 }
 
 /// A number, or `{ from = "field" }`.

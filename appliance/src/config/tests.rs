@@ -5,8 +5,8 @@ use std::fs;
 use super::*;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, Metric};
 use crate::limits::KEY_BYTES_MAX;
+use crate::options::{IpOptions, TcpOptions};
 use crate::record::{Fragment, Has, Record, Tunnel};
-use crate::units::Family;
 
 const RANGES: &str = "[ranges]\nfile = \"ranges.csv\"\n";
 const STAT: &str = "[[stats]]\nname = \"packets\"\ncalculation = \"sum\"\n";
@@ -17,7 +17,7 @@ fn load_beside(text: &str, csv: &str) -> Result<Config, Faults> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("ranges.csv"), csv).unwrap();
     fs::write(folder.path().join("t.toml"), text).unwrap();
-    load(&folder.path().join("t.toml"), &|_| Ok(()))
+    load(&folder.path().join("t.toml"), &|_, _| Ok(()))
 }
 
 fn loaded(text: &str) -> Config {
@@ -127,8 +127,10 @@ fn admits(predicate: &Predicate, record: &Record) -> bool {
     predicate.tests.iter().all(|test| {
         let mut bytes = [0; KEY_BYTES_MAX];
         let bytes = &mut bytes[..test.key.width(family)];
-        let values = if family == Family::V4 { &test.v4 } else { &test.v6 };
-        test.key.extract(record, bytes) && values.binary_search_by(|v| v.as_slice().cmp(bytes)).is_ok()
+        let has = test.key.extract(record, bytes);
+        let bytes = &*bytes;
+        let within = |(low, high): &Span| low.as_slice() <= bytes && bytes <= high.as_slice();
+        has && test.spans(family).iter().any(within)
     })
 }
 
@@ -152,6 +154,22 @@ fn predicates_admit_what_they_say() {
         ("src_prefix = \"192.0.0.0/16\"", v4, v6),
         ("src_prefix = [\"192.0.3.0/24\", \"2001:db8::/29\"]", v6, v4),
         ("src_prefix = \"0.0.0.0/0\"", v4, v6),
+        (
+            "src_prefix = [\"192.0.2.64/28\", \"192.0.0.0/23\"]",
+            v4,
+            Record { src: [192, 0, 2, 80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], ..v4 },
+        ),
+        ("src_ip = [\"192.0.2.77\", \"198.51.100.0/24\"]", v4, v6),
+        ("src_port = \"1024..\"", ports(1_024, v4), ports(1_023, v4)),
+        ("src_port = [\"..53\", 123]", ports(52, v4), ports(53, v4)),
+        ("packet_size = \"64..128\"", Record { wire_bytes: 127, ..v4 }, Record { wire_bytes: 128, ..v4 }),
+        ("rule = \"4294967295..4294967296\"", Record { rule: u32::MAX, has: v4.has.with(Has::RULE, true), ..v4 }, v4),
+        ("tcp_options = \"TS,MSS\"", Record { tcp_options: TcpOptions(0b101), ..tcp }, Record { tcp_options: TcpOptions::UNREAD, ..tcp }),
+        ("ip_options = [\"-\", \"RA\"]", v6, Record { ip_options: IpOptions(1), ..v6 }),
+        ("tcp_window = 1024", Record { tcp_window: 11, ..tcp }, Record { tcp_window: 12, ..tcp }),
+        ("tcp_window = \"..1\"", tcp, v4),
+        ("tcp_seq = 4026531840", Record { tcp_seq: 15, ..tcp }, tcp),
+        ("service = [\"dns\", \"ntp\"]", ports(123, v6), ports(123, tcp)),
         ("tcp_flags = [\"AS\", \"R\"]", tcp, Record { tcp_flags: 2, ..tcp }),
         ("tcp_flags = \"-\"", Record { tcp_flags: 0, ..tcp }, tcp),
         ("icmp = \"8/0\"", icmp, Record { src_port: 1, ..icmp }),
@@ -190,6 +208,20 @@ match = { customer = \"acme\" }
 [[sets]]
 name = \"default\"
 ";
+
+#[test]
+fn predicates_that_ask_the_same_are_the_same() {
+    let read = |text: &str| loaded(&format!("{RANGES}{STAT}where = {{ {text} }}\n")).stats[0].predicate.clone().unwrap();
+    for (one, other) in [
+        ("protocol = \"udp\", src_port = [53, 123]", "src_port = [123, 53, 53], protocol = [17]"),
+        ("src_port = [1, 2, 3]", "src_port = [\"2..4\", 1]"),
+        ("src_ip = \"192.0.2.0/24\"", "src_prefix = [\"192.0.2.128/25\", \"192.0.2.0/25\", \"192.0.2.7/32\"]"),
+        ("tcp_flags = \"SA\"", "tcp_flags = \"AS\""),
+    ] {
+        assert_eq!(read(one), read(other), "{one}");
+    }
+    assert_ne!(read("src_port = 53"), read("dst_port = 53"));
+}
 
 #[test]
 fn ranges_keep_the_union_of_their_sets() {

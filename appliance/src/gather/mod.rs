@@ -1,314 +1,298 @@
 //! Records → batches of one range.
 //!
 //! Touching a range's stats packet by packet costs a cache miss each; a batch of up to 64 records touches them once.
-//! An open batch is a chain of small segments from one pool, so that tens of thousands of half-open ones stay small. A
-//! full batch is handed on whole; an empty pool hands on the oldest batch, it never drops.
+//! What a range has not handed on yet is a chain of small segments from one pool, so that tens of thousands stay small.
+//! The chain is also the smallest exact form of all the range's stats: up to [`LOG_RECORDS_MAX`] records of a window are
+//! kept as they are, and most ranges of most windows need no block before their window ends. A range that has more opens
+//! its block, and from then on hands batches on as they fill. An empty pool hands on early what it holds, it never drops.
 //!
-//! Two epochs can be alive: the open one, and the one before, whose batches are handed on when their range is touched
-//! again or when [`Gather::step`] comes by.
+//! Two epochs can be alive: the open one, and the one before, whose chains are handed on when [`Gather::step`] comes by,
+//! in the order of ranges.
 
-use std::collections::VecDeque;
+pub mod bits;
+pub mod packed;
+mod segments;
+mod stage;
+#[cfg(test)]
+mod tests;
 
-use crate::limits::{BATCH_RECORDS_MAX, SEGMENT_RECORDS};
+use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX, SEGMENT_RECORDS};
 use crate::record::Record;
-use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
 
-/// What takes batches: the stats of this core, or rings to workers.
-pub trait Stage {
-    /// A batch of one range and epoch, 1 to 64 records in their order.
-    fn batch(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]);
+use bits::Bits;
+use packed::{Batch, Form, Layout};
+use segments::{NONE, Segments};
+pub use stage::{Cause, Loss, Stage};
 
-    /// All batches of epochs before `next` were given.
-    fn advance(&mut self, next: Epoch);
+/// Ranges whose chains one step hands on, where their stats are another core's: a few microseconds.
+const STEP_RANGES: usize = 4;
+/// A range whose batches run as they fill hands one on at each multiple of so many records, if it has as many as a batch:
+/// so a full log is worked off while it grows, a batch at a time.
+const DRAIN_RECORDS: usize = BATCH_RECORDS_MAX / 2;
 
-    /// Whether epochs must come one by one: where several cores send to one, it keeps no more than two apart.
-    fn is_stepwise(&self) -> bool {
-        false
-    }
-
-    /// Tells what was lost in the epochs that [`Self::advance`] ended, and forgets it.
-    fn losses(&mut self, _tell: &mut dyn FnMut(Loss)) {}
-
-    /// Does a bounded piece of what waits to be done; false if nothing does.
-    fn step(&mut self) -> bool;
-
-    /// Looks whether something has come from the control; to be called now and then.
-    fn look(&mut self) {}
-
-    /// Shows what was counted and lost here since the start, and the memory in use; where batches only pass through, what
-    /// it knows of that.
-    fn show(&self, _live: &LiveCore) {}
-}
-
-/// Why records were lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// A ring was full: to a worker, or to the reporter.
-    Ring,
-    /// The memory budget was spent.
-    Memory,
-    /// The reporter was too far behind for what a long window holds; short ones have these records.
-    Long,
-}
-
-impl Cause {
-    /// How many there are.
-    pub const COUNT: usize = 3;
-}
-
-/// Records that were lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Loss {
-    /// Whose; none: of ranges that are not told apart.
-    pub range: Option<RangeIndex>,
-    /// How many, by [`Cause`].
-    pub records: [u64; Cause::COUNT],
-}
-
-const NONE: u32 = u32::MAX;
-/// Ranges that one step looks at: a few microseconds.
-const STEP_RANGES: usize = 64;
-
-/// The open batch of one range.
+/// What a range has gathered of one epoch.
 #[derive(Clone, Copy)]
-struct Cursor {
+struct Chain {
     head: u32,
     tail: u32,
-    count: u8,
-    /// Which of the two epochs the batch belongs to.
-    side: u8,
-    /// In which lists of touched ranges it stands: one bit a side.
-    listed: u8,
-    /// Which of its range's batches this is, by their last eight bits.
-    turn: u8,
+    /// Records.
+    count: u16,
+    /// Records in the last segment.
+    filled: u8,
+    /// [`WIDE`], [`RUNS`].
+    flags: u8,
 }
 
+/// The records are in the wide form.
+const WIDE: u8 = 1;
+/// Some were handed on: batches run as they fill.
+const RUNS: u8 = 2;
+
+const EMPTY: Chain = Chain { head: NONE, tail: NONE, count: 0, filled: 0, flags: 0 };
+
+impl Chain {
+    const fn form(self) -> Form {
+        if self.flags & WIDE == 0 { Form::Narrow } else { Form::Wide }
+    }
+}
+
+/// How records of one form lie in segments.
 #[derive(Clone, Copy)]
-struct Segment {
-    next: u32,
-    records: [Record; SEGMENT_RECORDS],
+struct Fit {
+    words: usize,
+    /// Records of a segment.
+    segment: usize,
+    /// Records of a batch: whole segments.
+    batch: usize,
 }
 
-/// The open batches of one core.
+impl Fit {
+    fn new(layout: &Layout, form: Form, segment_words: usize) -> Self {
+        let words = layout.words(form);
+        let segment = (segment_words / words).min(BATCH_RECORDS_MAX);
+        let batch = BATCH_RECORDS_MAX.min(BATCH_WORDS_MAX / words);
+        Self { words, segment, batch: batch / segment * segment }
+    }
+
+    /// Of both forms.
+    fn both(layout: &Layout, segment_words: usize) -> [Self; 2] {
+        [Form::Narrow, Form::Wide].map(|form| Self::new(layout, form, segment_words))
+    }
+}
+
+/// What one core has gathered.
 pub struct Gather {
-    cursors: Vec<Cursor>,
-    segments: Vec<Segment>,
-    segments_max: usize,
-    free: u32,
-    /// Batches in the order in which they were opened: range and turn. Those handed on since are passed over.
-    opened: VecDeque<(u32, u8)>,
-    touched: [Vec<u32>; 2],
+    /// Of each side's epoch: how its records are packed, and how they lie.
+    layouts: [Layout; 2],
+    fits: [[Fit; 2]; 2],
+    segment_words: usize,
+    chains: Vec<[Chain; 2]>,
+    segments: Segments,
+    /// Ranges that were touched in an epoch, and those that hold records.
+    touched: [Bits; 2],
+    holding: [Bits; 2],
+    /// Where the walk over the old epoch is, and where the pool last asked for segments.
+    walked: u32,
+    hand: u32,
     side: usize,
     epochs: [Epoch; 2],
     walking: bool,
-    whole: Box<[Record; BATCH_RECORDS_MAX]>,
+    whole: Box<[u64]>,
+    /// Records handed on since the start because the pool was empty.
+    early: u64,
 }
 
 impl Gather {
     /// For so many ranges, with segments of at most so many bytes.
-    pub fn new(ranges: usize, bytes_max: usize) -> Self {
-        let segments_max = (bytes_max / size_of::<Segment>()).clamp(2 * BATCH_RECORDS_MAX / SEGMENT_RECORDS, NONE as usize - 1);
+    pub fn new(ranges: usize, bytes_max: usize, layout: &Layout) -> Self {
+        let segment_words = Self::segment_words(layout);
+        let segments = (bytes_max / (segment_words * 8 + size_of::<u32>())).clamp(2 * BATCH_RECORDS_MAX, NONE as usize - 1);
         Self {
-            cursors: vec![Cursor { head: NONE, tail: NONE, count: 0, side: 0, listed: 0, turn: 0 }; ranges],
-            segments: Vec::with_capacity(segments_max),
-            segments_max,
-            free: NONE,
-            opened: VecDeque::with_capacity(segments_max),
-            touched: [Vec::with_capacity(ranges), Vec::with_capacity(ranges)],
+            layouts: [*layout; 2],
+            fits: [Fit::both(layout, segment_words); 2],
+            segment_words,
+            chains: vec![[EMPTY; 2]; ranges],
+            segments: Segments::new(segments, segment_words),
+            touched: [Bits::new(ranges), Bits::new(ranges)],
+            holding: [Bits::new(ranges), Bits::new(ranges)],
+            walked: 0,
+            hand: 0,
             side: 0,
             epochs: [Epoch::default(); 2],
             walking: false,
-            whole: Box::new([Record::default(); BATCH_RECORDS_MAX]),
+            whole: vec![0; BATCH_WORDS_MAX].into_boxed_slice(),
+            early: 0,
         }
     }
 
-    /// Bytes that a core needs for each range, touched or not.
-    pub const RANGE_BYTES: usize = size_of::<Cursor>() + 2 * size_of::<u32>();
+    /// Words of a segment: eight usual records of the first layout, or one of any.
+    fn segment_words(layout: &Layout) -> usize {
+        (SEGMENT_RECORDS * layout.words(Form::Narrow)).max(Layout::WORDS_MAX)
+    }
 
-    /// Adds a record to its range's batch.
+    /// The records of the open epoch, of which there is none yet, are packed so.
+    pub fn pack_as(&mut self, layout: &Layout) {
+        self.layouts[self.side] = *layout;
+        self.fits[self.side] = Fit::both(layout, self.segment_words);
+    }
+
+    /// Bytes that a core needs for each range, touched or not: its chains, and four bits with their summaries.
+    pub const RANGE_BYTES: usize = size_of::<[Chain; 2]>() + 1;
+
+    /// Adds a record to its range's chain.
     #[inline]
     pub fn append(&mut self, range: RangeIndex, record: &Record, stage: &mut impl Stage) {
-        let cursor = self.cursors[range.at()];
-        if cursor.count > 0 && usize::from(cursor.side) != self.side {
-            self.hand_on(range.0, stage);
+        let side = self.side;
+        let form = Form::of(record);
+        let mut chain = self.chains[range.at()][side];
+        if chain.count > 0 && chain.form() != form {
+            self.hand_on_all(range.0, stage);
+            chain = self.chains[range.at()][side];
         }
-        let filled = usize::from(self.cursors[range.at()].count) % SEGMENT_RECORDS;
-        let segment = if filled == 0 { self.extend(range.0, stage) } else { self.cursors[range.at()].tail };
-        let cursor = &mut self.cursors[range.at()];
-        let at = usize::from(cursor.count) % SEGMENT_RECORDS;
-        self.segments[segment as usize].records[at] = *record;
-        cursor.count += 1;
-        if usize::from(cursor.count) == BATCH_RECORDS_MAX {
-            self.hand_on(range.0, stage);
+        let fit = self.fit(side, form);
+        if chain.count == 0 || usize::from(chain.filled) == fit.segment {
+            chain = self.extend(range.0, form, stage);
+        }
+        let at = usize::from(chain.filled) * fit.words;
+        self.layouts[side].pack(record, form, &mut self.segments.words_mut(chain.tail)[at..at + fit.words]);
+        chain.filled += 1;
+        chain.count += 1;
+        self.chains[range.at()][side] = chain;
+        let count = usize::from(chain.count);
+        let full = if chain.flags & RUNS == 0 {
+            count == LOG_RECORDS_MAX
+        } else {
+            count.is_multiple_of(DRAIN_RECORDS) && count >= BATCH_RECORDS_MAX
+        };
+        if full {
+            self.hand_on(range.0, side, None, stage);
         }
     }
 
     /// Opens the next epoch. Call [`Self::step`] until it is done before the one after.
     pub fn advance(&mut self, next: Epoch) {
-        self.side ^= 1;
-        self.epochs[self.side] = next;
-        self.walking = true;
+        let (old, new) = (self.side, self.side ^ 1);
+        self.side = new;
+        self.epochs[new] = next;
+        self.fits[new] = self.fits[old];
+        self.layouts[new] = self.layouts[old];
+        (self.walking, self.walked, self.hand) = (true, 0, 0);
     }
 
-    /// Hands on some batches of the epoch before; false when none is left.
+    /// Hands on some batches of the epoch before; false when none is left. What a range's end begins comes before the next
+    /// range.
     pub fn step(&mut self, stage: &mut impl Stage) -> bool {
-        let old = self.side ^ 1;
         for _ in 0..STEP_RANGES {
-            let Some(range) = self.touched[old].pop() else {
+            if !self.hand_on_old(stage) {
                 self.walking = false;
                 return false;
-            };
-            let cursor = &mut self.cursors[range as usize];
-            cursor.listed &= !(1 << old);
-            if cursor.count > 0 && usize::from(cursor.side) == old {
-                self.hand_on(range, stage);
+            }
+            if stage.is_busy() {
+                break;
             }
         }
         true
     }
 
-    /// Whether batches of the epoch before are still open.
+    /// Whether chains of the epoch before are left.
     pub const fn is_walking(&self) -> bool {
         self.walking
     }
 
-    /// A further segment for a range's batch, which it may open.
-    fn extend(&mut self, range: u32, stage: &mut impl Stage) -> u32 {
-        let segment = self.take(stage);
-        // Taking may have handed on this very batch.
-        let (side, cursor) = (self.side, &mut self.cursors[range as usize]);
-        if cursor.count == 0 {
-            (cursor.head, cursor.side) = (segment, u8::from(side == 1));
-            if cursor.listed >> side & 1 == 0 {
-                cursor.listed |= 1 << side;
-                self.touched[side].push(range);
-            }
-            self.open(range, stage);
-        } else {
-            self.segments[cursor.tail as usize].next = segment;
-        }
-        self.cursors[range as usize].tail = segment;
-        segment
+    /// Records handed on since the start because the pool was empty.
+    pub const fn early(&self) -> u64 {
+        self.early
     }
 
-    /// Remembers the order in which batches were opened.
-    fn open(&mut self, range: u32, stage: &mut impl Stage) {
-        while self.opened.len() >= self.segments_max {
-            self.hand_on_oldest(stage);
+    /// One batch of the next range of the epoch before, or its end; false when no range is left.
+    fn hand_on_old(&mut self, stage: &mut impl Stage) -> bool {
+        let (side, old) = (self.side, self.side ^ 1);
+        let Some(range) = self.touched[old].next(self.walked) else { return false };
+        self.walked = range;
+        let chain = self.chains[range as usize][old];
+        let last = usize::from(chain.count) <= self.fit(old, chain.form()).batch;
+        if chain.count > 0 {
+            self.hand_on(range, old, last.then_some(self.epochs[side]), stage);
+        } else {
+            stage.passed(RangeIndex(range), self.epochs[old], self.epochs[side]);
         }
-        self.opened.push_back((range, self.cursors[range as usize].turn));
+        if last {
+            self.touched[old].clear(range);
+            self.chains[range as usize][old] = EMPTY;
+        }
+        true
+    }
+
+    #[inline]
+    const fn fit(&self, side: usize, form: Form) -> Fit {
+        self.fits[side][form as usize]
+    }
+
+    /// A further segment for a range's chain, which it may begin.
+    fn extend(&mut self, range: u32, form: Form, stage: &mut impl Stage) -> Chain {
+        let segment = self.take(stage);
+        let side = self.side;
+        // Taking may have handed on this very chain.
+        let chain = &mut self.chains[range as usize][side];
+        if chain.count == 0 {
+            let wide = if form == Form::Wide { WIDE } else { 0 };
+            (chain.head, chain.flags) = (segment, chain.flags & RUNS | wide);
+            self.touched[side].set(range);
+            self.holding[side].set(range);
+        } else {
+            self.segments.link(chain.tail, segment);
+        }
+        (chain.tail, chain.filled) = (segment, 0);
+        *chain
     }
 
     fn take(&mut self, stage: &mut impl Stage) -> u32 {
-        if self.free == NONE && self.segments.len() < self.segments_max {
-            self.segments.push(Segment { next: NONE, records: [Record::default(); SEGMENT_RECORDS] });
-            return u32::try_from(self.segments.len() - 1).unwrap_or(NONE);
-        }
-        while self.free == NONE {
-            self.hand_on_oldest(stage);
-        }
-        let segment = self.free;
-        self.free = self.segments[segment as usize].next;
-        self.segments[segment as usize].next = NONE;
-        segment
-    }
-
-    fn hand_on_oldest(&mut self, stage: &mut impl Stage) {
-        if let Some((range, turn)) = self.opened.pop_front()
-            && self.cursors[range as usize].turn == turn
-        {
-            self.hand_on(range, stage);
-        }
-    }
-
-    /// Copies a batch into one piece, frees its segments and gives it away.
-    fn hand_on(&mut self, range: u32, stage: &mut impl Stage) {
-        let cursor = self.cursors[range as usize];
-        let count = usize::from(cursor.count);
-        if count == 0 {
-            return;
-        }
-        let mut at = cursor.head;
-        for piece in self.whole[..count].chunks_mut(SEGMENT_RECORDS) {
-            let segment = &self.segments[at as usize];
-            piece.copy_from_slice(&segment.records[..piece.len()]);
-            at = segment.next;
-        }
-        self.segments[cursor.tail as usize].next = self.free;
-        self.free = cursor.head;
-        let epoch = self.epochs[usize::from(cursor.side)];
-        let cursor = &mut self.cursors[range as usize];
-        (cursor.count, cursor.head, cursor.tail) = (0, NONE, NONE);
-        cursor.turn = cursor.turn.wrapping_add(1);
-        stage.batch(RangeIndex(range), epoch, &self.whole[..count]);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::arch::hash::spread;
-    use std::collections::BTreeMap;
-
-    #[derive(Default)]
-    struct Log {
-        batches: BTreeMap<(u32, u64), Vec<u64>>,
-        largest: usize,
-        handed: usize,
-    }
-
-    impl Stage for Log {
-        fn batch(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) {
-            self.largest = self.largest.max(records.len());
-            self.handed += 1;
-            self.batches.entry((range.0, epoch.0)).or_default().extend(records.iter().map(|r| r.time_ns));
-        }
-        fn advance(&mut self, _: Epoch) {}
-        fn step(&mut self) -> bool {
-            false
-        }
-    }
-
-    /// Whatever the pool's size: every record once, in its range's order, in its epoch.
-    #[test]
-    fn no_record_is_lost_doubled_or_moved() {
-        for bytes in [0, 20_000, 1 << 22] {
-            let mut gather = Gather::new(300, bytes);
-            let (mut log, mut want) = (Log::default(), BTreeMap::<(u32, u64), Vec<u64>>::new());
-            let mut epoch = Epoch(0);
-            for n in 0..60_000_u64 {
-                if n % 7_000 == 6_999 {
-                    while gather.is_walking() && gather.step(&mut log) {}
-                    epoch = Epoch(epoch.0 + 1 + n % 3);
-                    gather.advance(epoch);
-                }
-                let draw = spread(n * 31 + bytes as u64);
-                let range = RangeIndex(u32::try_from(if draw.is_multiple_of(2) { draw % 300 } else { draw % 3 }).unwrap());
-                let record = Record { time_ns: n, ..Record::default() };
-                want.entry((range.0, epoch.0)).or_default().push(n);
-                gather.append(range, &record, &mut log);
-                if n % 32 == 0 && gather.is_walking() {
-                    gather.step(&mut log);
-                }
+        loop {
+            if let Some(segment) = self.segments.take() {
+                return segment;
             }
-            while gather.step(&mut log) {}
-            gather.advance(Epoch::END);
-            while gather.step(&mut log) {}
-            assert_eq!(log.batches, want, "{bytes} bytes");
-            assert!(log.largest == BATCH_RECORDS_MAX || bytes < 1 << 22, "{bytes} bytes: {}", log.largest);
+            self.hand_on_early(stage);
         }
     }
 
-    /// Ranges that fill batch after batch must not cut each other's short.
-    #[test]
-    fn hot_ranges_keep_their_batches_whole() {
-        let mut gather = Gather::new(300, 1 << 17);
-        let mut log = Log::default();
-        for n in 0..64 * 3_000_u64 {
-            let range = RangeIndex(u32::try_from(spread(n) % 8).unwrap());
-            gather.append(range, &Record { time_ns: n, ..Record::default() }, &mut log);
+    /// The pool is empty: a batch of the old epoch, or else of the range that has waited longest.
+    fn hand_on_early(&mut self, stage: &mut impl Stage) {
+        let old = self.side ^ 1;
+        let side = if self.holding[old].is_empty() { self.side } else { old };
+        let Some(range) = self.holding[side].next(self.hand).or_else(|| self.holding[side].next(0)) else { return };
+        self.hand = range + 1;
+        self.early += u64::from(self.chains[range as usize][side].count.min(64));
+        self.hand_on(range, side, None, stage);
+    }
+
+    fn hand_on_all(&mut self, range: u32, stage: &mut impl Stage) {
+        while self.chains[range as usize][self.side].count > 0 {
+            self.hand_on(range, self.side, None, stage);
         }
-        assert!(log.handed <= 3_000, "{} batches", log.handed);
+    }
+
+    /// Copies the first batch of a chain into one piece, frees its segments and gives it away.
+    fn hand_on(&mut self, range: u32, side: usize, ends: Option<Epoch>, stage: &mut impl Stage) {
+        let chain = self.chains[range as usize][side];
+        let form = chain.form();
+        let fit = self.fit(side, form);
+        let len = usize::from(chain.count).min(fit.batch);
+        let (mut at, mut last) = (chain.head, chain.head);
+        for piece in self.whole[..len * fit.words].chunks_mut(fit.segment * fit.words) {
+            piece.copy_from_slice(&self.segments.words(at)[..piece.len()]);
+            last = at;
+            at = self.segments.next(at);
+        }
+        self.segments.free(chain.head, last);
+        let left = chain.count - u16::try_from(len).unwrap_or(chain.count);
+        let flags = chain.flags | RUNS;
+        self.chains[range as usize][side] =
+            if left == 0 { Chain { flags, ..EMPTY } } else { Chain { head: at, count: left, flags, ..chain } };
+        if left == 0 {
+            self.holding[side].clear(range);
+        }
+        let batch = Batch { form, len, words: &self.whole[..len * fit.words], ends };
+        stage.batch(RangeIndex(range), self.epochs[side], &batch);
     }
 }

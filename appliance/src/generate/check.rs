@@ -7,6 +7,8 @@ use crate::limits::WINDOW_MS_MAX;
 const PPS_MAX: u64 = 10_000_000;
 /// One day.
 const SECONDS_MAX: u64 = 86_400;
+/// More sub-windows than a row of the truth should tell of.
+const RATES_MAX: u64 = 10_000;
 /// More ranges than any scenario needs.
 const RANGES_MAX: usize = 50_000;
 
@@ -21,6 +23,10 @@ impl Scenario {
         };
         check((1..=SECONDS_MAX).contains(&self.duration_s), "duration_s: must be from 1 to 86400");
         check((1..=WINDOW_MS_MAX).contains(&self.window_ms), "window_ms: must be from 1 to 3600000");
+        let rate_ms = self.rate_ms();
+        let parts = rate_ms > 0 && self.window_ms.is_multiple_of(rate_ms) && self.window_ms / rate_ms <= RATES_MAX;
+        check(parts || self.window_ms == 0, "sub_window_ms: must part window_ms into at most 10000 equal pieces");
+        check(self.memory_mb <= 1 << 24, "memory_mb: must be at most 16777216");
         check(self.start_ns().is_some(), "start: must be a time in UTC from 1970 to 2105, such as \"2025-01-01T00:00:00Z\"");
         check(self.snap_bytes == 0 || self.snap_bytes >= 64, "snap_bytes: must be 0 (whole frames) or at least 64");
         let ranges = self.ranges.count + self.ranges.list.len();
@@ -52,6 +58,7 @@ impl Attack {
     fn faults(&self) -> impl Iterator<Item = &'static str> {
         let tunnelled = self.kind == Kind::TunnelledFlood;
         let [low, high] = self.payload_bytes;
+        let v6 = matches!(self.target(), Some(ipnet::IpNet::V6(_)));
         [
             (self.target().is_some(), "target: must be an address or a prefix"),
             (self.begin_s <= SECONDS_MAX && self.duration_s <= SECONDS_MAX, "begin_s, duration_s: must be at most 86400"),
@@ -59,6 +66,11 @@ impl Attack {
             ((0.0..=1.0).contains(&self.blocked), "blocked: must be from 0 to 1"),
             ((1..=4094).contains(&self.rule), "rule: must be from 1 to 4094"),
             (self.sources <= 1_000_000, "sources: must be at most 1000000"),
+            (self.pulse_ms == [0, 0] || self.pulse_ms[0] > 0, "pulse_ms: must be [on, off], and on above 0"),
+            (self.pulse_ms.iter().all(|ms| *ms <= WINDOW_MS_MAX), "pulse_ms: must be at most 3600000 each"),
+            (!self.even || self.sources > 0, "even: needs sources"),
+            (self.kind != Kind::Scan || self.sources > 0, "sources: a scan has at least one"),
+            (self.kind != Kind::FragmentFlood || !v6, "target: a fragment flood is IPv4"),
             (!tunnelled || self.inner.is_some(), "inner: a tunnelled flood needs the prefix of its inner destinations"),
             (!tunnelled || !self.tunnels.is_empty(), "tunnels: must name one at least: vxlan, gre, ipip"),
             (low <= high && high <= 8_000, "payload_bytes: must be [least, most], at most 8000"),

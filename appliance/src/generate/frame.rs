@@ -3,14 +3,13 @@
 use std::net::IpAddr;
 
 use super::dice::Dice;
-use super::packet::{Body, Carrier, FRAME_BYTES_MIN, Packet, Piece, TcpOptions};
+use super::packet::{Body, CARRIER_TTL, Carrier, FRAME_BYTES_MIN, Packet, Piece, TcpOptions};
 use super::payload;
 use super::scenario::Tunnel;
 
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 const VLAN: u16 = 0x8100;
-const TCP: u8 = 6;
 const UDP: u8 = 17;
 
 /// Makes one frame at a time in buffers that are kept.
@@ -38,7 +37,7 @@ impl Framer {
         let (src, dst) = packet.outer();
         self.frame.clear();
         ethernet(src, vlans, &mut self.frame);
-        let header = Ip { src: packet.src, dst: packet.dst, ttl: packet.ttl, salt: packet.salt, protocol: protocol(packet), piece };
+        let header = Ip { src: packet.src, dst: packet.dst, ttl: packet.ttl, salt: packet.salt, protocol: packet.protocol(), piece };
         match &packet.carrier {
             None => ip(&header, body, &mut self.frame),
             Some(carrier) => {
@@ -47,7 +46,7 @@ impl Framer {
                 self.body.clear();
                 let protocol = envelop(carrier, packet, &self.inner, &mut self.body);
                 let whole = Piece { at: 0, bytes: 0, more: false };
-                ip(&Ip { src, dst, ttl: 64, salt: packet.salt, protocol, piece: whole }, &self.body, &mut self.frame);
+                ip(&Ip { src, dst, ttl: CARRIER_TTL, salt: packet.salt, protocol, piece: whole }, &self.body, &mut self.frame);
             }
         }
         let least = FRAME_BYTES_MIN as usize + 4 * vlans.len();
@@ -86,15 +85,6 @@ struct Ip {
     salt: u16,
     protocol: u8,
     piece: Piece,
-}
-
-const fn protocol(packet: &Packet) -> u8 {
-    match packet.body {
-        Body::Tcp { .. } => TCP,
-        Body::Udp { .. } => UDP,
-        Body::Echo { .. } if packet.src.is_ipv4() => 1,
-        Body::Echo { .. } => 58,
-    }
 }
 
 const fn ether_type(address: IpAddr) -> u16 {
@@ -184,7 +174,7 @@ fn transport(packet: &Packet, filler: &[u8], out: &mut Vec<u8>) {
     };
     payload::write(packet, filler, out);
     let v4_echo = matches!(packet.body, Body::Echo { .. }) && packet.src.is_ipv4();
-    let pseudo = if v4_echo { 0 } else { pseudo_header(packet.src, packet.dst, protocol(packet), out.len()) };
+    let pseudo = if v4_echo { 0 } else { pseudo_header(packet.src, packet.dst, packet.protocol(), out.len()) };
     checksum(out, checksum_at, pseudo);
 }
 
@@ -232,7 +222,7 @@ fn envelop(carrier: &Carrier, packet: &Packet, inner: &[u8], out: &mut Vec<u8>) 
             47
         }
         Tunnel::Vxlan => {
-            udp((49_152 | packet.salt, 4_789), 8 + 8 + 14 + inner.len(), out);
+            udp(packet.vxlan_ports(), 8 + 8 + 14 + inner.len(), out);
             let [high, low] = packet.salt.to_be_bytes();
             out.extend_from_slice(&[0x08, 0, 0, 0, 0, high, low, 0]);
             ethernet(packet.src, &[], out);
@@ -305,7 +295,7 @@ mod tests {
             for (tunnel, bytes) in tunnels.iter().flat_map(|tunnel| [0, 1, 40, 1_300, 4_000].map(|bytes| (*tunnel, bytes))) {
                 let carrier = tunnel.map(|tunnel| Carrier { tunnel, src, dst });
                 let payload = Payload { fill: Fill::Noise, bytes };
-                let packet = Packet { src, dst, ttl: 60, body, payload, carrier, salt: 5 };
+                let packet = Packet { src, dst, ttl: 60, body, payload, carrier, only: None, salt: 5 };
                 for piece in packet.pieces() {
                     let made = framer.frame(&packet, piece, &[666, 3]).len();
                     assert_eq!(made, packet.wire_bytes(piece) as usize + 8, "{packet:?} {piece:?}");

@@ -47,7 +47,11 @@ pub(super) fn config(name: &str, scenario: &Scenario, ranges: &Path) -> String {
     let mut text = format!("# Goes with the capture that `tailwater generate --scenario {name}` makes.\n\n");
     // A path as a TOML string; JSON's escapes are TOML's.
     let file = serde_json::Value::from(ranges.to_string_lossy()).to_string();
-    let _ = write!(text, "[appliance]\nname = \"generated\"\nwindow_ms = {}\n\n[ranges]\nfile = {file}\n\n", scenario.window_ms);
+    let _ = write!(text, "[appliance]\nname = \"generated\"\nwindow_ms = {}\n", scenario.window_ms);
+    if scenario.memory_mb > 0 {
+        let _ = writeln!(text, "memory_mb = {}", scenario.memory_mb);
+    }
+    let _ = write!(text, "\n[ranges]\nfile = {file}\n\n");
     let _ = write!(text, "[[tags]]\nmatch = {{ vlan = {} }}\ndecision = \"blocked\"\nsampling = {}\n", tag.vlan, tag.sampling);
     let _ = writeln!(text, "sampler = \"random\"\nadded_bytes = {}", scenario.added_bytes());
     if tag.rule {

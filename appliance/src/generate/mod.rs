@@ -7,7 +7,6 @@
 mod check;
 mod dice;
 mod error;
-mod figures;
 mod frame;
 mod matching;
 mod packet;

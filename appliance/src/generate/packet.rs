@@ -10,7 +10,9 @@ pub(super) const ETHERNET_BYTES: u32 = 14;
 pub(super) const FRAME_BYTES_MIN: u32 = 60;
 /// The longest IP packet of the link, and its longest IPv4 payload: a multiple of 8, as fragments want.
 const MTU_BYTES: u32 = 1_500;
-const FRAGMENT_BYTES: u32 = 1_480;
+pub(super) const FRAGMENT_BYTES: u32 = 1_480;
+/// TTL of a tunnel's outer header.
+pub(super) const CARRIER_TTL: u8 = 64;
 
 /// FIN.
 pub(super) const FIN: u8 = 1;
@@ -32,6 +34,8 @@ pub(super) struct Packet {
     pub(super) body: Body,
     pub(super) payload: Payload,
     pub(super) carrier: Option<Carrier>,
+    /// Of a packet in fragments, the only one that is sent; none: all are.
+    pub(super) only: Option<u32>,
     /// IPv4 identification, and where the payload's filler begins.
     pub(super) salt: u16,
 }
@@ -83,6 +87,9 @@ pub(super) enum Fill {
     Rtp,
     QuicShort,
     Ntp,
+    NtpMonlist,
+    Memcached,
+    Cldap,
 }
 
 /// The outer header of a tunnelled packet.
@@ -126,9 +133,49 @@ impl Packet {
         }
     }
 
-    /// Whether it is UDP from port 53 behind the outermost header.
-    pub(super) const fn is_dns_answer(&self) -> bool {
-        matches!(self.body, Body::Udp { ports: (53, _) }) && self.carrier.is_none()
+    /// Source and destination port behind the outermost header.
+    pub(super) const fn outer_ports(&self) -> Option<(u16, u16)> {
+        match (self.carrier, self.body) {
+            (None, Body::Tcp { ports, .. } | Body::Udp { ports }) => Some(ports),
+            (Some(Carrier { tunnel: Tunnel::Vxlan, .. }), _) => Some(self.vxlan_ports()),
+            _ => None,
+        }
+    }
+
+    /// Of the datagram that carries it, if one does: the source port differs from flow to flow (RFC 7348, section 5).
+    pub(super) const fn vxlan_ports(&self) -> (u16, u16) {
+        (49_152 | self.salt, 4_789)
+    }
+
+    /// Protocol of the outermost header.
+    pub(super) const fn outer_protocol(&self) -> u8 {
+        match self.carrier {
+            None => self.protocol(),
+            Some(Carrier { tunnel: Tunnel::Vxlan, .. }) => 17,
+            Some(Carrier { tunnel: Tunnel::Gre, .. }) => 47,
+            Some(Carrier { tunnel: Tunnel::Ipip, .. }) => {
+                if self.src.is_ipv4() {
+                    4
+                } else {
+                    41
+                }
+            }
+        }
+    }
+
+    /// Protocol of the packet itself.
+    pub(super) const fn protocol(&self) -> u8 {
+        match self.body {
+            Body::Tcp { .. } => 6,
+            Body::Udp { .. } => 17,
+            Body::Echo { .. } if self.src.is_ipv4() => 1,
+            Body::Echo { .. } => 58,
+        }
+    }
+
+    /// TTL or hop limit of the outermost header.
+    pub(super) const fn outer_ttl(&self) -> u8 {
+        if self.carrier.is_some() { CARRIER_TTL } else { self.ttl }
     }
 
     /// Transport header and payload.
@@ -157,7 +204,13 @@ impl Packet {
         let total = self.body_bytes();
         let whole = self.carrier.is_some() || self.src.is_ipv6() || total + 20 <= MTU_BYTES;
         let step = if whole { total.max(1) } else { FRAGMENT_BYTES };
-        (0..total.max(1)).step_by(step as usize).map(move |at| Piece { at, bytes: step.min(total - at), more: at + step < total })
+        let pieces = (0..total.max(1)).step_by(step as usize).zip(0..);
+        let only = self.only;
+        pieces.filter(move |(_, number)| only.is_none_or(|only| only == *number)).map(move |(at, _)| Piece {
+            at,
+            bytes: step.min(total - at),
+            more: at + step < total,
+        })
     }
 
     /// Wire length of the frame that holds a piece, tags not counted.

@@ -11,11 +11,21 @@ use super::check::instant_ns;
 
 /// Scenarios that have a name: what stands in their files.
 const NAMED: &[(&str, &str)] = &[
+    ("ack_flood", include_str!("scenarios/ack_flood.toml")),
     ("amplification", include_str!("scenarios/amplification.toml")),
     ("carpet", include_str!("scenarios/carpet.toml")),
+    ("cldap_reflection", include_str!("scenarios/cldap_reflection.toml")),
+    ("decoys", include_str!("scenarios/decoys.toml")),
     ("demo", include_str!("scenarios/demo.toml")),
     ("dns_reflection", include_str!("scenarios/dns_reflection.toml")),
+    ("fragment_flood", include_str!("scenarios/fragment_flood.toml")),
+    ("icmp_flood", include_str!("scenarios/icmp_flood.toml")),
+    ("many_ranges", include_str!("scenarios/many_ranges.toml")),
+    ("memcached_reflection", include_str!("scenarios/memcached_reflection.toml")),
     ("mix", include_str!("scenarios/mix.toml")),
+    ("ntp_reflection", include_str!("scenarios/ntp_reflection.toml")),
+    ("pulses", include_str!("scenarios/pulses.toml")),
+    ("scanners", include_str!("scenarios/scanners.toml")),
     ("syn_flood", include_str!("scenarios/syn_flood.toml")),
     ("tunnelled_flood", include_str!("scenarios/tunnelled_flood.toml")),
 ];
@@ -31,6 +41,12 @@ pub struct Scenario {
     /// Length of the truth's windows, aligned to the clock.
     #[serde(default = "defaults::window_ms")]
     pub window_ms: u64,
+    /// Length of the sub-windows of which the truth tells rates; 0: 100, or `window_ms` where that is no multiple.
+    #[serde(default)]
+    pub sub_window_ms: u64,
+    /// `memory_mb` of the configuration that goes with the capture; 0: its default.
+    #[serde(default)]
+    pub memory_mb: u64,
     /// Time of the first frame at the earliest, RFC 3339 in UTC.
     #[serde(default = "defaults::start")]
     pub start: String,
@@ -131,8 +147,22 @@ pub enum Kind {
     DnsReflection,
     /// TCP SYN-ACK that answer SYNs which the target never sent.
     SynAckReflection,
+    /// Answers to NTP's monlist: 440 bytes from port 123.
+    NtpReflection,
+    /// Answers of memcached over UDP, from port 11211.
+    MemcachedReflection,
+    /// LDAP answers over UDP from port 389, most of them in fragments.
+    CldapReflection,
     /// UDP of any size.
     UdpFlood,
+    /// TCP ACK of no session, now and then with PSH or data.
+    AckFlood,
+    /// Echo requests of any size.
+    IcmpFlood,
+    /// Later fragments of datagrams whose first one never comes. IPv4 only.
+    FragmentFlood,
+    /// SYNs from few sources to one address or port after the other.
+    Scan,
     /// UDP inside tunnels: the outer address is the target, the inner one lies in `inner`.
     TunnelledFlood,
 }
@@ -172,13 +202,19 @@ pub struct Attack {
     /// Different sources, the first the busiest; 0 forges another for each packet.
     #[serde(default)]
     pub sources: usize,
-    /// Destination ports; empty is any.
+    /// Whether the sources send in turn, one packet each, instead of the first the most.
+    #[serde(default)]
+    pub even: bool,
+    /// Sends for so long, then pauses for so long, and so on; 0, 0 is without a pause.
+    #[serde(default)]
+    pub pulse_ms: [u64; 2],
+    /// Destination ports; empty is any, of a scan one after the other.
     #[serde(default)]
     pub ports: Vec<u16>,
-    /// Source ports; empty is any. DNS answers come from port 53.
+    /// Source ports; empty is any. Answers come from their service's port.
     #[serde(default)]
     pub source_ports: Vec<u16>,
-    /// Bytes of UDP payload, at least and at most.
+    /// Bytes of UDP or echo payload, at least and at most.
     #[serde(default = "defaults::payload_bytes")]
     pub payload_bytes: [u16; 2],
     /// What a tunnelled flood is carried in, in turn.
@@ -268,6 +304,15 @@ impl Scenario {
     /// Start, nanoseconds since 1970.
     pub(super) fn start_ns(&self) -> Option<u64> {
         instant_ns(&self.start)
+    }
+
+    /// Length of a sub-window of the truth's rates.
+    pub(super) const fn rate_ms(&self) -> u64 {
+        match self.sub_window_ms {
+            0 if self.window_ms.is_multiple_of(100) => 100,
+            0 => self.window_ms,
+            given => given,
+        }
     }
 
     /// Bytes that the tag adds to a blocked frame.

@@ -82,11 +82,15 @@ impl<'a> Stage<'a> {
             let captured = !blocked || self.scrubber.one_in(self.scenario.tag.sampling);
             let facts = Facts {
                 src,
+                dst,
                 ranges: [to, from],
+                protocol: packet.outer_protocol(),
+                // Only the first fragment has the ports.
+                ports: packet.outer_ports().filter(|_| piece.at == 0),
+                ttl: packet.outer_ttl(),
                 bytes: packet.wire_bytes(piece) + if self.scenario.tag.own_vlan == 0 { 0 } else { 4 },
-                flags: packet.outer_flags(),
+                flags: (packet.outer_protocol() == 6).then(|| packet.outer_flags()),
                 fragment: piece.is_fragment(),
-                dns_answer: packet.is_dns_answer() && piece.at == 0,
                 blocked,
                 captured,
             };

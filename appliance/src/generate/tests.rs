@@ -131,7 +131,7 @@ fn frames_are_what_the_parser_expects() {
 fn the_configuration_is_accepted() {
     for (name, _) in list() {
         let made = Made::of(name, |options| options.duration = Some(1));
-        let config = config::load(&made.path("tailwater.toml"), &|_| Ok(())).unwrap_or_else(|faults| panic!("{name}: {faults}"));
+        let config = config::load(&made.path("tailwater.toml"), &|_, _| Ok(())).unwrap_or_else(|faults| panic!("{name}: {faults}"));
         assert_eq!((config.tags.len(), config.appliance.window_ms), (1, 10_000), "{name}");
     }
 }
@@ -175,7 +175,7 @@ fn what_cannot_be_written_is_told() {
     assert!(!error.before_start() && error.to_string().starts_with("/nowhere/x.json: cannot be written"), "{error}");
     let wrong = run(&Options { start: Some("soon".to_owned()), ..options }).unwrap_err();
     assert!(wrong.before_start() && wrong.to_string().contains("scenario mix: start"), "{wrong}");
-    assert_eq!(list().count(), 7);
+    assert_eq!(list().count(), 17);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("astray.toml");
     let text = "about = \"x\"\nduration_s = 1\nranges.count = 1\n[[attack]]\nkind = \"syn_flood\"\ntarget = \"192.0.2.1\"\npps = 1\n";

@@ -5,6 +5,7 @@ use super::reason::Stop;
 use super::walk::{Next, Walk, saturate};
 use super::{Fault, upper};
 use crate::limits::IP_EXTENSIONS_MAX;
+use crate::options::IpOptions;
 
 /// Protocol number.
 pub(super) const PROTOCOL: u8 = 51;
@@ -24,6 +25,7 @@ pub(super) fn behind_ipv4(c: &mut Cursor<'_>, w: &mut Walk<'_>, body: usize) -> 
         let body = body.saturating_sub(c.at() - before);
         if let Some(last) = w.out.last() {
             last.protocol = next;
+            last.ip_options.0 |= IpOptions::header_bit(PROTOCOL);
             last.payload_bytes = saturate(body);
         }
         if !whole {

@@ -38,6 +38,12 @@ impl<'a> Cursor<'a> {
         self.bytes.get(self.at.checked_add(ahead)?..)?.first_chunk()
     }
 
+    /// What stands from `from` up to `to` bytes from here, not consumed.
+    #[inline]
+    pub(super) fn between(&self, from: usize, to: usize) -> Option<&'a [u8]> {
+        self.bytes.get(self.at.checked_add(from)?..self.at.checked_add(to)?)
+    }
+
     /// The next `N` bytes, consumed.
     #[inline]
     pub(super) fn take<const N: usize>(&mut self) -> Option<&'a [u8; N]> {

@@ -3,6 +3,7 @@
 use super::cursor::Cursor;
 use super::{Fault, ah};
 use crate::limits::IP_EXTENSIONS_MAX;
+use crate::options::IpOptions;
 use crate::record::Fragment;
 
 const HOP_BY_HOP: u8 = 0;
@@ -20,6 +21,8 @@ pub(super) struct Chain {
     pub(super) protocol: u8,
     /// What its fragment header says.
     pub(super) fragment: Fragment,
+    /// Which headers it has.
+    pub(super) options: IpOptions,
     /// Why it could not be followed.
     pub(super) fault: Option<Fault>,
 }
@@ -32,10 +35,11 @@ pub(super) const fn is_one(protocol: u8) -> bool {
 
 /// Follows the chain that begins with `first`, to the upper layer or to a later fragment's unknown content.
 pub(super) fn walk(first: u8, c: &mut Cursor<'_>) -> Chain {
-    let mut chain = Chain { protocol: first, fragment: Fragment::None, fault: None };
+    let mut chain = Chain { protocol: first, fragment: Fragment::None, options: IpOptions(0), fault: None };
     for _ in 0..IP_EXTENSIONS_MAX {
         if let Err(fault) = step(&mut chain, c) {
             chain.fault = Some(fault);
+            chain.options = IpOptions::UNREAD;
             return chain;
         }
         if chain.fragment == Fragment::Later || !is_one(chain.protocol) {
@@ -46,6 +50,7 @@ pub(super) fn walk(first: u8, c: &mut Cursor<'_>) -> Chain {
         }
     }
     chain.fault = Some(Fault::ExtensionDepth);
+    chain.options.0 |= IpOptions::BAD;
     chain
 }
 
@@ -62,6 +67,7 @@ fn step(chain: &mut Chain, c: &mut Cursor<'_>) -> Result<(), Fault> {
     }
     let &[next, length] = c.peek().ok_or(Fault::TruncatedExtension)?;
     chain.protocol = next;
+    chain.options.0 |= IpOptions::header_bit(this);
     let bytes = match this {
         FRAGMENT => {
             let h: &[u8; 4] = c.peek().ok_or(Fault::TruncatedExtension)?;

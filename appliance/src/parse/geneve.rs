@@ -20,10 +20,7 @@ pub(super) fn read(c: &mut Cursor<'_>, w: &mut Walk<'_>) -> Result<Next, Stop> {
         _ => return Err(Stop::NonIp),
     };
     c.skip(usize::from(h[0] & 0x3F) * 4).ok_or(Stop::Short)?;
-    if w.in_envelope() {
-        w.out.envelope.vni = Some(u32::from_be_bytes([0, h[4], h[5], h[6]]));
-    }
-    w.enter(Tunnel::Geneve, c);
+    w.enter_network(Tunnel::Geneve, u32::from_be_bytes([0, h[4], h[5], h[6]]), c);
     Ok(next)
 }
 

@@ -3,7 +3,8 @@
 use super::cursor::Cursor;
 use super::reason::Stop;
 use super::walk::{Next, Walk, saturate};
-use super::{Fault, IpHeader, ah, upper};
+use super::{Fault, IpHeader, ah, options, upper};
+use crate::options::IpOptions;
 use crate::record::Fragment;
 
 const HEADER_BYTES: usize = 20;
@@ -40,6 +41,9 @@ pub(super) fn read(c: &mut Cursor<'_>, w: &mut Walk<'_>) -> Result<Next, Stop> {
         return Ok(Next::End);
     }
     c.limit(within.saturating_sub(HEADER_BYTES));
+    if header_bytes > HEADER_BYTES {
+        read_options(c, w, header_bytes - HEADER_BYTES);
+    }
     if c.skip(header_bytes - HEADER_BYTES).is_none() {
         w.out.blame(Fault::TruncatedExtension);
         return Ok(Next::End);
@@ -51,6 +55,16 @@ pub(super) fn read(c: &mut Cursor<'_>, w: &mut Walk<'_>) -> Result<Next, Stop> {
         return ah::behind_ipv4(c, w, body);
     }
     upper::read(header.protocol, c, w, body)
+}
+
+/// Notes which options stand in the next bytes.
+#[cold]
+fn read_options(c: &Cursor<'_>, w: &mut Walk<'_>, bytes: usize) {
+    if w.reads_options()
+        && let Some(last) = w.out.last()
+    {
+        last.ip_options = options::read(c, 0, bytes, IpOptions::bit, IpOptions::BAD).map_or(IpOptions::UNREAD, IpOptions);
+    }
 }
 
 #[inline]

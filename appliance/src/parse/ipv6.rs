@@ -41,6 +41,7 @@ pub(super) fn read(c: &mut Cursor<'_>, w: &mut Walk<'_>) -> Result<Next, Stop> {
     if let Some(last) = w.out.last() {
         last.protocol = chain.protocol;
         last.fragment = chain.fragment;
+        last.ip_options = chain.options;
         last.payload_bytes = saturate(body);
     }
     if chain.fault.is_some() || chain.fragment == Fragment::Later {

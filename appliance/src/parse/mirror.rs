@@ -11,6 +11,8 @@ use crate::record::Tunnel;
 pub struct MirrorPlan {
     wraps: u8,
     from: Box<[(bool, [u8; 16])]>,
+    /// Nobody asks for options of IPv4 and TCP.
+    passes_options: bool,
 }
 
 impl MirrorPlan {
@@ -20,7 +22,19 @@ impl MirrorPlan {
         from.sort_unstable();
         from.dedup();
         let wraps = if from.is_empty() { 0 } else { mirror.strip.iter().fold(0, |mask, &wrap| mask | bit(wrap)) };
-        Self { wraps, from: from.into() }
+        Self { wraps, from: from.into(), passes_options: false }
+    }
+
+    /// For configurations without a stat that asks for options of IPv4 or TCP: those are passed over.
+    #[must_use]
+    pub fn without_options(self) -> Self {
+        Self { passes_options: true, ..self }
+    }
+
+    /// Whether options are read.
+    #[inline]
+    pub(super) const fn reads_options(&self) -> bool {
+        !self.passes_options
     }
 
     /// Whether `tunnel` around a frame sent by `outer` is the mirror's own.
@@ -66,7 +80,7 @@ const fn carried_by(tunnel: Tunnel) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::super::frames::{MAC, address4, eth, inner4, join, tag, udp, v4, v6};
-    use super::super::{DropReason, Parsed, parse};
+    use super::super::{DropReason, Network, Parsed, parse};
     use super::*;
     use crate::config::LengthFrom;
     use crate::units::LinkType;
@@ -115,6 +129,7 @@ mod tests {
             let parsed = read(&frame, &plan(&[wrap], &["203.0.113.9", "192.0.2.1", "2001:db8::1"]));
             assert_eq!((parsed.headers().len(), parsed.headers()[0].src), (1, address4(7)), "{wrap:?}");
             assert_eq!((parsed.stripped_bytes, parsed.headers()[0].tunnel), (stripped_bytes, Tunnel::None), "{wrap:?}");
+            assert_eq!(parsed.network, None, "{wrap:?}");
             let link = if is_ethernet { (Some(MAC), &[666][..], 18) } else { (None, &[][..], 0) };
             assert_eq!((parsed.link.src_mac, parsed.link.vlan_ids(), parsed.link.bytes), link, "{wrap:?}");
             let id = parsed.envelope.vni.or(parsed.envelope.gre_key).or_else(|| parsed.envelope.erspan_session.map(u32::from));
@@ -140,6 +155,7 @@ mod tests {
         let frame = eth(0x0800, &v4(1, 17, &udp(4789, &join(&[&[8, 0, 0, 0, 0, 0, 5, 0], &eth(0x0800, &attack)]))));
         let parsed = read(&frame, &plan(&[Wrap::Vxlan], &["192.0.2.1"]));
         assert_eq!((parsed.headers().len(), parsed.headers()[0].src, parsed.envelope.vni), (2, address4(1), Some(5)));
+        assert_eq!(parsed.network, Some(Network { vni: 99, from: 1 }));
     }
 
     #[test]

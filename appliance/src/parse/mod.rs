@@ -28,6 +28,7 @@ mod macsec;
 mod mirror;
 mod mpls;
 mod nsh;
+mod options;
 mod parsed;
 mod ppp;
 mod pppoe;
@@ -42,7 +43,7 @@ mod vxlan;
 mod walk;
 
 pub use mirror::MirrorPlan;
-pub use parsed::{Envelope, IpHeader, Link, Outcome, Parsed};
+pub use parsed::{Envelope, IpHeader, Link, Network, Outcome, Parsed};
 pub use reason::{DropReason, Fault};
 
 use crate::units::LinkType;

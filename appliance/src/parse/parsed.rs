@@ -2,7 +2,8 @@
 
 use super::{DropReason, Fault};
 use crate::limits::{IP_HEADERS_MAX, VLAN_TAGS_MAX};
-use crate::record::{Fragment, Tunnel};
+use crate::options::{IpOptions, TcpOptions};
+use crate::record::{Fragment, Record, Tunnel};
 use crate::units::Family;
 
 /// What one frame is made of. Reused from frame to frame: headers beyond `headers()` are leftovers and never shown.
@@ -12,6 +13,8 @@ pub struct Parsed {
     pub link: Link,
     /// Ids that the mirror's own wrapping, or else the outermost tunnel, carries; for tag rules.
     pub envelope: Envelope,
+    /// The virtual network of the outermost tunnel that has one, the mirror's own wrapping left out.
+    pub network: Option<Network>,
     /// Bytes at the frame's start that the mirror added and that were stripped.
     pub stripped_bytes: u32,
     /// The first thing that was wrong behind a readable IP header.
@@ -46,6 +49,15 @@ pub struct Envelope {
     pub erspan_session: Option<u16>,
 }
 
+/// What a VXLAN or Geneve header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its id, 24 bits.
+    pub vni: u32,
+    /// Position of the first IP header within it.
+    pub from: u8,
+}
+
 /// One IP header and the transport header behind it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IpHeader {
@@ -76,9 +88,21 @@ pub struct IpHeader {
     pub dscp: u8,
     /// Fragmentation.
     pub fragment: Fragment,
+    /// Bits of the TCP window, as in the header (not scaled): 0 for a window of 0, 16 for one from 32,768;
+    /// [`Self::WINDOW_UNREAD`] where it was cut off.
+    pub tcp_window: u8,
+    /// The first four bits of the TCP sequence number.
+    pub tcp_seq: u8,
+    /// Options of TCP.
+    pub tcp_options: TcpOptions,
+    /// Options of IPv4, or extension headers of IPv6.
+    pub ip_options: IpOptions,
 }
 
 impl IpHeader {
+    /// A TCP header that ends before its window.
+    pub const WINDOW_UNREAD: u8 = Record::WINDOW_UNREAD;
+
     /// Family of its addresses.
     pub const fn family(&self) -> Family {
         if self.v6 { Family::V6 } else { Family::V4 }
@@ -105,6 +129,7 @@ impl Parsed {
     pub(super) fn clear(&mut self) {
         self.link = Link::default();
         self.envelope = Envelope::default();
+        self.network = None;
         self.stripped_bytes = 0;
         self.fault = None;
         self.count = 0;

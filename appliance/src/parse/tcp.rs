@@ -2,19 +2,26 @@
 
 use super::cursor::Cursor;
 use super::walk::{Next, Walk, saturate};
-use super::{Fault, IpHeader};
+use super::{Fault, IpHeader, options};
+use crate::options::TcpOptions;
 
 const HEADER_BYTES: usize = 20;
 
 /// Reads as much of the fixed header as there is: ports need four bytes, flags 14.
 #[inline]
 pub(super) fn read(c: &Cursor<'_>, w: &mut Walk<'_>, body: usize) -> Next {
+    let reads_options = w.reads_options();
     let Some(last) = w.out.last() else { return Next::End };
     let fault = match c.peek::<HEADER_BYTES>() {
         Some(h) => {
             last.ports = Some((u16::from_be_bytes([h[0], h[1]]), u16::from_be_bytes([h[2], h[3]])));
             last.tcp_flags = Some(h[13]);
+            last.tcp_window = window_bits(h[14], h[15]);
+            last.tcp_seq = h[4] >> 4;
             let header_bytes = usize::from(h[12] >> 4) * 4;
+            if header_bytes > HEADER_BYTES && reads_options {
+                last.tcp_options = read_options(c, header_bytes);
+            }
             last.payload_bytes = saturate(body.saturating_sub(header_bytes.max(HEADER_BYTES)));
             if header_bytes >= HEADER_BYTES { None } else { Some(Fault::BadTransport) }
         }
@@ -26,6 +33,16 @@ pub(super) fn read(c: &Cursor<'_>, w: &mut Walk<'_>, body: usize) -> Next {
     Next::End
 }
 
+/// How many bits a window has.
+#[inline]
+fn window_bits(high: u8, low: u8) -> u8 {
+    16 - u16::from_be_bytes([high, low]).leading_zeros().to_le_bytes()[0]
+}
+
+fn read_options(c: &Cursor<'_>, header_bytes: usize) -> TcpOptions {
+    options::read(c, HEADER_BYTES, header_bytes, TcpOptions::bit, TcpOptions::BAD).map_or(TcpOptions::UNREAD, TcpOptions)
+}
+
 #[cold]
 fn short(c: &Cursor<'_>, last: &mut IpHeader, body: usize) -> Fault {
     if let Some(h) = c.peek::<4>() {
@@ -33,7 +50,10 @@ fn short(c: &Cursor<'_>, last: &mut IpHeader, body: usize) -> Fault {
     }
     if let Some(h) = c.peek::<14>() {
         last.tcp_flags = Some(h[13]);
+        last.tcp_seq = h[4] >> 4;
     }
+    last.tcp_window = c.peek::<16>().map_or(IpHeader::WINDOW_UNREAD, |h| window_bits(h[14], h[15]));
+    last.tcp_options = TcpOptions::UNREAD;
     last.payload_bytes = saturate(body.saturating_sub(HEADER_BYTES));
     Fault::TruncatedTransport
 }

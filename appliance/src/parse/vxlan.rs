@@ -36,16 +36,13 @@ pub(super) fn generic(c: &mut Cursor<'_>, w: &mut Walk<'_>) -> Result<Next, Stop
 }
 
 fn enter(h: &[u8; 8], c: &Cursor<'_>, w: &mut Walk<'_>) {
-    if w.in_envelope() {
-        w.out.envelope.vni = Some(u32::from_be_bytes([0, h[4], h[5], h[6]]));
-    }
-    w.enter(Tunnel::Vxlan, c);
+    w.enter_network(Tunnel::Vxlan, u32::from_be_bytes([0, h[4], h[5], h[6]]), c);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Parsed;
     use super::super::frames::{address4, eth, inner4, join, packet, tag, udp, v4};
+    use super::super::{Network, Parsed};
     use crate::record::Tunnel;
 
     fn read(port: u16, head: [u8; 8], inside: &[u8]) -> Parsed {
@@ -58,6 +55,7 @@ mod tests {
         for head in [[8, 0, 0, 0, 0, 0x12, 0x34, 0], [0x88, 0, 0, 5, 0, 0x12, 0x34, 0]] {
             let parsed = read(4789, head, &inside);
             assert_eq!((parsed.envelope.vni, parsed.headers()[1].src), (Some(0x1234), address4(7)));
+            assert_eq!(parsed.network, Some(Network { vni: 0x1234, from: 1 }));
             assert_eq!((parsed.headers()[1].tunnel, parsed.link.vlan_count), (Tunnel::Vxlan, 0));
         }
     }

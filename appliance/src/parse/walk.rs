@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::reason::Stop;
-use super::{Fault, IpHeader, Link, MirrorPlan, Parsed};
+use super::{Fault, IpHeader, Link, MirrorPlan, Network, Parsed};
 use super::{cooked, ethernet, ip, llc, mpls, nsh, ppp};
 use crate::limits::LAYERS_MAX;
 use crate::record::Tunnel;
@@ -74,6 +74,12 @@ impl<'a> Walk<'a> {
         Err(Stop::Depth)
     }
 
+    /// Whether options of IPv4 and TCP are read.
+    #[inline]
+    pub(super) const fn reads_options(&self) -> bool {
+        self.plan.reads_options()
+    }
+
     /// Whether no IP header was met yet (since the mirror's wrapping ended): what is read belongs to the link.
     #[inline]
     pub(super) fn on_link(&self) -> bool {
@@ -114,7 +120,21 @@ impl<'a> Walk<'a> {
             self.tunnel = Tunnel::None;
             self.out.count = 0;
             self.out.link = Link::default();
+            self.out.network = None;
             self.out.stripped_bytes = saturate(c.at());
+        }
+    }
+
+    /// The same for a tunnel that carries a network id.
+    #[inline]
+    pub(super) fn enter_network(&mut self, tunnel: Tunnel, vni: u32, c: &Cursor<'_>) {
+        if self.in_envelope() {
+            self.out.envelope.vni = Some(vni);
+        }
+        let stripped = self.stripped;
+        self.enter(tunnel, c);
+        if self.stripped == stripped && self.out.network.is_none() && !self.on_link() {
+            self.out.network = Some(Network { vni, from: self.out.count });
         }
     }
 

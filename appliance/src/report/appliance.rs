@@ -1,12 +1,10 @@
 //! The appliance's own account of a window, and what it means for the ranges' reports.
 
-use std::collections::BTreeMap;
-
+use super::loss::Lost;
 use super::message::{count, estimate};
-use super::open::{OpenWindow, RangeWindow};
+use super::open::RangeWindow;
 use super::reporter::kind;
 use super::{PortHealth, SCHEMA_VERSION, Setting, pb};
-use crate::gather::Cause;
 use crate::parse::{DropReason, Fault};
 use crate::stats::figure::Figure;
 use crate::stats::plan::Period;
@@ -15,12 +13,16 @@ use crate::window::{Ledger, ShardPlans, Site};
 /// Prefixes of what matched no range that a report lists, for each family.
 const UNMATCHED_LISTED: usize = 10;
 
-/// Which window, and whether a live appliance started or stopped within it.
+/// Which window, and whether a live appliance started or stopped within it (`cut`).
 #[derive(Clone, Copy)]
 pub(super) struct Window {
     pub(super) period: Period,
     pub(super) bounds_ns: (u64, u64),
     pub(super) cut: bool,
+    /// A step of the clock touched it.
+    pub(super) jumped: bool,
+    /// What was lost of it was told with a later one.
+    pub(super) untold: bool,
 }
 
 /// A window, and how many ranges were reported of it.
@@ -28,90 +30,7 @@ pub(super) struct Account {
     pub(super) window: Window,
     pub(super) ranges: u64,
     pub(super) total: bool,
-}
-
-/// What is missing of a window.
-pub(super) struct Incompleteness {
-    /// For any range, but for lost records.
-    reasons: Vec<&'static str>,
-    /// Packets that the ports lost: any range's.
-    missed: u64,
-    /// Nothing bounds what is missing.
-    unbounded: bool,
-    lost: BTreeMap<u32, Lost>,
-    lost_others: Lost,
-    /// Some range's stats found no memory.
-    starved: bool,
-}
-
-/// Records lost, as a window of one period sees it.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Lost {
-    ring: u64,
-    memory: u64,
-}
-
-impl Lost {
-    pub(super) const fn of(records: [u64; Cause::COUNT], period: Period) -> Self {
-        let [ring, memory, long] = records;
-        match period {
-            Period::Fast => Self { ring, memory },
-            Period::Long => Self { ring: ring + long, memory },
-        }
-    }
-
-    /// Records that were counted on their core, and are lost all the same.
-    pub(super) const fn uncounted(records: [u64; Cause::COUNT], period: Period) -> u64 {
-        match period {
-            Period::Fast => 0,
-            Period::Long => records[Cause::Long as usize],
-        }
-    }
-
-    pub(super) const fn all(self) -> u64 {
-        self.ring + self.memory
-    }
-
-    fn reasons(self) -> impl Iterator<Item = (&'static str, u64)> {
-        [("ring_full", self.ring), ("memory", self.memory)].into_iter().filter(|(_, n)| *n > 0)
-    }
-}
-
-impl Incompleteness {
-    pub(super) fn of(setting: &Setting, site: &Site, health: &[PortHealth], window: &Window, starved: bool) -> Self {
-        let missed = health.iter().map(|port| port.missed).sum();
-        let states = feeds(setting, site, health, window.bounds_ns, window.cut);
-        let any = |state: pb::FeedState| setting.live && states.iter().any(|feed| feed.state == i32::from(state));
-        let (silent, down) = (any(pb::FeedState::Silent), any(pb::FeedState::Down));
-        let reasons = [(missed > 0, "nic_missed"), (silent, "feed_silent"), (down, "feed_down"), (window.cut, "partial_window")];
-        Self {
-            reasons: reasons.into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason).collect(),
-            missed,
-            unbounded: silent || down || window.cut,
-            lost: site.lost.iter().map(|(range, records)| (*range, Lost::of(*records, window.period))).collect(),
-            lost_others: Lost::of(site.lost_others, window.period),
-            starved,
-        }
-    }
-
-    /// What the appliance's own report says of its window.
-    pub(super) fn whole(&self) -> Vec<(String, u64)> {
-        let lost =
-            self.lost.values().fold(self.lost_others, |all, lost| Lost { ring: all.ring + lost.ring, memory: all.memory + lost.memory });
-        let starved = (self.starved && lost.memory == 0).then_some(("memory", 0));
-        let reasons = self.reasons.iter().map(|reason| (*reason, self.missed));
-        reasons.chain(lost.reasons()).chain(starved).map(|(reason, n)| (reason.to_owned(), n)).collect()
-    }
-
-    pub(super) fn of_range(&self, range: u32, content: &RangeWindow) -> Option<pb::Incomplete> {
-        let lost = self.lost.get(&range).copied().unwrap_or_default();
-        let ring = lost.ring + self.lost_others.ring > 0;
-        let memory = lost.memory + self.lost_others.memory + content.starved > 0;
-        let of_records = [(ring, "ring_full"), (memory, "memory")].into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason);
-        let reasons: Vec<String> = self.reasons.iter().copied().chain(of_records).map(str::to_owned).collect();
-        let high = (!self.unbounded).then(|| lost.all() + self.lost_others.all() + self.missed + content.starved);
-        (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: lost.all(), lost_packets_high: high })
-    }
+    pub(super) clock_offset_ns: Option<i64>,
 }
 
 /// The report of a window, its cores and unmatched prefixes aside.
@@ -156,7 +75,7 @@ pub(super) fn appliance_report(
         ranges_reported: account.ranges,
         unmatched_top: Vec::new(),
         clock_source: identity.clock_source.to_owned(),
-        clock_offset_ns: None,
+        clock_offset_ns: account.clock_offset_ns,
         sink_overflow: Vec::new(),
     }
 }
@@ -223,7 +142,7 @@ fn ports(setting: &Setting, site: &Site, health: &[PortHealth]) -> Vec<pb::PortL
 
 /// The state of each feed, in the order in which the configuration first names them. Of a window that is `cut` a few frames
 /// tell nothing of the rate: then no feed is silent.
-fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_ns): (u64, u64), cut: bool) -> Vec<pb::Feed> {
+pub(super) fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_ns): (u64, u64), cut: bool) -> Vec<pb::Feed> {
     let mut feeds: Vec<(pb::Feed, u64)> = Vec::new();
     for (i, port) in setting.ports.iter().enumerate() {
         let at = feeds.iter().position(|(feed, _)| feed.name == port.feed).unwrap_or_else(|| {
@@ -248,10 +167,10 @@ fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_n
     feeds.into_iter().map(|(feed, _)| feed).collect()
 }
 
-/// The largest /24 and /48 of what matched no range.
-pub(super) fn unmatched_top(window: &OpenWindow, real: u32, plans: &ShardPlans) -> Vec<pb::UnmatchedPrefix> {
+/// The largest /24 and /48 of what matched no range: of what stands behind the last range.
+pub(super) fn unmatched_top(behind: &[(u32, RangeWindow)], plans: &ShardPlans) -> Vec<pb::UnmatchedPrefix> {
     let mut all = Vec::new();
-    for (range, content) in window.ranges.range(real..) {
+    for (range, content) in behind {
         let plan = plans.of(crate::units::RangeIndex(*range));
         for (i, summary) in &content.summaries {
             if let Figure::Top(top) = summary.figure(&plan.stats()[*i].question) {

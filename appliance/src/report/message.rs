@@ -2,16 +2,20 @@
 
 use super::pb;
 use crate::config::StatSpec;
-use crate::stats::figure::{Basis, Bin, BinOf, Confidence, Distinct, DistinctSketch, Estimate, Figure, Top, TopEntry};
+use crate::stats::figure::{Basis, Bin, BinOf, Confidence, Distinct, DistinctSketch, Estimate, Figure, Peak, Top, TopEntry};
 use crate::stats::weighted::Weighted;
 
 /// One stat of one report.
 pub(super) fn stat(spec: &StatSpec, figure: Figure) -> pb::Stat {
-    let mut sufficient = None;
+    let (mut sufficient, mut peak) = (None, None);
     let figure = match figure {
         Figure::Total(value, sum) => {
             sufficient = sum.as_ref().map(weighted);
             pb::stat::Figure::Total(estimate(&value))
+        }
+        Figure::Peak(figure) => {
+            peak = Some(series(&figure));
+            pb::stat::Figure::Total(estimate(&figure.rate))
         }
         Figure::Histogram(bins) => pb::stat::Figure::Histogram(pb::Histogram { bins: bins.iter().map(bin).collect() }),
         Figure::Top(figure) => pb::stat::Figure::Top(top(&figure)),
@@ -25,6 +29,7 @@ pub(super) fn stat(spec: &StatSpec, figure: Figure) -> pb::Stat {
         decision: spec.decision.name().to_owned(),
         direction: spec.direction.name().to_owned(),
         sufficient,
+        peak,
         figure: Some(figure),
     }
 }
@@ -58,6 +63,11 @@ fn weighted(sum: &Weighted) -> pb::WeightedSum {
     }
 }
 
+fn series(of: &Peak) -> pb::Peak {
+    let sub_window = |(start_ns, sum): &(u64, Weighted)| pb::SubWindow { start_ns: *start_ns, sufficient: Some(weighted(sum)) };
+    pb::Peak { start_ns: of.start_ns, sub_window_ms: of.sub_window_ms, series: of.series.iter().map(sub_window).collect() }
+}
+
 fn bin(of: &Bin) -> pb::Bin {
     let (low, high, label) = match &of.of {
         BinOf::Numbers(low, high) => (Some(*low), *high, None),
@@ -76,6 +86,10 @@ fn top(of: &Top) -> pb::Top {
         absent_high_passed: of.absent.passed,
         absent_high_scaled: of.absent.scaled,
         absent_high_sampled_packets: of.absent.sampled_packets,
+        thinned: of.thinned,
+        short_of_memory: of.short,
+        // Told by who knows how the entries were estimated: see `range`.
+        order_proven: 0,
     }
 }
 

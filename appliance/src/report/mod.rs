@@ -1,21 +1,28 @@
 //! Merged shards → estimates → messages.
 //!
-//! The reporter reads every core's stream, keeps the open windows' summaries, and when all cores have passed a window
-//! builds one message a range and one of the appliance's own account. It runs beside the data path, may allocate, and
+//! The reporter reads every core's stream, keeps the open windows' words, and when all cores have passed a window
+//! makes figures of them, builds one message a range and one of the appliance's own account. It runs beside the data path, may allocate, and
 //! never holds a core up: a stream that is full is the core's loss, counted there.
 
 mod appliance;
+mod loss;
 mod message;
 mod open;
+mod order;
+mod past;
 pub mod pb;
+mod ports;
+mod range;
 mod reporter;
 mod sequences;
+mod widen;
 
 use std::sync::Arc;
 
 use crate::config::StatSpec;
 use crate::window::ShardPlans;
 
+pub use crate::rx::timeline::{ClockState, Step};
 pub use reporter::Reporter;
 
 /// Version of the messages' schema.
@@ -43,6 +50,8 @@ pub struct Identity {
 pub struct RangeName {
     /// Canonical, with its length.
     pub prefix: String,
+    /// As in the ranges file; empty: none.
+    pub domain: String,
     /// Whose it is.
     pub customer: String,
     /// Further columns of the ranges file.
@@ -50,9 +59,9 @@ pub struct RangeName {
 }
 
 impl RangeName {
-    /// What it is known by, whosever it is: in every generation.
-    pub fn identity(&self) -> &str {
-        &self.prefix
+    /// What it is known by, also after ranges were read anew.
+    pub fn identity(&self) -> String {
+        if self.domain.is_empty() { self.prefix.clone() } else { format!("{} {}", self.domain, self.prefix) }
     }
 }
 
@@ -92,6 +101,10 @@ pub struct Setting {
     pub tags_anew: bool,
     /// Windows without a frame are reported too, and the first and last are marked as cut short.
     pub live: bool,
+    /// An idle range says so, once each long window.
+    pub heartbeat: bool,
+    /// The longest frame that may have been lost: what a port lets in, what a capture may hold.
+    pub frame_bytes_max: u32,
 }
 
 /// A generation, as the reporter needs it.
@@ -119,6 +132,11 @@ pub struct PortHealth {
 pub trait Health: Send {
     /// Of every port, in the configuration's order.
     fn read(&mut self) -> Vec<PortHealth>;
+
+    /// Where the clock stands that windows follow; none where their time is the capture's.
+    fn clock(&mut self) -> Option<ClockState> {
+        None
+    }
 }
 
 /// No port has anything to tell: a replay.

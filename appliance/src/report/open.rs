@@ -1,53 +1,137 @@
 //! Windows that are not complete yet.
+//!
+//! A block stays as it came: words, appended to the window's log. Only when the window is closed they become summaries,
+//! one range after the other, so that an open window costs what its words take. What a long window takes of fast stats is
+//! the exception: its fast blocks come many times, and are absorbed at once.
 
 use std::collections::BTreeMap;
 
 use crate::stats::Summary;
 use crate::stats::plan::{Period, Plan};
-use crate::window::{Sealed, Site};
+use crate::units::{Epoch, RangeIndex};
+use crate::window::{Calendar, Sealed, ShardPlans, Site};
+
+/// Words of one piece of a log.
+const PIECE_WORDS: usize = 1 << 17;
+
+type Summaries = Vec<(usize, Box<dyn Summary>)>;
 
 /// One range in one window.
 pub(super) struct RangeWindow {
     /// Records of which a stat found no memory.
     pub(super) starved: u64,
     /// In the order of the plan; of a fast window, its fast stats only.
-    pub(super) summaries: Vec<(usize, Box<dyn Summary>)>,
+    pub(super) summaries: Summaries,
 }
 
-impl RangeWindow {
-    fn new(plan: &Plan, fast_only: bool) -> Self {
-        let wanted = plan.stats().iter().enumerate().filter(|(_, stat)| !fast_only || stat.period == Period::Fast);
-        Self { starved: 0, summaries: wanted.map(|(i, stat)| (i, stat.kernel.summary())).collect() }
-    }
-
-    /// Adds a block's words to the summaries of its period's stats.
-    fn absorb(&mut self, plan: &Plan, period: Period, words: &[u64]) {
-        let mut rest = words;
-        let of_period = self.summaries.iter_mut().filter(|(i, _)| plan.stats()[*i].period == period);
-        for (_, summary) in of_period {
-            let Some((len, after)) = rest.split_first() else { return };
-            let (body, after) = after.split_at(usize::try_from(*len).unwrap_or(0).min(after.len()));
-            summary.absorb(body);
-            rest = after;
-        }
-    }
+/// One block, or a part of one: where its words stand.
+struct Block {
+    range: u32,
+    piece: u32,
+    at: u32,
+    words: u32,
+    /// Among the period's stats, the one that the words begin with.
+    first: u32,
+    starved: u64,
 }
 
 /// One window of all ranges.
 #[derive(Default)]
 pub(super) struct OpenWindow {
-    pub(super) ranges: BTreeMap<u32, RangeWindow>,
+    pieces: Vec<Vec<u64>>,
+    blocks: Vec<Block>,
+    /// Fast stats of a long window.
+    fast: BTreeMap<u32, Summaries>,
 }
 
 impl OpenWindow {
-    /// Adds a block. `fast`: this is a fast window, which holds fast stats only.
-    pub(super) fn absorb(&mut self, plan: &Plan, sealed: &Sealed, words: &[u64], fast: bool) {
-        let range = self.ranges.entry(sealed.range.0).or_insert_with(|| RangeWindow::new(plan, fast));
-        range.absorb(plan, sealed.period, words);
-        // A range's long block counts for the long window, its fast one for the fast.
-        if fast || sealed.period == Period::Long {
-            range.starved += sealed.starved;
+    /// Keeps a block of this window's own period.
+    pub(super) fn keep(&mut self, sealed: &Sealed, words: &[u64]) {
+        if self.pieces.last().is_none_or(|piece| piece.capacity() - piece.len() < words.len()) {
+            self.pieces.push(Vec::with_capacity(PIECE_WORDS.max(words.len())));
         }
+        let last = self.pieces.len() - 1;
+        let Some(piece) = self.pieces.last_mut() else { return };
+        let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let (at, len) = (narrow(piece.len()), narrow(words.len()));
+        self.blocks.push(Block {
+            range: sealed.range.0,
+            piece: narrow(last),
+            at,
+            words: len,
+            first: narrow(sealed.first),
+            starved: sealed.starved,
+        });
+        piece.extend_from_slice(words);
+    }
+
+    /// Adds a fast block to the long window that it is a part of.
+    pub(super) fn absorb(&mut self, plan: &Plan, sealed: &Sealed, words: &[u64]) {
+        let summaries = self.fast.entry(sealed.range.0).or_insert_with(|| summaries(plan, |period| period == Period::Fast));
+        absorb(summaries, plan, (Period::Fast, sealed.first), words);
+    }
+
+    /// Whether a stat of any range below `real` found no memory.
+    pub(super) fn starved(&self, real: u32) -> bool {
+        self.blocks.iter().any(|block| block.range < real && block.starved > 0)
+    }
+
+    /// Puts the blocks in the order of their ranges.
+    pub(super) fn sort(&mut self) {
+        self.blocks.sort_by_key(|block| block.range);
+    }
+
+    /// The ranges that it has something of, ascending; after [`Self::sort`].
+    pub(super) fn ranges(&self) -> Vec<u32> {
+        let mut ranges: Vec<u32> = self.blocks.iter().map(|block| block.range).chain(self.fast.keys().copied()).collect();
+        ranges.sort_unstable();
+        ranges.dedup();
+        ranges
+    }
+
+    /// Makes summaries of what came of a range; after [`Self::sort`].
+    pub(super) fn range(&mut self, plans: &ShardPlans, range: u32, period: Period) -> RangeWindow {
+        let plan = plans.of(RangeIndex(range));
+        let mut summaries = match self.fast.remove(&range) {
+            Some(fast) => beside(plan, fast),
+            None => summaries(plan, |of| period == Period::Long || of == period),
+        };
+        let first = self.blocks.partition_point(|block| block.range < range);
+        let blocks = self.blocks[first..].iter().take_while(|block| block.range == range);
+        let mut starved = 0;
+        for block in blocks {
+            starved += block.starved;
+            let at = block.at as usize;
+            let words = self.pieces.get(block.piece as usize).and_then(|piece| piece.get(at..at + block.words as usize));
+            absorb(&mut summaries, plan, (period, block.first as usize), words.unwrap_or_default());
+        }
+        RangeWindow { starved, summaries }
+    }
+}
+
+/// Empty summaries of the plan's stats of some periods.
+fn summaries(plan: &Plan, wanted: impl Fn(Period) -> bool) -> Summaries {
+    let wanted = plan.stats().iter().enumerate().filter(|(_, stat)| wanted(stat.period));
+    wanted.map(|(i, stat)| (i, stat.kernel.summary())).collect()
+}
+
+/// All of a plan's summaries: the fast ones that there are, and empty long ones.
+fn beside(plan: &Plan, fast: Summaries) -> Summaries {
+    let mut all = summaries(plan, |period| period == Period::Long);
+    all.extend(fast);
+    all.sort_by_key(|(i, _)| *i);
+    all
+}
+
+/// Adds a block's words to the summaries of its period's stats, from the one on that they begin with.
+fn absorb(summaries: &mut Summaries, plan: &Plan, (period, first): (Period, usize), words: &[u64]) {
+    let mut rest = words;
+    let of_period = summaries.iter_mut().filter(|(i, _)| plan.stats()[*i].period == period);
+    for (_, summary) in of_period.skip(first) {
+        let Some((len, after)) = rest.split_first() else { return };
+        let (body, after) = after.split_at(usize::try_from(*len).unwrap_or(0).min(after.len()));
+        summary.absorb(body);
+        rest = after;
     }
 }
 
@@ -96,5 +180,38 @@ impl Total {
             site.tags.resize(rules, 0);
             site.tags.push(untagged);
         }
+    }
+}
+
+/// Stretches of epochs that are kept apart; more are taken for one.
+const STRETCHES_MAX: usize = 256;
+
+/// Epochs whose losses were told with a later one's: a core found no room for its account.
+#[derive(Default)]
+pub(super) struct Untold(Vec<(Epoch, Epoch)>);
+
+impl Untold {
+    /// From `from` on, before `told`.
+    pub(super) fn add(&mut self, from: Epoch, told: Epoch) {
+        let full = self.0.len() >= STRETCHES_MAX;
+        match self.0.last_mut().filter(|_| told > from) {
+            Some(last) if last.0 <= from && from <= last.1 => last.1 = last.1.max(told),
+            Some(last) if full => *last = (last.0.min(from), last.1.max(told)),
+            _ if told > from => self.0.push((from, told)),
+            _ => {}
+        }
+    }
+
+    /// Whether a window lacks what was told later.
+    pub(super) fn of(&self, calendar: &Calendar, period: Period, number: u64) -> bool {
+        self.0.iter().any(|(from, told)| match period {
+            Period::Fast => from.0 <= number && number < told.0,
+            Period::Long => calendar.long(*from) <= number && number < calendar.long(*told),
+        })
+    }
+
+    /// Forgets what lies in long windows up to this one.
+    pub(super) fn forget(&mut self, calendar: &Calendar, long: u64) {
+        self.0.retain(|(_, told)| calendar.long(Epoch(told.0.saturating_sub(1))) > long);
     }
 }

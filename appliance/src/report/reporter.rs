@@ -3,17 +3,24 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::appliance::{Account, Incompleteness, Window, appliance_report, unmatched_top};
-use super::open::{Accounts, OpenWindow, RangeWindow, Total};
+use super::appliance::{Account, Window, appliance_report, unmatched_top};
+use super::loss::Incompleteness;
+use super::open::{Accounts, OpenWindow, Total, Untold};
+use super::past::Pasts;
+use super::ports::Ports;
+use super::range::{self, Which};
 use super::sequences::Sequences;
-use super::{CoreName, Edition, Health, PortHealth, Publisher, RangeName, SCHEMA_VERSION, Setting, message, pb};
+use super::{ClockState, CoreName, Edition, Health, Publisher, RangeName, Setting, message, pb};
+use crate::gather::Cause;
 use crate::stats::plan::Period;
-use crate::units::Epoch;
+use crate::units::{Epoch, RangeIndex};
 use crate::window::stream::Stream;
 use crate::window::{Calendar, Coming, Control, Sealed, ShardPlans, Site, Told};
 
 /// Messages taken from one stream before the next has its turn.
 const TURN_MESSAGES: usize = 256;
+/// Ranges that are reported before streams have a turn again.
+const RANGES_BETWEEN_TURNS: usize = 64;
 /// Epochs without a frame that are reported one by one; a clock that jumped further leaves a gap.
 const SILENT_EPOCHS_MAX: u64 = 4_000;
 
@@ -35,20 +42,24 @@ pub struct Reporter<P, H> {
     calendar: Calendar,
     sources: Vec<Source>,
     publisher: P,
-    health: H,
+    ports: Ports<H>,
+    clock: Option<ClockState>,
     windows: BTreeMap<(u8, u64), OpenWindow>,
     epochs: BTreeMap<Epoch, Accounts>,
+    untold: Untold,
     /// Accounts of the long window that is open.
     long: Accounts,
     open_long: Option<u64>,
+    /// Every core has passed what is before it.
+    passed: Epoch,
     /// First epoch that was not reported yet.
     next: Option<Epoch>,
     sequences: Sequences,
     sequence: u64,
-    last_health: [Vec<PortHealth>; 2],
     first: Option<Epoch>,
     last: Option<Epoch>,
     total: Total,
+    pasts: Pasts,
 }
 
 const fn rank(period: Period) -> u8 {
@@ -76,18 +87,21 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             calendar,
             sources: streams.into_iter().map(|(name, stream)| Source { stream, name, at: Epoch(0) }).collect(),
             publisher,
-            health,
+            ports: Ports::new(health),
+            clock: None,
             windows: BTreeMap::new(),
             epochs: BTreeMap::new(),
+            untold: Untold::default(),
             long: Accounts::of(count),
             open_long: None,
+            passed: Epoch(0),
             next: None,
             sequences: Sequences::default(),
             sequence: 0,
-            last_health: [Vec::new(), Vec::new()],
             first: None,
             last: None,
             total: Total { accounts: Accounts::of(count), ..Total::default() },
+            pasts: Pasts::default(),
         }
     }
 
@@ -96,9 +110,22 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.coming.control()
     }
 
-    /// Takes what waits and closes what is complete; false if nothing waited.
+    /// Takes what waits and closes what is complete; false if there was nothing to do.
     pub fn poll(&mut self) -> bool {
         self.coming.look(None);
+        let busy = self.take_some();
+        let passed = self.sources.iter().map(|source| source.at).min().unwrap_or_default();
+        // Also of what came while windows were closed.
+        let closes = passed > self.passed;
+        if closes {
+            self.passed = passed;
+            self.close_before(passed);
+        }
+        busy || closes
+    }
+
+    /// Takes some of what waits in each stream; false if nothing waited.
+    fn take_some(&mut self) -> bool {
         let mut busy = false;
         for at in 0..self.sources.len() {
             for _ in 0..TURN_MESSAGES {
@@ -107,10 +134,6 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
                 }
                 busy = true;
             }
-        }
-        if busy {
-            let passed = self.sources.iter().map(|source| source.at).min().unwrap_or_default();
-            self.close_before(passed);
         }
         busy
     }
@@ -134,9 +157,10 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     pub fn finish(&mut self) {
         let site = self.total.accounts.sum();
         let bounds_ns = (self.total.start_ns.unwrap_or(0), self.total.end_ns);
-        let window = Window { period: Period::Long, bounds_ns, cut: false };
-        let account = Account { window, ranges: self.total.ranges, total: true };
-        let health = std::mem::take(&mut self.last_health[1]);
+        let window = Window { period: Period::Long, bounds_ns, cut: false, jumped: false, untold: false };
+        let clock_offset_ns = self.clock.as_ref().map(|clock| clock.offset_ns);
+        let account = Account { window, ranges: self.total.ranges, total: true, clock_offset_ns };
+        let health = self.ports.total();
         let missing: Vec<(String, u64)> = std::mem::take(&mut self.total.missing).into_iter().collect();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
         self.add_cores(&mut report, &self.total.accounts, Period::Long);
@@ -145,7 +169,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
 
     /// One message of one stream.
     fn take(&mut self, at: usize) -> bool {
-        let Self { sources, plans, coming, calendar, windows, epochs, .. } = self;
+        let Self { sources, plans, coming, calendar, windows, epochs, untold, .. } = self;
         let streams = sources.len();
         let source = &mut sources[at];
         source.stream.next(|told| match told {
@@ -157,6 +181,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
                 file(windows, coming.of(epoch).map_or(plans, |edition| &edition.plans), calendar, &sealed, words);
             }
             Told::Closed { epoch, next, site } => {
+                if site.taken_over > 0 && site.lost_total() != [0; Cause::COUNT] {
+                    untold.add(source.at, epoch);
+                }
                 // A worker may stand between two epochs of which it had nothing to do.
                 if epoch.0 > 0 && !site.is_blank() {
                     epochs.entry(epoch).or_insert_with(|| Accounts::of(streams)).sites[at].merge(&site);
@@ -199,11 +226,18 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     }
 
     /// The next epoch to report: live, each one; in a replay, each that has frames.
-    fn next_epoch(&self, passed: Epoch) -> Option<Epoch> {
+    fn next_epoch(&mut self, passed: Epoch) -> Option<Epoch> {
         let known = self.epochs.keys().find(|epoch| **epoch < passed && epoch.0 > 0).copied();
         let Some(next) = self.next.filter(|_| self.setting.live && passed != Epoch::END) else { return known };
         if next >= passed {
             return None;
+        }
+        self.clock = self.ports.clock();
+        let bounds_ns = self.calendar.bounds_ns(Period::Fast, next.0);
+        let behind = self.clock.as_ref().and_then(|clock| clock.jumped_over(bounds_ns)).map(|time_ns| self.calendar.epoch(time_ns));
+        if let Some(behind) = behind {
+            // Windows that the clock jumped over never were, unless a core opened one all the same.
+            return known.filter(|epoch| *epoch < behind).or_else(|| (behind < passed).then_some(behind));
         }
         let gap = known.map_or(passed.0, |epoch| epoch.0).saturating_sub(next.0);
         if gap > SILENT_EPOCHS_MAX { known } else { Some(next) }
@@ -230,27 +264,29 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
 
     /// Publishes one window.
     fn close(&mut self, period: Period, number: u64, accounts: &Accounts) {
-        let window = self.windows.remove(&(rank(period), number)).unwrap_or_default();
+        let mut window = self.windows.remove(&(rank(period), number)).unwrap_or_default();
         let bounds_ns = self.calendar.bounds_ns(period, number);
         let site = accounts.sum();
-        let health = self.health_since(period);
-        let real = u32::try_from(self.setting.ranges.len()).unwrap_or(u32::MAX);
-        let starved = window.ranges.range(..real).any(|(_, content)| content.starved > 0);
-        let which = Window { period, bounds_ns, cut: self.is_cut(period, number) };
-        let missing = Incompleteness::of(&self.setting, &site, &health, &which, starved);
-        let mut ranges = 0;
-        for (range, content) in window.ranges.range(..real) {
-            let report = self.range_report(*range, content, period, bounds_ns, &missing);
-            self.publisher.range(&report);
-            ranges += 1;
-        }
-        let account = Account { window: which, ranges, total: false };
+        self.clock = self.ports.clock();
+        let (clock, real) = (self.clock.as_ref(), u32::try_from(self.setting.ranges.len()).unwrap_or(u32::MAX));
+        let jumped = clock.is_some_and(|clock| clock.touches(bounds_ns));
+        let which =
+            Window { period, bounds_ns, cut: self.is_cut(period, number), jumped, untold: self.untold.of(&self.calendar, period, number) };
+        let clock_offset_ns = clock.map(|clock| clock.offset_ns);
+        let ports = self.ports.read(period, bounds_ns, clock.map(|clock| clock.now_ns));
+        let missing = Incompleteness::of(&self.setting, &site, &ports, &which, window.starved(real));
+        let ranges = self.publish_ranges(&mut window, &which, real, &missing);
+        self.pasts.forget_before(bounds_ns.1);
+        let account = Account { window: which, ranges, total: false, clock_offset_ns };
         let missing = missing.whole();
-        let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
-        report.unmatched_top = unmatched_top(&window, real, &self.plans);
+        let mut report = appliance_report(&self.setting, &account, &site, &missing, &ports.health);
+        let behind = window.ranges().into_iter().filter(|range| *range >= real);
+        let behind: Vec<_> = behind.map(|range| (range, window.range(&self.plans, range, period))).collect();
+        report.unmatched_top = unmatched_top(&behind, &self.plans);
         self.add_cores(&mut report, accounts, period);
         self.publish_appliance(report);
         if period == Period::Long {
+            self.untold.forget(&self.calendar, number);
             self.total.ranges += ranges;
             for (reason, n) in missing {
                 *self.total.missing.entry(reason).or_default() += n;
@@ -258,6 +294,27 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             self.total.start_ns.get_or_insert(bounds_ns.0);
             self.total.end_ns = bounds_ns.1;
         }
+    }
+
+    /// Publishes the reports of a window's ranges; says how many.
+    fn publish_ranges(&mut self, window: &mut OpenWindow, of: &Window, real: u32, missing: &Incompleteness) -> u64 {
+        window.sort();
+        let touched = window.ranges();
+        let beats = self.setting.heartbeat && of.period == Period::Long;
+        let reported: Vec<u32> = if beats { (0..real).collect() } else { touched.iter().copied().filter(|range| *range < real).collect() };
+        let mut touched = touched.into_iter().peekable();
+        for (n, range) in reported.iter().copied().enumerate() {
+            let content = touched.next_if_eq(&range).map(|range| window.range(&self.plans, range, of.period));
+            let sequence = self.sequences.next(self.setting.ranges[range as usize].identity());
+            let which = Which { period: of.period, bounds_ns: of.bounds_ns, range, sequence };
+            let report = range::report(&self.setting, self.plans.of(RangeIndex(range)), &which, content.as_ref(), missing, &mut self.pasts);
+            self.publisher.range(&report);
+            // Nobody is to wait for a reporter that has many ranges to report.
+            if n % RANGES_BETWEEN_TURNS == RANGES_BETWEEN_TURNS - 1 {
+                self.take_some();
+            }
+        }
+        reported.len() as u64
     }
 
     /// Whether a live appliance started or stopped within the window.
@@ -269,56 +326,6 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             })
         };
         self.setting.live && (of(self.first) == Some(number) || of(self.last) == Some(number))
-    }
-
-    /// What ports lost since the last window of this kind.
-    fn health_since(&mut self, period: Period) -> Vec<PortHealth> {
-        let now = self.health.read();
-        let before = std::mem::replace(&mut self.last_health[usize::from(rank(period))], now.clone());
-        let since = |(i, port): (usize, PortHealth)| {
-            let old = before.get(i).cloned().unwrap_or_default();
-            let earlier = |name: &str| old.counters.iter().find(|(n, _)| n == name).map_or(0, |(_, v)| *v);
-            let counters = port.counters.iter().map(|(n, v)| (n.clone(), v.saturating_sub(earlier(n)))).collect();
-            // A link that was down for a moment makes the window no less incomplete than one that still is.
-            let up = port.up && port.downs == old.downs;
-            PortHealth { missed: port.missed.saturating_sub(old.missed), up, downs: port.downs, counters }
-        };
-        now.into_iter().enumerate().map(since).collect()
-    }
-
-    fn range_report(
-        &mut self,
-        range: u32,
-        content: &RangeWindow,
-        period: Period,
-        bounds_ns: (u64, u64),
-        missing: &Incompleteness,
-    ) -> pb::RangeReport {
-        let (identity, name) = (&self.setting.identity, &self.setting.ranges[range as usize]);
-        let plan = self.plans.of(crate::units::RangeIndex(range));
-        let figure = |(i, summary): &(usize, Box<dyn crate::stats::Summary>)| {
-            let planned = &plan.stats()[*i];
-            message::stat(&self.setting.specs[planned.spec], summary.figure(&planned.question))
-        };
-        let sequence = self.sequences.next(name.identity());
-        pb::RangeReport {
-            schema_version: SCHEMA_VERSION,
-            appliance: identity.appliance.clone(),
-            pop: identity.pop.clone(),
-            boot_id: identity.boot_id,
-            sequence,
-            window_start_ns: bounds_ns.0,
-            window_end_ns: bounds_ns.1,
-            window_kind: kind(period).into(),
-            scope: pb::Scope::Own.into(),
-            prefix: name.prefix.clone(),
-            customer: name.customer.clone(),
-            labels: name.labels.iter().map(|(name, value)| pb::Label { name: name.clone(), value: value.clone() }).collect(),
-            config_hash: identity.config_hash.clone(),
-            hash_key_id: identity.hash_key_id.clone(),
-            incomplete: missing.of_range(range, content),
-            stats: content.summaries.iter().map(figure).collect(),
-        }
     }
 
     fn add_cores(&self, report: &mut pb::ApplianceReport, accounts: &Accounts, period: Period) {
@@ -349,15 +356,9 @@ pub(super) const fn kind(period: Period) -> pb::WindowKind {
 
 /// Adds a block to the windows that it belongs to: a fast block also to its long window.
 fn file(windows: &mut BTreeMap<(u8, u64), OpenWindow>, plans: &ShardPlans, calendar: &Calendar, sealed: &Sealed, words: &[u64]) {
-    let plan = plans.of(sealed.range);
-    let mut absorb = |period: Period, number: u64| {
-        windows.entry((rank(period), number)).or_default().absorb(plan, sealed, words, period == Period::Fast);
-    };
-    match sealed.period {
-        Period::Fast => {
-            absorb(Period::Fast, sealed.number);
-            absorb(Period::Long, calendar.long(Epoch(sealed.number)));
-        }
-        Period::Long => absorb(Period::Long, sealed.number),
+    windows.entry((rank(sealed.period), sealed.number)).or_default().keep(sealed, words);
+    if sealed.period == Period::Fast {
+        let long = calendar.long(Epoch(sealed.number));
+        windows.entry((rank(Period::Long), long)).or_default().absorb(plans.of(sealed.range), sealed, words);
     }
 }

@@ -13,20 +13,17 @@ pub(super) struct Sequences(HashMap<String, u64>);
 
 impl Sequences {
     /// The next number of a range; the first is 1.
-    pub(super) fn next(&mut self, range: &str) -> u64 {
-        let Some(last) = self.0.get_mut(range) else {
-            self.0.insert(range.to_owned(), 1);
-            return 1;
-        };
+    pub(super) fn next(&mut self, range: String) -> u64 {
+        let last = self.0.entry(range).or_default();
         *last += 1;
         *last
     }
 
     /// Only these ranges are in use from here on.
-    pub(super) fn renew<'a>(&mut self, ranges: impl Iterator<Item = &'a str>) {
+    pub(super) fn renew(&mut self, ranges: impl Iterator<Item = String>) {
         if self.0.len() > KEPT_MAX {
-            let used: HashSet<&str> = ranges.collect();
-            self.0.retain(|range, _| used.contains(range.as_str()));
+            let used: HashSet<String> = ranges.collect();
+            self.0.retain(|range, _| used.contains(range));
         }
     }
 }

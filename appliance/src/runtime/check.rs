@@ -4,14 +4,14 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use super::memory::MemoryPlan;
 use super::places::{Places, usable_cpus};
-use super::world::{World, room};
+use super::wiring::Cores;
+use super::world::World;
 use crate::arch::HashKey;
 use crate::config::{Config, Port};
-use crate::gather::Gather;
 use crate::rx::device::DeviceName;
 use crate::rx::live;
-use crate::window::Shard;
 
 #[cfg(feature = "kafka")]
 const BROKER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -78,28 +78,46 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings
 }
 
+/// What the data path takes, before it does.
 fn memory(config: &Config) -> Vec<Finding> {
-    let places = Places::of(config);
-    let receivers = places.cores.rx.len();
-    let shards = if places.cores.workers.is_empty() { receivers } else { places.cores.workers.len() };
-    let idle = room(config) * (receivers * Gather::RANGE_BYTES + shards * Shard::RANGE_BYTES);
-    let about = "appliance.memory_mb";
+    let (places, budget_mb) = (Places::of(config), config.appliance.memory_mb);
+    let cores = Cores { rx: places.cores.rx.clone(), workers: places.cores.workers };
+    let about = format!("{}: appliance.memory_mb", config.locate(&["appliance", "memory_mb"]));
     let Ok(world) = World::first(config, HashKey::constant(), config.ports.len()) else {
         return vec![bad(Verdict::Wrong, "stats", "a stat cannot be compiled", "correct its row")];
     };
-    let block = 8 * world.plans.export_words_max();
-    let what = format!(
-        "at most {} MB for sketches and batches, never more; beside it {} KB for idle ranges; one range's largest block is {} KB",
-        config.appliance.memory_mb,
-        idle / 1024,
-        block / 1024
-    );
-    let machine_mb = meminfo("MemTotal:").map_or(u64::MAX, |kb| kb / 1024);
-    if config.appliance.memory_mb > machine_mb {
-        let remedy = format!("set it to at most {}", machine_mb * 3 / 4);
-        return vec![bad(Verdict::Wrong, about, format!("{} MB, but the machine has {machine_mb}", config.appliance.memory_mb), remedy)];
+    let plan = MemoryPlan::new(&world, &cores);
+    if let Some(lacking) = plan.lacking(&world) {
+        return vec![bad(Verdict::Wrong, about, lacking.what, lacking.remedy)];
     }
-    vec![good(about, what)]
+    let machine_mb = meminfo("MemTotal:").map_or(u64::MAX, |kb| kb / 1024);
+    if budget_mb > machine_mb {
+        let remedy = format!("set it to at most {}", machine_mb * 3 / 4);
+        return vec![bad(Verdict::Wrong, about, format!("{budget_mb} MB, but the machine has {machine_mb}"), remedy)];
+    }
+    let what = format!("{} MB expected, {} MB at worst, never more than {budget_mb}", mb(plan.expected(&world)), mb(plan.worst()));
+    vec![good(about, what), good("memory of each core", per_core(&plan, &world))]
+}
+
+const fn mb(bytes: usize) -> usize {
+    bytes.div_ceil(1 << 20)
+}
+
+fn per_core(plan: &MemoryPlan, world: &World) -> String {
+    let (receiver, shard) = (plan.receiver_slots + plan.streams.0 + plan.lanes, plan.shard_slots + plan.streams.1);
+    format!(
+        "a receiver {} MB (logs {}, slots, streams and rings {}), a shard {} MB (roots {}, sketches {}, slots and stream {}); \
+         an idle range {} bytes; one range's largest block {} KB",
+        mb(receiver + plan.logs),
+        mb(plan.logs),
+        mb(receiver),
+        mb(shard + plan.shard.roots + plan.shard.sketches),
+        mb(plan.shard.roots),
+        mb(plan.shard.sketches),
+        mb(shard),
+        plan.idle_range_bytes(world.ranges()),
+        world.plans.room().block * 8 / 1024
+    )
 }
 
 fn cores(config: &Config) -> Vec<Finding> {

@@ -43,13 +43,14 @@ pub fn check(started: &Config, new: &Config) -> Result<(), Faults> {
 /// # Errors
 /// Blocks longer than streams hold.
 pub fn fits(new: &Config, started: &World, next: &World) -> Result<(), Faults> {
-    let (block, room) = (next.plans.export_words_max(), started.block_words);
-    if block <= room {
+    let (need, room) = (next.plans.room(), started.room);
+    if room.holds(&need) && next.plans.page_lines() <= started.plans.page_lines() {
         return Ok(());
     }
     let mut faults = Faults::default();
     let kb = |words: usize| words.div_ceil(128);
-    let what = format!("a range's block may take {} KB, more than the {} KB that there is room for since the start", kb(block), kb(room));
+    let what =
+        format!("a range's block may take {} KB, more than what there is room for since the start, {} KB", kb(need.block), kb(room.block));
     refuse(&mut faults, new, &["stats"], &what);
     Err(faults)
 }

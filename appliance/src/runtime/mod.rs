@@ -4,6 +4,7 @@
 pub mod check;
 pub mod fixed;
 pub mod generations;
+pub mod memory;
 pub mod receiver;
 pub mod reload;
 pub mod reporting;
@@ -46,6 +47,9 @@ pub enum RunError {
     /// The core map does not fit this machine.
     #[error("{0}")]
     Cores(crate::config::Faults),
+    /// The budget does not hold what must always be there.
+    #[error("{0}")]
+    Memory(crate::config::Faults),
     /// A row of the configuration.
     #[error("a stat cannot be compiled: {}: {}", .0.key, .0.message)]
     Stat(Refusal),
@@ -77,7 +81,7 @@ pub enum RunError {
 impl RunError {
     /// Whether the configuration is to blame, rather than what happened.
     pub const fn is_configuration(&self) -> bool {
-        matches!(self, Self::Cores(_) | Self::Stat(_))
+        matches!(self, Self::Cores(_) | Self::Memory(_) | Self::Stat(_))
     }
 }
 

@@ -1,15 +1,20 @@
-//! The ports' own counters, read off the data path: for the ledger, for `/metrics`, and for a word when a link changes.
+//! The ports' own counters and the clock, read off the data path: for the ledger, for `/metrics`, and for a word when a link changes.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::report::{Health, PortHealth};
+use crate::report::{ClockState, Health, PortHealth};
 use crate::rx::health::{HealthReading, PortHealth as Sensor};
-use crate::telemetry::LivePort;
+use crate::rx::timeline::Timeline;
+use crate::telemetry::{LivePort, Registry};
 
 /// Shared by the reporter, which asks once a window, and the main loop, which looks once a second.
 #[derive(Clone)]
-pub struct Monitor(Arc<Mutex<Vec<Watched>>>);
+pub struct Monitor {
+    ports: Arc<Mutex<Vec<Watched>>>,
+    timeline: Arc<Timeline>,
+    registry: Arc<Registry>,
+}
 
 struct Watched {
     device: String,
@@ -22,17 +27,27 @@ struct Watched {
 
 impl Monitor {
     /// Of started ports, in the configuration's order.
-    pub fn new(ports: Vec<(String, Sensor, Arc<LivePort>)>) -> Self {
+    pub fn new(ports: Vec<(String, Sensor, Arc<LivePort>)>, timeline: Arc<Timeline>, registry: Arc<Registry>) -> Self {
         let watch = |(device, sensor, live): (String, Sensor, Arc<LivePort>)| {
             live.started.set(1);
             Watched { device, sensor, live, counters: BTreeMap::new(), up: true, downs: 0 }
         };
-        Self(Arc::new(Mutex::new(ports.into_iter().map(watch).collect())))
+        Self { ports: Arc::new(Mutex::new(ports.into_iter().map(watch).collect())), timeline, registry }
     }
 
     /// Reads every port, and says when one went down or came back.
     pub fn look(&self) -> Vec<PortHealth> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().map(Watched::look).collect()
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().map(Watched::look).collect()
+    }
+
+    /// Looks after the clock that windows follow, and says when it was stepped. To be called ten times a second.
+    pub fn look_at_clock(&self) -> ClockState {
+        let state = self.timeline.look();
+        if self.registry.set_clock(state.offset_ns, state.jumps) {
+            let ahead_ms = state.offset_ns / 1_000_000;
+            tracing::warn!(ahead_ms, "the wall clock was stepped, or the machine suspended: windows that this touched say `clock_jumped`");
+        }
+        state
     }
 }
 
@@ -73,5 +88,9 @@ impl Watched {
 impl Health for Monitor {
     fn read(&mut self) -> Vec<PortHealth> {
         self.look()
+    }
+
+    fn clock(&mut self) -> Option<ClockState> {
+        Some(self.look_at_clock())
     }
 }

@@ -47,9 +47,9 @@ pub struct Receiver<S> {
 }
 
 impl<S: Stage> Receiver<S> {
-    /// That hands batches to `stage` and its accounts to `outlet`. `cores` receive in all.
-    pub fn new(world: Arc<World>, stage: S, outlet: Outlet, live: Arc<LiveCore>, cores: usize) -> Self {
-        let gather = Gather::new(world.ranges(), world.gather_bytes(cores));
+    /// That hands batches to `stage` and its accounts to `outlet`, and whose logs take no more than so many bytes.
+    pub fn new(world: Arc<World>, stage: S, outlet: Outlet, live: Arc<LiveCore>, logs_bytes: usize) -> Self {
+        let gather = Gather::new(world.ranges(), logs_bytes, &world.plans.layout);
         let site = || Site::new(world.ports, world.tag_rules);
         let (open, spare) = (site(), site());
         Self {
@@ -119,6 +119,7 @@ impl<S: Stage> Receiver<S> {
         self.look();
         self.renew();
         self.gather.advance(next);
+        self.gather.pack_as(&self.world.plans.layout);
     }
 
     /// From the open epoch on another generation may count.
@@ -136,7 +137,7 @@ impl<S: Stage> Receiver<S> {
     fn finish_closing(&mut self) -> Option<Site> {
         while let Some(closing) = &self.closing {
             let told_all = closing.handed;
-            self.step();
+            self.close();
             if let Some(unheard) = self.closing.take_if(|_| told_all) {
                 return Some(unheard.site);
             }
@@ -189,7 +190,19 @@ impl<S: Stage> Receiver<S> {
     /// Does a bounded piece of what waits; false if nothing does. To be called once a poll.
     pub fn step(&mut self) -> bool {
         let busy = self.stage.step();
-        let Some(closing) = &mut self.closing else { return busy };
+        if self.closing.is_none() {
+            return busy;
+        }
+        // A range's end is sealed before the next range comes, and a walk leaves rings room for what is received meanwhile.
+        if !self.stage.is_busy() {
+            self.close();
+        }
+        true
+    }
+
+    /// Does the next piece of what closes the epoch before.
+    fn close(&mut self) {
+        let Some(closing) = &mut self.closing else { return };
         if self.gather.is_walking() {
             self.gather.step(&mut self.stage);
         } else if !closing.handed {
@@ -202,7 +215,6 @@ impl<S: Stage> Receiver<S> {
         {
             self.keep(closing.site);
         }
-        true
     }
 
     /// Closes everything. The core has said its last.

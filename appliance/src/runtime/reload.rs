@@ -174,8 +174,8 @@ impl Reloader {
 
 /// What an operator looks for first.
 fn news(before: &Config, now: &Config) -> String {
-    let old: HashMap<_, _> = before.ranges.list.iter().map(|range| (range.prefix, range)).collect();
-    let known = now.ranges.list.iter().filter_map(|range| Some((range, old.get(&range.prefix)?)));
+    let old: HashMap<_, _> = before.ranges.list.iter().map(|range| ((range.prefix, range.domain), range)).collect();
+    let known = now.ranges.list.iter().filter_map(|range| Some((range, old.get(&(range.prefix, range.domain))?)));
     let (same, changed): (Vec<_>, Vec<_>) = known.partition(|(range, old)| range == *old);
     let (count, kept) = (now.ranges.list.len(), same.len() + changed.len());
     let ranges = format!("{count} ranges ({} added, {} removed, {} changed)", count - kept, old.len() - kept, changed.len());

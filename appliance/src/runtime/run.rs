@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::lcores::launch_all;
+use super::memory::{Lacking, MemoryPlan};
 use super::monitor::Monitor;
 use super::orders::{LOOK, Orders};
 use super::places::{Places, stay_on};
@@ -18,13 +19,14 @@ use super::world::{World, setting};
 use super::{RunError, reporting};
 use crate::admin::{Admin, Asked};
 use crate::arch::HashKey;
-use crate::config::{Config, Mode};
+use crate::config::{Config, Fault, Faults, Mode};
 use crate::dpdk::{Eal, EalConfig, FilePrefix, Hugepages, LcoreHandle};
 use crate::journal::{Bound, Journal};
 use crate::parse::DropReason;
 use crate::report::{PortName, Reporter};
 use crate::rx::RxQueue;
 use crate::rx::live::{self, LivePort};
+use crate::rx::timeline::Timeline;
 use crate::sink::{self, RunningSinks};
 use crate::telemetry::{Registry, StatusLine, log};
 
@@ -44,12 +46,23 @@ pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
     // First of all: a second appliance of this name is refused before it touches what the first one uses.
     let eal = Eal::init(&eal_config(config, &places))?;
     let world = Arc::new(World::first(config, hash_key(config)?, config.ports.len()).map_err(RunError::Stat)?);
+    enough(config, &places, &world)?;
     let registry = registry(config, &world);
     let journal = Journal::new(Bound::default(), &sink::names(&config.sinks));
     let mut outside = Outside::start(config, &places, &journal, &registry, ask)?;
     let counted = count(&eal, config, &places, &world, &registry, &journal, orders);
     let delivered = outside.stop(&journal, &stop);
     counted.and(delivered)
+}
+
+/// Whether `memory_mb` holds what must always be there.
+fn enough(config: &Config, places: &Places, world: &World) -> Result<(), RunError> {
+    let cores = Cores { rx: places.cores.rx.clone(), workers: places.cores.workers.clone() };
+    let Some(Lacking { what, remedy }) = MemoryPlan::new(world, &cores).lacking(world) else { return Ok(()) };
+    let (line, key) = (config.line(&["appliance", "memory_mb"]).unwrap_or(0), "appliance.memory_mb".to_owned());
+    let mut faults = Faults::default();
+    faults.add(Fault { file: config.file.clone(), line, key, what, remedy });
+    faults.or(()).map_err(RunError::Memory)
 }
 
 /// The data path and the reporter, until told to stop.
@@ -62,11 +75,12 @@ fn count(
     journal: &Arc<Journal>,
     orders: Orders,
 ) -> Result<(), RunError> {
-    let ports = live::open(eal, &config.ports, world.calendar.epoch_ns()).map_err(RunError::Ports)?;
+    let timeline = Arc::new(Timeline::default());
+    let ports = live::open(eal, &config.ports, world.calendar.epoch_ns(), &timeline).map_err(RunError::Ports)?;
     let cores = Cores { rx: polling(&places.cores.rx, &ports), workers: places.cores.workers.clone() };
     let mut wired = wire(world, &cores, registry, false);
     let streams = std::mem::take(&mut wired.streams);
-    let (queues, monitor) = split(ports, cores.rx.len(), registry, config);
+    let (queues, monitor) = split(ports, cores.rx.len(), registry, config, timeline);
     let (boot_id, port_names) = (random()?, port_names(config));
     let setting = setting(config, world, boot_id, port_names.clone(), true);
     let shipping = Shipping::new(Arc::clone(journal), Arc::clone(registry));
@@ -93,7 +107,7 @@ fn count(
     Ok(())
 }
 
-/// The main loop: reloads, ports once a second, a status line on a terminal.
+/// The main loop: reloads, the clock at each turn, ports once a second, a status line on a terminal.
 fn watch<T>(
     handles: &[LcoreHandle<()>],
     monitor: &Monitor,
@@ -105,6 +119,7 @@ fn watch<T>(
     let (mut status, mut last, stop) = (StatusLine::new(), Instant::now(), Arc::clone(&orders.stop));
     while !stop.load(Ordering::Relaxed) {
         orders.obey(&mut reloader);
+        monitor.look_at_clock();
         let over = handles.iter().any(LcoreHandle::is_finished) || reporter.is_finished();
         if over && !stop.load(Ordering::Relaxed) {
             tracing::error!("a core has stopped by itself: closing; please report this");
@@ -204,7 +219,13 @@ fn polling(rx: &[u32], ports: &[LivePort]) -> Vec<u32> {
 }
 
 /// Gives queues to receivers in turn, and what is left of the ports to the monitor.
-fn split(ports: Vec<LivePort>, receivers: usize, registry: &Registry, config: &Config) -> (Vec<Vec<RxQueue>>, Monitor) {
+fn split(
+    ports: Vec<LivePort>,
+    receivers: usize,
+    registry: &Arc<Registry>,
+    config: &Config,
+    timeline: Arc<Timeline>,
+) -> (Vec<Vec<RxQueue>>, Monitor) {
     let mut queues: Vec<Vec<RxQueue>> = (0..receivers).map(|_| Vec::new()).collect();
     let (mut at, mut watched) = (0, Vec::new());
     for (port, row) in ports.into_iter().zip(&config.ports) {
@@ -217,7 +238,7 @@ fn split(ports: Vec<LivePort>, receivers: usize, registry: &Registry, config: &C
         let live = registry.port(u32::from(port.index), &port.device, &row.feed);
         watched.push((port.device, port.health, live));
     }
-    (queues, Monitor::new(watched))
+    (queues, Monitor::new(watched, timeline, Arc::clone(registry)))
 }
 
 fn registry(config: &Config, world: &World) -> Arc<Registry> {

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::generations::Generations;
+use super::memory::MemoryPlan;
 use super::receiver::Receiver;
 use super::world::World;
-use crate::limits::TAG_RULES_MAX;
 use crate::report::CoreName;
 use crate::spread::{self, Dispatcher, Worker};
 use crate::telemetry::{LiveCore, Registry};
 use crate::window::stream::{Stream, stream};
-use crate::window::{Shard, Site};
+use crate::window::{Room, Shard};
 
 /// lcores of the data path.
 #[derive(Clone, Debug)]
@@ -44,19 +44,16 @@ pub struct Wired {
 /// Wires cores. `waits`: full rings make their senders wait, as in a replay.
 pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool) -> Wired {
     let mut wired = Wired { receivers: Vec::new(), workers: Vec::new(), streams: Vec::new(), generations: Generations::default() };
-    let account_words = Site::words_max(world.ports, TAG_RULES_MAX);
-    let block_words = world.block_words;
+    let (of_account, of_blocks) = (Room::of_account(world.ports, world.tag_room), world.room);
     let mut ends = Generations::default();
-    let mut told = |lcore: u32, role: &'static str, words: usize| {
-        let (outlet, reader) = stream(words, account_words, waits);
+    let mut told = |lcore: u32, role: &'static str, room: Room| {
+        let (outlet, reader) = stream(room, waits);
         wired.streams.push((CoreName { lcore, role }, reader));
         outlet
     };
-    let shards = if cores.workers.is_empty() { cores.rx.len() } else { cores.workers.len() };
-    let shard = |outlet| {
-        let (plans, bytes) = (Arc::clone(&world.plans), world.shard_bytes(shards));
-        Shard::new(plans, world.hash_key.clone(), world.calendar, bytes, outlet)
-    };
+    let memory = MemoryPlan::new(world, cores);
+    let feeders = if cores.workers.is_empty() { 1 } else { cores.rx.len() };
+    let shard = |outlet| Shard::new(Arc::clone(&world.plans), world.hash_key.clone(), world.calendar, memory.shard, outlet, feeders);
     let mut lanes: Vec<Vec<spread::Lane>> = cores.rx.iter().map(|_| Vec::new()).collect();
     for lcore in &cores.workers {
         let mut inboxes = Vec::new();
@@ -65,22 +62,22 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
             lanes.push(lane);
             inboxes.push(inbox);
         }
-        let mut worker = Worker::new(inboxes, shard(told(*lcore, "worker", block_words)));
+        let mut worker = Worker::new(inboxes, shard(told(*lcore, "worker", of_blocks)));
         ends.shards.push(worker.stage().control());
         wired.workers.push((worker, registry.core(*lcore, "worker")));
     }
     for (lcore, lanes) in cores.rx.iter().zip(lanes) {
         let live = registry.core(*lcore, "rx");
-        let outlet = told(*lcore, "rx", 0);
-        let (world, count) = (Arc::clone(world), cores.rx.len());
+        let outlet = told(*lcore, "rx", of_account);
+        let world = Arc::clone(world);
         wired.receivers.push(if lanes.is_empty() {
-            let mut receiver = Receiver::new(world, shard(told(*lcore, "rx", block_words)), outlet, live, count);
+            let mut receiver = Receiver::new(world, shard(told(*lcore, "rx", of_blocks)), outlet, live, memory.logs);
             ends.receivers.push(receiver.control());
             ends.shards.push(receiver.stage().control());
             AnyReceiver::Own(Box::new(receiver))
         } else {
             let dispatcher = Dispatcher::new(lanes, world.ranges(), world.plans.real, waits);
-            let mut receiver = Receiver::new(world, dispatcher, outlet, live, count);
+            let mut receiver = Receiver::new(world, dispatcher, outlet, live, memory.logs);
             ends.receivers.push(receiver.control());
             AnyReceiver::Sends(Box::new(receiver))
         });

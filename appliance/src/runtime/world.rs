@@ -9,24 +9,22 @@ use crate::arch::HashKey;
 use crate::axes::key::Lengths;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::classify::Generation;
-use crate::config::{Config, Mirror, Refusal, Sampler, Setting as Value, StatSpec};
-use crate::limits::RANGES_MAX;
+use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
+use crate::gather::packed::Layout;
+use crate::limits::{CAPTURE_RECORD_BYTES_MAX, RANGES_MAX, TAG_RULES_MAX};
 use crate::parse::MirrorPlan;
 use crate::report::{Identity, PortName, RangeName, Setting};
-use crate::stats::plan::{Plan, WeightBounds};
+use crate::stats::Calculations;
+use crate::stats::plan::{Compiler, Plan, WeightBounds};
 use crate::units::{Family, RangeIndex};
-use crate::window::{Calendar, ShardPlans};
+use crate::window::{Calendar, Room, ShardPlans};
 
 /// Prefixes that are listed of what matched no range.
 const UNMATCHED_KEYS: i64 = 10;
-/// Share of the memory budget that open batches may take.
-const GATHER_SHARE: usize = 8;
 
 /// Ranges that may be added without a restart, where the configuration does not say: an eighth of them, at least these.
 const RANGES_ROOM_MIN: usize = 1_024;
 const RANGES_ROOM_SHARE: usize = 8;
-/// Words that a block may have at least after a reload, whatever the stats at the start.
-const BLOCK_WORDS_ROOM_MIN: usize = 1_024;
 
 /// Shared by all cores.
 pub struct World {
@@ -46,40 +44,55 @@ pub struct World {
     pub ports: usize,
     /// Tag rules.
     pub tag_rules: usize,
-    /// Of sketches and batches, all cores together.
+    /// The budget of the data path, all cores together.
     pub memory_bytes: usize,
-    /// The longest block that streams are made for.
-    pub block_words: usize,
+    /// What streams are made for.
+    pub room: Room,
+    /// Tag rules that accounts are made for.
+    pub tag_room: usize,
+    calculations: Calculations,
 }
 
 impl World {
-    /// Of a checked configuration, and so many ports. No other will follow it: there is room for what it has.
+    /// Of a checked configuration, and so many ports; with this crate's own calculations. No other will follow it: there is
+    /// room for what it has.
     ///
     /// # Errors
     /// A row that no kernel can be made for.
     pub fn new(config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
-        Self::with_room(config, hash_key, ports, config.ranges.list.len())
+        Self::with(&Calculations::standard(), config, hash_key, ports)
     }
 
-    /// The first of several: with room for more ranges and longer blocks.
+    /// The first of several: with room for more ranges, tag rules and longer blocks.
     ///
     /// # Errors
     /// A row that no kernel can be made for.
     pub fn first(config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
-        let mut world = Self::with_room(config, hash_key, ports, room(config))?;
-        world.block_words = (2 * world.block_words).max(BLOCK_WORDS_ROOM_MIN);
+        let mut world = Self::with_room(&Calculations::standard(), config, hash_key, ports, room(config))?;
+        world.room = world.room.twice();
+        world.tag_room = TAG_RULES_MAX;
         Ok(world)
     }
 
-    fn with_room(config: &Config, hash_key: HashKey, ports: usize, room: usize) -> Result<Self, Refusal> {
+    /// With the calculations that the configuration was checked with.
+    ///
+    /// # Errors
+    /// A row that no kernel can be made for.
+    pub fn with(calculations: &Calculations, config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
+        Self::with_room(calculations, config, hash_key, ports, config.ranges.list.len())
+    }
+
+    fn with_room(calculations: &Calculations, config: &Config, hash_key: HashKey, ports: usize, room: usize) -> Result<Self, Refusal> {
         let fast = config.stats.iter().any(|stat| stat.fast);
-        let plans = plans(config, room)?;
+        let plans = plans(config, calculations, room)?;
         Ok(Self {
             number: 1,
             generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
-            mirror: MirrorPlan::new(&config.mirror),
-            block_words: plans.export_words_max(),
+            mirror: mirror(config),
+            room: plans.room(),
+            tag_room: config.tags.len(),
             plans: Arc::new(plans),
+            calculations: calculations.clone(),
             hash_key,
             calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
             ports,
@@ -96,8 +109,9 @@ impl World {
         Ok(Self {
             number,
             generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
-            mirror: MirrorPlan::new(&config.mirror),
-            plans: Arc::new(plans(config, self.plans.real)?),
+            mirror: mirror(config),
+            plans: Arc::new(plans(config, &self.calculations, self.plans.real)?),
+            calculations: self.calculations.clone(),
             hash_key: self.hash_key.clone(),
             tag_rules: config.tags.len(),
             ..*self
@@ -118,16 +132,6 @@ impl World {
         };
         RangeIndex(u32::try_from(self.plans.real + offset).unwrap_or(u32::MAX))
     }
-
-    /// Bytes that the open batches of one of `cores` may take.
-    pub const fn gather_bytes(&self, cores: usize) -> usize {
-        self.memory_bytes / GATHER_SHARE / cores
-    }
-
-    /// Bytes that the blocks of one of `shards` may take.
-    pub const fn shard_bytes(&self, shards: usize) -> usize {
-        (self.memory_bytes - self.memory_bytes / GATHER_SHARE) / shards
-    }
 }
 
 /// Rows of what matched no range, behind the configuration's.
@@ -147,6 +151,12 @@ fn specs(config: &Config) -> Vec<StatSpec> {
     config.stats.iter().cloned().chain([unmatched]).collect()
 }
 
+/// What the mirror wraps frames in; and whether options of headers are read.
+fn mirror(config: &Config) -> MirrorPlan {
+    let mirror = MirrorPlan::new(&config.mirror);
+    if reads_options(config) { mirror } else { mirror.without_options() }
+}
+
 /// Ranges that a configuration's appliance has room for.
 pub fn room(config: &Config) -> usize {
     let count = config.ranges.list.len();
@@ -154,15 +164,16 @@ pub fn room(config: &Config) -> usize {
 }
 
 /// With room for so many ranges. Those that stand for what matched none have the same index in every generation.
-fn plans(config: &Config, room: usize) -> Result<ShardPlans, Refusal> {
+fn plans(config: &Config, calculations: &Calculations, room: usize) -> Result<ShardPlans, Refusal> {
+    let compiler = Compiler { calculations: calculations.clone(), windows: config.appliance.windows() };
     let (specs, weights, mut lists) = (specs(config), weights(config), config.stat_lists());
     for list in &mut lists.lists {
         list.retain(|row| observed(&config.mirror, specs[*row].direction));
     }
     let mut plans = Vec::with_capacity(2 * lists.lists.len() + 2);
     for list in lists.lists.iter().chain([&vec![specs.len() - 1]]) {
-        plans.push(Plan::compile(&specs, list, Family::V4, weights)?);
-        plans.push(Plan::compile(&specs, list, Family::V6, weights)?);
+        plans.push(Plan::of_rows(&compiler, &specs, list, Family::V4, weights)?);
+        plans.push(Plan::of_rows(&compiler, &specs, list, Family::V6, weights)?);
     }
     let of = |(range, list): (&crate::config::Range, &u32)| 2 * list + u32::from(range.prefix.addr().is_ipv6());
     let mut of_range: Vec<u32> = config.ranges.list.iter().zip(&lists.of_range).map(of).collect();
@@ -170,7 +181,8 @@ fn plans(config: &Config, room: usize) -> Result<ShardPlans, Refusal> {
     // What is reserved for ranges to come is what the first has.
     of_range.resize(room, of_range.first().copied().unwrap_or(unmatched));
     of_range.extend([unmatched, unmatched + 1]);
-    Ok(ShardPlans { plans, real: room, of_range })
+    let layout = Layout::of(|one, other| plans.iter().any(|plan| plan.tells_apart(one, other)));
+    Ok(ShardPlans { plans, real: room, of_range, layout })
 }
 
 /// Whether the mirror shows what a stat counts. Of an unobserved direction nothing is reported: zero would be a claim.
@@ -182,10 +194,27 @@ const fn observed(mirror: &Mirror, direction: DirectionAxis) -> bool {
     }
 }
 
+/// Whether a stat asks for options of a header.
+fn reads_options(config: &Config) -> bool {
+    let keys = |stat: &StatSpec| {
+        let tested = stat.predicate.iter().flat_map(|predicate| &predicate.tests).flat_map(|test| test.key.parts().to_vec());
+        stat.key.parts().iter().copied().chain(tested).collect::<Vec<Key>>()
+    };
+    config.stats.iter().flat_map(keys).any(|key| matches!(key, Key::TcpOptions | Key::IpOptions))
+}
+
 /// The largest weights that tag rules can give; what passes stands for itself.
 fn weights(config: &Config) -> WeightBounds {
     let random = config.tags.iter().all(|rule| rule.weight_max() <= 1 || rule.sampler == Sampler::Random);
-    WeightBounds { passed: 1, blocked: u32::from(config.weight_max()), random }
+    WeightBounds { passed: 1, blocked: u32::from(config.weight_max()), random, rate: rate(config) }
+}
+
+/// The one rate of all rules that sample, if it is one, constant and random. A rate of one is none.
+fn rate(config: &Config) -> Option<u32> {
+    let blocked = || config.tags.iter().filter(|rule| rule.blocked);
+    let constant = |rule: &TagRule| matches!(rule.sampling, Given::Fixed(n) if n == 1 || n == u32::from(config.weight_max()));
+    let one = blocked().all(|rule| rule.sampler == Sampler::Random && constant(rule));
+    one.then(|| u32::from(config.weight_max())).filter(|rate| *rate > 1)
 }
 
 /// What reports say of themselves.
@@ -200,9 +229,24 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
     };
     let name = |range: &crate::config::Range| RangeName {
         prefix: crate::axes::key::network_text(&range.prefix),
+        domain: range.domain.map_or_else(String::new, |domain| domain.to_string()),
         customer: range.customer.clone(),
         labels: range.labels.clone(),
     };
     let tags = config.tags.iter().map(|rule| if rule.blocked { "blocked" } else { "passed" }).collect();
-    Setting { identity, ranges: config.ranges.list.iter().map(name).collect(), specs: specs(config), ports, tags, tags_anew: false, live }
+    let frame_bytes_max = if live { frame_bytes_max(config) } else { u32::try_from(CAPTURE_RECORD_BYTES_MAX).unwrap_or(u32::MAX) };
+    let (ranges, heartbeat) = (config.ranges.list.iter().map(name).collect(), config.appliance.heartbeat);
+    Setting { identity, ranges, specs: specs(config), ports, tags, tags_anew: false, live, heartbeat, frame_bytes_max }
+}
+
+/// The longest frame that the ports let in.
+#[cfg(feature = "dpdk")]
+fn frame_bytes_max(config: &Config) -> u32 {
+    crate::rx::live::frame_bytes_max(&config.ports)
+}
+
+/// The longest frame that any port lets in.
+#[cfg(not(feature = "dpdk"))]
+fn frame_bytes_max(_config: &Config) -> u32 {
+    u32::try_from(crate::limits::IP_FRAME_BYTES_MAX).unwrap_or(u32::MAX)
 }

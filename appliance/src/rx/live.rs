@@ -1,11 +1,14 @@
 //! The ports of the configuration: NICs and vdevs through one path.
 
+use std::sync::Arc;
+
 use super::device::{DeviceName, Vdev};
 use super::health::PortHealth;
 use super::queue::{RxQueue, Source};
+use super::timeline::Timeline;
 use crate::config;
 use crate::dpdk::{self, Device, DpdkError, Eal, KernelSockets, Mempool, PoolSpec, PortReport, PortSetup, SEGMENT_BYTES};
-use crate::limits::FRAME_BYTES_MAX;
+use crate::limits::{FRAME_BYTES_MAX, IP_FRAME_BYTES_MAX};
 
 /// Descriptors of a queue, where the device lets us choose.
 const DESCRIPTORS: u16 = 1_024;
@@ -42,6 +45,12 @@ pub fn pci_addresses(ports: &[config::Port]) -> Vec<String> {
     ports.iter().filter_map(pci).collect()
 }
 
+/// The longest frame that a port lets in: a NIC's bound is ours to set; below a vdev any IP packet may come.
+pub fn frame_bytes_max(ports: &[config::Port]) -> u32 {
+    let all_pci = pci_addresses(ports).len() == ports.len();
+    u32::try_from(if all_pci { FRAME_BYTES_MAX } else { IP_FRAME_BYTES_MAX }).unwrap_or(u32::MAX)
+}
+
 /// Memory that the ports need of DPDK, MB.
 pub fn memory_mb(ports: &[config::Port]) -> u32 {
     let need = |port: &config::Port| {
@@ -56,15 +65,16 @@ pub fn memory_mb(ports: &[config::Port]) -> u32 {
     BASE_MB.saturating_add(u32::try_from(bytes >> 20).unwrap_or(u32::MAX))
 }
 
-/// Starts every port.
+/// Starts every port. Its frames' times are the timeline's.
 ///
 /// # Errors
 /// All ports' faults at once; those that did start are closed again.
-pub fn open(eal: &Eal, ports: &[config::Port], base_window_ns: u64) -> Result<Vec<LivePort>, Vec<DpdkError>> {
+pub fn open(eal: &Eal, ports: &[config::Port], base_window_ns: u64, timeline: &Arc<Timeline>) -> Result<Vec<LivePort>, Vec<DpdkError>> {
     let numbered = ports.iter().zip(0u16..);
     let (mut started, mut faults) = (Vec::new(), Vec::new());
     for (port, index) in numbered {
-        match open_one(eal, port, index, base_window_ns) {
+        let source = Source::Live { base_window_ns, timeline: Arc::clone(timeline) };
+        match open_one(eal, port, index, &source) {
             Ok(port) => started.push(port),
             Err(fault) => faults.push(fault),
         }
@@ -72,7 +82,7 @@ pub fn open(eal: &Eal, ports: &[config::Port], base_window_ns: u64) -> Result<Ve
     if faults.is_empty() { Ok(started) } else { Err(faults) }
 }
 
-fn open_one(eal: &Eal, port: &config::Port, index: u16, base_window_ns: u64) -> Result<LivePort, DpdkError> {
+fn open_one(eal: &Eal, port: &config::Port, index: u16, source: &Source) -> Result<LivePort, DpdkError> {
     let before = KernelSockets::now();
     let (device, vdev) = match DeviceName::read(&port.device) {
         DeviceName::Pci(address) => (Device::find(eal, &address)?, None),
@@ -112,7 +122,7 @@ fn open_one(eal: &Eal, port: &config::Port, index: u16, base_window_ns: u64) -> 
     tracing::debug!(device = port.device, frames = foreign, "given back: taken in before the sockets were bound");
     let health = PortHealth::new(handle, info.interface_index.or_else(named), sockets, foreign);
     describe(&mut report, &health, &port.device);
-    let queues = raw.into_iter().map(|queue| RxQueue::new(queue, Source::Live { base_window_ns }, index, cut_bytes)).collect();
+    let queues = raw.into_iter().map(|queue| RxQueue::new(queue, source.clone(), index, cut_bytes)).collect();
     Ok(LivePort { index, device: port.device.clone(), report, queues, health })
 }
 

@@ -1,8 +1,9 @@
 //! One queue and its bursts, live or fed from captures.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
 use super::Frame;
+use super::timeline::Timeline;
 use crate::dpdk::{self, FrameTag};
 use crate::units::{Epoch, LinkType};
 
@@ -25,10 +26,10 @@ pub enum Event<'a> {
 }
 
 /// Where a queue's times come from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Source {
     /// The clock, once a poll.
-    Live { base_window_ns: u64 },
+    Live { base_window_ns: u64, timeline: Arc<Timeline> },
     /// Each frame's tag.
     Fed,
 }
@@ -49,7 +50,8 @@ pub struct RxQueue {
 #[derive(Debug)]
 pub struct Burst {
     raw: dpdk::Burst,
-    source: Source,
+    /// Each frame has a tag.
+    fed: bool,
     port: u16,
     cut_bytes: u32,
     time_ns: u64,
@@ -75,29 +77,25 @@ impl RxQueue {
 
     /// A burst to poll into, empty; it serves other queues too.
     pub fn burst(&self) -> Burst {
-        let (source, port, cut_bytes) = (self.source, self.port, self.cut_bytes);
-        Burst { raw: self.raw.burst(), source, port, cut_bytes, time_ns: 0, epoch: Epoch(0), begins: false }
+        let (fed, port, cut_bytes) = (matches!(self.source, Source::Fed), self.port, self.cut_bytes);
+        Burst { raw: self.raw.burst(), fed, port, cut_bytes, time_ns: 0, epoch: Epoch(0), begins: false }
     }
 
     /// Replaces what `burst` holds by what has come. An idle poll of a live queue still tells a new epoch.
     #[inline]
     pub fn poll(&mut self, burst: &mut Burst) {
         self.raw.poll(&mut burst.raw);
-        (burst.source, burst.port, burst.cut_bytes) = (self.source, self.port, self.cut_bytes);
+        (burst.port, burst.cut_bytes) = (self.port, self.cut_bytes);
+        burst.fed = matches!(self.source, Source::Fed);
         burst.begins = false;
-        if let Source::Live { base_window_ns } = self.source {
-            burst.time_ns = burst.time_ns.max(now_ns());
-            burst.epoch = Epoch::of(burst.time_ns, base_window_ns);
+        if let Source::Live { base_window_ns, timeline } = &self.source {
+            // What is made good of the clock may stop it for a moment, never turn it back.
+            burst.time_ns = burst.time_ns.max(timeline.now_ns());
+            burst.epoch = Epoch::of(burst.time_ns, *base_window_ns);
             burst.begins = self.told != Some(burst.epoch);
             self.told = Some(burst.epoch);
         }
     }
-}
-
-/// Nanoseconds since 1970; 0 before.
-fn now_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    since.as_secs().wrapping_mul(1_000_000_000).wrapping_add(u64::from(since.subsec_nanos()))
 }
 
 impl Burst {
@@ -129,10 +127,7 @@ impl Burst {
     #[inline]
     fn event(&self, index: usize) -> Option<Event<'_>> {
         let frame = self.raw.frame(index)?;
-        match self.source {
-            Source::Live { .. } => Some(Event::Frame(self.live(frame))),
-            Source::Fed => Some(fed(frame, self.raw.tag(index)?)),
-        }
+        if self.fed { Some(fed(frame, self.raw.tag(index)?)) } else { Some(Event::Frame(self.live(frame))) }
     }
 
     #[inline]

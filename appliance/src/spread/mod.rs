@@ -13,17 +13,17 @@ use rtrb::{Consumer, Producer, RingBuffer};
 
 use crate::arch::Patience;
 use crate::arch::hash::spread;
+use crate::gather::packed::{Batch, Form};
 use crate::gather::{Cause, Loss, Stage};
-use crate::limits::BATCH_RECORDS_MAX;
-use crate::record::Record;
+use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX};
 use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
 
 pub use losses::{LOSING_RANGES_MAX, Losses};
 pub use worker::{Inbox, Worker};
 
-/// Full batches of a range in one epoch after which the next ones go round.
-const HOT_BATCHES: u32 = 4;
+/// Records of a range in one epoch after which its batches go round: a log that never filled stays together.
+const HOT_RECORDS: usize = LOG_RECORDS_MAX;
 /// Batches that wait for one worker at most.
 pub const RING_BATCHES: usize = 256;
 /// Marks that a ring holds beside its batches.
@@ -33,14 +33,34 @@ const RING_MARKS: usize = 8;
 pub struct Transfer {
     range: RangeIndex,
     epoch: Epoch,
-    len: u8,
-    records: [Record; BATCH_RECORDS_MAX],
+    form: Form,
+    len: usize,
+    used: usize,
+    ends: Option<Epoch>,
+    words: Box<[u64]>,
+}
+
+impl Transfer {
+    fn empty(words: usize) -> Self {
+        let words = vec![0; words].into_boxed_slice();
+        Self { range: RangeIndex(0), epoch: Epoch(0), form: Form::Narrow, len: 0, used: 0, ends: None, words }
+    }
+
+    fn put(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
+        (self.range, self.epoch) = (range, epoch);
+        (self.form, self.len, self.used, self.ends) = (batch.form, batch.len, batch.words.len(), batch.ends);
+        self.words[..self.used].copy_from_slice(batch.words);
+    }
+
+    fn batch(&self) -> Batch<'_> {
+        Batch { form: self.form, len: self.len, words: &self.words[..self.used], ends: self.ends }
+    }
 }
 
 /// What a ring carries, in order.
 pub enum Message {
     /// A batch.
-    Batch(Box<Transfer>),
+    Batch(Transfer),
     /// All batches of epochs before this one were sent.
     Passed(Epoch),
 }
@@ -48,8 +68,8 @@ pub enum Message {
 /// One receiving core's way to one worker.
 pub struct Lane {
     to: Producer<Message>,
-    back: Consumer<Box<Transfer>>,
-    spare: Vec<Box<Transfer>>,
+    back: Consumer<Transfer>,
+    spare: Vec<Transfer>,
     /// Marks that found no room yet: the first, and the last of those behind it. No batch is sent before them, so those
     /// between tell nothing.
     marks: [Option<Epoch>; 2],
@@ -72,14 +92,12 @@ impl Lane {
     }
 
     /// Gives the batch a box, and the box to the worker. False if there is no box: all of them wait in the ring.
-    fn send(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) -> bool {
+    fn send(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) -> bool {
         if !self.flush() {
             return false;
         }
         let Some(mut transfer) = self.spare.pop().or_else(|| self.back.pop().ok()) else { return false };
-        (transfer.range, transfer.epoch) = (range, epoch);
-        transfer.len = u8::try_from(records.len()).unwrap_or(0);
-        transfer.records[..records.len()].copy_from_slice(records);
+        transfer.put(range, epoch, batch);
         match self.to.push(Message::Batch(transfer)) {
             Ok(()) => true,
             Err(rtrb::PushError::Full(message)) => {
@@ -92,13 +110,17 @@ impl Lane {
     }
 }
 
+/// Bytes of a lane and its boxes.
+pub const fn lane_bytes() -> usize {
+    RING_BATCHES * (size_of::<Transfer>() + 8 * BATCH_WORDS_MAX + 3 * size_of::<Message>())
+}
+
 /// A lane and its far end.
 pub fn lane() -> (Lane, Inbox) {
     // There are no more boxes than these: a mark finds room whatever waits.
     let (to, from) = RingBuffer::new(RING_BATCHES + RING_MARKS);
     let (give_back, back) = RingBuffer::new(RING_BATCHES);
-    let empty = || Box::new(Transfer { range: RangeIndex(0), epoch: Epoch(0), len: 0, records: [Record::default(); BATCH_RECORDS_MAX] });
-    let spare = (0..RING_BATCHES).map(|_| empty()).collect();
+    let spare = (0..RING_BATCHES).map(|_| Transfer::empty(BATCH_WORDS_MAX)).collect();
     (Lane { to, back, spare, marks: [None; 2] }, Inbox::new(from, give_back))
 }
 
@@ -112,14 +134,17 @@ pub struct Dispatcher {
     losses: [Losses; 3],
 }
 
-/// Full batches of a range in its latest epoch.
+/// What a range had in its latest epoch.
 #[derive(Clone, Copy, Default)]
 struct Heat {
     epoch: u32,
-    batches: u32,
+    records: u32,
 }
 
 impl Dispatcher {
+    /// Bytes that each range takes.
+    pub const RANGE_BYTES: usize = size_of::<Heat>();
+
     /// Over these lanes. `waits`: a full ring makes the sender wait, as in a replay; else it drops the batch and counts it.
     /// `real` of the `ranges` are ranges, see [`Losses`].
     pub fn new(lanes: Vec<Lane>, ranges: usize, real: usize, waits: bool) -> Self {
@@ -128,24 +153,24 @@ impl Dispatcher {
 
     /// The worker of a range's next batch.
     #[allow(clippy::cast_possible_truncation, reason = "a remainder; an epoch's low bits")]
-    fn choose(&mut self, range: RangeIndex, epoch: Epoch, full: bool) -> usize {
+    fn choose(&mut self, range: RangeIndex, epoch: Epoch, records: usize) -> usize {
         let heat = &mut self.heat[range.at()];
         if heat.epoch != epoch.0 as u32 {
-            *heat = Heat { epoch: epoch.0 as u32, batches: 0 };
+            *heat = Heat { epoch: epoch.0 as u32, records: 0 };
         }
-        let turn = heat.batches.saturating_sub(HOT_BATCHES);
-        heat.batches += u32::from(full);
-        ((spread(u64::from(range.0)) + u64::from(turn)) % self.lanes.len() as u64) as usize
+        let turn = (heat.records as usize).saturating_sub(HOT_RECORDS).div_ceil(BATCH_RECORDS_MAX);
+        heat.records = heat.records.saturating_add(records as u32);
+        ((spread(u64::from(range.0)) + turn as u64) % self.lanes.len() as u64) as usize
     }
 }
 
 impl Stage for Dispatcher {
-    fn batch(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) {
-        let at = self.choose(range, epoch, records.len() == BATCH_RECORDS_MAX);
+    fn batch(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
+        let at = self.choose(range, epoch, batch.len);
         let mut patience = Patience::default();
-        while !self.lanes[at].send(range, epoch, records) {
+        while !self.lanes[at].send(range, epoch, batch) {
             if !self.waits || self.lanes[at].to.is_abandoned() {
-                self.losses[usize::from(epoch > self.at)].add(range, Cause::Ring, records.len() as u64);
+                self.losses[usize::from(epoch > self.at)].add(range, Cause::Ring, batch.len as u64);
                 return;
             }
             patience.wait();
@@ -164,6 +189,11 @@ impl Stage for Dispatcher {
         let [open, coming, ended] = &mut self.losses;
         ended.join(open);
         std::mem::swap(open, coming);
+    }
+
+    /// A ring that is half full: what is received comes before what was.
+    fn is_busy(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.to.slots() < RING_BATCHES / 2 && !lane.to.is_abandoned())
     }
 
     fn is_stepwise(&self) -> bool {

@@ -12,13 +12,13 @@ const TURN_BATCHES: usize = 16;
 /// One receiving core's ring, at the worker.
 pub struct Inbox {
     from: Consumer<Message>,
-    back: Producer<Box<Transfer>>,
+    back: Producer<Transfer>,
     /// Epoch that its next batches belong to.
     at: Epoch,
 }
 
 impl Inbox {
-    pub(super) const fn new(from: Consumer<Message>, back: Producer<Box<Transfer>>) -> Self {
+    pub(super) const fn new(from: Consumer<Message>, back: Producer<Transfer>) -> Self {
         Self { from, back, at: Epoch(0) }
     }
 }
@@ -28,27 +28,34 @@ pub struct Worker<S> {
     inboxes: Vec<Inbox>,
     stage: S,
     at: Epoch,
+    /// The epoch behind the open one, of which batches were taken already.
+    ahead: Option<Epoch>,
 }
 
 impl<S: Stage> Worker<S> {
     /// Over these rings.
     pub const fn new(inboxes: Vec<Inbox>, stage: S) -> Self {
-        Self { inboxes, stage, at: Epoch(0) }
+        Self { inboxes, stage, at: Epoch(0), ahead: None }
     }
 
     /// Takes what waits, a bounded number; false if nothing did.
     pub fn poll(&mut self) -> bool {
-        let mut busy = self.stage.step();
+        let closing = self.stage.step();
+        let mut busy = closing;
+        // Of the epoch right behind the open one batches are taken before all cores have come to it, so that a ring does not
+        // overflow while another core still walks. A stage holds two epochs apart: one that still closes waits.
+        let next = if closing { self.at } else { Epoch(self.at.0.saturating_add(1)) };
         for inbox in &mut self.inboxes {
-            // A ring that is an epoch ahead waits for the others.
             for _ in 0..TURN_BATCHES {
-                if inbox.at > self.at {
+                if inbox.at > next {
                     break;
                 }
                 match inbox.from.pop() {
                     Ok(Message::Batch(transfer)) => {
-                        let records = &transfer.records[..usize::from(transfer.len)];
-                        self.stage.batch(transfer.range, transfer.epoch, records);
+                        if transfer.epoch > self.at {
+                            self.ahead = Some(transfer.epoch);
+                        }
+                        self.stage.batch(transfer.range, transfer.epoch, &transfer.batch());
                         // The way back holds as many boxes as there are: it is never full.
                         let _ = inbox.back.push(transfer);
                         busy = true;
@@ -58,14 +65,22 @@ impl<S: Stage> Worker<S> {
                 }
             }
         }
+        self.flip() || busy
+    }
+
+    /// Opens the epoch that all cores have come to; first the one of which there are batches already. False if that was not
+    /// to be done.
+    fn flip(&mut self) -> bool {
         let passed = self.inboxes.iter().map(|inbox| inbox.at).min().unwrap_or(self.at);
+        let passed = self.ahead.map_or(passed, |ahead| passed.min(ahead));
         // The last order waits until what is over has gone out in peace.
-        if passed > self.at && !(passed == Epoch::END && self.stage.step()) {
-            self.at = passed;
-            self.stage.advance(passed);
-            busy = true;
+        if passed <= self.at || passed == Epoch::END && self.stage.step() {
+            return false;
         }
-        busy
+        self.at = passed;
+        self.ahead.take_if(|ahead| *ahead <= passed);
+        self.stage.advance(passed);
+        true
     }
 
     /// What it does with batches.

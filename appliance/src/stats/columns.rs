@@ -117,6 +117,18 @@ pub struct View<'a> {
     values: &'a ValueColumn,
     weights: &'a Weights,
     selected: u64,
+    beside: Beside<'a>,
+}
+
+/// What only some kernels ask for.
+#[derive(Clone, Copy, Default)]
+pub struct Beside<'a> {
+    /// A further key of each record.
+    pub other: Option<&'a KeyColumn>,
+    /// When each record was received, nanoseconds since 1970.
+    pub times_ns: &'a [u64],
+    /// When the stat's window started.
+    pub start_ns: u64,
 }
 
 /// One record that counts.
@@ -145,7 +157,36 @@ impl Row<'_> {
 impl<'a> View<'a> {
     /// Of those among `selected` that have the key and add something.
     pub const fn new(keys: &'a KeyColumn, values: &'a ValueColumn, weights: &'a Weights, selected: u64) -> Self {
-        Self { keys, values, weights, selected: selected & keys.present & values.nonzero }
+        Self {
+            keys,
+            values,
+            weights,
+            selected: selected & keys.present & values.nonzero,
+            beside: Beside { other: None, times_ns: &[], start_ns: 0 },
+        }
+    }
+
+    /// With what its kernel asks for beside. Records that lack the further key do not count.
+    #[must_use]
+    pub fn with(mut self, beside: Beside<'a>) -> Self {
+        self.selected &= beside.other.map_or(u64::MAX, |column| column.present);
+        self.beside = beside;
+        self
+    }
+
+    /// Start of the stat's window, nanoseconds since 1970; only for calculations that read times.
+    pub const fn start_ns(&self) -> u64 {
+        self.beside.start_ns
+    }
+
+    /// When a record was received, by its place in the batch; only for calculations that read times.
+    pub fn time_ns(&self, at: usize) -> u64 {
+        self.beside.times_ns.get(at).copied().unwrap_or(self.beside.start_ns)
+    }
+
+    /// A record's further key and its keyed hash; only for calculations that ask for one.
+    pub fn other(&self, at: usize) -> (&'a [u8], u64) {
+        self.beside.other.map_or((&[], 0), |column| (column.key(at), column.hashes[at]))
     }
 
     /// Whether no record counts.
@@ -156,6 +197,12 @@ impl<'a> View<'a> {
     /// Whether a record that counts stands for others, or may.
     pub const fn any_sampled(&self) -> bool {
         self.selected & self.weights.sampled != 0
+    }
+
+    /// How many records count that stand for others, or may; or how many that stand for themselves.
+    pub const fn count(&self, sampled: bool) -> u64 {
+        let of = if sampled { self.weights.sampled } else { !self.weights.sampled };
+        (self.selected & of).count_ones() as u64
     }
 
     /// Sum of the metric over records that count, weights aside.
@@ -171,6 +218,11 @@ impl<'a> View<'a> {
 
     /// The records that count, in order.
     pub fn rows(self) -> impl Iterator<Item = Row<'a>> {
+        self.placed().map(|(_, row)| row)
+    }
+
+    /// The same, each with its place in the batch.
+    pub fn placed(self) -> impl Iterator<Item = (usize, Row<'a>)> {
         let mut left = self.selected;
         std::iter::from_fn(move || {
             if left == 0 {
@@ -180,7 +232,7 @@ impl<'a> View<'a> {
             left &= left - 1;
             let proven = self.weights.proven >> i & 1 == 1;
             let (value, weight) = (u64::from(self.values.values[i]), u64::from(self.weights.weights[i]));
-            Some(Row { key: self.keys.key(i), hash: self.keys.hashes[i], value, weight, proven })
+            Some((i, Row { key: self.keys.key(i), hash: self.keys.hashes[i], value, weight, proven }))
         })
     }
 }

@@ -98,6 +98,13 @@ impl Unseen {
         self.sampled_packets = self.sampled_packets.saturating_add(other.sampled_packets);
     }
 
+    /// The larger, word by word.
+    pub fn raise(&mut self, other: &Self) {
+        self.passed = self.passed.max(other.passed);
+        self.scaled = self.scaled.max(other.scaled);
+        self.sampled_packets = self.sampled_packets.max(other.sampled_packets);
+    }
+
     /// Word by word, never below zero.
     pub fn sub(&mut self, other: &Self) {
         self.passed = self.passed.saturating_sub(other.passed);
@@ -126,6 +133,10 @@ pub struct Top {
     pub all_sufficient: Weighted,
     /// A bound for a key that is in neither list.
     pub absent: Unseen,
+    /// The largest weight that new keys were thinned by for want of memory; 1: none were.
+    pub thinned: u32,
+    /// Whether a table found no memory to grow.
+    pub short: bool,
 }
 
 /// What of a `distinct` merges.
@@ -148,11 +159,26 @@ pub struct Distinct {
     pub sampled_packets: u64,
 }
 
+/// The highest rate in any sub-window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Peak {
+    /// In units of the metric a second.
+    pub rate: Estimate,
+    /// Start of the sub-window with the largest sum, nanoseconds since 1970; the first of several.
+    pub start_ns: u64,
+    /// Length of a sub-window.
+    pub sub_window_ms: u64,
+    /// What merges: start and sum of each sub-window in which something was counted, ascending.
+    pub series: Vec<(u64, Weighted)>,
+}
+
 /// One statistic's figure.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Figure {
     /// A single number, and what merges of it if it is a sum.
     Total(Estimate, Option<Weighted>),
+    /// The highest rate.
+    Peak(Peak),
     /// In ascending order.
     Histogram(Vec<Bin>),
     /// The heaviest keys.

@@ -9,7 +9,7 @@ use super::columns::View;
 use super::figure::{Bin, BinOf, Figure};
 use super::interval::{Question, estimate};
 use super::pool::{Handle, Memory, Pool};
-use super::weighted::{self, Weighted};
+use super::weighted::{SumLayout, Weighted};
 use super::{Context, Exhausted, Kernel, Summary};
 use crate::axes::KeySpec;
 use crate::axes::key::number;
@@ -25,20 +25,20 @@ const ROOT_WORDS: usize = 2;
 /// A kernel for a stat whose key is a name.
 pub(super) fn kernel(spec: &StatSpec, context: &Context) -> Box<dyn Kernel> {
     let labels = 1 << (8 * spec.key.width(context.family)).min(16);
-    Box::new(LabelKernel { key: spec.key.clone(), family: context.family, sum_words: weighted::words(context.sampled()), labels })
+    Box::new(LabelKernel { key: spec.key.clone(), family: context.family, layout: SumLayout::of(context, spec.metric), labels })
 }
 
 /// Entries stand in the order in which their labels came: a label is one word, its key plus one; then its sum.
 struct LabelKernel {
     key: KeySpec,
     family: Family,
-    sum_words: usize,
+    layout: SumLayout,
     labels: usize,
 }
 
 impl LabelKernel {
     fn entry_words(&self) -> usize {
-        1 + self.sum_words
+        1 + self.layout.words()
     }
 
     /// First word of the slot of a label, or of the free one where it belongs.
@@ -71,7 +71,7 @@ impl LabelKernel {
         }
         let new = memory.alloc(2 * slots * self.entry_words()).ok_or(Exhausted)?;
         for slot in 0..slots {
-            let mut entry = [0; 1 + weighted::SAMPLED_WORDS];
+            let mut entry = [0; 1 + SumLayout::WORDS_MAX];
             let entry = &mut entry[..self.entry_words()];
             entry.copy_from_slice(&memory.pool.get(old)[slot * self.entry_words()..][..self.entry_words()]);
             if entry[0] != 0 {
@@ -99,7 +99,7 @@ impl Kernel for LabelKernel {
             let at = self.find(table, label);
             root[1] += u64::from(table[at] == 0);
             table[at] = label;
-            weighted::add(&mut table[at + 1..at + self.entry_words()], row.value, row.weight, row.proven);
+            self.layout.add(&mut table[at + 1..at + self.entry_words()], &row);
         }
         Ok(())
     }
@@ -120,21 +120,21 @@ impl Kernel for LabelKernel {
     }
 
     fn summary(&self) -> Box<dyn Summary> {
-        Box::new(LabelSummary { key: self.key.clone(), family: self.family, entry_words: self.entry_words(), sums: BTreeMap::new() })
+        Box::new(LabelSummary { key: self.key.clone(), family: self.family, layout: self.layout, sums: BTreeMap::new() })
     }
 }
 
 struct LabelSummary {
     key: KeySpec,
     family: Family,
-    entry_words: usize,
+    layout: SumLayout,
     sums: BTreeMap<u64, Weighted>,
 }
 
 impl Summary for LabelSummary {
     fn absorb(&mut self, words: &[u64]) {
-        for entry in words.chunks_exact(self.entry_words) {
-            self.sums.entry(entry[0] - 1).or_default().merge(&Weighted::from_words(&entry[1..]));
+        for entry in words.chunks_exact(1 + self.layout.words()) {
+            self.sums.entry(entry[0] - 1).or_default().merge(&self.layout.read(&entry[1..]));
         }
     }
 

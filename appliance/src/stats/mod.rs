@@ -5,23 +5,31 @@
 //! All-zero words are the empty state. When a window closes, the state is exported as words, and the reporter absorbs
 //! the words of all shards into a [`Summary`], from which it asks the figure.
 //!
-//! Adding a calculation is one file that implements [`Calculation`], and its line in [`CALCULATIONS`].
+//! Adding a calculation is one file that implements [`Calculation`], and its row in [`calculations::STANDARD`]; a program
+//! that uses this crate adds its own to [`Calculations`]. docs/new-calculation.md walks through it.
 
+mod bins;
+pub mod calculations;
 pub mod columns;
 pub mod distinct;
 pub mod figure;
 pub mod histogram;
 pub mod interval;
 pub mod labels;
+pub mod pages;
+pub mod peak;
 pub mod plan;
 pub mod pool;
+mod selection;
 pub mod settings;
 pub mod sum;
 pub mod topk;
 pub mod weighted;
 
+use std::any::Any;
+
 use crate::axes::KeySpec;
-use crate::config::{Refusal, StatSpec};
+use crate::config::{Refusal, StatSpec, Windows};
 use crate::units::Family;
 
 use columns::View;
@@ -29,8 +37,7 @@ use figure::Figure;
 use interval::Question;
 use pool::{Memory, Pool};
 
-/// Every calculation. Nothing else in the program lists them.
-pub const CALCULATIONS: &[&dyn Calculation] = &[&sum::Sum, &histogram::Histogram, &topk::TopK, &distinct::Distinct];
+pub use calculations::{Calculations, check};
 
 /// What a kernel is compiled for.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +48,10 @@ pub struct Context {
     pub weight_max: u32,
     /// Whether all samplers are random.
     pub random: bool,
+    /// The one weight that all sampled records have, every one of them at random; none: they differ, or may be unproven.
+    pub rate: Option<u32>,
+    /// How long windows are.
+    pub windows: Windows,
 }
 
 impl Context {
@@ -63,6 +74,16 @@ pub trait Calculation: Sync {
     /// The key that it reads; of most, the stat's own.
     fn key(&self, spec: &StatSpec) -> KeySpec {
         spec.key.clone()
+    }
+
+    /// A further key that its kernel reads beside the first, see [`View::other`]. Packets that lack it do not count.
+    fn other_key(&self, _spec: &StatSpec) -> Option<KeySpec> {
+        None
+    }
+
+    /// Whether its kernel asks for the packets' times, see [`View::time_ns`].
+    fn reads_times(&self) -> bool {
+        false
     }
 
     /// A kernel for one stat, or what is wrong with its row.
@@ -101,30 +122,33 @@ pub trait Summary: Send {
 
     /// The figure of what was absorbed.
     fn figure(&self, question: &Question) -> Figure;
-}
 
-/// The calculation of that name.
-pub fn calculation(name: &str) -> Option<&'static dyn Calculation> {
-    CALCULATIONS.iter().copied().find(|c| c.name() == name)
-}
-
-/// Compiles a row, or says what is wrong with it.
-pub fn compile(spec: &StatSpec, context: &Context) -> Result<Box<dyn Kernel>, Refusal> {
-    let Some(calculation) = calculation(&spec.calculation) else {
-        let names: Vec<_> = CALCULATIONS.iter().map(|c| c.name()).collect();
-        let message = format!("no calculation `{}`; there are: {}", spec.calculation, names.join(", "));
-        return Err(Refusal { key: "calculation".to_owned(), message });
-    };
-    settings::only(spec, calculation.settings())?;
-    calculation.compile(spec, context)
-}
-
-/// Whether a row can be compiled, for either family.
-pub fn check(spec: &StatSpec) -> Result<(), Refusal> {
-    for family in [Family::V4, Family::V6] {
-        compile(spec, &Context { family, weight_max: 1, random: true })?;
+    /// Whether [`Self::close`] reads and keeps a [`Past`].
+    fn remembers(&self) -> bool {
+        false
     }
-    Ok(())
+
+    /// The same where the figure depends on the window that closes, or on those before it.
+    fn close(&self, question: &Question, _closing: &mut Closing<'_>) -> Figure {
+        self.figure(question)
+    }
+}
+
+/// The window of which a figure is asked.
+pub struct Closing<'a> {
+    /// Start and end, nanoseconds since 1970.
+    pub window_ns: (u64, u64),
+    /// What the stat kept of the range's windows before.
+    pub past: &'a mut Past,
+}
+
+/// What a stat keeps of a range from window to window, in the reporter. Gone after a restart.
+#[derive(Default)]
+pub struct Past {
+    /// The calculation's own; none before the first window that kept something.
+    pub state: Option<Box<dyn Any + Send>>,
+    /// From this time on nobody needs it.
+    pub until_ns: u64,
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! A list of stats, compiled: which columns and masks a batch needs, and which kernel reads which of them.
 
-use super::columns::{KeyColumn, ValueColumn, View, Weights, fill, first};
+use super::columns::{Beside, KeyColumn, ValueColumn, View, Weights, fill};
 use super::interval::Question;
 use super::pool::{Memory, Pool};
-use super::{Context, Kernel, calculation, compile};
+use super::selection::{Masks, Selections};
+use super::{Calculations, Context, Kernel};
 use crate::arch::HashKey;
-use crate::axes::{DecisionAxis, DirectionAxis, KeySpec, Metric};
-use crate::config::{Predicate, Refusal, StatSpec};
-use crate::limits::KEY_BYTES_MAX;
-use crate::record::{Has, Record};
+use crate::axes::{DecisionAxis, KeySpec, Metric};
+use crate::config::{Refusal, StatSpec, Windows};
+use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
+use crate::record::Record;
 use crate::units::Family;
 
 /// Which of a range's windows a stat is kept in.
@@ -29,6 +30,8 @@ pub struct WeightBounds {
     pub blocked: u32,
     /// Whether all samplers of blocked packets are random.
     pub random: bool,
+    /// The one weight of all blocked packets, where every rule gives the same constant one at random.
+    pub rate: Option<u32>,
 }
 
 /// The largest frame of usual Ethernet: what a packet that was not seen may have had. Longer ones bound themselves once
@@ -36,14 +39,14 @@ pub struct WeightBounds {
 const FRAME_BYTES_USUAL_MAX: u32 = 1_518;
 
 impl WeightBounds {
-    const fn context(self, family: Family, decision: DecisionAxis) -> Context {
+    const fn context(self, family: Family, decision: DecisionAxis, windows: Windows) -> Context {
         let weight_max = match decision {
             DecisionAxis::Passed => self.passed,
             DecisionAxis::Blocked => self.blocked,
             DecisionAxis::Any if self.passed > self.blocked => self.passed,
             DecisionAxis::Any => self.blocked,
         };
-        Context { family, weight_max, random: self.random }
+        Context { family, weight_max, random: self.random, rate: self.rate, windows }
     }
 }
 
@@ -60,22 +63,25 @@ pub struct Planned {
     offset: usize,
     selection: usize,
     key: usize,
+    other: Option<usize>,
     metric: usize,
+    reads_times: bool,
 }
 
-/// Which records a stat counts.
-#[derive(Clone, PartialEq)]
-struct Selection {
-    decision: DecisionAxis,
-    direction: DirectionAxis,
-    predicate: Option<Predicate>,
+/// What plans are compiled by.
+#[derive(Clone, Default)]
+pub struct Compiler {
+    /// Those that rows may name.
+    pub calculations: Calculations,
+    /// Lengths of windows.
+    pub windows: Windows,
 }
 
 /// A list of stats for one family.
 pub struct Plan {
     stats: Vec<Planned>,
     family: Family,
-    selections: Vec<Selection>,
+    selections: Selections,
     keys: Vec<KeySpec>,
     metrics: Vec<Metric>,
     fast_words: usize,
@@ -83,34 +89,66 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Of the rows `list` of `specs`.
+    /// Of the rows `list` of `specs`, with this crate's own calculations and windows of the default lengths.
     pub fn compile(specs: &[StatSpec], list: &[usize], family: Family, weights: WeightBounds) -> Result<Self, Refusal> {
+        Self::of_rows(&Compiler::default(), specs, list, family, weights)
+    }
+
+    /// Of the rows `list` of `specs`.
+    pub fn of_rows(
+        compiler: &Compiler,
+        specs: &[StatSpec],
+        list: &[usize],
+        family: Family,
+        weights: WeightBounds,
+    ) -> Result<Self, Refusal> {
         let (stats, keys) = (Vec::with_capacity(list.len()), Vec::new());
-        let mut plan = Self { stats, family, selections: Vec::new(), keys, metrics: Vec::new(), fast_words: 0, long_words: 0 };
+        let mut plan = Self { stats, family, selections: Selections::new(family), keys, metrics: Vec::new(), fast_words: 0, long_words: 0 };
         for index in list {
-            plan.add(*index, &specs[*index], weights.context(family, specs[*index].decision))?;
+            let context = weights.context(family, specs[*index].decision, compiler.windows);
+            plan.add(&compiler.calculations, *index, &specs[*index], context)?;
         }
         Ok(plan)
     }
 
-    fn add(&mut self, spec: usize, row: &StatSpec, context: Context) -> Result<(), Refusal> {
-        let kernel = compile(row, &context)?;
-        let key = calculation(&row.calculation).map_or_else(|| row.key.clone(), |c| c.key(row));
-        let selection = Selection { decision: row.decision, direction: row.direction, predicate: row.predicate.clone() };
+    fn add(&mut self, calculations: &Calculations, spec: usize, row: &StatSpec, context: Context) -> Result<(), Refusal> {
+        let (calculation, kernel) = calculations.compile(row, &context)?;
+        let key = calculation.key(row);
+        let other = calculation.other_key(row).map(|key| position(&mut self.keys, key));
+        let reads_times = calculation.reads_times();
         let (period, words) = if row.fast { (Period::Fast, &mut self.fast_words) } else { (Period::Long, &mut self.long_words) };
         let offset = *words;
         *words += kernel.root_words();
-        let selection = position(&mut self.selections, selection);
+        let selection = self.selections.add(row);
         let (key, metric) = (position(&mut self.keys, key), position(&mut self.metrics, row.metric));
         let value_max = if row.metric == Metric::Bytes { FRAME_BYTES_USUAL_MAX } else { 1 };
         let question = Question { weight_max: context.weight_max, value_max, random: context.random };
-        self.stats.push(Planned { spec, period, question, kernel, offset, selection, key, metric });
+        self.stats.push(Planned { spec, period, question, kernel, offset, selection, key, other, metric, reads_times });
         Ok(())
+    }
+
+    /// Whether some stat sees a difference between two records.
+    pub fn tells_apart(&self, one: &Record, other: &Record) -> bool {
+        let seen = |key: &KeySpec, record: &Record| {
+            let mut bytes = [0; KEY_BYTES_MAX];
+            let has = key.extract(record, &mut bytes[..key.width(self.family)]);
+            has.then_some(bytes)
+        };
+        let mut keys = self.keys.iter().chain(self.selections.keys());
+        one.family() == self.family
+            && (self.reads_times() && one.time_ns != other.time_ns
+                || keys.any(|key| seen(key, one) != seen(key, other))
+                || self.metrics.iter().any(|metric| (metric.row().value)(one) != (metric.row().value)(other)))
     }
 
     /// In the configuration's order.
     pub fn stats(&self) -> &[Planned] {
         &self.stats
+    }
+
+    /// Whether a kernel asks for the packets' times: then [`Scratch::open`] says when windows started.
+    pub fn reads_times(&self) -> bool {
+        self.stats.iter().any(|stat| stat.reads_times)
     }
 
     /// Of its records.
@@ -135,19 +173,31 @@ impl Plan {
         self.stats.iter().filter(move |stat| stat.period == period)
     }
 
-    /// Appends a block's state: for each stat of the period its length in words, then its words.
-    pub fn export(&self, period: Period, root: &[u64], pool: &Pool, out: &mut Vec<u64>) {
-        for stat in self.of(period) {
+    /// Appends a block's state from the period's `first` stat on, until it is more than `words_max` words: for each stat its
+    /// length in words, then its words. Says which stat comes next.
+    pub fn export(&self, (period, first): (Period, usize), words_max: usize, root: &[u64], pool: &Pool, out: &mut Vec<u64>) -> usize {
+        let (start, mut next) = (out.len(), first);
+        for stat in self.of(period).skip(first) {
+            if out.len() - start >= words_max {
+                break;
+            }
             let at = out.len();
             out.push(0);
             stat.kernel.export(stat.root(root), pool, out);
             out[at] = (out.len() - at - 1) as u64;
+            next += 1;
         }
+        next
     }
 
-    /// Gives back what a block holds beside its root.
-    pub fn release(&self, period: Period, root: &[u64], pool: &mut Pool) {
-        self.of(period).for_each(|stat| stat.kernel.release(stat.root(root), pool));
+    /// Gives back what these stats of the period hold beside their root.
+    pub fn release(&self, period: Period, stats: std::ops::Range<usize>, root: &[u64], pool: &mut Pool) {
+        self.of(period).skip(stats.start).take(stats.len()).for_each(|stat| stat.kernel.release(stat.root(root), pool));
+    }
+
+    /// Stats of a period.
+    pub fn stats_of(&self, period: Period) -> usize {
+        self.of(period).count()
     }
 }
 
@@ -161,7 +211,7 @@ impl Planned {
     }
 }
 
-fn position<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
+pub(super) fn position<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
     list.iter().position(|have| *have == item).unwrap_or_else(|| {
         list.push(item);
         list.len() - 1
@@ -172,8 +222,13 @@ fn position<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
 pub struct Scratch {
     keys: Vec<KeyColumn>,
     values: Vec<ValueColumn>,
-    masks: Vec<u64>,
+    masks: Masks,
     weights: Weights,
+    /// Of the batch's records; empty where no kernel reads it.
+    times_ns: Vec<u64>,
+    /// Starts of the fast and the long window.
+    starts_ns: (u64, u64),
+    reads_times: bool,
 }
 
 impl Scratch {
@@ -181,15 +236,35 @@ impl Scratch {
     pub fn new(plan: &Plan) -> Self {
         let keys = plan.keys.iter().map(|key| KeyColumn::new(key.clone(), plan.family)).collect();
         let values = plan.metrics.iter().map(|metric| ValueColumn::new(*metric)).collect();
-        Self { keys, values, masks: vec![0; plan.selections.len()], weights: Weights::new() }
+        let (masks, weights, reads_times) = (plan.selections.masks(), Weights::new(), plan.reads_times());
+        Self { keys, values, masks, weights, times_ns: Vec::with_capacity(BATCH_RECORDS_MAX), starts_ns: (0, 0), reads_times }
+    }
+
+    /// When the fast and the long window started that the next batch belongs to, nanoseconds since 1970.
+    pub const fn open(&mut self, fast_ns: u64, long_ns: u64) {
+        self.starts_ns = (fast_ns, long_ns);
+    }
+
+    /// Whether [`Self::open`] is of use.
+    pub const fn reads_times(&self) -> bool {
+        self.reads_times
     }
 
     fn fill(&mut self, plan: &Plan, records: &[Record], hash_key: &HashKey) {
         fill(&mut self.keys, &mut self.values, records, hash_key);
         self.weights.fill(records);
-        for (mask, selection) in self.masks.iter_mut().zip(&plan.selections) {
-            *mask = selection.mask(records, plan.family);
+        plan.selections.fill(&mut self.masks, records);
+        if self.reads_times {
+            self.times_ns.clear();
+            self.times_ns.extend(records.iter().map(|record| record.time_ns));
         }
+    }
+}
+
+impl Scratch {
+    fn beside(&self, stat: &Planned) -> Beside<'_> {
+        let start_ns = if stat.period == Period::Fast { self.starts_ns.0 } else { self.starts_ns.1 };
+        Beside { other: stat.other.map(|at| &self.keys[at]), times_ns: &self.times_ns, start_ns }
     }
 }
 
@@ -206,8 +281,11 @@ pub fn execute(
     scratch.fill(plan, records, hash_key);
     let mut starved = 0;
     for stat in &plan.stats {
-        let selected = scratch.masks[stat.selection];
-        let view = View::new(&scratch.keys[stat.key], &scratch.values[stat.metric], &scratch.weights, selected);
+        let selected = scratch.masks.of(stat.selection);
+        let mut view = View::new(&scratch.keys[stat.key], &scratch.values[stat.metric], &scratch.weights, selected);
+        if stat.reads_times || stat.other.is_some() {
+            view = view.with(scratch.beside(stat));
+        }
         if view.is_empty() {
             continue;
         }
@@ -215,45 +293,4 @@ pub fn execute(
         starved += u32::from(stat.kernel.update(root, memory, &view).is_err());
     }
     starved
-}
-
-impl Selection {
-    fn mask(&self, records: &[Record], family: Family) -> u64 {
-        let ingress = bits(records, Has::INGRESS);
-        let egress = bits(records, Has::EGRESS);
-        let blocked = bits(records, Has::BLOCKED);
-        let direction = match self.direction {
-            DirectionAxis::Ingress => ingress,
-            DirectionAxis::Egress => egress,
-            DirectionAxis::Any => u64::MAX,
-        };
-        let decision = match self.decision {
-            DecisionAxis::Passed => !blocked,
-            DecisionAxis::Blocked => blocked,
-            DecisionAxis::Any => u64::MAX,
-        };
-        let mask = direction & decision & first(records.len());
-        self.predicate.as_ref().map_or(mask, |predicate| narrow(mask, predicate, records, family))
-    }
-}
-
-fn bits(records: &[Record], what: Has) -> u64 {
-    records.iter().enumerate().fold(0, |mask, (i, record)| mask | u64::from(record.has.all(what)) << i)
-}
-
-/// Those of `mask` whose fields have one of the values given, in every field.
-fn narrow(mask: u64, predicate: &Predicate, records: &[Record], family: Family) -> u64 {
-    let mut mask = mask;
-    let mut bytes = [0; KEY_BYTES_MAX];
-    for test in &predicate.tests {
-        let wanted = if family == Family::V4 { &test.v4 } else { &test.v6 };
-        let bytes = &mut bytes[..test.key.width(family)];
-        for (i, record) in records.iter().enumerate() {
-            let admitted = mask >> i & 1 == 1
-                && test.key.extract(record, bytes)
-                && wanted.binary_search_by(|value| value.as_slice().cmp(&*bytes)).is_ok();
-            mask &= !(u64::from(!admitted) << i);
-        }
-    }
-    mask
 }

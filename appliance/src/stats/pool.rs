@@ -45,12 +45,14 @@ impl Handle {
 #[derive(Clone, Copy, Debug)]
 pub struct Budget {
     lines: usize,
+    whole_lines: usize,
 }
 
 impl Budget {
     /// Of so many bytes.
     pub const fn of_bytes(bytes: usize) -> Self {
-        Self { lines: bytes / (LINE_WORDS * 8) }
+        let lines = bytes / (LINE_WORDS * 8);
+        Self { lines, whole_lines: lines }
     }
 }
 
@@ -151,6 +153,19 @@ impl Memory<'_> {
     pub fn alloc(&mut self, words: usize) -> Option<Handle> {
         self.pool.alloc(words, self.budget)
     }
+
+    /// log2 of the weight that sketches should thin what is new to them by: 0 while there is plenty; 1, 2 and 3 once three
+    /// quarters, seven eighths and fifteen sixteenths of the budget are in use.
+    pub const fn pressure(&self) -> u32 {
+        let free_lines = self.budget.lines + self.pool.taken_lines - self.pool.used_lines;
+        let of = self.budget.whole_lines;
+        match free_lines * 16 {
+            free if free > of * 4 => 0,
+            free if free > of * 2 => 1,
+            free if free > of => 2,
+            _ => 3,
+        }
+    }
 }
 
 const fn class_lines(class: usize) -> usize {
@@ -199,6 +214,22 @@ mod tests {
         }
         live.drain(..).for_each(|(handle, _)| pool.free(handle));
         assert_eq!(pool.used_bytes(), 0);
+    }
+
+    #[test]
+    fn pressure_rises_as_the_budget_is_spent_and_falls_with_what_comes_back() {
+        let (mut pool, mut budget) = (Pool::with_bytes(1 << 16), Budget::of_bytes(64 * 32));
+        let mut memory = Memory { pool: &mut pool, budget: &mut budget };
+        let mut seen = Vec::new();
+        let chunks: Vec<Handle> = std::iter::from_fn(|| {
+            seen.push(memory.pressure());
+            memory.alloc(8)
+        })
+        .collect();
+        assert_eq!((chunks.len(), &seen[22..30]), (32, &[0, 0, 1, 1, 1, 1, 2, 2][..]));
+        assert_eq!(seen[30..], [3; 3]);
+        chunks.into_iter().for_each(|chunk| memory.pool.free(chunk));
+        assert_eq!(memory.pressure(), 0);
     }
 
     #[test]

@@ -23,17 +23,6 @@ pub fn integer(spec: &StatSpec, name: &str, default: u64, bounds: RangeInclusive
     }
 }
 
-/// Ascending whole numbers, at most `max` of them.
-pub fn edges(spec: &StatSpec, name: &str, max: usize) -> Result<Option<Vec<u64>>, Refusal> {
-    let asked = || refusal(name, format!("must be a list of 1 to {max} whole numbers, each larger than the one before"));
-    let Some(setting) = get(spec, name) else { return Ok(None) };
-    let Setting::Integers(list) = setting else { return Err(asked()) };
-    let edges: Vec<u64> = list.iter().filter_map(|n| u64::try_from(*n).ok()).collect();
-    let ascending = edges.windows(2).all(|pair| pair[0] < pair[1]);
-    let right = edges.len() == list.len() && (1..=max).contains(&edges.len()) && ascending;
-    if right { Ok(Some(edges)) } else { Err(asked()) }
-}
-
 /// A refusal of one key.
 pub fn refusal(key: &str, message: impl Into<String>) -> Refusal {
     Refusal { key: key.to_owned(), message: message.into() }

@@ -7,7 +7,7 @@ use super::distinct;
 use super::figure::Figure;
 use super::interval::{Question, estimate};
 use super::pool::{Memory, Pool};
-use super::weighted::{self, Weighted};
+use super::weighted::{SumLayout, Weighted};
 use super::{Calculation, Context, Exhausted, Kernel, Summary};
 use crate::axes::{Key, KeySpec, Metric};
 use crate::config::{Refusal, StatSpec};
@@ -26,7 +26,7 @@ impl Calculation for Sum {
 
     fn compile(&self, spec: &StatSpec, context: &Context) -> Result<Box<dyn Kernel>, Refusal> {
         if spec.metric != Metric::Flows {
-            return Ok(Box::new(SumKernel { words: weighted::words(context.sampled()) }));
+            return Ok(Box::new(SumKernel { layout: SumLayout::of(context, spec.metric) }));
         }
         if spec.key.single() != Some(Key::None) {
             return Err(super::settings::refusal("key", "`flows` are counted over 5-tuples: leave `key` out"));
@@ -36,20 +36,16 @@ impl Calculation for Sum {
 }
 
 struct SumKernel {
-    words: usize,
+    layout: SumLayout,
 }
 
 impl Kernel for SumKernel {
     fn root_words(&self) -> usize {
-        self.words
+        self.layout.words()
     }
 
     fn update(&self, root: &mut [u64], _memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
-        if !view.any_sampled() {
-            root[0] = root[0].saturating_add(view.plain_sum());
-            return Ok(());
-        }
-        view.rows().for_each(|row| weighted::add(root, row.value, row.weight, row.proven));
+        self.layout.add_all(root, view);
         Ok(())
     }
 
@@ -58,22 +54,25 @@ impl Kernel for SumKernel {
     }
 
     fn export_words_max(&self) -> usize {
-        self.words
+        self.layout.words()
     }
 
     fn summary(&self) -> Box<dyn Summary> {
-        Box::new(SumSummary(Weighted::default()))
+        Box::new(SumSummary { layout: self.layout, sum: Weighted::default() })
     }
 }
 
-struct SumSummary(Weighted);
+struct SumSummary {
+    layout: SumLayout,
+    sum: Weighted,
+}
 
 impl Summary for SumSummary {
     fn absorb(&mut self, words: &[u64]) {
-        self.0.merge(&Weighted::from_words(words));
+        self.sum.merge(&self.layout.read(words));
     }
 
     fn figure(&self, question: &Question) -> Figure {
-        Figure::Total(estimate(&self.0, question), Some(self.0))
+        Figure::Total(estimate(&self.sum, question), Some(self.sum))
     }
 }

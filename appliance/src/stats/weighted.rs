@@ -3,6 +3,10 @@
 //! A sampled packet of weight w and value v estimates the whole by w·v (Horvitz and Thompson, 1952), with variance
 //! w(w-1)v². Everything is an integer, so merging is exact in any order.
 
+use super::Context;
+use super::columns::{Row, View};
+use crate::axes::Metric;
+
 /// Words of a sum where no packet is sampled.
 pub const PLAIN_WORDS: usize = 1;
 /// Words of a sum where packets may be sampled.
@@ -89,9 +93,154 @@ pub const fn words(sampled: bool) -> usize {
     if sampled { SAMPLED_WORDS } else { PLAIN_WORDS }
 }
 
+/// How the words of a sum lie. Rules nearly always give one constant rate of a random sampler: then a few words say all
+/// that [`Weighted`] has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SumLayout {
+    /// Nothing is sampled: one word.
+    Plain,
+    /// Values of one, all samples of one weight: passed, samples.
+    Ones {
+        /// Of each sample.
+        weight: u32,
+    },
+    /// Any values, all samples of one weight: passed, samples and the largest value, Σv, Σv².
+    Values {
+        /// Of each sample.
+        weight: u32,
+    },
+    /// Any weights, proven or not: eight words.
+    General,
+}
+
+/// Bits of a [`SumLayout::Values`]' second word that hold the largest value.
+const LARGEST_BITS: u32 = 24;
+const LARGEST_MAX: u64 = (1 << LARGEST_BITS) - 1;
+
+impl SumLayout {
+    /// The smallest that holds what records of this stat may be.
+    pub fn of(context: &Context, metric: Metric) -> Self {
+        match context.rate {
+            _ if !context.sampled() => Self::Plain,
+            Some(weight) if metric == Metric::Bytes => Self::Values { weight },
+            Some(weight) => Self::Ones { weight },
+            None => Self::General,
+        }
+    }
+
+    /// How many words it takes.
+    pub const fn words(self) -> usize {
+        match self {
+            Self::Plain => PLAIN_WORDS,
+            Self::Ones { .. } => 2,
+            Self::Values { .. } => 4,
+            Self::General => SAMPLED_WORDS,
+        }
+    }
+
+    /// The longest of all.
+    pub const WORDS_MAX: usize = SAMPLED_WORDS;
+
+    /// The second word over values: number of samples, and the largest value.
+    pub const fn samples_word(samples: u64, largest: u64) -> u64 {
+        samples << LARGEST_BITS | largest
+    }
+
+    /// Number of samples and the largest value, of that word.
+    pub const fn samples_of(word: u64) -> (u64, u64) {
+        (word >> LARGEST_BITS, word & LARGEST_MAX)
+    }
+
+    /// Adds one packet to the words of a sum.
+    #[inline]
+    pub fn add(self, words: &mut [u64], row: &Row<'_>) {
+        match (self, words) {
+            (Self::Ones { .. }, [passed, samples]) => {
+                *passed += u64::from(!row.is_sampled());
+                *samples += u64::from(row.is_sampled());
+            }
+            (Self::Values { .. }, [_, samples, seen, squares]) if row.is_sampled() => {
+                let largest = row.value.min(LARGEST_MAX).max(*samples & LARGEST_MAX);
+                *samples = (*samples & !LARGEST_MAX).saturating_add(1 << LARGEST_BITS) | largest;
+                *seen = seen.saturating_add(row.value);
+                *squares = squares.saturating_add(row.value.saturating_mul(row.value));
+            }
+            (Self::Values { .. }, [passed, ..]) => *passed = passed.saturating_add(row.value),
+            (_, words) => add(words, row.value, row.weight, row.proven),
+        }
+    }
+
+    /// Adds all rows of a batch.
+    #[inline]
+    pub fn add_all(self, words: &mut [u64], view: &View<'_>) {
+        match (self, &mut *words) {
+            (Self::Ones { .. }, [passed, samples]) => {
+                *passed += view.count(false);
+                *samples += view.count(true);
+            }
+            _ if !view.any_sampled() => words[0] = words[0].saturating_add(view.plain_sum()),
+            _ => view.rows().for_each(|row| self.add(words, &row)),
+        }
+    }
+
+    /// The sum that the words hold.
+    pub fn read(self, words: &[u64]) -> Weighted {
+        let of = |weight: u32, [passed, samples, seen, squares, largest]: [u64; 5]| {
+            let weight = u64::from(weight);
+            Weighted {
+                passed,
+                sampled_packets: samples,
+                scaled: seen.saturating_mul(weight),
+                variance: u128::from(squares) * u128::from(weight * (weight - 1)),
+                largest: largest * weight,
+                unproven: 0,
+                seen,
+            }
+        };
+        match (self, words) {
+            (Self::Ones { weight }, [passed, n]) => of(weight, [*passed, *n, *n, *n, u64::from(*n > 0)]),
+            (Self::Values { weight }, [passed, n, seen, squares]) => {
+                of(weight, [*passed, n >> LARGEST_BITS, *seen, *squares, n & LARGEST_MAX])
+            }
+            _ => Weighted::from_words(words),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Windows;
+    use crate::units::Family;
+
+    fn row(value: u64, weight: u64) -> Row<'static> {
+        Row { key: &[], hash: 0, value, weight, proven: true }
+    }
+
+    #[test]
+    fn compact_layouts_say_what_the_general_one_says() {
+        for (metric, values) in [(Metric::Packets, [1, 1, 1]), (Metric::Bytes, [64, 1_514, 9_000])] {
+            let context = Context { family: Family::V4, weight_max: 40, random: true, rate: Some(40), windows: Windows::default() };
+            let (compact, general) = (SumLayout::of(&context, metric), SumLayout::General);
+            let (mut few, mut many) = ([0; 8], [0; 8]);
+            let few = &mut few[..compact.words()];
+            assert_eq!(compact.read(few), general.read(&many));
+            for (i, value) in values.iter().cycle().take(50).enumerate() {
+                let row = row(*value, if i % 3 == 0 { 40 } else { 1 });
+                compact.add(few, &row);
+                general.add(&mut many, &row);
+                assert_eq!(compact.read(few), general.read(&many));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_sampled_or_not_of_one_rate_keeps_its_layout() {
+        let of = |weight_max, rate| {
+            SumLayout::of(&Context { family: Family::V4, weight_max, random: true, rate, windows: Windows::default() }, Metric::Bytes)
+        };
+        assert_eq!((of(1, None), of(40, None), of(40, Some(40))), (SumLayout::Plain, SumLayout::General, SumLayout::Values { weight: 40 }));
+    }
 
     #[test]
     fn words_and_struct_agree() {

@@ -1,7 +1,7 @@
 //! Where each part registers what it wants to be seen, and where snapshots are taken.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -30,6 +30,8 @@ pub struct Registry {
     windows_closed: AtomicU64,
     last_window_end_ns: AtomicU64,
     first_window_open: AtomicBool,
+    clock_offset_ns: AtomicI64,
+    clock_jumps: AtomicU64,
     /// Milliseconds since the start, plus one; 0: it never beat.
     reporter_beat_ms: AtomicU64,
 }
@@ -65,6 +67,8 @@ impl Registry {
             windows_closed: AtomicU64::new(0),
             last_window_end_ns: AtomicU64::new(0),
             first_window_open: AtomicBool::new(false),
+            clock_offset_ns: AtomicI64::new(0),
+            clock_jumps: AtomicU64::new(0),
             reporter_beat_ms: AtomicU64::new(0),
         })
     }
@@ -114,6 +118,13 @@ impl Registry {
         self.last_window_end_ns.store(end_ns, Relaxed);
     }
 
+    /// How far the time of the reports is ahead of the wall clock, and how often that was stepped; true if it was since the
+    /// last call.
+    pub fn set_clock(&self, offset_ns: i64, jumps: u64) -> bool {
+        self.clock_offset_ns.store(offset_ns, Relaxed);
+        self.clock_jumps.fetch_max(jumps, Relaxed) < jumps
+    }
+
     /// The reporter is alive; to be called at least once in each window.
     pub fn reporter_beat(&self) {
         self.reporter_beat_ms.store(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1, Relaxed);
@@ -161,6 +172,8 @@ impl Registry {
             reloads: *self.reloads.lock().unwrap_or_else(PoisonError::into_inner),
             windows_closed: self.windows_closed.load(Relaxed),
             last_window_end_ns: self.last_window_end_ns.load(Relaxed),
+            clock_offset_ns: self.clock_offset_ns.load(Relaxed),
+            clock_jumps: self.clock_jumps.load(Relaxed),
             not_ready: self.not_ready(&ports),
             ports,
         }

@@ -177,6 +177,10 @@ pub struct Snapshot {
     pub windows_closed: u64,
     /// End of the last of them, nanoseconds since 1970; 0 before the first.
     pub last_window_end_ns: u64,
+    /// How far the time of the reports is ahead of the wall clock.
+    pub clock_offset_ns: i64,
+    /// Steps of the wall clock since the start.
+    pub clock_jumps: u64,
     /// Why this appliance is not ready; empty if it is.
     pub not_ready: Vec<String>,
 }

@@ -148,10 +148,12 @@ pub struct Site {
     pub decisions: Decisions,
     /// Records that reached their range's stats on this core.
     pub counted: u64,
-    /// Records lost on this core, by range and [`Cause`].
+    /// Records lost on this core, by range and [`Cause`]; in the order of ranges.
     pub lost: Vec<(u32, [u64; Cause::COUNT])>,
     /// Records lost by ranges that are not in the list.
     pub lost_others: [u64; Cause::COUNT],
+    /// Accounts of earlier epochs that are told with this one.
+    pub taken_over: u64,
 }
 
 fn add(ours: &mut [u64; Cause::COUNT], theirs: &[u64; Cause::COUNT]) {
@@ -183,6 +185,7 @@ impl Site {
         self.ports.fill(Ledger::default());
         self.tags.fill(0);
         (self.decisions, self.counted, self.lost_others) = (Decisions::default(), 0, [0; Cause::COUNT]);
+        self.taken_over = 0;
         self.lost.clear();
     }
 
@@ -190,12 +193,10 @@ impl Site {
     pub fn lose(&mut self, loss: &Loss) {
         let Self { lost, lost_others, .. } = self;
         let Some(range) = loss.range else { return add(lost_others, &loss.records) };
-        if let Some((_, records)) = lost.iter_mut().find(|(known, _)| *known == range.0) {
-            add(records, &loss.records);
-        } else if lost.len() < LOSING_RANGES_MAX {
-            lost.push((range.0, loss.records));
-        } else {
-            add(lost_others, &loss.records);
+        match lost.binary_search_by_key(&range.0, |(known, _)| *known) {
+            Ok(at) => add(&mut lost[at].1, &loss.records),
+            Err(at) if lost.len() < LOSING_RANGES_MAX => lost.insert(at, (range.0, loss.records)),
+            Err(_) => add(lost_others, &loss.records),
         }
     }
 
@@ -210,6 +211,7 @@ impl Site {
         }
         self.decisions += &other.decisions;
         self.counted += other.counted;
+        self.taken_over += 1 + other.taken_over;
         for (range, records) in &other.lost {
             self.lose(&Loss { range: same.then_some(RangeIndex(*range)), records: *records });
         }
@@ -236,13 +238,13 @@ impl Site {
 
     /// Words of [`Self::to_words`], at most.
     pub const fn words_max(ports: usize, tag_rules: usize) -> usize {
-        13 + Ledger::WORDS * ports + tag_rules + 1 + LOSING_RANGES_MAX * (1 + Cause::COUNT)
+        14 + Ledger::WORDS * ports + tag_rules + 1 + LOSING_RANGES_MAX * (1 + Cause::COUNT)
     }
 
     /// Appends all of it.
     pub fn to_words(&self, out: &mut Vec<u64>) {
         out.extend([self.ports.len() as u64, self.tags.len() as u64, self.lost.len() as u64]);
-        out.push(self.counted);
+        out.extend([self.counted, self.taken_over]);
         out.extend(self.lost_others);
         out.extend(self.decisions.0);
         self.ports.iter().for_each(|ledger| ledger.to_words(out));
@@ -255,7 +257,7 @@ impl Site {
 
     /// Out of what [`Self::to_words`] wrote.
     pub fn from_words(words: &[u64]) -> Self {
-        let [ports, tags, lost, counted, o0, o1, o2, d0, d1, d2, d3, d4, rest @ ..] = words else { return Self::default() };
+        let [ports, tags, lost, counted, taken_over, o0, o1, o2, d0, d1, d2, d3, d4, rest @ ..] = words else { return Self::default() };
         let size = |n: &u64| usize::try_from(*n).unwrap_or(0);
         let (ledgers, rest) = rest.split_at((size(ports) * Ledger::WORDS).min(rest.len()));
         let (tags, rest) = rest.split_at(size(tags).min(rest.len()));
@@ -266,6 +268,7 @@ impl Site {
             tags: tags.to_vec(),
             decisions: Decisions([*d0, *d1, *d2, *d3, *d4]),
             counted: *counted,
+            taken_over: *taken_over,
             lost: lost.map(|of| (u32::try_from(at(of, 0)).unwrap_or(u32::MAX), [at(of, 1), at(of, 2), at(of, 3)])).collect(),
             lost_others: [*o0, *o1, *o2],
         }
@@ -279,6 +282,7 @@ impl Site {
         self.tags.iter_mut().zip(&other.tags).for_each(|(a, b)| *a += b);
         self.decisions += &other.decisions;
         self.counted += other.counted;
+        self.taken_over += other.taken_over;
         add(&mut self.lost_others, &other.lost_others);
         if other.lost.is_empty() {
             return;
@@ -315,6 +319,7 @@ mod tests {
         }
         site.tags[3] = 4;
         site.lost.push((12, [99, 0, 7]));
+        site.taken_over = 6;
         (site.counted, site.lost_others, site.decisions) = (3, [1, 2, 3], Decisions([8, 2, 3, 4, 5]));
         let mut words = Vec::new();
         site.to_words(&mut words);

@@ -6,6 +6,7 @@
 pub mod calendar;
 pub mod coming;
 pub mod ledger;
+mod sealing;
 pub mod shard;
 pub mod start;
 pub mod stream;
@@ -13,6 +14,6 @@ pub mod stream;
 pub use calendar::Calendar;
 pub use coming::{Coming, Control};
 pub use ledger::{Decisions, Ledger, Site};
-pub use shard::{Compiled, Shard, ShardPlans};
+pub use shard::{Compiled, Shard, ShardBytes, ShardPlans};
 pub use start::Start;
-pub use stream::{Outlet, Sealed, Sent, Told};
+pub use stream::{Outlet, Room, Sealed, Sent, Told};

@@ -1,28 +1,30 @@
 //! One core's share of all ranges' stats.
 //!
-//! A range that was not touched has nothing but its slot. The first batch of a window takes a block from the pool. When
-//! the window is over, a walk over the ranges that were touched seals their blocks: words go to the reporter and memory
-//! comes back, while batches of the next window already fill blocks of their own. So a flip costs nothing at once, only
-//! what is active is ever double, and cores that are not quite at the same time do not disturb each other.
+//! A range that was not touched has nothing but its slot. The first batch of a window takes a block from the pool. When a
+//! range's window is over, its block is *sealed* (see `sealing.rs`), while batches of the next window already fill blocks
+//! of their own. So a flip costs nothing at once, only what is active is ever double, and cores that are not quite at the
+//! same time do not disturb each other.
 
 use std::sync::Arc;
 
 use super::calendar::Calendar;
 use super::coming::{Coming, Control};
 use super::ledger::Site;
-use super::stream::{Outlet, Sealed, Sent};
+use super::sealing::{PART_WORDS, Sealing};
+use super::stream::{Outlet, Room};
 use crate::arch::HashKey;
+use crate::gather::bits::Bits;
+use crate::gather::packed::{Batch, Layout};
 use crate::gather::{Cause, Stage};
+use crate::limits::BATCH_RECORDS_MAX;
 use crate::record::Record;
 use crate::spread::Losses;
 use crate::stats::Exhausted;
+use crate::stats::pages::{Pages, Piece};
 use crate::stats::plan::{Period, Plan, Scratch, execute};
-use crate::stats::pool::{Budget, Handle, Memory, Pool};
+use crate::stats::pool::{Budget, Memory, Pool};
 use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
-
-/// Ranges that one step seals.
-const STEP_RANGES: usize = 16;
 
 /// The compiled stats of all ranges.
 pub struct ShardPlans {
@@ -32,6 +34,50 @@ pub struct ShardPlans {
     pub of_range: Vec<u32>,
     /// Ranges that there is room for: what has a higher index is none, in every generation.
     pub real: usize,
+    /// How records are packed: what some plan reads is kept.
+    pub layout: Layout,
+}
+
+impl ShardPlans {
+    /// Of a range.
+    pub fn of(&self, range: RangeIndex) -> &Plan {
+        &self.plans[self.of_range[range.at()] as usize]
+    }
+
+    /// Bytes that the roots of all ranges take in a shard, and of a share of them twice: while a window closes, the next one
+    /// opens.
+    pub fn roots_bytes(&self) -> usize {
+        self.roots().map(|(ranges, words)| Pages::bytes_of(ranges + ranges.div_ceil(ROOTS_TWICE), words, self.page_lines())).sum()
+    }
+
+    /// So many bytes, and never less than two pages of each size.
+    fn roots_least(&self, bytes: usize) -> usize {
+        bytes.max(self.roots().map(|_| 2 * Pages::bytes_of(1, 1, self.page_lines())).sum())
+    }
+
+    /// Lines of a page of roots.
+    pub fn page_lines(&self) -> usize {
+        Pages::page_lines(self.roots().map(|(_, words)| words).max().unwrap_or(0))
+    }
+
+    /// Ranges of each plan and the words of their roots, of each period that it has.
+    fn roots(&self) -> impl Iterator<Item = (usize, usize)> {
+        let mut ranges = vec![0_usize; self.plans.len()];
+        self.of_range.iter().for_each(|plan| ranges[*plan as usize] += 1);
+        let of = |(plan, ranges): (&Plan, usize)| PERIODS.map(|period| (period, ranges, plan.root_words(period)));
+        let all = self.plans.iter().zip(ranges).flat_map(of).collect::<Vec<_>>();
+        let used = |(period, ranges, words): &(Period, usize, usize)| *ranges > 0 && (*period == Period::Long || *words > 0);
+        all.into_iter().filter(used).map(|(_, ranges, words)| (ranges, HEAD_WORDS + words))
+    }
+
+    /// What a shard's stream has room for.
+    pub fn room(&self) -> Room {
+        let blocks = self.plans.iter().flat_map(|plan| PERIODS.map(|period| (plan, period)));
+        let block = |(plan, period): (&Plan, Period)| Room::of_block(plan.export_words_max(period), plan.stats_of(period));
+        let stats = self.plans.iter().flat_map(Plan::stats).map(|stat| stat.kernel.export_words_max());
+        let account = Site::words_max(0, 0);
+        Room { block: blocks.map(block).max().unwrap_or(0), part: PART_WORDS + 1 + stats.max().unwrap_or(0), account }
+    }
 }
 
 /// Plans with the columns that one core computes them in.
@@ -49,77 +95,77 @@ impl Compiled {
     }
 }
 
-impl ShardPlans {
-    /// Of a range.
-    pub fn of(&self, range: RangeIndex) -> &Plan {
-        &self.plans[self.of_range[range.at()] as usize]
-    }
-
-    /// The longest block, in words.
-    pub fn export_words_max(&self) -> usize {
-        let longest = |period| self.plans.iter().map(|plan| plan.export_words_max(period)).max().unwrap_or(0);
-        longest(Period::Fast).max(longest(Period::Long))
-    }
-}
-
+/// One range in so many has two blocks at once.
+const ROOTS_TWICE: usize = 8;
 /// Words before a block's stats: records that it counts, those among them of which a stat found no memory, and those
 /// that are told as lost already.
-const HEAD_WORDS: usize = 3;
+pub(super) const HEAD_WORDS: usize = 3;
 
 /// The blocks of a range: fast and long, each of the open window and of the next.
 #[derive(Clone, Copy, Default)]
-struct Slot {
-    roots: [[Handle; 2]; 2],
+pub(super) struct Slot {
+    pub(super) roots: [[Piece; 2]; 2],
+}
+
+/// What a shard may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShardBytes {
+    /// For the blocks' roots: what sums need, and what leads to sketches.
+    pub roots: usize,
+    /// For sketches.
+    pub sketches: usize,
 }
 
 /// See the module.
 pub struct Shard {
     /// Of the open window.
-    compiled: Compiled,
+    pub(super) compiled: Compiled,
     /// Of the next, where that has others.
-    coming: Coming<Compiled>,
+    pub(super) coming: Coming<Compiled>,
     real: usize,
     hash_key: HashKey,
-    calendar: Calendar,
-    slots: Vec<Slot>,
-    roots: Pool,
-    chunks: Pool,
+    pub(super) calendar: Calendar,
+    unpacked: Box<[Record; BATCH_RECORDS_MAX]>,
+    pub(super) slots: Vec<Slot>,
+    pub(super) roots: Pages,
+    pub(super) chunks: Pool,
     budget: Budget,
     /// Ranges that have a block: by period, then by side.
-    touched: [[Vec<u32>; 2]; 2],
+    pub(super) touched: [[Bits; 2]; 2],
     /// Which side the open window of a period has.
-    side: [usize; 2],
-    walking: bool,
-    closing: Option<(Epoch, Epoch)>,
-    at: Epoch,
-    site: Site,
-    later: Site,
+    pub(super) side: [usize; 2],
+    pub(super) sealing: Sealing,
+    pub(super) closing: Option<(Epoch, Epoch)>,
+    pub(super) at: Epoch,
+    pub(super) site: Site,
+    pub(super) later: Site,
     records: u64,
     /// Of the open epoch, and of the one that is coming.
-    losses: [Losses; 2],
-    outlet: Outlet,
+    pub(super) losses: [Losses; 2],
+    pub(super) outlet: Outlet,
 }
 
-const FAST: usize = 0;
-const LONG: usize = 1;
-const PERIODS: [Period; 2] = [Period::Fast, Period::Long];
+pub(super) const FAST: usize = 0;
+pub(super) const LONG: usize = 1;
+pub(super) const PERIODS: [Period; 2] = [Period::Fast, Period::Long];
 
 impl Shard {
-    /// With a budget of so many bytes for blocks and sketches.
-    pub fn new(plans: Arc<ShardPlans>, hash_key: HashKey, calendar: Calendar, bytes: usize, outlet: Outlet) -> Self {
+    /// That takes no more than `bytes`; `feeders` cores send batches to it.
+    pub fn new(plans: Arc<ShardPlans>, hash_key: HashKey, calendar: Calendar, bytes: ShardBytes, outlet: Outlet, feeders: usize) -> Self {
         let ranges = plans.of_range.len();
-        let list = || Vec::with_capacity(ranges);
+        let both = || [Bits::new(ranges), Bits::new(ranges)];
         Self {
             compiled: Compiled::new(&plans),
             coming: Coming::default(),
             real: plans.real,
+            unpacked: Box::new([Record::default(); BATCH_RECORDS_MAX]),
             slots: vec![Slot::default(); ranges],
-            roots: Pool::with_bytes(bytes),
-            chunks: Pool::with_bytes(bytes),
-            budget: Budget::of_bytes(bytes),
-            touched: [[list(), list()], [list(), list()]],
+            roots: Pages::new(plans.roots_least(bytes.roots), plans.page_lines()),
+            chunks: Pool::with_bytes(bytes.sketches),
+            budget: Budget::of_bytes(bytes.sketches),
+            touched: [both(), both()],
             side: [0; 2],
-            walking: false,
+            sealing: Sealing::new(feeders),
             closing: None,
             at: Epoch(0),
             site: Site::of_worker(),
@@ -132,8 +178,8 @@ impl Shard {
         }
     }
 
-    /// Bytes that each range takes, touched or not.
-    pub const RANGE_BYTES: usize = size_of::<Slot>() + 4 * size_of::<u32>();
+    /// Bytes that each range takes, touched or not: its slot, and four bits with their summaries.
+    pub const RANGE_BYTES: usize = size_of::<Slot>() + 1;
 
     /// By this end other plans come.
     pub fn control(&mut self) -> Control<Compiled> {
@@ -141,11 +187,11 @@ impl Shard {
     }
 
     /// Plans of the window of `epoch`.
-    fn plans(&self, epoch: Epoch) -> &ShardPlans {
+    pub(super) fn plans(&self, epoch: Epoch) -> &ShardPlans {
         &self.coming.of(epoch).unwrap_or(&self.compiled).plans
     }
 
-    fn number(&self, which: usize, epoch: Epoch) -> u64 {
+    pub(super) fn number(&self, which: usize, epoch: Epoch) -> u64 {
         if which == FAST { epoch.0 } else { self.calendar.long(epoch) }
     }
 
@@ -155,104 +201,44 @@ impl Shard {
     }
 
     /// The range's block in the window of `epoch`, which it may open; none where the plan has no stats of the period.
-    /// `Err`: there is no memory.
-    fn open(&mut self, range: RangeIndex, epoch: Epoch, which: usize) -> Result<Handle, Exhausted> {
+    /// `Err`: there is no room, and the reporter takes nothing.
+    fn open(&mut self, range: RangeIndex, epoch: Epoch, which: usize) -> Result<Piece, Exhausted> {
         let side = self.side(which, epoch);
         let have = self.slots[range.at()].roots[which][side];
         let words = self.plans(epoch).of(range).root_words(PERIODS[which]);
         if !have.is_none() || which == FAST && words == 0 {
             return Ok(have);
         }
-        let root = self.roots.alloc(HEAD_WORDS + words, &mut self.budget).ok_or(Exhausted)?;
-        self.slots[range.at()].roots[which][side] = root;
-        self.touched[which][side].push(range.0);
-        Ok(root)
-    }
-
-    /// Sends a block of the open window and gives its memory back.
-    fn seal(&mut self, range: RangeIndex, which: usize) {
-        let side = self.side[which];
-        let root = std::mem::take(&mut self.slots[range.at()].roots[which][side]);
-        if root.is_none() {
-            return;
-        }
-        let (plan, period, number) = (self.compiled.plans.of(range), PERIODS[which], self.number(which, self.at));
-        let Some((&[records, starved, lost], body)) = self.roots.get(root).split_first_chunk::<HEAD_WORDS>() else { return };
-        let chunks = &self.chunks;
-        let sent = self.outlet.block(&Sealed { period, number, range, records, starved }, |out| plan.export(period, body, chunks, out));
-        plan.release(period, body, &mut self.chunks);
-        self.roots.free(root);
-        if !sent && which == FAST {
-            // Its records lack in the long window too: told as lost once.
-            let told = self.losses[0].add(range, Cause::Ring, records);
-            self.site.counted -= told;
-            let long = self.slots[range.at()].roots[LONG][self.side[LONG]];
-            if !long.is_none() {
-                self.roots.get_mut(long)[2] += told;
+        loop {
+            if let Some(root) = self.roots.alloc(HEAD_WORDS + words) {
+                self.slots[range.at()].roots[which][side] = root;
+                self.touched[which][side].set(range.0);
+                return Ok(root);
             }
-        } else if !sent {
-            self.losses[0].add(range, Cause::Long, records - lost);
-        }
-    }
-
-    /// Seals some blocks of windows that are over; false if none is left.
-    fn walk(&mut self) -> bool {
-        let Some((_, next)) = self.closing else { return false };
-        for which in [FAST, LONG] {
-            if self.number(which, next) == self.number(which, self.at) {
-                continue;
-            }
-            for _ in 0..STEP_RANGES {
-                let Some(range) = self.touched[which][self.side[which]].pop() else { break };
-                self.seal(RangeIndex(range), which);
-            }
-            if !self.touched[which][self.side[which]].is_empty() {
-                return true;
+            if !self.make_room(words) {
+                return Err(Exhausted);
             }
         }
-        false
     }
 
-    /// A core that has batches of the window after the next, or that comes to the next's end, ends an unfinished walk at
-    /// once: there are no more than two windows.
-    fn close_at_once(&mut self) {
-        while self.walk() {}
-        self.flip(true);
-    }
-
-    /// The walk is over: say so, and turn to the next epoch. What the reporter has no room for now waits, or is told
-    /// with the next epoch's account.
-    fn flip(&mut self, at_once: bool) {
-        let Some((epoch, next)) = self.closing else { return };
-        let Self { losses: [ended, _], site, .. } = self;
-        ended.tell(&mut |loss| site.lose(&loss));
-        match self.outlet.closed(epoch, next, &self.site) {
-            Sent::Yes => {}
-            Sent::Full if at_once => self.later.take_over(&self.site, self.coming.of(next).is_none()),
-            Sent::Full => return,
+    /// The range's blocks, fast and long. Making room for one may have sent the other away.
+    fn open_both(&mut self, range: RangeIndex, epoch: Epoch) -> Result<(Piece, Piece), Exhausted> {
+        if epoch != self.at {
+            self.sealing.coming = epoch;
         }
-        for which in [FAST, LONG] {
-            self.side[which] ^= usize::from(self.number(which, epoch) != self.number(which, next));
-        }
-        self.losses.swap(0, 1);
-        self.site.clear();
-        std::mem::swap(&mut self.site, &mut self.later);
-        (self.at, self.closing) = (next, None);
-        if let Some(compiled) = self.coming.follow(next) {
-            let old = std::mem::replace(&mut self.compiled, compiled);
-            self.coming.give_back(Some(old));
+        loop {
+            let (long, fast) = (self.open(range, epoch, LONG)?, self.open(range, epoch, FAST)?);
+            let of = |which: usize| self.slots[range.at()].roots[which][self.side(which, epoch)];
+            if of(LONG) == long && of(FAST) == fast {
+                return Ok((fast, long));
+            }
         }
     }
-}
 
-impl Stage for Shard {
-    fn batch(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) {
-        if self.closing.is_some_and(|(_, next)| epoch > next) {
-            self.close_at_once();
-        }
-        let count = records.len() as u64;
-        let roots = self.open(range, epoch, LONG).and_then(|long| Ok((self.open(range, epoch, FAST)?, long)));
-        let Ok((fast, long)) = roots else {
+    /// Runs the range's stats over a batch; what finds no memory at all is told as lost.
+    fn count(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
+        let count = batch.len as u64;
+        let Ok((fast, long)) = self.open_both(range, epoch) else {
             self.losses[usize::from(epoch > self.at)].add(range, Cause::Memory, count);
             return;
         };
@@ -263,8 +249,14 @@ impl Stage for Shard {
             if fast.is_none() { (&mut [][..], self.roots.get_mut(long)) } else { self.roots.get_two_mut(fast, long) };
         let (fast_head, fast_body) = fast_root.split_at_mut(HEAD_WORDS.min(fast_root.len()));
         let (long_head, long_body) = long_root.split_at_mut(HEAD_WORDS);
+        let scratch = &mut scratch[which];
+        if scratch.reads_times() {
+            let start = |period, number| self.calendar.bounds_ns(period, number).0;
+            scratch.open(start(Period::Fast, epoch.0), start(Period::Long, self.calendar.long(epoch)));
+        }
         let mut memory = Memory { pool: &mut self.chunks, budget: &mut self.budget };
-        let starved = execute(plan, &mut scratch[which], records, &self.hash_key, (fast_body, long_body), &mut memory);
+        let records = batch.unpack(&plans.layout, &mut self.unpacked);
+        let starved = execute(plan, scratch, records, &self.hash_key, (fast_body, long_body), &mut memory);
         for head in [fast_head, long_head] {
             if let [records, short, _] = head {
                 *records += count;
@@ -277,24 +269,40 @@ impl Stage for Shard {
             self.records += count;
         }
     }
+}
+
+impl Stage for Shard {
+    fn batch(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
+        if self.closing.is_some_and(|(_, next)| epoch > next) {
+            self.close_at_once();
+        }
+        self.count(range, epoch, batch);
+        if let Some(next) = batch.ends {
+            self.passed(range, epoch, next);
+        }
+    }
+
+    fn passed(&mut self, range: RangeIndex, epoch: Epoch, next: Epoch) {
+        self.end_of(range, epoch, next);
+    }
+
+    fn is_busy(&self) -> bool {
+        self.sealing.is_busy()
+    }
 
     fn advance(&mut self, next: Epoch) {
         self.close_at_once();
         self.closing = Some((self.at, next));
-        self.walking = true;
     }
 
     fn step(&mut self) -> bool {
-        if self.closing.is_none() {
+        if self.closing.is_none() && !self.sealing.is_busy() {
             return false;
         }
-        if self.walking {
-            // What is over waits for a reporter that is behind, until the next window is over too.
-            self.walking = !self.outlet.has_room() || self.walk();
-        } else {
+        if !self.seal_some() {
             self.flip(false);
         }
-        self.closing.is_some()
+        self.closing.is_some() || self.sealing.is_busy()
     }
 
     fn look(&mut self) {

@@ -2,12 +2,13 @@
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
-use super::Rows;
+use super::{Rows, Written};
 
 /// Column numbers by the header.
 struct Columns {
     prefix: usize,
     customer: usize,
+    domain: Option<usize>,
     labels: Vec<(usize, String)>,
     count: usize,
 }
@@ -73,8 +74,10 @@ fn header(record: &StringRecord, line: usize, rows: &mut Rows<'_>) -> Option<Col
         }
     }
     let (prefix, customer) = (prefix?, customer?);
-    let labels = record.iter().enumerate().filter(|(i, _)| *i != prefix && *i != customer).map(|(i, name)| (i, name.to_owned())).collect();
-    (rows.faults.count() == before).then_some(Columns { prefix, customer, labels, count: record.len() })
+    let domain = find("domain");
+    let is_label = |i: usize| i != prefix && i != customer && Some(i) != domain;
+    let labels = record.iter().enumerate().filter(|(i, _)| is_label(*i)).map(|(i, name)| (i, name.to_owned())).collect();
+    (rows.faults.count() == before).then_some(Columns { prefix, customer, domain, labels, count: record.len() })
 }
 
 fn row(columns: &Columns, record: &StringRecord, line: usize, rows: &mut Rows<'_>) -> bool {
@@ -84,5 +87,6 @@ fn row(columns: &Columns, record: &StringRecord, line: usize, rows: &mut Rows<'_
     }
     let field = |i: usize| record.get(i).unwrap_or_default();
     let labels = columns.labels.iter().map(|(i, name)| (name.clone(), field(*i).to_owned())).collect();
-    rows.push((line, line), field(columns.prefix), field(columns.customer), labels)
+    let (prefix, customer) = (field(columns.prefix), field(columns.customer));
+    rows.push(Written { prefix, customer, domain: columns.domain.map_or("", field), labels, lines: [line; 3] })
 }

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::Rows;
+use super::{Rows, Written};
 use crate::config::fault::Lines;
 
 const REMEDY: &str = "write [{\"prefix\": \"203.0.113.0/24\", \"customer\": \"acme\", \"labels\": {\"plan\": \"premium\"}}]";
@@ -44,10 +44,13 @@ impl Place<'_> {
     }
 }
 
+/// Keys that are no labels.
+const TEXTS: [&str; 3] = ["prefix", "customer", "domain"];
+
 fn row(object: &Map<String, Value>, place: &Place<'_>, rows: &mut Rows<'_>) -> bool {
     let mut labels: Vec<(String, String)> = Vec::new();
     let inner = object.get("labels").and_then(Value::as_object);
-    let flat = object.iter().filter(|(k, _)| *k != "prefix" && *k != "customer" && (inner.is_none() || *k != "labels"));
+    let flat = object.iter().filter(|(k, _)| !TEXTS.contains(&k.as_str()) && (inner.is_none() || *k != "labels"));
     for (name, value) in flat.chain(inner.into_iter().flatten()) {
         if labels.iter().any(|(other, _)| other == name) {
             rows.fault(place.line(name), name, "is a label twice", "give it within labels alone");
@@ -59,15 +62,16 @@ fn row(object: &Map<String, Value>, place: &Place<'_>, rows: &mut Rows<'_>) -> b
     }
     let mut text = |key: &str| match object.get(key) {
         None => String::new(),
+        Some(Value::Null) if key == "domain" => String::new(),
         Some(Value::String(text)) => text.trim().to_owned(),
         Some(_) => {
             rows.fault(place.line(key), key, "is no text", REMEDY);
             String::new()
         }
     };
-    let before = [text("prefix"), text("customer")];
-    let wrong = ["prefix", "customer"].iter().any(|key| object.get(*key).is_some_and(|v| !v.is_string()));
-    wrong || rows.push((place.line("prefix"), place.line("customer")), &before[0], &before[1], labels)
+    let [prefix, customer, domain] = &TEXTS.map(&mut text);
+    let wrong = |key: &&str| object.get(*key).is_some_and(|v| !(v.is_string() || v.is_null() && *key == "domain"));
+    TEXTS.iter().any(wrong) || rows.push(Written { prefix, customer, domain, labels, lines: TEXTS.map(|key| place.line(key)) })
 }
 
 fn scalar(value: &Value) -> Option<String> {

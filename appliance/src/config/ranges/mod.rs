@@ -1,6 +1,7 @@
 //! `[ranges]`: the customers' subnets, from CSV or JSON.
 
 mod csv;
+mod domain;
 mod json;
 mod prefix;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use super::fault::{Fault, Faults, read_text};
 use super::walk::Section;
 use crate::limits::RANGES_MAX;
 
+pub use domain::Domain;
 pub(super) use prefix::parse as prefix;
 
 /// A customer's subnet.
@@ -22,6 +24,8 @@ pub(super) use prefix::parse as prefix;
 pub struct Range {
     /// Without host bits.
     pub prefix: IpNet,
+    /// What separates it from the same prefix of other customers.
+    pub domain: Option<Domain>,
     /// Not empty.
     pub customer: String,
     /// Name and value, sorted by name; none is empty.
@@ -70,10 +74,10 @@ pub(super) fn read(root: &Section<'_, '_>) -> Option<Ranges> {
     }
 }
 
-/// Reads ranges, sorted by family (IPv4 first), address and length: position is [`crate::units::RangeIndex`].
+/// Reads ranges, sorted by family (IPv4 first), address, length and domain (none first): position is [`crate::units::RangeIndex`].
 ///
-/// A name that ends in `.json` holds an array of objects with `prefix`, `customer` and labels (within `labels`, or flat);
-/// any other is CSV (RFC 4180) whose header names `prefix`, `customer` and labels. In CSV a line that starts with `#` is a
+/// A name that ends in `.json` holds an array of objects with `prefix`, `customer`, perhaps `domain`, and labels (within `labels`,
+/// or flat); any other is CSV (RFC 4180) whose header names `prefix`, `customer`, perhaps `domain`, and labels. In CSV a line that starts with `#` is a
 /// comment. An empty label is none.
 ///
 /// # Errors
@@ -90,6 +94,16 @@ pub fn load(file: &Path) -> Result<Vec<Range>, Faults> {
     rows.finish()
 }
 
+/// One row as it is written.
+struct Written<'a> {
+    prefix: &'a str,
+    customer: &'a str,
+    domain: &'a str,
+    labels: Vec<(String, String)>,
+    /// Lines of prefix, customer and domain.
+    lines: [usize; 3],
+}
+
 /// Ranges as they are read, each with its line.
 struct Rows<'a> {
     file: &'a Path,
@@ -103,8 +117,8 @@ impl Rows<'_> {
     }
 
     /// One row; false if no more can be taken.
-    fn push(&mut self, lines: (usize, usize), prefix: &str, customer: &str, mut labels: Vec<(String, String)>) -> bool {
-        let (line, customer_line) = lines;
+    fn push(&mut self, written: Written<'_>) -> bool {
+        let Written { prefix, customer, domain, mut labels, lines: [line, customer_line, domain_line] } = written;
         if self.list.len() == RANGES_MAX {
             self.fault(
                 line,
@@ -119,23 +133,31 @@ impl Rows<'_> {
         }
         labels.retain(|(_, value)| !value.is_empty());
         labels.sort_unstable();
-        match self::prefix(prefix) {
-            Ok(prefix) => self.list.push((Range { prefix, customer: customer.to_owned(), labels }, line)),
-            Err((what, remedy)) => self.fault(line, "prefix", what, remedy),
+        let domain = domain::parse(domain).map_err(|(what, remedy)| self.fault(domain_line, "domain", what, remedy));
+        match (self::prefix(prefix), domain) {
+            (Ok(prefix), Ok(domain)) => self.list.push((Range { prefix, domain, customer: customer.to_owned(), labels }, line)),
+            (Err((what, remedy)), _) => self.fault(line, "prefix", what, remedy),
+            _ => {}
         }
         true
     }
 
     fn finish(mut self) -> Result<Vec<Range>, Faults> {
         let mut list = std::mem::take(&mut self.list);
-        list.sort_by_key(|(range, line)| (range.prefix.addr(), range.prefix.prefix_len(), *line));
-        let mut first: Option<(IpNet, usize)> = None;
+        list.sort_by_key(|(range, line)| (range.prefix.addr(), range.prefix.prefix_len(), range.domain, *line));
+        let mut first: Option<(&Range, usize)> = None;
         for (range, line) in &list {
             match first {
-                Some((prefix, before)) if prefix == range.prefix => {
-                    self.fault(*line, "prefix", format!("{prefix} stands already in line {before}"), "remove one of the two");
+                Some((other, before)) if (other.prefix, other.domain) == (range.prefix, range.domain) => {
+                    let within = range.domain.map_or_else(String::new, |domain| format!(" in the domain {domain}"));
+                    self.fault(
+                        *line,
+                        "prefix",
+                        format!("{}{within} stands already in line {before}", range.prefix),
+                        "remove one of the two",
+                    );
                 }
-                _ => first = Some((range.prefix, *line)),
+                _ => first = Some((range, *line)),
             }
         }
         if list.is_empty() && self.faults.is_empty() {

@@ -16,7 +16,7 @@ fn tail(faults: &Faults) -> String {
 
 fn range(prefix: &str, customer: &str, labels: &[(&str, &str)]) -> Range {
     let labels = labels.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-    Range { prefix: prefix.parse().unwrap(), customer: customer.to_owned(), labels }
+    Range { prefix: prefix.parse().unwrap(), domain: None, customer: customer.to_owned(), labels }
 }
 
 #[test]
@@ -36,6 +36,28 @@ fn both_forms_say_the_same_in_any_order_of_lines() {
         {\"prefix\": \"2001:db8::/32\", \"customer\": \"acme\", \"site\": null}, {\"prefix\": \"0.0.0.0/0\", \"customer\": \"rest\"},
         {\"prefix\": \"10.0.0.0/8\", \"customer\": \"acme\", \"labels\": {\"site\": \"Köln, rack \\\"4\\\"\"}, \"plan\": \"premium\"}]";
     assert_eq!(loaded("r.JSON", json.as_bytes()).unwrap(), want);
+}
+
+#[test]
+fn a_prefix_may_stand_once_in_each_domain() {
+    let named = |prefix: &str, domain: Option<Domain>| Range { domain, ..range(prefix, "acme", &[]) };
+    let want = [
+        named("10.0.0.0/8", None),
+        named("10.0.0.0/8", Some(Domain::Mpls(16_004))),
+        named("10.0.0.0/8", Some(Domain::Vlan(100))),
+        named("10.0.0.0/8", Some(Domain::Vni(7))),
+        named("10.0.0.0/8", Some(Domain::Vni(5_001))),
+        named("10.0.0.0/9", None),
+    ];
+    let csv = "domain,prefix,customer\n,10.0.0.0/9,acme\nvni=5001,10.0.0.0/8,acme\nvni=7,10.0.0.0/8,acme\n,10.0.0.0/8,acme\n\
+        vlan=100,10.0.0.0/8,acme\nmpls=16004,10.0.0.0/8,acme\n";
+    assert_eq!(loaded("r.csv", csv.as_bytes()).unwrap(), want);
+    let object = |range: &Range| {
+        let domain = range.domain.map_or_else(|| "null".to_owned(), |domain| format!("\"{domain}\""));
+        format!("{{\"domain\": {domain}, \"prefix\": \"{}\", \"customer\": \"acme\"}}", range.prefix)
+    };
+    let json = format!("[{}]", want.iter().rev().map(object).collect::<Vec<_>>().join(","));
+    assert_eq!(loaded("r.json", json.as_bytes()).unwrap(), want);
 }
 
 #[test]
@@ -88,7 +110,7 @@ fn measure() {
     std::fs::write(folder.path().join("ranges.csv"), format!("prefix,customer,plan\n{}\n", rows.join("\n"))).unwrap();
     std::fs::write(folder.path().join("t.toml"), stat).unwrap();
     let start = std::time::Instant::now();
-    let config = crate::config::load(&folder.path().join("t.toml"), &|_| Ok(())).unwrap();
+    let config = crate::config::load(&folder.path().join("t.toml"), &|_, _| Ok(())).unwrap();
     println!("whole configuration, hash included: {:?}", start.elapsed());
     let start = std::time::Instant::now();
     let lists = config.stat_lists();

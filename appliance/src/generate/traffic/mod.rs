@@ -131,7 +131,7 @@ impl Actor for Arrivals {
 fn packet(src: IpAddr, dst: IpAddr, body: Body, payload: (Fill, u32), dice: &mut Dice) -> Packet {
     let distance = u8::try_from(u128_of(src) % 20).unwrap_or(0);
     let (fill, bytes) = payload;
-    Packet { src, dst, ttl: 62 - distance, body, payload: Payload { fill, bytes }, carrier: None, salt: dice.u16() }
+    Packet { src, dst, ttl: 62 - distance, body, payload: Payload { fill, bytes }, carrier: None, only: None, salt: dice.u16() }
 }
 
 const fn u128_of(address: IpAddr) -> u128 {

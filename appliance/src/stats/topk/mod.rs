@@ -1,53 +1,42 @@
 //! `topk`: the keys with the largest share of a metric.
 //!
-//! A range starts with a small exact table that doubles as keys come. Beyond `max(4k, 128)` keys it becomes buckets of
-//! eight cells with decaying scores (after HeavyGuardian, Yang et al., 2018), halved with time so that old keys cannot
-//! lock new ones out. Each bucket keeps U, the sum of everything that it did not count: a cell admitted when its bucket
-//! had missed U holds a truth within [c, c + U], and no key outside the table is above U. Nothing is lost: the sum over
-//! all cells and all U is the sum over all packets.
+//! A range starts with one bucket of cells, and gets more as keys come; a key whose bucket is full stands in the next that is
+//! not. Beyond `max(4k, 128)` keys each goes home to its own bucket, and newcomers contest its cells: scores decay (after
+//! HeavyGuardian, Yang et al., 2018), and are halved with time so that old keys cannot lock new ones out. Each bucket keeps
+//! U, a bound on what it did not count of any key: a cell admitted at U holds a truth within [c, c + U], and no key outside
+//! the table is above U. A table that keeps missing doubles its buckets, whose halves inherit U.
+//!
+//! Where memory runs short, tables grow more slowly and keys are admitted by a keyed draw of one in `thinned`: sample and hold
+//! (Estan and Varghese, 2002). Bounds stay sure, because U takes what is not admitted.
 
 use super::columns::{Row, View};
 use super::pool::{Handle, Memory, Pool};
-use super::weighted::{self, Weighted};
+use super::weighted::SumLayout;
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
-use crate::arch::hash::spread;
-use crate::axes::{Key, Metric};
+use crate::axes::{Key, KeySpec, Metric};
 use crate::config::{Refusal, StatSpec};
-use crate::limits::{KEY_BYTES_MAX, TOP_K_MAX};
+use crate::limits::TOP_K_MAX;
+use crate::units::Family;
 
-mod layout;
+mod cells;
+mod contest;
+mod growth;
 mod summary;
+mod table;
 
-use layout::{Layout, WAYS, key_words, miss, miss_sum, unseen_of};
+use cells::Sums;
+use growth::State;
 use summary::TopSummary;
+use table::{Cell, HALVES_MAX, Shape, key_halves};
 
 /// Keys shown where the row says nothing.
 const K_DEFAULT: u64 = 20;
 /// Keys kept exactly, at least.
 const EXACT_KEYS_MIN: usize = 128;
-/// Slots of the first table.
-const SLOTS_MIN: usize = 8;
-/// Misses of a bucket after which its scores are halved, again and again.
-const AGEING_MISSES: u64 = 512;
-/// The first such halving; before [`AGEING_MISSES`] they come at each power of two, so that keys sent ahead of a flood do
-/// not hold a small window's cells.
-const AGEING_MISSES_FIRST: u64 = 32;
-/// A victim that holds more than one in so many of what its bucket missed gets a second chance,
-const SECOND_CHANCE_SHARE: u64 = 96;
-/// unless it holds less than so many packets: of a bucket that missed little, every key would.
-const SECOND_CHANCE_PACKETS_MIN: u64 = 4;
-/// Bytes that count as a packet where keys are ranked by bytes.
-const UNIT_BYTES: u64 = 256;
-/// Root: chunk, state; then what was never admitted, then the whole.
+/// How often a table that contests its cells may double.
+const DOUBLINGS_MAX: u32 = 3;
+/// Root: chunk, state; then the whole.
 const ROOT_HEAD_WORDS: usize = 2;
-/// State: the table is buckets.
-const BUCKETS: u64 = 1 << 63;
-/// Tag of a cell in use; the lowest byte is its score.
-const IN_USE: u64 = 1 << 8;
-/// The part of a tag that is the key's hash.
-const TAG_HASH: u64 = !0xFFF;
-/// The widest cell.
-const CELL_WORDS_MAX: usize = 1 + KEY_BYTES_MAX.div_ceil(8) + weighted::SAMPLED_WORDS + 3;
 
 /// The calculation.
 pub struct TopK;
@@ -70,281 +59,161 @@ impl Calculation for TopK {
         }
         let k = settings::integer(spec, "k", K_DEFAULT, 1..=TOP_K_MAX as u64)?;
         let k = usize::try_from(k).unwrap_or(TOP_K_MAX);
-        let layout = Layout::new(spec.key.width(context.family), context.sampled());
-        let exact_keys = (4 * k).max(EXACT_KEYS_MIN);
-        let buckets = (2 * exact_keys / WAYS).next_power_of_two();
-        let by_bytes = spec.metric == Metric::Bytes;
-        Ok(Box::new(TopKernel { spec: spec.key.clone(), context: *context, k, layout, exact_keys, buckets, by_bytes }))
+        Ok(Box::new(TopKernel::new(spec, context, k)))
     }
 }
-
-/// Bucket of a hash, or of a tag, which holds its upper bits.
-#[allow(clippy::cast_possible_truncation, reason = "a few bits")]
-const fn bucket_of(hash: u64, buckets: usize) -> usize {
-    (hash >> 44) as usize & (buckets - 1)
-}
-
-/// 2^32 · 1.08^-score: how likely a miss takes a point from that score.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 2^32")]
-const DECAY: [u64; 256] = {
-    let mut table = [0; 256];
-    let (mut i, mut p) = (0, 4_294_967_296.0_f64);
-    while i < 256 {
-        table[i] = p as u64;
-        p /= 1.08;
-        i += 1;
-    }
-    table
-};
 
 struct TopKernel {
-    spec: crate::axes::KeySpec,
-    context: Context,
+    key: KeySpec,
+    family: Family,
     k: usize,
-    layout: Layout,
+    narrow: Shape,
+    wide: Shape,
     exact_keys: usize,
-    buckets: usize,
+    /// That hold so many.
+    exact_buckets: usize,
     by_bytes: bool,
 }
 
-impl TopKernel {
-    /// Words of the root behind its head: what was never admitted, and the whole.
-    fn tail<'a>(&self, root: &'a mut [u64]) -> (&'a mut [u64], &'a mut [u64]) {
-        root[ROOT_HEAD_WORDS..].split_at_mut(self.layout.unseen)
-    }
+/// What became of one packet.
+enum Step {
+    Counted,
+    /// Its bucket has missed so many.
+    Missed(u32),
+    /// Its cell's sum is full: bucket and cell.
+    Overflow(usize, usize),
+    /// An exact table has no room for it.
+    Full,
+}
 
+/// A key of a row.
+struct Keyed<'a> {
+    tag: u32,
+    key: &'a [u32],
     /// How much a packet moves a score.
-    fn units(&self, row: &Row<'_>) -> u64 {
-        let units = if self.by_bytes { row.value / UNIT_BYTES + 1 } else { 1 };
-        (units * row.weight).min(64)
+    units: u8,
+    /// log2 of the weight that new keys are thinned by.
+    pressure: u32,
+}
+
+impl TopKernel {
+    fn new(spec: &StatSpec, context: &Context, k: usize) -> Self {
+        let (key_bytes, layout) = (spec.key.width(context.family), SumLayout::of(context, spec.metric));
+        let narrow = Shape::new(key_bytes, Sums { layout, wide: false });
+        let wide = Shape::with_ways(key_bytes, Sums { layout, wide: true }, narrow.ways);
+        let exact_keys = (4 * k).max(EXACT_KEYS_MIN);
+        let exact_buckets = (1..).find(|buckets| narrow.room(*buckets) >= exact_keys).unwrap_or(1);
+        let by_bytes = spec.metric == Metric::Bytes;
+        Self { key: spec.key.clone(), family: context.family, k, narrow, wide, exact_keys, exact_buckets, by_bytes }
     }
 
-    const fn second_chance_least(&self) -> u64 {
-        SECOND_CHANCE_PACKETS_MIN * if self.by_bytes { UNIT_BYTES } else { 1 }
+    const fn shape(&self, state: State) -> &Shape {
+        if state.wide { &self.wide } else { &self.narrow }
     }
 
-    fn count(&self, root: &mut [u64], memory: &mut Memory<'_>, row: &Row<'_>) {
-        let mut key = [0; KEY_BYTES_MAX.div_ceil(8)];
-        let key = &mut key[..self.layout.key];
-        key_words(row.key, key);
-        if root[1] & BUCKETS == 0 && self.count_exactly(root, memory, row, key) {
-            return;
-        }
-        if root[1] & BUCKETS != 0 {
-            let buckets = memory.pool.get_mut(Handle::from_word(root[0]));
-            let at = bucket_of(row.hash, self.buckets) * self.layout.bucket();
-            self.count_in(&mut buckets[at..at + self.layout.bucket()], row, key);
-        } else {
-            miss(self.tail(root).0, row);
-        }
+    const fn buckets_max(&self) -> usize {
+        self.exact_buckets << DOUBLINGS_MAX
     }
 
-    /// Counts in the exact table, which grows. False if there is no room, or buckets took its place.
-    fn count_exactly(&self, root: &mut [u64], memory: &mut Memory<'_>, row: &Row<'_>, key: &[u64]) -> bool {
-        let cell_words = self.layout.cell();
-        if root[0] == 0 {
-            let Some(handle) = memory.alloc(SLOTS_MIN * cell_words) else { return false };
-            (root[0], root[1]) = (handle.word(), (SLOTS_MIN as u64) << 32);
-        }
-        let (slots, used) = ((root[1] >> 32) as usize, (root[1] & 0xFFFF_FFFF) as usize);
-        let table = memory.pool.get_mut(Handle::from_word(root[0]));
-        let tag = row.hash & TAG_HASH | IN_USE;
-        let at = self.find(table, slots, tag, key);
-        let cell = &mut table[at..at + cell_words];
-        if cell[0] != 0 {
-            weighted::add(self.layout.cell_sum_mut(cell), row.value, row.weight, row.proven);
-            return true;
-        }
-        if used < self.exact_keys && (used + 1) * 2 <= slots {
-            let tail = &root[ROOT_HEAD_WORDS..ROOT_HEAD_WORDS + self.layout.unseen];
-            self.layout.write(cell, tag, key, row, tail);
-            root[1] += 1;
-            return true;
-        }
-        let moved = if used < self.exact_keys { self.grow(root, memory, slots) } else { self.turn(root, memory, slots) };
-        moved && root[1] & BUCKETS == 0 && self.count_exactly(root, memory, row, key)
-    }
-
-    /// First word of a key's cell in the exact table, or of the free cell where it belongs.
-    #[allow(clippy::cast_possible_truncation, reason = "masked")]
-    fn find(&self, table: &[u64], slots: usize, tag: u64, key: &[u64]) -> usize {
-        let cell_words = self.layout.cell();
-        let mut slot = (tag >> 20) as usize & (slots - 1);
+    fn count(&self, state: &mut State, memory: &mut Memory<'_>, row: &Row<'_>) {
+        let mut halves = [0; HALVES_MAX];
+        let key = &mut halves[..self.narrow.halves];
+        key_halves(row.key, key);
+        let tag = u32::try_from(row.hash >> 32).unwrap_or(u32::MAX) | 1;
+        let keyed = Keyed { tag, key, units: self.units(row), pressure: memory.pressure() };
         loop {
-            let at = slot * cell_words;
-            if table[at] == 0 || self.layout.cell_is(&table[at..at + cell_words], tag, key) {
-                return at;
+            let words = memory.pool.get_mut(state.chunk);
+            let step = if state.contested {
+                self.count_contested(words, state, row, &keyed)
+            } else {
+                self.count_exactly(words, state, row, &keyed)
+            };
+            match step {
+                Step::Counted => return,
+                Step::Missed(misses) => return self.consider_doubling(state, memory, misses),
+                Step::Full => self.make_room(state, memory, row),
+                Step::Overflow(..) if !state.wide && self.rebuild(state, memory, state.buckets, true) => {}
+                Step::Overflow(at, way) => {
+                    let shape = self.shape(*state);
+                    state.short = true;
+                    return shape.add_to_bound(bucket_mut(memory.pool.get_mut(state.chunk), shape, at), way, row);
+                }
             }
-            slot = (slot + 1) & (slots - 1);
         }
     }
 
-    /// Doubles the exact table.
-    fn grow(&self, root: &mut [u64], memory: &mut Memory<'_>, slots: usize) -> bool {
-        let (cell_words, old) = (self.layout.cell(), Handle::from_word(root[0]));
-        let Some(new) = memory.alloc(2 * slots * cell_words) else { return false };
-        let mut cell = [0; CELL_WORDS_MAX];
-        let cell = &mut cell[..cell_words];
-        for slot in 0..slots {
-            cell.copy_from_slice(&memory.pool.get(old)[slot * cell_words..][..cell_words]);
-            if cell[0] != 0 {
-                let table = memory.pool.get_mut(new);
-                let at = self.find(table, 2 * slots, cell[0] & !0xFF, &cell[1..=self.layout.key]);
-                table[at..at + cell_words].copy_from_slice(cell);
+    /// Counts where all keys have a cell.
+    fn count_exactly(&self, words: &mut [u64], state: &mut State, row: &Row<'_>, keyed: &Keyed<'_>) -> Step {
+        let shape = self.shape(*state);
+        let mut at = Shape::bucket_of(keyed.tag, state.buckets);
+        for _ in 0..state.buckets {
+            let bucket = bucket_mut(words, shape, at);
+            if let Some(way) = shape.find(bucket, keyed.tag, keyed.key) {
+                return add(shape, (bucket, at, way), row, keyed.units);
             }
+            if let Some(way) = shape.free(bucket) {
+                if state.keys >= self.exact_keys.min(shape.room(state.buckets)) {
+                    return Step::Full;
+                }
+                state.keys += 1;
+                shape.admit(bucket, way, (keyed.tag, keyed.key));
+                return add(shape, (bucket, at, way), row, keyed.units);
+            }
+            at = if at + 1 == state.buckets { 0 } else { at + 1 };
         }
-        memory.pool.free(old);
-        root[0] = new.word();
-        root[1] += (slots as u64) << 32;
-        true
+        Step::Full
     }
+}
 
-    /// Makes buckets of the exact table.
-    fn turn(&self, root: &mut [u64], memory: &mut Memory<'_>, slots: usize) -> bool {
-        let (cell_words, old) = (self.layout.cell(), Handle::from_word(root[0]));
-        let Some(new) = memory.alloc(self.buckets * self.layout.bucket()) else { return false };
-        let mut cell = [0; CELL_WORDS_MAX];
-        let cell = &mut cell[..cell_words];
-        for slot in 0..slots {
-            cell.copy_from_slice(&memory.pool.get(old)[slot * cell_words..][..cell_words]);
-            if cell[0] != 0 {
-                let at = bucket_of(cell[0], self.buckets) * self.layout.bucket();
-                self.settle(&mut memory.pool.get_mut(new)[at..at + self.layout.bucket()], cell);
-            }
-        }
-        memory.pool.free(old);
-        (root[0], root[1]) = (new.word(), BUCKETS);
-        // What found no room before may be any key's: each bucket's U starts with it.
-        let tail = &mut root[ROOT_HEAD_WORDS..ROOT_HEAD_WORDS + self.layout.unseen];
-        for bucket in memory.pool.get_mut(new).chunks_exact_mut(self.layout.bucket()).take(self.buckets) {
-            miss_sum(&mut bucket[..self.layout.unseen], &Weighted { passed: tail[0], ..Weighted::default() });
-            if let ([_, scaled, packets], [_, more_scaled, more_packets]) = (&mut bucket[..self.layout.unseen], &*tail) {
-                (*scaled, *packets) = (*scaled + more_scaled, *packets + more_packets);
-            }
-        }
-        tail.fill(0);
-        true
-    }
+fn bucket_mut<'a>(words: &'a mut [u64], shape: &Shape, at: usize) -> &'a mut [u64] {
+    &mut words[at * shape.words..(at + 1) * shape.words]
+}
 
-    /// Puts a cell of the exact table into its bucket, or the lightest one there into U.
-    fn settle(&self, bucket: &mut [u64], cell: &mut [u64]) {
-        let layout = self.layout;
-        let weight = |cell: &[u64]| if cell[0] == 0 { 0 } else { Weighted::from_words(layout.cell_sum(cell)).total() };
-        let points = weight(cell) / if self.by_bytes { UNIT_BYTES } else { 1 };
-        cell[0] = cell[0] & !0xFF | points.min(255);
-        let (head, cells) = bucket.split_at_mut(layout.unseen + 1);
-        let Some(least) = cells.chunks_exact_mut(layout.cell()).min_by_key(|c| weight(c)) else { return };
-        let out = if least[0] == 0 {
-            least.copy_from_slice(cell);
-            return;
-        } else if weight(least) < weight(cell) {
-            least.swap_with_slice(cell);
-            &*cell
-        } else {
-            &*cell
-        };
-        miss_sum(&mut head[..layout.unseen], &Weighted::from_words(layout.cell_sum(out)));
-    }
-
-    /// Counts in a bucket.
-    fn count_in(&self, bucket: &mut [u64], row: &Row<'_>, key: &[u64]) {
-        let layout = self.layout;
-        let (head, cells) = bucket.split_at_mut(layout.unseen + 1);
-        let tag = row.hash & TAG_HASH | IN_USE;
-        let units = self.units(row);
-        let mut free = None;
-        for (i, cell) in cells.chunks_exact_mut(layout.cell()).enumerate() {
-            if layout.cell_is(cell, tag, key) {
-                cell[0] += units.min(0xFF - (cell[0] & 0xFF));
-                weighted::add(layout.cell_sum_mut(cell), row.value, row.weight, row.proven);
-                return;
-            }
-            if cell[0] == 0 && free.is_none() {
-                free = Some(i);
-            }
-        }
-        let at = match free {
-            Some(i) => i,
-            None => match self.contest(head, cells, row, units) {
-                Some(i) => i,
-                None => return miss(&mut head[..layout.unseen], row),
-            },
-        };
-        let cell = &mut cells[at * layout.cell()..(at + 1) * layout.cell()];
-        let evicted = (cell[0] != 0).then(|| Weighted::from_words(layout.cell_sum(cell)));
-        layout.write(cell, tag | units, key, row, &head[..layout.unseen]);
-        if let Some(sum) = evicted {
-            miss_sum(&mut head[..layout.unseen], &sum);
-        }
-    }
-
-    /// A new key against the weakest of a full bucket: the cell that it may take.
-    fn contest(&self, head: &mut [u64], cells: &mut [u64], row: &Row<'_>, units: u64) -> Option<usize> {
-        let layout = self.layout;
-        let misses = head[layout.unseen] + 1;
-        head[layout.unseen] = misses;
-        if misses.is_multiple_of(AGEING_MISSES) || misses >= AGEING_MISSES_FIRST && misses.is_power_of_two() {
-            cells.chunks_exact_mut(layout.cell()).for_each(|c| c[0] = (c[0] & !0xFF) | ((c[0] & 0xFF) / 2));
-        }
-        let (at, cell) = cells.chunks_exact_mut(layout.cell()).enumerate().min_by_key(|(_, c)| c[0] & 0xFF)?;
-        let score = cell[0] & 0xFF;
-        // Drawn from the keyed hash and the bucket's own count: the same packets in the same order decide alike.
-        let draw = spread(row.hash ^ misses.wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 32;
-        if draw >= DECAY[score as usize & 0xFF].saturating_mul(units) {
-            return None;
-        }
-        cell[0] -= score.min(1);
-        if score > 1 {
-            return None;
-        }
-        let unseen = unseen_of(&head[..layout.unseen]);
-        let missed = unseen.passed.saturating_add(unseen.scaled);
-        let held = Weighted::from_words(layout.cell_sum(cell)).total();
-        if score == 1 && held >= self.second_chance_least() && held.saturating_mul(SECOND_CHANCE_SHARE) > missed {
-            cell[0] += 2;
-            return None;
-        }
-        Some(at)
-    }
+/// Adds a packet to a cell.
+#[inline]
+fn add(shape: &Shape, (bucket, at, way): (&mut [u64], usize, usize), row: &Row<'_>, units: u8) -> Step {
+    if shape.add(bucket, way, row, units) { Step::Counted } else { Step::Overflow(at, way) }
 }
 
 impl Kernel for TopKernel {
     fn root_words(&self) -> usize {
-        ROOT_HEAD_WORDS + self.layout.unseen + self.layout.sum
+        ROOT_HEAD_WORDS + self.narrow.sums.layout.words()
     }
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
-        for row in view.rows() {
-            weighted::add(self.tail(root).1, row.value, row.weight, row.proven);
-            self.count(root, memory, &row);
+        let (head, all) = root.split_at_mut(ROOT_HEAD_WORDS);
+        let mut state = State::of(head);
+        if !state.chunk.is_none() || self.start(&mut state, memory, all) {
+            view.rows().for_each(|row| self.count(&mut state, memory, &row));
         }
+        state.write(head);
+        self.narrow.sums.layout.add_all(all, view);
         Ok(())
     }
 
     fn export(&self, root: &[u64], pool: &Pool, out: &mut Vec<u64>) {
-        let in_buckets = root[1] & BUCKETS != 0;
-        out.push(u64::from(in_buckets));
-        out.extend_from_slice(&root[ROOT_HEAD_WORDS..]);
-        if root[0] == 0 {
-            return;
+        let (head, all) = root.split_at(ROOT_HEAD_WORDS);
+        let state = State::of(head);
+        let (shape, buckets) = (self.shape(state), state.buckets * usize::from(state.contested));
+        let none = state.chunk.is_none();
+        out.push(state.told(if none { 1 } else { buckets }));
+        out.extend_from_slice(all);
+        if none {
+            // What found no memory at all may be any key's.
+            return out.extend_from_slice(&shape.sums.bound(all)[..shape.sums.parts()]);
         }
-        let chunk = pool.get(Handle::from_word(root[0]));
-        let layout = self.layout;
-        let used = |cells: &[u64], out: &mut Vec<u64>| {
-            cells.chunks_exact(layout.cell()).filter(|cell| cell[0] != 0).for_each(|cell| out.extend_from_slice(cell));
-        };
-        if !in_buckets {
-            let slots = (root[1] >> 32 & 0x7FFF_FFFF) as usize;
-            return used(&chunk[..slots * layout.cell()], out);
+        let table = pool.get(state.chunk).chunks_exact(shape.words);
+        table.clone().take(buckets).for_each(|bucket| out.extend_from_slice(shape.missed(bucket)));
+        for bucket in table.take(state.buckets) {
+            let cells = (0..shape.ways).filter_map(|way| shape.read(bucket, way));
+            cells.for_each(|cell: Cell| cell.export(shape, buckets > 0, out));
         }
-        let buckets = chunk[..self.buckets * layout.bucket()].chunks_exact(layout.bucket());
-        buckets.clone().for_each(|bucket| out.extend_from_slice(&bucket[..layout.unseen]));
-        buckets.for_each(|bucket| used(&bucket[layout.unseen + 1..], out));
     }
 
     fn export_words_max(&self) -> usize {
-        let cells = self.buckets * WAYS * self.layout.cell();
-        1 + self.layout.unseen + self.layout.sum + self.buckets * self.layout.unseen + cells
+        let shape = &self.narrow;
+        let bucket = shape.sums.parts() + shape.ways * Cell::export_words(shape, true);
+        1 + shape.sums.layout.words() + self.buckets_max() * bucket
     }
 
     fn release(&self, root: &[u64], pool: &mut Pool) {
@@ -352,6 +221,6 @@ impl Kernel for TopKernel {
     }
 
     fn summary(&self) -> Box<dyn Summary> {
-        Box::new(TopSummary::new(self.spec.clone(), self.context.family, self.k, self.layout, self.buckets))
+        Box::new(TopSummary::new(self))
     }
 }

@@ -2,8 +2,9 @@
 
 use hashbrown::HashMap;
 
-use super::bucket_of;
-use super::layout::{Layout, unseen_of};
+use super::TopKernel;
+use super::cells::Sums;
+use super::table::{Cell, HALVES_MAX, Shape};
 use crate::axes::KeySpec;
 use crate::stats::Summary;
 use crate::stats::figure::{Figure, Top, TopEntry, Unseen};
@@ -19,18 +20,20 @@ pub(super) struct TopSummary {
     key: KeySpec,
     family: Family,
     k: usize,
-    layout: Layout,
+    shape: Shape,
     all: Weighted,
-    entries: HashMap<Vec<u64>, Entry>,
-    /// Over all tables: what no cell holds, by bucket.
+    entries: HashMap<Vec<u32>, Entry>,
+    /// Over all tables: what no cell holds, by share of the tags; as fine as any table's buckets.
     missed: Vec<Unseen>,
+    thinned: u32,
+    short: bool,
 }
 
 /// One key, over the tables that list it.
 #[derive(Default)]
 struct Entry {
     sum: Weighted,
-    tag: u64,
+    tag: u32,
     /// What may have come before it was admitted.
     before: Unseen,
     /// What its bucket missed, in the tables that list it: not a part of its bound.
@@ -38,47 +41,87 @@ struct Entry {
 }
 
 impl TopSummary {
-    pub(super) fn new(key: KeySpec, family: Family, k: usize, layout: Layout, buckets: usize) -> Self {
-        let missed = vec![Unseen::default(); buckets];
-        Self { key, family, k, layout, all: Weighted::default(), entries: HashMap::new(), missed }
+    pub(super) fn new(kernel: &TopKernel) -> Self {
+        Self {
+            key: kernel.key.clone(),
+            family: kernel.family,
+            k: kernel.k,
+            shape: kernel.narrow,
+            all: Weighted::default(),
+            entries: HashMap::new(),
+            missed: vec![Unseen::default(); kernel.buckets_max()],
+            thinned: 0,
+            short: false,
+        }
+    }
+
+    const fn sums(&self) -> Sums {
+        self.shape.sums
+    }
+
+    fn of_tag(&self, tag: u32) -> usize {
+        Shape::bucket_of(tag, self.missed.len())
     }
 
     /// What may be missing of a listed key: its U at admission where a table lists it, that table's U where none does.
     fn unseen(&self, entry: &Entry) -> Unseen {
-        let mut unseen = self.missed[bucket_of(entry.tag, self.missed.len())];
+        let mut unseen = self.missed[self.of_tag(entry.tag)];
         unseen.sub(&entry.own_missed);
         unseen.add(&entry.before);
         unseen
     }
 
-    fn bytes(&self, words: &[u64]) -> Vec<u8> {
-        let mut bytes: Vec<u8> = words.iter().flat_map(|w| w.to_be_bytes()).collect();
+    fn bytes(&self, key: &[u32]) -> Vec<u8> {
+        let mut bytes: Vec<u8> = key.iter().flat_map(|half| half.to_be_bytes()).collect();
         bytes.truncate(self.key.width(self.family));
         bytes
     }
 
-    fn entry(&self, words: &[u64], entry: &Entry, keys: u64, question: &Question) -> TopEntry {
+    /// What one table missed, by share of the tags: of buckets that share one, the larger.
+    fn missed_of(&self, words: &[u64], buckets: usize) -> Vec<Unseen> {
+        let (parts, fine) = (self.sums().parts(), self.missed.len());
+        let of = |at: usize| {
+            let (first, last) = (at * buckets / fine, ((at + 1) * buckets).div_ceil(fine));
+            let mut most = Unseen::default();
+            words[first * parts..last * parts].chunks_exact(parts).for_each(|bucket| most.raise(&self.sums().unseen(bucket)));
+            most
+        };
+        (0..if buckets == 0 { 0 } else { fine }).map(of).collect()
+    }
+
+    fn absorb_cell(&mut self, cell: &[u64], missed: &[Unseen]) {
+        let (key_words, halves) = (1 + (self.shape.halves - 1).div_ceil(2), self.shape.halves);
+        let mut key = [0; HALVES_MAX];
+        Cell::key_of(cell, &mut key[..halves]);
+        let (sums, tag) = (self.sums(), Cell::tag_of(cell));
+        let at = self.of_tag(tag);
+        let (sum, before) = cell[key_words..].split_at(sums.layout.words());
+        let entry = self.entries.entry_ref(&key[..halves]).or_default();
+        entry.tag = tag;
+        entry.sum.merge(&sums.layout.read(sum));
+        entry.before.add(&sums.unseen(before));
+        if let Some(missed) = missed.get(at) {
+            entry.own_missed.add(missed);
+        }
+    }
+
+    fn entry(&self, key: &[u32], entry: &Entry, keys: u64, question: &Question) -> TopEntry {
         let unseen = self.unseen(entry);
         // Where a rate is unknown, it is unknown of what was not counted too.
         let question = Question { random: question.random && self.all.unproven == 0, ..*question };
         let value = estimate_key(&entry.sum, &unseen, keys, &question);
-        TopEntry { key: self.key.text(&self.bytes(words), self.family), value, sufficient: entry.sum, unseen }
+        TopEntry { key: self.key.text(&self.bytes(key), self.family), value, sufficient: entry.sum, unseen }
     }
 
     /// A bound for every key outside of the lists: what no table counted, or the heaviest entry left out.
-    fn absent(&self, left_out: &[(&Vec<u64>, &Entry)]) -> Unseen {
+    fn absent(&self, left_out: &[(&Vec<u32>, &Entry)]) -> Unseen {
         let mut absent = Unseen::default();
-        let larger = |a: &mut Unseen, b: &Unseen| {
-            a.passed = a.passed.max(b.passed);
-            a.scaled = a.scaled.max(b.scaled);
-            a.sampled_packets = a.sampled_packets.max(b.sampled_packets);
-        };
-        self.missed.iter().for_each(|missed| larger(&mut absent, missed));
+        self.missed.iter().for_each(|missed| absent.raise(missed));
         for (_, entry) in left_out {
             let mut bound = self.unseen(entry);
             let sum = &entry.sum;
             bound.add(&Unseen { passed: sum.passed, scaled: sum.scaled, sampled_packets: sum.sampled_packets });
-            larger(&mut absent, &bound);
+            absent.raise(&bound);
         }
         absent
     }
@@ -86,37 +129,29 @@ impl TopSummary {
 
 impl Summary for TopSummary {
     fn absorb(&mut self, words: &[u64]) {
-        let layout = self.layout;
-        let Some((in_buckets, rest)) = words.split_first() else { return };
-        let (unadmitted, rest) = rest.split_at(layout.unseen);
-        let (all, rest) = rest.split_at(layout.sum);
-        self.all.merge(&Weighted::from_words(all));
-        let mut missed = vec![unseen_of(unadmitted); self.missed.len()];
-        let mut cells = rest;
-        if *in_buckets == 1 {
-            let (heads, after) = rest.split_at(self.missed.len() * layout.unseen);
-            heads.chunks_exact(layout.unseen).zip(&mut missed).for_each(|(words, missed)| missed.add(&unseen_of(words)));
-            cells = after;
-        }
+        let Some((head, rest)) = words.split_first() else { return };
+        let (all, rest) = rest.split_at(self.sums().layout.words());
+        let buckets = usize::try_from(head & 0xFFFF_FFFF).unwrap_or(0);
+        self.all.merge(&self.sums().layout.read(all));
+        self.thinned = self.thinned.max(u32::try_from(head >> 32 & 0xFF).unwrap_or(0));
+        self.short |= head >> 40 & 1 == 1;
+        let (heads, cells) = rest.split_at(buckets * self.sums().parts());
+        let missed = self.missed_of(heads, buckets);
         self.missed.iter_mut().zip(&missed).for_each(|(ours, theirs)| ours.add(theirs));
-        for cell in cells.chunks_exact(layout.cell()) {
-            let entry = self.entries.entry_ref(&cell[1..=layout.key]).or_default();
-            entry.tag = cell[0];
-            entry.sum.merge(&Weighted::from_words(layout.cell_sum(cell)));
-            entry.before.add(&unseen_of(&cell[1 + layout.key + layout.sum..]));
-            entry.own_missed.add(&missed[bucket_of(cell[0], missed.len())]);
+        for cell in cells.chunks_exact(Cell::export_words(&self.shape, buckets > 0)) {
+            self.absorb_cell(cell, &missed);
         }
     }
 
     #[allow(clippy::cast_precision_loss, reason = "a share")]
     fn figure(&self, question: &Question) -> Figure {
-        let mut sorted: Vec<(&Vec<u64>, &Entry)> = self.entries.iter().collect();
+        let mut sorted: Vec<(&Vec<u32>, &Entry)> = self.entries.iter().collect();
         sorted.sort_by(|a, b| b.1.sum.total().cmp(&a.1.sum.total()).then_with(|| a.0.cmp(b.0)));
         // How many keys the winners were chosen from, at most: those listed, and each uncounted packet its own.
         let keys = sorted.len() as u64 + self.missed.iter().map(|m| m.sampled_packets).sum::<u64>();
         let shown = sorted.len().min(self.k);
         let listed = sorted.len().min(self.k * (1 + RESERVE_RATIO));
-        let make = |list: &[(&Vec<u64>, &Entry)]| list.iter().map(|(words, e)| self.entry(words, e, keys, question)).collect::<Vec<_>>();
+        let make = |list: &[(&Vec<u32>, &Entry)]| list.iter().map(|(words, e)| self.entry(words, e, keys, question)).collect::<Vec<_>>();
         let held: u64 = sorted[..shown].iter().map(|(_, e)| e.sum.total()).sum();
         let coverage = if self.all.total() == 0 { 0.0 } else { held as f64 / self.all.total() as f64 };
         Figure::Top(Top {
@@ -126,6 +161,8 @@ impl Summary for TopSummary {
             all: estimate(&self.all, question),
             all_sufficient: self.all,
             absent: self.absent(&sorted[listed..]),
+            thinned: 1 << self.thinned,
+            short: self.short,
         })
     }
 }

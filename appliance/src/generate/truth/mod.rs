@@ -1,12 +1,18 @@
 //! What is true of the capture: counted while it is made, written as JSON window by window.
 
+mod detail;
+mod figures;
+mod keys;
+
 use std::io::{self, Write};
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
 use serde::Serialize;
 
-use super::figures::{Cell, SIZE_EDGES, Told};
+use self::figures::{Cell, SIZE_EDGES, Told};
+use self::keys::Seen;
+use super::packet::{ACK, RST, SYN};
 use super::plan::Plan;
 use super::scenario::Scenario;
 
@@ -14,16 +20,38 @@ use super::scenario::Scenario;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
     pub(super) src: IpAddr,
+    pub(super) dst: IpAddr,
     /// The longest range of the destination, and of the source.
     pub(super) ranges: [Option<usize>; 2],
     /// Wire length, less what the tag adds.
     pub(super) bytes: u32,
-    /// TCP flags.
-    pub(super) flags: u8,
+    pub(super) protocol: u8,
+    /// Source and destination port, of what has them.
+    pub(super) ports: Option<(u16, u16)>,
+    pub(super) ttl: u8,
+    /// Of TCP.
+    pub(super) flags: Option<u8>,
     pub(super) fragment: bool,
-    pub(super) dns_answer: bool,
     pub(super) blocked: bool,
     pub(super) captured: bool,
+}
+
+impl Facts {
+    fn opens(&self) -> bool {
+        self.flags.is_some_and(|flags| flags & (SYN | ACK) == SYN)
+    }
+
+    fn accepts(&self) -> bool {
+        self.flags.is_some_and(|flags| flags & (SYN | ACK) == SYN | ACK)
+    }
+
+    fn resets(&self) -> bool {
+        self.flags.is_some_and(|flags| flags & RST != 0)
+    }
+
+    fn is_dns_answer(&self) -> bool {
+        self.protocol == 17 && self.ports.is_some_and(|(src_port, _)| src_port == 53)
+    }
 }
 
 /// Sums over all ranges.
@@ -84,6 +112,8 @@ pub(super) struct Truth<'a> {
     window: u64,
     open: HashMap<usize, Cell>,
     whole: HashMap<usize, Cell>,
+    /// Of each range, keys towards it and from it in the windows before.
+    seen: HashMap<usize, [Seen; 2]>,
     open_totals: Totals,
     whole_totals: Totals,
     windows: Vec<WindowTotals>,
@@ -105,6 +135,8 @@ struct Row<'a> {
     customer: &'a str,
     #[serde(flatten)]
     told: Told,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<serde_json::Value>,
 }
 
 impl<'a> Truth<'a> {
@@ -121,16 +153,19 @@ impl<'a> Truth<'a> {
                 "blocked": attack.blocked,
                 "rule": attack.rule,
                 "sources": attack.sources,
+                "even": attack.even,
+                "pulse_ms": attack.pulse_ms,
             })
         });
         let head = serde_json::json!({
-            "format": "tailwater-truth-1",
+            "format": "tailwater-truth-2",
             "scenario": name,
             "about": scenario.about,
             "seed": scenario.seed,
             "start": scenario.start,
             "duration_s": scenario.duration_s,
             "window_ms": scenario.window_ms,
+            "sub_window_ms": scenario.rate_ms(),
             "sampling": scenario.tag.sampling,
             "tag_vlan": scenario.tag.vlan,
             "added_bytes": scenario.added_bytes(),
@@ -147,6 +182,7 @@ impl<'a> Truth<'a> {
             window,
             open: HashMap::new(),
             whole: HashMap::new(),
+            seen: HashMap::new(),
             open_totals: Totals::default(),
             whole_totals: Totals::default(),
             windows: Vec::new(),
@@ -158,9 +194,10 @@ impl<'a> Truth<'a> {
     pub(super) fn count(&mut self, now_ns: u64, facts: &Facts) -> io::Result<()> {
         self.turn(now_ns)?;
         self.open_totals.count(facts);
+        let slot = now_ns % (self.scenario.window_ms * 1_000_000) / (self.scenario.rate_ms() * 1_000_000);
         for (range, ingress) in facts.ranges.into_iter().zip([true, false]) {
             if let Some(range) = range {
-                self.open.entry(range).or_default().count(facts, ingress);
+                self.open.entry(range).or_default().count(facts, ingress, slot);
             }
         }
         Ok(())
@@ -196,7 +233,14 @@ impl<'a> Truth<'a> {
         let mut cells = self.open.drain().collect::<Vec<_>>();
         cells.sort_unstable_by_key(|(range, _)| *range);
         for (range, cell) in cells {
-            row(&mut self.out, &mut self.rows, self.plan, range, &cell, self.scenario.tag.sampling, Some(window_start_ms))?;
+            let (sampling, rate_ms) = (self.scenario.tag.sampling, self.scenario.rate_ms());
+            let [towards, from] = self.seen.entry(range).or_default();
+            let [ingress, egress] = &cell.details;
+            let detail = serde_json::json!({
+                "ingress": ingress.told(sampling, towards, self.window, rate_ms),
+                "egress": egress.told(sampling, from, self.window, rate_ms),
+            });
+            self.row(range, &cell, Some((window_start_ms, detail)))?;
             self.whole.entry(range).or_default().add(&cell);
         }
         let totals = std::mem::take(&mut self.open_totals);
@@ -212,10 +256,10 @@ impl<'a> Truth<'a> {
         self.close()?;
         write!(self.out, "\n],\n\"ranges\": [")?;
         self.rows = 0;
-        let mut cells = self.whole.iter().collect::<Vec<_>>();
-        cells.sort_unstable_by_key(|(range, _)| **range);
+        let mut cells = std::mem::take(&mut self.whole).into_iter().collect::<Vec<_>>();
+        cells.sort_unstable_by_key(|(range, _)| *range);
         for (range, cell) in cells {
-            row(&mut self.out, &mut self.rows, self.plan, *range, cell, self.scenario.tag.sampling, None)?;
+            self.row(range, &cell, None)?;
         }
         let windows = serde_json::to_string(&self.windows)?;
         let totals = serde_json::to_string(&self.whole_totals)?;
@@ -223,21 +267,15 @@ impl<'a> Truth<'a> {
         self.out.flush()?;
         Ok(self.whole_totals)
     }
-}
 
-/// One range of one window, or of all, on a line of its own.
-fn row(
-    out: &mut impl Write,
-    rows: &mut u64,
-    plan: &Plan,
-    at: usize,
-    cell: &Cell,
-    sampling: u16,
-    window_start_ms: Option<u64>,
-) -> io::Result<()> {
-    let Some(range) = plan.ranges.get(at) else { return Ok(()) };
-    let row = Row { window_start_ms, prefix: range.prefix, customer: &range.customer, told: cell.told(sampling) };
-    write!(out, "{}{}", if *rows == 0 { "\n" } else { ",\n" }, serde_json::to_string(&row)?)?;
-    *rows += 1;
-    Ok(())
+    /// One range of one window, or of all, on a line of its own.
+    fn row(&mut self, at: usize, cell: &Cell, window: Option<(u64, serde_json::Value)>) -> io::Result<()> {
+        let Some(range) = self.plan.ranges.get(at) else { return Ok(()) };
+        let (window_start_ms, detail) = window.unzip();
+        let told = cell.told(self.scenario.tag.sampling);
+        let row = Row { window_start_ms, prefix: range.prefix, customer: &range.customer, told, detail };
+        write!(self.out, "{}{}", if self.rows == 0 { "\n" } else { ",\n" }, serde_json::to_string(&row)?)?;
+        self.rows += 1;
+        Ok(())
+    }
 }

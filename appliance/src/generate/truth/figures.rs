@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use hashbrown::HashMap;
 use serde::Serialize;
 
-use super::packet::{ACK, RST, SYN};
-use super::truth::Facts;
+use super::Facts;
+use super::detail::Detail;
 
 /// Upper edges of the size bins, the last bin being open.
 pub(super) const SIZE_EDGES: [u32; 6] = [64, 128, 256, 512, 1_024, 1_518];
@@ -32,12 +32,12 @@ impl Figures {
         let bytes = u64::from(facts.bytes);
         self.packets += 1;
         self.bytes += bytes;
-        self.connections_opened += u64::from(facts.flags & (SYN | ACK) == SYN);
-        self.connections_accepted += u64::from(facts.flags & (SYN | ACK) == SYN | ACK);
-        self.resets += u64::from(facts.flags & RST != 0);
+        self.connections_opened += u64::from(facts.opens());
+        self.connections_accepted += u64::from(facts.accepts());
+        self.resets += u64::from(facts.resets());
         self.fragments += u64::from(facts.fragment);
-        self.dns_answer_packets += u64::from(facts.dns_answer);
-        self.dns_answer_bytes += if facts.dns_answer { bytes } else { 0 };
+        self.dns_answer_packets += u64::from(facts.is_dns_answer());
+        self.dns_answer_bytes += if facts.is_dns_answer() { bytes } else { 0 };
         let bin = SIZE_EDGES.iter().filter(|edge| **edge <= facts.bytes).count();
         if let Some(bin) = self.sizes.get_mut(bin) {
             *bin += 1;
@@ -83,10 +83,14 @@ pub(super) struct Cell {
     captured: Directions,
     v4: HashMap<u32, Counts>,
     v6: HashMap<u128, Counts>,
+    /// Towards the range, and from it; of a window only.
+    pub(super) details: [Detail; 2],
 }
 
 impl Cell {
-    pub(super) fn count(&mut self, facts: &Facts, ingress: bool) {
+    /// Counts a packet in sub-window `slot` of the window.
+    pub(super) fn count(&mut self, facts: &Facts, ingress: bool, slot: u64) {
+        self.details[usize::from(!ingress)].count(facts, slot);
         let both = [Some(&mut self.offered), facts.captured.then_some(&mut self.captured)];
         for side in both.into_iter().flatten() {
             let direction = if ingress { &mut side.ingress } else { &mut side.egress };

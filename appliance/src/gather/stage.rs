@@ -1,0 +1,66 @@
+//! What takes batches: the stats of this core, or rings to workers.
+
+use super::packed::Batch;
+use crate::telemetry::LiveCore;
+use crate::units::{Epoch, RangeIndex};
+
+/// See the module.
+pub trait Stage {
+    /// A batch of one range and epoch, 1 to 64 records in their order. The last one of its range and epoch may say so.
+    fn batch(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>);
+
+    /// No batch of the range comes any more of `epoch`, and none was there to say so; `next` is open now.
+    fn passed(&mut self, _range: RangeIndex, _epoch: Epoch, _next: Epoch) {}
+
+    /// Whether a walk over ranges had better pause: what the last range's end began goes on, which [`Self::step`] does, or
+    /// workers have enough to do.
+    fn is_busy(&self) -> bool {
+        false
+    }
+
+    /// All batches of epochs before `next` were given.
+    fn advance(&mut self, next: Epoch);
+
+    /// Whether epochs must come one by one: where several cores send to one, it keeps no more than two apart.
+    fn is_stepwise(&self) -> bool {
+        false
+    }
+
+    /// Tells what was lost in the epochs that [`Self::advance`] ended, and forgets it.
+    fn losses(&mut self, _tell: &mut dyn FnMut(Loss)) {}
+
+    /// Does a bounded piece of what waits to be done; false if nothing does.
+    fn step(&mut self) -> bool;
+
+    /// Looks whether something has come from the control; to be called now and then.
+    fn look(&mut self) {}
+
+    /// Shows what was counted and lost here since the start, and the memory in use; where batches only pass through, what
+    /// it knows of that.
+    fn show(&self, _live: &LiveCore) {}
+}
+
+/// Why records were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A ring was full: to a worker, or to the reporter.
+    Ring,
+    /// The memory budget was spent.
+    Memory,
+    /// The reporter was too far behind for what a long window holds; short ones have these records.
+    Long,
+}
+
+impl Cause {
+    /// How many there are.
+    pub const COUNT: usize = 3;
+}
+
+/// Records that were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// Whose; none: of ranges that are not told apart.
+    pub range: Option<RangeIndex>,
+    /// How many, by [`Cause`].
+    pub records: [u64; Cause::COUNT],
+}

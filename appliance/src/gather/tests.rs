@@ -1,0 +1,110 @@
+//! Every record once, in its range's order, in its epoch.
+
+use std::collections::BTreeMap;
+
+use super::packed::{Batch, Layout};
+use super::*;
+use crate::arch::hash::spread;
+use crate::record::Has;
+
+struct Log {
+    layout: Layout,
+    batches: BTreeMap<(u32, u64), Vec<u64>>,
+    ended: Vec<(u64, u32)>,
+    largest: usize,
+    handed: usize,
+}
+
+impl Log {
+    fn new() -> Self {
+        Self { layout: Layout::whole(), batches: BTreeMap::new(), ended: Vec::new(), largest: 0, handed: 0 }
+    }
+}
+
+impl Stage for Log {
+    fn batch(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
+        self.largest = self.largest.max(batch.len);
+        self.handed += 1;
+        let mut out = [Record::default(); BATCH_RECORDS_MAX];
+        let times = batch.unpack(&self.layout, &mut out).iter().map(|r| r.time_ns);
+        assert!(!self.ended.contains(&(epoch.0, range.0)), "nothing comes behind the last");
+        self.batches.entry((range.0, epoch.0)).or_default().extend(times);
+        if let Some(next) = batch.ends {
+            self.passed(range, epoch, next);
+        }
+    }
+    fn passed(&mut self, range: RangeIndex, epoch: Epoch, next: Epoch) {
+        assert!(epoch < next);
+        self.ended.push((epoch.0, range.0));
+    }
+    fn advance(&mut self, _: Epoch) {}
+    fn step(&mut self) -> bool {
+        false
+    }
+}
+
+fn record(n: u64, range: u32) -> Record {
+    let wire_bytes = if spread(n).is_multiple_of(90) { 1 << 20 } else { 64 };
+    Record { time_ns: n, wire_bytes, has: Has::default().with(Has::V6, range.is_multiple_of(3)), ..Record::default() }
+}
+
+/// Whatever the pool's size, and whichever forms meet in a range.
+#[test]
+fn no_record_is_lost_doubled_or_moved() {
+    for bytes in [0, 50_000, 1 << 22] {
+        let mut gather = Gather::new(300, bytes, &Layout::whole());
+        let (mut log, mut want) = (Log::new(), BTreeMap::<(u32, u64), Vec<u64>>::new());
+        let mut epoch = Epoch(0);
+        for n in 0..60_000_u64 {
+            if n % 7_000 == 6_999 {
+                while gather.is_walking() && gather.step(&mut log) {}
+                epoch = Epoch(epoch.0 + 1 + n % 3);
+                gather.advance(epoch);
+            }
+            let draw = spread(n * 31 + bytes as u64);
+            let range = u32::try_from(if draw.is_multiple_of(2) { draw % 300 } else { draw % 3 }).unwrap();
+            want.entry((range, epoch.0)).or_default().push(n);
+            gather.append(RangeIndex(range), &record(n, range), &mut log);
+            if n % 32 == 0 && gather.is_walking() {
+                gather.step(&mut log);
+            }
+        }
+        while gather.step(&mut log) {}
+        gather.advance(Epoch::END);
+        while gather.step(&mut log) {}
+        assert_eq!(log.batches, want, "{bytes} bytes");
+        assert_eq!(log.largest, BATCH_RECORDS_MAX);
+        log.ended.sort_unstable();
+        assert!(
+            log.ended.iter().copied().eq(want.keys().map(|(range, epoch)| (*epoch, *range)).collect::<std::collections::BTreeSet<_>>())
+        );
+    }
+}
+
+/// Ranges that fill batch after batch must not cut each other's short.
+#[test]
+fn hot_ranges_keep_their_batches_whole() {
+    let mut gather = Gather::new(300, 1 << 18, &Layout::whole());
+    let mut log = Log::new();
+    for n in 0..64 * 3_000_u64 {
+        let range = u32::try_from(spread(n) % 8).unwrap();
+        gather.append(RangeIndex(range), &Record { time_ns: n, ..Record::default() }, &mut log);
+    }
+    assert!(log.handed <= 3_000, "{} batches", log.handed);
+}
+
+/// Up to a log's length nothing is handed on; then what is there, a batch at a time.
+#[test]
+fn a_log_is_kept_until_it_is_full_and_then_worked_off() {
+    let mut gather = Gather::new(1, 1 << 20, &Layout::whole());
+    let mut log = Log::new();
+    let mut held = Vec::new();
+    for n in 0..4 * LOG_RECORDS_MAX as u64 {
+        let before = log.handed;
+        gather.append(RangeIndex(0), &Record { time_ns: n, ..Record::default() }, &mut log);
+        assert!(log.handed <= before + 1, "never two batches for one record");
+        held.push(n + 1 - 64 * log.handed as u64);
+    }
+    assert_eq!(held[LOG_RECORDS_MAX - 2], LOG_RECORDS_MAX as u64 - 1);
+    assert!(held[2 * LOG_RECORDS_MAX..].iter().all(|held| *held < 64), "batches run as they fill");
+}

@@ -1,0 +1,131 @@
+//! What is missing of a window: of the appliance's account, and of each range's figures.
+
+use std::collections::BTreeMap;
+
+use super::ports::PortsSince;
+use super::{Setting, pb};
+use crate::gather::Cause;
+use crate::stats::plan::Period;
+use crate::window::Site;
+
+use super::appliance::{Window, feeds};
+
+/// What is missing of a window.
+pub(super) struct Incompleteness {
+    /// For any range, but for lost records.
+    reasons: Vec<&'static str>,
+    /// Frames that the ports lost, as read in this window.
+    missed: u64,
+    /// Those that may have been this window's: any range's.
+    missed_high: u64,
+    /// Nothing bounds what is missing.
+    unbounded: bool,
+    lost: BTreeMap<u32, Lost>,
+    lost_others: Lost,
+    /// Some range's stats found no memory.
+    starved: bool,
+    /// Records were lost that a later window's account tells of: a core found no room for its own.
+    untold: bool,
+}
+
+/// Records lost, as a window of one period sees it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Lost {
+    ring: u64,
+    memory: u64,
+}
+
+/// What a range's figures may lack: at most so many packets, or nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Gap {
+    /// At most so many.
+    AtMost(u64),
+    /// Nothing bounds it.
+    Unbounded,
+}
+
+impl Lost {
+    pub(super) const fn of(records: [u64; Cause::COUNT], period: Period) -> Self {
+        let [ring, memory, long] = records;
+        match period {
+            Period::Fast => Self { ring, memory },
+            Period::Long => Self { ring: ring + long, memory },
+        }
+    }
+
+    /// Records that were counted on their core, and are lost all the same.
+    pub(super) const fn uncounted(records: [u64; Cause::COUNT], period: Period) -> u64 {
+        match period {
+            Period::Fast => 0,
+            Period::Long => records[Cause::Long as usize],
+        }
+    }
+
+    pub(super) const fn all(self) -> u64 {
+        self.ring + self.memory
+    }
+
+    fn reasons(self) -> impl Iterator<Item = (&'static str, u64)> {
+        [("ring_full", self.ring), ("memory", self.memory)].into_iter().filter(|(_, n)| *n > 0)
+    }
+}
+
+impl Incompleteness {
+    /// `starved`: some range's stats found no memory.
+    pub(super) fn of(setting: &Setting, site: &Site, ports: &PortsSince, window: &Window, starved: bool) -> Self {
+        let states = feeds(setting, site, &ports.health, window.bounds_ns, window.cut);
+        let any = |state: pb::FeedState| setting.live && states.iter().any(|feed| feed.state == i32::from(state));
+        let (silent, down) = (any(pb::FeedState::Silent), any(pb::FeedState::Down));
+        let reasons = [
+            (ports.missed_high > 0, "nic_missed"),
+            (silent, "feed_silent"),
+            (down, "feed_down"),
+            (window.cut, "partial_window"),
+            (window.jumped, "clock_jumped"),
+        ];
+        Self {
+            reasons: reasons.into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason).collect(),
+            missed: ports.missed(),
+            missed_high: ports.missed_high,
+            unbounded: silent || down || window.cut || window.jumped || window.untold,
+            lost: site.lost.iter().map(|(range, records)| (*range, Lost::of(*records, window.period))).collect(),
+            lost_others: Lost::of(site.lost_others, window.period),
+            starved,
+            untold: window.untold,
+        }
+    }
+
+    /// What the appliance's own report says of its window.
+    pub(super) fn whole(&self) -> Vec<(String, u64)> {
+        let lost =
+            self.lost.values().fold(self.lost_others, |all, lost| Lost { ring: all.ring + lost.ring, memory: all.memory + lost.memory });
+        let starved = (self.starved && lost.memory == 0).then_some(("memory", 0));
+        let reasons = self.reasons.iter().map(|reason| (*reason, if *reason == "nic_missed" { self.missed } else { 0 }));
+        let untold = (self.untold && lost.ring == 0).then_some(("ring_full", 0));
+        reasons.chain(lost.reasons()).chain(starved).chain(untold).map(|(reason, n)| (reason.to_owned(), n)).collect()
+    }
+
+    /// What a range's report says; `starved`: records of it of which a stat found no memory.
+    pub(super) fn of_range(&self, range: u32, starved: u64) -> Option<pb::Incomplete> {
+        let lost = self.lost.get(&range).copied().unwrap_or_default();
+        let ring = self.untold || lost.ring + self.lost_others.ring > 0;
+        let memory = lost.memory + self.lost_others.memory + starved > 0;
+        let of_records = [(ring, "ring_full"), (memory, "memory")].into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason);
+        let reasons: Vec<String> = self.reasons.iter().copied().chain(of_records).map(str::to_owned).collect();
+        let high = match self.gap(range, starved) {
+            Some(Gap::AtMost(packets)) => Some(packets),
+            Some(Gap::Unbounded) | None => None,
+        };
+        (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: lost.all(), lost_packets_high: high })
+    }
+
+    /// By how much a range's figures are to be widened; none: its report is complete.
+    pub(super) fn gap(&self, range: u32, starved: u64) -> Option<Gap> {
+        if self.unbounded {
+            return Some(Gap::Unbounded);
+        }
+        let lost = self.lost.get(&range).map_or(0, |lost| lost.all());
+        let all = lost + self.lost_others.all() + self.missed_high + starved;
+        (all > 0).then_some(Gap::AtMost(all))
+    }
+}

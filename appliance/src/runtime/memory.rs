@@ -1,0 +1,149 @@
+//! What the data path takes of `memory_mb`, core by core, before anything starts.
+//!
+//! Some of it is fixed by the configuration: slots of ranges, streams, rings with their boxes. Then every range's root is
+//! reserved, so that sums never want for memory. What is left is shared by logs and sketches, which degrade.
+
+use super::wiring::Cores;
+use super::world::World;
+use crate::gather::Gather;
+use crate::gather::packed::Form;
+use crate::limits::{BATCH_RECORDS_MAX, LOG_RECORDS_MAX};
+use crate::spread::{Dispatcher, lane_bytes};
+use crate::window::{Room, Shard, ShardBytes};
+
+/// Percent of what is left that logs take; sketches take the rest. By Zipf's law over 50,000 ranges and 20 million packets
+/// a core and window, logs of 512 records hold 113 MB at a window's end and 10 MB of the next, the blocks of the 3,400
+/// ranges that have more some 150 MB.
+const LOGS_PERCENT: usize = 45;
+/// The least that logs of a receiver, or sketches of a shard, are worth running with.
+const PART_BYTES_MIN: usize = 1 << 18;
+
+/// A million a second.
+const EXPECTED_PACKETS_PER_MS: usize = 1_000;
+
+/// What is wrong with a budget, and what mends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lacking {
+    /// What is wrong.
+    pub what: String,
+    /// What mends it.
+    pub remedy: String,
+}
+
+/// See the module. Bytes, of one core where nothing else is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// Cores that receive, and shards.
+    pub cores: (usize, usize),
+    /// The budget, of all cores.
+    pub budget: usize,
+    /// What a receiver takes for ranges, idle or not.
+    pub receiver_slots: usize,
+    /// What a shard takes for ranges, idle or not.
+    pub shard_slots: usize,
+    /// Streams to the reporter, of a receiver and of a shard.
+    pub streams: (usize, usize),
+    /// Rings to workers and their boxes.
+    pub lanes: usize,
+    /// Roots of all ranges in a shard.
+    pub roots_wanted: usize,
+    /// What a receiver's logs get.
+    pub logs: usize,
+    /// What a shard gets.
+    pub shard: ShardBytes,
+}
+
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an expectation, not an account")]
+impl MemoryPlan {
+    /// Of a configuration on so many cores.
+    pub fn new(world: &World, cores: &Cores) -> Self {
+        let (ranges, receivers, workers) = (world.ranges(), cores.rx.len().max(1), cores.workers.len());
+        let shards = if workers == 0 { receivers } else { workers };
+        let heat = if workers == 0 { 0 } else { Dispatcher::RANGE_BYTES };
+        let mut plan = Self {
+            cores: (receivers, shards),
+            budget: world.memory_bytes,
+            receiver_slots: ranges * (Gather::RANGE_BYTES + heat),
+            shard_slots: ranges * Shard::RANGE_BYTES,
+            streams: (Room::of_account(world.ports, world.tag_room).bytes(), world.room.bytes()),
+            lanes: workers * lane_bytes(),
+            roots_wanted: world.plans.roots_bytes(),
+            logs: 0,
+            shard: ShardBytes { roots: 0, sketches: 0 },
+        };
+        let left = plan.budget.saturating_sub(plan.fixed());
+        let roots = plan.roots_wanted.min(left / shards / 2);
+        let left = left - roots * shards;
+        plan.logs = (left / 100 * LOGS_PERCENT / receivers).max(PART_BYTES_MIN);
+        let sketches = left.saturating_sub(plan.logs * receivers) / shards;
+        plan.shard = ShardBytes { roots, sketches: sketches.max(PART_BYTES_MIN) };
+        plan
+    }
+
+    /// What is neither logs nor blocks, of all cores.
+    pub const fn fixed(&self) -> usize {
+        let (receivers, shards) = self.cores;
+        receivers * (self.receiver_slots + self.streams.0 + self.lanes) + shards * (self.shard_slots + self.streams.1)
+    }
+
+    /// What all cores can ever take.
+    pub const fn worst(&self) -> usize {
+        let (receivers, shards) = self.cores;
+        self.fixed() + receivers * self.logs + shards * (self.shard.roots + self.shard.sketches)
+    }
+
+    /// What is wrong with a budget that does not hold every range's root; nothing if it does.
+    pub fn lacking(&self, world: &World) -> Option<Lacking> {
+        if self.shard.roots >= self.roots_wanted && self.worst() <= self.budget {
+            return None;
+        }
+        let (receivers, shards) = self.cores;
+        let least = self.fixed() + 2 * shards * self.roots_wanted + 4 * PART_BYTES_MIN * (receivers + shards);
+        let what = format!(
+            "{} MB cannot hold the sums of {} ranges on {shards} cores: roots, slots, streams and rings take {} bytes, and sketches and logs want room too",
+            self.budget >> 20,
+            world.plans.real,
+            self.fixed() + shards * self.roots_wanted,
+        );
+        Some(Lacking { what, remedy: format!("set it to at least {}, or have fewer stats, ranges or cores", least.div_ceil(1 << 20)) })
+    }
+
+    /// What a range takes that nothing is sent to, of the core that has most of it.
+    pub const fn idle_range_bytes(&self, ranges: usize) -> usize {
+        (self.receiver_slots + self.shard_slots).div_ceil(if ranges == 0 { 1 } else { ranges })
+    }
+
+    /// What all cores will take at a million packets a second each, spread over ranges by Zipf's law: logs up to their
+    /// length, and for each range beyond a root and half the longest block.
+    pub fn expected(&self, world: &World) -> usize {
+        let (receivers, shards) = self.cores;
+        let ranges = world.plans.real.max(1);
+        let window_ms = usize::try_from(world.calendar.epoch_ns() / 1_000_000).unwrap_or(usize::MAX);
+        let packets = EXPECTED_PACKETS_PER_MS.saturating_mul(window_ms);
+        let harmonic: f64 = (1..=ranges).map(|rank| 1.0 / rank as f64).sum();
+        let of_rank = |rank: usize| packets as f64 / harmonic / rank as f64;
+        let full = (1..=ranges).take_while(|rank| of_rank(*rank) >= LOG_RECORDS_MAX as f64).count();
+        let kept: f64 = (full + 1..=ranges).map(of_rank).sum();
+        let logs = (kept as usize + full * BATCH_RECORDS_MAX / 2) * 8 * world.plans.layout.words(Form::Narrow);
+        let roots = self.roots_wanted / ranges * full;
+        let sketches = world.plans.room().block * 8 / 2 * full;
+        self.fixed() + receivers * logs.min(self.logs) + shards * (roots.min(self.shard.roots) + sketches.min(self.shard.sketches))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_range_takes_less_than_256_bytes_of_a_core() {
+        let slots = Gather::RANGE_BYTES + Dispatcher::RANGE_BYTES + Shard::RANGE_BYTES;
+        assert!(slots <= 256, "{slots}");
+    }
+
+    #[test]
+    fn a_lane_is_small() {
+        let bytes = lane_bytes();
+        assert!(bytes < 1_500_000, "{bytes}");
+    }
+}

@@ -1,0 +1,207 @@
+//! What a cell holds: narrow or wide sums, and compact bounds that are rounded up.
+
+use crate::stats::columns::Row;
+use crate::stats::figure::Unseen;
+use crate::stats::weighted::{SumLayout, Weighted};
+
+/// The most parts of a bound.
+pub(super) const PARTS_MAX: usize = 3;
+/// Bits of a compact number that are its fraction.
+const FRACTION_BITS: u32 = 10;
+
+/// A number in 16 bits, rounded up by at most one in 1,024; exact up to 2,048.
+#[allow(clippy::cast_possible_truncation, reason = "63 exponents of 1,024 fractions each")]
+pub(super) const fn compact(number: u64) -> u16 {
+    if number < 1 << FRACTION_BITS {
+        return number as u16;
+    }
+    let shift = 63 - number.leading_zeros() - FRACTION_BITS;
+    let rounded = (number >> shift) + (number & ((1 << shift) - 1) != 0) as u64;
+    // A fraction that is rounded up to the next power of two carries into the exponent.
+    (((shift as u64) << FRACTION_BITS) + rounded) as u16
+}
+
+/// The number that [`compact`] gave, or all bits if it does not fit any more.
+pub(super) const fn expand(code: u16) -> u64 {
+    let (exponent, fraction) = (code >> FRACTION_BITS, code as u64 & ((1 << FRACTION_BITS) - 1));
+    if exponent == 0 {
+        return fraction;
+    }
+    let (mantissa, shift) = (1 << FRACTION_BITS | fraction, exponent as u32 - 1);
+    if shift > mantissa.leading_zeros() { u64::MAX } else { mantissa << shift }
+}
+
+/// How the sums of a table's cells lie: narrow until one of them would overflow, then wide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sums {
+    pub(super) layout: SumLayout,
+    pub(super) wide: bool,
+}
+
+/// Of the second narrow word over values: samples, then the largest, then the squares.
+const NARROW_SAMPLES: u32 = 52;
+const NARROW_LARGEST: u32 = 38;
+const NARROW_LARGEST_MAX: u64 = (1 << (NARROW_SAMPLES - NARROW_LARGEST)) - 1;
+const NARROW_SQUARES_MAX: u64 = (1 << NARROW_LARGEST) - 1;
+const HALF_MAX: u64 = u32::MAX as u64;
+
+impl Sums {
+    pub(super) const fn words(self) -> usize {
+        match self.layout {
+            SumLayout::Ones { .. } if !self.wide => 1,
+            SumLayout::Values { .. } if !self.wide => 2,
+            layout => layout.words(),
+        }
+    }
+
+    /// Adds one packet; false if the narrow words cannot hold it.
+    #[inline]
+    pub(super) fn add(self, words: &mut [u64], row: &Row<'_>) -> bool {
+        match (self.layout, words) {
+            (SumLayout::Ones { .. }, [both]) => {
+                let (shift, half) = if row.is_sampled() { (0, *both & HALF_MAX) } else { (32, *both >> 32) };
+                *both += u64::from(half < HALF_MAX) << shift;
+                half < HALF_MAX
+            }
+            (SumLayout::Values { .. }, [sums, squares]) => add_narrow(sums, squares, row),
+            (layout, words) => {
+                layout.add(words, row);
+                true
+            }
+        }
+    }
+
+    /// The same sum in the layout's own words, which `out` has room for.
+    pub(super) fn widen(self, words: &[u64], out: &mut [u64]) {
+        match (self.layout, words, out) {
+            (SumLayout::Ones { .. }, [both], [passed, samples]) => (*passed, *samples) = (both >> 32, both & HALF_MAX),
+            (SumLayout::Values { .. }, [sums, two], [passed, samples, seen, squares]) => {
+                (*passed, *seen, *squares) = (sums >> 32, sums & HALF_MAX, two & NARROW_SQUARES_MAX);
+                *samples = SumLayout::samples_word(two >> NARROW_SAMPLES, two >> NARROW_LARGEST & NARROW_LARGEST_MAX);
+            }
+            (_, words, out) => out.copy_from_slice(words),
+        }
+    }
+
+    /// Back from the layout's own words; they came from here.
+    pub(super) fn narrow(self, words: &[u64], out: &mut [u64]) {
+        match (self.layout, words, out) {
+            (SumLayout::Ones { .. }, [passed, samples], [both]) => *both = passed << 32 | samples,
+            (SumLayout::Values { .. }, [passed, _, seen, squares], [sums, two]) => {
+                let (samples, largest) = SumLayout::samples_of(words[1]);
+                (*sums, *two) = (passed << 32 | seen, samples << NARROW_SAMPLES | largest << NARROW_LARGEST | squares);
+            }
+            (_, words, out) => out.copy_from_slice(words),
+        }
+    }
+
+    pub(super) fn read(self, words: &[u64]) -> Weighted {
+        let mut wide = [0; SumLayout::WORDS_MAX];
+        let wide = &mut wide[..self.layout.words()];
+        self.widen(words, wide);
+        self.layout.read(wide)
+    }
+
+    /// Parts of a bound on what was not counted.
+    pub(super) const fn parts(self) -> usize {
+        match self.layout {
+            SumLayout::Plain => 1,
+            SumLayout::Ones { .. } => 2,
+            SumLayout::Values { .. } | SumLayout::General => PARTS_MAX,
+        }
+    }
+
+    /// Adds one packet to a bound.
+    pub(super) fn miss(self, parts: &mut [u64], row: &Row<'_>) {
+        let by = if self.layout == SumLayout::General { row.weight } else { 1 };
+        match parts {
+            [_, samples, rest @ ..] if row.is_sampled() => {
+                *samples += 1;
+                rest.iter_mut().for_each(|part| *part = part.saturating_add(row.value * by));
+            }
+            [passed, ..] => *passed = passed.saturating_add(row.value),
+            [] => {}
+        }
+    }
+
+    /// Adds a whole sum to a bound.
+    pub(super) fn miss_sum(self, parts: &mut [u64], sum: &Weighted) {
+        let third = if self.layout == SumLayout::General { sum.scaled } else { sum.seen };
+        parts.iter_mut().zip([sum.passed, sum.sampled_packets, third]).for_each(|(part, more)| *part = part.saturating_add(more));
+    }
+
+    /// A bound for what the layout's own words have summed up.
+    pub(super) fn bound(self, all: &[u64]) -> [u64; PARTS_MAX] {
+        let mut parts = [0; PARTS_MAX];
+        self.miss_sum(&mut parts[..self.parts()], &self.layout.read(all));
+        parts
+    }
+
+    /// A bound, scaled.
+    pub(super) fn unseen(self, parts: &[u64]) -> Unseen {
+        match (self.layout, parts) {
+            (_, [passed]) => Unseen { passed: *passed, ..Unseen::default() },
+            (SumLayout::Ones { weight }, [passed, n]) => {
+                Unseen { passed: *passed, sampled_packets: *n, scaled: n.saturating_mul(weight.into()) }
+            }
+            (SumLayout::Values { weight }, [passed, n, seen]) => {
+                Unseen { passed: *passed, sampled_packets: *n, scaled: seen.saturating_mul(weight.into()) }
+            }
+            (_, [passed, n, scaled]) => Unseen { passed: *passed, sampled_packets: *n, scaled: *scaled },
+            _ => Unseen::default(),
+        }
+    }
+}
+
+fn add_narrow(sums: &mut u64, two: &mut u64, row: &Row<'_>) -> bool {
+    if !row.is_sampled() {
+        let fits = (*sums >> 32) + row.value <= HALF_MAX;
+        *sums += if fits { row.value << 32 } else { 0 };
+        return fits;
+    }
+    let (samples, largest, squares) = (*two >> NARROW_SAMPLES, *two >> NARROW_LARGEST & NARROW_LARGEST_MAX, *two & NARROW_SQUARES_MAX);
+    let fits = row.value <= NARROW_LARGEST_MAX
+        && (*sums & HALF_MAX) + row.value <= HALF_MAX
+        && samples + 1 < 1 << (64 - NARROW_SAMPLES)
+        && squares + row.value * row.value <= NARROW_SQUARES_MAX;
+    if fits {
+        *sums += row.value;
+        *two = (samples + 1) << NARROW_SAMPLES | largest.max(row.value) << NARROW_LARGEST | (squares + row.value * row.value);
+    }
+    fits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compact_numbers_are_rounded_up_and_hardly() {
+        for number in (0..70_000).chain((0..64).flat_map(|b| [(1 << b) - 1, 1 << b, (1 << b) + 1, 3 << b])) {
+            let back = expand(compact(number));
+            assert!(back >= number && (number < 2_048 && back == number || back - number <= number / 1_000), "{number}: {back}");
+        }
+        assert_eq!(expand(compact(u64::MAX)), u64::MAX);
+        let codes: Vec<u16> = (0..100_000).map(compact).collect();
+        assert!(codes.windows(2).all(|pair| pair[0] <= pair[1]));
+    }
+
+    #[test]
+    fn narrow_sums_say_what_wide_ones_say_until_they_are_full() {
+        for layout in [SumLayout::Ones { weight: 40 }, SumLayout::Values { weight: 40 }, SumLayout::Plain, SumLayout::General] {
+            let (narrow, wide) = (Sums { layout, wide: false }, Sums { layout, wide: true });
+            let (mut a, mut b) = (vec![0; narrow.words()], vec![0; wide.words()]);
+            for i in 0..5_000_u64 {
+                let value = if matches!(layout, SumLayout::Ones { .. }) { 1 } else { 64 + i % 1_400 };
+                let weight = if i % 3 > 0 && layout != SumLayout::Plain { 40 } else { 1 };
+                let row = Row { key: &[], hash: 0, value, weight, proven: true };
+                if !narrow.add(&mut a, &row) {
+                    assert!(i > 1_000 && matches!(layout, SumLayout::Values { .. }));
+                    break;
+                }
+                wide.add(&mut b, &row);
+                assert_eq!(narrow.read(&a), wide.read(&b), "{layout:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A full bucket: who keeps a cell, and who gets one.
+
+use super::growth::{State, is_thinned};
+use super::table::Shape;
+use super::{Keyed, Step, TopKernel, add, bucket_mut};
+use crate::arch::hash::spread;
+use crate::stats::columns::Row;
+
+/// Misses of a bucket after which its scores are halved, again and again.
+const AGEING_MISSES: u32 = 512;
+/// The first such halving; before [`AGEING_MISSES`] they come at each power of two, so that keys sent ahead of a flood do
+/// not hold a small window's cells.
+const AGEING_MISSES_FIRST: u32 = 32;
+/// A victim that holds more than one in so many of what its bucket missed gets a second chance,
+const SECOND_CHANCE_SHARE: u64 = 96;
+/// unless it holds less than so many packets: of a bucket that missed little, every key would.
+const SECOND_CHANCE_PACKETS_MIN: u64 = 4;
+/// Bytes that count as a packet where keys are ranked by bytes.
+const UNIT_BYTES: u64 = 256;
+/// The most that one packet moves a score.
+const UNITS_MAX: u64 = 64;
+
+/// 2^32 · 1.08^-score: how likely a miss takes a point from that score.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 2^32")]
+const DECAY: [u64; 256] = {
+    let mut table = [0; 256];
+    let (mut i, mut p) = (0, 4_294_967_296.0_f64);
+    while i < 256 {
+        table[i] = p as u64;
+        p /= 1.08;
+        i += 1;
+    }
+    table
+};
+
+impl TopKernel {
+    /// How much a packet moves a score.
+    pub(super) fn units(&self, row: &Row<'_>) -> u8 {
+        let units = if self.by_bytes { row.value / UNIT_BYTES + 1 } else { 1 };
+        u8::try_from((units * row.weight).min(UNITS_MAX)).unwrap_or(u8::MAX)
+    }
+
+    const fn second_chance_least(&self) -> u64 {
+        SECOND_CHANCE_PACKETS_MIN * if self.by_bytes { UNIT_BYTES } else { 1 }
+    }
+
+    /// Counts in a key's own bucket.
+    pub(super) fn count_contested(&self, words: &mut [u64], state: &mut State, row: &Row<'_>, keyed: &Keyed<'_>) -> Step {
+        let shape = self.shape(*state);
+        let at = Shape::bucket_of(keyed.tag, state.buckets);
+        let bucket = bucket_mut(words, shape, at);
+        if let Some(way) = shape.find(bucket, keyed.tag, keyed.key) {
+            return add(shape, (bucket, at, way), row, keyed.units);
+        }
+        if let Some(way) = shape.free(bucket) {
+            shape.admit(bucket, way, (keyed.tag, keyed.key));
+            return add(shape, (bucket, at, way), row, keyed.units);
+        }
+        let misses = Shape::misses(bucket);
+        *misses = misses.saturating_add(1);
+        let misses = *misses;
+        if is_thinned(row, misses.into(), keyed.pressure) {
+            state.thinned = state.thinned.max(keyed.pressure);
+            shape.sums.miss(shape.missed_mut(bucket), row);
+            return Step::Missed(misses);
+        }
+        let Some(way) = self.contest(shape, bucket, row, keyed.units, misses) else {
+            shape.sums.miss(shape.missed_mut(bucket), row);
+            return Step::Missed(misses);
+        };
+        let evicted = shape.total(bucket, way);
+        shape.admit(bucket, way, (keyed.tag, keyed.key));
+        shape.sums.miss_sum(shape.missed_mut(bucket), &evicted);
+        add(shape, (bucket, at, way), row, keyed.units)
+    }
+
+    /// A new key against the weakest of a full bucket: the cell that it may take.
+    fn contest(&self, shape: &Shape, bucket: &mut [u64], row: &Row<'_>, units: u8, misses: u32) -> Option<usize> {
+        let scores = shape.scores_mut(bucket);
+        if misses.is_multiple_of(AGEING_MISSES) || misses >= AGEING_MISSES_FIRST && misses.is_power_of_two() {
+            scores.iter_mut().for_each(|score| *score = (*score - 1) / 2 + 1);
+        }
+        let (way, weakest) = scores.iter_mut().enumerate().min_by_key(|(_, score)| **score)?;
+        let score = *weakest - 1;
+        // Drawn from the keyed hash and the bucket's own count: the same packets in the same order decide alike.
+        let draw = spread(row.hash ^ u64::from(misses).wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 32;
+        if draw >= DECAY[usize::from(score)].saturating_mul(units.into()) {
+            return None;
+        }
+        *weakest -= score.min(1);
+        if score > 1 {
+            return None;
+        }
+        let unseen = shape.sums.unseen(shape.missed(bucket));
+        let (missed, held) = (unseen.passed.saturating_add(unseen.scaled), shape.total(bucket, way).total());
+        if score == 1 && held >= self.second_chance_least() && held.saturating_mul(SECOND_CHANCE_SHARE) > missed {
+            shape.scores_mut(bucket)[way] += 2;
+            return None;
+        }
+        Some(way)
+    }
+}

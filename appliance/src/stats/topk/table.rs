@@ -1,0 +1,295 @@
+//! A table of buckets: how its words lie, and what is done to one bucket.
+//!
+//! A bucket starts with a line of its own: the tags of its cells, to be compared at once, their scores, and how often a key
+//! found no cell. Behind it stand U, the bound on what the bucket did not count, then the cells' sums, keys, and what U was
+//! when each was admitted. Scores are kept with one added: zero is a free cell.
+
+use bytemuck::{cast_ref, cast_slice, cast_slice_mut};
+
+use super::cells::{PARTS_MAX, Sums, compact, expand};
+use crate::limits::KEY_BYTES_MAX;
+use crate::stats::columns::Row;
+use crate::stats::weighted::{SumLayout, Weighted};
+
+/// The most cells of a bucket: so many tags and scores fill its first line.
+pub(super) const WAYS_MAX: usize = 12;
+const WAYS_MIN: usize = 8;
+const HEAD_WORDS: usize = 8;
+const TAG_WORDS: usize = WAYS_MAX / 2;
+/// 32-bit parts of the longest key.
+pub(super) const HALVES_MAX: usize = KEY_BYTES_MAX / 4;
+const LINE_WORDS: usize = 8;
+/// One cell in so many stays free, so that a free one is soon found.
+const ROOM_SHARE: usize = 32;
+
+/// How a bucket's words lie.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub(super) sums: Sums,
+    pub(super) halves: usize,
+    pub(super) ways: usize,
+    /// Words of a bucket.
+    pub(super) words: usize,
+    sums_at: usize,
+    keys_at: usize,
+}
+
+/// A cell outside of a table.
+pub(super) struct Cell {
+    pub(super) tag: u32,
+    score: u8,
+    key: [u32; HALVES_MAX],
+    sum: [u64; SumLayout::WORDS_MAX],
+    before: [u64; PARTS_MAX],
+}
+
+impl Shape {
+    /// With as many cells as fill whole lines best.
+    pub(super) fn new(key_bytes: usize, sums: Sums) -> Self {
+        let all = (WAYS_MIN..=WAYS_MAX).map(|ways| Self::with_ways(key_bytes, sums, ways));
+        let better = |best: Self, next: Self| if next.words * best.ways <= best.words * next.ways { next } else { best };
+        all.reduce(better).unwrap_or_else(|| Self::with_ways(key_bytes, sums, WAYS_MAX))
+    }
+
+    /// With so many cells.
+    pub(super) fn with_ways(key_bytes: usize, sums: Sums, ways: usize) -> Self {
+        let halves = key_bytes.div_ceil(4).clamp(1, HALVES_MAX);
+        let sums_at = HEAD_WORDS + sums.parts();
+        let keys_at = sums_at + ways * sums.words();
+        let tail_quarters = ways * (2 * halves + sums.parts());
+        let words = (keys_at + tail_quarters.div_ceil(4)).next_multiple_of(LINE_WORDS);
+        Self { sums, halves, ways, words, sums_at, keys_at }
+    }
+
+    /// Keys that so many buckets hold before it takes long to find a free cell.
+    pub(super) const fn room(&self, buckets: usize) -> usize {
+        let cells = buckets * self.ways;
+        cells - cells / ROOM_SHARE
+    }
+
+    /// Of a key's tag, its bucket among so many.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "below `buckets`")]
+    pub(super) const fn bucket_of(tag: u32, buckets: usize) -> usize {
+        ((tag as u64 * buckets as u64) >> 32) as usize
+    }
+
+    /// The cell of a key.
+    #[inline]
+    pub(super) fn find(&self, bucket: &[u64], tag: u32, key: &[u32]) -> Option<usize> {
+        let (head, _) = bucket.split_first_chunk::<TAG_WORDS>()?;
+        let tags: &[u32; WAYS_MAX] = cast_ref(head);
+        let mut same = tags.iter().enumerate().fold(0, |same, (way, have)| same | u32::from(*have == tag) << way);
+        while same != 0 {
+            let way = same.trailing_zeros() as usize;
+            if self.key(bucket, way) == key {
+                return Some(way);
+            }
+            same &= same - 1;
+        }
+        None
+    }
+
+    #[inline]
+    pub(super) fn key<'a>(&self, bucket: &'a [u64], way: usize) -> &'a [u32] {
+        &cast_slice(&bucket[self.keys_at..])[way * self.halves..(way + 1) * self.halves]
+    }
+
+    pub(super) fn tag(bucket: &[u64], way: usize) -> u32 {
+        cast_slice(&bucket[..TAG_WORDS])[way]
+    }
+
+    pub(super) fn scores<'a>(&self, bucket: &'a [u64]) -> &'a [u8] {
+        &cast_slice(&bucket[TAG_WORDS..HEAD_WORDS])[..self.ways]
+    }
+
+    pub(super) fn scores_mut<'a>(&self, bucket: &'a mut [u64]) -> &'a mut [u8] {
+        &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[..self.ways]
+    }
+
+    pub(super) fn misses(bucket: &mut [u64]) -> &mut u32 {
+        &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[3]
+    }
+
+    /// A cell that nobody has.
+    #[inline]
+    pub(super) fn free(&self, bucket: &[u64]) -> Option<usize> {
+        self.scores(bucket).iter().position(|score| *score == 0)
+    }
+
+    /// U: the bound on what the bucket did not count.
+    pub(super) fn missed<'a>(&self, bucket: &'a [u64]) -> &'a [u64] {
+        &bucket[HEAD_WORDS..self.sums_at]
+    }
+
+    pub(super) fn missed_mut<'a>(&self, bucket: &'a mut [u64]) -> &'a mut [u64] {
+        &mut bucket[HEAD_WORDS..self.sums_at]
+    }
+
+    fn sum<'a>(&self, bucket: &'a [u64], way: usize) -> &'a [u64] {
+        &bucket[self.sums_at + way * self.sums.words()..][..self.sums.words()]
+    }
+
+    pub(super) fn total(&self, bucket: &[u64], way: usize) -> Weighted {
+        self.sums.read(self.sum(bucket, way))
+    }
+
+    fn before<'a>(&self, bucket: &'a [u64], way: usize) -> &'a [u16] {
+        &cast_slice(&bucket[self.keys_at..])[self.before_at(way)..][..self.sums.parts()]
+    }
+
+    fn before_mut<'a>(&self, bucket: &'a mut [u64], way: usize) -> &'a mut [u16] {
+        &mut cast_slice_mut(&mut bucket[self.keys_at..])[self.before_at(way)..][..self.sums.parts()]
+    }
+
+    /// Quarters of a word from the keys to what U was when a cell was admitted.
+    const fn before_at(&self, way: usize) -> usize {
+        self.ways * self.halves * 2 + way * self.sums.parts()
+    }
+
+    /// Adds one packet to a cell; false if its narrow sum is full.
+    #[inline]
+    pub(super) fn add(&self, bucket: &mut [u64], way: usize, row: &Row<'_>, units: u8) -> bool {
+        let words = self.sums.words();
+        if !self.sums.add(&mut bucket[self.sums_at + way * words..][..words], row) {
+            return false;
+        }
+        let score = &mut self.scores_mut(bucket)[way];
+        *score = score.saturating_add(units);
+        true
+    }
+
+    /// One packet that its cell cannot hold, and no memory for wider ones: it may have been there, so the bound says.
+    pub(super) fn add_to_bound(&self, bucket: &mut [u64], way: usize, row: &Row<'_>) {
+        let mut parts = [0; PARTS_MAX];
+        let parts = &mut parts[..self.sums.parts()];
+        parts.iter_mut().zip(self.before(bucket, way)).for_each(|(part, code)| *part = expand(*code));
+        self.sums.miss(parts, row);
+        self.before_mut(bucket, way).iter_mut().zip(parts).for_each(|(code, part)| *code = compact(*part));
+    }
+
+    /// Gives a cell to a new key, whose packets so far are in U.
+    pub(super) fn admit(&self, bucket: &mut [u64], way: usize, (tag, key): (u32, &[u32])) {
+        let tags: &mut [u32] = cast_slice_mut(&mut bucket[..TAG_WORDS]);
+        tags[way] = tag;
+        self.scores_mut(bucket)[way] = 1;
+        let words = self.sums.words();
+        bucket[self.sums_at + way * words..][..words].fill(0);
+        let (front, back) = bucket.split_at_mut(self.keys_at);
+        let keys: &mut [u32] = cast_slice_mut(back);
+        keys[way * self.halves..(way + 1) * self.halves].copy_from_slice(key);
+        let before: &mut [u16] = &mut cast_slice_mut(back)[self.before_at(way)..][..self.sums.parts()];
+        before.iter_mut().zip(&front[HEAD_WORDS..self.sums_at]).for_each(|(code, part)| *code = compact(*part));
+    }
+
+    /// A copy of a cell; none if it is free.
+    pub(super) fn read(&self, bucket: &[u64], way: usize) -> Option<Cell> {
+        let score = self.scores(bucket)[way];
+        if score == 0 {
+            return None;
+        }
+        let tag = Self::tag(bucket, way);
+        let mut cell = Cell { tag, score, key: [0; HALVES_MAX], sum: [0; SumLayout::WORDS_MAX], before: [0; PARTS_MAX] };
+        cell.key[..self.halves].copy_from_slice(self.key(bucket, way));
+        self.sums.widen(self.sum(bucket, way), &mut cell.sum[..self.sums.layout.words()]);
+        cell.before.iter_mut().zip(self.before(bucket, way)).for_each(|(part, code)| *part = expand(*code));
+        Some(cell)
+    }
+
+    /// Frees a cell.
+    pub(super) fn clear(&self, bucket: &mut [u64], way: usize) {
+        self.scores_mut(bucket)[way] = 0;
+        let tags: &mut [u32] = cast_slice_mut(&mut bucket[..TAG_WORDS]);
+        tags[way] = 0;
+    }
+
+    /// Writes a cell. Its sum fits: narrow ones come from narrow ones.
+    pub(super) fn write(&self, bucket: &mut [u64], way: usize, cell: &Cell) {
+        self.admit(bucket, way, (cell.tag, &cell.key[..self.halves]));
+        self.scores_mut(bucket)[way] = cell.score;
+        let (words, wide) = (self.sums.words(), &cell.sum[..self.sums.layout.words()]);
+        self.sums.narrow(wide, &mut bucket[self.sums_at + way * words..][..words]);
+        self.before_mut(bucket, way).iter_mut().zip(&cell.before).for_each(|(code, part)| *code = compact(*part));
+    }
+}
+
+impl Cell {
+    pub(super) fn total(&self, sums: Sums) -> Weighted {
+        sums.layout.read(&self.sum[..sums.layout.words()])
+    }
+
+    /// As it is told to the reporter: tag and key, sum, and what may have come before.
+    pub(super) fn export(&self, shape: &Shape, bounded: bool, out: &mut Vec<u64>) {
+        out.push(u64::from(self.tag) << 32 | u64::from(self.key[0]));
+        let more = self.key[1..shape.halves].chunks(2);
+        out.extend(more.map(|two| two.iter().fold(0, |word, half| word << 32 | u64::from(*half))));
+        out.extend_from_slice(&self.sum[..shape.sums.layout.words()]);
+        if bounded {
+            out.extend_from_slice(&self.before[..shape.sums.parts()]);
+        }
+    }
+
+    /// Of an export.
+    pub(super) const fn tag_of(words: &[u64]) -> u32 {
+        (words[0] >> 32) as u32
+    }
+
+    /// Of an export.
+    #[allow(clippy::cast_possible_truncation, reason = "two halves a word")]
+    pub(super) fn key_of(words: &[u64], key: &mut [u32]) {
+        key[0] = words[0] as u32;
+        for (word, two) in words[1..].iter().zip(key[1..].chunks_mut(2)) {
+            let count = two.len();
+            two.iter_mut().enumerate().for_each(|(i, half)| *half = (word >> (32 * (count - 1 - i))) as u32);
+        }
+    }
+
+    /// Words of an export.
+    pub(super) const fn export_words(shape: &Shape, bounded: bool) -> usize {
+        1 + (shape.halves - 1).div_ceil(2) + shape.sums.layout.words() + if bounded { shape.sums.parts() } else { 0 }
+    }
+}
+
+/// A key's bytes as numbers, so that numbers order as bytes do.
+#[inline]
+pub(super) fn key_halves(bytes: &[u8], out: &mut [u32]) {
+    for (half, chunk) in out.iter_mut().zip(bytes.chunks(4)) {
+        *half = match *chunk {
+            [a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
+            _ => chunk.iter().enumerate().fold(0, |n, (i, b)| n | u32::from(*b) << (24 - 8 * i)),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a range's memory is planned with: lines of a table that holds 128 keys exactly.
+    #[test]
+    fn tables_are_small() {
+        let lines = |key_bytes, layout| {
+            let narrow = Shape::new(key_bytes, Sums { layout, wide: false });
+            let buckets = (1..).find(|buckets| narrow.room(*buckets) >= 128).unwrap();
+            (narrow.words / LINE_WORDS, buckets * narrow.words / LINE_WORDS)
+        };
+        let (ones, values) = (SumLayout::Ones { weight: 40 }, SumLayout::Values { weight: 40 });
+        let have = [(4, ones), (4, values), (16, ones), (16, values)].map(|(key_bytes, layout)| lines(key_bytes, layout));
+        assert_eq!(have, [(4, 48), (6, 72), (7, 77), (8, 96)]);
+    }
+
+    #[test]
+    fn keys_order_as_their_bytes_and_survive_an_export() {
+        let shape = Shape::new(37, Sums { layout: SumLayout::Plain, wide: true });
+        let bytes: Vec<u8> = (0..37).map(|b| b * 7).collect();
+        let (mut key, mut back) = ([0; 10], [0; 10]);
+        key_halves(&bytes, &mut key);
+        let mut bucket = vec![0; shape.words];
+        shape.admit(&mut bucket, 3, (99, &key));
+        let mut out = Vec::new();
+        shape.read(&bucket, 3).unwrap().export(&shape, true, &mut out);
+        Cell::key_of(&out, &mut back);
+        assert_eq!((Cell::tag_of(&out), back, out.len()), (99, key, Cell::export_words(&shape, true)));
+        assert_eq!(key.iter().flat_map(|half| half.to_be_bytes()).take(37).collect::<Vec<u8>>(), bytes);
+    }
+}
