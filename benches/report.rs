@@ -31,7 +31,7 @@ use tailwater::stats::plan::Period;
 use tailwater::telemetry::Registry;
 use tailwater::units::{Epoch, LinkType, RangeIndex};
 use tailwater::window::stream::stream;
-use tailwater::window::{Sealed, Shard, Site, Told};
+use tailwater::window::{Room, Sealed, Shard, Site, Told};
 
 const RANGES: u32 = 50_000;
 const SHARDS: usize = 4;
@@ -141,7 +141,11 @@ fn blocks(world: &Arc<World>, tagged: bool) -> Blocks {
             for (i, stream) in streams.iter_mut().enumerate() {
                 while stream.next(|told| {
                     if let Told::Block(sealed, words) = told {
-                        blocks[i / 2].push((sealed.range.0, words.to_vec()));
+                        // A long block comes in parts.
+                        match blocks[i / 2].last_mut().filter(|_| sealed.first > 0) {
+                            Some((_, block)) => block.extend_from_slice(words),
+                            None => blocks[i / 2].push((sealed.range.0, words.to_vec())),
+                        }
                     }
                 }) {}
             }
@@ -211,7 +215,8 @@ fn case(name: &str, tagged: bool) {
     let (config, world) = world(folder.path(), tagged);
     let blocks = blocks(&world, tagged);
     let most = blocks.iter().flatten().map(|(_, words)| words.len()).max().unwrap_or(0);
-    let pairs = (0..SHARDS).map(|i| (CoreName { lcore: i as u32, role: "rx" }, stream(most, Site::words_max(1, 1), false)));
+    let room = Room { block: Room::of_block(most, 1), part: most, account: Site::words_max(1, 1) };
+    let pairs = (0..SHARDS).map(|i| (CoreName { lcore: i as u32, role: "rx" }, stream(room, false)));
     let (mut outlets, streams): (Vec<_>, Vec<_>) = pairs.map(|(name, (outlet, stream))| (outlet, (name, stream))).unzip();
     let port = tailwater::report::PortName { device: "port".to_owned(), feed: "feed".to_owned(), min_pps: 0 };
     let setting = setting(&config, &world, 0, vec![port], false);
@@ -223,7 +228,7 @@ fn case(name: &str, tagged: bool) {
         let like = made.partition_point(|rank| *rank <= range) - 1;
         for (outlet, blocks) in outlets.iter_mut().zip(&blocks) {
             for (_, block) in blocks.iter().filter(|(made_of, _)| *made_of == made[like]) {
-                let sealed = Sealed { period: Period::Long, number: 1, range: RangeIndex(range), records: 1, starved: 0 };
+                let sealed = Sealed { period: Period::Long, number: 1, range: RangeIndex(range), first: 0, records: 1, starved: 0 };
                 assert!(outlet.block(&sealed, |out| out.extend_from_slice(block)), "the reporter reads them all");
                 words += block.len() as u64;
             }

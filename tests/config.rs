@@ -25,6 +25,16 @@ fn the_design_example_loads_completely() {
     assert!(config.for_run().is_ok());
 }
 
+/// What every bench of the engine counts: 8 sums, 4 histograms, 4 distinct, 8 top-K, and a 1:40 sample of what is blocked.
+#[test]
+fn the_standard_set_is_what_it_should_be() {
+    let config = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/standard.toml")).unwrap_or_else(|faults| panic!("{faults}"));
+    let of = |calculation: &str| config.stats.iter().filter(|stat| stat.calculation == calculation).count();
+    assert_eq!(["sum", "histogram", "distinct", "topk"].map(of), [8, 4, 4, 8]);
+    assert_eq!((config.stats.len(), config.tags.len(), config.weight_max()), (24, 1, 40));
+    assert!(config.stats.iter().all(|stat| stat.direction == tailwater::axes::DirectionAxis::Ingress));
+}
+
 /// What is said of a configuration, its folder left out.
 fn said(file: &Path) -> Vec<String> {
     let folder = format!("{}/", file.parent().unwrap().display());

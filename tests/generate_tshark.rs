@@ -12,147 +12,7 @@ use serde_json::Value;
 use tailwater::generate::{self, Options, Scenario, Summary};
 
 /// Every kind of attack, both families, nested ranges, a rule's VLAN and a VLAN of the frames' own.
-const SCENARIO: &str = r#"
-about = "all at once"
-duration_s = 12
-window_ms = 5000
-start = "2025-03-01T12:00:02Z"
-seed = 20250301
-
-[ranges]
-count = 8
-list = [
-    { prefix = "198.18.16.0/20", customer = "a" },
-    { prefix = "198.18.17.0/24", customer = "b" },
-    { prefix = "198.18.17.9/32", customer = "c" },
-    { prefix = "2001:db8:ff00::/40", customer = "d" },
-    { prefix = "2001:db8:ff01::/48", customer = "e" },
-]
-
-[tag]
-sampling = 10
-rule = true
-own_vlan = 7
-
-[legitimate]
-pps = 700
-blocked = 0.01
-
-[[attack]]
-kind = "syn_flood"
-target = "198.18.17.9"
-begin_s = 2
-pps = 1500
-
-[[attack]]
-kind = "syn_flood"
-target = "2001:db8:ff01::9"
-pps = 300
-sources = 30
-
-[[attack]]
-kind = "dns_reflection"
-target = "198.18.18.1"
-pps = 300
-blocked = 0.9
-sources = 20
-payload_bytes = [300, 4000]
-
-[[attack]]
-kind = "syn_ack_reflection"
-target = "198.18.19.1"
-pps = 200
-sources = 20
-source_ports = [443]
-
-[[attack]]
-kind = "udp_flood"
-target = "198.18.16.0/20"
-pps = 500
-sources = 50
-ports = [40000]
-source_ports = [40001]
-
-[[attack]]
-kind = "tunnelled_flood"
-target = "198.18.20.1"
-pps = 400
-blocked = 0.5
-sources = 20
-inner = "198.18.17.0/24"
-ports = [40000]
-source_ports = [40001]
-
-[[attack]]
-kind = "tunnelled_flood"
-target = "2001:db8:ff02::1"
-pps = 200
-blocked = 0.5
-sources = 20
-inner = "198.18.17.0/24"
-ports = [40000]
-source_ports = [40001]
-
-[[attack]]
-kind = "ntp_reflection"
-target = "198.18.18.2"
-ports = [40002]
-pps = 150
-sources = 20
-
-[[attack]]
-kind = "memcached_reflection"
-target = "198.18.18.3"
-ports = [40002]
-pps = 150
-sources = 5
-payload_bytes = [1000, 1400]
-
-[[attack]]
-kind = "cldap_reflection"
-target = "198.18.18.4"
-ports = [40002]
-pps = 150
-blocked = 0.0
-sources = 12
-payload_bytes = [80, 3200]
-
-[[attack]]
-kind = "ack_flood"
-target = "2001:db8:ff01::9"
-pps = 300
-ports = [40000]
-pulse_ms = [150, 850]
-
-[[attack]]
-kind = "icmp_flood"
-target = "198.18.17.9"
-pps = 200
-blocked = 0.7
-sources = 30
-even = true
-payload_bytes = [10, 2000]
-
-[[attack]]
-kind = "icmp_flood"
-target = "2001:db8:ff03::9"
-pps = 100
-
-[[attack]]
-kind = "fragment_flood"
-target = "198.18.21.1"
-pps = 200
-sources = 40
-ports = [40000]
-
-[[attack]]
-kind = "scan"
-target = "198.18.22.0/24"
-pps = 300
-blocked = 0.2
-sources = 1
-ports = [22, 40000]
-"#;
+const SCENARIO: &str = include_str!("generate_support/everything.toml");
 
 const FIELDS: [&str; 19] = [
     "frame.time_epoch",
@@ -202,6 +62,8 @@ fn make(folder: &Path) -> (Summary, Value) {
     (summary, serde_json::from_slice(&std::fs::read(folder.join("x.json")).unwrap()).unwrap())
 }
 
+type Tuple = (IpAddr, IpAddr, Option<(u16, u16)>, u8);
+
 /// One range in one window, in one direction and decision, as read from the capture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Tally {
@@ -213,7 +75,7 @@ struct Tally {
     dns_answer_packets: u64,
     sources: BTreeMap<IpAddr, u64>,
     /// Source, destination, ports if there are any, protocol: packets.
-    tuples: BTreeMap<(IpAddr, IpAddr, Option<(u16, u16)>, u8), u64>,
+    tuples: BTreeMap<Tuple, u64>,
     sizes: BTreeMap<u64, u64>,
     ttls: BTreeMap<u64, u64>,
     flags: BTreeMap<u64, u64>,
@@ -331,7 +193,7 @@ fn detail(row: &Value, direction: &str, decision: &str, tally: &Tally) {
         let entropy: f64 = -want.iter().map(|n| share(n) * share(n).log2()).sum::<f64>();
         assert!((of["entropy_packets"].as_f64().unwrap() - entropy).abs() < 1e-9, "{what}: {name}: {entropy}");
     };
-    let with_ports = |tuple: &&(IpAddr, IpAddr, Option<(u16, u16)>, u8)| tuple.2.is_some();
+    let with_ports = |tuple: &&Tuple| tuple.2.is_some();
     key("flow", tally.tuples.iter().filter(|(tuple, _)| with_ports(tuple)).map(|(_, n)| *n).collect());
     key("src_ip", tally.sources.values().copied().collect());
     let mut ports: BTreeMap<u16, u64> = BTreeMap::new();

@@ -27,6 +27,9 @@
 //! | [`generate`] | synthetic traffic and its truth |
 //! | [`runtime`] | places all of it on cores; the one module that knows all others |
 
+#[cfg(all(feature = "loom", feature = "dpdk"))]
+compile_error!("the feature `loom` replaces rings by stand-ins for the models of scripts/loom: build it without `dpdk`");
+
 pub mod units;
 pub mod limits;
 pub mod arch;

@@ -55,10 +55,22 @@ pub const HISTOGRAM_LISTED_MAX: usize = 256;
 pub const HISTOGRAM_LABELS_MAX: usize = 512;
 /// Sub-windows of one window of a `peak`.
 pub const PEAK_SUB_WINDOWS_MAX: u64 = 1_024;
+/// Ranks of one `quantiles`.
+pub const QUANTILE_RANKS_MAX: usize = 32;
+/// Keys of the windows before that `new_keys` holds one by one, in each of its two halves.
+pub const NEW_KEYS_EXACT_MAX: usize = 4_096;
+/// Windows that `new_keys` may be told to remember.
+pub const NEW_KEYS_WINDOWS_MAX: u64 = 1_000_000;
+/// Pairs of keys that one `fanout` may be told to keep.
+pub const FANOUT_PAIRS_MAX: usize = 1 << 16;
+/// Keys that one `entropy` may be told to hold exactly.
+pub const ENTROPY_KEYS_MAX: usize = 1 << 14;
 /// `k` of a top-K.
 pub const TOP_K_MAX: usize = 1_000;
-/// Keys that `distinct` holds exactly before it becomes a sketch.
+/// Keys that `distinct` holds exactly before it becomes a sketch,
 pub const DISTINCT_EXACT_MAX: usize = 128;
+/// and where the sketch has fewer than 2^10 registers.
+pub const DISTINCT_EXACT_MIN: usize = 64;
 /// The longest window, one hour.
 pub const WINDOW_MS_MAX: u64 = 3_600_000;
 /// Ports of one appliance.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tailwater::report::pb;
 use tailwater::report::pb::stat::Figure;
 
+use super::calculations::Known;
 use super::drive::Log;
 use super::history::History;
 use super::model::{KeyOf, Seen, Sum, Window, windows_over};
@@ -24,16 +25,22 @@ pub fn check_over(history: &History, packets: &[Packet], log: &Log) {
     let first = history.first();
     let mut reports = log.ranges.len();
     let mut accounts = log.appliance.len();
+    let mut known = Pasts::new();
     for (kind, length_ms) in [(pb::WindowKind::Long, first.window_ms), (pb::WindowKind::Fast, first.fast_ms)] {
-        let length_ns = length_ms * 1_000_000;
+        let (length_ns, mut era) = (length_ms * 1_000_000, 0);
         for (number, window) in windows_over(history, packets, length_ns) {
-            let setup = history.at(number * length_ns);
+            let now = history.index(number * length_ns);
+            for next in era + 1..=now {
+                forget(&mut known, kind, &history.eras[next - 1].1, &history.eras[next].1);
+            }
+            era = now;
+            let setup = &history.eras[now].1;
             let counts_any = (0..setup.ranges.len()).any(|range| !of_range(setup, range, kind).is_empty());
             if kind == pb::WindowKind::Fast && !counts_any {
                 continue;
             }
             let at = (kind, number * length_ns, (number + 1).saturating_mul(length_ns));
-            reports -= ranges(setup, log, at, &window);
+            reports -= ranges(setup, log, at, &window, &mut known);
             account(log, at, &window);
             accounts -= 1;
         }
@@ -43,7 +50,21 @@ pub fn check_over(history: &History, packets: &[Packet], log: &Log) {
     order(history, log);
 }
 
+/// What earlier windows of a range had, by kind, range and stat.
+type Pasts = BTreeMap<(pb::WindowKind, (&'static str, &'static str), String), Known>;
 type At = (pb::WindowKind, u64, u64);
+
+/// Another configuration counts: what a range knows goes on if it has the stat still, defined as it was.
+fn forget(known: &mut Pasts, kind: pb::WindowKind, before: &Setup, now: &Setup) {
+    let defined = |setup: &Setup, (prefix, domain): (&str, &str), name: &str| {
+        let range = setup.ranges.iter().position(|range| (range.0, range.2) == (prefix, domain))?;
+        let row = of_range(setup, range, kind).into_iter().find(|row| row.name == name)?;
+        Some(format!("{:?}", Row { premium: false, ..row.clone() }))
+    };
+    known.retain(|(of, range, name), _| {
+        *of != kind || defined(now, *range, name).is_some_and(|row| defined(before, *range, name) == Some(row))
+    });
+}
 
 pub fn of_range(setup: &Setup, range: usize, kind: pb::WindowKind) -> Vec<&Row> {
     let premium = setup.ranges[range].1;
@@ -56,7 +77,7 @@ pub fn of_range(setup: &Setup, range: usize, kind: pb::WindowKind) -> Vec<&Row> 
     setup.rows.iter().filter(wanted).collect()
 }
 
-fn ranges(setup: &Setup, log: &Log, at: At, window: &Window) -> usize {
+fn ranges(setup: &Setup, log: &Log, at: At, window: &Window, known: &mut Pasts) -> usize {
     let (kind, start, end) = at;
     let mut found = 0;
     for (range, packets) in &window.ranges {
@@ -75,7 +96,9 @@ fn ranges(setup: &Setup, log: &Log, at: At, window: &Window) -> usize {
         let names: Vec<&str> = report.stats.iter().map(|stat| &stat.name[..]).collect();
         assert_eq!(names, rows.iter().map(|row| &row.name[..]).collect::<Vec<_>>(), "{prefix} in {at:?}");
         for (row, stat) in rows.iter().zip(&report.stats) {
-            figure(setup, row, stat, packets, (start, end)).unwrap_or_else(|what| panic!("{prefix} in {at:?}: {row:?}: {what}\n{stat:?}"));
+            let known = known.entry((kind, (prefix, domain), row.name.clone())).or_default();
+            figure(setup, row, stat, packets, (start, end), known)
+                .unwrap_or_else(|what| panic!("{prefix} in {at:?}: {row:?}: {what}\n{stat:?}"));
         }
     }
     found
@@ -89,7 +112,7 @@ pub(super) fn holds(what: &str, is: bool) -> Result<(), String> {
     if is { Ok(()) } else { Err(what.to_owned()) }
 }
 
-fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen], window: (u64, u64)) -> Result<(), String> {
+fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen], window: (u64, u64), known: &mut Known) -> Result<(), String> {
     let mut keys: BTreeMap<KeyOf, Sum> = BTreeMap::new();
     let mut all = Sum::default();
     for packet in packets {
@@ -107,9 +130,12 @@ fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen], window: (
             counts.estimate(total, &counts.all)
         }
         Figure::Histogram(histogram) => counts.histogram(histogram),
+        Figure::Top(top) if row.calculation == "fanout" => counts.fanout(top, packets),
         Figure::Top(top) => counts.top(top),
+        Figure::Quantiles(quantiles) => counts.quantiles(quantiles),
+        Figure::Entropy(entropy) => counts.entropy(entropy.value.as_ref().ok_or("no value")?),
+        Figure::NewKeys(new) => counts.new_keys(new, known, window),
         Figure::Distinct(distinct) => counts.distinct(distinct),
-        other => Err(format!("unexpected {other:?}")),
     }
 }
 
@@ -277,9 +303,9 @@ impl Counts<'_> {
         holds("absent", absent > 0 || have.absent_high_passed + have.absent_high_scaled == 0)
     }
 
-    fn distinct(&self, have: &pb::Distinct) -> Result<(), String> {
+    pub(super) fn distinct(&self, have: &pb::Distinct) -> Result<(), String> {
         same("sampled", have.sampled_packets, self.all.sampled_packets)?;
-        if self.keys.len() <= EXACT_KEYS {
+        if self.keys.len() <= self.exact_distinct() {
             same("sketch", (&have.sketch_kind[..], have.sketch.len()), ("hashes64", 8 * self.keys.len()))?;
         } else {
             same("sketch", (&have.sketch_kind[..], have.p, have.sketch.len()), ("hll", self.row.p, 1 << self.row.p))?;
@@ -287,9 +313,13 @@ impl Counts<'_> {
         self.number(have.value.as_ref().ok_or("no value")?)
     }
 
+    fn exact_distinct(&self) -> usize {
+        if self.row.p < 10 { 64 } else { EXACT_KEYS }
+    }
+
     fn number(&self, have: &pb::Estimate) -> Result<(), String> {
         let truth = self.keys.len() as f64;
-        let exact = self.keys.len() <= EXACT_KEYS;
+        let exact = self.keys.len() <= self.exact_distinct();
         let deviation = if exact { 0.0 } else { 1.04 / f64::from(1_u32 << self.row.p).sqrt() };
         holds(&format!("{truth}"), (have.value - truth).abs() <= 5.0 * deviation * truth)?;
         match (exact, self.may_be_sampled()) {

@@ -24,8 +24,8 @@ pub fn covered(setup: &Setup, packets: &[Packet], log: &Log) -> u64 {
         for (number, window) in windows(setup, packets, length_ns) {
             let of_window = |start: u64, k: i32| start == number * length_ns && k == i32::from(kind);
             for (range, seen) in &window.ranges {
-                let prefix = setup.ranges[*range].0;
-                let is = |r: &&pb::RangeReport| r.prefix == prefix && of_window(r.window_start_ns, r.window_kind);
+                let (prefix, _, domain) = setup.ranges[*range];
+                let is = |r: &&pb::RangeReport| r.prefix == prefix && r.domain == domain && of_window(r.window_start_ns, r.window_kind);
                 let Some(report) = log.ranges.iter().find(is) else {
                     let account = log.appliance.iter().find(|r| !r.total && of_window(r.window_start_ns, r.window_kind));
                     let fast_only = kind == pb::WindowKind::Fast && of_range(setup, *range, kind).is_empty();
@@ -80,12 +80,53 @@ impl<'a> Truth<'a> {
     fn check(&self, stat: &pb::Stat) -> Result<(), String> {
         match stat.figure.as_ref().ok_or("no figure")? {
             Figure::Total(total) if self.row.metric == "flows" => self.number(total),
+            Figure::Total(total) if self.row.calculation == "peak" => self.bounded(total),
             Figure::Total(total) => self.within(total, self.all.total()),
             Figure::Histogram(histogram) => self.histogram(histogram),
+            Figure::Top(top) if self.row.calculation == "fanout" => {
+                top.entries.iter().chain(&top.reserve).filter_map(|e| e.value.as_ref()).try_for_each(|e| self.bounded(e))
+            }
             Figure::Top(top) => self.top(top),
+            Figure::Quantiles(of) => self.quantiles(of),
+            Figure::Entropy(of) => self.entropy(of.value.as_ref().ok_or("no value")?),
+            Figure::NewKeys(of) => self.bounded(of.value.as_ref().ok_or("no value")?),
             Figure::Distinct(distinct) => self.number(distinct.value.as_ref().ok_or("no value")?),
-            other => Err(format!("unexpected {other:?}")),
         }
+    }
+
+    /// Where nobody knows what was lost, nothing bounds it.
+    fn bounded(&self, have: &pb::Estimate) -> Result<(), String> {
+        holds("order", have.low <= have.value && have.high.is_none_or(|high| have.value <= high))?;
+        holds("nothing bounds it", self.lost.is_some() || have.high.is_none())
+    }
+
+    fn quantiles(&self, of: &pb::Quantiles) -> Result<(), String> {
+        let mut values: Vec<(u64, u64)> = Vec::new();
+        for ((_, text), sum) in &self.keys {
+            values.push((text.parse().map_err(|_| "no number")?, sum.total()));
+        }
+        values.sort_unstable();
+        for quantile in &of.quantiles {
+            let have = quantile.value.as_ref().ok_or("no value")?;
+            self.bounded(have)?;
+            let (wanted, mut below) = ((quantile.rank * self.all.total() as f64).ceil().max(1.0), 0);
+            let reaches = |(_, n): &&(u64, u64)| {
+                below += n;
+                below as f64 >= wanted
+            };
+            let truth = values.iter().find(reaches).map_or(0.0, |(value, _)| *value as f64);
+            let holding = have.low <= truth && have.high.is_none_or(|high| truth <= high);
+            holds(&format!("{truth} in {have:?}"), have.confidence() == pb::Confidence::P95 || holding)?;
+        }
+        Ok(())
+    }
+
+    fn entropy(&self, have: &pb::Estimate) -> Result<(), String> {
+        self.bounded(have)?;
+        let all = self.all.total() as f64;
+        let truth: f64 = self.keys.values().map(|sum| sum.total() as f64 / all).map(|p| -p * p.log2()).sum();
+        let holding = have.low <= truth + 1e-9 && have.high.is_none_or(|high| truth <= high + 1e-9);
+        holds(&format!("{truth} in {have:?}"), have.confidence() == pb::Confidence::P95 || holding)
     }
 
     fn within(&self, have: &pb::Estimate, truth: u64) -> Result<(), String> {
@@ -109,7 +150,7 @@ impl<'a> Truth<'a> {
     }
 
     fn histogram(&self, have: &pb::Histogram) -> Result<(), String> {
-        let (mut listed, mut other) = (Vec::new(), None);
+        let (mut listed, mut other) = (Vec::new(), false);
         for bin in &have.bins {
             let value = bin.value.as_ref().ok_or("no value")?;
             let (low, high) = (bin.low.unwrap_or(0.0), bin.high.unwrap_or(f64::INFINITY));
@@ -118,7 +159,7 @@ impl<'a> Truth<'a> {
                 None => text.parse::<f64>().is_ok_and(|n| n >= low && n < high),
             };
             if bin.label.as_deref() == Some("other") {
-                other = value.high;
+                other = true;
                 continue;
             }
             let mine: u64 = self.keys.iter().filter(|((_, text), _)| of(text)).map(|(_, sum)| sum.total()).sum();
@@ -127,7 +168,7 @@ impl<'a> Truth<'a> {
         }
         let unlisted = self.keys.iter().filter(|(key, _)| !listed.contains(key)).map(|(_, sum)| sum.total()).max().unwrap_or(0);
         let bound = self.lost_of_key();
-        holds(&format!("{unlisted} of a label that is not listed"), other.is_some() || bound.is_none_or(|bound| unlisted <= bound))
+        holds(&format!("{unlisted} of a label that is not listed"), other || bound.is_none_or(|bound| unlisted <= bound))
     }
 
     fn top(&self, have: &pb::Top) -> Result<(), String> {

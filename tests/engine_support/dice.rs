@@ -8,6 +8,11 @@ impl Dice {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0x0123_4567_89AB_CDEF)
     }
 
+    /// Others, whose draws change none of these.
+    pub const fn fork(&self) -> Self {
+        Self(self.0 ^ 0x5DEE_CE66_D5DE_ECE6)
+    }
+
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);

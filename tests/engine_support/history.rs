@@ -1,7 +1,8 @@
 //! Which configuration counts when.
 
 use super::dice::Dice;
-use super::setup::{DOMAINS, RANGES, Setup, row};
+use super::rows;
+use super::setup::{DOMAINS, RANGES, Row, Setup, row};
 
 /// Configurations, each with the time from which on it counts.
 #[derive(Clone, Debug)]
@@ -15,9 +16,14 @@ impl History {
         Self { eras: vec![(0, setup.clone())] }
     }
 
+    /// Which counts at a time.
+    pub fn index(&self, time_ns: u64) -> usize {
+        self.eras.partition_point(|(first_ns, _)| *first_ns <= time_ns) - 1
+    }
+
     /// What counts at a time.
     pub fn at(&self, time_ns: u64) -> &Setup {
-        &self.eras[self.eras.partition_point(|(first_ns, _)| *first_ns <= time_ns) - 1].1
+        &self.eras[self.index(time_ns)].1
     }
 
     /// The first: windows are its.
@@ -47,6 +53,13 @@ impl Setup {
             // A first fast stat needs shorter epochs, and those a restart.
             added.fast &= self.any_fast();
             new.rows.push(added);
+        }
+        for row in new.rows.iter_mut().filter(|row| row.calculation == "new_keys") {
+            // Under its old name something else.
+            if dice.one_in(4) {
+                let other = rows::new_keys(dice, 0);
+                *row = Row { name: row.name.clone(), fast: row.fast, ..other };
+            }
         }
         if new.rows.is_empty() {
             new.rows.push(self.rows[0].clone());

@@ -11,5 +11,6 @@ pub mod drive;
 pub mod history;
 pub mod model;
 pub mod reloads;
+pub mod rows;
 pub mod setup;
 pub mod traffic;

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tailwater::arch::HashKey;
 use tailwater::gather::Stage;
 use tailwater::report::{Edition, Reporter};
+use tailwater::runtime::fixed;
 use tailwater::runtime::generations::{Decision, Generations};
+use tailwater::runtime::memory::MemoryPlan;
 use tailwater::runtime::receiver::Receiver;
 use tailwater::runtime::wiring::{AnyReceiver, Wired};
 use tailwater::runtime::world::World;
@@ -27,21 +29,29 @@ pub struct Reloads<'a> {
     generations: Generations,
     /// The configurations that were decided for, by number, and from which time on.
     pub history: History,
-    /// How many were sent.
+    /// How many were sent, or refused: what they need finds no room.
     pub sent: usize,
     /// The last is not decided for yet.
     pub pending: bool,
+    refused: usize,
     live: bool,
 }
 
 impl<'a> Reloads<'a> {
     fn new(first: &Setup, later: &'a [Setup], world: &Arc<World>, generations: Generations, live: bool) -> Self {
-        Self { later, world: Arc::clone(world), generations, history: History::of(first), sent: 0, pending: false, live }
+        Self { later, world: Arc::clone(world), generations, history: History::of(first), sent: 0, pending: false, refused: 0, live }
     }
 
     /// Sends the next, if there is one and nothing is on its way, or what is can be taken back.
     fn send(&mut self) -> bool {
         let Some(setup) = self.later.get(self.sent).filter(|_| !self.pending) else { return false };
+        let config = load(&setup.toml(), &setup.csv());
+        let world = Arc::new(self.world.next(&config, self.sent as u64 + 2).unwrap());
+        if fixed::fits(&config, &self.world, &world).is_err() {
+            self.sent += 1;
+            self.refused += 1;
+            return false;
+        }
         let on_its_way = !self.generations.is_started() && !self.generations.is_settled();
         if on_its_way {
             if !self.generations.revoke() {
@@ -49,8 +59,6 @@ impl<'a> Reloads<'a> {
             }
             self.history.eras.pop();
         }
-        let config = load(&setup.toml(), &setup.csv());
-        let world = Arc::new(self.world.next(&config, self.sent as u64 + 2).unwrap());
         let edition = Edition { setting: setting_of(&config, &world, self.live), plans: Arc::clone(&world.plans) };
         if !self.generations.send(&world, edition) {
             return false;
@@ -91,7 +99,9 @@ pub fn simulate(
 ) -> (Log, History) {
     let config = load(&eras.0.toml(), &eras.0.csv());
     let world = Arc::new(World::first(&config, HashKey::constant(), PORTS).unwrap());
-    let (mut wired, mut reporter) = engine(&config, &world, &cores(receivers, workers), (false, pace.live), &Beneath::default());
+    let cores = cores(receivers, workers);
+    assert_eq!(MemoryPlan::new(&world, &cores).lacking(&world), None, "what `run` refuses");
+    let (mut wired, mut reporter) = engine(&config, &world, &cores, (false, pace.live), &Beneath::default());
     wired.generations.reporter = Some(reporter.control());
     let mut control = Reloads::new(eras.0, eras.1, &world, std::mem::take(&mut wired.generations), pace.live);
     let mut queues: Vec<_> = queues(&world, packets, receivers).into_iter().map(|q| q.into_iter().peekable()).collect();
@@ -145,7 +155,9 @@ struct Gates<'a> {
 pub fn run(eras: (&Setup, &[Setup]), at: &[Epoch], packets: &[Packet], (receivers, workers): (u32, u32), cuts: u64) -> (Log, History) {
     let config = load(&eras.0.toml(), &eras.0.csv());
     let world = Arc::new(World::first(&config, HashKey::constant(), PORTS).unwrap());
-    let (mut wired, mut reporter) = engine(&config, &world, &cores(receivers, workers), (true, false), &Beneath::default());
+    let cores = cores(receivers, workers);
+    assert_eq!(MemoryPlan::new(&world, &cores).lacking(&world), None, "what `run` refuses");
+    let (mut wired, mut reporter) = engine(&config, &world, &cores, (true, false), &Beneath::default());
     wired.generations.reporter = Some(reporter.control());
     let control = Reloads::new(eras.0, eras.1, &world, std::mem::take(&mut wired.generations), false);
     let queues = queues(&world, packets, receivers);

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::dice::Dice;
+use super::rows;
 
 /// A row of `[[stats]]`.
 #[derive(Clone, Debug)]
@@ -27,6 +28,14 @@ pub struct Row {
 #[derive(Clone, Debug, Default)]
 pub struct More {
     pub sub_window_ms: Option<u64>,
+    pub ranks: Option<Vec<f64>>,
+    /// Of a fan-out: the others, if the row names them, and pairs kept.
+    pub of: Option<Vec<&'static str>>,
+    pub pairs: Option<usize>,
+    /// Of an entropy: keys held exactly.
+    pub exact: Option<usize>,
+    /// Of new keys: windows remembered.
+    pub windows: Option<u64>,
 }
 
 /// A configuration.
@@ -76,7 +85,7 @@ pub const DOMAINS: [(&str, bool, &str); 9] = [
     ("10.1.2.0/24", false, "vni=5002"),
 ];
 
-const METRICS: [&str; 6] = ["packets", "bytes", "connections_opened", "connections_accepted", "resets", "fragments"];
+pub(super) const METRICS: [&str; 6] = ["packets", "bytes", "connections_opened", "connections_accepted", "resets", "fragments"];
 pub const NUMBERS: [&str; 12] = [
     "src_port",
     "dst_port",
@@ -158,7 +167,12 @@ impl Setup {
         let (window_ms, fast_ms) = dice.of(&[(1_000, 1_000), (1_000, 250), (10_000, 1_000), (3, 1), (3_600_000, 60_000)]);
         let mut rows: Vec<Row> = (0..28).map(|n| row(dice, n)).collect();
         rows.push(flows(dice));
-        rows.extend((0..4).map(|n| peak(dice, n, (window_ms, fast_ms))));
+        rows.extend((0..4).map(|n| rows::peak(dice, n, (window_ms, fast_ms))));
+        let mut own = dice.fork();
+        rows.extend((0..4).map(|n| rows::quantiles(&mut own, n)));
+        rows.extend((0..4).map(|n| rows::fanout(&mut own, n)));
+        rows.extend((0..4).map(|n| rows::new_keys(&mut own, n)));
+        rows.extend((0..4).map(|n| rows::entropy(&mut own, n)));
         let (ingress, egress) = dice.of(&[(true, true), (true, true), (true, false), (false, true)]);
         let mut ranges = RANGES.to_vec();
         if dice.one_in(3) {
@@ -180,7 +194,7 @@ impl Setup {
             one_rate: dice.one_in(2),
             prefix_v4: dice.of(&[8, 24, 30]),
             prefix_v6: dice.of(&[32, 48, 126]),
-            memory_mb: 64,
+            memory_mb: 256,
             moved: Vec::new(),
         }
     }
@@ -232,6 +246,23 @@ impl Row {
         if let Some(ms) = self.more.sub_window_ms {
             let _ = writeln!(out, "sub_window_ms = {ms}");
         }
+        if let Some(ranks) = &self.more.ranks {
+            let _ = writeln!(out, "ranks = {ranks:?}");
+        }
+        match self.more.of.as_deref() {
+            Some([of]) => _ = writeln!(out, "of = \"{of}\""),
+            Some(of) => _ = writeln!(out, "of = {of:?}"),
+            None => {}
+        }
+        if let Some(n) = self.more.pairs {
+            let _ = writeln!(out, "pairs = {n}");
+        }
+        if let Some(n) = self.more.exact {
+            let _ = writeln!(out, "keys = {n}");
+        }
+        if let Some(n) = self.more.windows {
+            let _ = writeln!(out, "windows = {n}");
+        }
         match &self.keys[..] {
             [] => {}
             [key] => _ = writeln!(out, "key = \"{key}\""),
@@ -248,8 +279,8 @@ impl Row {
             out += "sets = [\"premium\"]\n";
         }
         match self.calculation {
-            "topk" => _ = writeln!(out, "k = {}", self.k),
-            "distinct" => _ = writeln!(out, "p = {}", self.p),
+            "topk" | "fanout" => _ = writeln!(out, "k = {}", self.k),
+            "distinct" | "new_keys" => _ = writeln!(out, "p = {}", self.p),
             "histogram" => self.bins.iter().for_each(|bins| _ = writeln!(out, "bins = {}", bins.toml())),
             _ => {}
         }
@@ -257,7 +288,7 @@ impl Row {
     }
 }
 
-pub fn row(dice: &mut Dice, n: usize) -> Row {
+pub(super) fn row(dice: &mut Dice, n: usize) -> Row {
     let calculation = ["sum", "histogram", "topk", "distinct"][n % 4];
     let mut bins = None;
     let keys = match calculation {
@@ -326,7 +357,7 @@ fn wanted(dice: &mut Dice) -> Vec<Wanted> {
     wanted
 }
 
-fn composite(dice: &mut Dice) -> Vec<&'static str> {
+pub(super) fn composite(dice: &mut Dice) -> Vec<&'static str> {
     let mut keys = Vec::new();
     for _ in 0..dice.of(&[1, 1, 1, 2, 3]) {
         let key = match dice.below(4) {
@@ -343,24 +374,4 @@ fn composite(dice: &mut Dice) -> Vec<&'static str> {
 
 fn flows(dice: &mut Dice) -> Row {
     Row { name: "flows".to_owned(), calculation: "sum", keys: Vec::new(), metric: "flows", bins: None, p: 12, ..row(dice, 0) }
-}
-
-fn peak(dice: &mut Dice, n: usize, (window_ms, fast_ms): (u64, u64)) -> Row {
-    let keys = if dice.one_in(3) { vec![dice.of(&NUMBERS)] } else { Vec::new() };
-    let row = Row { name: format!("peak{n}"), calculation: "peak", keys, bins: None, metric: dice.of(&METRICS), ..row(dice, 0) };
-    let shortest = if row.fast { fast_ms } else { window_ms };
-    let fits = |ms: &u64| shortest.is_multiple_of(*ms) && window_ms / ms <= 1_024;
-    let own = [1, 7, 50, 250, 60_000].into_iter().filter(fits).collect::<Vec<_>>();
-    let sub_window_ms = (!own.is_empty() && dice.one_in(2)).then(|| dice.of(&own));
-    Row { more: More { sub_window_ms }, ..row }
-}
-
-impl Row {
-    /// Length of its sub-windows: as written, or the shortest from 100 ms on that divides its shortest window and makes
-    /// no more than 1,024 of the longest.
-    pub fn sub_ms(&self, setup: &Setup) -> u64 {
-        let shortest = if self.fast { setup.fast_ms } else { setup.window_ms };
-        let fits = |ms: &u64| shortest.is_multiple_of(*ms) && setup.window_ms.div_ceil(*ms) <= 1_024;
-        self.more.sub_window_ms.unwrap_or_else(|| (shortest.min(100)..=shortest).find(fits).unwrap())
-    }
 }

@@ -1,7 +1,9 @@
-//! What depends on the processor, or could: keyed hashing, whose scalar form is the definition, and waiting.
+//! What depends on the processor, or could: keyed hashing, whose scalar form is the definition; waiting; rings between cores.
 
 pub mod hash;
+pub mod prefetch;
 pub mod patience;
+pub mod ring;
 
 pub use hash::HashKey;
 pub use patience::Patience;

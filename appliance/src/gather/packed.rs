@@ -4,7 +4,6 @@
 //! ask for has its place in every form; each other field is one row of [`EXTRAS`] and takes room only where a stat reads
 //! it. Packing loses nothing that is read.
 
-use crate::limits::BATCH_RECORDS_MAX;
 use crate::options::{IpOptions, TcpOptions};
 use crate::record::{Fragment, Has, Record, Tunnel};
 use crate::units::Epoch;
@@ -265,10 +264,10 @@ pub struct Batch<'a> {
 impl Batch<'_> {
     /// Its records, in `out`.
     #[inline]
-    pub fn unpack<'a>(&self, layout: &Layout, out: &'a mut [Record; BATCH_RECORDS_MAX]) -> &'a [Record] {
+    pub fn unpack<'a>(&self, layout: &Layout, out: &'a mut [Record]) -> &'a [Record] {
         let rows = self.words.chunks_exact(layout.words(self.form)).take(self.len);
         rows.zip(out.iter_mut()).for_each(|(words, record)| *record = layout.unpack(words, self.form));
-        &out[..self.len.min(BATCH_RECORDS_MAX)]
+        &out[..self.len.min(out.len())]
     }
 }
 

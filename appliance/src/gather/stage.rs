@@ -1,5 +1,7 @@
 //! What takes batches: the stats of this core, or rings to workers.
 
+use std::sync::Arc;
+
 use super::packed::Batch;
 use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
@@ -20,6 +22,10 @@ pub trait Stage {
 
     /// All batches of epochs before `next` were given.
     fn advance(&mut self, next: Epoch);
+
+    /// Other ranges count from here on, and so much is done with a record of each. Who keeps it lets go of the one before,
+    /// which others hold still.
+    fn renew(&mut self, _efforts: &Arc<[u8]>) {}
 
     /// Whether epochs must come one by one: where several cores send to one, it keeps no more than two apart.
     fn is_stepwise(&self) -> bool {

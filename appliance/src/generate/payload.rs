@@ -14,13 +14,15 @@ pub(super) const DNS_ANSWER_BYTES_MIN: u32 = DNS_QUERY_BYTES + DNS_RECORD_BYTES 
 /// An answer to monlist with six entries, which is what servers send most.
 pub(super) const NTP_MONLIST_BYTES: u32 = 440;
 /// Request id, number, count and nothing, before what memcached says.
-pub(super) const MEMCACHED_BYTES_MIN: u32 = 8 + MEMCACHED_VALUE.len() as u32;
+pub(super) const MEMCACHED_BYTES_MIN: u32 = 27;
 const MEMCACHED_VALUE: &[u8] = b"VALUE x 0 1048576\r\n";
 /// An entry with one attribute of no bytes, and the end of the search.
-pub(super) const CLDAP_BYTES_MIN: u32 = (CLDAP_HEAD_BYTES + CLDAP_DONE.len()) as u32;
+pub(super) const CLDAP_BYTES_MIN: u32 = 56;
 const CLDAP_HEAD_BYTES: usize = 42;
 /// Message 7, search done: success.
 const CLDAP_DONE: &[u8] = &[0x30, 0x0c, 2, 1, 7, 0x65, 7, 0x0a, 1, 0, 4, 0, 4, 0];
+const _: () = assert!(MEMCACHED_BYTES_MIN as usize == 8 + MEMCACHED_VALUE.len());
+const _: () = assert!(CLDAP_BYTES_MIN as usize == CLDAP_HEAD_BYTES + CLDAP_DONE.len());
 const DNS_NAME: &[u8] = b"\x03www\x07example\x03com\0";
 
 /// Appends exactly the payload's bytes.

@@ -2,7 +2,10 @@
 
 use super::pb;
 use crate::config::StatSpec;
-use crate::stats::figure::{Basis, Bin, BinOf, Confidence, Distinct, DistinctSketch, Estimate, Figure, Peak, Top, TopEntry};
+use crate::stats::figure::{
+    Basis, Bin, BinOf, Confidence, Distinct, DistinctSketch, Estimate, Fanout, FanoutEntry, Figure, NewKeys, Peak, Quantile, Quantiles,
+    Top, TopEntry,
+};
 use crate::stats::weighted::Weighted;
 
 /// One stat of one report.
@@ -18,7 +21,11 @@ pub(super) fn stat(spec: &StatSpec, figure: Figure) -> pb::Stat {
             pb::stat::Figure::Total(estimate(&figure.rate))
         }
         Figure::Histogram(bins) => pb::stat::Figure::Histogram(pb::Histogram { bins: bins.iter().map(bin).collect() }),
+        Figure::Quantiles(figure) => pb::stat::Figure::Quantiles(quantiles(&figure)),
         Figure::Top(figure) => pb::stat::Figure::Top(top(&figure)),
+        Figure::Entropy(value, _) => pb::stat::Figure::Entropy(pb::Entropy { value: Some(estimate(&value)) }),
+        Figure::Fanout(figure) => pb::stat::Figure::Top(fanout(&figure)),
+        Figure::NewKeys(figure) => pb::stat::Figure::NewKeys(new_keys(figure)),
         Figure::Distinct(figure) => pb::stat::Figure::Distinct(distinct(figure)),
     };
     pb::Stat {
@@ -68,6 +75,12 @@ fn series(of: &Peak) -> pb::Peak {
     pb::Peak { start_ns: of.start_ns, sub_window_ms: of.sub_window_ms, series: of.series.iter().map(sub_window).collect() }
 }
 
+fn quantiles(of: &Quantiles) -> pb::Quantiles {
+    let quantile = |q: &Quantile| pb::Quantile { rank: q.rank, value: Some(estimate(&q.value)) };
+    let bin = |(ends, sum): &((u64, u64), Weighted)| pb::QuantileBin { low: ends.0, high: ends.1, sufficient: Some(weighted(sum)) };
+    pb::Quantiles { quantiles: of.quantiles.iter().map(quantile).collect(), bins: of.bins.iter().map(bin).collect() }
+}
+
 fn bin(of: &Bin) -> pb::Bin {
     let (low, high, label) = match &of.of {
         BinOf::Numbers(low, high) => (Some(*low), *high, None),
@@ -90,6 +103,7 @@ fn top(of: &Top) -> pb::Top {
         short_of_memory: of.short,
         // Told by who knows how the entries were estimated: see `range`.
         order_proven: 0,
+        ..pb::Top::default()
     }
 }
 
@@ -101,7 +115,31 @@ fn top_entry(of: &TopEntry) -> pb::TopEntry {
         unseen_passed: of.unseen.passed,
         unseen_scaled: of.unseen.scaled,
         unseen_sampled_packets: of.unseen.sampled_packets,
+        ..pb::TopEntry::default()
     }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole and not negative; at most 63")]
+fn fanout(of: &Fanout) -> pb::Top {
+    let entry = |e: &FanoutEntry| pb::TopEntry {
+        key: e.key.clone(),
+        value: Some(estimate(&e.value)),
+        pairs: e.pairs.iter().flat_map(|hash| hash.to_be_bytes()).collect(),
+        ..pb::TopEntry::default()
+    };
+    pb::Top {
+        entries: of.entries.iter().map(entry).collect(),
+        coverage: of.coverage,
+        all: Some(estimate(&of.all)),
+        reserve: of.reserve.iter().map(entry).collect(),
+        absent_high_passed: of.absent.map_or(u64::MAX, |n| n as u64),
+        pairs_level: of.level as u32,
+        ..pb::Top::default()
+    }
+}
+
+fn new_keys(of: NewKeys) -> pb::NewKeys {
+    pb::NewKeys { value: Some(estimate(&of.value)), keys: Some(distinct(of.keys)), covers_windows: of.covers_windows }
 }
 
 fn distinct(of: Distinct) -> pb::Distinct {

@@ -1,9 +1,13 @@
 //! What stats keep of a range from one window to the next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use super::{RangeName, Setting};
+use crate::config::StatSpec;
 use crate::stats::Past;
 use crate::stats::plan::Period;
+use crate::units::RangeIndex;
+use crate::window::ShardPlans;
 
 /// Windows between two looks for what nobody needs any more.
 const SWEEP_WINDOWS: u32 = 64;
@@ -19,21 +23,43 @@ pub(super) struct Pasts {
 }
 
 impl Pasts {
-    /// Of one stat; empty at first.
-    pub(super) fn of(&mut self, prefix: &str, stat: &str, period: Period) -> &mut Past {
+    /// Of one stat, for a window that starts at this time; empty at first, and where nobody needed it any more.
+    pub(super) fn of(&mut self, prefix: &str, stat: &str, period: Period, start_ns: u64) -> &mut Past {
         let stats = self.ranges.entry(prefix.to_owned()).or_default();
-        stats.entry((stat.to_owned(), period as u8)).or_default()
+        let past = stats.entry((stat.to_owned(), period as u8)).or_default();
+        if past.until_ns <= start_ns {
+            *past = Past::default();
+        }
+        past
     }
 
-    /// Now and then drops what nobody needs from a time on.
-    pub(super) fn forget_before(&mut self, now_ns: u64) {
+    /// Another generation counts from here on. What a range keeps of a stat goes on only if the range has it still, under the
+    /// same definition: else windows would seem known in which nobody counted, or other keys.
+    pub(super) fn renew(&mut self, before: &Setting, now: &Setting, plans: &ShardPlans) {
+        if self.ranges.is_empty() {
+            return;
+        }
+        let defined = |spec: &StatSpec| StatSpec { sets: Vec::new(), ..spec.clone() };
+        let same = |spec: &&StatSpec| before.specs.iter().any(|old| old.name == spec.name && defined(old) == defined(spec));
+        let same: HashSet<&str> = now.specs.iter().filter(same).map(|spec| &spec.name[..]).collect();
+        let indices: HashMap<String, u32> = now.ranges.iter().map(RangeName::identity).zip(0..).collect();
+        self.ranges.retain(|range, stats| {
+            let plan = indices.get(range).map(|index| plans.of(RangeIndex(*index)));
+            let has = |stat: &str| plan.is_some_and(|plan| plan.stats().iter().any(|planned| now.specs[planned.spec].name == stat));
+            stats.retain(|(stat, _), _| same.contains(&stat[..]) && has(stat));
+            !stats.is_empty()
+        });
+    }
+
+    /// Now and then drops what no window needs that starts at this time or later.
+    pub(super) fn forget_before(&mut self, start_ns: u64) {
         self.windows += 1;
         if self.windows < SWEEP_WINDOWS {
             return;
         }
         self.windows = 0;
         self.ranges.retain(|_, stats| {
-            stats.retain(|_, past| past.state.is_some() && past.until_ns > now_ns);
+            stats.retain(|_, past| past.state.is_some() && past.until_ns > start_ns);
             !stats.is_empty()
         });
     }

@@ -38,7 +38,7 @@ pub(super) fn report(
     let stats = figures.map(|(i, summary)| {
         let planned = &plan.stats()[*i];
         let (spec, question) = (&setting.specs[planned.spec], &planned.question);
-        let past = if summary.remembers() { pasts.of(&name.identity(), &spec.name, which.period) } else { &mut none };
+        let past = if summary.remembers() { pasts.of(&name.identity(), &spec.name, which.period, which.bounds_ns.0) } else { &mut none };
         let mut figure = summary.close(question, &mut Closing { window_ns: which.bounds_ns, past });
         if let Some(gap) = gap {
             let value_max = if spec.metric == Metric::Bytes { u64::from(setting.frame_bytes_max) } else { 1 };

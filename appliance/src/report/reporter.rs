@@ -221,6 +221,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             self.total.forget_tags(setting.tags.len());
         }
         let (setting, plans) = (std::mem::replace(&mut self.setting, setting), std::mem::replace(&mut self.plans, plans));
+        self.pasts.renew(&setting, &self.setting, &self.plans);
         self.coming.give_back(Some(Edition { setting, plans }));
         self.sequences.renew(self.setting.ranges.iter().map(RangeName::identity));
     }
@@ -276,7 +277,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let ports = self.ports.read(period, bounds_ns, clock.map(|clock| clock.now_ns));
         let missing = Incompleteness::of(&self.setting, &site, &ports, &which, window.starved(real));
         let ranges = self.publish_ranges(&mut window, &which, real, &missing);
-        self.pasts.forget_before(bounds_ns.1);
+        self.pasts.forget_before(bounds_ns.0);
         let account = Account { window: which, ranges, total: false, clock_offset_ns };
         let missing = missing.whole();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &ports.health);

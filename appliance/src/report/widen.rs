@@ -5,7 +5,7 @@
 //! nothing bounds the figure. Values, sketches and what merges stay as they were counted: who merges widens again.
 
 use super::loss::Gap;
-use crate::stats::figure::{Distinct, Estimate, Figure, Peak, Top, Unseen};
+use crate::stats::figure::{Distinct, Estimate, Figure, Peak, Quantiles, Top, Unseen};
 use crate::stats::interval::{Question, estimate, estimate_key};
 use crate::stats::weighted::Weighted;
 
@@ -36,6 +36,17 @@ pub(super) fn widen(figure: &mut Figure, missing: &Missing<'_>) {
         }
         Figure::Top(top) => missing.widen_top(top),
         Figure::Peak(peak) => missing.widen_peak(peak),
+        Figure::Quantiles(of) => missing.widen_quantiles(of),
+        Figure::Entropy(value, total) => missing.widen_entropy(value, *total),
+        Figure::Fanout(of) => {
+            of.entries.iter_mut().chain(&mut of.reserve).for_each(|entry| missing.widen_count(&mut entry.value));
+            missing.widen_count(&mut of.all);
+            of.absent = missing.packets().and_then(|packets| of.absent.map(|absent| absent + packets));
+        }
+        Figure::NewKeys(of) => {
+            missing.widen_count(&mut of.value);
+            missing.widen_count(&mut of.keys.value);
+        }
     }
 }
 
@@ -47,6 +58,48 @@ impl Missing<'_> {
             Gap::AtMost(packets) => value.high.map(|high| high + packets as f64),
             Gap::Unbounded => None,
         };
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
+    fn packets(&self) -> Option<f64> {
+        if let Gap::AtMost(packets) = self.gap { Some(packets as f64) } else { None }
+    }
+
+    /// All that is missing may lie below the quantile, or above it.
+    #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
+    fn widen_quantiles(&self, of: &mut Quantiles) {
+        // A sample's own interval does not add up with what is missing of it.
+        let Some(lost) = self.packets().filter(|_| self.question.weight_max <= 1) else {
+            of.quantiles.iter_mut().for_each(|q| (q.value.low, q.value.high) = (0.0, None));
+            return;
+        };
+        let total: u64 = of.bins.iter().map(|(_, sum)| sum.total()).sum();
+        for quantile in &mut of.quantiles {
+            let wanted = (quantile.rank * (total as f64 + lost)).max(1.0);
+            let (mut low, mut high, mut below) = (None, None, 0.0);
+            for ((first, behind), sum) in &of.bins {
+                below += sum.total() as f64;
+                low = low.or_else(|| (below + lost >= wanted).then_some(*first as f64));
+                high = high.or_else(|| (below >= wanted).then_some((behind - 1) as f64));
+            }
+            let at_bottom = lost >= wanted;
+            quantile.value.low = if at_bottom { 0.0 } else { low.unwrap_or(0.0).min(quantile.value.low) };
+            quantile.value.high = high.zip(quantile.value.high).map(|(a, b)| a.max(b));
+        }
+    }
+
+    /// What is missing is a share e at most, of one key or of a key a packet: the whole is a mixture of both.
+    #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
+    fn widen_entropy(&self, value: &mut Estimate, total: f64) {
+        let Gap::AtMost(packets) = self.gap else {
+            (value.low, value.high) = (0.0, None);
+            return;
+        };
+        let share = self.whole(packets) as f64 / (total + self.whole(packets) as f64).max(1.0);
+        let split = |p: f64| if p > 0.0 && p < 1.0 { -p * p.log2() - (1.0 - p) * (1.0 - p).log2() } else { 0.0 };
+        let keys = (packets.saturating_mul(u64::from(self.question.weight_max.max(1))).max(1)) as f64;
+        value.low *= 1.0 - share;
+        value.high = value.high.map(|high| high + split(share.min(0.5)) + share * keys.log2());
     }
 
     /// The sum of one bin or key, beside which `unseen` was known not to be counted already.

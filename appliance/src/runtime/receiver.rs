@@ -125,6 +125,7 @@ impl<S: Stage> Receiver<S> {
     /// From the open epoch on another generation may count.
     fn renew(&mut self) {
         if let Some(world) = self.coming.turn(self.at) {
+            self.stage.renew(&world.efforts);
             let old = std::mem::replace(&mut self.world, world);
             self.coming.give_back(Some(old));
             self.began = self.at;

@@ -76,7 +76,7 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
             ends.shards.push(receiver.stage().control());
             AnyReceiver::Own(Box::new(receiver))
         } else {
-            let dispatcher = Dispatcher::new(lanes, world.ranges(), world.plans.real, waits);
+            let dispatcher = Dispatcher::new(lanes, Arc::clone(&world.efforts), world.plans.real, waits);
             let mut receiver = Receiver::new(world, dispatcher, outlet, live, memory.logs);
             ends.receivers.push(receiver.control());
             AnyReceiver::Sends(Box::new(receiver))

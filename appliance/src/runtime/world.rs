@@ -36,6 +36,8 @@ pub struct World {
     pub mirror: MirrorPlan,
     /// Compiled stats.
     pub plans: Arc<ShardPlans>,
+    /// Of each range, how much is done with a record.
+    pub efforts: Arc<[u8]>,
     /// Of all hashes.
     pub hash_key: HashKey,
     /// Windows.
@@ -91,6 +93,7 @@ impl World {
             mirror: mirror(config),
             room: plans.room(),
             tag_room: config.tags.len(),
+            efforts: plans.efforts().into(),
             plans: Arc::new(plans),
             calculations: calculations.clone(),
             hash_key,
@@ -106,11 +109,13 @@ impl World {
     /// # Errors
     /// A row that no kernel can be made for.
     pub fn next(&self, config: &Config, number: u64) -> Result<Self, Refusal> {
+        let plans = plans(config, &self.calculations, self.plans.real)?;
         Ok(Self {
             number,
             generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
             mirror: mirror(config),
-            plans: Arc::new(plans(config, &self.calculations, self.plans.real)?),
+            efforts: plans.efforts().into(),
+            plans: Arc::new(plans),
             calculations: self.calculations.clone(),
             hash_key: self.hash_key.clone(),
             tag_rules: config.tags.len(),

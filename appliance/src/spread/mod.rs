@@ -1,21 +1,23 @@
 //! Batches → workers, over rings.
 //!
-//! In *pipeline* mode each receiving core has a ring to each worker. A cold range has a home worker, so that its sketches
-//! exist once; a range that fills several batches in one epoch is hot, and its batches go round all workers, each on its
-//! own mergeable shard. Nothing is broadcast, counted by reference or locked. Boxes travel back to be used again.
+//! In *pipeline* mode each receiving core has a ring to each worker. A cold range has a home worker in each epoch, so that
+//! its sketches exist once; a range that fills several batches in one epoch is hot, and each of its batches goes to the
+//! worker that was given least, each on its own mergeable shard. Nothing is broadcast, counted by reference or locked. Boxes travel back to be used again.
 //!
 //! In *run-to-completion* mode the receiving core's own shard takes the batches and this room is not entered.
 
+#[cfg(all(test, feature = "loom"))]
+mod loom_tests;
 mod losses;
 mod worker;
 
-use rtrb::{Consumer, Producer, RingBuffer};
+use std::sync::Arc;
 
 use crate::arch::Patience;
-use crate::arch::hash::spread;
+use crate::arch::ring::{Consumer, Producer, PushError, RingBuffer};
 use crate::gather::packed::{Batch, Form};
 use crate::gather::{Cause, Loss, Stage};
-use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX};
+use crate::limits::{BATCH_WORDS_MAX, LOG_RECORDS_MAX};
 use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
 
@@ -100,7 +102,7 @@ impl Lane {
         transfer.put(range, epoch, batch);
         match self.to.push(Message::Batch(transfer)) {
             Ok(()) => true,
-            Err(rtrb::PushError::Full(message)) => {
+            Err(PushError::Full(message)) => {
                 if let Message::Batch(transfer) = message {
                     self.spare.push(transfer);
                 }
@@ -117,16 +119,24 @@ pub const fn lane_bytes() -> usize {
 
 /// A lane and its far end.
 pub fn lane() -> (Lane, Inbox) {
+    lane_of(RING_BATCHES, RING_MARKS)
+}
+
+fn lane_of(batches: usize, marks: usize) -> (Lane, Inbox) {
     // There are no more boxes than these: a mark finds room whatever waits.
-    let (to, from) = RingBuffer::new(RING_BATCHES + RING_MARKS);
-    let (give_back, back) = RingBuffer::new(RING_BATCHES);
-    let spare = (0..RING_BATCHES).map(|_| Transfer::empty(BATCH_WORDS_MAX)).collect();
+    let (to, from) = RingBuffer::new(batches + marks);
+    let (give_back, back) = RingBuffer::new(batches);
+    let spare = (0..batches).map(|_| Transfer::empty(BATCH_WORDS_MAX)).collect();
     (Lane { to, back, spare, marks: [None; 2] }, Inbox::new(from, give_back))
 }
 
 /// The sending end: takes batches, chooses workers.
 pub struct Dispatcher {
     lanes: Vec<Lane>,
+    /// Work that each lane was given: records, by how much their range has done with each.
+    given: Vec<u64>,
+    /// Of each range, how much is done with a record, against other ranges.
+    efforts: Arc<[u8]>,
     heat: Vec<Heat>,
     waits: bool,
     at: Epoch,
@@ -139,28 +149,42 @@ pub struct Dispatcher {
 struct Heat {
     epoch: u32,
     records: u32,
+    /// Its worker, until it is hot.
+    home: u16,
 }
+
+/// What any batch costs, however few its records: as much as so many of them.
+const BATCH_EFFORT_RECORDS: u64 = 4;
 
 impl Dispatcher {
     /// Bytes that each range takes.
-    pub const RANGE_BYTES: usize = size_of::<Heat>();
+    pub const RANGE_BYTES: usize = size_of::<Heat>() + 1;
 
-    /// Over these lanes. `waits`: a full ring makes the sender wait, as in a replay; else it drops the batch and counts it.
-    /// `real` of the `ranges` are ranges, see [`Losses`].
-    pub fn new(lanes: Vec<Lane>, ranges: usize, real: usize, waits: bool) -> Self {
-        Self { lanes, heat: vec![Heat::default(); ranges], waits, at: Epoch(0), losses: [(); 3].map(|()| Losses::new(real)) }
+    /// Over these lanes; `efforts` of each range. `waits`: a full ring makes the sender wait, as in a replay; else it drops
+    /// the batch and counts it. `real` of the ranges are ranges, see [`Losses`].
+    pub fn new(lanes: Vec<Lane>, efforts: Arc<[u8]>, real: usize, waits: bool) -> Self {
+        let (given, heat) = (vec![0; lanes.len()], vec![Heat::default(); efforts.len()]);
+        Self { lanes, given, efforts, heat, waits, at: Epoch(0), losses: [(); 3].map(|()| Losses::new(real)) }
     }
 
-    /// The worker of a range's next batch.
-    #[allow(clippy::cast_possible_truncation, reason = "a remainder; an epoch's low bits")]
+    /// The worker of a range's next batch: the one that was given least, when a range is first seen in an epoch and for each
+    /// batch of a hot one. It depends on what was sent alone, so that a replay sends alike.
+    #[allow(clippy::cast_possible_truncation, reason = "an epoch's low bits; lanes are few; batches are small")]
     fn choose(&mut self, range: RangeIndex, epoch: Epoch, records: usize) -> usize {
-        let heat = &mut self.heat[range.at()];
-        if heat.epoch != epoch.0 as u32 {
-            *heat = Heat { epoch: epoch.0 as u32, records: 0 };
+        let Self { given, heat, efforts, .. } = self;
+        let heat = &mut heat[range.at()];
+        let new = heat.epoch != epoch.0 as u32 || heat.records == 0;
+        if new {
+            *heat = Heat { epoch: epoch.0 as u32, records: 0, home: 0 };
         }
-        let turn = (heat.records as usize).saturating_sub(HOT_RECORDS).div_ceil(BATCH_RECORDS_MAX);
+        let least = || given.iter().enumerate().min_by_key(|(_, given)| **given).map_or(0, |(at, _)| at);
+        let at = if new || heat.records as usize >= HOT_RECORDS { least() } else { usize::from(heat.home) };
+        if new {
+            heat.home = at as u16;
+        }
         heat.records = heat.records.saturating_add(records as u32);
-        ((spread(u64::from(range.0)) + turn as u64) % self.lanes.len() as u64) as usize
+        given[at] += (records as u64 + BATCH_EFFORT_RECORDS) * u64::from(efforts[range.at()].max(1));
+        at
     }
 }
 
@@ -189,6 +213,10 @@ impl Stage for Dispatcher {
         let [open, coming, ended] = &mut self.losses;
         ended.join(open);
         std::mem::swap(open, coming);
+    }
+
+    fn renew(&mut self, efforts: &Arc<[u8]>) {
+        self.efforts = Arc::clone(efforts);
     }
 
     /// A ring that is half full: what is received comes before what was.

@@ -1,8 +1,7 @@
 //! The receiving end: takes batches of all receiving cores, and flips when all of them have passed an epoch.
 
-use rtrb::{Consumer, Producer};
-
 use super::{Message, Transfer};
+use crate::arch::ring::{Consumer, Producer};
 use crate::gather::Stage;
 use crate::units::Epoch;
 

@@ -1,7 +1,7 @@
 //! Which calculations there are.
 
 use super::{Calculation, Context, Kernel, settings};
-use super::{distinct, histogram, peak, sum, topk};
+use super::{distinct, entropy, fanout, histogram, new_keys, peak, quantiles, sum, topk};
 use crate::config::{Refusal, StatSpec, Windows};
 use crate::units::Family;
 
@@ -10,8 +10,12 @@ pub const STANDARD: &[&dyn Calculation] = &[
     &sum::Sum, //
     &peak::Peak,
     &histogram::Histogram,
+    &quantiles::Quantiles,
     &topk::TopK,
     &distinct::Distinct,
+    &entropy::Entropy,
+    &fanout::Fanout,
+    &new_keys::NewKeys,
 ];
 
 /// The calculations that a configuration may name: a value, so that a program which uses this crate can add its own.

@@ -1,33 +1,38 @@
 //! `distinct`: how many different keys there were.
 //!
 //! Up to [`DISTINCT_EXACT_MAX`] keys are kept as their keyed 64-bit hashes and counted exactly (two keys of one window
-//! share a hash once in 10^15). Beyond, the hashes become a HyperLogLog of 2^p one-byte registers (Flajolet, Fusy,
-//! Gandouet and Meunier, 2007) read by Ertl's estimator (2017). Whether a window is exact depends on its keys alone,
-//! never on how its packets were spread over shards.
+//! share a hash once in 10^15): the first eight in the root itself, more in a chunk that grows. Beyond, the hashes become a
+//! HyperLogLog of 2^p one-byte registers (see [`super::hll`]). Whether a window is exact depends on its keys alone, never on
+//! how its packets were spread over shards.
+//!
+//! Nothing is lost for want of memory: what cannot grow becomes registers where it stands, fewer than were asked for. Shards
+//! that have different numbers of them meet at the fewest, and the figure says how many they were.
 //!
 //! What a sample says of distinct keys is a lower bound: figures with sampled packets have no upper end.
 
 use std::collections::BTreeSet;
 
-use bytemuck::cast_slice_mut;
+use bytemuck::{cast_slice, cast_slice_mut};
 
 use super::columns::View;
 use super::figure::{Basis, Confidence, Distinct as Figures, DistinctSketch, Estimate, Figure};
+use super::hll;
 use super::interval::Question;
 use super::pool::{Handle, Memory, Pool};
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
 use crate::axes::{Key, Metric};
 use crate::config::{Refusal, StatSpec};
-use crate::limits::DISTINCT_EXACT_MAX;
+use crate::limits::{DISTINCT_EXACT_MAX, DISTINCT_EXACT_MIN};
 
 /// log2 of registers where the row says nothing.
 pub const PRECISION_DEFAULT: u32 = 12;
-/// State of a root whose chunk holds registers.
-const SKETCH: u64 = u64::MAX;
-/// Slots of the first table of hashes.
-const SLOTS_MIN: usize = 8;
-/// Root: chunk, number of hashes or [`SKETCH`], sampled packets.
-const ROOT_WORDS: usize = 3;
+/// Words in the root itself: eight hashes, or 2^6 registers.
+const INLINE_WORDS: usize = 8;
+/// Root: chunk; number of hashes, or log2 of registers above this bit; sampled packets; hashes or registers.
+const ROOT_WORDS: usize = 3 + INLINE_WORDS;
+const REGISTERS_BIT: u32 = 32;
+/// Where a sketch has fewer registers, hashes of so many keys would take more memory than they.
+const EXACT_PRECISION_MIN: u32 = 10;
 
 /// The calculation.
 pub struct Distinct;
@@ -64,98 +69,103 @@ struct DistinctKernel {
     total: bool,
 }
 
+/// Keys that are counted exactly.
+const fn exact_max(precision: u32) -> usize {
+    if precision < EXACT_PRECISION_MIN { DISTINCT_EXACT_MIN } else { DISTINCT_EXACT_MAX }
+}
+
+/// Where a root's hashes or registers stand.
+fn state<'a>(root: &'a mut [u64], pool: &'a mut Pool) -> &'a mut [u64] {
+    let chunk = Handle::from_word(root[0]);
+    if chunk.is_none() { &mut root[3..] } else { pool.get_mut(chunk) }
+}
+
+const fn precision_of(root: &[u64]) -> u32 {
+    (root[1] >> REGISTERS_BIT) as u32
+}
+
 impl DistinctKernel {
-    fn register_words(&self) -> usize {
-        1 << (self.precision - 3)
-    }
-
-    /// Adds one hash to a table that is small, growing or turning it where needed.
-    fn insert(&self, root: &mut [u64], memory: &mut Memory<'_>, hash: u64) -> Result<(), Exhausted> {
-        if root[0] == 0 {
-            root[0] = memory.alloc(SLOTS_MIN).ok_or(Exhausted)?.word();
-        }
-        let table = memory.pool.get_mut(Handle::from_word(root[0]));
-        let slot = find(table, hash);
-        if table[slot] == hash {
-            return Ok(());
-        }
-        let count = usize::try_from(root[1]).unwrap_or(usize::MAX);
-        if count == DISTINCT_EXACT_MAX {
-            self.turn(root, memory)?;
-            self.register(memory.pool.get_mut(Handle::from_word(root[0])), hash);
-            return Ok(());
-        }
-        if (count + 1) * 2 > table.len() {
-            let grown = grow(root, memory);
-            let table = memory.pool.get_mut(Handle::from_word(root[0]));
-            // Without memory it fills up further, but one slot stays free: probing ends there.
-            if grown.is_err() && count + 2 > table.len() {
-                return grown;
+    /// Adds one hash to a table, which it may let grow or turn.
+    fn insert(&self, root: &mut [u64], memory: &mut Memory<'_>, hash: u64) {
+        let count = usize::try_from(root[1]).unwrap_or(0);
+        let table = state(root, memory.pool);
+        match find(table, hash) {
+            Some(slot) if table[slot] == hash => {}
+            Some(slot) if count < exact_max(self.precision) && !is_crowded(count, table.len()) => {
+                table[slot] = hash;
+                root[1] += 1;
+            }
+            _ => {
+                let grown = count < exact_max(self.precision) && grow(root, memory);
+                if !grown {
+                    self.turn(root, memory);
+                }
+                self.add(root, memory, hash);
             }
         }
-        let table = memory.pool.get_mut(Handle::from_word(root[0]));
-        let slot = find(table, hash);
-        table[slot] = hash;
-        root[1] += 1;
-        Ok(())
     }
 
-    /// Makes registers of the hashes.
-    fn turn(&self, root: &mut [u64], memory: &mut Memory<'_>) -> Result<(), Exhausted> {
-        let old = Handle::from_word(root[0]);
-        let new = memory.alloc(self.register_words()).ok_or(Exhausted)?;
-        for i in 0..memory.pool.get(old).len() {
-            let hash = memory.pool.get(old)[i];
-            if hash != 0 {
-                self.register(memory.pool.get_mut(new), hash);
-            }
+    fn add(&self, root: &mut [u64], memory: &mut Memory<'_>, hash: u64) {
+        match precision_of(root) {
+            0 => self.insert(root, memory, hash),
+            precision => hll::set_register(cast_slice_mut(state(root, memory.pool)), precision, hash),
         }
-        memory.pool.free(old);
-        (root[0], root[1]) = (new.word(), SKETCH);
-        Ok(())
     }
 
-    #[inline]
-    fn register(&self, words: &mut [u64], hash: u64) {
+    /// Makes registers of the hashes: as many as were asked for, or without memory as many as find room where they stand.
+    fn turn(&self, root: &mut [u64], memory: &mut Memory<'_>) {
+        let mut hashes = [0; DISTINCT_EXACT_MAX];
+        let table = state(root, memory.pool);
+        let mut count = 0;
+        for (to, hash) in hashes.iter_mut().zip(table.iter().filter(|hash| **hash != 0)) {
+            (*to, count) = (*hash, count + 1);
+        }
+        let here = (8 * table.len()).ilog2();
+        let fits_root = words_of(self.precision) <= INLINE_WORDS;
+        let wanted = if fits_root { Some(Handle::NONE) } else { memory.alloc(words_of(self.precision)) };
+        if let Some(new) = wanted {
+            memory.pool.free(Handle::from_word(root[0]));
+            root[0] = new.word();
+        }
+        let precision = if wanted.is_some() { self.precision } else { self.precision.min(here) };
+        root[1] = u64::from(precision) << REGISTERS_BIT;
+        let words = state(root, memory.pool);
+        words.fill(0);
         let registers: &mut [u8] = cast_slice_mut(words);
-        set_register(registers, self.precision, hash);
+        hashes[..count].iter().for_each(|hash| hll::set_register(registers, precision, *hash));
     }
 }
 
+/// Whether so many hashes fill a table: seven eighths, but the largest to the last slot.
+const fn is_crowded(count: usize, slots: usize) -> bool {
+    count >= slots || slots < DISTINCT_EXACT_MAX && count >= slots - slots / 8
+}
+
+/// Slot of a hash, or the free one where it belongs; none: it is not there, and none is free.
 #[inline]
-fn set_register(registers: &mut [u8], precision: u32, hash: u64) {
-    let index = usize::try_from(hash >> (64 - precision)).unwrap_or(0);
-    let rank = (hash << precision | 1 << (precision - 1)).leading_zeros() + 1;
-    registers[index] = registers[index].max(u8::try_from(rank).unwrap_or(u8::MAX));
+#[allow(clippy::cast_possible_truncation, reason = "below the table's length")]
+fn find(table: &[u64], hash: u64) -> Option<usize> {
+    let home = ((u128::from(hash) * table.len() as u128) >> 64) as usize;
+    let (before, behind) = table.split_at(home);
+    let fits = |have: &u64| *have == 0 || *have == hash;
+    behind.iter().position(fits).map(|at| home + at).or_else(|| before.iter().position(fits))
 }
 
-/// Slot of a hash, or the free one where it belongs. The table is a power of two long and always has a free slot.
-#[allow(clippy::cast_possible_truncation, reason = "masked")]
-fn find(table: &[u64], hash: u64) -> usize {
-    let mask = table.len() - 1;
-    let mut slot = (hash >> 20) as usize & mask;
-    while table[slot] != 0 && table[slot] != hash {
-        slot = (slot + 1) & mask;
-    }
-    slot
-}
-
-/// Doubles the table of hashes.
-fn grow(root: &mut [u64], memory: &mut Memory<'_>) -> Result<(), Exhausted> {
+/// Moves the hashes to a table half as long again. False: there is no memory.
+fn grow(root: &mut [u64], memory: &mut Memory<'_>) -> bool {
     let old = Handle::from_word(root[0]);
-    let slots = memory.pool.get(old).len();
-    let new = memory.alloc(slots * 2).ok_or(Exhausted)?;
+    let slots = state(root, memory.pool).len();
+    let Some(new) = memory.alloc((slots + slots / 2).min(DISTINCT_EXACT_MAX)) else { return false };
     for i in 0..slots {
-        let hash = memory.pool.get(old)[i];
-        if hash != 0 {
-            let table = memory.pool.get_mut(new);
-            let slot = find(table, hash);
+        let hash = state(root, memory.pool)[i];
+        let table = memory.pool.get_mut(new);
+        if let Some(slot) = find(table, hash).filter(|_| hash != 0) {
             table[slot] = hash;
         }
     }
     memory.pool.free(old);
     root[0] = new.word();
-    Ok(())
+    true
 }
 
 impl Kernel for DistinctKernel {
@@ -164,33 +174,30 @@ impl Kernel for DistinctKernel {
     }
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
-        for row in view.rows() {
-            root[2] += u64::from(row.is_sampled());
-            let hash = row.hash.max(1);
-            if root[1] == SKETCH {
-                self.register(memory.pool.get_mut(Handle::from_word(root[0])), hash);
-            } else {
-                self.insert(root, memory, hash)?;
-            }
+        root[2] += view.count(true);
+        let mut rows = view.rows();
+        while precision_of(root) == 0 {
+            let Some(row) = rows.next() else { return Ok(()) };
+            self.insert(root, memory, row.hash.max(1));
         }
+        let precision = precision_of(root);
+        let registers: &mut [u8] = cast_slice_mut(state(root, memory.pool));
+        rows.for_each(|row| hll::set_register(registers, precision, row.hash.max(1)));
         Ok(())
     }
 
     fn export(&self, root: &[u64], pool: &Pool, out: &mut Vec<u64>) {
-        out.extend([u64::from(root[1] == SKETCH), root[2]]);
-        if root[0] == 0 {
-            return;
-        }
-        let chunk = pool.get(Handle::from_word(root[0]));
-        if root[1] == SKETCH {
-            out.extend_from_slice(&chunk[..self.register_words()]);
-        } else {
-            out.extend(chunk.iter().filter(|hash| **hash != 0));
+        let chunk = Handle::from_word(root[0]);
+        let words = if chunk.is_none() { &root[3..] } else { pool.get(chunk) };
+        out.extend([u64::from(precision_of(root)), root[2]]);
+        match precision_of(root) {
+            0 => out.extend(words.iter().filter(|hash| **hash != 0)),
+            precision => out.extend_from_slice(&words[..words_of(precision)]),
         }
     }
 
     fn export_words_max(&self) -> usize {
-        2 + self.register_words().max(DISTINCT_EXACT_MAX)
+        2 + words_of(self.precision).max(DISTINCT_EXACT_MAX)
     }
 
     fn release(&self, root: &[u64], pool: &mut Pool) {
@@ -198,17 +205,18 @@ impl Kernel for DistinctKernel {
     }
 
     fn summary(&self) -> Box<dyn Summary> {
-        Box::new(DistinctSummary {
-            precision: self.precision,
-            total: self.total,
-            hashes: BTreeSet::new(),
-            registers: Vec::new(),
-            sampled: 0,
-        })
+        let (hashes, registers) = (BTreeSet::new(), Vec::new());
+        Box::new(DistinctSummary { precision: self.precision, total: self.total, hashes, registers, sampled: 0 })
     }
 }
 
+/// Words of so many registers.
+const fn words_of(precision: u32) -> usize {
+    1 << (precision - 3)
+}
+
 struct DistinctSummary {
+    /// Of the registers, or that they will have.
     precision: u32,
     total: bool,
     hashes: BTreeSet<u64>,
@@ -217,35 +225,40 @@ struct DistinctSummary {
 }
 
 impl DistinctSummary {
-    fn turn_to_registers(&mut self) {
-        self.registers.resize(1 << self.precision, 0);
+    /// To registers, no more than 2^`precision`.
+    fn turn(&mut self, precision: u32) {
+        let fewer = precision.min(self.precision);
+        if !self.registers.is_empty() && fewer < self.precision {
+            self.registers = hll::fold(&self.registers, fewer);
+        }
+        self.precision = fewer;
+        self.registers.resize(1 << fewer, 0);
         for hash in std::mem::take(&mut self.hashes) {
-            set_register(&mut self.registers, self.precision, hash);
+            hll::set_register(&mut self.registers, fewer, hash);
         }
     }
 }
 
 impl Summary for DistinctSummary {
     fn absorb(&mut self, words: &[u64]) {
-        let [sketch, sampled, rest @ ..] = words else { return };
+        let [precision, sampled, rest @ ..] = words else { return };
         self.sampled += sampled;
-        if *sketch == 0 {
+        if *precision == 0 {
             self.hashes.extend(rest);
-            if self.hashes.len() > DISTINCT_EXACT_MAX || !self.registers.is_empty() {
-                self.turn_to_registers();
+            if self.hashes.len() > exact_max(self.precision) || !self.registers.is_empty() {
+                self.turn(self.precision);
             }
             return;
         }
-        self.turn_to_registers();
-        let mut rest = rest.to_vec();
-        let theirs: &[u8] = cast_slice_mut(&mut rest);
-        self.registers.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours = (*ours).max(*theirs));
+        self.turn(u32::try_from(*precision).unwrap_or(self.precision));
+        let theirs = hll::fold(cast_slice(rest), self.precision);
+        self.registers.iter_mut().zip(theirs).for_each(|(ours, theirs)| *ours = (*ours).max(theirs));
     }
 
     fn figure(&self, question: &Question) -> Figure {
         let sampled = self.sampled > 0 || question.weight_max > 1;
         let exact = self.registers.is_empty();
-        let value = if exact { count(self.hashes.len()) } else { ertl(&self.registers).round() };
+        let value = if exact { count(self.hashes.len()) } else { hll::ertl(&self.registers).round() };
         let estimate = bounds(value, exact, sampled, self.registers.len());
         if self.total {
             return Figure::Total(estimate, None);
@@ -278,50 +291,4 @@ fn bounds(value: f64, exact: bool, sampled: bool, registers: usize) -> Estimate 
     let spread = 1.96 * 1.04 / count(registers).sqrt();
     let high = (!sampled).then(|| (value * (1.0 + spread)).ceil());
     Estimate { value, low: (value * (1.0 - spread)).floor(), high, basis, confidence: Confidence::P95 }
-}
-
-/// Ertl, "New cardinality estimation algorithms for HyperLogLog sketches" (2017), the improved raw estimator.
-fn ertl(registers: &[u8]) -> f64 {
-    let m = count(registers.len());
-    let q = 64 - registers.len().trailing_zeros() as usize;
-    let mut histogram = vec![0.0_f64; q + 2];
-    registers.iter().for_each(|r| histogram[usize::from(*r).min(q + 1)] += 1.0);
-    let mut z = m * tau(1.0 - histogram[q + 1] / m);
-    for k in (1..=q).rev() {
-        z = 0.5 * (z + histogram[k]);
-    }
-    z += m * sigma(histogram[0] / m);
-    m / (2.0 * std::f64::consts::LN_2) * m / z
-}
-
-fn sigma(x: f64) -> f64 {
-    if x >= 1.0 {
-        return f64::INFINITY;
-    }
-    let (mut x, mut y, mut z) = (x, 1.0, x);
-    loop {
-        x *= x;
-        let before = z;
-        z += x * y;
-        y += y;
-        if z <= before {
-            return z;
-        }
-    }
-}
-
-fn tau(x: f64) -> f64 {
-    if x <= 0.0 || x >= 1.0 {
-        return 0.0;
-    }
-    let (mut x, mut y, mut z) = (x, 1.0, 1.0 - x);
-    loop {
-        x = x.sqrt();
-        let before = z;
-        y *= 0.5;
-        z -= (1.0 - x).powi(2) * y;
-        if z >= before {
-            return z / 3.0;
-        }
-    }
 }

@@ -91,6 +91,11 @@ pub struct Unseen {
 }
 
 impl Unseen {
+    /// All that a sum counted, where it may be any key's.
+    pub const fn of(sum: &Weighted) -> Self {
+        Self { passed: sum.passed, scaled: sum.scaled, sampled_packets: sum.sampled_packets }
+    }
+
     /// Word by word.
     pub fn add(&mut self, other: &Self) {
         self.passed = self.passed.saturating_add(other.passed);
@@ -172,6 +177,63 @@ pub struct Peak {
     pub series: Vec<(u64, Weighted)>,
 }
 
+/// A value below which a share of the packets lies.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantile {
+    /// 0 to 1.
+    pub rank: f64,
+    /// Of the key.
+    pub value: Estimate,
+}
+
+/// Several quantiles.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Quantiles {
+    /// In ascending order of rank; none without packets.
+    pub quantiles: Vec<Quantile>,
+    /// What merges: packets by bins `[low, high)`, ascending.
+    pub bins: Vec<((u64, u64), Weighted)>,
+}
+
+/// How many keys the windows before had not seen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewKeys {
+    /// The number.
+    pub value: Estimate,
+    /// All of the window's keys: what merges.
+    pub keys: Distinct,
+    /// How many windows before this one were known: of the first, none.
+    pub covers_windows: u64,
+}
+
+/// A key that touches many others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FanoutEntry {
+    /// As text.
+    pub key: String,
+    /// How many others.
+    pub value: Estimate,
+    /// Hashes of its pairs that were kept, ascending: what merges.
+    pub pairs: Vec<u64>,
+}
+
+/// The keys that touch most others.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fanout {
+    /// The `k` with most others, those first.
+    pub entries: Vec<FanoutEntry>,
+    /// Further ones, for merges.
+    pub reserve: Vec<FanoutEntry>,
+    /// Share of all pairs that `entries` hold.
+    pub coverage: f64,
+    /// Pairs of all keys.
+    pub all: Estimate,
+    /// A bound for a key that is in neither list; none where nothing bounds it.
+    pub absent: Option<f64>,
+    /// One pair in 2^level was kept.
+    pub level: u64,
+}
+
 /// One statistic's figure.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Figure {
@@ -181,8 +243,16 @@ pub enum Figure {
     Peak(Peak),
     /// In ascending order.
     Histogram(Vec<Bin>),
+    /// Values at given ranks.
+    Quantiles(Quantiles),
     /// The heaviest keys.
     Top(Top),
+    /// How evenly a metric is spread, in bits; and the whole of it.
+    Entropy(Estimate, f64),
+    /// The keys that touch most others.
+    Fanout(Fanout),
     /// How many different keys.
     Distinct(Distinct),
+    /// How many of them are new.
+    NewKeys(NewKeys),
 }

@@ -5,8 +5,8 @@
 
 use super::bins::Bins;
 use super::columns::{Row, View};
-use super::figure::{Bin, Figure};
-use super::interval::{Question, estimate};
+use super::figure::{Bin, BinOf, Figure, Unseen};
+use super::interval::{Question, estimate, estimate_key};
 use super::labels;
 use super::pool::{Handle, Memory, Pool};
 use super::weighted::{SumLayout, Weighted};
@@ -41,7 +41,7 @@ impl Calculation for Histogram {
 }
 
 /// Root: one sum a bin, if they are small together. Else one plain word a bin, then the chunk that holds the sums of sampled
-/// packets.
+/// packets, then the sum of those for which there was no memory.
 struct BinKernel {
     bins: Bins,
     layout: SumLayout,
@@ -53,24 +53,26 @@ impl BinKernel {
         self.bins.count()
     }
 
-    fn add_apart(&self, root: &mut [u64], memory: &mut Memory<'_>, row: &Row<'_>, bin: usize) -> Result<(), Exhausted> {
+    fn add_apart(&self, root: &mut [u64], memory: &mut Memory<'_>, row: &Row<'_>, bin: usize) {
         if !row.is_sampled() {
             root[bin] = root[bin].saturating_add(row.value);
-            return Ok(());
+            return;
         }
         let (slot, words) = (self.bins(), self.layout.words());
         if root[slot] == 0 {
-            root[slot] = memory.alloc(self.bins() * words).ok_or(Exhausted)?.word();
+            root[slot] = memory.alloc(self.bins() * words).unwrap_or_default().word();
+        }
+        if root[slot] == 0 {
+            return self.layout.add(&mut root[slot + 1..], row);
         }
         let sums = memory.pool.get_mut(Handle::from_word(root[slot]));
         self.layout.add(&mut sums[bin * words..][..words], row);
-        Ok(())
     }
 }
 
 impl Kernel for BinKernel {
     fn root_words(&self) -> usize {
-        self.bins() * if self.inline { self.layout.words() } else { 1 } + usize::from(!self.inline)
+        if self.inline { self.bins() * self.layout.words() } else { self.bins() + 1 + self.layout.words() }
     }
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
@@ -80,7 +82,7 @@ impl Kernel for BinKernel {
             if self.inline {
                 self.layout.add(&mut root[bin * words..][..words], &row);
             } else {
-                self.add_apart(root, memory, &row, bin)?;
+                self.add_apart(root, memory, &row, bin);
             }
         }
         Ok(())
@@ -91,13 +93,14 @@ impl Kernel for BinKernel {
             return out.extend_from_slice(root);
         }
         out.extend_from_slice(&root[..self.bins()]);
+        out.extend_from_slice(&root[self.bins() + 1..]);
         if root[self.bins()] != 0 {
             out.extend_from_slice(&pool.get(Handle::from_word(root[self.bins()]))[..self.bins() * self.layout.words()]);
         }
     }
 
     fn export_words_max(&self) -> usize {
-        self.bins() * (1 + self.layout.words())
+        self.bins() + (1 + self.bins()) * self.layout.words()
     }
 
     fn release(&self, root: &[u64], pool: &mut Pool) {
@@ -108,7 +111,7 @@ impl Kernel for BinKernel {
 
     fn summary(&self) -> Box<dyn Summary> {
         let sums = vec![Weighted::default(); self.bins()];
-        Box::new(BinSummary { bins: self.bins.clone(), layout: self.layout, inline: self.inline, sums })
+        Box::new(BinSummary { bins: self.bins.clone(), layout: self.layout, inline: self.inline, sums, unplaced: Weighted::default() })
     }
 }
 
@@ -117,18 +120,35 @@ struct BinSummary {
     layout: SumLayout,
     inline: bool,
     sums: Vec<Weighted>,
+    /// For want of memory.
+    unplaced: Weighted,
 }
 
 impl Summary for BinSummary {
     fn absorb(&mut self, words: &[u64]) {
-        let (plain, sampled) = words.split_at(if self.inline { 0 } else { self.sums.len().min(words.len()) });
-        self.sums.iter_mut().zip(plain).for_each(|(sum, word)| sum.passed = sum.passed.saturating_add(*word));
-        let sampled = sampled.chunks_exact(self.layout.words());
-        self.sums.iter_mut().zip(sampled).for_each(|(sum, words)| sum.merge(&self.layout.read(words)));
+        let (bins, step) = (self.sums.len(), self.layout.words());
+        let mut sampled = words;
+        if !self.inline {
+            let (plain, rest) = words.split_at(bins);
+            let (unplaced, rest) = rest.split_at(step);
+            self.sums.iter_mut().zip(plain).for_each(|(sum, word)| sum.passed = sum.passed.saturating_add(*word));
+            self.unplaced.merge(&self.layout.read(unplaced));
+            sampled = rest;
+        }
+        self.sums.iter_mut().zip(sampled.chunks_exact(step)).for_each(|(sum, words)| sum.merge(&self.layout.read(words)));
     }
 
     fn figure(&self, question: &Question) -> Figure {
-        let bin = |(i, sum): (usize, &Weighted)| Bin { of: self.bins.name(i), value: estimate(sum, question), sufficient: *sum };
-        Figure::Histogram(self.sums.iter().enumerate().map(bin).collect())
+        let unseen = Unseen::of(&self.unplaced);
+        let bin = |(i, sum): (usize, &Weighted)| {
+            let value = estimate_key(sum, &unseen, 1, question);
+            Bin { of: self.bins.name(i), value, sufficient: *sum }
+        };
+        let mut bins: Vec<Bin> = self.sums.iter().enumerate().map(bin).collect();
+        if self.unplaced != Weighted::default() {
+            let value = estimate(&self.unplaced, question);
+            bins.push(Bin { of: BinOf::Label("other".to_owned()), value, sufficient: self.unplaced });
+        }
+        Figure::Histogram(bins)
     }
 }

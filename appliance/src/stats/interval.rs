@@ -63,8 +63,9 @@ fn lower(sum: &Weighted, tail: f64) -> f64 {
 /// Upper end of the sampled part.
 #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
 fn upper(sum: &Weighted, unseen: &Unseen, tail: f64, question: &Question) -> f64 {
-    let (mut y, mut v, weight) = if sum.sampled_packets == 0 { (0.0, 0.0, f64::from(question.weight_max)) } else { with_weight(sum) };
-    let largest = (sum.largest as f64).max(weight * f64::from(question.value_max));
+    let (mut y, mut v) = if sum.sampled_packets == 0 { (0.0, 0.0) } else { moments(sum) };
+    // The packet that was not seen may have had the largest rate of all rules, whatever rates were seen.
+    let largest = (sum.largest as f64).max(f64::from(question.weight_max) * f64::from(question.value_max));
     if unseen.sampled_packets > 0 {
         // What was not counted is bounded as if each packet of it were as large as can be.
         y += unseen.scaled as f64;
@@ -75,18 +76,18 @@ fn upper(sum: &Weighted, unseen: &Unseen, tail: f64, question: &Question) -> f64
 }
 
 /// Sum and Poisson variance Σ(wv)²: for packets of one weight this makes the gamma interval Garwood's.
-fn moments(sum: &Weighted) -> (f64, f64) {
-    let (y, v, _) = with_weight(sum);
-    (y, v)
-}
-
-/// The same, and the mean weight.
 #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
-fn with_weight(sum: &Weighted) -> (f64, f64, f64) {
+fn moments(sum: &Weighted) -> (f64, f64) {
     let y = sum.scaled as f64;
     let weight = y / (sum.seen.max(1)) as f64;
     let thinned = if weight > 1.0 { weight / (weight - 1.0) } else { 1.0 };
-    (y, (sum.variance as f64 * thinned).max(f64::MIN_POSITIVE), weight)
+    (y, (sum.variance as f64 * thinned).max(f64::MIN_POSITIVE))
+}
+
+/// Garwood's interval of a Poisson mean of which `n` were counted, with this tail on each side.
+pub(super) fn garwood(n: f64, tail: f64) -> (f64, f64) {
+    let low = if n > 0.0 { gamma_quantile(n, tail) } else { 0.0 };
+    (low, gamma_quantile(n + 1.0, 1.0 - tail))
 }
 
 /// Quantile of a gamma distribution of scale 1.

@@ -1,13 +1,14 @@
 //! Histograms over names: protocols, TCP flags, ICMP types. One bin a value, only of those seen.
 //!
 //! A range's table grows with the values that it sees, at most 65,536. A report lists the [`HISTOGRAM_LABELS_MAX`]
-//! largest; the rest are one bin, `other`, so that the list does not depend on how packets were spread over shards.
+//! largest; the rest are one bin, `other`, so that the list does not depend on how packets were spread over shards. What
+//! finds no place for want of memory is in `other` too, and the bounds of every bin say so.
 
 use std::collections::BTreeMap;
 
 use super::columns::View;
-use super::figure::{Bin, BinOf, Figure};
-use super::interval::{Question, estimate};
+use super::figure::{Bin, BinOf, Figure, Unseen};
+use super::interval::{Question, estimate, estimate_key};
 use super::pool::{Handle, Memory, Pool};
 use super::weighted::{SumLayout, Weighted};
 use super::{Context, Exhausted, Kernel, Summary};
@@ -19,8 +20,8 @@ use crate::units::Family;
 
 /// Labels that a table is made for at first.
 const ENTRIES_MIN: usize = 4;
-/// Root: chunk, number of entries.
-const ROOT_WORDS: usize = 2;
+/// Root: chunk, number of entries; then the sum of what found no place.
+const ROOT_HEAD_WORDS: usize = 2;
 
 /// A kernel for a stat whose key is a name.
 pub(super) fn kernel(spec: &StatSpec, context: &Context) -> Box<dyn Kernel> {
@@ -58,18 +59,21 @@ impl LabelKernel {
         (fit / 2 + 1).next_power_of_two()
     }
 
-    /// Makes room for one more entry.
-    fn reserve(&self, root: &mut [u64], memory: &mut Memory<'_>) -> Result<(), Exhausted> {
+    /// Makes room for one more entry. False: there is none.
+    fn reserve(&self, root: &mut [u64], memory: &mut Memory<'_>) -> bool {
         let old = Handle::from_word(root[0]);
         if old.is_none() {
-            root[0] = memory.alloc(2 * ENTRIES_MIN * self.entry_words()).ok_or(Exhausted)?.word();
-            return Ok(());
+            root[0] = memory.alloc(2 * ENTRIES_MIN * self.entry_words()).unwrap_or_default().word();
+            return root[0] != 0;
         }
-        let slots = self.slots(memory.pool.get(old).len());
-        if (usize::try_from(root[1]).unwrap_or(usize::MAX / 4) + 1) * 2 <= slots || slots >= 2 * self.labels {
-            return Ok(());
+        let (slots, used) = (self.slots(memory.pool.get(old).len()), usize::try_from(root[1]).unwrap_or(usize::MAX / 4));
+        if (used + 1) * 2 <= slots || slots >= 2 * self.labels {
+            return true;
         }
-        let new = memory.alloc(2 * slots * self.entry_words()).ok_or(Exhausted)?;
+        let Some(new) = memory.alloc(2 * slots * self.entry_words()) else {
+            // It fills up further, but one slot stays free: probing ends there.
+            return used + 2 <= slots;
+        };
         for slot in 0..slots {
             let mut entry = [0; 1 + SumLayout::WORDS_MAX];
             let entry = &mut entry[..self.entry_words()];
@@ -82,29 +86,49 @@ impl LabelKernel {
         }
         memory.pool.free(old);
         root[0] = new.word();
-        Ok(())
+        true
+    }
+
+    /// Words of the table at which a label's entry starts, which may be new; none: it found no place.
+    fn place(&self, root: &mut [u64], memory: &mut Memory<'_>, label: u64) -> Option<usize> {
+        if root[0] != 0 {
+            let table = memory.pool.get(Handle::from_word(root[0]));
+            let at = self.find(table, label);
+            if table[at] == label {
+                return Some(at);
+            }
+        }
+        if !self.reserve(root, memory) {
+            return None;
+        }
+        let table = memory.pool.get_mut(Handle::from_word(root[0]));
+        let at = self.find(table, label);
+        table[at] = label;
+        root[1] += 1;
+        Some(at)
     }
 }
 
 impl Kernel for LabelKernel {
     fn root_words(&self) -> usize {
-        ROOT_WORDS
+        ROOT_HEAD_WORDS + self.layout.words()
     }
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         for row in view.rows() {
-            self.reserve(root, memory)?;
-            let table = memory.pool.get_mut(Handle::from_word(root[0]));
-            let label = number(row.key) + 1;
-            let at = self.find(table, label);
-            root[1] += u64::from(table[at] == 0);
-            table[at] = label;
-            self.layout.add(&mut table[at + 1..at + self.entry_words()], &row);
+            match self.place(root, memory, number(row.key) + 1) {
+                Some(at) => {
+                    let table = memory.pool.get_mut(Handle::from_word(root[0]));
+                    self.layout.add(&mut table[at + 1..at + self.entry_words()], &row);
+                }
+                None => self.layout.add(&mut root[ROOT_HEAD_WORDS..], &row),
+            }
         }
         Ok(())
     }
 
     fn export(&self, root: &[u64], pool: &Pool, out: &mut Vec<u64>) {
+        out.extend_from_slice(&root[ROOT_HEAD_WORDS..]);
         if root[0] != 0 {
             let entries = pool.get(Handle::from_word(root[0])).chunks_exact(self.entry_words());
             entries.filter(|entry| entry[0] != 0).for_each(|entry| out.extend_from_slice(entry));
@@ -112,7 +136,7 @@ impl Kernel for LabelKernel {
     }
 
     fn export_words_max(&self) -> usize {
-        self.labels * self.entry_words()
+        self.layout.words() + self.labels * self.entry_words()
     }
 
     fn release(&self, root: &[u64], pool: &mut Pool) {
@@ -120,7 +144,13 @@ impl Kernel for LabelKernel {
     }
 
     fn summary(&self) -> Box<dyn Summary> {
-        Box::new(LabelSummary { key: self.key.clone(), family: self.family, layout: self.layout, sums: BTreeMap::new() })
+        Box::new(LabelSummary {
+            key: self.key.clone(),
+            family: self.family,
+            layout: self.layout,
+            sums: BTreeMap::new(),
+            unplaced: Weighted::default(),
+        })
     }
 }
 
@@ -129,10 +159,14 @@ struct LabelSummary {
     family: Family,
     layout: SumLayout,
     sums: BTreeMap<u64, Weighted>,
+    /// For want of memory.
+    unplaced: Weighted,
 }
 
 impl Summary for LabelSummary {
     fn absorb(&mut self, words: &[u64]) {
+        let (unplaced, words) = words.split_at(self.layout.words());
+        self.unplaced.merge(&self.layout.read(unplaced));
         for entry in words.chunks_exact(1 + self.layout.words()) {
             self.sums.entry(entry[0] - 1).or_default().merge(&self.layout.read(&entry[1..]));
         }
@@ -145,12 +179,14 @@ impl Summary for LabelSummary {
         by_size.sort_by_key(|(label, _)| **label);
         let width = self.key.width(self.family);
         let text = |label: &u64| self.key.text(&label.to_be_bytes()[8 - width..], self.family);
-        let bin = |label: String, sum: &Weighted| Bin { of: BinOf::Label(label), value: estimate(sum, question), sufficient: *sum };
+        let unseen = Unseen::of(&self.unplaced);
+        let value = |sum: &Weighted| estimate_key(sum, &unseen, 1, question);
+        let bin = |label: String, sum: &Weighted| Bin { of: BinOf::Label(label), value: value(sum), sufficient: *sum };
         let mut bins: Vec<Bin> = by_size.into_iter().map(|(label, sum)| bin(text(label), sum)).collect();
-        if !rest.is_empty() {
-            let mut other = Weighted::default();
+        if !rest.is_empty() || self.unplaced != Weighted::default() {
+            let mut other = self.unplaced;
             rest.iter().for_each(|(_, sum)| other.merge(sum));
-            bins.push(bin("other".to_owned(), &other));
+            bins.push(Bin { of: BinOf::Label("other".to_owned()), value: estimate(&other, question), sufficient: other });
         }
         Figure::Histogram(bins)
     }

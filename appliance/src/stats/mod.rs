@@ -12,17 +12,23 @@ mod bins;
 pub mod calculations;
 pub mod columns;
 pub mod distinct;
+pub mod entropy;
+pub mod fanout;
 pub mod figure;
 pub mod histogram;
+mod hll;
 pub mod interval;
 pub mod labels;
+pub mod new_keys;
 pub mod pages;
 pub mod peak;
 pub mod plan;
 pub mod pool;
+pub mod quantiles;
 mod selection;
 pub mod settings;
 pub mod sum;
+mod table;
 pub mod topk;
 pub mod weighted;
 
@@ -147,7 +153,7 @@ pub struct Closing<'a> {
 pub struct Past {
     /// The calculation's own; none before the first window that kept something.
     pub state: Option<Box<dyn Any + Send>>,
-    /// From this time on nobody needs it.
+    /// No window that starts at this time or later needs it.
     pub until_ns: u64,
 }
 

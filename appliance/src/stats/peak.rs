@@ -164,7 +164,7 @@ impl PeakSummary {
         let empty = (count > self.sums.len() as u64).then(Weighted::default);
         let all = || self.sums.values().chain(&empty);
         let busiest = self.sums.iter().rev().max_by_key(|(_, sum)| sum.total());
-        let (start_ns, sum) = busiest.map_or((0, Weighted::default()), |(start, sum)| (*start, *sum));
+        let (start_ns, sum) = busiest.map_or_else(Default::default, |(start, sum)| (*start, *sum));
         // Where one sub-window's rate is unknown, another may be the true peak.
         let question = Question { random: question.random && all().all(|sum| sum.unproven == 0), ..*question };
         let low = all().map(|sum| estimate_key(sum, &Unseen::default(), count, &question).low).fold(0.0, f64::max);

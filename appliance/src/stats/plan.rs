@@ -6,7 +6,7 @@ use super::pool::{Memory, Pool};
 use super::selection::{Masks, Selections};
 use super::{Calculations, Context, Kernel};
 use crate::arch::HashKey;
-use crate::axes::{DecisionAxis, KeySpec, Metric};
+use crate::axes::{DecisionAxis, Key, KeySpec, Metric};
 use crate::config::{Refusal, StatSpec, Windows};
 use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
 use crate::record::Record;
@@ -33,6 +33,9 @@ pub struct WeightBounds {
     /// The one weight of all blocked packets, where every rule gives the same constant one at random.
     pub rate: Option<u32>,
 }
+
+/// A record in a keyed stat, against one in a sum.
+const EFFORT_OF_KEYED: usize = 4;
 
 /// The largest frame of usual Ethernet: what a packet that was not seen may have had. Longer ones bound themselves once
 /// one is seen.
@@ -139,6 +142,14 @@ impl Plan {
             && (self.reads_times() && one.time_ns != other.time_ns
                 || keys.any(|key| seen(key, one) != seen(key, other))
                 || self.metrics.iter().any(|metric| (metric.row().value)(one) != (metric.row().value)(other)))
+    }
+
+    /// How much is done with a record: an effort for each key that is read and hashed, one for each stat, and more where a
+    /// stat looks its key up.
+    pub fn effort(&self) -> u8 {
+        let of = |stat: &Planned| if self.keys[stat.key].single() == Some(Key::None) { 1 } else { EFFORT_OF_KEYED };
+        let all = self.keys.len() + self.stats.iter().map(of).sum::<usize>();
+        u8::try_from(all).unwrap_or(u8::MAX)
     }
 
     /// In the configuration's order.

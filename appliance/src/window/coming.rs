@@ -7,9 +7,8 @@
 
 use std::sync::Arc;
 
-use rtrb::{Consumer, Producer, RingBuffer};
-
 use super::start::Start;
+use crate::arch::ring::{Consumer, Producer, PushError, RingBuffer};
 use crate::units::Epoch;
 
 /// Of one generation more than one is never on its way, but what was revoked and what was replaced may both travel back.
@@ -97,7 +96,7 @@ impl<T> Coming<T> {
         // Never both: nothing is taken from the mailbox while something waits to go back.
         self.spent = old.or_else(|| self.spent.take());
         if let (Some(old), Some(ends)) = (self.spent.take(), self.ends.as_mut()) {
-            self.spent = ends.back.push(old).err().map(|rtrb::PushError::Full(old)| old);
+            self.spent = ends.back.push(old).err().map(|PushError::Full(old)| old);
         }
     }
 }

@@ -10,6 +10,8 @@ mod sealing;
 pub mod shard;
 pub mod start;
 pub mod stream;
+#[cfg(all(test, feature = "loom"))]
+mod stream_loom_tests;
 
 pub use calendar::Calendar;
 pub use coming::{Coming, Control};

@@ -13,6 +13,7 @@ use super::ledger::Site;
 use super::sealing::{PART_WORDS, Sealing};
 use super::stream::{Outlet, Room};
 use crate::arch::HashKey;
+use crate::arch::prefetch::{prefetch, prefetch_words};
 use crate::gather::bits::Bits;
 use crate::gather::packed::{Batch, Layout};
 use crate::gather::{Cause, Stage};
@@ -42,6 +43,13 @@ impl ShardPlans {
     /// Of a range.
     pub fn of(&self, range: RangeIndex) -> &Plan {
         &self.plans[self.of_range[range.at()] as usize]
+    }
+
+    /// Of each range, how much is done with a record, against other ranges: what is hashed and looked up weighs more than what
+    /// is added up.
+    pub fn efforts(&self) -> Vec<u8> {
+        let of_plan: Vec<u8> = self.plans.iter().map(Plan::effort).collect();
+        self.of_range.iter().map(|plan| of_plan[*plan as usize]).collect()
     }
 
     /// Bytes that the roots of all ranges take in a shard, and of a share of them twice: while a window closes, the next one
@@ -125,7 +133,7 @@ pub struct Shard {
     real: usize,
     hash_key: HashKey,
     pub(super) calendar: Calendar,
-    unpacked: Box<[Record; BATCH_RECORDS_MAX]>,
+    unpacked: Vec<Record>,
     pub(super) slots: Vec<Slot>,
     pub(super) roots: Pages,
     pub(super) chunks: Pool,
@@ -158,7 +166,7 @@ impl Shard {
             compiled: Compiled::new(&plans),
             coming: Coming::default(),
             real: plans.real,
-            unpacked: Box::new([Record::default(); BATCH_RECORDS_MAX]),
+            unpacked: vec![Record::default(); BATCH_RECORDS_MAX],
             slots: vec![Slot::default(); ranges],
             roots: Pages::new(plans.roots_least(bytes.roots), plans.page_lines()),
             chunks: Pool::with_bytes(bytes.sketches),
@@ -235,9 +243,30 @@ impl Shard {
         }
     }
 
-    /// Runs the range's stats over a batch; what finds no memory at all is told as lost.
+    /// Asks for the range's slot, soon to be needed.
+    pub fn prefetch_slot(&self, range: RangeIndex) {
+        prefetch(&self.slots[range.at()]);
+    }
+
+    /// Asks for the range's long block, soon to be needed.
+    pub fn prefetch_block(&self, range: RangeIndex) {
+        let root = self.slots[range.at()].roots[LONG][self.side[LONG]];
+        if !root.is_none() {
+            prefetch_words(self.roots.get(root));
+        }
+    }
+
+    /// Runs the range's stats over a batch.
     fn count(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
-        let count = batch.len as u64;
+        let mut unpacked = std::mem::take(&mut self.unpacked);
+        unpacked.resize(BATCH_RECORDS_MAX, Record::default());
+        self.records(range, epoch, batch.unpack(&self.plans(epoch).layout, &mut unpacked));
+        self.unpacked = unpacked;
+    }
+
+    /// Runs the range's stats over up to 64 records; what finds no memory at all is told as lost.
+    pub fn records(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) {
+        let count = records.len() as u64;
         let Ok((fast, long)) = self.open_both(range, epoch) else {
             self.losses[usize::from(epoch > self.at)].add(range, Cause::Memory, count);
             return;
@@ -255,7 +284,6 @@ impl Shard {
             scratch.open(start(Period::Fast, epoch.0), start(Period::Long, self.calendar.long(epoch)));
         }
         let mut memory = Memory { pool: &mut self.chunks, budget: &mut self.budget };
-        let records = batch.unpack(&plans.layout, &mut self.unpacked);
         let starved = execute(plan, scratch, records, &self.hash_key, (fast_body, long_body), &mut memory);
         for head in [fast_head, long_head] {
             if let [records, short, _] = head {

@@ -1,9 +1,8 @@
 //! One core's stream of words to the reporter.
 
-use rtrb::{Consumer, Producer, RingBuffer};
-
 use super::ledger::Site;
 use crate::arch::Patience;
+use crate::arch::ring::{Consumer, Producer, RingBuffer};
 use crate::stats::plan::Period;
 use crate::units::{Epoch, RangeIndex};
 
@@ -74,9 +73,9 @@ pub enum Sent {
 const BLOCKS_HELD: usize = 2;
 /// Words of a stream, beside what it keeps for accounts: the reporter takes a few microseconds for a block, and a walk
 /// pauses while it is behind.
-const CAPACITY_WORDS: usize = 1 << 17;
+const CAPACITY_WORDS: usize = if cfg!(feature = "loom") { 1 } else { 1 << 17 };
 /// Accounts that find room in a stream that is full of blocks.
-const ACCOUNTS_KEPT: usize = 16;
+const ACCOUNTS_KEPT: usize = if cfg!(feature = "loom") { 1 } else { 16 };
 
 /// What a stream is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,22 +15,60 @@ use crate::units::Family;
 /// Entries in reserve, for each that is shown.
 const RESERVE_RATIO: usize = 1;
 
-/// The union of all tables.
+/// Words kept as they came before they are united. Most ranges never have so many: what came takes a tenth of its union.
+const WAITING_WORDS_MAX: usize = 1 << 13;
+
+/// What came, and the union of what was too much to keep as it came.
 pub(super) struct TopSummary {
+    union: Union,
+    waiting: Vec<Box<[u64]>>,
+    waiting_words: usize,
+}
+
+impl TopSummary {
+    pub(super) fn new(kernel: &TopKernel) -> Self {
+        Self { union: Union::new(kernel), waiting: Vec::new(), waiting_words: 0 }
+    }
+}
+
+impl Summary for TopSummary {
+    fn absorb(&mut self, words: &[u64]) {
+        if self.waiting_words + words.len() <= WAITING_WORDS_MAX {
+            self.waiting.push(words.into());
+            self.waiting_words += words.len();
+            return;
+        }
+        std::mem::take(&mut self.waiting).iter().for_each(|words| self.union.absorb(words));
+        self.waiting_words = 0;
+        self.union.absorb(words);
+    }
+
+    fn figure(&self, question: &Question) -> Figure {
+        let mut union = self.union.clone();
+        self.waiting.iter().for_each(|words| union.absorb(words));
+        union.figure(question)
+    }
+}
+
+/// The union of tables.
+#[derive(Clone)]
+struct Union {
     key: KeySpec,
     family: Family,
     k: usize,
     shape: Shape,
+    /// Into how many parts the tags are cut, at most.
+    parts_max: usize,
     all: Weighted,
     entries: HashMap<Vec<u32>, Entry>,
-    /// Over all tables: what no cell holds, by share of the tags; as fine as any table's buckets.
+    /// Over all tables: what no cell holds, by part of the tags, as fine as any table's buckets; empty if every table is exact.
     missed: Vec<Unseen>,
     thinned: u32,
     short: bool,
 }
 
 /// One key, over the tables that list it.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Entry {
     sum: Weighted,
     tag: u32,
@@ -40,8 +78,8 @@ struct Entry {
     own_missed: Unseen,
 }
 
-impl TopSummary {
-    pub(super) fn new(kernel: &TopKernel) -> Self {
+impl Union {
+    fn new(kernel: &TopKernel) -> Self {
         Self {
             key: kernel.key.clone(),
             family: kernel.family,
@@ -49,7 +87,8 @@ impl TopSummary {
             shape: kernel.narrow,
             all: Weighted::default(),
             entries: HashMap::new(),
-            missed: vec![Unseen::default(); kernel.buckets_max()],
+            parts_max: kernel.buckets_max(),
+            missed: Vec::new(),
             thinned: 0,
             short: false,
         }
@@ -60,12 +99,12 @@ impl TopSummary {
     }
 
     fn of_tag(&self, tag: u32) -> usize {
-        Shape::bucket_of(tag, self.missed.len())
+        Shape::bucket_of(tag, self.parts_max)
     }
 
     /// What may be missing of a listed key: its U at admission where a table lists it, that table's U where none does.
     fn unseen(&self, entry: &Entry) -> Unseen {
-        let mut unseen = self.missed[self.of_tag(entry.tag)];
+        let mut unseen = self.missed.get(self.of_tag(entry.tag)).copied().unwrap_or_default();
         unseen.sub(&entry.own_missed);
         unseen.add(&entry.before);
         unseen
@@ -79,7 +118,7 @@ impl TopSummary {
 
     /// What one table missed, by share of the tags: of buckets that share one, the larger.
     fn missed_of(&self, words: &[u64], buckets: usize) -> Vec<Unseen> {
-        let (parts, fine) = (self.sums().parts(), self.missed.len());
+        let (parts, fine) = (self.sums().parts(), self.parts_max);
         let of = |at: usize| {
             let (first, last) = (at * buckets / fine, ((at + 1) * buckets).div_ceil(fine));
             let mut most = Unseen::default();
@@ -119,15 +158,14 @@ impl TopSummary {
         self.missed.iter().for_each(|missed| absent.raise(missed));
         for (_, entry) in left_out {
             let mut bound = self.unseen(entry);
-            let sum = &entry.sum;
-            bound.add(&Unseen { passed: sum.passed, scaled: sum.scaled, sampled_packets: sum.sampled_packets });
+            bound.add(&Unseen::of(&entry.sum));
             absent.raise(&bound);
         }
         absent
     }
 }
 
-impl Summary for TopSummary {
+impl Union {
     fn absorb(&mut self, words: &[u64]) {
         let Some((head, rest)) = words.split_first() else { return };
         let (all, rest) = rest.split_at(self.sums().layout.words());
@@ -137,6 +175,9 @@ impl Summary for TopSummary {
         self.short |= head >> 40 & 1 == 1;
         let (heads, cells) = rest.split_at(buckets * self.sums().parts());
         let missed = self.missed_of(heads, buckets);
+        if !missed.is_empty() {
+            self.missed.resize(self.parts_max, Unseen::default());
+        }
         self.missed.iter_mut().zip(&missed).for_each(|(ours, theirs)| ours.add(theirs));
         for cell in cells.chunks_exact(Cell::export_words(&self.shape, buckets > 0)) {
             self.absorb_cell(cell, &missed);
@@ -148,7 +189,8 @@ impl Summary for TopSummary {
         let mut sorted: Vec<(&Vec<u32>, &Entry)> = self.entries.iter().collect();
         sorted.sort_by(|a, b| b.1.sum.total().cmp(&a.1.sum.total()).then_with(|| a.0.cmp(b.0)));
         // How many keys the winners were chosen from, at most: those listed, and each uncounted packet its own.
-        let keys = sorted.len() as u64 + self.missed.iter().map(|m| m.sampled_packets).sum::<u64>();
+        let counted: u64 = sorted.iter().map(|(_, entry)| entry.sum.sampled_packets).sum();
+        let keys = sorted.len() as u64 + self.all.sampled_packets.saturating_sub(counted);
         let shown = sorted.len().min(self.k);
         let listed = sorted.len().min(self.k * (1 + RESERVE_RATIO));
         let make = |list: &[(&Vec<u32>, &Entry)]| list.iter().map(|(words, e)| self.entry(words, e, keys, question)).collect::<Vec<_>>();

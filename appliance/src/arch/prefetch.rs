@@ -1,0 +1,21 @@
+//! Lines of memory that will be needed soon.
+#![allow(unsafe_code, reason = "a prefetch is an intrinsic")]
+
+/// Asks for the line that holds `what`; nothing waits for it.
+#[inline]
+pub fn prefetch<T>(what: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch reads nothing that the program sees, and the reference is valid.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(what).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = what;
+}
+
+/// Asks for all lines of a slice of words.
+#[inline]
+pub fn prefetch_words(words: &[u64]) {
+    words.iter().step_by(8).for_each(prefetch);
+}

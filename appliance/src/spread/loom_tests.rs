@@ -1,0 +1,122 @@
+//! Batches and marks over rings, in every order that two or three cores can meet: `bash scripts/loom`.
+//!
+//! [`Lane`], [`Dispatcher`] and [`Worker`] are the real ones, over rings of one batch and one mark (of two marks where two send, so
+//! that nobody spins: loom would go through every number of turns).
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+
+use loom::thread;
+
+use super::*;
+
+const RANGES: usize = 1;
+
+/// Checks what a worker gives its stage.
+#[derive(Default)]
+struct Log {
+    at: Epoch,
+    /// Sender and number of each batch, in its only record; and its epoch.
+    batches: Vec<(u64, u64)>,
+}
+
+impl Stage for Log {
+    fn batch(&mut self, _: RangeIndex, epoch: Epoch, records: &[Record]) {
+        // No block mixes windows: a batch is of the open epoch or, while that one's walk goes on, of the next.
+        assert!(self.at <= epoch && epoch.0 <= self.at.0 + 1, "a batch of {epoch:?} in {:?}", self.at);
+        self.batches.extend(records.iter().map(|record| (record.time_ns, epoch.0)));
+    }
+
+    fn advance(&mut self, next: Epoch) {
+        assert!(next > self.at, "{next:?} after {:?}", self.at);
+        self.at = next;
+    }
+
+    fn step(&mut self) -> bool {
+        false
+    }
+}
+
+fn record(number: u64) -> [Record; 1] {
+    [Record { time_ns: number, ..Record::default() }]
+}
+
+/// Sends batches by number and epoch, then the end. Gives what was lost, and the lane.
+fn send(lane: Lane, sender: u64, batches: &[(u64, u64)], waits: bool) -> (u64, Lane) {
+    let mut dispatcher = Dispatcher::new(vec![lane], vec![1; RANGES].into(), RANGES, waits);
+    let mut at = 0;
+    for (number, epoch) in batches {
+        // A batch of the next epoch comes before the mark if its number is odd.
+        if *epoch > at && number % 2 == 0 {
+            at = *epoch;
+            dispatcher.advance(Epoch(at));
+        }
+        dispatcher.batch(RangeIndex(0), Epoch(*epoch), &record(10 * sender + number));
+    }
+    dispatcher.advance(Epoch::END);
+    let mut lost = 0;
+    dispatcher.losses(&mut |loss| lost += loss.records[Cause::Ring as usize]);
+    (lost, dispatcher.lanes.remove(0))
+}
+
+impl Lane {
+    /// Boxes that are here or on their way back, once the worker is gone.
+    fn boxes(mut self) -> usize {
+        std::iter::from_fn(|| self.back.pop().ok()).count() + self.spare.len()
+    }
+}
+
+fn work(inboxes: Vec<Inbox>) -> Log {
+    let mut worker = Worker::new(inboxes, Log::default());
+    while worker.at() != Epoch::END {
+        if !worker.poll() {
+            thread::yield_now();
+        }
+    }
+    std::mem::take(worker.stage())
+}
+
+/// Every order within so many preemptions.
+fn model(preemptions: usize, check: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.max_branches = 20_000;
+    builder.check(check);
+}
+
+fn one_sender(waits: bool) {
+    const BATCHES: [(u64, u64); 4] = [(0, 0), (1, 0), (3, 1), (4, 1)];
+    let (lane, inbox) = lane_of(1, 1);
+    let sender = thread::spawn(move || send(lane, 0, &BATCHES, waits));
+    let log = work(vec![inbox]);
+    let (lost, lane) = sender.join().unwrap();
+    assert_eq!(log.batches.len() as u64 + lost, 4, "each record is counted or told as lost");
+    assert!(!waits || lost == 0, "who waits loses nothing");
+    assert!(log.batches.is_sorted(), "in the order in which they were sent");
+    assert_eq!(lane.boxes(), 1, "no box is lost or doubled");
+}
+
+#[test]
+fn a_batch_is_counted_once_or_told_as_lost() {
+    model(4, || one_sender(false));
+}
+
+#[test]
+fn a_sender_that_waits_loses_nothing() {
+    model(3, || one_sender(true));
+}
+
+#[test]
+fn a_worker_flips_when_all_have_passed() {
+    model(1, || {
+        const BATCHES: [(u64, u64); 2] = [(0, 0), (2, 1)];
+        let (lanes, inboxes): (Vec<Lane>, Vec<Inbox>) = (0..2).map(|_| lane_of(1, 2)).unzip();
+        let spawn = |(sender, lane)| thread::spawn(move || send(lane, sender, &BATCHES, false));
+        let senders: Vec<_> = (0..).zip(lanes).map(spawn).collect();
+        let log = work(inboxes);
+        let ended: Vec<(u64, Lane)> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
+        let lost: u64 = ended.iter().map(|(lost, _)| lost).sum();
+        assert_eq!(log.batches.len() as u64 + lost, 4);
+        assert!(log.batches.iter().map(|(_, epoch)| epoch).is_sorted(), "no epoch is taken of one sender while another is behind");
+        assert!(ended.into_iter().all(|(_, lane)| lane.boxes() == 1));
+    });
+}

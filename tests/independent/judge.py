@@ -1,0 +1,206 @@
+"""Judges what `tailwater replay` printed by an independent computation. Standard library only.
+
+    judge.py thin FULL SAMPLED RATE SEED               keeps each tagged frame (outer VLAN 666) with a chance of 1 in RATE
+    judge.py judge CONFIG SAMPLED FULL REPORTS         FULL: the capture before the sampling, or `-`
+
+The last line is JSON: figures compared, faults, and for each calculation how many 95 % intervals there were and how many held the truth.
+"""
+import json
+import random
+import sys
+from collections import Counter
+
+import packets as wire
+from model import Config, Sum
+from packets import Uncovered
+
+EXACT_KEYS = 128
+
+
+def thin(full, sampled, rate, seed):
+    draw = random.Random(int(seed))
+    blocked = lambda data: data[12:14] == b"\x81\x00" and int.from_bytes(data[14:16], "big") & 0xFFF == 666
+    wire.write(sampled, (frame for frame in wire.frames(full) if not blocked(frame[2]) or draw.randrange(int(rate)) == 0))
+
+
+def read(config, path, weigh):
+    """Packets of a capture; `weigh`: a sampled one stands for others."""
+    packets = []
+    for time, length, data in wire.frames(path):
+        packet = wire.Packet(time, length, data)
+        if packet.src is not None:
+            config.decide(packet)
+            packet.weight = packet.weight if weigh else 1
+        packets.append(packet)
+    return packets
+
+
+class Judge:
+    """Compares one report after the other."""
+
+    def __init__(self, config):
+        self.config, self.compared, self.faults = config, 0, []
+        self.intervals, self.held, self.sketched, self.unknown = Counter(), Counter(), Counter(), Counter()
+        self.where = ""
+
+    def fault(self, what):
+        self.faults.append(f"{self.where}: {what}")
+
+    def same(self, what, have, want):
+        self.compared += 1
+        if have != want:
+            self.fault(f"{what}: {have}, not {want}")
+
+    def holds(self, what, is_so):
+        self.compared += 1
+        if not is_so:
+            self.fault(what)
+
+    def report(self, report, packets, truth):
+        prefix = report["prefix"]
+        kind = report["windowKind"]
+        net = next(net for net in self.config.ranges if str(net) == prefix)
+        stats = [stat for stat in self.config.stats_of(net) if kind == "LONG" or stat.fast]
+        self.where = f"{kind} {report['windowStartNs']} {prefix}"
+        self.same("incomplete", report.get("incomplete"), None)
+        self.same("stats", [stat["name"] for stat in report["stats"]], [stat.name for stat in stats])
+        for stat, have in zip(stats, report["stats"]):
+            self.where = f"{kind} {report['windowStartNs']} {prefix} {stat.name}"
+            seen, there = stat.count(packets), None if truth is None else stat.count(truth)
+            judge = getattr(self, stat.calculation, None)
+            if judge is None:
+                self.unknown[stat.calculation] += 1
+            else:
+                judge(stat, have, seen, there)
+
+    def may_be_sampled(self, stat):
+        return stat.decision != "passed" and self.config.may_be_blocked
+
+    def estimate(self, kind, stat, have, seen, truth):
+        """One weighted figure: its value, its basis, and whether its bounds hold what was there before the sampling."""
+        self.same("value", have["value"], seen.value)
+        if not self.may_be_sampled(stat):
+            self.same("exact", (have["low"], have.get("high"), have["basis"], have["confidence"]), (seen.value, seen.value, "EXACT", "SURE"))
+            return
+        self.holds(f"low and high: {have}", seen.passed + seen.seen <= have["low"] <= have["value"] <= have.get("high", float("inf")) or seen.sampled == 0)
+        self.bounds(kind, have, truth)
+
+    def bounds(self, kind, have, truth):
+        if truth is None:
+            return
+        held = have["low"] <= truth <= have.get("high", float("inf"))
+        if have["confidence"] == "SURE":
+            self.holds(f"a sure bound does not hold {truth}: {have}", held)
+        elif truth > 0 or have["value"] > 0:
+            self.intervals[kind] += 1
+            self.held[kind] += held
+
+    def sum(self, stat, have, seen, truth):
+        if stat.metric == "flows":
+            return self.number(stat, have["total"], seen, truth)
+        total = lambda sums: None if sums is None else sum(of.value for of in sums.values())
+        self.estimate(f"sum {stat.metric}", stat, have["total"], added(seen.values()), total(truth))
+
+    def histogram(self, stat, have, seen, truth):
+        bins, edges = have["histogram"]["bins"], stat.edges()
+        if edges is None:
+            self.same("labels", sorted(of["label"] for of in bins), sorted(seen))
+            for of in bins:
+                self.estimate("histogram", stat, of["value"], seen.get(of["label"], Sum()), None if truth is None else truth[of["label"]].value)
+            return
+        bounds = list(zip([0, *edges], [*edges, None]))
+        self.same("edges", [(of["low"], of.get("high")) for of in bins], bounds)
+        for of, (low, high) in zip(bins, bounds):
+            within = lambda sums: added(value for key, value in sums.items() if low <= int(key) and (high is None or int(key) < high))
+            self.estimate("histogram", stat, of["value"], within(seen), None if truth is None else within(truth).value)
+
+    def topk(self, stat, have, seen, truth):
+        top = have["top"]
+        entries, listed = top["entries"], top["entries"] + top.get("reserve", [])
+        self.estimate("top-K's whole", stat, top["all"], added(seen.values()), None if truth is None else added(truth.values()).value)
+        values = [entry["value"]["value"] for entry in listed]
+        self.holds("order", values == sorted(values, reverse=True))
+        exact = len(seen) <= max(EXACT_KEYS, 4 * stat.k)
+        self.same("entries", len(entries), min(stat.k, len(seen)))
+        if exact:
+            largest = sorted((of.value for of in seen.values()), reverse=True)
+            self.same("the largest", values, [float(value) for value in largest[:len(listed)]])
+        for entry in listed:
+            counted, of = {name: int(value) for name, value in entry["sufficient"].items()}, seen.get(entry["key"])
+            if of is None:
+                self.fault(f"{entry['key']} was never there")
+                continue
+            for name, unseen, truly in (("passed", "unseenPassed", of.passed), ("scaled", "unseenScaled", of.scaled),
+                                        ("sampledPackets", "unseenSampledPackets", of.sampled)):
+                self.holds(f"{entry['key']}: {name} is not {truly}: {entry}", counted[name] <= truly <= counted[name] + (0 if exact else int(entry[unseen])))
+            self.bounds("top-K", entry["value"], None if truth is None else truth[entry["key"]].value)
+        names = {entry["key"] for entry in listed}
+        absent = [of for key, of in seen.items() if key not in names]
+        self.holds("absent keys are bounded", all(of.passed <= int(top["absentHighPassed"]) and of.scaled <= int(top["absentHighScaled"]) for of in absent))
+
+    def distinct(self, stat, have, seen, truth):
+        self.same("sampled", int(have["distinct"]["sampledPackets"]), sum(of.sampled for of in seen.values()))
+        self.number(stat, have["distinct"]["value"], seen, truth)
+
+    def number(self, stat, have, seen, truth):
+        """How many different keys."""
+        many, sampled = len(seen), self.may_be_sampled(stat)
+        if many <= EXACT_KEYS:
+            self.same("keys", have["value"], many)
+            self.same("low", have["low"], many)
+            if not sampled:
+                self.same("high", have["high"], many)
+        else:
+            error = 1.04 / (1 << stat.p) ** 0.5
+            self.holds(f"{have['value']} keys, not {many}", abs(have["value"] - many) <= 5 * error * many)
+            self.sketched["all"] += 1
+            self.sketched["held"] += have["low"] <= many <= have.get("high", float("inf"))
+        if sampled:
+            self.same("no high of a sample", have.get("high"), None)
+        if many <= EXACT_KEYS and truth is not None:
+            self.holds(f"{len(truth)} keys are fewer than {have['low']}", have["low"] <= len(truth))
+
+
+def added(sums):
+    whole = Sum()
+    for of in sums:
+        for name in ("passed", "scaled", "sampled", "seen", "packets"):
+            setattr(whole, name, getattr(whole, name) + getattr(of, name))
+    return whole
+
+
+def judge(config, sampled, full, reports):
+    config = Config(config)
+    windows = config.windows(read(config, sampled, True))
+    truth = None if full == "-" else config.windows(read(config, full, False))
+    judge = Judge(config)
+    with open(reports) as file:
+        for line in file:
+            report = json.loads(line)
+            if "ledger" in report:
+                continue
+            at = report["windowKind"], int(report["windowStartNs"]), next(net for net in config.ranges if str(net) == report["prefix"])
+            packets = windows.pop(at, None)
+            if packets is None:
+                judge.fault(f"{at}: a report that no packet explains")
+            else:
+                judge.report(report, packets, None if truth is None else truth[at])
+    judge.faults += [f"{at}: no report" for at in windows]
+    return {"compared": judge.compared, "faults": len(judge.faults), "shown": judge.faults[:10], "intervals": judge.intervals,
+            "held": judge.held, "sketched": judge.sketched, "unknown": judge.unknown}
+
+
+def main():
+    match sys.argv[1:]:
+        case ["thin", full, sampled, rate, seed]:
+            thin(full, sampled, rate, seed)
+        case ["judge", config, sampled, full, reports]:
+            try:
+                print(json.dumps(judge(config, sampled, full, reports)))
+            except Uncovered as why:
+                print(json.dumps({"uncovered": str(why)}))
+        case _:
+            sys.exit(__doc__)
+
+
+main()
