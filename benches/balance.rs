@@ -14,6 +14,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use support::{Chances, Figure, record, twelve_more, world, written};
+use tailwater::arch::Reserve;
 use tailwater::arch::hash::spread;
 use tailwater::gather::packed::{Batch, Form, Layout};
 use tailwater::gather::{Gather, Stage};
@@ -48,7 +49,7 @@ fn singles(set: &str) -> Vec<(String, String)> {
 
 fn shard(world: &Arc<World>) -> Shard {
     let (outlet, _) = stream(world.plans.room(), false);
-    let bytes = ShardBytes { roots: 1 << 24, sketches: 1 << 26 };
+    let bytes = ShardBytes { roots: 1 << 24, sketches: 1 << 26, reserve: Reserve::Lazily };
     Shard::new(Arc::clone(&world.plans), world.hash_key.clone(), world.calendar, bytes, outlet, 1)
 }
 

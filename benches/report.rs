@@ -184,7 +184,7 @@ impl Publisher for Measure {
         self.first.get_or_insert_with(Instant::now);
         self.bytes += Message::range(report).payload.len() as u64;
         self.reports += 1;
-        if self.reports % 512 == 0 {
+        if self.reports.is_multiple_of(512) {
             self.resident_max = self.resident_max.max(resident());
         }
     }

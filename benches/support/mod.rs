@@ -117,7 +117,7 @@ impl Chances {
 
     /// By a draw of 64 bits.
     pub fn pick(&self, draw: u64) -> u32 {
-        let slot = ((draw >> 32) * self.table.len() as u64 >> 32) as usize;
+        let slot = (((draw >> 32) * self.table.len() as u64) >> 32) as usize;
         let (keep, other) = self.table[slot];
         if draw as u32 <= keep { slot as u32 } else { other }
     }

@@ -2,8 +2,10 @@
 
 pub mod hash;
 pub mod prefetch;
+pub mod region;
 pub mod patience;
 pub mod ring;
 
 pub use hash::HashKey;
 pub use patience::Patience;
+pub use region::{Region, Reserve};

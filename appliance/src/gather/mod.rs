@@ -16,6 +16,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+use crate::arch::Reserve;
 use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX, SEGMENT_RECORDS};
 use crate::record::Record;
 use crate::units::{Epoch, RangeIndex};
@@ -106,6 +107,11 @@ pub struct Gather {
 impl Gather {
     /// For so many ranges, with segments of at most so many bytes.
     pub fn new(ranges: usize, bytes_max: usize, layout: &Layout) -> Self {
+        Self::reserved(ranges, bytes_max, layout, Reserve::Lazily)
+    }
+
+    /// See [`Self::new`]; its memory may be there from the start.
+    pub fn reserved(ranges: usize, bytes_max: usize, layout: &Layout, reserve: Reserve) -> Self {
         let segment_words = Self::segment_words(layout);
         let segments = (bytes_max / (segment_words * 8 + size_of::<u32>())).clamp(2 * BATCH_RECORDS_MAX, NONE as usize - 1);
         Self {
@@ -113,7 +119,7 @@ impl Gather {
             fits: [Fit::both(layout, segment_words); 2],
             segment_words,
             chains: vec![[EMPTY; 2]; ranges],
-            segments: Segments::new(segments, segment_words),
+            segments: Segments::new(segments, segment_words, reserve),
             touched: [Bits::new(ranges), Bits::new(ranges)],
             holding: [Bits::new(ranges), Bits::new(ranges)],
             walked: 0,

@@ -1,11 +1,13 @@
 //! Small pieces of open batches, all of one size, from one region that is reserved at start.
 
+use crate::arch::{Region, Reserve};
+
 /// No segment.
 pub(super) const NONE: u32 = u32::MAX;
 
 /// A region of segments; those not in a chain are free.
 pub(super) struct Segments {
-    words: Vec<u64>,
+    words: Region,
     next: Vec<u32>,
     segment_words: usize,
     free: u32,
@@ -15,8 +17,8 @@ pub(super) struct Segments {
 
 impl Segments {
     /// So many, of so many words.
-    pub(super) fn new(segments: usize, segment_words: usize) -> Self {
-        Self { words: vec![0; segments * segment_words], next: vec![0; segments], segment_words, free: NONE, taken: 0 }
+    pub(super) fn new(segments: usize, segment_words: usize, reserve: Reserve) -> Self {
+        Self { words: Region::new(segments * segment_words, reserve), next: vec![0; segments], segment_words, free: NONE, taken: 0 }
     }
 
     /// A free one; none if there is none.

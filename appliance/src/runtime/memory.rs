@@ -69,14 +69,14 @@ impl MemoryPlan {
             lanes: workers * lane_bytes(),
             roots_wanted: world.plans.roots_bytes(),
             logs: 0,
-            shard: ShardBytes { roots: 0, sketches: 0 },
+            shard: ShardBytes { roots: 0, sketches: 0, reserve: world.reserve },
         };
         let left = plan.budget.saturating_sub(plan.fixed());
         let roots = plan.roots_wanted.min(left / shards / 2);
         let left = left - roots * shards;
         plan.logs = (left / 100 * LOGS_PERCENT / receivers).max(PART_BYTES_MIN);
         let sketches = left.saturating_sub(plan.logs * receivers) / shards;
-        plan.shard = ShardBytes { roots, sketches: sketches.max(PART_BYTES_MIN) };
+        plan.shard = ShardBytes { roots, sketches: sketches.max(PART_BYTES_MIN), reserve: world.reserve };
         plan
     }
 

@@ -49,7 +49,7 @@ pub struct Receiver<S> {
 impl<S: Stage> Receiver<S> {
     /// That hands batches to `stage` and its accounts to `outlet`, and whose logs take no more than so many bytes.
     pub fn new(world: Arc<World>, stage: S, outlet: Outlet, live: Arc<LiveCore>, logs_bytes: usize) -> Self {
-        let gather = Gather::new(world.ranges(), logs_bytes, &world.plans.layout);
+        let gather = Gather::reserved(world.ranges(), logs_bytes, &world.plans.layout, world.reserve);
         let site = || Site::new(world.ports, world.tag_rules);
         let (open, spare) = (site(), site());
         Self {

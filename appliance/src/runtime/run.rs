@@ -18,7 +18,7 @@ use super::wiring::{Cores, wire};
 use super::world::{World, setting};
 use super::{RunError, reporting};
 use crate::admin::{Admin, Asked};
-use crate::arch::HashKey;
+use crate::arch::{HashKey, Reserve};
 use crate::config::{Config, Fault, Faults, Mode};
 use crate::dpdk::{Eal, EalConfig, FilePrefix, Hugepages, LcoreHandle};
 use crate::journal::{Bound, Journal};
@@ -45,7 +45,9 @@ pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
     let places = Places::on_this_machine(config, share_cpus).map_err(RunError::Cores)?;
     // First of all: a second appliance of this name is refused before it touches what the first one uses.
     let eal = Eal::init(&eal_config(config, &places))?;
-    let world = Arc::new(World::first(config, hash_key(config)?, config.ports.len()).map_err(RunError::Stat)?);
+    let mut world = World::first(config, hash_key(config)?, config.ports.len()).map_err(RunError::Stat)?;
+    world.reserve = Reserve::AtStart;
+    let world = Arc::new(world);
     enough(config, &places, &world)?;
     let registry = registry(config, &world);
     let journal = Journal::new(Bound::default(), &sink::names(&config.sinks));

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::arch::HashKey;
+use crate::arch::{HashKey, Reserve};
 use crate::axes::key::Lengths;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::classify::Generation;
@@ -52,6 +52,8 @@ pub struct World {
     pub room: Room,
     /// Tag rules that accounts are made for.
     pub tag_room: usize,
+    /// When memory is taken.
+    pub reserve: Reserve,
     calculations: Calculations,
 }
 
@@ -101,6 +103,7 @@ impl World {
             ports,
             tag_rules: config.tags.len(),
             memory_bytes: usize::try_from(config.appliance.memory_mb << 20).unwrap_or(usize::MAX),
+            reserve: Reserve::Lazily,
         })
     }
 

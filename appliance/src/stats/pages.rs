@@ -3,6 +3,8 @@
 //! A page serves one size while a piece of it is in use, and any size again when none is. So a configuration whose blocks
 //! have other sizes finds room when those of the one before are gone.
 
+use crate::arch::{Region, Reserve};
+
 /// Words in a line of the cache, the unit of pieces.
 const LINE_WORDS: usize = 8;
 /// No page.
@@ -41,9 +43,9 @@ struct Page {
     previous: u32,
 }
 
-/// A region of pages. Its memory is not touched before it is used.
+/// A region of pages.
 pub struct Pages {
-    words: Vec<u64>,
+    words: Region,
     pages: Vec<Page>,
     page_lines: usize,
     /// Pages that serve none: the first of the list.
@@ -66,10 +68,10 @@ impl Pages {
     }
 
     /// A region of so many bytes.
-    pub fn new(bytes: usize, page_lines: usize) -> Self {
+    pub fn new(bytes: usize, page_lines: usize, reserve: Reserve) -> Self {
         let pages = bytes / (page_lines * LINE_WORDS * 8);
         let mut made = Self {
-            words: vec![0; pages * page_lines * LINE_WORDS],
+            words: Region::new(pages * page_lines * LINE_WORDS, reserve),
             pages: vec![Page { lines: 0, used: 0, taken: 0, free: Piece::NONE, next: NONE, previous: NONE }; pages],
             page_lines,
             idle: NONE,
@@ -205,7 +207,7 @@ mod tests {
     fn pieces_never_overlap_and_pages_serve_any_size_again() {
         let page_lines = Pages::page_lines(2_000);
         let mut x = 7_u64;
-        let mut pages = Pages::new(Pages::bytes_of(300, 1_000, page_lines), page_lines);
+        let mut pages = Pages::new(Pages::bytes_of(300, 1_000, page_lines), page_lines, Reserve::Lazily);
         for round in 0..40_u64 {
             let sizes = [1 + usize::try_from(crate::arch::hash::spread(round) % 2_000).unwrap(), 1_000];
             let mut live: Vec<(Piece, u64)> = Vec::new();

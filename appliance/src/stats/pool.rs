@@ -4,6 +4,8 @@
 //! chunks, and resolving it borrows the pool, so no two live references ever meet. What a shard may use in all is one
 //! [`Budget`]; when it is spent, allocation fails and the caller says what it does then.
 
+use crate::arch::{Region, Reserve};
+
 /// Words in a line of the cache, the unit of chunks.
 const LINE_WORDS: usize = 8;
 /// Sizes of chunks: 1, 2, 3, 4, 6, 8, 12, … lines.
@@ -58,16 +60,21 @@ impl Budget {
 
 /// A region of words and its free chunks.
 pub struct Pool {
-    words: Vec<u64>,
+    words: Region,
     taken_lines: usize,
     free: [Handle; CLASSES],
     used_lines: usize,
 }
 
 impl Pool {
-    /// A region of so many bytes. Zeroed memory is not touched before it is used.
+    /// A region of so many bytes, touched as it is needed.
     pub fn with_bytes(bytes: usize) -> Self {
-        Self { words: vec![0; bytes / 8], taken_lines: 0, free: [Handle::NONE; CLASSES], used_lines: 0 }
+        Self::new(bytes, Reserve::Lazily)
+    }
+
+    /// A region of so many bytes.
+    pub fn new(bytes: usize, reserve: Reserve) -> Self {
+        Self { words: Region::new(bytes / 8, reserve), taken_lines: 0, free: [Handle::NONE; CLASSES], used_lines: 0 }
     }
 
     /// A chunk of at least so many words, all zero; `None` if the budget or the region is spent.

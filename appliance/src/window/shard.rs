@@ -12,8 +12,8 @@ use super::coming::{Coming, Control};
 use super::ledger::Site;
 use super::sealing::{PART_WORDS, Sealing};
 use super::stream::{Outlet, Room};
-use crate::arch::HashKey;
 use crate::arch::prefetch::{prefetch, prefetch_words};
+use crate::arch::{HashKey, Reserve};
 use crate::gather::bits::Bits;
 use crate::gather::packed::{Batch, Layout};
 use crate::gather::{Cause, Stage};
@@ -122,6 +122,8 @@ pub struct ShardBytes {
     pub roots: usize,
     /// For sketches.
     pub sketches: usize,
+    /// When they are taken.
+    pub reserve: Reserve,
 }
 
 /// See the module.
@@ -168,8 +170,8 @@ impl Shard {
             real: plans.real,
             unpacked: vec![Record::default(); BATCH_RECORDS_MAX],
             slots: vec![Slot::default(); ranges],
-            roots: Pages::new(plans.roots_least(bytes.roots), plans.page_lines()),
-            chunks: Pool::with_bytes(bytes.sketches),
+            roots: Pages::new(plans.roots_least(bytes.roots), plans.page_lines(), bytes.reserve),
+            chunks: Pool::new(bytes.sketches, bytes.reserve),
             budget: Budget::of_bytes(bytes.sketches),
             touched: [both(), both()],
             side: [0; 2],

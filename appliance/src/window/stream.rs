@@ -70,7 +70,7 @@ pub enum Sent {
 }
 
 /// Longest blocks that a stream holds, at least.
-const BLOCKS_HELD: usize = 2;
+const BLOCKS_HELD: usize = 1;
 /// Words of a stream, beside what it keeps for accounts: the reporter takes a few microseconds for a block, and a walk
 /// pauses while it is behind.
 const CAPACITY_WORDS: usize = if cfg!(feature = "loom") { 1 } else { 1 << 17 };

@@ -115,12 +115,10 @@ impl TopKernel {
         self.exact_buckets << DOUBLINGS_MAX
     }
 
-    fn count(&self, state: &mut State, memory: &mut Memory<'_>, row: &Row<'_>) {
-        let mut halves = [0; HALVES_MAX];
-        let key = &mut halves[..self.narrow.halves];
+    fn count(&self, state: &mut State, memory: &mut Memory<'_>, row: &Row<'_>, (key, pressure): (&mut [u32], u32)) {
         key_halves(row.key, key);
         let tag = u32::try_from(row.hash >> 32).unwrap_or(u32::MAX) | 1;
-        let keyed = Keyed { tag, key, units: self.units(row), pressure: memory.pressure() };
+        let keyed = Keyed { tag, key, units: self.units(row), pressure };
         loop {
             let words = memory.pool.get_mut(state.chunk);
             let step = if state.contested {
@@ -184,7 +182,9 @@ impl Kernel for TopKernel {
         let (head, all) = root.split_at_mut(ROOT_HEAD_WORDS);
         let mut state = State::of(head);
         if !state.chunk.is_none() || self.start(&mut state, memory, all) {
-            view.rows().for_each(|row| self.count(&mut state, memory, &row));
+            let (mut halves, pressure) = ([0; HALVES_MAX], memory.pressure());
+            let key = &mut halves[..self.narrow.halves];
+            view.rows().for_each(|row| self.count(&mut state, memory, &row, (&mut *key, pressure)));
         }
         state.write(head);
         self.narrow.sums.layout.add_all(all, view);

@@ -15,44 +15,8 @@ use crate::units::Family;
 /// Entries in reserve, for each that is shown.
 const RESERVE_RATIO: usize = 1;
 
-/// Words kept as they came before they are united. Most ranges never have so many: what came takes a tenth of its union.
-const WAITING_WORDS_MAX: usize = 1 << 13;
-
-/// What came, and the union of what was too much to keep as it came.
-pub(super) struct TopSummary {
-    union: Union,
-    waiting: Vec<Box<[u64]>>,
-    waiting_words: usize,
-}
-
-impl TopSummary {
-    pub(super) fn new(kernel: &TopKernel) -> Self {
-        Self { union: Union::new(kernel), waiting: Vec::new(), waiting_words: 0 }
-    }
-}
-
-impl Summary for TopSummary {
-    fn absorb(&mut self, words: &[u64]) {
-        if self.waiting_words + words.len() <= WAITING_WORDS_MAX {
-            self.waiting.push(words.into());
-            self.waiting_words += words.len();
-            return;
-        }
-        std::mem::take(&mut self.waiting).iter().for_each(|words| self.union.absorb(words));
-        self.waiting_words = 0;
-        self.union.absorb(words);
-    }
-
-    fn figure(&self, question: &Question) -> Figure {
-        let mut union = self.union.clone();
-        self.waiting.iter().for_each(|words| union.absorb(words));
-        union.figure(question)
-    }
-}
-
 /// The union of tables.
-#[derive(Clone)]
-struct Union {
+pub(super) struct TopSummary {
     key: KeySpec,
     family: Family,
     k: usize,
@@ -68,7 +32,7 @@ struct Union {
 }
 
 /// One key, over the tables that list it.
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Entry {
     sum: Weighted,
     tag: u32,
@@ -78,8 +42,8 @@ struct Entry {
     own_missed: Unseen,
 }
 
-impl Union {
-    fn new(kernel: &TopKernel) -> Self {
+impl TopSummary {
+    pub(super) fn new(kernel: &TopKernel) -> Self {
         Self {
             key: kernel.key.clone(),
             family: kernel.family,
@@ -165,7 +129,7 @@ impl Union {
     }
 }
 
-impl Union {
+impl Summary for TopSummary {
     fn absorb(&mut self, words: &[u64]) {
         let Some((head, rest)) = words.split_first() else { return };
         let (all, rest) = rest.split_at(self.sums().layout.words());
