@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tailwater::report::pb;
 use tailwater::report::pb::stat::Figure;
 
-use super::calculations::Known;
+use super::calculations::{Known, Pasts, forget};
 use super::drive::Log;
 use super::history::History;
 use super::model::{KeyOf, Seen, Sum, Window, windows_over};
@@ -50,21 +50,7 @@ pub fn check_over(history: &History, packets: &[Packet], log: &Log) {
     order(history, log);
 }
 
-/// What earlier windows of a range had, by kind, range and stat.
-type Pasts = BTreeMap<(pb::WindowKind, (&'static str, &'static str), String), Known>;
 type At = (pb::WindowKind, u64, u64);
-
-/// Another configuration counts: what a range knows goes on if it has the stat still, defined as it was.
-fn forget(known: &mut Pasts, kind: pb::WindowKind, before: &Setup, now: &Setup) {
-    let defined = |setup: &Setup, (prefix, domain): (&str, &str), name: &str| {
-        let range = setup.ranges.iter().position(|range| (range.0, range.2) == (prefix, domain))?;
-        let row = of_range(setup, range, kind).into_iter().find(|row| row.name == name)?;
-        Some(format!("{:?}", Row { premium: false, ..row.clone() }))
-    };
-    known.retain(|(of, range, name), _| {
-        *of != kind || defined(now, *range, name).is_some_and(|row| defined(before, *range, name) == Some(row))
-    });
-}
 
 pub fn of_range(setup: &Setup, range: usize, kind: pb::WindowKind) -> Vec<&Row> {
     let premium = setup.ranges[range].1;
