@@ -158,9 +158,10 @@ impl Counts<'_> {
             (known.elder.0, known.elder.1, known.young.0, known.young.1) = (number, number, number, number);
             number
         });
-        if known.young.0 + windows <= number {
-            known.elder = std::mem::replace(&mut known.young, Half(number, number, BTreeSet::new()));
-            *since = known.elder.0;
+        while known.young.0 + windows <= number {
+            let next = known.young.0 + windows;
+            known.elder = std::mem::replace(&mut known.young, Half(next, next + windows - 1, BTreeSet::new()));
+            *since = (*since).max(known.elder.0);
         }
         if known.elder.1 + windows < number {
             *since = (*since).max(known.elder.1 + 1);
@@ -169,6 +170,7 @@ impl Counts<'_> {
         let new = self.keys.keys().filter(|key| !known.elder.2.contains(*key) && !known.young.2.contains(*key)).count() as f64;
         same("covers", have.covers_windows, number - *since)?;
         holds("at least", number - *since >= windows.min(have.covers_windows))?;
+        holds("at most twice as many", number - *since <= 2 * windows)?;
         self.distinct(have.keys.as_ref().ok_or("no keys")?)?;
         let sketched = [&known.elder.2, &known.young.2].iter().any(|half| half.len() > 128) || self.keys.len() > 128;
         let e = have.value.as_ref().ok_or("no value")?;

@@ -164,7 +164,12 @@ fn sources(text: &str) -> bool {
 
 impl Setup {
     pub fn draw(dice: &mut Dice) -> Self {
-        let (window_ms, fast_ms) = dice.of(&[(1_000, 1_000), (1_000, 250), (10_000, 1_000), (3, 1), (3_600_000, 60_000)]);
+        Self::of_windows(dice, &[(1_000, 1_000), (1_000, 250), (10_000, 1_000), (3, 1), (3_600_000, 60_000)])
+    }
+
+    /// With one of these lengths of windows and fast windows.
+    pub fn of_windows(dice: &mut Dice, windows: &[(u64, u64)]) -> Self {
+        let (window_ms, fast_ms) = dice.of(windows);
         let mut rows: Vec<Row> = (0..28).map(|n| row(dice, n)).collect();
         rows.push(flows(dice));
         rows.extend((0..4).map(|n| rows::peak(dice, n, (window_ms, fast_ms))));
