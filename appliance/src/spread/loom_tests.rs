@@ -42,7 +42,7 @@ fn record(number: u64) -> [Record; 1] {
 
 /// Sends batches by number and epoch, then the end. Gives what was lost, and the lane.
 fn send(lane: Lane, sender: u64, batches: &[(u64, u64)], waits: bool) -> (u64, Lane) {
-    let mut dispatcher = Dispatcher::new(vec![lane], vec![1; RANGES].into(), RANGES, waits);
+    let mut dispatcher = Dispatcher::new(vec![lane], RANGES, RANGES, waits);
     let mut at = 0;
     for (number, epoch) in batches {
         // A batch of the next epoch comes before the mark if its number is odd.

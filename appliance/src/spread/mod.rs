@@ -162,7 +162,8 @@ impl Dispatcher {
 
     /// Over these lanes; `efforts` of each range. `waits`: a full ring makes the sender wait, as in a replay; else it drops
     /// the batch and counts it. `real` of the ranges are ranges, see [`Losses`].
-    pub fn new(lanes: Vec<Lane>, efforts: Arc<[u8]>, real: usize, waits: bool) -> Self {
+    pub fn new(lanes: Vec<Lane>, efforts: impl Into<Arc<[u8]>>, real: usize, waits: bool) -> Self {
+        let efforts = efforts.into();
         let (given, heat) = (vec![0; lanes.len()], vec![Heat::default(); efforts.len()]);
         Self { lanes, given, efforts, heat, waits, at: Epoch(0), losses: [(); 3].map(|()| Losses::new(real)) }
     }

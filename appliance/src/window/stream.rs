@@ -94,11 +94,6 @@ impl Room {
         Self { block: 0, part: 0, account: Site::words_max(ports, tag_rules) }
     }
 
-    /// Words that a block takes in so many parts.
-    pub const fn of_block(words: usize, parts: usize) -> usize {
-        words + HEAD_WORDS * if parts == 0 { 1 } else { parts }
-    }
-
     /// For blocks that are twice as long.
     #[must_use]
     pub const fn twice(self) -> Self {
@@ -108,6 +103,11 @@ impl Room {
     /// Whether what needs `other` finds room.
     pub const fn holds(&self, other: &Self) -> bool {
         other.block <= self.block && other.part <= self.part
+    }
+
+    /// Words that a block takes in so many parts.
+    pub const fn of_block(words: usize, parts: usize) -> usize {
+        words + HEAD_WORDS * if parts == 0 { 1 } else { parts }
     }
 
     const fn kept(&self) -> usize {
