@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tailwater::report::pb;
 
-use super::compare::{Counts, holds, merge, same, weighted};
+use super::compare::{Counts, holds, merge, of_range, same, weighted};
 use super::model::{KeyOf, Seen, Sum};
+use super::setup::{Row, Setup};
 
 /// What `new_keys` knows of earlier windows.
 #[derive(Default)]
@@ -13,6 +14,21 @@ pub struct Known {
     elder: Half,
     young: Half,
     since: Option<u64>,
+}
+
+/// What earlier windows of a range had, by kind, range and stat.
+pub(super) type Pasts = BTreeMap<(pb::WindowKind, (&'static str, &'static str), String), Known>;
+
+/// Another configuration counts: what a range knows goes on if it has the stat still, defined as it was.
+pub(super) fn forget(known: &mut Pasts, kind: pb::WindowKind, before: &Setup, now: &Setup) {
+    let defined = |setup: &Setup, (prefix, domain): (&str, &str), name: &str| {
+        let range = setup.ranges.iter().position(|range| (range.0, range.2) == (prefix, domain))?;
+        let row = of_range(setup, range, kind).into_iter().find(|row| row.name == name)?;
+        Some(format!("{:?}", Row { premium: false, ..row.clone() }))
+    };
+    known.retain(|(of, range, name), _| {
+        *of != kind || defined(now, *range, name).is_some_and(|row| defined(before, *range, name) == Some(row))
+    });
 }
 
 /// First and last window, and their keys.

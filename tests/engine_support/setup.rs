@@ -56,9 +56,11 @@ pub struct Setup {
     pub prefix_v4: u8,
     pub prefix_v6: u8,
     pub memory_mb: u64,
+    /// Prefixes that belong to another customer.
+    pub moved: Vec<&'static str>,
 }
 
-const RANGES: [(&str, bool, &str); 9] = [
+pub const RANGES: [(&str, bool, &str); 9] = [
     ("10.0.0.0/8", false, ""),
     ("10.1.0.0/16", true, ""),
     ("10.1.2.0/24", false, ""),
@@ -71,7 +73,7 @@ const RANGES: [(&str, bool, &str); 9] = [
 ];
 
 /// Prefixes of domains, some of them elsewhere too.
-const DOMAINS: [(&str, bool, &str); 9] = [
+pub const DOMAINS: [(&str, bool, &str); 9] = [
     ("10.1.0.0/16", true, "vlan=100"),
     ("10.1.2.0/24", false, "vlan=7"),
     ("2001:db8::/32", false, "vlan=11"),
@@ -198,6 +200,7 @@ impl Setup {
             prefix_v4: dice.of(&[8, 24, 30]),
             prefix_v6: dice.of(&[32, 48, 126]),
             memory_mb: 256,
+            moved: Vec::new(),
         }
     }
 
@@ -224,8 +227,15 @@ impl Setup {
 
     pub fn csv(&self) -> String {
         let plan = |premium: bool| if premium { "premium" } else { "basic" };
-        let line = |(prefix, premium, domain): &(&str, bool, &str)| format!("{prefix},of {prefix} {domain},{},{domain}\n", plan(*premium));
+        let line = |(prefix, premium, domain): &(&str, bool, &str)| {
+            format!("{prefix},{},{},{domain}\n", self.customer(prefix, domain), plan(*premium))
+        };
         format!("prefix,customer,plan,domain\n{}", self.ranges.iter().map(line).collect::<String>())
+    }
+
+    pub fn customer(&self, prefix: &str, domain: &str) -> String {
+        let owner = if self.moved.contains(&prefix) { "new owner of" } else { "of" };
+        format!("{owner} {prefix} {domain}").trim().to_owned()
     }
 
     pub fn any_fast(&self) -> bool {

@@ -71,7 +71,7 @@ struct Fit {
 impl Fit {
     fn new(layout: &Layout, form: Form, segment_words: usize) -> Self {
         let words = layout.words(form);
-        let segment = segment_words / words;
+        let segment = (segment_words / words).min(BATCH_RECORDS_MAX);
         let batch = BATCH_RECORDS_MAX.min(BATCH_WORDS_MAX / words);
         Self { words, segment, batch: batch / segment * segment }
     }

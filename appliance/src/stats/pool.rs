@@ -82,7 +82,7 @@ impl Pool {
         let class = class_of(words.div_ceil(LINE_WORDS));
         let lines = class_lines(class);
         let handle = match self.free.get(class).copied()? {
-            Handle::NONE => self.take(class, lines, budget)?,
+            Handle::NONE => self.take(class, lines, budget).or_else(|| self.take_anew(class, lines, budget))?,
             free => {
                 self.free[class] = Handle(self.words[free.start()]);
                 free
@@ -102,6 +102,16 @@ impl Pool {
         let handle = Handle((class as u64) << 40 | (self.taken_lines as u64 + 1));
         self.taken_lines = end;
         Some(handle)
+    }
+
+    /// Where nothing is in use, a spent region is cut anew: whatever sizes it had before.
+    fn take_anew(&mut self, class: usize, lines: usize, budget: &mut Budget) -> Option<Handle> {
+        if self.used_lines > 0 {
+            return None;
+        }
+        budget.lines += std::mem::take(&mut self.taken_lines);
+        self.free = [Handle::NONE; CLASSES];
+        self.take(class, lines, budget)
     }
 
     /// Gives a chunk back; none is ignored.
@@ -237,6 +247,16 @@ mod tests {
         assert_eq!(seen[30..], [3; 3]);
         chunks.into_iter().for_each(|chunk| memory.pool.free(chunk));
         assert_eq!(memory.pressure(), 0);
+    }
+
+    #[test]
+    fn an_empty_region_serves_any_size_again() {
+        let (mut pool, mut budget) = (Pool::with_bytes(64 * 32), Budget::of_bytes(64 * 32));
+        for lines in [1, 32, 2, 8, 1, 16] {
+            let all: Vec<Handle> = std::iter::from_fn(|| pool.alloc(lines * LINE_WORDS, &mut budget)).collect();
+            assert_eq!(all.len() * lines, 32);
+            all.into_iter().for_each(|chunk| pool.free(chunk));
+        }
     }
 
     #[test]

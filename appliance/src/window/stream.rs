@@ -94,6 +94,17 @@ impl Room {
         Self { block: 0, part: 0, account: Site::words_max(ports, tag_rules) }
     }
 
+    /// For blocks that are twice as long.
+    #[must_use]
+    pub const fn twice(self) -> Self {
+        Self { block: 2 * self.block, part: 2 * self.part, ..self }
+    }
+
+    /// Whether what needs `other` finds room.
+    pub const fn holds(&self, other: &Self) -> bool {
+        other.block <= self.block && other.part <= self.part
+    }
+
     /// Words that a block takes in so many parts.
     pub const fn of_block(words: usize, parts: usize) -> usize {
         words + HEAD_WORDS * if parts == 0 { 1 } else { parts }
