@@ -20,6 +20,11 @@ pub trait Stage {
         false
     }
 
+    /// Records that one step of a walk over ranges may hand on, where this core works on them: more would hold it too long.
+    fn walk_records_max(&self) -> Option<usize> {
+        None
+    }
+
     /// All batches of epochs before `next` were given.
     fn advance(&mut self, next: Epoch);
 
