@@ -45,7 +45,7 @@ impl HashKey {
     }
 
     /// Hash of `bytes`, all 64 bits usable.
-    #[inline]
+    #[inline(always)]
     pub fn hash(&self, bytes: &[u8]) -> u64 {
         let [k0, k1, k2, k3] = self.words;
         let mut state = k0 ^ (bytes.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -61,11 +61,36 @@ impl HashKey {
     }
 }
 
+impl HashKey {
+    /// Hashes of keys of one width that stand one behind the other.
+    pub fn hash_column(&self, keys: &[u8], width: usize, hashes: &mut [u64]) {
+        match width {
+            1 => self.column::<1>(keys, hashes),
+            2 => self.column::<2>(keys, hashes),
+            4 => self.column::<4>(keys, hashes),
+            6 => self.column::<6>(keys, hashes),
+            13 => self.column::<13>(keys, hashes),
+            16 => self.column::<16>(keys, hashes),
+            37 => self.column::<37>(keys, hashes),
+            _ => keys.chunks_exact(width.max(1)).zip(hashes).for_each(|(key, hash)| *hash = self.hash(key)),
+        }
+    }
+
+    /// One loop for each width.
+    #[inline]
+    fn column<const W: usize>(&self, keys: &[u8], hashes: &mut [u64]) {
+        keys.as_chunks::<W>().0.iter().zip(hashes).for_each(|(key, hash)| *hash = self.hash(key));
+    }
+}
+
 /// Up to eight bytes, little endian.
 #[inline]
 fn word(bytes: &[u8]) -> u64 {
     if let Ok(eight) = <[u8; 8]>::try_from(bytes) {
         return u64::from_le_bytes(eight);
+    }
+    if let Ok(four) = <[u8; 4]>::try_from(bytes) {
+        return u64::from(u32::from_le_bytes(four));
     }
     bytes.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b))
 }
@@ -109,6 +134,16 @@ mod tests {
         0xe4a9_018e_d8e0_dc6a,
         0x0faf_cd27_8be8_d43e,
     ];
+
+    #[test]
+    fn a_column_hashes_as_its_keys_do() {
+        let (key, bytes) = (HashKey::constant(), (0..64 * 40).map(|n| spread(n).to_le_bytes()[0]).collect::<Vec<_>>());
+        for width in 1..40 {
+            let mut hashes = [0; 64];
+            key.hash_column(&bytes, width, &mut hashes);
+            bytes.chunks_exact(width).zip(hashes).for_each(|(bytes, hash)| assert_eq!(hash, key.hash(bytes), "{width}"));
+        }
+    }
 
     #[test]
     fn every_output_bit_flips_for_half_of_the_input_bits() {

@@ -1,6 +1,7 @@
 //! What depends on the processor, or could: keyed hashing, whose scalar form is the definition; waiting; rings between cores.
 
 pub mod hash;
+pub mod lanes;
 pub mod prefetch;
 pub mod region;
 pub mod patience;

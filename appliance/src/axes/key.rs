@@ -65,6 +65,8 @@ pub struct KeyRow {
     pub width: fn(Family) -> usize,
     /// Writes the key of a record; false if the record has none.
     pub extract: fn(&Record, &Lengths, &mut [u8]) -> bool,
+    /// The same of up to 64 records of one family, keys one behind the other: a mask of the records that have one.
+    pub column: fn(&[Record], &Lengths, Family, &mut [u8]) -> u64,
     /// As text, from the bytes that `extract` wrote.
     pub text: fn(&[u8], &Lengths) -> String,
 }
@@ -85,43 +87,67 @@ impl Default for Lengths {
 }
 
 macro_rules! row {
-    ($key:ident, $name:literal, $scale:ident, $width:expr, $extract:expr, $text:expr) => {
-        KeyRow { key: Key::$key, name: $name, scale: Scale::$scale, width: $width, extract: $extract, text: $text }
+    ($key:ident, $name:literal, $scale:ident, [$v4:literal, $v6:literal], $extract:expr, $text:expr) => {
+        KeyRow {
+            key: Key::$key,
+            name: $name,
+            scale: Scale::$scale,
+            width: |family| if matches!(family, Family::V4) { $v4 } else { $v6 },
+            extract: $extract,
+            column: |records, lengths, family, out| match family {
+                Family::V4 => column::<$v4>(records, lengths, out, $extract),
+                Family::V6 => column::<$v6>(records, lengths, out, $extract),
+            },
+            text: $text,
+        }
     };
+}
+
+/// One loop for each key and width, so that nothing in it is asked twice.
+#[inline]
+fn column<const W: usize>(
+    records: &[Record],
+    lengths: &Lengths,
+    out: &mut [u8],
+    extract: impl Fn(&Record, &Lengths, &mut [u8]) -> bool,
+) -> u64 {
+    let keys = out.chunks_exact_mut(if W == 0 { 1 } else { W });
+    let rows = records.iter().zip(keys).enumerate();
+    rows.fold(0, |present, (i, (record, key))| present | u64::from(extract(record, lengths, key)) << i)
 }
 
 /// Every key, in the order of [`Key`].
 pub const KEYS: &[KeyRow] = &[
-    row!(None, "none", Open, |_| 0, |_, _, _| true, |_, _| String::new()),
-    row!(SrcIp, "src_ip", Open, Family::address_bytes, |r, _, o| address(&r.src, o), |b, _| text::address(b)),
-    row!(DstIp, "dst_ip", Open, Family::address_bytes, |r, _, o| address(&r.dst, o), |b, _| text::address(b)),
-    row!(SrcPrefix, "src_prefix", Open, Family::address_bytes, |r, l, o| prefix(&r.src, l, o), text::prefix),
-    row!(DstPrefix, "dst_prefix", Open, Family::address_bytes, |r, l, o| prefix(&r.dst, l, o), text::prefix),
-    row!(SrcPort, "src_port", Number, |_| 2, |r, _, o| number16(r, Has::PORTS, r.src_port, o), |b, _| text::decimal(b)),
-    row!(DstPort, "dst_port", Number, |_| 2, |r, _, o| number16(r, Has::PORTS, r.dst_port, o), |b, _| text::decimal(b)),
-    row!(Protocol, "protocol", Label, |_| 1, |r, _, o| byte(r.protocol, o), |b, _| text::decimal(b)),
-    row!(TcpFlags, "tcp_flags", Label, |_| 1, |r, _, o| r.has.all(Has::TCP_FLAGS) && byte(r.tcp_flags, o), |b, _| text::flags(b)),
-    row!(Vlan, "vlan", Number, |_| 2, |r, _, o| number16(r, Has::VLAN, r.vlan, o), |b, _| text::decimal(b)),
-    row!(InnerVlan, "inner_vlan", Number, |_| 2, |r, _, o| number16(r, Has::INNER_VLAN, r.inner_vlan, o), |b, _| text::decimal(b)),
-    row!(MplsLabel, "mpls_label", Number, |_| 4, |r, _, o| r.has.all(Has::MPLS) && number32(r.mpls_label, o), |b, _| text::decimal(b)),
-    row!(PacketSize, "packet_size", Number, |_| 4, |r, _, o| number32(r.wire_bytes, o), |b, _| text::decimal(b)),
-    row!(PayloadSize, "payload_size", Number, |_| 4, |r, _, o| number32(r.payload_bytes, o), |b, _| text::decimal(b)),
-    row!(Ttl, "ttl", Number, |_| 1, |r, _, o| byte(r.ttl, o), |b, _| text::decimal(b)),
-    row!(Dscp, "dscp", Number, |_| 1, |r, _, o| byte(r.dscp, o), |b, _| text::decimal(b)),
-    row!(Icmp, "icmp", Label, |_| 2, |r, _, o| number16(r, Has::ICMP, r.src_port, o), |b, _| format!("{}/{}", b[0], b[1])),
-    row!(Fragment, "fragment", Label, |_| 1, |r, _, o| byte(r.fragment as u8, o), |b, _| text::fragment(b)),
-    row!(Flow, "flow", Open, |f| 2 * f.address_bytes() + 5, |r, _, o| flow(r, o), |b, _| text::flow(b)),
-    row!(Rule, "rule", Number, |_| 4, |r, _, o| r.has.all(Has::RULE) && number32(r.rule, o), |b, _| text::decimal(b)),
-    row!(Tunnel, "tunnel", Label, |_| 1, |r, _, o| byte(r.tunnel as u8, o), |b, _| text::tunnel(b)),
-    row!(RxPort, "rx_port", Number, |_| 2, |r, _, o| number16(r, Has(0), r.rx_port, o), |b, _| text::decimal(b)),
-    row!(SrcMac, "src_mac", Open, |_| 6, |r, _, o| mac(r, o), |b, _| text::mac(b)),
-    row!(TcpOptions, "tcp_options", Label, |_| 2, |r, _, o| tcp_options(r, o), |b, _| text::tcp_options(b)),
-    row!(IpOptions, "ip_options", Label, |_| 2, |r, _, o| ip_options(r, o), |b, _| text::ip_options(b)),
-    row!(TcpWindow, "tcp_window", Number, |_| 2, |r, _, o| tcp_window(r, o), |b, _| text::decimal(b)),
-    row!(TcpSeq, "tcp_seq", Number, |_| 4, |r, _, o| r.has.all(Has::TCP_FLAGS) && number32(u32::from(r.tcp_seq) << 28, o), |b, _| {
+    row!(None, "none", Open, [0, 0], |_, _, _| true, |_, _| String::new()),
+    row!(SrcIp, "src_ip", Open, [4, 16], |r, _, o| address(&r.src, o), |b, _| text::address(b)),
+    row!(DstIp, "dst_ip", Open, [4, 16], |r, _, o| address(&r.dst, o), |b, _| text::address(b)),
+    row!(SrcPrefix, "src_prefix", Open, [4, 16], |r, l, o| prefix(&r.src, l, o), text::prefix),
+    row!(DstPrefix, "dst_prefix", Open, [4, 16], |r, l, o| prefix(&r.dst, l, o), text::prefix),
+    row!(SrcPort, "src_port", Number, [2, 2], |r, _, o| number16(r, Has::PORTS, r.src_port, o), |b, _| text::decimal(b)),
+    row!(DstPort, "dst_port", Number, [2, 2], |r, _, o| number16(r, Has::PORTS, r.dst_port, o), |b, _| text::decimal(b)),
+    row!(Protocol, "protocol", Label, [1, 1], |r, _, o| byte(r.protocol, o), |b, _| text::decimal(b)),
+    row!(TcpFlags, "tcp_flags", Label, [1, 1], |r, _, o| r.has.all(Has::TCP_FLAGS) && byte(r.tcp_flags, o), |b, _| text::flags(b)),
+    row!(Vlan, "vlan", Number, [2, 2], |r, _, o| number16(r, Has::VLAN, r.vlan, o), |b, _| text::decimal(b)),
+    row!(InnerVlan, "inner_vlan", Number, [2, 2], |r, _, o| number16(r, Has::INNER_VLAN, r.inner_vlan, o), |b, _| text::decimal(b)),
+    row!(MplsLabel, "mpls_label", Number, [4, 4], |r, _, o| r.has.all(Has::MPLS) && number32(r.mpls_label, o), |b, _| text::decimal(b)),
+    row!(PacketSize, "packet_size", Number, [4, 4], |r, _, o| number32(r.wire_bytes, o), |b, _| text::decimal(b)),
+    row!(PayloadSize, "payload_size", Number, [4, 4], |r, _, o| number32(r.payload_bytes, o), |b, _| text::decimal(b)),
+    row!(Ttl, "ttl", Number, [1, 1], |r, _, o| byte(r.ttl, o), |b, _| text::decimal(b)),
+    row!(Dscp, "dscp", Number, [1, 1], |r, _, o| byte(r.dscp, o), |b, _| text::decimal(b)),
+    row!(Icmp, "icmp", Label, [2, 2], |r, _, o| number16(r, Has::ICMP, r.src_port, o), |b, _| format!("{}/{}", b[0], b[1])),
+    row!(Fragment, "fragment", Label, [1, 1], |r, _, o| byte(r.fragment as u8, o), |b, _| text::fragment(b)),
+    row!(Flow, "flow", Open, [13, 37], |r, _, o| flow(r, o), |b, _| text::flow(b)),
+    row!(Rule, "rule", Number, [4, 4], |r, _, o| r.has.all(Has::RULE) && number32(r.rule, o), |b, _| text::decimal(b)),
+    row!(Tunnel, "tunnel", Label, [1, 1], |r, _, o| byte(r.tunnel as u8, o), |b, _| text::tunnel(b)),
+    row!(RxPort, "rx_port", Number, [2, 2], |r, _, o| number16(r, Has(0), r.rx_port, o), |b, _| text::decimal(b)),
+    row!(SrcMac, "src_mac", Open, [6, 6], |r, _, o| mac(r, o), |b, _| text::mac(b)),
+    row!(TcpOptions, "tcp_options", Label, [2, 2], |r, _, o| tcp_options(r, o), |b, _| text::tcp_options(b)),
+    row!(IpOptions, "ip_options", Label, [2, 2], |r, _, o| ip_options(r, o), |b, _| text::ip_options(b)),
+    row!(TcpWindow, "tcp_window", Number, [2, 2], |r, _, o| tcp_window(r, o), |b, _| text::decimal(b)),
+    row!(TcpSeq, "tcp_seq", Number, [4, 4], |r, _, o| r.has.all(Has::TCP_FLAGS) && number32(u32::from(r.tcp_seq) << 28, o), |b, _| {
         text::decimal(b)
     }),
-    row!(Service, "service", Label, |_| 1, |r, _, o| service(r, o), |b, _| text::service(b)),
+    row!(Service, "service", Label, [1, 1], |r, _, o| service(r, o), |b, _| text::service(b)),
 ];
 
 /// Keys that the configuration may name later, and what they wait for.
@@ -203,6 +229,15 @@ impl KeySpec {
         true
     }
 
+    /// The same of up to 64 records of one family, keys one behind the other: a mask of the records that have one.
+    pub fn column(&self, records: &[Record], family: Family, out: &mut [u8]) -> u64 {
+        if let [part] = self.parts[..] {
+            return (part.row().column)(records, &self.lengths, family, out);
+        }
+        let rows = records.iter().zip(out.chunks_exact_mut(self.width(family).max(1))).enumerate();
+        rows.fold(0, |present, (i, (record, key))| present | u64::from(self.extract(record, key)) << i)
+    }
+
     /// As text, parts joined by `|`.
     pub fn text(&self, bytes: &[u8], family: Family) -> String {
         let mut rest = bytes;
@@ -219,30 +254,34 @@ impl KeySpec {
 
 const _: () = assert!(KEY_BYTES_MAX >= KEY_PARTS_MAX * (2 * 16 + 5));
 
+#[inline]
 fn address(from: &[u8; 16], out: &mut [u8]) -> bool {
     out.copy_from_slice(&from[..out.len()]);
     true
 }
 
+#[inline]
 fn prefix(from: &[u8; 16], lengths: &Lengths, out: &mut [u8]) -> bool {
-    let length = usize::from(if out.len() == 4 { lengths.v4 } else { lengths.v6 });
-    for (i, byte) in out.iter_mut().enumerate() {
-        let bits = length.saturating_sub(8 * i).min(8);
-        *byte = from[i] & !(0xFF_u16 >> bits).to_be_bytes()[1];
-    }
+    let length = u32::from(if out.len() == 4 { lengths.v4 } else { lengths.v6 });
+    let mask = !u128::MAX.checked_shr(length).unwrap_or(0);
+    let cut = (u128::from_be_bytes(*from) & mask).to_be_bytes();
+    out.copy_from_slice(&cut[..out.len()]);
     true
 }
 
+#[inline]
 fn byte(value: u8, out: &mut [u8]) -> bool {
     out[0] = value;
     true
 }
 
+#[inline]
 fn number16(record: &Record, needs: Has, value: u16, out: &mut [u8]) -> bool {
     out.copy_from_slice(&value.to_be_bytes());
     record.has.all(needs)
 }
 
+#[inline]
 fn number32(value: u32, out: &mut [u8]) -> bool {
     out.copy_from_slice(&value.to_be_bytes());
     true
@@ -276,8 +315,9 @@ fn service(record: &Record, out: &mut [u8]) -> bool {
     byte(position.unwrap_or(u8::MAX), out) && position.is_some()
 }
 
+#[inline]
 fn flow(record: &Record, out: &mut [u8]) -> bool {
-    let n = record.family().address_bytes();
+    let n = (out.len() - 5) / 2;
     out[..n].copy_from_slice(&record.src[..n]);
     out[n..n + 2].copy_from_slice(&record.src_port.to_be_bytes());
     out[n + 2..2 * n + 2].copy_from_slice(&record.dst[..n]);

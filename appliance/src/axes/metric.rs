@@ -29,17 +29,34 @@ pub struct MetricRow {
     pub name: &'static str,
     /// What one packet adds; zero means that the packet does not count.
     pub value: fn(&Record) -> u32,
+    /// The same of up to 64 records: a mask of those that count.
+    pub column: fn(&[Record], &mut [u32]) -> u64,
+}
+
+macro_rules! row {
+    ($metric:ident, $name:literal, $value:expr) => {
+        MetricRow { metric: Metric::$metric, name: $name, value: $value, column: |records, out| column(records, out, $value) }
+    };
+}
+
+/// One loop for each metric.
+#[inline]
+fn column(records: &[Record], out: &mut [u32], value: impl Fn(&Record) -> u32) -> u64 {
+    records.iter().zip(out).enumerate().fold(0, |nonzero, (i, (record, slot))| {
+        *slot = value(record);
+        nonzero | u64::from(*slot != 0) << i
+    })
 }
 
 /// Every metric.
 pub const METRICS: &[MetricRow] = &[
-    MetricRow { metric: Metric::Packets, name: "packets", value: |_| 1 },
-    MetricRow { metric: Metric::Bytes, name: "bytes", value: |r| r.wire_bytes },
-    MetricRow { metric: Metric::ConnectionsOpened, name: "connections_opened", value: |r| syn(r, 0) },
-    MetricRow { metric: Metric::ConnectionsAccepted, name: "connections_accepted", value: |r| syn(r, ACK) },
-    MetricRow { metric: Metric::Resets, name: "resets", value: |r| u32::from(r.has.all(Has::TCP_FLAGS) && r.tcp_flags & RST != 0) },
-    MetricRow { metric: Metric::Fragments, name: "fragments", value: |r| u32::from(r.fragment != Fragment::None) },
-    MetricRow { metric: Metric::Flows, name: "flows", value: |_| 1 },
+    row!(Packets, "packets", |_| 1),
+    row!(Bytes, "bytes", |r| r.wire_bytes),
+    row!(ConnectionsOpened, "connections_opened", |r| syn(r, 0)),
+    row!(ConnectionsAccepted, "connections_accepted", |r| syn(r, ACK)),
+    row!(Resets, "resets", |r| u32::from(r.has.all(Has::TCP_FLAGS) && r.tcp_flags & RST != 0)),
+    row!(Fragments, "fragments", |r| u32::from(r.fragment != Fragment::None)),
+    row!(Flows, "flows", |_| 1),
 ];
 
 const SYN: u8 = 0x02;

@@ -1,5 +1,6 @@
 //! Bins of a histogram: half-open ones between edges, or one for each label that the configuration lists.
 
+use super::columns::View;
 use super::figure::BinOf;
 use super::settings;
 use crate::axes::key::{Scale, number};
@@ -8,6 +9,9 @@ use crate::config::{Refusal, Setting, StatSpec};
 use crate::limits::{HISTOGRAM_EDGES_MAX, HISTOGRAM_LISTED_MAX};
 use crate::units::Family;
 
+/// Numbers whose bins are looked up: those of one byte, and sizes of usual packets.
+const NUMBERS_SOON: u64 = 2_048;
+
 /// What holds everything that is not listed.
 const OTHER: &str = "other";
 
@@ -15,7 +19,7 @@ const OTHER: &str = "other";
 #[derive(Clone, Debug)]
 pub(super) enum Bins {
     /// Ascending edges, none of them zero: the first bin begins at zero, the last has no end.
-    Edges(Vec<u64>),
+    Edges(Edges),
     /// Labels as they are listed; behind them the bin `other`.
     Labels {
         /// In the order of the configuration.
@@ -23,6 +27,25 @@ pub(super) enum Bins {
         /// Keys of these names and their positions, sorted; those of the other family are left out.
         keys: Vec<(Vec<u8>, usize)>,
     },
+}
+
+/// Edges, and the bins of the numbers that come most.
+#[derive(Clone, Debug)]
+pub(super) struct Edges {
+    list: Vec<u64>,
+    soon: Vec<u16>,
+}
+
+impl Edges {
+    fn new(list: Vec<u64>) -> Self {
+        let mut edges = Self { list, soon: Vec::new() };
+        edges.soon = (0..NUMBERS_SOON).map(|value| u16::try_from(edges.search(value)).unwrap_or(u16::MAX)).collect();
+        edges
+    }
+
+    fn search(&self, value: u64) -> usize {
+        self.list.partition_point(|edge| *edge <= value)
+    }
 }
 
 impl Bins {
@@ -33,8 +56,8 @@ impl Bins {
         match (setting, scale) {
             (Some(Setting::Texts(labels)), _) => labels_of(spec, labels, family).map(Some),
             (Some(Setting::Integers(list)), _) if list.is_empty() => Err(malformed()),
-            (Some(setting), Scale::Number) => edges_of(setting).map(|edges| Some(Self::Edges(edges))),
-            (None, Scale::Number) => usual(spec).map(|edges| Some(Self::Edges(edges))),
+            (Some(setting), Scale::Number) => edges_of(setting).map(|edges| Some(Self::Edges(Edges::new(edges)))),
+            (None, Scale::Number) => usual(spec).map(|edges| Some(Self::Edges(Edges::new(edges)))),
             (None, Scale::Label) => Ok(None),
             (Some(_), Scale::Label) => {
                 let message = format!("`{}` has one bin a value: leave `bins` out, or list those that count, as text", spec.key.name());
@@ -57,19 +80,30 @@ impl Bins {
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         match self {
-            Self::Edges(edges) => edges.len() + 1,
+            Self::Edges(edges) => edges.list.len() + 1,
             Self::Labels { names, .. } => names.len() + 1,
         }
     }
 
-    /// The bin of a key.
+    /// The bin of a record's key.
     #[inline]
-    pub(super) fn of(&self, key: &[u8]) -> usize {
+    pub(super) fn at(&self, view: &View<'_>, at: usize) -> usize {
         match self {
             Self::Edges(edges) => {
-                let value = number(key);
-                edges.partition_point(|edge| *edge <= value)
+                let value = view.number(at);
+                match usize::try_from(value).ok().and_then(|value| edges.soon.get(value)) {
+                    Some(bin) => usize::from(*bin),
+                    None => edges.search(value),
+                }
             }
+            Self::Labels { .. } => self.of(view.row(at).key),
+        }
+    }
+
+    /// The bin of a key.
+    pub(super) fn of(&self, key: &[u8]) -> usize {
+        match self {
+            Self::Edges(edges) => edges.search(number(key)),
             Self::Labels { names, keys } => {
                 keys.binary_search_by(|(bytes, _)| bytes.as_slice().cmp(key)).map_or(names.len(), |i| keys[i].1)
             }
@@ -81,8 +115,8 @@ impl Bins {
     pub(super) fn name(&self, bin: usize) -> BinOf {
         match self {
             Self::Edges(edges) => {
-                let low = if bin == 0 { 0.0 } else { edges[bin - 1] as f64 };
-                BinOf::Numbers(low, edges.get(bin).map(|edge| *edge as f64))
+                let low = if bin == 0 { 0.0 } else { edges.list[bin - 1] as f64 };
+                BinOf::Numbers(low, edges.list.get(bin).map(|edge| *edge as f64))
             }
             Self::Labels { names, .. } => BinOf::Label(names.get(bin).map_or(OTHER, String::as_str).to_owned()),
         }
@@ -209,12 +243,22 @@ mod tests {
     }
 
     #[test]
+    fn bins_that_are_looked_up_are_those_that_are_searched() {
+        for list in [vec![], vec![1, 2, 3], vec![64, 128, 2_047, 2_048, 9_000], (1..16).map(|n| n * 16).collect()] {
+            let edges = Edges::new(list);
+            let of = |value: u64| edges.list.iter().filter(|edge| **edge <= value).count();
+            assert!((0..).zip(&edges.soon).all(|(value, bin)| usize::from(*bin) == of(value)));
+            assert!((0..10_000).all(|value| edges.search(value) == of(value)));
+        }
+    }
+
+    #[test]
     fn exponential_edges() {
         let read = |setting| Bins::read(&spec(&[Key::PacketSize], Some(setting)), Family::V4);
         let Ok(Some(Bins::Edges(edges))) = read(table(64, 2, 5)) else { panic!("no edges") };
-        assert_eq!(edges, [64, 128, 256, 512, 1_024]);
+        assert_eq!(edges.list, [64, 128, 256, 512, 1_024]);
         let Ok(Some(Bins::Edges(edges))) = read(table(1, 10, 10)) else { panic!("no edges") };
-        assert_eq!(edges.last(), Some(&1_000_000_000));
+        assert_eq!(edges.list.last(), Some(&1_000_000_000));
         for (first, factor, count) in [(0, 2, 3), (1, 1, 3), (1, 2, 0), (1, 2, 257), (1, 10, 11), (-1, 2, 3), (1, 65_536, 2)] {
             assert!(read(table(first, factor, count)).is_err(), "{first} {factor} {count}");
         }

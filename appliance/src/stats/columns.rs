@@ -5,6 +5,7 @@
 use std::array;
 
 use crate::arch::HashKey;
+use crate::axes::key::number;
 use crate::axes::{KeySpec, Metric};
 use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
 use crate::record::{Has, Record};
@@ -13,35 +14,48 @@ use crate::units::Family;
 /// One key of each record of a batch.
 pub struct KeyColumn {
     spec: KeySpec,
+    family: Family,
     width: usize,
+    /// Whether some kernel reads hashes.
+    hashed: bool,
     present: u64,
     hashes: [u64; BATCH_RECORDS_MAX],
+    /// Of keys of 1 to 4 bytes: four bytes as a big-endian number, the key's and then zeros.
+    heads: [u32; BATCH_RECORDS_MAX],
     bytes: Box<[u8]>,
 }
 
 impl KeyColumn {
-    /// Of this key, for records of one family.
-    pub fn new(spec: KeySpec, family: Family) -> Self {
+    /// Of this key, for records of one family; `hashed`: some kernel reads hashes.
+    pub fn new(spec: KeySpec, family: Family, hashed: bool) -> Self {
         let width = spec.width(family).min(KEY_BYTES_MAX);
         let bytes = vec![0; width * BATCH_RECORDS_MAX].into_boxed_slice();
-        Self { spec, width, present: 0, hashes: [0; BATCH_RECORDS_MAX], bytes }
+        let (hashes, heads) = ([0; BATCH_RECORDS_MAX], [0; BATCH_RECORDS_MAX]);
+        Self { spec, family, width, hashed, present: 0, hashes, heads, bytes }
     }
 
     fn fill(&mut self, records: &[Record], hash_key: &HashKey) {
-        self.present = 0;
         if self.width == 0 {
             self.present = first(records.len());
             return;
         }
-        let rows = self.bytes.chunks_exact_mut(self.width).zip(&mut self.hashes);
-        for (i, (record, (key, hash))) in records.iter().zip(rows).enumerate() {
-            self.present |= u64::from(self.spec.extract(record, key)) << i;
-            *hash = hash_key.hash(key);
+        self.present = self.spec.column(records, self.family, &mut self.bytes);
+        let (keys, heads) = (&self.bytes[..records.len() * self.width], &mut self.heads);
+        match self.width {
+            1 => keys.iter().zip(heads).for_each(|(key, head)| *head = u32::from(*key) << 24),
+            2 => keys.as_chunks::<2>().0.iter().zip(heads).for_each(|(key, head)| *head = u32::from(u16::from_be_bytes(*key)) << 16),
+            3 => keys.as_chunks::<3>().0.iter().zip(heads).for_each(|([a, b, c], head)| *head = u32::from_be_bytes([*a, *b, *c, 0])),
+            4 => keys.as_chunks::<4>().0.iter().zip(heads).for_each(|(key, head)| *head = u32::from_be_bytes(*key)),
+            _ => {}
+        }
+        if self.hashed {
+            hash_key.hash_column(keys, self.width, &mut self.hashes);
         }
     }
 
+    #[inline]
     fn key(&self, i: usize) -> &[u8] {
-        &self.bytes[i * self.width..(i + 1) * self.width]
+        self.bytes.get(i * self.width..(i + 1) * self.width).unwrap_or(&[])
     }
 }
 
@@ -59,12 +73,7 @@ impl ValueColumn {
     }
 
     fn fill(&mut self, records: &[Record]) {
-        let value = self.metric.row().value;
-        self.nonzero = 0;
-        for (i, (record, slot)) in records.iter().zip(&mut self.values).enumerate() {
-            *slot = value(record);
-            self.nonzero |= u64::from(*slot != 0) << i;
-        }
+        self.nonzero = (self.metric.row().column)(records, &mut self.values);
     }
 }
 
@@ -205,34 +214,96 @@ impl<'a> View<'a> {
         (self.selected & of).count_ones() as u64
     }
 
-    /// Sum of the metric over records that count, weights aside.
+    /// Sum of the metric over the records that count and stand for themselves.
     pub fn plain_sum(&self) -> u64 {
-        let mut sum = 0;
-        let mut left = self.selected;
-        while left != 0 {
-            sum += u64::from(self.values.values[left.trailing_zeros() as usize]);
-            left &= left - 1;
+        let plain = self.selected & !self.weights.sampled;
+        if plain == u64::MAX {
+            return self.values.values.iter().map(|value| u64::from(*value)).sum();
         }
-        sum
+        places(plain).map(|at| u64::from(self.values.values[at])).sum()
+    }
+
+    /// Those that count and stand for others, or may.
+    #[must_use]
+    pub const fn sampled(mut self) -> Self {
+        self.selected &= self.weights.sampled;
+        self
+    }
+
+    /// Those that count and stand for themselves.
+    #[must_use]
+    pub const fn plain(mut self) -> Self {
+        self.selected &= !self.weights.sampled;
+        self
+    }
+
+    /// Places in the batch of the records that count.
+    #[inline]
+    pub fn places(&self) -> impl Iterator<Item = usize> + use<> {
+        places(self.selected)
+    }
+
+    /// A record's keyed hash.
+    #[inline]
+    pub const fn hash(&self, at: usize) -> u64 {
+        self.keys.hashes[at % BATCH_RECORDS_MAX]
+    }
+
+    /// What a record adds.
+    #[inline]
+    pub const fn value(&self, at: usize) -> u64 {
+        self.values.values[at % BATCH_RECORDS_MAX] as u64
+    }
+
+    /// Whether a record stands for others, or may.
+    #[inline]
+    pub const fn is_sampled(&self, at: usize) -> bool {
+        self.weights.sampled >> (at % BATCH_RECORDS_MAX) & 1 == 1
+    }
+
+    /// A record's key as a number.
+    #[inline]
+    pub fn number(&self, at: usize) -> u64 {
+        match self.keys.width {
+            width @ 1..=4 => u64::from(self.head(at) >> (32 - 8 * width)),
+            _ => number(self.keys.key(at)),
+        }
+    }
+
+    /// The four bytes of a record's key as a big-endian number; of a shorter one, its bytes and then zeros.
+    #[inline]
+    pub const fn head(&self, at: usize) -> u32 {
+        self.keys.heads[at % BATCH_RECORDS_MAX]
     }
 
     /// The records that count, in order.
+    #[inline]
     pub fn rows(self) -> impl Iterator<Item = Row<'a>> {
         self.placed().map(|(_, row)| row)
     }
 
     /// The same, each with its place in the batch.
+    #[inline]
     pub fn placed(self) -> impl Iterator<Item = (usize, Row<'a>)> {
-        let mut left = self.selected;
-        std::iter::from_fn(move || {
-            if left == 0 {
-                return None;
-            }
-            let i = left.trailing_zeros() as usize;
-            left &= left - 1;
-            let proven = self.weights.proven >> i & 1 == 1;
-            let (value, weight) = (u64::from(self.values.values[i]), u64::from(self.weights.weights[i]));
-            Some((i, Row { key: self.keys.key(i), hash: self.keys.hashes[i], value, weight, proven }))
-        })
+        places(self.selected).map(move |at| (at, self.row(at)))
     }
+
+    /// The record at a place.
+    #[inline]
+    pub fn row(&self, at: usize) -> Row<'a> {
+        let (value, weight) = (self.value(at), u64::from(self.weights.weights[at % BATCH_RECORDS_MAX]));
+        let proven = self.weights.proven >> (at % BATCH_RECORDS_MAX) & 1 == 1;
+        Row { key: self.keys.key(at), hash: self.hash(at), value, weight, proven }
+    }
+}
+
+/// Places of the bits that are set, ascending.
+#[inline]
+fn places(mask: u64) -> impl Iterator<Item = usize> {
+    let mut left = mask;
+    std::iter::from_fn(move || {
+        let at = left.trailing_zeros() as usize;
+        left &= left.wrapping_sub(1);
+        (at < BATCH_RECORDS_MAX).then_some(at)
+    })
 }

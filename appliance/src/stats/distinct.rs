@@ -175,14 +175,14 @@ impl Kernel for DistinctKernel {
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         root[2] += view.count(true);
-        let mut rows = view.rows();
+        let mut places = view.places();
         while precision_of(root) == 0 {
-            let Some(row) = rows.next() else { return Ok(()) };
-            self.insert(root, memory, row.hash.max(1));
+            let Some(at) = places.next() else { return Ok(()) };
+            self.insert(root, memory, view.hash(at).max(1));
         }
         let precision = precision_of(root);
         let registers: &mut [u8] = cast_slice_mut(state(root, memory.pool));
-        rows.for_each(|row| hll::set_register(registers, precision, row.hash.max(1)));
+        places.for_each(|at| hll::set_register(registers, precision, view.hash(at).max(1)));
         Ok(())
     }
 

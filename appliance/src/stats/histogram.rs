@@ -53,11 +53,8 @@ impl BinKernel {
         self.bins.count()
     }
 
+    /// Adds a sampled packet where those stand apart.
     fn add_apart(&self, root: &mut [u64], memory: &mut Memory<'_>, row: &Row<'_>, bin: usize) {
-        if !row.is_sampled() {
-            root[bin] = root[bin].saturating_add(row.value);
-            return;
-        }
         let (slot, words) = (self.bins(), self.layout.words());
         if root[slot] == 0 {
             root[slot] = memory.alloc(self.bins() * words).unwrap_or_default().word();
@@ -75,10 +72,23 @@ impl Kernel for BinKernel {
         if self.inline { self.bins() * self.layout.words() } else { self.bins() + 1 + self.layout.words() }
     }
 
+    fn reads_hashes(&self) -> bool {
+        false
+    }
+
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
-        let words = self.layout.words();
-        for row in view.rows() {
-            let bin = self.bins.of(row.key);
+        let ones = matches!(self.layout, SumLayout::Ones { .. });
+        if self.inline && ones {
+            view.places().for_each(|at| root[2 * self.bins.at(view, at) + usize::from(view.is_sampled(at))] += 1);
+            return Ok(());
+        }
+        let words = if self.inline { self.layout.words() } else { 1 };
+        for at in view.plain().places() {
+            let slot = &mut root[words * self.bins.at(view, at)];
+            *slot = slot.saturating_add(view.value(at));
+        }
+        for (at, row) in view.sampled().placed() {
+            let bin = self.bins.at(view, at);
             if self.inline {
                 self.layout.add(&mut root[bin * words..][..words], &row);
             } else {

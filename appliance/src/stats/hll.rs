@@ -5,7 +5,9 @@
 pub(super) fn set_register(registers: &mut [u8], precision: u32, hash: u64) {
     let index = usize::try_from(hash >> (64 - precision)).unwrap_or(0);
     let rank = (hash << precision | 1 << (precision - 1)).leading_zeros() + 1;
-    registers[index] = registers[index].max(u8::try_from(rank).unwrap_or(u8::MAX));
+    if let Some(register) = registers.get_mut(index) {
+        *register = (*register).max(rank.to_le_bytes()[0]);
+    }
 }
 
 /// The registers that the same hashes would have made with fewer of them: exactly those.

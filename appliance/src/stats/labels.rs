@@ -13,7 +13,6 @@ use super::pool::{Handle, Memory, Pool};
 use super::weighted::{SumLayout, Weighted};
 use super::{Context, Exhausted, Kernel, Summary};
 use crate::axes::KeySpec;
-use crate::axes::key::number;
 use crate::config::StatSpec;
 use crate::limits::HISTOGRAM_LABELS_MAX;
 use crate::units::Family;
@@ -43,14 +42,8 @@ impl LabelKernel {
     }
 
     /// First word of the slot of a label, or of the free one where it belongs.
-    #[allow(clippy::cast_possible_truncation, reason = "masked")]
     fn find(&self, table: &[u64], label: u64) -> usize {
-        let slots = self.slots(table.len());
-        let mut slot = crate::arch::hash::spread(label) as usize & (slots - 1);
-        while table[slot * self.entry_words()] != 0 && table[slot * self.entry_words()] != label {
-            slot = (slot + 1) & (slots - 1);
-        }
-        slot * self.entry_words()
+        Self::probe(table, label, self.entry_words(), self.slots(table.len()) - 1)
     }
 
     /// The largest power of two of slots in so many words.
@@ -89,6 +82,38 @@ impl LabelKernel {
         true
     }
 
+    /// Adds records whose labels have entries. Ends at the first whose label has none.
+    fn add_known(&self, root: &[u64], pool: &mut Pool, view: &View<'_>, places: &mut impl Iterator<Item = usize>) -> Option<usize> {
+        if root[0] == 0 {
+            return places.next();
+        }
+        let table = pool.get_mut(Handle::from_word(root[0]));
+        let (words, ones, mask) = (self.entry_words(), matches!(self.layout, SumLayout::Ones { .. }), self.slots(table.len()) - 1);
+        for at in places {
+            let label = view.number(at) + 1;
+            let entry = Self::probe(table, label, words, mask);
+            if table[entry] != label {
+                return Some(at);
+            }
+            if ones {
+                table[entry + 1 + usize::from(view.is_sampled(at))] += 1;
+            } else {
+                self.layout.add(&mut table[entry + 1..entry + words], &view.row(at));
+            }
+        }
+        None
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "masked")]
+    fn probe(table: &[u64], label: u64, words: usize, mask: usize) -> usize {
+        let mut slot = crate::arch::hash::spread(label) as usize & mask;
+        while table[slot * words] != 0 && table[slot * words] != label {
+            slot = (slot + 1) & mask;
+        }
+        slot * words
+    }
+
     /// Words of the table at which a label's entry starts, which may be new; none: it found no place.
     fn place(&self, root: &mut [u64], memory: &mut Memory<'_>, label: u64) -> Option<usize> {
         if root[0] != 0 {
@@ -114,14 +139,19 @@ impl Kernel for LabelKernel {
         ROOT_HEAD_WORDS + self.layout.words()
     }
 
+    fn reads_hashes(&self) -> bool {
+        false
+    }
+
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
-        for row in view.rows() {
-            match self.place(root, memory, number(row.key) + 1) {
-                Some(at) => {
+        let mut places = view.places();
+        while let Some(at) = self.add_known(root, memory.pool, view, &mut places) {
+            match self.place(root, memory, view.number(at) + 1) {
+                Some(entry) => {
                     let table = memory.pool.get_mut(Handle::from_word(root[0]));
-                    self.layout.add(&mut table[at + 1..at + self.entry_words()], &row);
+                    self.layout.add(&mut table[entry + 1..entry + self.entry_words()], &view.row(at));
                 }
-                None => self.layout.add(&mut root[ROOT_HEAD_WORDS..], &row),
+                None => self.layout.add(&mut root[ROOT_HEAD_WORDS..], &view.row(at)),
             }
         }
         Ok(())

@@ -105,6 +105,11 @@ pub trait Kernel: Send + Sync {
     /// Words that it has in each block.
     fn root_words(&self) -> usize;
 
+    /// Whether it reads the keys' hashes: where no kernel does, they are not made.
+    fn reads_hashes(&self) -> bool {
+        true
+    }
+
     /// Counts the rows of `view`, at least one.
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted>;
 

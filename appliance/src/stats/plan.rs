@@ -245,7 +245,9 @@ pub struct Scratch {
 impl Scratch {
     /// Of this plan.
     pub fn new(plan: &Plan) -> Self {
-        let keys = plan.keys.iter().map(|key| KeyColumn::new(key.clone(), plan.family)).collect();
+        let hashed = |at: usize| plan.stats.iter().any(|stat| stat.key == at && stat.kernel.reads_hashes() || stat.other == Some(at));
+        let column = |(at, key): (usize, &KeySpec)| KeyColumn::new(key.clone(), plan.family, hashed(at));
+        let keys = plan.keys.iter().enumerate().map(column).collect();
         let values = plan.metrics.iter().map(|metric| ValueColumn::new(*metric)).collect();
         let (masks, weights, reads_times) = (plan.selections.masks(), Weights::new(), plan.reads_times());
         Self { keys, values, masks, weights, times_ns: Vec::with_capacity(BATCH_RECORDS_MAX), starts_ns: (0, 0), reads_times }

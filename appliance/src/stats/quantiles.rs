@@ -87,6 +87,10 @@ impl Kernel for QuantileKernel {
         table::ROOT_WORDS
     }
 
+    fn reads_hashes(&self) -> bool {
+        false
+    }
+
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         for row in view.rows() {
             let entry = self.table.entry(root, memory, bin(number(row.key)) + 1)?;

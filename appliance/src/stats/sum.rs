@@ -44,6 +44,10 @@ impl Kernel for SumKernel {
         self.layout.words()
     }
 
+    fn reads_hashes(&self) -> bool {
+        false
+    }
+
     fn update(&self, root: &mut [u64], _memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         self.layout.add_all(root, view);
         Ok(())

@@ -178,8 +178,11 @@ impl SumLayout {
                 *passed += view.count(false);
                 *samples += view.count(true);
             }
-            _ if !view.any_sampled() => words[0] = words[0].saturating_add(view.plain_sum()),
-            _ => view.rows().for_each(|row| self.add(words, &row)),
+            (_, [passed, ..]) => {
+                *passed = passed.saturating_add(view.plain_sum());
+                view.sampled().rows().for_each(|row| self.add(words, &row));
+            }
+            (_, []) => {}
         }
     }
 

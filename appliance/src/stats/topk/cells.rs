@@ -112,6 +112,7 @@ impl Sums {
     }
 
     /// Adds one packet to a bound.
+    #[inline]
     pub(super) fn miss(self, parts: &mut [u64], row: &Row<'_>) {
         let by = if self.layout == SumLayout::General { row.weight } else { 1 };
         match parts {
@@ -153,6 +154,7 @@ impl Sums {
     }
 }
 
+#[inline]
 fn add_narrow(sums: &mut u64, two: &mut u64, row: &Row<'_>) -> bool {
     if !row.is_sampled() {
         let fits = (*sums >> 32) + row.value <= HALF_MAX;

@@ -1,6 +1,6 @@
 //! A full bucket: who keeps a cell, and who gets one.
 
-use super::growth::{State, is_thinned};
+use super::growth::{DOUBLING_STEP, State, is_thinned};
 use super::table::Shape;
 use super::{Keyed, Step, TopKernel, add, bucket_mut};
 use crate::arch::hash::spread;
@@ -35,6 +35,7 @@ const DECAY: [u64; 256] = {
 
 impl TopKernel {
     /// How much a packet moves a score.
+    #[inline]
     pub(super) fn units(&self, row: &Row<'_>) -> u8 {
         let units = if self.by_bytes { row.value / UNIT_BYTES + 1 } else { 1 };
         u8::try_from((units * row.weight).min(UNITS_MAX)).unwrap_or(u8::MAX)
@@ -45,28 +46,27 @@ impl TopKernel {
     }
 
     /// Counts in a key's own bucket.
-    pub(super) fn count_contested(&self, words: &mut [u64], state: &mut State, row: &Row<'_>, keyed: &Keyed<'_>) -> Step {
-        let shape = self.shape(*state);
+    #[inline]
+    pub(super) fn count_contested(&self, words: &mut [u64], shape: &Shape, state: &mut State, row: &Row<'_>, keyed: &Keyed<'_>) -> Step {
         let at = Shape::bucket_of(keyed.tag, state.buckets);
         let bucket = bucket_mut(words, shape, at);
         if let Some(way) = shape.find(bucket, keyed.tag, keyed.key) {
             return add(shape, (bucket, at, way), row, keyed.units);
         }
-        if let Some(way) = shape.free(bucket) {
+        let (way, score) = shape.weakest(bucket);
+        if score == 0 {
             shape.admit(bucket, way, (keyed.tag, keyed.key));
             return add(shape, (bucket, at, way), row, keyed.units);
         }
-        let misses = Shape::misses(bucket);
-        *misses = misses.saturating_add(1);
-        let misses = *misses;
+        let misses = Shape::miss(bucket);
         if is_thinned(row, misses.into(), keyed.pressure) {
             state.thinned = state.thinned.max(keyed.pressure);
             shape.sums.miss(shape.missed_mut(bucket), row);
-            return Step::Missed(misses);
+            return missed(misses);
         }
-        let Some(way) = self.contest(shape, bucket, row, keyed.units, misses) else {
+        let Some(way) = self.contest(shape, bucket, row, keyed.units, (misses, way)) else {
             shape.sums.miss(shape.missed_mut(bucket), row);
-            return Step::Missed(misses);
+            return missed(misses);
         };
         let evicted = shape.total(bucket, way);
         shape.admit(bucket, way, (keyed.tag, keyed.key));
@@ -75,12 +75,14 @@ impl TopKernel {
     }
 
     /// A new key against the weakest of a full bucket: the cell that it may take.
-    fn contest(&self, shape: &Shape, bucket: &mut [u64], row: &Row<'_>, units: u8, misses: u32) -> Option<usize> {
-        let scores = shape.scores_mut(bucket);
+    #[inline]
+    fn contest(&self, shape: &Shape, bucket: &mut [u64], row: &Row<'_>, units: u8, (misses, way): (u32, usize)) -> Option<usize> {
+        let mut way = way;
         if misses.is_multiple_of(AGEING_MISSES) || misses >= AGEING_MISSES_FIRST && misses.is_power_of_two() {
-            scores.iter_mut().for_each(|score| *score = (*score - 1) / 2 + 1);
+            shape.scores_mut(bucket).iter_mut().for_each(|score| *score = (*score - 1) / 2 + 1);
+            way = shape.weakest(bucket).0;
         }
-        let (way, weakest) = scores.iter_mut().enumerate().min_by_key(|(_, score)| **score)?;
+        let weakest = shape.score_mut(bucket, way);
         let score = *weakest - 1;
         // Drawn from the keyed hash and the bucket's own count: the same packets in the same order decide alike.
         let draw = spread(row.hash ^ u64::from(misses).wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 32;
@@ -91,12 +93,23 @@ impl TopKernel {
         if score > 1 {
             return None;
         }
+        self.takes(shape, bucket, way, score).then_some(way)
+    }
+
+    /// Whether a cell that is worn down goes: unless it gets a second chance.
+    fn takes(&self, shape: &Shape, bucket: &mut [u64], way: usize, score: u8) -> bool {
         let unseen = shape.sums.unseen(shape.missed(bucket));
         let (missed, held) = (unseen.passed.saturating_add(unseen.scaled), shape.total(bucket, way).total());
         if score == 1 && held >= self.second_chance_least() && held.saturating_mul(SECOND_CHANCE_SHARE) > missed {
-            shape.scores_mut(bucket)[way] += 2;
-            return None;
+            *shape.score_mut(bucket, way) += 2;
+            return false;
         }
-        Some(way)
+        true
     }
+}
+
+/// A packet that found no cell: only now and then is it asked whether there should be more of them.
+#[inline]
+const fn missed(misses: u32) -> Step {
+    if misses.is_multiple_of(DOUBLING_STEP) { Step::Missed(misses) } else { Step::Counted }
 }

@@ -10,7 +10,7 @@ use crate::stats::pool::{Handle, Memory};
 /// Misses of a bucket at which a table doubles for the first time; each further time, by half of that more.
 const DOUBLING_MISSES: u32 = 96;
 /// How often it is asked whether it should.
-const DOUBLING_STEP: u32 = 16;
+pub(super) const DOUBLING_STEP: u32 = 16;
 
 /// A root's head.
 #[derive(Clone, Copy)]
@@ -106,7 +106,7 @@ impl TopKernel {
 
     /// A bucket has missed so many: perhaps there should be more of them.
     pub(super) fn consider_doubling(&self, state: &mut State, memory: &mut Memory<'_>, misses: u32) {
-        if !misses.is_multiple_of(DOUBLING_STEP) || 2 * state.buckets > self.buckets_max() || state.doublings > DOUBLINGS_MAX {
+        if 2 * state.buckets > self.buckets_max() || state.doublings > DOUBLINGS_MAX {
             return;
         }
         let least = DOUBLING_MISSES + DOUBLING_MISSES / 2 * state.doublings;
@@ -200,6 +200,7 @@ fn settle(shape: &Shape, bucket: &mut [u64], cell: Cell) {
 }
 
 /// Whether a key is refused under pressure: all but one in 2^`pressure`, drawn from the keyed hash and a count.
+#[inline]
 pub(super) fn is_thinned(row: &Row<'_>, count: u64, pressure: u32) -> bool {
     pressure > 0 && spread(row.hash.rotate_left(17) ^ count.wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 20 & ((1 << pressure) - 1) != 0
 }

@@ -115,34 +115,68 @@ impl TopKernel {
         self.exact_buckets << DOUBLINGS_MAX
     }
 
-    fn count(&self, state: &mut State, memory: &mut Memory<'_>, row: &Row<'_>, (key, pressure): (&mut [u32], u32)) {
-        key_halves(row.key, key);
-        let tag = u32::try_from(row.hash >> 32).unwrap_or(u32::MAX) | 1;
-        let keyed = Keyed { tag, key, units: self.units(row), pressure };
-        loop {
-            let words = memory.pool.get_mut(state.chunk);
-            let step = if state.contested {
-                self.count_contested(words, state, row, &keyed)
-            } else {
-                self.count_exactly(words, state, row, &keyed)
-            };
-            match step {
-                Step::Counted => return,
-                Step::Missed(misses) => return self.consider_doubling(state, memory, misses),
-                Step::Full => self.make_room(state, memory, row),
-                Step::Overflow(..) if !state.wide && self.rebuild(state, memory, state.buckets, true) => {}
-                Step::Overflow(at, way) => {
-                    let shape = self.shape(*state);
-                    state.short = true;
-                    return shape.add_to_bound(bucket_mut(memory.pool.get_mut(state.chunk), shape, at), way, row);
-                }
+    /// Counts the rows of a batch.
+    fn count(&self, state: &mut State, memory: &mut Memory<'_>, view: &View<'_>) {
+        let (mut places, pressure) = (view.places(), memory.pressure());
+        let mut next = places.next();
+        while let Some(first) = next {
+            let (at, step) = self.count_some(memory.pool.get_mut(state.chunk), state, view, (first, &mut places, pressure));
+            next = if self.wants_again(state, memory, &view.row(at), step) { Some(at) } else { places.next() };
+        }
+    }
+
+    /// Does what a row could not wait with. Whether it is to be counted again.
+    fn wants_again(&self, state: &mut State, memory: &mut Memory<'_>, row: &Row<'_>, step: Step) -> bool {
+        match step {
+            Step::Counted => false,
+            Step::Missed(misses) => {
+                self.consider_doubling(state, memory, misses);
+                false
+            }
+            Step::Full => {
+                self.make_room(state, memory, row);
+                true
+            }
+            Step::Overflow(..) if !state.wide && self.rebuild(state, memory, state.buckets, true) => true,
+            Step::Overflow(at, way) => {
+                let shape = self.shape(*state);
+                state.short = true;
+                shape.add_to_bound(bucket_mut(memory.pool.get_mut(state.chunk), shape, at), way, row);
+                false
             }
         }
     }
 
+    /// Counts rows until one wants memory, or none is left; says where that was, and what became of it.
+    fn count_some(
+        &self,
+        words: &mut [u64],
+        state: &mut State,
+        view: &View<'_>,
+        (first, places, pressure): (usize, &mut impl Iterator<Item = usize>, u32),
+    ) -> (usize, Step) {
+        let (shape, mut halves, mut at) = (self.shape(*state), [0; HALVES_MAX], first);
+        loop {
+            let row = view.row(at);
+            if shape.halves == 1 {
+                halves[0] = view.head(at);
+            } else {
+                key_halves(row.key, &mut halves[..shape.halves]);
+            }
+            let keyed = Keyed { tag: tag_of(row.hash), key: &halves[..shape.halves], units: self.units(&row), pressure };
+            let step = if state.contested {
+                self.count_contested(words, shape, state, &row, &keyed)
+            } else {
+                self.count_exactly(words, shape, state, &row, &keyed)
+            };
+            let Step::Counted = step else { return (at, step) };
+            let Some(next) = places.next() else { return (at, step) };
+            at = next;
+        }
+    }
+
     /// Counts where all keys have a cell.
-    fn count_exactly(&self, words: &mut [u64], state: &mut State, row: &Row<'_>, keyed: &Keyed<'_>) -> Step {
-        let shape = self.shape(*state);
+    fn count_exactly(&self, words: &mut [u64], shape: &Shape, state: &mut State, row: &Row<'_>, keyed: &Keyed<'_>) -> Step {
         let mut at = Shape::bucket_of(keyed.tag, state.buckets);
         for _ in 0..state.buckets {
             let bucket = bucket_mut(words, shape, at);
@@ -163,6 +197,13 @@ impl TopKernel {
     }
 }
 
+/// What cells are told apart by first; never zero.
+#[inline]
+const fn tag_of(hash: u64) -> u32 {
+    (hash >> 32) as u32 | 1
+}
+
+#[inline]
 fn bucket_mut<'a>(words: &'a mut [u64], shape: &Shape, at: usize) -> &'a mut [u64] {
     &mut words[at * shape.words..(at + 1) * shape.words]
 }
@@ -182,9 +223,7 @@ impl Kernel for TopKernel {
         let (head, all) = root.split_at_mut(ROOT_HEAD_WORDS);
         let mut state = State::of(head);
         if !state.chunk.is_none() || self.start(&mut state, memory, all) {
-            let (mut halves, pressure) = ([0; HALVES_MAX], memory.pressure());
-            let key = &mut halves[..self.narrow.halves];
-            view.rows().for_each(|row| self.count(&mut state, memory, &row, (&mut *key, pressure)));
+            self.count(&mut state, memory, view);
         }
         state.write(head);
         self.narrow.sums.layout.add_all(all, view);

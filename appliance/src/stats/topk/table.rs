@@ -7,6 +7,7 @@
 use bytemuck::{cast_ref, cast_slice, cast_slice_mut};
 
 use super::cells::{PARTS_MAX, Sums, compact, expand};
+use crate::arch::lanes;
 use crate::limits::KEY_BYTES_MAX;
 use crate::stats::columns::Row;
 use crate::stats::weighted::{SumLayout, Weighted};
@@ -30,6 +31,7 @@ pub(super) struct Shape {
     pub(super) ways: usize,
     /// Words of a bucket.
     pub(super) words: usize,
+    sum_words: usize,
     sums_at: usize,
     keys_at: usize,
 }
@@ -58,7 +60,7 @@ impl Shape {
         let keys_at = sums_at + ways * sums.words();
         let tail_quarters = ways * (2 * halves + sums.parts());
         let words = (keys_at + tail_quarters.div_ceil(4)).next_multiple_of(LINE_WORDS);
-        Self { sums, halves, ways, words, sums_at, keys_at }
+        Self { sums, halves, ways, words, sum_words: sums.words(), sums_at, keys_at }
     }
 
     /// Keys that so many buckets hold before it takes long to find a free cell.
@@ -78,16 +80,23 @@ impl Shape {
     #[inline]
     pub(super) fn find(&self, bucket: &[u64], tag: u32, key: &[u32]) -> Option<usize> {
         let (head, _) = bucket.split_first_chunk::<TAG_WORDS>()?;
-        let tags: &[u32; WAYS_MAX] = cast_ref(head);
-        let mut same = tags.iter().enumerate().fold(0, |same, (way, have)| same | u32::from(*have == tag) << way);
+        let mut same = lanes::equal(cast_ref(head), tag);
         while same != 0 {
             let way = same.trailing_zeros() as usize;
-            if self.key(bucket, way) == key {
+            if self.is_key(bucket, way, key) {
                 return Some(way);
             }
             same &= same - 1;
         }
         None
+    }
+
+    #[inline]
+    fn is_key(&self, bucket: &[u64], way: usize, key: &[u32]) -> bool {
+        match key {
+            [one] => cast_slice::<u64, u32>(bucket)[2 * self.keys_at + way] == *one,
+            _ => self.key(bucket, way) == key,
+        }
     }
 
     #[inline]
@@ -107,14 +116,37 @@ impl Shape {
         &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[..self.ways]
     }
 
+    #[inline]
+    pub(super) fn score_mut<'a>(&self, bucket: &'a mut [u64], way: usize) -> &'a mut u8 {
+        &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[way]
+    }
+
+    /// The first of the cells with the smallest score, and its score.
+    #[inline]
+    pub(super) fn weakest(&self, bucket: &[u64]) -> (usize, u8) {
+        let scores: &[[u8; 16]] = cast_slice(&bucket[TAG_WORDS..HEAD_WORDS]);
+        let way = lanes::least(&scores[0], self.ways);
+        (way, scores[0][way])
+    }
+
+    #[inline]
     pub(super) fn misses(bucket: &mut [u64]) -> &mut u32 {
         &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[3]
+    }
+
+    /// Counts one more miss; how many there are.
+    #[inline]
+    pub(super) fn miss(bucket: &mut [u64]) -> u32 {
+        let misses = Self::misses(bucket);
+        *misses = misses.saturating_add(1);
+        *misses
     }
 
     /// A cell that nobody has.
     #[inline]
     pub(super) fn free(&self, bucket: &[u64]) -> Option<usize> {
-        self.scores(bucket).iter().position(|score| *score == 0)
+        let (way, score) = self.weakest(bucket);
+        (score == 0).then_some(way)
     }
 
     /// U: the bound on what the bucket did not count.
@@ -122,6 +154,7 @@ impl Shape {
         &bucket[HEAD_WORDS..self.sums_at]
     }
 
+    #[inline]
     pub(super) fn missed_mut<'a>(&self, bucket: &'a mut [u64]) -> &'a mut [u64] {
         &mut bucket[HEAD_WORDS..self.sums_at]
     }
@@ -150,11 +183,11 @@ impl Shape {
     /// Adds one packet to a cell; false if its narrow sum is full.
     #[inline]
     pub(super) fn add(&self, bucket: &mut [u64], way: usize, row: &Row<'_>, units: u8) -> bool {
-        let words = self.sums.words();
+        let words = self.sum_words;
         if !self.sums.add(&mut bucket[self.sums_at + way * words..][..words], row) {
             return false;
         }
-        let score = &mut self.scores_mut(bucket)[way];
+        let score = self.score_mut(bucket, way);
         *score = score.saturating_add(units);
         true
     }

@@ -1,0 +1,108 @@
+//! What the stats of the standard set cost a packet, by calculation: batches of 64 of one range, and of many in turn.
+//!
+//! `bash scripts/bench kernels`: nanoseconds a packet, one line of JSON a case. Beside each stands a checksum of what the
+//! kernels export: a faster kernel that gives another one has changed figures.
+
+#![allow(clippy::cast_precision_loss, clippy::panic, reason = "a bench")]
+
+mod support;
+
+use support::{Chances, median, ran_ns, standard, traffic};
+use tailwater::arch::HashKey;
+use tailwater::arch::hash::spread;
+use tailwater::config::StatSpec;
+use tailwater::record::{Has, Record};
+use tailwater::stats::plan::{Period, Plan, Scratch, WeightBounds, execute};
+use tailwater::stats::pool::{Budget, Memory, Pool};
+use tailwater::units::Family;
+
+const BATCH: usize = 64;
+const ROUNDS: usize = 5;
+const POOL_BYTES: usize = 1 << 30;
+
+/// A window of some ranges: each gets a batch in turn.
+struct Case {
+    name: &'static str,
+    ranges: usize,
+    batches: usize,
+    family: Family,
+    weights: WeightBounds,
+}
+
+const ONE_RATE: WeightBounds = WeightBounds { passed: 1, blocked: 40, random: true, rate: Some(40) };
+const PLAIN: WeightBounds = WeightBounds { passed: 1, blocked: 1, random: true, rate: None };
+const ANY_RATE: WeightBounds = WeightBounds { passed: 1, blocked: 40, random: true, rate: None };
+
+const CASES: [Case; 5] = [
+    Case { name: "one-range", ranges: 1, batches: 4_000, family: Family::V4, weights: ONE_RATE },
+    Case { name: "many-ranges", ranges: 4_000, batches: 4_000, family: Family::V4, weights: ONE_RATE },
+    Case { name: "unsampled", ranges: 10, batches: 4_000, family: Family::V4, weights: PLAIN },
+    Case { name: "any-rate", ranges: 10, batches: 2_000, family: Family::V4, weights: ANY_RATE },
+    Case { name: "ipv6", ranges: 10, batches: 2_000, family: Family::V6, weights: ONE_RATE },
+];
+
+fn records(case: &Case) -> Vec<Record> {
+    let mut records: Vec<Record> = traffic(BATCH * case.batches, &Chances::uniform(1)).into_iter().map(|(_, record)| record).collect();
+    for (n, record) in records.iter_mut().enumerate() {
+        // Some keys come again and again.
+        if n % 3 == 0 {
+            record.src[..4].copy_from_slice(&[9, 9, 9, (spread(n as u64) % 40).to_le_bytes()[0]]);
+        }
+        if case.weights.blocked == 1 {
+            record.weight = 1;
+        }
+        if case.family == Family::V6 {
+            record.has = record.has.with(Has::V6, true);
+            (record.src[9], record.dst[15]) = (record.src[1], record.dst[3]);
+        }
+    }
+    records
+}
+
+/// Runs a window; nanoseconds a packet, and the checksum of its export.
+#[inline(never)]
+fn window(plan: &Plan, ranges: usize, records: &[Record], key: &HashKey) -> (f64, u64) {
+    let (mut pool, mut budget) = (Pool::with_bytes(POOL_BYTES), Budget::of_bytes(POOL_BYTES));
+    let mut roots = vec![vec![0; plan.root_words(Period::Long)]; ranges];
+    let mut scratch = Scratch::new(plan);
+    let begun = ran_ns();
+    measured(plan, &mut scratch, &mut roots, records, key, &mut Memory { pool: &mut pool, budget: &mut budget });
+    let ran = (ran_ns() - begun) as f64 / records.len() as f64;
+    let mut sum = 0;
+    for root in &roots {
+        let mut out = Vec::new();
+        plan.export((Period::Long, 0), usize::MAX, root, &pool, &mut out);
+        sum = out.iter().fold(sum, |sum: u64, word| spread(sum.rotate_left(7) ^ word));
+    }
+    (ran, sum)
+}
+
+/// What `callgrind --toggle-collect` counts.
+#[inline(never)]
+fn measured(plan: &Plan, scratch: &mut Scratch, roots: &mut [Vec<u64>], records: &[Record], key: &HashKey, memory: &mut Memory<'_>) {
+    let ranges = roots.len();
+    for (n, batch) in records.chunks(BATCH).enumerate() {
+        execute(plan, scratch, batch, key, (&mut [], &mut roots[n % ranges]), memory);
+    }
+}
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let wants = |name: &str, at: usize| wanted.get(at).is_none_or(|want| want == name || want == "any");
+    let rounds = if wanted.len() > 2 { 1 } else { ROUNDS };
+    let (specs, key) = (standard(1, 1_024, "").stats, HashKey::constant());
+    for case in CASES.iter().filter(|case| wants(case.name, 0)) {
+        let records = records(case);
+        for calculation in ["sum", "histogram", "distinct", "topk", "all"].into_iter().filter(|name| wants(name, 1)) {
+            let of = |spec: &StatSpec| calculation == "all" || spec.calculation == calculation;
+            let list: Vec<usize> = (0..specs.len()).filter(|at| of(&specs[*at])).collect();
+            let plan = Plan::compile(&specs, &list, case.family, case.weights).unwrap_or_else(|refusal| panic!("{}", refusal.message));
+            let runs: Vec<(f64, u64)> = (0..rounds).map(|_| window(&plan, case.ranges, &records, &key)).collect();
+            let (stats, checksum, ns) = (list.len(), runs[0].1, median(runs.iter().map(|(ns, _)| *ns).collect()));
+            println!(
+                "{{\"bench\": \"kernels\", \"case\": \"{} {calculation}\", \"stats\": {stats}, \"unit\": \"ns a packet\", \"ours\": {ns:.2}, \"checksum\": \"{checksum:016x}\"}}",
+                case.name
+            );
+        }
+    }
+}
