@@ -105,14 +105,14 @@ fn a_sender_that_waits_loses_nothing() {
 #[test]
 fn a_worker_flips_when_all_have_passed() {
     model(1, || {
-        const BATCHES: [(u64, u64); 3] = [(0, 0), (2, 1), (3, 2)];
+        const BATCHES: [(u64, u64); 2] = [(0, 0), (2, 1)];
         let (lanes, inboxes): (Vec<Lane>, Vec<Inbox>) = (0..2).map(|_| lane_of(1, 2)).unzip();
         let spawn = |(sender, lane)| thread::spawn(move || send(lane, sender, &BATCHES, false));
         let senders: Vec<_> = (0..).zip(lanes).map(spawn).collect();
         let log = work(inboxes);
         let ended: Vec<(u64, Lane)> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
         let lost: u64 = ended.iter().map(|(lost, _)| lost).sum();
-        assert_eq!(log.batches.len() as u64 + lost, 6);
+        assert_eq!(log.batches.len() as u64 + lost, 4);
         // That none is taken more than one epoch early, however far behind the other sender is, the log itself asserts.
         let of = |sender: u64| log.batches.iter().filter(|(number, _)| number / 10 == sender).is_sorted();
         assert!(of(0) && of(1), "each sender's in the order in which they were sent");
