@@ -11,7 +11,7 @@ use loom::thread;
 use super::shard::ShardBytes;
 use super::stream::{Outlet, Room, Stream, stream_of};
 use super::{Calendar, Sealed, Shard, ShardPlans, Told};
-use crate::arch::HashKey;
+use crate::arch::{HashKey, Reserve};
 use crate::config;
 use crate::gather::Stage;
 use crate::record::{Has, Record};
@@ -20,7 +20,7 @@ use crate::units::{Epoch, RangeIndex};
 
 /// Words of an account that tells of two ranges' losses.
 const ACCOUNT_WORDS: usize = 24;
-const SHARD_BYTES: ShardBytes = ShardBytes { roots: 1 << 14, sketches: 1 << 14 };
+const SHARD_BYTES: ShardBytes = ShardBytes { roots: 1 << 14, sketches: 1 << 14, reserve: Reserve::Lazily };
 
 fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
