@@ -124,7 +124,7 @@ class Judge(Calculations):
     def topk(self, stat, have, seen, truth):
         top = have["top"]
         entries, listed = top["entries"], top["entries"] + top.get("reserve", [])
-        self.estimate("top-K's whole", stat, top["all"], added(seen.values()), None if truth is None else added(truth.values()).value)
+        self.estimate("sum bytes" if stat.metric == "bytes" else "sum packets", stat, top["all"], added(seen.values()), None if truth is None else added(truth.values()).value)
         values = [entry["value"]["value"] for entry in listed]
         self.holds("order", values == sorted(values, reverse=True))
         exact = len(seen) <= max(128, 4 * stat.k)
