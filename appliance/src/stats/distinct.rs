@@ -177,11 +177,17 @@ fn grow(root: &mut [u64], memory: &mut Memory<'_>) -> bool {
     let old = Handle::from_word(root[0]);
     let slots = state(root, memory.pool).len();
     let Some(new) = memory.alloc((slots + slots / 2).min(DISTINCT_EXACT_MAX)) else { return false };
-    for i in 0..slots {
-        let hash = state(root, memory.pool)[i];
-        let table = memory.pool.get_mut(new);
-        if let Some(slot) = find(table, hash).filter(|_| hash != 0) {
-            table[slot] = hash;
+    let mut inline = [0; INLINE_WORDS];
+    let (from, to) = if old.is_none() {
+        inline.copy_from_slice(&root[3..ROOT_WORDS]);
+        (&inline[..], memory.pool.get_mut(new))
+    } else {
+        let (from, to) = memory.pool.get_two_mut(old, new);
+        (&*from, to)
+    };
+    for hash in from.iter().filter(|hash| **hash != 0) {
+        if let Some(slot) = find(to, *hash) {
+            to[slot] = *hash;
         }
     }
     memory.pool.free(old);

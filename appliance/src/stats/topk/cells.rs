@@ -65,7 +65,9 @@ impl Sums {
             }
             (SumLayout::Values { .. }, [sums, squares]) => add_narrow(sums, squares, row),
             (layout, words) => {
-                layout.add(words, row);
+                // A copy, so that the row itself can stay in registers elsewhere.
+                let row = *row;
+                layout.add(words, &row);
                 true
             }
         }
