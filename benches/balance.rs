@@ -141,7 +141,7 @@ fn dispatch(workers: usize, costs: &Arc<[Costs; 3]>, efforts: &[u8; 3], layout: 
     let (lanes, inboxes): (Vec<_>, Vec<_>) = (0..workers).map(|_| lane()).unzip();
     let account = || Account { costs: Arc::clone(costs), cost: 0.0, records: 0, by_range: vec![0.0; RANGES] };
     let mut ends: Vec<Worker<Account>> = inboxes.into_iter().map(|inbox| Worker::new(vec![inbox], account())).collect();
-    let of_ranges = (0..RANGES as u32).map(|range| efforts[set_of(range)]).collect();
+    let of_ranges = (0..RANGES as u32).map(|range| efforts[set_of(range)]).collect::<Vec<u8>>();
     let mut dispatcher = Dispatcher::new(lanes, of_ranges, RANGES, false);
     let mut gather = Gather::new(RANGES, 256 << 20, layout);
     let chances = Chances::victim(RANGES);

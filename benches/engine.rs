@@ -109,11 +109,11 @@ fn main() {
     let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     type Case = (&'static str, usize, usize, fn(usize) -> Chances);
     let cases: [Case; 5] = [
-        ("uniform-1k", 1_000, 1_000_000, Chances::uniform),
-        ("uniform-10k", 10_000, 2_000_000, Chances::uniform),
-        ("uniform-50k", 50_000, 5_000_000, Chances::uniform),
-        ("zipf-10k", 10_000, 2_000_000, Chances::zipf),
-        ("one-range", 1_000, 1_000_000, Chances::victim),
+        ("uniform-1k", 1_000, 500_000, Chances::uniform),
+        ("uniform-10k", 10_000, 1_000_000, Chances::uniform),
+        ("uniform-50k", 50_000, 2_500_000, Chances::uniform),
+        ("zipf-10k", 10_000, 1_000_000, Chances::zipf),
+        ("one-range", 1_000, 500_000, Chances::victim),
     ];
     for (name, ranges, packets, chances) in cases {
         if only.as_ref().is_none_or(|only| only == name) {

@@ -1,25 +1,28 @@
 //! What the data path holds, read from the process.
 //!
 //! `bash scripts/bench memory`: one line of JSON a case, each measured in a process of its own. Four cores that receive and
-//! work, put together as `run` does it, are fed in turn, a few thousand packets each, so that all hold what they hold at
-//! once; a window is closed while the next one is fed. What they seal is read and added up, as a reporter that keeps up
-//! would; the reporter's own memory is not in these figures.
+//! work, put together as `run` does it, are fed by a thread each, which wait for each other every few thousand packets, so that
+//! all hold what they hold at once; a window is closed while the next one is fed. What they seal is read and added up, as a
+//! reporter that keeps up would; the reporter's own memory is not in these figures. Each sealed top-K says whether it was
+//! thinned or found no memory, each sketch of distinct keys how many registers it has.
 
 #![allow(clippy::cast_precision_loss, clippy::panic, clippy::expect_used, reason = "a bench")]
 
 mod support;
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 
 use support::{Chances, Figure, record, standard, twelve_more, world};
 use tailwater::arch::hash::spread;
+use tailwater::config::Config;
 use tailwater::gather::{Gather, Stage};
 use tailwater::record::Has;
 use tailwater::runtime::memory::MemoryPlan;
 use tailwater::runtime::wiring::Cores;
 use tailwater::runtime::world::World;
+use tailwater::stats::plan::Plan;
 use tailwater::units::{Epoch, RangeIndex};
-use tailwater::window::stream::{Stream, stream};
+use tailwater::window::stream::{Sealed, Stream, stream};
 use tailwater::window::{Shard, Told};
 
 const CORES: u32 = 4;
@@ -28,8 +31,8 @@ const TARGET_BYTES: f64 = 1.5e9;
 /// What the target's configuration gives the data path; the rest of the process has to fit beside it.
 const TARGET_MB: usize = 1_360;
 const WINDOW_PACKETS: u64 = 20_000_000;
-/// Packets of a core before the next core has its turn, and before a core does a step of what waits.
-const TURN: u64 = 4_096;
+/// Packets of a core before it waits for the others, and before it does a step of what waits.
+const TURN: u64 = 1 << 16;
 const BURST: u64 = 32;
 
 /// A receiving core that works, and who reads what it seals.
@@ -43,10 +46,64 @@ struct Core {
     sealed: [u64; 3],
     /// What was sent: records, passed packets.
     sent: [u64; 2],
+    told: Figures,
+}
+
+/// What sealed stats say of themselves.
+struct Figures {
+    /// Of each stat of a long block.
+    watched: Vec<Watched>,
+    /// Top-K and distinct.
+    all: u64,
+    /// Thinned, short of memory, of fewer registers than configured.
+    short: [u64; 3],
+}
+
+#[derive(Clone, Copy)]
+enum Watched {
+    Top,
+    /// With so many registers, as a power of two.
+    Distinct(u64),
+    Other,
+}
+
+impl Figures {
+    /// All ranges have one plan and long stats alone.
+    fn new(world: &World, calculations: &[String]) -> Self {
+        let stats = world.plans.plans.iter().map(Plan::stats).max_by_key(|stats| stats.len()).expect("a plan");
+        let watched = stats.iter().map(|stat| match calculations[stat.spec].as_str() {
+            "topk" => Watched::Top,
+            // An export is two words and the registers, eight to a word.
+            "distinct" => Watched::Distinct(u64::from((stat.kernel.export_words_max() - 2).ilog2() + 3)),
+            _ => Watched::Other,
+        });
+        Self { watched: watched.collect(), all: 0, short: [0; 3] }
+    }
+
+    fn read(&mut self, sealed: &Sealed, mut words: &[u64]) {
+        for watched in &self.watched[sealed.first..] {
+            let Some((len, rest)) = words.split_first() else { break };
+            let (body, behind) = rest.split_at(usize::try_from(*len).expect("a length"));
+            let [thinned, short, fewer] = &mut self.short;
+            match (watched, body) {
+                (Watched::Top, [head, ..]) => {
+                    self.all += 1;
+                    *thinned += u64::from(head >> 32 & 0xFF > 0);
+                    *short += head >> 40 & 1;
+                }
+                (Watched::Distinct(precision), [head, ..]) => {
+                    self.all += 1;
+                    *fewer += u64::from(*head > 0 && head < precision);
+                }
+                _ => {}
+            }
+            words = behind;
+        }
+    }
 }
 
 impl Core {
-    fn new(world: &Arc<World>, plan: &MemoryPlan) -> Self {
+    fn new(world: &Arc<World>, plan: &MemoryPlan, calculations: &[String]) -> Self {
         let (outlet, stream) = stream(world.plans.room(), false);
         Self {
             gather: Gather::new(world.ranges(), plan.logs, &world.plans.layout),
@@ -56,6 +113,7 @@ impl Core {
             handed: true,
             sealed: [0; 3],
             sent: [0; 2],
+            told: Figures::new(world, calculations),
         }
     }
 
@@ -85,6 +143,7 @@ impl Core {
                 *records += sealed.records;
                 *starved += sealed.starved;
                 *passed += if sealed.first == 0 { words[1] } else { 0 };
+                self.told.read(&sealed, words);
             }
         }) {}
         busy
@@ -104,61 +163,75 @@ fn status(name: &str) -> f64 {
     line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).expect("kilobytes") * 1_024.0
 }
 
-fn cores(world: &Arc<World>) -> Vec<Core> {
+fn cores(config: &Config, world: &Arc<World>) -> Vec<Core> {
+    let calculations: Vec<String> = config.stats.iter().map(|stat| stat.calculation.clone()).collect();
     let plan = MemoryPlan::new(world, &Cores { rx: (1..=CORES).collect(), workers: Vec::new() });
     eprintln!("{plan:?}, worst {} MB", plan.worst() >> 20);
     assert!(plan.lacking(world).is_none(), "{:?}", plan.lacking(world));
-    (0..CORES).map(|_| Core::new(world, &plan)).collect()
+    (0..CORES).map(|_| Core::new(world, &plan, &calculations)).collect()
 }
 
 /// Feeds all cores so many packets a window, window after window, and closes the last.
 fn feed(cores: &mut [Core], chances: &Chances, packets: u64, windows: u64) {
-    for window in 1..=windows {
-        cores.iter_mut().for_each(|core| core.open(Epoch(window)));
-        for turn in 0..packets / TURN {
-            for (number, core) in cores.iter_mut().enumerate() {
-                for n in turn * TURN..(turn + 1) * TURN {
-                    let draw = spread((n + window * packets) * 8 + number as u64);
-                    core.packet(n + window * packets + ((number as u64) << 40), chances.pick(draw));
-                }
-            }
+    let others = &Barrier::new(cores.len());
+    std::thread::scope(|threads| {
+        for (number, core) in cores.iter_mut().enumerate() {
+            threads.spawn(move || feed_one(core, number as u64, chances, (packets, windows), others));
         }
-        eprintln!("window {window}: {:.0} MB, peak {:.0} MB", status("VmRSS") / 1e6, status("VmHWM") / 1e6);
-    }
-    for core in cores.iter_mut() {
-        core.open(Epoch(windows + 1));
-        while core.step() {}
-    }
+    });
 }
 
-/// Panics unless every record and every passed packet is in a block. Says which share of records a stat missed.
-fn exact(cores: &[Core]) -> f64 {
+fn feed_one(core: &mut Core, number: u64, chances: &Chances, (packets, windows): (u64, u64), others: &Barrier) {
+    for window in 1..=windows {
+        core.open(Epoch(window));
+        for n in 0..packets {
+            if n.is_multiple_of(TURN) {
+                others.wait();
+            }
+            let draw = spread((n + window * packets) * 8 + number);
+            core.packet(n + window * packets + (number << 40), chances.pick(draw));
+        }
+        if number == 0 {
+            eprintln!("window {window}: {:.0} MB, peak {:.0} MB", status("VmRSS") / 1e6, status("VmHWM") / 1e6);
+        }
+    }
+    core.open(Epoch(windows + 1));
+    while core.step() {}
+}
+
+/// Panics unless every record and every passed packet is in a block. Says how many records some stat missed, of
+/// how many, and how many figures say that they were short of memory, of how many.
+fn exact(cores: &[Core]) -> [(f64, f64); 2] {
     let sum = |of: fn(&Core) -> u64| cores.iter().map(of).sum::<u64>();
     let (records, passed) = (sum(|c| c.sealed[0]), sum(|c| c.sealed[2]));
     assert_eq!((records, passed), (sum(|c| c.sent[0]), sum(|c| c.sent[1])), "sums are exact");
     let (starved, early) = (sum(|c| c.sealed[1]), sum(|c| c.gather.early()));
     eprintln!("{records} records, of {starved} some stat found no memory; {early} handed on early");
-    starved as f64 / records as f64
+    let (all, short) = (sum(|c| c.told.all), [0, 1, 2].map(|why| cores.iter().map(|core| core.told.short[why]).sum::<u64>()));
+    eprintln!("of {all} top-K and distinct: thinned, short of memory, of fewer registers: {short:?}");
+    [(starved as f64, records as f64), (short.iter().sum::<u64>() as f64, all as f64)]
 }
 
 fn target() {
-    let world = world(&standard(50_000, TARGET_MB, &twelve_more()));
-    let mut cores = cores(&world);
+    let config = standard(50_000, TARGET_MB, &twelve_more());
+    let mut cores = cores(&config, &world(&config));
     feed(&mut cores, &Chances::zipf(50_000), WINDOW_PACKETS, 2);
-    let missed = exact(&cores);
+    let [missed, short] = exact(&cores);
     let peak = status("VmHWM");
     let line = |case, unit, ours, against, theirs: f64| {
         Figure { bench: "memory", case, unit, ours, against, theirs, ratio: ours / theirs }.print();
     };
     line("50k-ranges-36-stats-4-cores", "MB", peak / 1e6, "the target, whole process", TARGET_BYTES / 1e6);
-    line("50k-ranges-36-stats-4-cores-missed", "share of records", missed, "all records", 1.0);
+    line("50k-ranges-36-stats-4-cores-missed", "records", missed.0, "all records", missed.1);
+    line("50k-ranges-36-stats-4-cores-short-of-memory", "figures of a core", short.0, "all top-K and distinct", short.1);
 }
 
 fn idle() {
     let of = |ranges: usize| {
-        let world = world(&standard(ranges, 4_000, ""));
+        let config = standard(ranges, 4_000, "");
+        let world = world(&config);
         let before = status("VmRSS");
-        let cores = cores(&world);
+        let cores = cores(&config, &world);
         let after = status("VmRSS");
         drop(cores);
         after - before
@@ -171,9 +244,10 @@ fn idle() {
 
 fn overloaded() {
     let budget_mb = 512;
-    let world = world(&standard(50_000, budget_mb, &twelve_more()));
+    let config = standard(50_000, budget_mb, &twelve_more());
+    let world = world(&config);
     let before = status("VmRSS");
-    let mut cores = cores(&world);
+    let mut cores = cores(&config, &world);
     feed(&mut cores, &Chances::uniform(50_000), WINDOW_PACKETS / 2, 2);
     exact(&cores);
     let (ours, theirs) = ((status("VmHWM") - before) / 1e6, budget_mb as f64 * 1.048_576);

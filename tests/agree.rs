@@ -39,9 +39,8 @@ fn run(config: &Path, pcap: &Path, way: &[String]) -> Ran {
 /// One configuration in one and in two drawn ways; what differs, and how many reports were compared.
 fn judge(folder: &Path, number: usize, seed: u64, pcaps: &[PathBuf]) -> (Vec<String>, usize) {
     let mut dice = Dice::new(seed.wrapping_add(number as u64));
-    let mut setup = Setup::draw(&mut dice);
     // A capture of seconds has too many windows of milliseconds.
-    (setup.window_ms, setup.fast_ms) = dice.of(&[(1_000, 1_000), (1_000, 250), (500, 100), (10_000, 1_000)]);
+    let setup = Setup::of_windows(&mut dice, &[(1_000, 1_000), (1_000, 250), (500, 100), (10_000, 1_000)]);
     let pcap = &pcaps[usize::try_from(dice.below(pcaps.len() as u64)).unwrap()];
     let own = folder.join(number.to_string());
     std::fs::create_dir(&own).unwrap();

@@ -84,7 +84,7 @@ fn receive(queue: &mut RxQueue, numbers: impl Iterator<Item = usize>) {
                     assert_eq!(got.bytes, &bytes[..bytes.len().min(got.bytes.len())]);
                     assert!(got.bytes.len() >= bytes.len().min(2_048), "frame {number}: {} bytes", got.bytes.len());
                     assert_eq!((got.wire_bytes as usize, got.captured_bytes), (bytes.len(), got.wire_bytes));
-                    assert_eq!((Some(got.epoch), got.epoch), (epoch, tailwater::units::Epoch::of(got.time_ns, WINDOW_NS, &Arc::default())));
+                    assert_eq!((Some(got.epoch), got.epoch), (epoch, tailwater::units::Epoch::of(got.time_ns, WINDOW_NS)));
                     assert!(got.time_ns >= time_ns);
                     time_ns = got.time_ns;
                 }

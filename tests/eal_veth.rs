@@ -5,6 +5,7 @@
 
 mod eal_support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use eal_support::{Got, open, receive, replay, sh, write_pcap};
@@ -36,7 +37,7 @@ fn inside() {
 
     // An interface that is down is told at start.
     let down = Port { device: "net_af_packet0,iface=tw_a".into(), queues: 1, feed: "m".into(), min_pps: 0 };
-    let started = live::open(&eal, &[down], 1_000_000_000);
+    let started = live::open(&eal, &[down], 1_000_000_000, &Arc::default());
     println!("down: {:?}", started.as_ref().map(|ports| &ports[0].report.warnings));
     assert!(started.is_err() || started.as_ref().unwrap()[0].report.warnings.iter().any(|said| said.contains("link is down")));
     drop(started);

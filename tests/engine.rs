@@ -16,6 +16,9 @@ use support::traffic::{Mix, Packet, draw};
 #[path = "engine_support/overload.rs"]
 mod overload;
 
+#[path = "engine_support/reloaded.rs"]
+mod reloaded;
+
 #[path = "engine_support/stepped.rs"]
 mod stepped;
 

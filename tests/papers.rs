@@ -203,6 +203,7 @@ fn every_metric_named_is_served() {
         }]
     });
     registry.set_journal(JournalSnapshot::default);
+    registry.reloaded(true);
     let served = open_metrics(registry.snapshot());
     let operations = read("docs/operations.md");
     let named = quoted(&operations).into_iter().filter_map(|word| word.split(['{', ' ']).next()).filter(|w| w.starts_with("tailwater_"));

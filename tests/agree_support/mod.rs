@@ -3,6 +3,8 @@
 
 #[path = "../engine_support/dice.rs"]
 pub mod dice;
+#[path = "../engine_support/rows.rs"]
+pub mod rows;
 #[path = "../engine_support/setup.rs"]
 pub mod setup;
 

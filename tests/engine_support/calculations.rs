@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tailwater::report::pb;
 
-use super::compare::{Counts, holds, merge, same, weighted};
+use super::compare::{Counts, holds, merge, of_range, same, weighted};
 use super::model::{KeyOf, Seen, Sum};
+use super::setup::{Row, Setup};
 
 /// What `new_keys` knows of earlier windows.
 #[derive(Default)]
@@ -13,6 +14,21 @@ pub struct Known {
     elder: Half,
     young: Half,
     since: Option<u64>,
+}
+
+/// What earlier windows of a range had, by kind, range and stat.
+pub(super) type Pasts = BTreeMap<(pb::WindowKind, (&'static str, &'static str), String), Known>;
+
+/// Another configuration counts: what a range knows goes on if it has the stat still, defined as it was.
+pub(super) fn forget(known: &mut Pasts, kind: pb::WindowKind, before: &Setup, now: &Setup) {
+    let defined = |setup: &Setup, (prefix, domain): (&str, &str), name: &str| {
+        let range = setup.ranges.iter().position(|range| (range.0, range.2) == (prefix, domain))?;
+        let row = of_range(setup, range, kind).into_iter().find(|row| row.name == name)?;
+        Some(format!("{:?}", Row { premium: false, ..row.clone() }))
+    };
+    known.retain(|(of, range, name), _| {
+        *of != kind || defined(now, *range, name).is_some_and(|row| defined(before, *range, name) == Some(row))
+    });
 }
 
 /// First and last window, and their keys.
@@ -142,9 +158,10 @@ impl Counts<'_> {
             (known.elder.0, known.elder.1, known.young.0, known.young.1) = (number, number, number, number);
             number
         });
-        if known.young.0 + windows <= number {
-            known.elder = std::mem::replace(&mut known.young, Half(number, number, BTreeSet::new()));
-            *since = known.elder.0;
+        while known.young.0 + windows <= number {
+            let next = known.young.0 + windows;
+            known.elder = std::mem::replace(&mut known.young, Half(next, next + windows - 1, BTreeSet::new()));
+            *since = (*since).max(known.elder.0);
         }
         if known.elder.1 + windows < number {
             *since = (*since).max(known.elder.1 + 1);
@@ -153,6 +170,7 @@ impl Counts<'_> {
         let new = self.keys.keys().filter(|key| !known.elder.2.contains(*key) && !known.young.2.contains(*key)).count() as f64;
         same("covers", have.covers_windows, number - *since)?;
         holds("at least", number - *since >= windows.min(have.covers_windows))?;
+        holds("at most twice as many", number - *since <= 2 * windows)?;
         self.distinct(have.keys.as_ref().ok_or("no keys")?)?;
         let sketched = [&known.elder.2, &known.young.2].iter().any(|half| half.len() > 128) || self.keys.len() > 128;
         let e = have.value.as_ref().ok_or("no value")?;

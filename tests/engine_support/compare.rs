@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use tailwater::report::pb;
 use tailwater::report::pb::stat::Figure;
 
-use super::calculations::Known;
+use super::calculations::{Known, Pasts, forget};
 use super::drive::Log;
-use super::model::{KeyOf, Seen, Sum, Window, windows};
+use super::history::History;
+use super::model::{KeyOf, Seen, Sum, Window, windows_over};
 use super::setup::{Bins, NUMBERS, Row, Setup};
 use super::traffic::Packet;
 
@@ -16,16 +17,28 @@ const EXACT_KEYS: usize = 128;
 
 /// Panics with what differs.
 pub fn check(setup: &Setup, packets: &[Packet], log: &Log) {
+    check_over(&History::of(setup), packets, log);
+}
+
+/// The same under one configuration after the other.
+pub fn check_over(history: &History, packets: &[Packet], log: &Log) {
+    let first = history.first();
     let mut reports = log.ranges.len();
     let mut accounts = log.appliance.len();
     let mut known = Pasts::new();
-    for (kind, length_ms) in [(pb::WindowKind::Long, setup.window_ms), (pb::WindowKind::Fast, setup.fast_ms)] {
-        let counts_any = (0..setup.ranges.len()).any(|range| !of_range(setup, range, kind).is_empty());
-        if kind == pb::WindowKind::Fast && !counts_any {
-            continue;
-        }
-        let length_ns = length_ms * 1_000_000;
-        for (number, window) in windows(setup, packets, length_ns) {
+    for (kind, length_ms) in [(pb::WindowKind::Long, first.window_ms), (pb::WindowKind::Fast, first.fast_ms)] {
+        let (length_ns, mut era) = (length_ms * 1_000_000, 0);
+        for (number, window) in windows_over(history, packets, length_ns) {
+            let now = history.index(number * length_ns);
+            for next in era + 1..=now {
+                forget(&mut known, kind, &history.eras[next - 1].1, &history.eras[next].1);
+            }
+            era = now;
+            let setup = &history.eras[now].1;
+            let counts_any = (0..setup.ranges.len()).any(|range| !of_range(setup, range, kind).is_empty());
+            if kind == pb::WindowKind::Fast && !counts_any {
+                continue;
+            }
             let at = (kind, number * length_ns, (number + 1).saturating_mul(length_ns));
             reports -= ranges(setup, log, at, &window, &mut known);
             account(log, at, &window);
@@ -33,12 +46,10 @@ pub fn check(setup: &Setup, packets: &[Packet], log: &Log) {
         }
     }
     assert_eq!((reports, accounts), (0, 1), "reports that no window explains, and the one of totals");
-    totals(setup, packets, log);
-    order(setup, log);
+    totals(history, packets, log);
+    order(history, log);
 }
 
-/// What earlier windows of a range had, by kind, range and stat.
-type Pasts = BTreeMap<(pb::WindowKind, usize, String), Known>;
 type At = (pb::WindowKind, u64, u64);
 
 pub fn of_range(setup: &Setup, range: usize, kind: pb::WindowKind) -> Vec<&Row> {
@@ -62,16 +73,16 @@ fn ranges(setup: &Setup, log: &Log, at: At, window: &Window, known: &mut Pasts) 
         }
         let (prefix, _, domain) = setup.ranges[*range];
         let is = |r: &&pb::RangeReport| {
-            r.prefix == prefix && r.domain == domain && r.window_kind == i32::from(kind) && r.window_start_ns == start
+            r.window_start_ns == start && r.window_kind == i32::from(kind) && r.prefix == prefix && r.domain == domain
         };
         let report = log.ranges.iter().find(is).unwrap_or_else(|| panic!("no report of {prefix} in {at:?}"));
         found += 1;
         assert_eq!((report.window_end_ns, &report.incomplete), (end, &None), "{prefix} in {at:?}");
-        assert_eq!(report.customer, format!("of {prefix} {domain}").trim());
+        assert_eq!(report.customer, setup.customer(prefix, domain));
         let names: Vec<&str> = report.stats.iter().map(|stat| &stat.name[..]).collect();
         assert_eq!(names, rows.iter().map(|row| &row.name[..]).collect::<Vec<_>>(), "{prefix} in {at:?}");
         for (row, stat) in rows.iter().zip(&report.stats) {
-            let known = known.entry((kind, *range, row.name.clone())).or_default();
+            let known = known.entry((kind, (prefix, domain), row.name.clone())).or_default();
             figure(setup, row, stat, packets, (start, end), known)
                 .unwrap_or_else(|what| panic!("{prefix} in {at:?}: {row:?}: {what}\n{stat:?}"));
         }
@@ -320,7 +331,7 @@ pub(super) fn merge(sum: &mut Sum, other: &Sum) {
 
 fn account(log: &Log, at: At, window: &Window) {
     let (kind, start, end) = at;
-    let is = |r: &&pb::ApplianceReport| !r.total && r.window_kind == i32::from(kind) && r.window_start_ns == start;
+    let is = |r: &&pb::ApplianceReport| r.window_start_ns == start && r.window_kind == i32::from(kind) && !r.total;
     let report = log.appliance.iter().find(is).unwrap_or_else(|| panic!("no account of {at:?}"));
     assert_eq!((report.window_end_ns, &report.incomplete), (end, &None), "{at:?}");
     ledger(report, window, at);
@@ -337,9 +348,9 @@ fn ledger(report: &pb::ApplianceReport, window: &Window, at: At) {
     assert_eq!(report.untagged, want.untagged, "{at:?}");
 }
 
-fn totals(setup: &Setup, packets: &[Packet], log: &Log) {
+fn totals(history: &History, packets: &[Packet], log: &Log) {
     let mut all = Window::default();
-    for window in windows(setup, packets, setup.window_ms * 1_000_000).into_values() {
+    for window in windows_over(history, packets, history.first().window_ms * 1_000_000).into_values() {
         let (sum, one) = (&mut all.counts, window.counts);
         sum.received += one.received;
         sum.bytes += one.bytes;
@@ -358,10 +369,12 @@ fn totals(setup: &Setup, packets: &[Packet], log: &Log) {
 }
 
 /// Windows in order, ranges in order within each; each range's sequence without a gap.
-fn order(setup: &Setup, log: &Log) {
-    let mut ranges: Vec<(ipnet::IpNet, &str)> = setup.ranges.iter().map(|(prefix, _, domain)| (prefix.parse().unwrap(), *domain)).collect();
+fn order(history: &History, log: &Log) {
+    let all = history.eras.iter().flat_map(|(_, setup)| &setup.ranges);
+    let mut ranges: Vec<(ipnet::IpNet, &str)> = all.map(|(prefix, _, domain)| (prefix.parse().unwrap(), *domain)).collect();
     let number = |domain: &str| domain.split('=').nth(1).map_or(0, |n| n.parse::<u32>().unwrap());
     ranges.sort_by_key(|(net, domain)| (net.addr().is_ipv6(), net.addr(), net.prefix_len(), domain.split('=').next(), number(domain)));
+    ranges.dedup();
     let place =
         |report: &pb::RangeReport| ranges.iter().position(|(net, domain)| net.to_string() == report.prefix && *domain == report.domain);
     for kind in [pb::WindowKind::Long, pb::WindowKind::Fast] {

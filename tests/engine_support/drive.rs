@@ -6,7 +6,7 @@ use std::time::Duration;
 use tailwater::arch::HashKey;
 use tailwater::config::{self, Config};
 use tailwater::gather::Stage;
-use tailwater::report::{PortName, Publisher, Reporter, pb};
+use tailwater::report::{PortName, Publisher, Reporter, Setting, pb};
 use tailwater::runtime::receiver::Receiver;
 use tailwater::runtime::wiring::{AnyReceiver, Cores, Wired, wire};
 use tailwater::runtime::world::{World, setting};
@@ -52,6 +52,11 @@ pub fn cores(receivers: u32, workers: u32) -> Cores {
     Cores { rx: (1..=receivers).collect(), workers: (receivers + 1..=receivers + workers).collect() }
 }
 
+pub fn setting_of(config: &Config, world: &World, live: bool) -> Setting {
+    let port = |n: usize| PortName { device: format!("port{n}"), feed: "feed".to_owned(), min_pps: 0 };
+    setting(config, world, 0, (0..PORTS).map(port).collect(), live)
+}
+
 pub fn engine(
     config: &Config,
     world: &Arc<World>,
@@ -61,8 +66,7 @@ pub fn engine(
 ) -> (Wired, Reporter<Log, Beneath>) {
     let registry = Registry::new("test", "", Duration::from_secs(1));
     let mut wired = wire(world, cores, &registry, waits);
-    let port = |n: usize| PortName { device: format!("port{n}"), feed: "feed".to_owned(), min_pps: 0 };
-    let setting = setting(config, world, 0, (0..PORTS).map(port).collect(), live);
+    let setting = setting_of(config, world, live);
     let streams = std::mem::take(&mut wired.streams);
     let reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, Log::default(), beneath.clone());
     (wired, reporter)

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use super::history::History;
 use super::setup::{Row, Setup, Wanted};
 use super::traffic::{Body, EXTENSIONS, IP_OPTIONS, Ip, Packet, TCP_OPTIONS};
 
@@ -55,17 +56,31 @@ pub struct Window {
 
 /// All windows of one length.
 pub fn windows(setup: &Setup, packets: &[Packet], length_ns: u64) -> BTreeMap<u64, Window> {
-    let base_ns = 1_000_000 * if setup.any_fast() { setup.fast_ms } else { setup.window_ms };
-    let mut out: BTreeMap<u64, Window> = BTreeMap::new();
+    windows_over(&History::of(setup), packets, length_ns)
+}
+
+fn nets_of(setup: &Setup) -> Nets {
     let mut nets = Nets::new();
     for (i, (prefix, _, domain)) in setup.ranges.iter().enumerate() {
         nets.entry(*domain).or_default().push((i, prefix.parse().unwrap()));
     }
-    let mut at = 0;
+    nets
+}
+
+/// Under one configuration after the other. Ranges by their position in the window's own.
+pub fn windows_over(history: &History, packets: &[Packet], length_ns: u64) -> BTreeMap<u64, Window> {
+    let first = history.first();
+    let base_ns = 1_000_000 * if first.any_fast() { first.fast_ms } else { first.window_ms };
+    let mut out: BTreeMap<u64, Window> = BTreeMap::new();
+    let (mut at, mut now, mut nets) = (0, first, nets_of(first));
     for packet in packets {
         let base = packet.time_ns / base_ns;
         let late = base < at;
         at = at.max(base);
+        let setup = history.at(at * base_ns);
+        if !std::ptr::eq(setup, now) {
+            (now, nets) = (setup, nets_of(setup));
+        }
         let window = out.entry(at * base_ns / length_ns).or_default();
         count(setup, &nets, packet, (late, at * base_ns), window);
     }

@@ -57,6 +57,7 @@ pub(crate) fn plain(window_ms: u64, fast_ms: u64) -> Setup {
         prefix_v4: 24,
         prefix_v6: 48,
         memory_mb: 64,
+        moved: Vec::new(),
     }
 }
 

@@ -56,9 +56,11 @@ pub struct Setup {
     pub prefix_v4: u8,
     pub prefix_v6: u8,
     pub memory_mb: u64,
+    /// Prefixes that belong to another customer.
+    pub moved: Vec<&'static str>,
 }
 
-const RANGES: [(&str, bool, &str); 9] = [
+pub const RANGES: [(&str, bool, &str); 9] = [
     ("10.0.0.0/8", false, ""),
     ("10.1.0.0/16", true, ""),
     ("10.1.2.0/24", false, ""),
@@ -71,7 +73,7 @@ const RANGES: [(&str, bool, &str); 9] = [
 ];
 
 /// Prefixes of domains, some of them elsewhere too.
-const DOMAINS: [(&str, bool, &str); 9] = [
+pub const DOMAINS: [(&str, bool, &str); 9] = [
     ("10.1.0.0/16", true, "vlan=100"),
     ("10.1.2.0/24", false, "vlan=7"),
     ("2001:db8::/32", false, "vlan=11"),
@@ -162,7 +164,12 @@ fn sources(text: &str) -> bool {
 
 impl Setup {
     pub fn draw(dice: &mut Dice) -> Self {
-        let (window_ms, fast_ms) = dice.of(&[(1_000, 1_000), (1_000, 250), (10_000, 1_000), (3, 1), (3_600_000, 60_000)]);
+        Self::of_windows(dice, &[(1_000, 1_000), (1_000, 250), (10_000, 1_000), (3, 1), (3_600_000, 60_000)])
+    }
+
+    /// With one of these lengths of windows and fast windows.
+    pub fn of_windows(dice: &mut Dice, windows: &[(u64, u64)]) -> Self {
+        let (window_ms, fast_ms) = dice.of(windows);
         let mut rows: Vec<Row> = (0..28).map(|n| row(dice, n)).collect();
         rows.push(flows(dice));
         rows.extend((0..4).map(|n| rows::peak(dice, n, (window_ms, fast_ms))));
@@ -193,6 +200,7 @@ impl Setup {
             prefix_v4: dice.of(&[8, 24, 30]),
             prefix_v6: dice.of(&[32, 48, 126]),
             memory_mb: 256,
+            moved: Vec::new(),
         }
     }
 
@@ -219,8 +227,15 @@ impl Setup {
 
     pub fn csv(&self) -> String {
         let plan = |premium: bool| if premium { "premium" } else { "basic" };
-        let line = |(prefix, premium, domain): &(&str, bool, &str)| format!("{prefix},of {prefix} {domain},{},{domain}\n", plan(*premium));
+        let line = |(prefix, premium, domain): &(&str, bool, &str)| {
+            format!("{prefix},{},{},{domain}\n", self.customer(prefix, domain), plan(*premium))
+        };
         format!("prefix,customer,plan,domain\n{}", self.ranges.iter().map(line).collect::<String>())
+    }
+
+    pub fn customer(&self, prefix: &str, domain: &str) -> String {
+        let owner = if self.moved.contains(&prefix) { "new owner of" } else { "of" };
+        format!("{owner} {prefix} {domain}").trim().to_owned()
     }
 
     pub fn any_fast(&self) -> bool {

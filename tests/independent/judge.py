@@ -5,16 +5,17 @@
 
 The last line is JSON: figures compared, faults, and for each calculation how many 95 % intervals there were and how many held the truth.
 """
+import ipaddress
 import json
 import random
 import sys
 from collections import Counter
 
 import packets as wire
+from calculations import Calculations
 from model import Config, Sum
 from packets import Uncovered
 
-EXACT_KEYS = 128
 
 
 def thin(full, sampled, rate, seed):
@@ -35,13 +36,13 @@ def read(config, path, weigh):
     return packets
 
 
-class Judge:
+class Judge(Calculations):
     """Compares one report after the other."""
 
-    def __init__(self, config):
-        self.config, self.compared, self.faults = config, 0, []
-        self.intervals, self.held, self.sketched, self.unknown = Counter(), Counter(), Counter(), Counter()
-        self.where = ""
+    def __init__(self, config, windows):
+        self.config, self.windows, self.compared, self.faults = config, windows, 0, []
+        self.intervals, self.held, self.unknown = Counter(), Counter(), Counter()
+        self.where, self.at, self.packets, self.truth = "", None, None, None
 
     def fault(self, what):
         self.faults.append(f"{self.where}: {what}")
@@ -56,16 +57,15 @@ class Judge:
         if not is_so:
             self.fault(what)
 
-    def report(self, report, packets, truth):
-        prefix = report["prefix"]
-        kind = report["windowKind"]
-        net = next(net for net in self.config.ranges if str(net) == prefix)
-        stats = [stat for stat in self.config.stats_of(net) if kind == "LONG" or stat.fast]
-        self.where = f"{kind} {report['windowStartNs']} {prefix}"
+    def report(self, report, at, packets, truth):
+        kind, start, domain, net = self.at = at
+        self.packets, self.truth = packets, truth
+        stats = [stat for stat in self.config.stats_of((domain, net)) if kind == "LONG" or stat.fast]
+        self.where = f"{kind} {start} {domain} {net}"
         self.same("incomplete", report.get("incomplete"), None)
         self.same("stats", [stat["name"] for stat in report["stats"]], [stat.name for stat in stats])
         for stat, have in zip(stats, report["stats"]):
-            self.where = f"{kind} {report['windowStartNs']} {prefix} {stat.name}"
+            self.where = f"{kind} {start} {domain} {net} {stat.name}"
             seen, there = stat.count(packets), None if truth is None else stat.count(truth)
             judge = getattr(self, stat.calculation, None)
             if judge is None:
@@ -99,10 +99,17 @@ class Judge:
         if stat.metric == "flows":
             return self.number(stat, have["total"], seen, truth)
         total = lambda sums: None if sums is None else sum(of.value for of in sums.values())
-        self.estimate(f"sum {stat.metric}", stat, have["total"], added(seen.values()), total(truth))
+        self.estimate("sum bytes" if stat.metric == "bytes" else "sum packets", stat, have["total"], added(seen.values()), total(truth))
 
     def histogram(self, stat, have, seen, truth):
-        bins, edges = have["histogram"]["bins"], stat.edges()
+        bins, edges, labels = have["histogram"]["bins"], stat.edges(), stat.labels()
+        if labels:
+            self.same("labels", [of["label"] for of in bins], [*labels, "other"])
+            other = lambda sums: added(of for key, of in sums.items() if key not in labels)
+            for of, label in zip(bins, [*labels, None]):
+                within = lambda sums: sums.get(label, Sum()) if label else other(sums)
+                self.estimate("histogram", stat, of["value"], within(seen), None if truth is None else within(truth).value)
+            return
         if edges is None:
             self.same("labels", sorted(of["label"] for of in bins), sorted(seen))
             for of in bins:
@@ -120,7 +127,7 @@ class Judge:
         self.estimate("top-K's whole", stat, top["all"], added(seen.values()), None if truth is None else added(truth.values()).value)
         values = [entry["value"]["value"] for entry in listed]
         self.holds("order", values == sorted(values, reverse=True))
-        exact = len(seen) <= max(EXACT_KEYS, 4 * stat.k)
+        exact = len(seen) <= max(128, 4 * stat.k)
         self.same("entries", len(entries), min(stat.k, len(seen)))
         if exact:
             largest = sorted((of.value for of in seen.values()), reverse=True)
@@ -145,7 +152,7 @@ class Judge:
     def number(self, stat, have, seen, truth):
         """How many different keys."""
         many, sampled = len(seen), self.may_be_sampled(stat)
-        if many <= EXACT_KEYS:
+        if many <= stat.exact_keys:
             self.same("keys", have["value"], many)
             self.same("low", have["low"], many)
             if not sampled:
@@ -153,11 +160,10 @@ class Judge:
         else:
             error = 1.04 / (1 << stat.p) ** 0.5
             self.holds(f"{have['value']} keys, not {many}", abs(have["value"] - many) <= 5 * error * many)
-            self.sketched["all"] += 1
-            self.sketched["held"] += have["low"] <= many <= have.get("high", float("inf"))
+            self.bounds("distinct", have, many)
         if sampled:
             self.same("no high of a sample", have.get("high"), None)
-        if many <= EXACT_KEYS and truth is not None:
+        if many <= stat.exact_keys and truth is not None:
             self.holds(f"{len(truth)} keys are fewer than {have['low']}", have["low"] <= len(truth))
 
 
@@ -173,21 +179,21 @@ def judge(config, sampled, full, reports):
     config = Config(config)
     windows = config.windows(read(config, sampled, True))
     truth = None if full == "-" else config.windows(read(config, full, False))
-    judge = Judge(config)
+    judge, left = Judge(config, windows), dict(windows)
     with open(reports) as file:
         for line in file:
             report = json.loads(line)
             if "ledger" in report:
                 continue
-            at = report["windowKind"], int(report["windowStartNs"]), next(net for net in config.ranges if str(net) == report["prefix"])
-            packets = windows.pop(at, None)
+            at = report["windowKind"], int(report["windowStartNs"]), report.get("domain", ""), ipaddress.ip_network(report["prefix"])
+            packets = left.pop(at, None)
             if packets is None:
                 judge.fault(f"{at}: a report that no packet explains")
             else:
-                judge.report(report, packets, None if truth is None else truth[at])
-    judge.faults += [f"{at}: no report" for at in windows]
+                judge.report(report, at, packets, None if truth is None else truth[at])
+    judge.faults += [f"{at}: no report" for at in left]
     return {"compared": judge.compared, "faults": len(judge.faults), "shown": judge.faults[:10], "intervals": judge.intervals,
-            "held": judge.held, "sketched": judge.sketched, "unknown": judge.unknown}
+            "held": judge.held, "unknown": judge.unknown}
 
 
 def main():

@@ -1,5 +1,7 @@
 //! The truth's details against the reports: distributions, different keys, the busiest ones.
 
+mod calculations;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -28,6 +30,7 @@ pub(crate) fn stats(text: &mut String) {
             add(format!("top_{key}_{metric}"), format!("calculation = \"topk\"\nkey = \"{key}\"\nmetric = \"{metric}\""));
         }
         add("flows".to_owned(), "calculation = \"sum\"\nmetric = \"flows\"".to_owned());
+        calculations::stats(text, decision);
     }
 }
 
@@ -43,6 +46,7 @@ fn view<'a>(detail: &'a Value, decision: &str) -> Option<&'a Value> {
 
 /// One range in one window.
 pub(crate) fn compare(truth: &Value, report: &Value, sampling: f64, found: &mut Found) {
+    calculations::compare(truth, report, sampling, found);
     let of = |what: &str| format!("{} in {}: {what}", truth["prefix"], truth["window_start_ms"]);
     for decision in DECISIONS {
         let view = view(&truth["detail"], decision);

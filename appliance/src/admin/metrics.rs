@@ -3,6 +3,7 @@
 //! Every name begins with `tailwater_`. Counters count since the start of the process, and their names end in `_total`.
 
 use std::fmt;
+use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
@@ -33,6 +34,7 @@ impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self(snapshot) = self;
         appliance(&mut encoder, snapshot)?;
+        reloads(&mut encoder, snapshot)?;
         cores(&mut encoder, snapshot)?;
         ports(&mut encoder, snapshot)?;
         feeds(&mut encoder, snapshot)?;
@@ -95,6 +97,17 @@ fn appliance(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result
     family(to, COUNTER, "journal_appended", "Reports appended to the journal", plain(snapshot.journal.appended))?;
     family(to, GAUGE, "journal_messages", "Reports held by the journal", plain(snapshot.journal.messages))?;
     family(to, GAUGE, "journal_bytes", "Bytes held by the journal", plain(snapshot.journal.bytes))
+}
+
+fn reloads(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let reloads = &snapshot.reloads;
+    family(to, GAUGE, "generation", "Configuration that counts; 1 is the one that was started with", plain(reloads.generation))?;
+    let results = [("accepted", reloads.accepted), ("refused", reloads.refused)];
+    let rows = results.map(|(result, n)| (vec![("result", result.to_owned())], n));
+    family(to, COUNTER, "reloads", "Reloads of the configuration", rows)?;
+    let last = |value: fn(Duration, bool) -> u64| reloads.last.map(|(time, accepted)| (Vec::new(), value(time, accepted)));
+    family(to, GAUGE, "last_reload_timestamp_seconds", "When the last reload was", last(|time, _| time.as_secs()))?;
+    family(to, GAUGE, "last_reload_accepted", "1 if the last reload was accepted", last(|_, accepted| u64::from(accepted)))
 }
 
 fn cores(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {

@@ -1,9 +1,11 @@
-//! The local HTTP port: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever keeps the appliance running.
+//! The local HTTP port: `/metrics` for Prometheus, `/healthz` and `/readyz` for whoever keeps the appliance running,
+//! `/reload` for whoever changes its configuration.
 //!
 //! One thread of its own with a runtime of its own, so that a scrape never meets a data path core. It knows nothing but
-//! the snapshot it is given.
+//! the snapshot it is given and whom to ask for a reload.
 
 mod metrics;
+mod reload;
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,11 +17,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 pub use metrics::open_metrics;
+pub use reload::{Answer, Asked, Outcome, Reload};
 
 use crate::telemetry::Snapshot;
 
@@ -56,11 +59,11 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Listens at `address` (port 0: the system chooses) and serves what `source` says.
+    /// Listens at `address` (port 0: the system chooses), serves what `source` says, and hands on who asks for a `reload`.
     ///
     /// # Errors
     /// The address is taken or not ours, or there is no thread to be had.
-    pub fn start(address: SocketAddr, source: Source) -> Result<Self, AdminError> {
+    pub fn start(address: SocketAddr, source: Source, reload: Reload) -> Result<Self, AdminError> {
         let listen = |reason: io::Error| AdminError::Listen { address, remedy: remedy(&reason), reason };
         // Bound before the thread starts, so that the caller learns of a fault at once.
         let socket = std::net::TcpListener::bind(address).map_err(listen)?;
@@ -69,7 +72,7 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AdminError::Start)?;
         let (stop, stopped) = oneshot::channel();
         let work = move || {
-            if let Err(fault) = runtime.block_on(serve(socket, source, stopped)) {
+            if let Err(fault) = runtime.block_on(serve(socket, source, reload, stopped)) {
                 tracing::error!(%address, "metrics and health checks have ended: {fault}");
             }
         };
@@ -103,10 +106,10 @@ fn remedy(fault: &io::Error) -> &'static str {
     }
 }
 
-async fn serve(socket: std::net::TcpListener, source: Source, stopped: oneshot::Receiver<()>) -> io::Result<()> {
+async fn serve(socket: std::net::TcpListener, source: Source, reload: Reload, stopped: oneshot::Receiver<()>) -> io::Result<()> {
     let listener = TcpListener::from_std(socket)?;
     let routes = Router::new().route("/metrics", get(show_metrics)).route("/healthz", get(healthz)).route("/readyz", get(readyz));
-    let app = routes.with_state(source);
+    let app = routes.with_state(source).route("/reload", post(reload::ask).with_state(reload));
     let (tell, told) = tokio::sync::watch::channel(false);
     let graceful = {
         let mut told = told.clone();

@@ -9,15 +9,31 @@ fn any_port() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
 }
 
+/// Refuses what is asked, for a reason that is to be told.
+fn reload(asked: Asked) -> bool {
+    asked.answer(Outcome::Faulty, "ranges.csv:2: prefix: is wrong".to_owned());
+    true
+}
+
+/// Takes the question and never answers.
+fn gone(asked: Asked) -> bool {
+    drop(asked);
+    true
+}
+
 fn serve_registry(registry: &Arc<Registry>) -> Admin {
     let registry = Arc::clone(registry);
-    Admin::start(any_port(), Arc::new(move || registry.snapshot())).unwrap()
+    Admin::start(any_port(), Arc::new(move || registry.snapshot()), Arc::new(reload)).unwrap()
 }
 
 /// Status and body.
 fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    ask(address, "GET", path)
+}
+
+fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -46,6 +62,9 @@ fn example() -> Arc<Registry> {
         address: "127.0.0.1:9092".into(),
     };
     registry.set_sinks(move || vec![kafka.clone()]);
+    registry.generation(3, 12);
+    registry.reloaded(true);
+    registry.reloaded(false);
     registry
 }
 
@@ -64,6 +83,10 @@ fn metrics_tell_everything_that_registered() {
         "tailwater_sink_overflow_total{sink=\"kafka\"} 3",
         "tailwater_sink_info{sink=\"kafka\",address=\"127.0.0.1:9092\"} 1",
         "tailwater_windows_closed_total 0",
+        "tailwater_generation 3",
+        "tailwater_reloads_total{result=\"accepted\"} 1",
+        "tailwater_reloads_total{result=\"refused\"} 1",
+        "tailwater_last_reload_accepted 0",
         "tailwater_ready 0",
     ] {
         assert!(text.lines().any(|have| have == line), "no line `{line}` in\n{text}");
@@ -86,6 +109,18 @@ fn health_and_readiness_over_http() {
 }
 
 #[test]
+fn a_reload_is_asked_for_with_post_and_answered() {
+    let admin = serve_registry(&example());
+    assert_eq!(ask(admin.address(), "POST", "/reload"), (422, "ranges.csv:2: prefix: is wrong\n".to_owned()));
+    assert_eq!(ask(admin.address(), "GET", "/reload").0, 405);
+    assert_eq!(ask(admin.address(), "POST", "/metrics").0, 405);
+    for (reload, status) in [(Arc::new(|_| false) as Reload, 429), (Arc::new(gone), 503)] {
+        let admin = Admin::start(any_port(), Arc::new(|| example().snapshot()), reload).unwrap();
+        assert_eq!(ask(admin.address(), "POST", "/reload").0, status);
+    }
+}
+
+#[test]
 fn ready_is_ready() {
     let registry = Registry::new("a", "", Duration::from_secs(1));
     let port = registry.port(0, "x", "f");
@@ -99,7 +134,7 @@ fn ready_is_ready() {
 #[test]
 fn an_address_in_use_names_the_key() {
     let first = serve_registry(&example());
-    let fault = Admin::start(first.address(), Arc::new(|| example().snapshot())).unwrap_err().to_string();
+    let fault = Admin::start(first.address(), Arc::new(|| example().snapshot()), Arc::new(reload)).unwrap_err().to_string();
     assert!(fault.starts_with(&format!("[admin] listen = \"{}\": Address already in use", first.address())), "{fault}");
     assert!(fault.contains("another program listens there"));
 }

@@ -6,7 +6,7 @@ use super::walk::{Field, Section};
 use crate::limits::WINDOW_MS_MAX;
 
 /// `[appliance]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Appliance {
     /// Default: `tailwater`.
     pub name: String,

@@ -18,7 +18,7 @@ impl Mode {
 }
 
 /// `[cores]`: lcore ids.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cores {
     /// Default `run-to-completion`.
     pub mode: Mode,
@@ -35,7 +35,7 @@ pub struct Cores {
 }
 
 /// One of `[[ports]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
     /// PCI address or vdev string.
     pub device: String,

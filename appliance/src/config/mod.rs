@@ -135,12 +135,12 @@ impl Config {
         self.line(path).map_or_else(|| file.to_string(), |line| format!("{file}:{line}"))
     }
 
-    /// Line of a key, from 1.
+    /// Line of a key, from 1; a row of several is named by its number, from 0.
     pub fn line(&self, path: &[&str]) -> Option<usize> {
         let document = walk::parse(&self.file).ok()?;
-        let item = path.iter().try_fold(document.as_item(), |item, key| item.get(key))?;
+        let item = path.iter().try_fold(document.as_item(), |item, key| item.get(key).or_else(|| item.get(key.parse::<usize>().ok()?)))?;
         let start = item.span()?.start;
-        Some(document.raw().get(..start)?.lines().count().max(1))
+        Some(document.raw().get(..start)?.matches('\n').count() + 1)
     }
 
     /// Which stats each range keeps.

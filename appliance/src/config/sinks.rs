@@ -7,7 +7,7 @@ use super::appliance::beside;
 use super::walk::{Field, Section};
 
 /// `[sinks]`
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sinks {
     /// `[sinks.kafka]`
     pub kafka: Option<KafkaSink>,
@@ -18,7 +18,7 @@ pub struct Sinks {
 }
 
 /// `[sinks.kafka]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KafkaSink {
     /// `host:port,…`, or `mock`.
     pub brokers: String,
@@ -31,14 +31,14 @@ pub struct KafkaSink {
 }
 
 /// `[sinks.file]`: proto3 JSON, a message a line.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSink {
     /// Appended to.
     pub path: PathBuf,
 }
 
 /// `[admin]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
     /// `127.0.0.1:9464` by default; `off` for none.
     pub listen: Option<SocketAddr>,

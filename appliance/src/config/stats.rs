@@ -27,7 +27,7 @@ pub enum Setting {
 }
 
 /// One of `[[stats]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StatSpec {
     /// Unique.
     pub name: String,

@@ -54,7 +54,7 @@ impl TagField {
 }
 
 /// What a frame must carry for a tag rule: all that are given.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TagMatch {
     /// Numbers, by field.
     pub fields: Vec<(TagField, u32)>,
@@ -86,7 +86,7 @@ impl Sampler {
 }
 
 /// One of `[[tags]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagRule {
     /// `match`
     pub matches: TagMatch,

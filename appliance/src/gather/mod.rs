@@ -71,9 +71,14 @@ struct Fit {
 impl Fit {
     fn new(layout: &Layout, form: Form, segment_words: usize) -> Self {
         let words = layout.words(form);
-        let segment = segment_words / words;
+        let segment = (segment_words / words).min(BATCH_RECORDS_MAX);
         let batch = BATCH_RECORDS_MAX.min(BATCH_WORDS_MAX / words);
         Self { words, segment, batch: batch / segment * segment }
+    }
+
+    /// Records of a batch that has no more than so many: whole segments.
+    fn up_to(self, records_max: Option<usize>) -> usize {
+        records_max.map_or(self.batch, |most| (most / self.segment * self.segment).clamp(self.segment, self.batch))
     }
 
     /// Of both forms.
@@ -189,12 +194,13 @@ impl Gather {
     /// Hands on some batches of the epoch before; false when none is left. What a range's end begins comes before the next
     /// range.
     pub fn step(&mut self, stage: &mut impl Stage) -> bool {
+        let records_max = stage.walk_records_max();
         for _ in 0..STEP_RANGES {
-            if !self.hand_on_old(stage) {
+            if !self.hand_on_old(stage, records_max) {
                 self.walking = false;
                 return false;
             }
-            if stage.is_busy() {
+            if records_max.is_some() || stage.is_busy() {
                 break;
             }
         }
@@ -212,14 +218,15 @@ impl Gather {
     }
 
     /// One batch of the next range of the epoch before, or its end; false when no range is left.
-    fn hand_on_old(&mut self, stage: &mut impl Stage) -> bool {
+    fn hand_on_old(&mut self, stage: &mut impl Stage, records_max: Option<usize>) -> bool {
         let (side, old) = (self.side, self.side ^ 1);
         let Some(range) = self.touched[old].next(self.walked) else { return false };
         self.walked = range;
         let chain = self.chains[range as usize][old];
-        let last = usize::from(chain.count) <= self.fit(old, chain.form()).batch;
+        let most = self.fit(old, chain.form()).up_to(records_max);
+        let last = usize::from(chain.count) <= most;
         if chain.count > 0 {
-            self.hand_on(range, old, last.then_some(self.epochs[side]), stage);
+            self.hand_on_some(range, (old, most), last.then_some(self.epochs[side]), stage);
         } else {
             stage.passed(RangeIndex(range), self.epochs[old], self.epochs[side]);
         }
@@ -278,12 +285,18 @@ impl Gather {
         }
     }
 
-    /// Copies the first batch of a chain into one piece, frees its segments and gives it away.
+    /// Hands on a full batch of a chain, or what it has.
     fn hand_on(&mut self, range: u32, side: usize, ends: Option<Epoch>, stage: &mut impl Stage) {
+        let most = self.fit(side, self.chains[range as usize][side].form()).batch;
+        self.hand_on_some(range, (side, most), ends, stage);
+    }
+
+    /// Copies the first records of a chain, so many at most, into one piece, frees their segments and gives them away.
+    fn hand_on_some(&mut self, range: u32, (side, most): (usize, usize), ends: Option<Epoch>, stage: &mut impl Stage) {
         let chain = self.chains[range as usize][side];
         let form = chain.form();
         let fit = self.fit(side, form);
-        let len = usize::from(chain.count).min(fit.batch);
+        let len = usize::from(chain.count).min(most);
         let (mut at, mut last) = (chain.head, chain.head);
         for piece in self.whole[..len * fit.words].chunks_mut(fit.segment * fit.words) {
             piece.copy_from_slice(&self.segments.words(at)[..piece.len()]);

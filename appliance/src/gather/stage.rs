@@ -1,5 +1,7 @@
 //! What takes batches: the stats of this core, or rings to workers.
 
+use std::sync::Arc;
+
 use super::packed::Batch;
 use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
@@ -18,8 +20,17 @@ pub trait Stage {
         false
     }
 
+    /// Records that one step of a walk over ranges may hand on, where this core works on them: more would hold it too long.
+    fn walk_records_max(&self) -> Option<usize> {
+        None
+    }
+
     /// All batches of epochs before `next` were given.
     fn advance(&mut self, next: Epoch);
+
+    /// Other ranges count from here on, and so much is done with a record of each. Who keeps it lets go of the one before,
+    /// which others hold still.
+    fn renew(&mut self, _efforts: &Arc<[u8]>) {}
 
     /// Whether epochs must come one by one: where several cores send to one, it keeps no more than two apart.
     fn is_stepwise(&self) -> bool {
@@ -31,6 +42,9 @@ pub trait Stage {
 
     /// Does a bounded piece of what waits to be done; false if nothing does.
     fn step(&mut self) -> bool;
+
+    /// Looks whether something has come from the control; to be called now and then.
+    fn look(&mut self) {}
 
     /// Shows what was counted and lost here since the start, and the memory in use; where batches only pass through, what
     /// it knows of that.

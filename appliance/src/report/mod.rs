@@ -14,9 +14,13 @@ pub mod pb;
 mod ports;
 mod range;
 mod reporter;
+mod sequences;
 mod widen;
 
+use std::sync::Arc;
+
 use crate::config::StatSpec;
+use crate::window::ShardPlans;
 
 pub use crate::rx::timeline::{ClockState, Step};
 pub use reporter::Reporter;
@@ -81,7 +85,7 @@ pub struct CoreName {
     pub role: &'static str,
 }
 
-/// What is the same for every window.
+/// What is the same for every window of one generation.
 pub struct Setting {
     /// Who reports.
     pub identity: Identity,
@@ -93,12 +97,22 @@ pub struct Setting {
     pub ports: Vec<PortName>,
     /// Of each tag rule, `passed` or `blocked`.
     pub tags: Vec<&'static str>,
+    /// The tag rules are others than those of the generation before: what was counted by their numbers is not added up.
+    pub tags_anew: bool,
     /// Windows without a frame are reported too, and the first and last are marked as cut short.
     pub live: bool,
     /// An idle range says so, once each long window.
     pub heartbeat: bool,
     /// The longest frame that may have been lost: what a port lets in, what a capture may hold.
     pub frame_bytes_max: u32,
+}
+
+/// A generation, as the reporter needs it.
+pub struct Edition {
+    /// What reports say of themselves.
+    pub setting: Setting,
+    /// Compiled stats.
+    pub plans: Arc<ShardPlans>,
 }
 
 /// What only the port itself knows, since the start.

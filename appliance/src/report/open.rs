@@ -160,6 +160,29 @@ impl Accounts {
     }
 }
 
+/// Everything since the start.
+#[derive(Default)]
+pub(super) struct Total {
+    pub(super) accounts: Accounts,
+    pub(super) ranges: u64,
+    /// Reasons for which windows were incomplete.
+    pub(super) missing: BTreeMap<String, u64>,
+    pub(super) start_ns: Option<u64>,
+    pub(super) end_ns: u64,
+}
+
+impl Total {
+    /// Other tag rules count from here on, so many.
+    pub(super) fn forget_tags(&mut self, rules: usize) {
+        for site in self.accounts.sites.iter_mut().filter(|site| !site.tags.is_empty()) {
+            let untagged = site.tags.last().copied().unwrap_or(0);
+            site.tags.clear();
+            site.tags.resize(rules, 0);
+            site.tags.push(untagged);
+        }
+    }
+}
+
 /// Stretches of epochs that are kept apart; more are taken for one.
 const STRETCHES_MAX: usize = 256;
 

@@ -1,9 +1,13 @@
 //! What stats keep of a range from one window to the next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use super::{RangeName, Setting};
+use crate::config::StatSpec;
 use crate::stats::Past;
 use crate::stats::plan::Period;
+use crate::units::RangeIndex;
+use crate::window::ShardPlans;
 
 /// Windows between two looks for what nobody needs any more.
 const SWEEP_WINDOWS: u32 = 64;
@@ -27,6 +31,24 @@ impl Pasts {
             *past = Past::default();
         }
         past
+    }
+
+    /// Another generation counts from here on. What a range keeps of a stat goes on only if the range has it still, under the
+    /// same definition: else windows would seem known in which nobody counted, or other keys.
+    pub(super) fn renew(&mut self, before: &Setting, now: &Setting, plans: &ShardPlans) {
+        if self.ranges.is_empty() {
+            return;
+        }
+        let defined = |spec: &StatSpec| StatSpec { sets: Vec::new(), ..spec.clone() };
+        let same = |spec: &&StatSpec| before.specs.iter().any(|old| old.name == spec.name && defined(old) == defined(spec));
+        let same: HashSet<&str> = now.specs.iter().filter(same).map(|spec| &spec.name[..]).collect();
+        let indices: HashMap<String, u32> = now.ranges.iter().map(RangeName::identity).zip(0..).collect();
+        self.ranges.retain(|range, stats| {
+            let plan = indices.get(range).map(|index| plans.of(RangeIndex(*index)));
+            let has = |stat: &str| plan.is_some_and(|plan| plan.stats().iter().any(|planned| now.specs[planned.spec].name == stat));
+            stats.retain(|(stat, _), _| same.contains(&stat[..]) && has(stat));
+            !stats.is_empty()
+        });
     }
 
     /// Now and then drops what no window needs that starts at this time or later.

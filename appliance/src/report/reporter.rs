@@ -1,20 +1,21 @@
 //! Reads streams, closes windows, publishes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::appliance::{Account, Window, appliance_report, unmatched_top};
 use super::loss::Incompleteness;
-use super::open::{Accounts, OpenWindow, Untold};
+use super::open::{Accounts, OpenWindow, Total, Untold};
 use super::past::Pasts;
 use super::ports::Ports;
 use super::range::{self, Which};
-use super::{ClockState, CoreName, Health, Publisher, Setting, message, pb};
+use super::sequences::Sequences;
+use super::{ClockState, CoreName, Edition, Health, Publisher, RangeName, Setting, message, pb};
 use crate::gather::Cause;
 use crate::stats::plan::Period;
 use crate::units::{Epoch, RangeIndex};
 use crate::window::stream::Stream;
-use crate::window::{Calendar, Sealed, ShardPlans, Site, Told};
+use crate::window::{Calendar, Coming, Control, Sealed, ShardPlans, Site, Told};
 
 /// Messages taken from one stream before the next has its turn.
 const TURN_MESSAGES: usize = 256;
@@ -32,8 +33,12 @@ struct Source {
 
 /// See the module.
 pub struct Reporter<P, H> {
+    /// Of the window that is closed next.
     setting: Setting,
+    /// See `setting`.
     plans: Arc<ShardPlans>,
+    /// Of windows behind those.
+    coming: Coming<Edition>,
     calendar: Calendar,
     sources: Vec<Source>,
     publisher: P,
@@ -49,23 +54,12 @@ pub struct Reporter<P, H> {
     passed: Epoch,
     /// First epoch that was not reported yet.
     next: Option<Epoch>,
-    sequences: HashMap<u32, u64>,
+    sequences: Sequences,
     sequence: u64,
     first: Option<Epoch>,
     last: Option<Epoch>,
     total: Total,
     pasts: Pasts,
-}
-
-/// Everything since the start.
-#[derive(Default)]
-struct Total {
-    accounts: Accounts,
-    ranges: u64,
-    /// Reasons for which windows were incomplete.
-    missing: BTreeMap<String, u64>,
-    start_ns: Option<u64>,
-    end_ns: u64,
 }
 
 const fn rank(period: Period) -> u8 {
@@ -89,6 +83,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         Self {
             setting,
             plans,
+            coming: Coming::default(),
             calendar,
             sources: streams.into_iter().map(|(name, stream)| Source { stream, name, at: Epoch(0) }).collect(),
             publisher,
@@ -101,7 +96,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             open_long: None,
             passed: Epoch(0),
             next: None,
-            sequences: HashMap::new(),
+            sequences: Sequences::default(),
             sequence: 0,
             first: None,
             last: None,
@@ -110,8 +105,14 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         }
     }
 
+    /// By this end other generations come.
+    pub fn control(&mut self) -> Control<Edition> {
+        self.coming.control()
+    }
+
     /// Takes what waits and closes what is complete; false if there was nothing to do.
     pub fn poll(&mut self) -> bool {
+        self.coming.look(None);
         let busy = self.take_some();
         let passed = self.sources.iter().map(|source| source.at).min().unwrap_or_default();
         // Also of what came while windows were closed.
@@ -168,11 +169,17 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
 
     /// One message of one stream.
     fn take(&mut self, at: usize) -> bool {
-        let Self { sources, plans, calendar, windows, epochs, untold, .. } = self;
+        let Self { sources, plans, coming, calendar, windows, epochs, untold, .. } = self;
         let streams = sources.len();
         let source = &mut sources[at];
         source.stream.next(|told| match told {
-            Told::Block(sealed, words) => file(windows, plans, calendar, &sealed, words),
+            Told::Block(sealed, words) => {
+                let epoch = match sealed.period {
+                    Period::Fast => Epoch(sealed.number),
+                    Period::Long => calendar.first_of_long(sealed.number),
+                };
+                file(windows, coming.of(epoch).map_or(plans, |edition| &edition.plans), calendar, &sealed, words);
+            }
             Told::Closed { epoch, next, site } => {
                 if site.taken_over > 0 && site.lost_total() != [0; Cause::COUNT] {
                     untold.add(source.at, epoch);
@@ -196,11 +203,27 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
                 self.open_long = None;
                 self.close_long(long);
             }
-            let Some(epoch) = next else { return };
+            let Some(epoch) = next else { break };
+            self.renew(epoch);
             self.close_epoch(epoch);
             self.next = Some(Epoch(epoch.0 + 1));
             self.open_long = Some(self.calendar.long(epoch));
         }
+        if passed != Epoch::END {
+            self.renew(passed);
+        }
+    }
+
+    /// Every window before `epoch` was reported: from here on another generation may count.
+    fn renew(&mut self, epoch: Epoch) {
+        let Some(Edition { setting, plans }) = self.coming.follow(epoch) else { return };
+        if setting.tags_anew {
+            self.total.forget_tags(setting.tags.len());
+        }
+        let (setting, plans) = (std::mem::replace(&mut self.setting, setting), std::mem::replace(&mut self.plans, plans));
+        self.pasts.renew(&setting, &self.setting, &self.plans);
+        self.coming.give_back(Some(Edition { setting, plans }));
+        self.sequences.renew(self.setting.ranges.iter().map(RangeName::identity));
     }
 
     /// The next epoch to report: live, each one; in a replay, each that has frames.
@@ -283,9 +306,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let mut touched = touched.into_iter().peekable();
         for (n, range) in reported.iter().copied().enumerate() {
             let content = touched.next_if_eq(&range).map(|range| window.range(&self.plans, range, of.period));
-            let sequence = self.sequences.entry(range).or_insert(0);
-            *sequence += 1;
-            let which = Which { period: of.period, bounds_ns: of.bounds_ns, range, sequence: *sequence };
+            let sequence = self.sequences.next(self.setting.ranges[range as usize].identity());
+            let which = Which { period: of.period, bounds_ns: of.bounds_ns, range, sequence };
             let report = range::report(&self.setting, self.plans.of(RangeIndex(range)), &which, content.as_ref(), missing, &mut self.pasts);
             self.publisher.range(&report);
             // Nobody is to wait for a reporter that has many ranges to report.

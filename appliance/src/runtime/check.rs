@@ -83,7 +83,7 @@ fn memory(config: &Config) -> Vec<Finding> {
     let (places, budget_mb) = (Places::of(config), config.appliance.memory_mb);
     let cores = Cores { rx: places.cores.rx.clone(), workers: places.cores.workers };
     let about = format!("{}: appliance.memory_mb", config.locate(&["appliance", "memory_mb"]));
-    let Ok(world) = World::new(config, HashKey::constant(), config.ports.len()) else {
+    let Ok(world) = World::first(config, HashKey::constant(), config.ports.len()) else {
         return vec![bad(Verdict::Wrong, "stats", "a stat cannot be compiled", "correct its row")];
     };
     let plan = MemoryPlan::new(&world, &cores);

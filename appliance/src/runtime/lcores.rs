@@ -99,6 +99,9 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
             receiver.polled(polls, in_vain);
             receiver.show();
         }
+        if !busy || polls.is_multiple_of(SHOWN_POLLS) {
+            receiver.look();
+        }
         was_busy = busy;
         if busy {
             patience.reset();
@@ -111,9 +114,14 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
 
 /// Takes batches until every receiver has said its last.
 fn work(mut worker: Worker<Shard>, live: &LiveCore, idle: Idle) {
-    let mut patience = Patience::default();
+    let (mut polls, mut patience) = (0_u64, Patience::default());
     loop {
-        if worker.poll() {
+        polls += 1;
+        let busy = worker.poll();
+        if !busy || polls.is_multiple_of(SHOWN_POLLS) {
+            worker.stage().look();
+        }
+        if busy {
             patience.reset();
             worker.stage().show(live);
             continue;

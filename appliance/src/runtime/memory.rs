@@ -65,7 +65,7 @@ impl MemoryPlan {
             budget: world.memory_bytes,
             receiver_slots: ranges * (Gather::RANGE_BYTES + heat),
             shard_slots: ranges * Shard::RANGE_BYTES,
-            streams: (Room::of_account(world.ports, world.tag_rules).bytes(), world.plans.room().bytes()),
+            streams: (Room::of_account(world.ports, world.tag_room).bytes(), world.room.bytes()),
             lanes: workers * lane_bytes(),
             roots_wanted: world.plans.roots_bytes(),
             logs: 0,

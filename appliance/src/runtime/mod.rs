@@ -2,8 +2,11 @@
 
 #[cfg(feature = "dpdk")]
 pub mod check;
+pub mod fixed;
+pub mod generations;
 pub mod memory;
 pub mod receiver;
+pub mod reload;
 pub mod reporting;
 pub mod wiring;
 pub mod world;
@@ -12,6 +15,8 @@ pub mod world;
 pub mod lcores;
 #[cfg(feature = "dpdk")]
 pub mod monitor;
+#[cfg(feature = "dpdk")]
+mod orders;
 #[cfg(feature = "dpdk")]
 pub mod places;
 #[cfg(feature = "dpdk")]

@@ -10,7 +10,7 @@ use crate::parse::{DropReason, Parsed, parse_into};
 use crate::rx::Frame;
 use crate::telemetry::LiveCore;
 use crate::units::Epoch;
-use crate::window::{Decisions, Ledger, Outlet, Sent, Site};
+use crate::window::{Coming, Control, Decisions, Ledger, Outlet, Sent, Site};
 
 /// An epoch that is over for new frames, and whose batches are on their way.
 struct Closing {
@@ -23,11 +23,16 @@ struct Closing {
 
 /// See the module.
 pub struct Receiver<S> {
+    /// Of the open epoch.
     world: Arc<World>,
+    /// Of the next, where that is another.
+    coming: Coming<Arc<World>>,
     gather: Gather,
     stage: S,
     parsed: Parsed,
     at: Epoch,
+    /// The first epoch in which `world` counted.
+    began: Epoch,
     open: Site,
     spare: Site,
     closing: Option<Closing>,
@@ -52,6 +57,7 @@ impl<S: Stage> Receiver<S> {
             stage,
             parsed: Parsed::default(),
             at: Epoch(0),
+            began: Epoch(0),
             open,
             spare,
             closing: None,
@@ -62,7 +68,24 @@ impl<S: Stage> Receiver<S> {
             decisions_before: Decisions::default(),
             untagged_before: 0,
             world,
+            coming: Coming::default(),
         }
+    }
+
+    /// By this end other generations come.
+    pub fn control(&mut self) -> Control<Arc<World>> {
+        self.coming.control()
+    }
+
+    /// What takes its batches.
+    pub const fn stage(&mut self) -> &mut S {
+        &mut self.stage
+    }
+
+    /// Looks whether something has come from the control; to be called now and then.
+    pub fn look(&mut self) {
+        self.coming.look(Some(self.at));
+        self.stage.look();
     }
 
     /// Opens an epoch, unless it or a later one is open.
@@ -84,7 +107,7 @@ impl<S: Stage> Receiver<S> {
         let unheard = self.finish_closing();
         self.keep_live();
         if let Some(site) = unheard {
-            self.open.take_over(&site);
+            self.open.take_over(&site, self.began < self.at);
             self.between = false;
             self.keep(site);
         }
@@ -92,8 +115,22 @@ impl<S: Stage> Receiver<S> {
         // An epoch that stands only between two others has no account.
         let from = if self.between { Epoch(0) } else { self.at };
         self.closing = Some(Closing { from, to: next, site, handed: false });
-        self.gather.advance(next);
         self.at = next;
+        self.look();
+        self.renew();
+        self.gather.advance(next);
+        self.gather.pack_as(&self.world.plans.layout);
+    }
+
+    /// From the open epoch on another generation may count.
+    fn renew(&mut self) {
+        if let Some(world) = self.coming.turn(self.at) {
+            self.stage.renew(&world.efforts);
+            let old = std::mem::replace(&mut self.world, world);
+            self.coming.give_back(Some(old));
+            self.began = self.at;
+        }
+        self.open.shape(self.world.tag_rules);
     }
 
     /// A core that opens an epoch with the last closing unfinished ends it first: its window was as short as its walk.

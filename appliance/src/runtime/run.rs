@@ -3,20 +3,21 @@
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::lcores::launch_all;
 use super::memory::{Lacking, MemoryPlan};
 use super::monitor::Monitor;
+use super::orders::{LOOK, Orders};
 use super::places::{Places, stay_on};
+use super::reload::Reloader;
 use super::shipping::Shipping;
 use super::wiring::{Cores, wire};
 use super::world::{World, setting};
 use super::{RunError, reporting};
-use crate::admin::Admin;
+use crate::admin::{Admin, Asked};
 use crate::arch::{HashKey, Reserve};
 use crate::config::{Config, Fault, Faults, Mode};
 use crate::dpdk::{Eal, EalConfig, FilePrefix, Hugepages, LcoreHandle};
@@ -31,8 +32,6 @@ use crate::telemetry::{Registry, StatusLine, log};
 
 /// How long sinks may take at the end to deliver what waits.
 const DELIVERY: Duration = Duration::from_secs(20);
-/// How often the main loop looks around.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Runs until SIGTERM or SIGINT; then closes the window, delivers it and returns. `share_cpus`: where the machine has
 /// fewer CPUs than the core map names, lcores share them.
@@ -41,23 +40,19 @@ const LOOK: Duration = Duration::from_millis(100);
 /// What stops it from starting, and reports that could not be delivered at the end. What goes wrong between is told,
 /// counted and survived.
 pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT] {
-        // A second one while the first is being obeyed ends at once: somebody does not want to wait for a broker.
-        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop)).map_err(RunError::Signals)?;
-        signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(RunError::Signals)?;
-    }
+    let (orders, ask) = Orders::listen().map_err(RunError::Signals)?;
+    let stop = Arc::clone(&orders.stop);
     let places = Places::on_this_machine(config, share_cpus).map_err(RunError::Cores)?;
     // First of all: a second appliance of this name is refused before it touches what the first one uses.
     let eal = Eal::init(&eal_config(config, &places))?;
-    let mut world = World::new(config, hash_key(config)?, config.ports.len()).map_err(RunError::Stat)?;
+    let mut world = World::first(config, hash_key(config)?, config.ports.len()).map_err(RunError::Stat)?;
     world.reserve = Reserve::AtStart;
     let world = Arc::new(world);
     enough(config, &places, &world)?;
     let registry = registry(config, &world);
     let journal = Journal::new(Bound::default(), &sink::names(&config.sinks));
-    let mut outside = Outside::start(config, &places, &journal, &registry)?;
-    let counted = count(&eal, config, &places, &world, &registry, &journal, &stop);
+    let mut outside = Outside::start(config, &places, &journal, &registry, ask)?;
+    let counted = count(&eal, config, &places, &world, &registry, &journal, orders);
     let delivered = outside.stop(&journal, &stop);
     counted.and(delivered)
 }
@@ -80,7 +75,7 @@ fn count(
     world: &Arc<World>,
     registry: &Arc<Registry>,
     journal: &Arc<Journal>,
-    stop: &Arc<AtomicBool>,
+    orders: Orders,
 ) -> Result<(), RunError> {
     let timeline = Arc::new(Timeline::default());
     let ports = live::open(eal, &config.ports, world.calendar.epoch_ns(), &timeline).map_err(RunError::Ports)?;
@@ -88,9 +83,14 @@ fn count(
     let mut wired = wire(world, &cores, registry, false);
     let streams = std::mem::take(&mut wired.streams);
     let (queues, monitor) = split(ports, cores.rx.len(), registry, config, timeline);
-    let setting = setting(config, world, random()?, port_names(config), true);
+    let (boot_id, port_names) = (random()?, port_names(config));
+    let setting = setting(config, world, boot_id, port_names.clone(), true);
     let shipping = Shipping::new(Arc::clone(journal), Arc::clone(registry));
-    let reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, shipping, monitor.clone());
+    let mut reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, shipping, monitor.clone());
+    let mut generations = std::mem::take(&mut wired.generations);
+    generations.reporter = Some(reporter.control());
+    let started = (config.clone(), Arc::clone(world));
+    let reloader = Reloader::new(started, generations, (boot_id, port_names), Arc::clone(registry));
     let reporter = {
         let (cpu, registry) = (places.reporter_cpu, Arc::clone(registry));
         std::thread::spawn(move || {
@@ -98,10 +98,10 @@ fn count(
             reporting::run(reporter, || registry.reporter_beat())
         })
     };
-    let handles = launch_all(eal, (&cores.rx, &cores.workers), wired, queues, stop, places.idle)?;
+    let handles = launch_all(eal, (&cores.rx, &cores.workers), wired, queues, &orders.stop, places.idle)?;
     registry.window_opened();
-    tracing::info!(mode = mode(places), rx = ?cores.rx, workers = ?cores.workers, ranges = world.plans.real, "counting");
-    watch(&handles, &monitor, registry, stop, &reporter);
+    tracing::info!(mode = mode(places), rx = ?cores.rx, workers = ?cores.workers, ranges = config.ranges.list.len(), "counting");
+    watch(&handles, &monitor, registry, (orders, reloader), &reporter);
     for handle in handles {
         handle.join()?;
     }
@@ -109,12 +109,18 @@ fn count(
     Ok(())
 }
 
-/// The main loop: the clock at each turn, ports once a second, a status line on a terminal.
-fn watch<T>(handles: &[LcoreHandle<()>], monitor: &Monitor, registry: &Registry, stop: &AtomicBool, reporter: &JoinHandle<T>) {
+/// The main loop: reloads, the clock at each turn, ports once a second, a status line on a terminal.
+fn watch<T>(
+    handles: &[LcoreHandle<()>],
+    monitor: &Monitor,
+    registry: &Registry,
+    (mut orders, mut reloader): (Orders, Reloader),
+    reporter: &JoinHandle<T>,
+) {
     let terminal = std::io::stderr().is_terminal();
-    let (mut status, mut last) = (StatusLine::new(), Instant::now());
+    let (mut status, mut last, stop) = (StatusLine::new(), Instant::now(), Arc::clone(&orders.stop));
     while !stop.load(Ordering::Relaxed) {
-        std::thread::sleep(LOOK);
+        orders.obey(&mut reloader);
         monitor.look_at_clock();
         let over = handles.iter().any(LcoreHandle::is_finished) || reporter.is_finished();
         if over && !stop.load(Ordering::Relaxed) {
@@ -141,7 +147,13 @@ struct Outside {
 }
 
 impl Outside {
-    fn start(config: &Config, places: &Places, journal: &Arc<Journal>, registry: &Arc<Registry>) -> Result<Self, RunError> {
+    fn start(
+        config: &Config,
+        places: &Places,
+        journal: &Arc<Journal>,
+        registry: &Arc<Registry>,
+        reload: SyncSender<Asked>,
+    ) -> Result<Self, RunError> {
         let cpu = places.io_cpu;
         // Threads keep to the CPU of the one that starts them.
         let sinks = std::thread::scope(|scope| {
@@ -159,7 +171,9 @@ impl Outside {
         let watch = sinks.watch();
         registry.set_journal(move || watch.journal());
         let ask = Arc::clone(registry);
-        let admin = config.admin.listen.map(|address| Admin::start(address, Arc::new(move || ask.snapshot()))).transpose()?;
+        let start =
+            |address| Admin::start(address, Arc::new(move || ask.snapshot()), Arc::new(move |asked| reload.try_send(asked).is_ok()));
+        let admin = config.admin.listen.map(start).transpose()?;
         Ok(Self { sinks, _admin: admin })
     }
 
@@ -233,7 +247,6 @@ fn registry(config: &Config, world: &World) -> Arc<Registry> {
     let window = Duration::from_nanos(world.calendar.epoch_ns());
     let registry = Registry::new(&config.appliance.name, &config.appliance.pop, window);
     registry.set_drop_reasons(&DropReason::ALL.map(DropReason::name));
-    registry.ranges.store(world.plans.real as u64, Ordering::Relaxed);
     registry.memory_budget_bytes.store(world.memory_bytes as u64, Ordering::Relaxed);
     registry
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::generations::Generations;
 use super::memory::MemoryPlan;
 use super::receiver::Receiver;
 use super::world::World;
@@ -36,12 +37,15 @@ pub struct Wired {
     pub workers: Vec<(Worker<Shard>, Arc<LiveCore>)>,
     /// For the reporter.
     pub streams: Vec<(CoreName, Stream)>,
+    /// For the control; the reporter's end is still to be added.
+    pub generations: Generations,
 }
 
 /// Wires cores. `waits`: full rings make their senders wait, as in a replay.
 pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool) -> Wired {
-    let mut wired = Wired { receivers: Vec::new(), workers: Vec::new(), streams: Vec::new() };
-    let (of_account, of_blocks) = (Room::of_account(world.ports, world.tag_rules), world.plans.room());
+    let mut wired = Wired { receivers: Vec::new(), workers: Vec::new(), streams: Vec::new(), generations: Generations::default() };
+    let (of_account, of_blocks) = (Room::of_account(world.ports, world.tag_room), world.room);
+    let mut ends = Generations::default();
     let mut told = |lcore: u32, role: &'static str, room: Room| {
         let (outlet, reader) = stream(room, waits);
         wired.streams.push((CoreName { lcore, role }, reader));
@@ -58,7 +62,8 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
             lanes.push(lane);
             inboxes.push(inbox);
         }
-        let worker = Worker::new(inboxes, shard(told(*lcore, "worker", of_blocks)));
+        let mut worker = Worker::new(inboxes, shard(told(*lcore, "worker", of_blocks)));
+        ends.shards.push(worker.stage().control());
         wired.workers.push((worker, registry.core(*lcore, "worker")));
     }
     for (lcore, lanes) in cores.rx.iter().zip(lanes) {
@@ -66,12 +71,17 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
         let outlet = told(*lcore, "rx", of_account);
         let world = Arc::clone(world);
         wired.receivers.push(if lanes.is_empty() {
-            let shard = shard(told(*lcore, "rx", of_blocks));
-            AnyReceiver::Own(Box::new(Receiver::new(world, shard, outlet, live, memory.logs)))
+            let mut receiver = Receiver::new(world, shard(told(*lcore, "rx", of_blocks)), outlet, live, memory.logs);
+            ends.receivers.push(receiver.control());
+            ends.shards.push(receiver.stage().control());
+            AnyReceiver::Own(Box::new(receiver))
         } else {
-            let dispatcher = Dispatcher::new(lanes, world.plans.efforts(), world.plans.real, waits);
-            AnyReceiver::Sends(Box::new(Receiver::new(world, dispatcher, outlet, live, memory.logs)))
+            let dispatcher = Dispatcher::new(lanes, Arc::clone(&world.efforts), world.plans.real, waits);
+            let mut receiver = Receiver::new(world, dispatcher, outlet, live, memory.logs);
+            ends.receivers.push(receiver.control());
+            AnyReceiver::Sends(Box::new(receiver))
         });
     }
+    wired.generations = ends;
     wired
 }

@@ -1,4 +1,7 @@
-//! What a configuration becomes: everything that cores share and never change.
+//! What a configuration becomes: one generation of everything that cores share and never change.
+//!
+//! A configuration that is loaded anew becomes a new one. What was sized or fixed at the start is the same in both: the
+//! hash key, the windows, the ports, the memory, and the room for ranges and blocks.
 
 use std::sync::Arc;
 
@@ -8,25 +11,33 @@ use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::classify::Generation;
 use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
 use crate::gather::packed::Layout;
-use crate::limits::CAPTURE_RECORD_BYTES_MAX;
+use crate::limits::{CAPTURE_RECORD_BYTES_MAX, RANGES_MAX, TAG_RULES_MAX};
 use crate::parse::MirrorPlan;
 use crate::report::{Identity, PortName, RangeName, Setting};
 use crate::stats::Calculations;
 use crate::stats::plan::{Compiler, Plan, WeightBounds};
 use crate::units::{Family, RangeIndex};
-use crate::window::{Calendar, ShardPlans};
+use crate::window::{Calendar, Room, ShardPlans};
 
 /// Prefixes that are listed of what matched no range.
 const UNMATCHED_KEYS: i64 = 10;
 
+/// Ranges that may be added without a restart, where the configuration does not say: an eighth of them, at least these.
+const RANGES_ROOM_MIN: usize = 1_024;
+const RANGES_ROOM_SHARE: usize = 8;
+
 /// Shared by all cores.
 pub struct World {
+    /// Which generation it is, from 1.
+    pub number: u64,
     /// Tag rules, prefixes, directions.
     pub generation: Generation,
     /// What the mirror wraps frames in.
     pub mirror: MirrorPlan,
     /// Compiled stats.
     pub plans: Arc<ShardPlans>,
+    /// Of each range, how much is done with a record.
+    pub efforts: Arc<[u8]>,
     /// Of all hashes.
     pub hash_key: HashKey,
     /// Windows.
@@ -37,12 +48,18 @@ pub struct World {
     pub tag_rules: usize,
     /// The budget of the data path, all cores together.
     pub memory_bytes: usize,
-    /// When it is taken.
+    /// What streams are made for.
+    pub room: Room,
+    /// Tag rules that accounts are made for.
+    pub tag_room: usize,
+    /// When memory is taken.
     pub reserve: Reserve,
+    calculations: Calculations,
 }
 
 impl World {
-    /// Of a checked configuration, and so many ports; with this crate's own calculations.
+    /// Of a checked configuration, and so many ports; with this crate's own calculations. No other will follow it: there is
+    /// room for what it has.
     ///
     /// # Errors
     /// A row that no kernel can be made for.
@@ -50,17 +67,37 @@ impl World {
         Self::with(&Calculations::standard(), config, hash_key, ports)
     }
 
+    /// The first of several: with room for more ranges, tag rules and longer blocks.
+    ///
+    /// # Errors
+    /// A row that no kernel can be made for.
+    pub fn first(config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
+        let mut world = Self::with_room(&Calculations::standard(), config, hash_key, ports, room(config))?;
+        world.room = world.room.twice();
+        world.tag_room = TAG_RULES_MAX;
+        Ok(world)
+    }
+
     /// With the calculations that the configuration was checked with.
     ///
     /// # Errors
     /// A row that no kernel can be made for.
     pub fn with(calculations: &Calculations, config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
-        let mirror = MirrorPlan::new(&config.mirror);
+        Self::with_room(calculations, config, hash_key, ports, config.ranges.list.len())
+    }
+
+    fn with_room(calculations: &Calculations, config: &Config, hash_key: HashKey, ports: usize, room: usize) -> Result<Self, Refusal> {
         let fast = config.stats.iter().any(|stat| stat.fast);
+        let plans = plans(config, calculations, room)?;
         Ok(Self {
+            number: 1,
             generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
-            mirror: if reads_options(config) { mirror } else { mirror.without_options() },
-            plans: Arc::new(plans(config, calculations)?),
+            mirror: mirror(config),
+            room: plans.room(),
+            tag_room: config.tags.len(),
+            efforts: plans.efforts().into(),
+            plans: Arc::new(plans),
+            calculations: calculations.clone(),
             hash_key,
             calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
             ports,
@@ -70,7 +107,26 @@ impl World {
         })
     }
 
-    /// Ranges, and behind them the two that stand for what matched none.
+    /// The next generation: of a configuration whose ranges find room here.
+    ///
+    /// # Errors
+    /// A row that no kernel can be made for.
+    pub fn next(&self, config: &Config, number: u64) -> Result<Self, Refusal> {
+        let plans = plans(config, &self.calculations, self.plans.real)?;
+        Ok(Self {
+            number,
+            generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
+            mirror: mirror(config),
+            efforts: plans.efforts().into(),
+            plans: Arc::new(plans),
+            calculations: self.calculations.clone(),
+            hash_key: self.hash_key.clone(),
+            tag_rules: config.tags.len(),
+            ..*self
+        })
+    }
+
+    /// The room for ranges, and behind it the two that stand for what matched none.
     pub fn ranges(&self) -> usize {
         self.plans.of_range.len()
     }
@@ -103,7 +159,20 @@ fn specs(config: &Config) -> Vec<StatSpec> {
     config.stats.iter().cloned().chain([unmatched]).collect()
 }
 
-fn plans(config: &Config, calculations: &Calculations) -> Result<ShardPlans, Refusal> {
+/// What the mirror wraps frames in; and whether options of headers are read.
+fn mirror(config: &Config) -> MirrorPlan {
+    let mirror = MirrorPlan::new(&config.mirror);
+    if reads_options(config) { mirror } else { mirror.without_options() }
+}
+
+/// Ranges that a configuration's appliance has room for.
+pub fn room(config: &Config) -> usize {
+    let count = config.ranges.list.len();
+    config.ranges.max.unwrap_or_else(|| (count + (count / RANGES_ROOM_SHARE).max(RANGES_ROOM_MIN)).min(RANGES_MAX))
+}
+
+/// With room for so many ranges. Those that stand for what matched none have the same index in every generation.
+fn plans(config: &Config, calculations: &Calculations, room: usize) -> Result<ShardPlans, Refusal> {
     let compiler = Compiler { calculations: calculations.clone(), windows: config.appliance.windows() };
     let (specs, weights, mut lists) = (specs(config), weights(config), config.stat_lists());
     for list in &mut lists.lists {
@@ -117,9 +186,11 @@ fn plans(config: &Config, calculations: &Calculations) -> Result<ShardPlans, Ref
     let of = |(range, list): (&crate::config::Range, &u32)| 2 * list + u32::from(range.prefix.addr().is_ipv6());
     let mut of_range: Vec<u32> = config.ranges.list.iter().zip(&lists.of_range).map(of).collect();
     let unmatched = u32::try_from(plans.len() - 2).unwrap_or(0);
+    // What is reserved for ranges to come is what the first has.
+    of_range.resize(room, of_range.first().copied().unwrap_or(unmatched));
     of_range.extend([unmatched, unmatched + 1]);
     let layout = Layout::of(|one, other| plans.iter().any(|plan| plan.tells_apart(one, other)));
-    Ok(ShardPlans { plans, real: of_range.len() - 2, of_range, layout })
+    Ok(ShardPlans { plans, real: room, of_range, layout })
 }
 
 /// Whether the mirror shows what a stat counts. Of an unobserved direction nothing is reported: zero would be a claim.
@@ -173,7 +244,7 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
     let tags = config.tags.iter().map(|rule| if rule.blocked { "blocked" } else { "passed" }).collect();
     let frame_bytes_max = if live { frame_bytes_max(config) } else { u32::try_from(CAPTURE_RECORD_BYTES_MAX).unwrap_or(u32::MAX) };
     let (ranges, heartbeat) = (config.ranges.list.iter().map(name).collect(), config.appliance.heartbeat);
-    Setting { identity, ranges, specs: specs(config), ports, tags, live, heartbeat, frame_bytes_max }
+    Setting { identity, ranges, specs: specs(config), ports, tags, tags_anew: false, live, heartbeat, frame_bytes_max }
 }
 
 /// The longest frame that the ports let in.

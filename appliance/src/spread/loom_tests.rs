@@ -15,15 +15,15 @@ const RANGES: usize = 1;
 #[derive(Default)]
 struct Log {
     at: Epoch,
-    /// Sender and number of each batch, in its only record; and its epoch.
+    /// Sender and number of each batch, in its only word; and its epoch.
     batches: Vec<(u64, u64)>,
 }
 
 impl Stage for Log {
-    fn batch(&mut self, _: RangeIndex, epoch: Epoch, records: &[Record]) {
+    fn batch(&mut self, _: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
         // No block mixes windows: a batch is of the open epoch or, while that one's walk goes on, of the next.
         assert!(self.at <= epoch && epoch.0 <= self.at.0 + 1, "a batch of {epoch:?} in {:?}", self.at);
-        self.batches.extend(records.iter().map(|record| (record.time_ns, epoch.0)));
+        self.batches.extend(batch.words.iter().map(|number| (*number, epoch.0)));
     }
 
     fn advance(&mut self, next: Epoch) {
@@ -36,13 +36,9 @@ impl Stage for Log {
     }
 }
 
-fn record(number: u64) -> [Record; 1] {
-    [Record { time_ns: number, ..Record::default() }]
-}
-
 /// Sends batches by number and epoch, then the end. Gives what was lost, and the lane.
 fn send(lane: Lane, sender: u64, batches: &[(u64, u64)], waits: bool) -> (u64, Lane) {
-    let mut dispatcher = Dispatcher::new(vec![lane], RANGES, RANGES, waits);
+    let mut dispatcher = Dispatcher::new(vec![lane], vec![1; RANGES], RANGES, waits);
     let mut at = 0;
     for (number, epoch) in batches {
         // A batch of the next epoch comes before the mark if its number is odd.
@@ -50,7 +46,8 @@ fn send(lane: Lane, sender: u64, batches: &[(u64, u64)], waits: bool) -> (u64, L
             at = *epoch;
             dispatcher.advance(Epoch(at));
         }
-        dispatcher.batch(RangeIndex(0), Epoch(*epoch), &record(10 * sender + number));
+        let words = [10 * sender + number];
+        dispatcher.batch(RangeIndex(0), Epoch(*epoch), &Batch { form: Form::Narrow, len: 1, words: &words, ends: None });
     }
     dispatcher.advance(Epoch::END);
     let mut lost = 0;

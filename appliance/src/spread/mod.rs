@@ -11,6 +11,8 @@ mod loom_tests;
 mod losses;
 mod worker;
 
+use std::sync::Arc;
+
 use crate::arch::Patience;
 use crate::arch::ring::{Consumer, Producer, PushError, RingBuffer};
 use crate::gather::packed::{Batch, Form};
@@ -134,7 +136,7 @@ pub struct Dispatcher {
     /// Work that each lane was given: records, by how much their range has done with each.
     given: Vec<u64>,
     /// Of each range, how much is done with a record, against other ranges.
-    efforts: Vec<u8>,
+    efforts: Arc<[u8]>,
     heat: Vec<Heat>,
     waits: bool,
     at: Epoch,
@@ -160,7 +162,8 @@ impl Dispatcher {
 
     /// Over these lanes; `efforts` of each range. `waits`: a full ring makes the sender wait, as in a replay; else it drops
     /// the batch and counts it. `real` of the ranges are ranges, see [`Losses`].
-    pub fn new(lanes: Vec<Lane>, efforts: Vec<u8>, real: usize, waits: bool) -> Self {
+    pub fn new(lanes: Vec<Lane>, efforts: impl Into<Arc<[u8]>>, real: usize, waits: bool) -> Self {
+        let efforts = efforts.into();
         let (given, heat) = (vec![0; lanes.len()], vec![Heat::default(); efforts.len()]);
         Self { lanes, given, efforts, heat, waits, at: Epoch(0), losses: [(); 3].map(|()| Losses::new(real)) }
     }
@@ -211,6 +214,10 @@ impl Stage for Dispatcher {
         let [open, coming, ended] = &mut self.losses;
         ended.join(open);
         std::mem::swap(open, coming);
+    }
+
+    fn renew(&mut self, efforts: &Arc<[u8]>) {
+        self.efforts = Arc::clone(efforts);
     }
 
     /// A ring that is half full: what is received comes before what was.

@@ -12,13 +12,26 @@ const TURN_BATCHES: usize = 16;
 pub struct Inbox {
     from: Consumer<Message>,
     back: Producer<Transfer>,
-    /// Epoch that its next batches belong to.
+    /// Epoch that its next batches belong to, but for those of the one behind it, which come before its mark.
     at: Epoch,
+    /// A batch that was taken too early: its epoch is not the next one yet.
+    early: Option<Transfer>,
 }
 
 impl Inbox {
     pub(super) const fn new(from: Consumer<Message>, back: Producer<Transfer>) -> Self {
-        Self { from, back, at: Epoch(0) }
+        Self { from, back, at: Epoch(0), early: None }
+    }
+
+    /// The next message, unless it is a batch of a later epoch than `latest`.
+    fn take(&mut self, latest: Epoch) -> Option<Message> {
+        match self.early.take().map(Message::Batch).or_else(|| self.from.pop().ok())? {
+            Message::Batch(transfer) if transfer.epoch > latest => {
+                self.early = Some(transfer);
+                None
+            }
+            message => Some(message),
+        }
     }
 }
 
@@ -43,14 +56,15 @@ impl<S: Stage> Worker<S> {
         let mut busy = closing;
         // Of the epoch right behind the open one batches are taken before all cores have come to it, so that a ring does not
         // overflow while another core still walks. A stage holds two epochs apart: one that still closes waits.
-        let next = if closing { self.at } else { Epoch(self.at.0.saturating_add(1)) };
+        let latest = Epoch(self.at.0.saturating_add(1));
+        let next = if closing { self.at } else { latest };
         for inbox in &mut self.inboxes {
             for _ in 0..TURN_BATCHES {
                 if inbox.at > next {
                     break;
                 }
-                match inbox.from.pop() {
-                    Ok(Message::Batch(transfer)) => {
+                match inbox.take(latest) {
+                    Some(Message::Batch(transfer)) => {
                         if transfer.epoch > self.at {
                             self.ahead = Some(transfer.epoch);
                         }
@@ -59,8 +73,8 @@ impl<S: Stage> Worker<S> {
                         let _ = inbox.back.push(transfer);
                         busy = true;
                     }
-                    Ok(Message::Passed(next)) => inbox.at = next,
-                    Err(_) => break,
+                    Some(Message::Passed(next)) => inbox.at = next,
+                    None => break,
                 }
             }
         }
@@ -90,5 +104,59 @@ impl<S: Stage> Worker<S> {
     /// The epoch that is open.
     pub const fn at(&self) -> Epoch {
         self.at
+    }
+}
+
+#[cfg(all(test, not(feature = "loom")))]
+mod tests {
+    use super::super::{Dispatcher, lane};
+    use super::*;
+    use crate::gather::packed::{Batch, Form};
+    use crate::units::RangeIndex;
+
+    /// Epochs of batches, each beside the one that was open.
+    #[derive(Default)]
+    struct Log {
+        at: Epoch,
+        batches: Vec<(u64, u64)>,
+    }
+
+    impl Stage for Log {
+        fn batch(&mut self, _: RangeIndex, epoch: Epoch, _: &Batch<'_>) {
+            self.batches.push((self.at.0, epoch.0));
+        }
+
+        fn advance(&mut self, next: Epoch) {
+            self.at = next;
+        }
+
+        fn step(&mut self) -> bool {
+            false
+        }
+    }
+
+    /// A batch of the next epoch stands before the mark of its own: here three epochs wait in one ring at once.
+    #[test]
+    fn no_batch_is_taken_two_epochs_early() {
+        for slow in [false, true] {
+            let (lanes, mut inboxes): (Vec<_>, Vec<_>) = (0..2).map(|_| lane()).unzip();
+            let mut senders: Vec<Dispatcher> = lanes.into_iter().map(|lane| Dispatcher::new(vec![lane], vec![1], 1, true)).collect();
+            let batch = Batch { form: Form::Narrow, len: 1, words: &[], ends: None };
+            let sender = &mut senders[0];
+            for epoch in 1..=3 {
+                sender.batch(RangeIndex(0), Epoch(epoch), &batch);
+                sender.advance(Epoch(epoch));
+            }
+            if !slow {
+                inboxes.truncate(1);
+            }
+            let mut worker = Worker::new(inboxes, Log::default());
+            (0..10).for_each(|_| _ = worker.poll());
+            let early = if slow { vec![(0, 1)] } else { vec![(0, 1), (1, 2), (2, 3)] };
+            assert_eq!(worker.stage().batches, early, "slow: {slow}");
+            (1..=3).for_each(|epoch| senders[1].advance(Epoch(epoch)));
+            (0..10).for_each(|_| _ = worker.poll());
+            assert_eq!(worker.stage().batches, [(0, 1), (1, 2), (2, 3)], "slow: {slow}");
+        }
     }
 }

@@ -225,10 +225,14 @@ impl Known {
 
     /// Forgets what is older than it must be.
     fn turn(&mut self, window: u64, windows: u64) {
-        if self.young.first + windows <= window {
-            let half = Half { first: window, last: window, ..Half::default() };
-            self.elder = std::mem::replace(&mut self.young, half);
-            self.since = self.elder.first;
+        // One half follows the other without a gap, also where the range was idle: together they are never longer than two.
+        let halves = window.saturating_sub(self.young.first) / windows;
+        if halves > 0 {
+            let first = self.young.first + halves * windows;
+            let young = std::mem::replace(&mut self.young, Half { first, last: window, ..Half::default() });
+            let idle = || Half { first: first - windows, last: first - 1, ..Half::default() };
+            self.elder = if halves == 1 { young } else { idle() };
+            self.since = self.since.max(first - windows);
         }
         if self.elder.last + windows < window {
             // Windows in which the range was idle are known too: nothing was there.

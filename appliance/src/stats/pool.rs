@@ -1,6 +1,7 @@
 //! Where sketches live: one region of words a shard, cut into chunks of few sizes, never asking the system again.
 //!
-//! The region is reserved at start and touched as it is needed. A [`Handle`] is plain data: it is kept inside other
+//! The region is reserved at start and touched as it is needed; freed chunks serve their own size first, and where nothing
+//! else is left those that want a little less. A [`Handle`] is plain data: it is kept inside other
 //! chunks, and resolving it borrows the pool, so no two live references ever meet. What a shard may use in all is one
 //! [`Budget`]; when it is spent, allocation fails and the caller says what it does then.
 
@@ -8,10 +9,14 @@ use crate::arch::{Region, Reserve};
 
 /// Words in a line of the cache, the unit of chunks.
 const LINE_WORDS: usize = 8;
-/// Sizes of chunks: 1, 2, 3, 4, 6, 8, 12, … lines.
-const CLASSES: usize = 48;
+/// Sizes of chunks between a power of two and the next: no chunk is an eighth longer than what asks for it.
+const STEPS: usize = 8;
+/// Sizes of chunks: 1 to 16, then 18, 20, … 32, 36, … lines, up to 2^24.
+const CLASSES: usize = 22 * STEPS;
+/// A chunk has fewer lines.
+const CHUNK_LINES_END: usize = 1 << 24;
 
-/// A chunk of a [`Pool`]: its first line plus one, and its class. Zero is none.
+/// A chunk of a [`Pool`]: its first line plus one, and its lines. Zero is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Handle(u64);
 
@@ -34,8 +39,12 @@ impl Handle {
         self.0 == 0
     }
 
-    const fn class(self) -> usize {
+    const fn lines(self) -> usize {
         (self.0 >> 40) as usize
+    }
+
+    const fn words(self) -> usize {
+        self.lines() * LINE_WORDS
     }
 
     const fn start(self) -> usize {
@@ -79,29 +88,45 @@ impl Pool {
 
     /// A chunk of at least so many words, all zero; `None` if the budget or the region is spent.
     pub fn alloc(&mut self, words: usize, budget: &mut Budget) -> Option<Handle> {
-        let class = class_of(words.div_ceil(LINE_WORDS));
-        let lines = class_lines(class);
-        let handle = match self.free.get(class).copied()? {
-            Handle::NONE => self.take(class, lines, budget)?,
-            free => {
-                self.free[class] = Handle(self.words[free.start()]);
-                free
-            }
-        };
-        self.used_lines += lines;
+        let class = class_of(words.div_ceil(LINE_WORDS).max(1));
+        let freed = self.reuse(class).or_else(|| self.take(class_lines(class), budget));
+        let handle = freed.or_else(|| self.reuse_longer(class)).or_else(|| self.take_anew(class_lines(class), budget))?;
+        self.used_lines += handle.lines();
         self.get_mut(handle).fill(0);
         Some(handle)
     }
 
-    fn take(&mut self, class: usize, lines: usize, budget: &mut Budget) -> Option<Handle> {
+    /// A free chunk of this size.
+    fn reuse(&mut self, class: usize) -> Option<Handle> {
+        let free = self.free.get(class).copied().filter(|free| !free.is_none())?;
+        self.free[class] = Handle(self.words[free.start()]);
+        Some(free)
+    }
+
+    /// A free chunk of another size, up to twice as long. It stays whole: nothing that is large is lost to what is small.
+    fn reuse_longer(&mut self, class: usize) -> Option<Handle> {
+        (class + 1..=class + STEPS).find_map(|longer| self.reuse(longer))
+    }
+
+    fn take(&mut self, lines: usize, budget: &mut Budget) -> Option<Handle> {
         let end = self.taken_lines + lines;
-        if lines > budget.lines || end * LINE_WORDS > self.words.len() {
+        if lines >= CHUNK_LINES_END || lines > budget.lines || end * LINE_WORDS > self.words.len() {
             return None;
         }
         budget.lines -= lines;
-        let handle = Handle((class as u64) << 40 | (self.taken_lines as u64 + 1));
+        let handle = Handle((lines as u64) << 40 | (self.taken_lines as u64 + 1));
         self.taken_lines = end;
         Some(handle)
+    }
+
+    /// Where nothing is in use, a spent region is cut anew: whatever sizes it had before.
+    fn take_anew(&mut self, lines: usize, budget: &mut Budget) -> Option<Handle> {
+        if self.used_lines > 0 {
+            return None;
+        }
+        budget.lines += std::mem::take(&mut self.taken_lines);
+        self.free = [Handle::NONE; CLASSES];
+        self.take(lines, budget)
     }
 
     /// Gives a chunk back; none is ignored.
@@ -109,29 +134,29 @@ impl Pool {
         if handle.is_none() {
             return;
         }
-        let class = handle.class();
+        let class = class_of(handle.lines());
         self.words[handle.start()] = self.free[class].0;
         self.free[class] = handle;
-        self.used_lines -= class_lines(class);
+        self.used_lines -= handle.lines();
     }
 
     /// The chunk's words.
     #[inline]
     pub fn get(&self, handle: Handle) -> &[u64] {
         let start = handle.start();
-        &self.words[start..start + class_lines(handle.class()) * LINE_WORDS]
+        &self.words[start..start + handle.words()]
     }
 
     /// The chunk's words.
     #[inline]
     pub fn get_mut(&mut self, handle: Handle) -> &mut [u64] {
         let start = handle.start();
-        &mut self.words[start..start + class_lines(handle.class()) * LINE_WORDS]
+        &mut self.words[start..start + handle.words()]
     }
 
     /// The words of two different chunks.
     pub fn get_two_mut(&mut self, a: Handle, b: Handle) -> (&mut [u64], &mut [u64]) {
-        let (a_words, b_words) = (class_lines(a.class()) * LINE_WORDS, class_lines(b.class()) * LINE_WORDS);
+        let (a_words, b_words) = (a.words(), b.words());
         if a.start() < b.start() {
             let (low, high) = self.words.split_at_mut(b.start());
             (&mut low[a.start()..a.start() + a_words], &mut high[..b_words])
@@ -176,19 +201,15 @@ impl Memory<'_> {
 }
 
 const fn class_lines(class: usize) -> usize {
-    match class {
-        0 => 1,
-        c if c % 2 == 1 => 1 << c.div_ceil(2),
-        c => 3 << (c / 2 - 1),
-    }
+    if class < STEPS { class + 1 } else { (STEPS + 1 + class % STEPS) << (class / STEPS - 1) }
 }
 
 const fn class_of(lines: usize) -> usize {
-    let mut class = 0;
-    while class_lines(class) < lines {
-        class += 1;
+    if lines <= STEPS {
+        return lines - 1;
     }
-    class
+    let octave = (lines - 1).ilog2() - STEPS.ilog2();
+    octave as usize * STEPS + ((lines - 1) >> octave)
 }
 
 #[cfg(test)]
@@ -196,10 +217,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn classes_grow_by_at_most_two() {
-        let sizes: Vec<usize> = (0..10).map(class_lines).collect();
-        assert_eq!(sizes, [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]);
-        assert!((1..5_000).all(|n| class_lines(class_of(n)) >= n && (class_lines(class_of(n)) < 2 * n || n == 1)));
+    fn chunks_are_hardly_longer_than_what_is_asked_for() {
+        let sizes: Vec<usize> = (14..27).map(class_lines).collect();
+        assert_eq!(sizes, [15, 16, 18, 20, 22, 24, 26, 28, 30, 32, 36, 40, 44]);
+        assert!((0..CLASSES).all(|class| class_of(class_lines(class)) == class));
+        assert!((1..50_000).all(|n| class_lines(class_of(n)) >= n && (class_lines(class_of(n)) - n) * STEPS < n));
+        assert_eq!(class_of(CHUNK_LINES_END), CLASSES - 1);
+    }
+
+    #[test]
+    fn what_is_left_of_another_size_serves_what_wants_a_little_less() {
+        let (mut pool, mut budget) = (Pool::with_bytes(64 * 32), Budget::of_bytes(64 * 32));
+        let all = [0; 2].map(|_| pool.alloc(16 * LINE_WORDS, &mut budget).unwrap());
+        all.into_iter().for_each(|chunk| pool.free(chunk));
+        assert_eq!(pool.alloc(7 * LINE_WORDS, &mut budget), None);
+        let shorter = pool.alloc(9 * LINE_WORDS, &mut budget).unwrap();
+        assert_eq!((pool.get(shorter).len(), pool.used_bytes()), (16 * LINE_WORDS, 64 * 16));
+        pool.free(shorter);
+        assert!(all.iter().all(|_| pool.alloc(16 * LINE_WORDS, &mut budget).is_some()));
     }
 
     #[test]
@@ -237,6 +272,16 @@ mod tests {
         assert_eq!(seen[30..], [3; 3]);
         chunks.into_iter().for_each(|chunk| memory.pool.free(chunk));
         assert_eq!(memory.pressure(), 0);
+    }
+
+    #[test]
+    fn an_empty_region_serves_any_size_again() {
+        let (mut pool, mut budget) = (Pool::with_bytes(64 * 32), Budget::of_bytes(64 * 32));
+        for lines in [1, 32, 2, 8, 1, 16] {
+            let all: Vec<Handle> = std::iter::from_fn(|| pool.alloc(lines * LINE_WORDS, &mut budget)).collect();
+            assert_eq!(all.len() * lines, 32);
+            all.into_iter().for_each(|chunk| pool.free(chunk));
+        }
     }
 
     #[test]

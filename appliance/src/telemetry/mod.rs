@@ -15,5 +15,7 @@ pub mod status;
 
 pub use live::{CoreFigures, Counter, LiveCore, LivePort, PortFigures};
 pub use registry::Registry;
-pub use snapshot::{BuildInfo, CoreSnapshot, FeedHealth, FeedSnapshot, JournalSnapshot, PortSnapshot, SinkState, SinkStatus, Snapshot};
+pub use snapshot::{
+    BuildInfo, CoreSnapshot, FeedHealth, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
+};
 pub use status::StatusLine;

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::live::{LiveCore, LivePort, PortFigures};
-use super::snapshot::{BuildInfo, CoreSnapshot, FeedSnapshot, JournalSnapshot, PortSnapshot, SinkStatus, Snapshot};
+use super::snapshot::{BuildInfo, CoreSnapshot, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot};
 
 /// A reporter that was silent for so many windows is taken for dead.
 const REPORTER_SILENT_WINDOWS: u32 = 3;
@@ -26,6 +26,7 @@ pub struct Registry {
     pub ranges: AtomicU64,
     /// Budget of sketches and batches, bytes.
     pub memory_budget_bytes: AtomicU64,
+    reloads: Mutex<ReloadSnapshot>,
     windows_closed: AtomicU64,
     last_window_end_ns: AtomicU64,
     first_window_open: AtomicBool,
@@ -62,6 +63,7 @@ impl Registry {
             shelves: Mutex::default(),
             ranges: AtomicU64::new(0),
             memory_budget_bytes: AtomicU64::new(0),
+            reloads: Mutex::default(),
             windows_closed: AtomicU64::new(0),
             last_window_end_ns: AtomicU64::new(0),
             first_window_open: AtomicBool::new(false),
@@ -128,6 +130,20 @@ impl Registry {
         self.reporter_beat_ms.store(u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1, Relaxed);
     }
 
+    /// This generation counts from now on, with so many ranges.
+    pub fn generation(&self, number: u64, ranges: usize) {
+        self.reloads.lock().unwrap_or_else(PoisonError::into_inner).generation = number;
+        self.ranges.store(ranges as u64, Relaxed);
+    }
+
+    /// A reload was accepted, or refused.
+    pub fn reloaded(&self, accepted: bool) {
+        let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        reloads.accepted += u64::from(accepted);
+        reloads.refused += u64::from(!accepted);
+        reloads.last = Some((SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), accepted));
+    }
+
     /// Everything, now.
     pub fn snapshot(&self) -> Snapshot {
         let shelves = self.shelves();
@@ -153,6 +169,7 @@ impl Registry {
             ranges: self.ranges.load(Relaxed),
             memory_budget_bytes: self.memory_budget_bytes.load(Relaxed),
             memory_used_bytes: shelves.cores.iter().map(|(_, _, live)| live.memory_used_bytes.get()).sum(),
+            reloads: *self.reloads.lock().unwrap_or_else(PoisonError::into_inner),
             windows_closed: self.windows_closed.load(Relaxed),
             last_window_end_ns: self.last_window_end_ns.load(Relaxed),
             clock_offset_ns: self.clock_offset_ns.load(Relaxed),

@@ -129,6 +129,19 @@ pub struct JournalSnapshot {
     pub bytes: u64,
 }
 
+/// Reloads of the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReloadSnapshot {
+    /// The generation that counts; the first is 1.
+    pub generation: u64,
+    /// Reloads that were accepted.
+    pub accepted: u64,
+    /// Reloads that were refused.
+    pub refused: u64,
+    /// When the last was, since 1970, and whether it was accepted.
+    pub last: Option<(Duration, bool)>,
+}
+
 /// Everything that metrics, health checks and the status line tell, at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -158,6 +171,8 @@ pub struct Snapshot {
     pub memory_budget_bytes: u64,
     /// How much of it is taken.
     pub memory_used_bytes: u64,
+    /// Reloads.
+    pub reloads: ReloadSnapshot,
     /// Windows closed by the reporter.
     pub windows_closed: u64,
     /// End of the last of them, nanoseconds since 1970; 0 before the first.

@@ -37,9 +37,14 @@ impl Calendar {
         epoch.0.saturating_sub(1) / self.epochs_in_long
     }
 
+    /// First epoch of a long window.
+    pub const fn first_of_long(&self, long: u64) -> Epoch {
+        Epoch(long.saturating_mul(self.epochs_in_long).saturating_add(1))
+    }
+
     /// First epoch behind a long window.
     pub const fn after_long(&self, long: u64) -> Epoch {
-        Epoch(long.saturating_add(1).saturating_mul(self.epochs_in_long).saturating_add(1))
+        self.first_of_long(long.saturating_add(1))
     }
 
     /// Start and end of a window by its number (of a fast one, its epoch's), nanoseconds since 1970.

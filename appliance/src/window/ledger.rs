@@ -3,6 +3,7 @@
 use std::ops::AddAssign;
 
 use crate::gather::{Cause, Loss};
+use crate::limits::TAG_RULES_MAX;
 use crate::parse::{DropReason, Fault};
 use crate::record::{Has, Record};
 use crate::spread::LOSING_RANGES_MAX;
@@ -162,7 +163,9 @@ fn add(ours: &mut [u64; Cause::COUNT], theirs: &[u64; Cause::COUNT]) {
 impl Site {
     /// An empty account.
     pub fn new(ports: usize, tag_rules: usize) -> Self {
-        Self { ports: vec![Ledger::default(); ports], tags: vec![0; tag_rules + 1], ..Self::of_worker() }
+        let mut tags = Vec::with_capacity(TAG_RULES_MAX + 1);
+        tags.resize(tag_rules + 1, 0);
+        Self { ports: vec![Ledger::default(); ports], tags, ..Self::of_worker() }
     }
 
     /// An empty account of a core that receives nothing itself.
@@ -197,17 +200,27 @@ impl Site {
         }
     }
 
-    /// Adds an earlier epoch's account of the same core, which could not be told. Takes no memory.
-    pub fn take_over(&mut self, other: &Self) {
+    /// Adds an earlier epoch's account of the same core, which could not be told. Takes no memory. Where that epoch had
+    /// other ranges and tag rules than this one (`same` is false), its losses are any range's, and its tags count by number,
+    /// those beyond as untagged.
+    pub fn take_over(&mut self, other: &Self, same: bool) {
         self.ports.iter_mut().zip(&other.ports).for_each(|(a, b)| *a += b);
-        self.tags.iter_mut().zip(&other.tags).for_each(|(a, b)| *a += b);
+        if let (Some((untagged, tags)), Some((more, others))) = (self.tags.split_last_mut(), other.tags.split_last()) {
+            tags.iter_mut().zip(others).for_each(|(a, b)| *a += b);
+            *untagged += more + others.iter().skip(tags.len()).sum::<u64>();
+        }
         self.decisions += &other.decisions;
         self.counted += other.counted;
         self.taken_over += 1 + other.taken_over;
         for (range, records) in &other.lost {
-            self.lose(&Loss { range: Some(RangeIndex(*range)), records: *records });
+            self.lose(&Loss { range: same.then_some(RangeIndex(*range)), records: *records });
         }
         add(&mut self.lost_others, &other.lost_others);
+    }
+
+    /// Makes an empty account fit so many tag rules: memory was taken for as many as there may ever be.
+    pub fn shape(&mut self, tag_rules: usize) {
+        self.tags.resize(tag_rules + 1, 0);
     }
 
     /// Records lost, by [`Cause`].
@@ -314,6 +327,20 @@ mod tests {
         assert!(words.len() <= Site::words_max(2, 3));
     }
 
+    /// Of other ranges and tag rules: nothing is lost, nothing is told of the wrong range.
+    #[test]
+    fn an_account_of_another_generation_is_taken_over() {
+        let (mut now, mut before) = (Site::new(1, 1), Site::new(1, 3));
+        before.lose(&Loss { range: Some(RangeIndex(7)), records: [1, 2, 3] });
+        before.tags.copy_from_slice(&[10, 20, 30, 40]);
+        now.tags.copy_from_slice(&[1, 2]);
+        now.take_over(&before, false);
+        assert_eq!((&now.tags[..], now.lost.len(), now.lost_others), (&[11, 92][..], 0, [1, 2, 3]));
+        before.clear();
+        before.shape(0);
+        assert_eq!(before.tags, [0]);
+    }
+
     /// However often a core loses, and however long nobody hears of it.
     #[test]
     fn losses_stay_bounded_and_are_never_forgotten() {
@@ -321,7 +348,7 @@ mod tests {
         for n in 0..10_000_u32 {
             let mut one = Site::new(1, 0);
             one.lose(&Loss { range: Some(RangeIndex(n % 2_000)), records: [1, 0, 2] });
-            at_core.take_over(&one);
+            at_core.take_over(&one, true);
             at_reporter.merge(&one);
         }
         assert_eq!((at_core.lost_total(), at_reporter.lost_total()), ([10_000, 0, 20_000], [10_000, 0, 20_000]));

@@ -4,14 +4,18 @@
 //! sealed blocks, then the mark that an epoch is over, with the core's own account of it.
 
 pub mod calendar;
+pub mod coming;
 pub mod ledger;
 mod sealing;
 pub mod shard;
+pub mod start;
 pub mod stream;
 #[cfg(all(test, feature = "loom"))]
 mod stream_loom_tests;
 
 pub use calendar::Calendar;
+pub use coming::{Coming, Control};
 pub use ledger::{Decisions, Ledger, Site};
-pub use shard::{Shard, ShardBytes, ShardPlans};
+pub use shard::{Compiled, Shard, ShardBytes, ShardPlans};
+pub use start::Start;
 pub use stream::{Outlet, Room, Sealed, Sent, Told};

@@ -23,7 +23,8 @@ pub(super) const PART_WORDS: usize = 2_048;
 struct Part {
     range: RangeIndex,
     which: usize,
-    number: u64,
+    /// Of the window, its open epoch or the one that is coming.
+    epoch: Epoch,
     root: Piece,
     /// The stat that comes next.
     stat: usize,
@@ -96,11 +97,10 @@ impl Shard {
         let Some((range, which)) = self.next_over() else { return ControlFlow::Continue(None) };
         let side = self.side[which];
         let root = self.slots[range.at()].roots[which][side];
-        let plan = self.plans.of(range);
+        let plan = self.compiled.plans.of(range);
         if root.is_none() || self.outlet.has_room(plan.export_words_max(PERIODS[which]), plan.stats_of(PERIODS[which])) {
             self.forget(range, which);
-            let number = self.number(which, self.at);
-            self.sealing.part = (!root.is_none()).then_some(Part { range, which, number, root, stat: 0 });
+            self.sealing.part = (!root.is_none()).then_some(Part { range, which, epoch: self.at, root, stat: 0 });
         } else if at_once {
             self.forget(range, which);
             self.refuse(range, which, root);
@@ -131,8 +131,9 @@ impl Shard {
     /// Sends the next part of the block on its way, and gives its memory back. Says how many words.
     fn export(&mut self) -> usize {
         let Some(part) = self.sealing.part else { return 0 };
-        let Part { range, which, number, root, stat: first } = part;
-        let (plan, period) = (self.plans.of(range), PERIODS[which]);
+        let Part { range, which, epoch, root, stat: first } = part;
+        let plans = &self.coming.of(epoch).unwrap_or(&self.compiled).plans;
+        let (plan, period, number) = (plans.of(range), PERIODS[which], self.number(which, epoch));
         let Some((&[records, starved, _], body)) = self.roots.get(root).split_first_chunk::<HEAD_WORDS>() else { return 0 };
         let (records, starved) = if first == 0 { (records, starved) } else { (0, 0) };
         let (chunks, mut next, mut words) = (&self.chunks, first, 0);
@@ -152,7 +153,7 @@ impl Shard {
 
     /// A block that the reporter has no room for: its records are told as lost, once.
     fn refuse(&mut self, range: RangeIndex, which: usize, root: Piece) {
-        let (plan, period) = (self.plans.of(range), PERIODS[which]);
+        let (plan, period) = (self.compiled.plans.of(range), PERIODS[which]);
         let Some((&[records, _, lost], body)) = self.roots.get(root).split_first_chunk::<HEAD_WORDS>() else { return };
         plan.release(period, 0..usize::MAX, body, &mut self.chunks);
         self.roots.free(root);
@@ -181,15 +182,15 @@ impl Shard {
         }
         let Some((range, which, side)) = self.holder(Some(words)).or_else(|| self.holder(None)) else { return false };
         let root = self.slots[range.at()].roots[which][side];
-        let (of, period) = (self.plans.of(range), PERIODS[which]);
+        let epoch = if side == self.side[which] { self.at } else { self.sealing.coming };
+        let (of, period) = (self.plans(epoch).of(range), PERIODS[which]);
         if !self.outlet.has_room(of.export_words_max(period), of.stats_of(period)) {
             return false;
         }
         self.slots[range.at()].roots[which][side] = Piece::NONE;
         self.touched[which][side].clear(range.0);
-        let number = self.number(which, if side == self.side[which] { self.at } else { self.sealing.coming });
         self.sealing.hand = range.0 + 1;
-        self.sealing.part = Some(Part { range, which, number, root, stat: 0 });
+        self.sealing.part = Some(Part { range, which, epoch, root, stat: 0 });
         while self.sealing.part.is_some() {
             self.export();
         }
@@ -202,7 +203,8 @@ impl Shard {
             let open = self.side[which];
             [open, open ^ 1].into_iter().find_map(|side| {
                 let touched = &self.touched[which][side];
-                let fits = |range: &u32| words.is_none_or(|words| self.plans.of(RangeIndex(*range)).root_words(PERIODS[which]) == words);
+                let plans = self.plans(if side == open { self.at } else { self.sealing.coming });
+                let fits = |range: &u32| words.is_none_or(|words| plans.of(RangeIndex(*range)).root_words(PERIODS[which]) == words);
                 let from = |from: u32| std::iter::successors(touched.next(from), |at| touched.next(at + 1)).find(fits);
                 from(self.sealing.hand).or_else(|| from(0)).map(|range| (RangeIndex(range), which, side))
             })
@@ -226,7 +228,7 @@ impl Shard {
         ended.tell(&mut |loss| site.lose(&loss));
         match self.outlet.closed(epoch, next, &self.site) {
             Sent::Yes => {}
-            Sent::Full if at_once => self.later.take_over(&self.site),
+            Sent::Full if at_once => self.later.take_over(&self.site, self.coming.of(next).is_none()),
             Sent::Full => return,
         }
         for which in [FAST, LONG] {
@@ -236,5 +238,9 @@ impl Shard {
         self.site.clear();
         std::mem::swap(&mut self.site, &mut self.later);
         (self.at, self.closing) = (next, None);
+        if let Some(compiled) = self.coming.follow(next) {
+            let old = std::mem::replace(&mut self.compiled, compiled);
+            self.coming.give_back(Some(old));
+        }
     }
 }

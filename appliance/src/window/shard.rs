@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use super::calendar::Calendar;
+use super::coming::{Coming, Control};
 use super::ledger::Site;
 use super::sealing::{PART_WORDS, Sealing};
 use super::stream::{Outlet, Room};
@@ -30,9 +31,9 @@ use crate::units::{Epoch, RangeIndex};
 pub struct ShardPlans {
     /// Every plan.
     pub plans: Vec<Plan>,
-    /// Of each range, its plan; behind the ranges, what matched none.
+    /// Of each range, its plan; behind the room for ranges, what matched none.
     pub of_range: Vec<u32>,
-    /// Ranges.
+    /// Ranges that there is room for: what has a higher index is none, in every generation.
     pub real: usize,
     /// How records are packed: what some plan reads is kept.
     pub layout: Layout,
@@ -63,7 +64,7 @@ impl ShardPlans {
     }
 
     /// Lines of a page of roots.
-    fn page_lines(&self) -> usize {
+    pub fn page_lines(&self) -> usize {
         Pages::page_lines(self.roots().map(|(_, words)| words).max().unwrap_or(0))
     }
 
@@ -87,6 +88,24 @@ impl ShardPlans {
     }
 }
 
+/// Plans with the columns that one core computes them in.
+pub struct Compiled {
+    /// Shared.
+    pub plans: Arc<ShardPlans>,
+    /// One for each plan.
+    pub scratch: Vec<Scratch>,
+}
+
+impl Compiled {
+    /// With columns for one core.
+    pub fn new(plans: &Arc<ShardPlans>) -> Self {
+        Self { plans: Arc::clone(plans), scratch: plans.plans.iter().map(Scratch::new).collect() }
+    }
+}
+
+/// Records of a range's end that are worked off at a stretch: some 20 microseconds with the standard set, where a full batch
+/// takes 40 (`bash scripts/bench pause`).
+const WALK_RECORDS_MAX: usize = 32;
 /// One range in so many has two blocks at once.
 const ROOTS_TWICE: usize = 8;
 /// Words before a block's stats: records that it counts, those among them of which a stat found no memory, and those
@@ -112,10 +131,13 @@ pub struct ShardBytes {
 
 /// See the module.
 pub struct Shard {
-    pub(super) plans: Arc<ShardPlans>,
+    /// Of the open window.
+    pub(super) compiled: Compiled,
+    /// Of the next, where that has others.
+    pub(super) coming: Coming<Compiled>,
+    real: usize,
     hash_key: HashKey,
     pub(super) calendar: Calendar,
-    scratch: Vec<Scratch>,
     unpacked: Vec<Record>,
     pub(super) slots: Vec<Slot>,
     pub(super) roots: Pages,
@@ -146,7 +168,9 @@ impl Shard {
         let ranges = plans.of_range.len();
         let both = || [Bits::new(ranges), Bits::new(ranges)];
         Self {
-            scratch: plans.plans.iter().map(Scratch::new).collect(),
+            compiled: Compiled::new(&plans),
+            coming: Coming::default(),
+            real: plans.real,
             unpacked: vec![Record::default(); BATCH_RECORDS_MAX],
             slots: vec![Slot::default(); ranges],
             roots: Pages::new(plans.roots_least(bytes.roots), plans.page_lines(), bytes.reserve),
@@ -161,7 +185,6 @@ impl Shard {
             later: Site::of_worker(),
             records: 0,
             losses: [(); 2].map(|()| Losses::new(plans.real)),
-            plans,
             hash_key,
             calendar,
             outlet,
@@ -170,6 +193,16 @@ impl Shard {
 
     /// Bytes that each range takes, touched or not: its slot, and four bits with their summaries.
     pub const RANGE_BYTES: usize = size_of::<Slot>() + 1;
+
+    /// By this end other plans come.
+    pub fn control(&mut self) -> Control<Compiled> {
+        self.coming.control()
+    }
+
+    /// Plans of the window of `epoch`.
+    pub(super) fn plans(&self, epoch: Epoch) -> &ShardPlans {
+        &self.coming.of(epoch).unwrap_or(&self.compiled).plans
+    }
 
     pub(super) fn number(&self, which: usize, epoch: Epoch) -> u64 {
         if which == FAST { epoch.0 } else { self.calendar.long(epoch) }
@@ -185,7 +218,7 @@ impl Shard {
     fn open(&mut self, range: RangeIndex, epoch: Epoch, which: usize) -> Result<Piece, Exhausted> {
         let side = self.side(which, epoch);
         let have = self.slots[range.at()].roots[which][side];
-        let words = self.plans.of(range).root_words(PERIODS[which]);
+        let words = self.plans(epoch).of(range).root_words(PERIODS[which]);
         if !have.is_none() || which == FAST && words == 0 {
             return Ok(have);
         }
@@ -232,7 +265,7 @@ impl Shard {
     fn count(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
         let mut unpacked = std::mem::take(&mut self.unpacked);
         unpacked.resize(BATCH_RECORDS_MAX, Record::default());
-        self.records(range, epoch, batch.unpack(&self.plans.layout, &mut unpacked));
+        self.records(range, epoch, batch.unpack(&self.plans(epoch).layout, &mut unpacked));
         self.unpacked = unpacked;
     }
 
@@ -243,13 +276,14 @@ impl Shard {
             self.losses[usize::from(epoch > self.at)].add(range, Cause::Memory, count);
             return;
         };
-        let plan = self.plans.of(range);
-        let which = self.plans.of_range[range.at()] as usize;
+        let Compiled { plans, scratch } = self.coming.of_mut(epoch).unwrap_or(&mut self.compiled);
+        let which = plans.of_range[range.at()] as usize;
+        let plan = &plans.plans[which];
         let (fast_root, long_root) =
             if fast.is_none() { (&mut [][..], self.roots.get_mut(long)) } else { self.roots.get_two_mut(fast, long) };
         let (fast_head, fast_body) = fast_root.split_at_mut(HEAD_WORDS.min(fast_root.len()));
         let (long_head, long_body) = long_root.split_at_mut(HEAD_WORDS);
-        let scratch = &mut self.scratch[which];
+        let scratch = &mut scratch[which];
         if scratch.reads_times() {
             let start = |period, number| self.calendar.bounds_ns(period, number).0;
             scratch.open(start(Period::Fast, epoch.0), start(Period::Long, self.calendar.long(epoch)));
@@ -262,7 +296,7 @@ impl Shard {
                 *short += if starved > 0 { count } else { 0 };
             }
         }
-        if range.at() < self.plans.real {
+        if range.at() < self.real {
             let site = if epoch == self.at { &mut self.site } else { &mut self.later };
             site.counted += count;
             self.records += count;
@@ -289,6 +323,10 @@ impl Stage for Shard {
         self.sealing.is_busy()
     }
 
+    fn walk_records_max(&self) -> Option<usize> {
+        Some(WALK_RECORDS_MAX)
+    }
+
     fn advance(&mut self, next: Epoch) {
         self.close_at_once();
         self.closing = Some((self.at, next));
@@ -302,6 +340,10 @@ impl Stage for Shard {
             self.flip(false);
         }
         self.closing.is_some() || self.sealing.is_busy()
+    }
+
+    fn look(&mut self) {
+        self.coming.look(None);
     }
 
     fn show(&self, live: &LiveCore) {

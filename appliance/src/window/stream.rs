@@ -94,12 +94,23 @@ impl Room {
         Self { block: 0, part: 0, account: Site::words_max(ports, tag_rules) }
     }
 
+    /// For blocks that are twice as long.
+    #[must_use]
+    pub const fn twice(self) -> Self {
+        Self { block: 2 * self.block, part: 2 * self.part, ..self }
+    }
+
+    /// Whether what needs `other` finds room.
+    pub const fn holds(&self, other: &Self) -> bool {
+        other.block <= self.block && other.part <= self.part
+    }
+
     /// Words that a block takes in so many parts.
     pub const fn of_block(words: usize, parts: usize) -> usize {
         words + HEAD_WORDS * if parts == 0 { 1 } else { parts }
     }
 
-    const fn kept(&self) -> usize {
+    pub(super) const fn kept(&self) -> usize {
         ACCOUNTS_KEPT * (self.account + HEAD_WORDS)
     }
 
@@ -121,8 +132,13 @@ impl Room {
 
 /// A stream. `waits`: a writer waits for a reader that is behind, as in a replay; else it is refused.
 pub fn stream(room: Room, waits: bool) -> (Outlet, Stream) {
+    stream_of(room, room.capacity(), waits)
+}
+
+/// Of so many words.
+pub(super) fn stream_of(room: Room, capacity: usize, waits: bool) -> (Outlet, Stream) {
     let (kept, body_max) = (room.kept(), room.body_max());
-    let (to, from) = RingBuffer::new(room.capacity());
+    let (to, from) = RingBuffer::new(capacity);
     let outlet = Outlet { to, message: Vec::with_capacity(body_max + HEAD_WORDS), kept, waits };
     (outlet, Stream { from, body: Vec::with_capacity(body_max) })
 }

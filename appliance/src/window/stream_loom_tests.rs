@@ -1,6 +1,6 @@
 //! A window's close, from a shard to the reporter, in every order in which both can meet: `bash scripts/loom`.
 //!
-//! [`Shard`], [`Outlet`] and [`Stream`] are the real ones, over a stream that holds two of the longest blocks and one account.
+//! [`Shard`], [`Outlet`] and [`Stream`] are the real ones, over a stream that holds two of the longest blocks beside the accounts.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
 
@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use loom::thread;
 
-use super::stream::{Outlet, Stream, stream};
+use super::shard::ShardBytes;
+use super::stream::{Outlet, Room, Stream, stream_of};
 use super::{Calendar, Sealed, Shard, ShardPlans, Told};
 use crate::arch::HashKey;
 use crate::config;
@@ -19,7 +20,7 @@ use crate::units::{Epoch, RangeIndex};
 
 /// Words of an account that tells of two ranges' losses.
 const ACCOUNT_WORDS: usize = 24;
-const SHARD_BYTES: usize = 1 << 14;
+const SHARD_BYTES: ShardBytes = ShardBytes { roots: 1 << 14, sketches: 1 << 14 };
 
 fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
@@ -33,12 +34,12 @@ fn world() -> World {
 
 /// Three batches in two epochs, then the end; gives the stream's writer back so that it is dropped behind all.
 fn close_two_windows(plans: Arc<ShardPlans>, calendar: Calendar, outlet: Outlet) {
-    let mut shard = Shard::new(plans, HashKey::constant(), calendar, SHARD_BYTES, outlet);
+    let mut shard = Shard::new(plans, HashKey::constant(), calendar, SHARD_BYTES, outlet, 1);
     let record = [Record { weight: 1, wire_bytes: 60, has: Has::INGRESS, ..Record::default() }];
     let mut epochs = [(Epoch(1), &[][..]), (Epoch(2), &[0, 1][..]), (Epoch::END, &[0][..])].into_iter().peekable();
     while let Some((next, ranges)) = epochs.next() {
         let at = if next == Epoch::END { Epoch(2) } else { Epoch(next.0 - 1) };
-        ranges.iter().for_each(|range| shard.batch(RangeIndex(*range), at, &record));
+        ranges.iter().for_each(|range| shard.records(RangeIndex(*range), at, &record));
         shard.advance(next);
         // The last walk is ended; the others may be overtaken by the next window.
         while shard.step() && epochs.peek().is_none() {
@@ -77,7 +78,8 @@ fn close(preemptions: usize, waits: bool) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(preemptions);
     builder.check(move || {
-        let (outlet, reading) = stream(plans.export_words_max(), ACCOUNT_WORDS, waits);
+        let room = Room { account: ACCOUNT_WORDS, ..plans.room() };
+        let (outlet, reading) = stream_of(room, 2 * room.block + room.kept(), waits);
         let plans = Arc::clone(&plans);
         let shard = thread::spawn(move || close_two_windows(plans, calendar, outlet));
         let told = read(reading);

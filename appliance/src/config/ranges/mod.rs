@@ -37,6 +37,8 @@ pub struct Range {
 pub struct Ranges {
     /// CSV, or JSON by its ending; absolute, or relative to the working directory.
     pub file: PathBuf,
+    /// Ranges that there may be until the next restart; absent: an eighth more than at the start, at least 1,024 more.
+    pub max: Option<usize>,
     /// What it holds, in the order of [`load`].
     pub list: Vec<Range>,
 }
@@ -46,6 +48,8 @@ pub(super) fn read(root: &Section<'_, '_>) -> Option<Ranges> {
     const EXAMPLE: &str = "file = \"ranges.csv\"";
     let section = root.require("ranges", "[ranges] and below it file = \"ranges.csv\"")?.section("[ranges]")?;
     let field = section.require("file", EXAMPLE);
+    let max = section.integer("max", 1..=RANGES_MAX as u64).and_then(|n| usize::try_from(n).ok());
+    let at_max = section.at_key("max");
     section.close();
     let field = field?;
     let file = beside(root.book().file(), field.text("\"ranges.csv\"")?);
@@ -55,7 +59,14 @@ pub(super) fn read(root: &Section<'_, '_>) -> Option<Ranges> {
         return None;
     }
     match load(&file) {
-        Ok(list) => Some(Ranges { file, list }),
+        Ok(list) => {
+            if let Some(max) = max.filter(|max| *max < list.len()) {
+                let what = format!("{max} is less than the {} ranges of {}", list.len(), file.display());
+                root.book().fault(&at_max, what, format!("it must be {} at least, with room for those that reloads will add", list.len()));
+                return None;
+            }
+            Some(Ranges { file, max, list })
+        }
         Err(faults) => {
             root.book().join(faults);
             None

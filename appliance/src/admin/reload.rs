@@ -1,0 +1,85 @@
+//! `POST /reload`: asks for the configuration to be read again, and answers what came of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use tokio::sync::oneshot;
+
+/// A caller waits so long. Cores answer within milliseconds, unless one is held up; what was asked for still happens.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Whom to ask. False: too many wait for an answer already.
+pub type Reload = Arc<dyn Fn(Asked) -> bool + Send + Sync>;
+
+/// What came of a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It counts from a window on.
+    Accepted,
+    /// The file is faulty; nothing has changed.
+    Faulty,
+    /// It changes what cannot change while the appliance runs; nothing has changed.
+    NeedsRestart,
+}
+
+/// Somebody who waits for an answer. Dropped, it says that the appliance stops.
+#[derive(Debug)]
+pub struct Asked(oneshot::Sender<(Outcome, String)>);
+
+/// Where an answer comes.
+#[derive(Debug)]
+pub struct Answer(oneshot::Receiver<(Outcome, String)>);
+
+impl Answer {
+    /// What came of it, once that is known.
+    pub fn now(&mut self) -> Option<(Outcome, String)> {
+        self.0.try_recv().ok()
+    }
+
+    /// Whether none will come: the appliance stops.
+    pub fn is_gone(&mut self) -> bool {
+        matches!(self.0.try_recv(), Err(oneshot::error::TryRecvError::Closed))
+    }
+}
+
+impl Asked {
+    /// A question, and where its answer comes.
+    pub fn pair() -> (Self, Answer) {
+        let (tell, told) = oneshot::channel();
+        (Self(tell), Answer(told))
+    }
+
+    /// Nobody waits any more.
+    pub fn is_gone(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    /// Tells what came of it.
+    pub fn answer(self, outcome: Outcome, text: String) {
+        // A caller may have gone.
+        let _ = self.0.send((outcome, text));
+    }
+}
+
+pub(super) async fn ask(State(reload): State<Reload>) -> (StatusCode, String) {
+    let (asked, Answer(told)) = Asked::pair();
+    if !reload(asked) {
+        return (StatusCode::TOO_MANY_REQUESTS, "too many wait for an answer already: ask again\n".to_owned());
+    }
+    let (status, text) = match tokio::time::timeout(PATIENCE, told).await {
+        Ok(Ok((outcome, text))) => (status(outcome), text),
+        Ok(Err(_)) => (StatusCode::SERVICE_UNAVAILABLE, "the appliance is stopping".to_owned()),
+        Err(_) => (StatusCode::ACCEPTED, "not every core has looked yet: the log and /metrics will tell what came of it".to_owned()),
+    };
+    (status, text + "\n")
+}
+
+const fn status(outcome: Outcome) -> StatusCode {
+    match outcome {
+        Outcome::Accepted => StatusCode::OK,
+        Outcome::Faulty => StatusCode::UNPROCESSABLE_ENTITY,
+        Outcome::NeedsRestart => StatusCode::CONFLICT,
+    }
+}

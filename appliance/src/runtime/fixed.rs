@@ -1,0 +1,97 @@
+//! What a reload cannot change: a value of it that differs is refused, with the line where it stands.
+
+use std::fmt::Debug;
+
+use super::world::World;
+use crate::config::{Config, Fault, Faults};
+
+/// Everything of `new` that needs a restart, seen from the configuration that was started with.
+///
+/// # Errors
+/// All of it, at once.
+pub fn check(started: &Config, new: &Config) -> Result<(), Faults> {
+    let mut faults = Faults::default();
+    let (old, now) = (&started.appliance, &new.appliance);
+    compare(&mut faults, new, &["appliance", "name"], &old.name, &now.name);
+    compare(&mut faults, new, &["appliance", "pop"], &old.pop, &now.pop);
+    compare(&mut faults, new, &["appliance", "window_ms"], &old.window_ms, &now.window_ms);
+    compare(&mut faults, new, &["appliance", "fast_window_ms"], &old.fast_window_ms, &now.fast_window_ms);
+    compare(&mut faults, new, &["appliance", "memory_mb"], &old.memory_mb, &now.memory_mb);
+    if old.hash_key != now.hash_key {
+        refuse(&mut faults, new, &["appliance", "hash_key_file"], "holds another key than at the start");
+    }
+    if started.ranges.max != new.ranges.max {
+        let text = |max: Option<usize>| max.map_or_else(|| "absent".to_owned(), |n| n.to_string());
+        let what = format!("is {}, and was {} at the start", text(new.ranges.max), text(started.ranges.max));
+        refuse(&mut faults, new, &["ranges", "max"], &what);
+    }
+    let sections = [
+        ("cores", started.cores != new.cores),
+        ("ports", started.ports != new.ports),
+        ("sinks", started.sinks != new.sinks),
+        ("admin", started.admin != new.admin),
+    ];
+    for (section, _) in sections.iter().filter(|(_, differs)| *differs) {
+        refuse(&mut faults, new, &[section], "differs from what was started with");
+    }
+    fast(&mut faults, started, new);
+    faults.or(())
+}
+
+/// Whether what `next` needs finds room in what was made at the start.
+///
+/// # Errors
+/// Blocks longer than streams hold.
+pub fn fits(new: &Config, started: &World, next: &World) -> Result<(), Faults> {
+    let (need, room) = (next.plans.room(), started.room);
+    if room.holds(&need) && next.plans.page_lines() <= started.plans.page_lines() {
+        return Ok(());
+    }
+    let mut faults = Faults::default();
+    let kb = |words: usize| words.div_ceil(128);
+    let what =
+        format!("a range's block may take {} KB, more than what there is room for since the start, {} KB", kb(need.block), kb(room.block));
+    refuse(&mut faults, new, &["stats"], &what);
+    Err(faults)
+}
+
+/// Whether ranges find room beside each other.
+///
+/// # Errors
+/// There are too many.
+pub fn has_room(new: &Config, started: &World) -> Result<(), Faults> {
+    let (count, room) = (new.ranges.list.len(), started.plans.real);
+    if count <= room {
+        return Ok(());
+    }
+    let what = format!("{} holds {count} ranges, more than the {room} that there is room for since the start", new.ranges.file.display());
+    let (line, key) = (line(new, &["ranges"]), "ranges.max".to_owned());
+    let remedy = format!("write max = {} below [ranges] and restart: this needs a restart", count.next_multiple_of(1_000));
+    Err(Faults::one(Fault { file: new.file.clone(), line, key, what, remedy }))
+}
+
+/// The first fast stat makes epochs shorter.
+fn fast(faults: &mut Faults, started: &Config, new: &Config) {
+    let shorter = new.appliance.fast_window_ms < new.appliance.window_ms;
+    let first = new.stats.iter().position(|stat| stat.fast);
+    if let Some(at) = first.filter(|_| shorter && !started.stats.iter().any(|stat| stat.fast)) {
+        let (at, name) = (at.to_string(), &new.stats[at].name);
+        refuse(faults, new, &["stats", &at, "fast"], &format!("makes {name} the first fast stat: at the start there was none"));
+    }
+}
+
+fn compare<T: PartialEq + Debug>(faults: &mut Faults, new: &Config, path: &[&str], old: &T, now: &T) {
+    if old != now {
+        refuse(faults, new, path, &format!("is {now:?}, and was {old:?} at the start"));
+    }
+}
+
+fn refuse(faults: &mut Faults, new: &Config, path: &[&str], what: &str) {
+    let remedy = "this needs a restart; to reload the rest, write what was there before".to_owned();
+    faults.add(Fault { file: new.file.clone(), line: line(new, path), key: path.join("."), what: what.to_owned(), remedy });
+}
+
+/// Where it stands, or else the section that it belongs in; 0: nowhere.
+fn line(config: &Config, path: &[&str]) -> usize {
+    (1..=path.len()).rev().find_map(|parts| config.line(&path[..parts])).unwrap_or(0)
+}

@@ -1,0 +1,208 @@
+//! Reload without a restart: a signal or an admin call → a configuration that was read and checked → a generation that
+//! every core counts with from a long window's edge on. What cannot be loaded changes nothing, and is told.
+//!
+//! Runs on the main thread, off the data path. What is asked for while another generation is on its way waits; it takes the
+//! place of one that has not started, and of one that waits already: the newest file wins, and everybody gets an answer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::fixed;
+use super::generations::{Decision, Generations};
+use super::world::{World, setting};
+use crate::admin::{Asked, Outcome};
+use crate::config::{self, Config};
+use crate::report::{Edition, PortName};
+use crate::stats::plan::Period;
+use crate::telemetry::Registry;
+use crate::units::Epoch;
+
+/// A window that starts so soon is looked out for.
+const NEAR_NS: u64 = 1_000_000_000;
+
+/// A configuration that can be counted with.
+struct Loaded {
+    config: Config,
+    world: Arc<World>,
+    /// Who wants to hear from which window on it counts.
+    asked: Vec<Asked>,
+}
+
+/// See the module.
+pub struct Reloader {
+    /// What was started with, and what it became: what cannot change is compared with these.
+    started: (Config, Arc<World>),
+    /// Newest that counts.
+    counts: Config,
+    /// Was sent to the cores, and does not count yet.
+    coming: Option<Loaded>,
+    /// The cores have it, and its first window is decided.
+    decided: bool,
+    /// When that window starts.
+    start_ns: u64,
+    /// Is to be sent.
+    waiting: Option<Loaded>,
+    number: u64,
+    generations: Generations,
+    /// Of reports.
+    boot_id: u64,
+    ports: Vec<PortName>,
+    registry: Arc<Registry>,
+}
+
+impl Reloader {
+    /// Beside running cores.
+    pub fn new(started: (Config, Arc<World>), generations: Generations, report: (u64, Vec<PortName>), registry: Arc<Registry>) -> Self {
+        registry.generation(started.1.number, started.0.ranges.list.len());
+        Self {
+            counts: started.0.clone(),
+            number: started.1.number,
+            started,
+            coming: None,
+            decided: false,
+            start_ns: 0,
+            waiting: None,
+            generations,
+            boot_id: report.0,
+            ports: report.1,
+            registry,
+        }
+    }
+
+    /// Reads the file again. `asked`: who wants to hear what comes of it.
+    pub fn reload(&mut self, asked: Option<Asked>) {
+        match self.load() {
+            Ok(mut loaded) => {
+                self.registry.reloaded(true);
+                let earlier = self.waiting.take().map_or_else(Vec::new, |older| older.asked);
+                loaded.asked = earlier.into_iter().filter(|asked| !asked.is_gone()).chain(asked).collect();
+                self.waiting = Some(loaded);
+                self.step();
+            }
+            Err((outcome, text)) => {
+                tracing::error!("the reload is refused and nothing has changed: {text}");
+                self.registry.reloaded(false);
+                if let Some(asked) = asked {
+                    asked.answer(outcome, text);
+                }
+            }
+        }
+    }
+
+    fn load(&mut self) -> Result<Loaded, (Outcome, String)> {
+        let (first, world) = &self.started;
+        let faulty = |faults: config::Faults| (Outcome::Faulty, faults.to_string());
+        let restart = |faults: config::Faults| (Outcome::NeedsRestart, faults.to_string());
+        let config = config::load(&first.file, &crate::stats::check).map_err(faulty)?;
+        fixed::check(first, &config).and_then(|()| fixed::has_room(&config, world)).map_err(restart)?;
+        let refusal =
+            |refusal: config::Refusal| (Outcome::Faulty, format!("a stat cannot be compiled: {}: {}", refusal.key, refusal.message));
+        let next = world.next(&config, self.number + 1).map_err(refusal)?;
+        fixed::fits(&config, world, &next).map_err(restart)?;
+        self.number += 1;
+        Ok(Loaded { config, world: Arc::new(next), asked: Vec::new() })
+    }
+
+    /// Does what can be done now. Whether it is to be called again soon: something waits for cores.
+    pub fn step(&mut self) -> bool {
+        let settled = self.generations.is_settled();
+        if self.decided && self.generations.is_started() {
+            self.begin();
+        }
+        if !self.decided && self.coming.is_some() {
+            self.decide();
+        }
+        if self.waiting.is_some()
+            && (self.coming.is_none() && settled || self.decided && self.generations.revoke())
+            && let Some(loaded) = self.waiting.take()
+        {
+            self.send(loaded);
+            self.decide();
+        }
+        self.waiting.is_some() || self.coming.is_some() && (!self.decided || self.start_ns < now_ns() + NEAR_NS)
+    }
+
+    /// What came counts.
+    fn begin(&mut self) {
+        self.decided = false;
+        if let Some(loaded) = self.coming.take() {
+            self.registry.generation(loaded.world.number, loaded.config.ranges.list.len());
+            self.counts = loaded.config;
+        }
+    }
+
+    fn send(&mut self, loaded: Loaded) {
+        let Loaded { config, world, .. } = &loaded;
+        let mut setting = setting(config, world, self.boot_id, self.ports.clone(), true);
+        setting.tags_anew = config.tags != self.counts.tags;
+        self.decided = false;
+        if self.generations.send(world, Edition { setting, plans: Arc::clone(&world.plans) }) {
+            self.coming = Some(loaded);
+        } else {
+            self.coming = None;
+            self.waiting = Some(loaded);
+        }
+    }
+
+    /// Once every core has it: from which window on it counts.
+    fn decide(&mut self) {
+        let calendar = self.started.1.calendar;
+        // Cores know the time; before their first poll they know none.
+        let after = |floor: Epoch| {
+            let at = if floor == Epoch(0) { calendar.epoch(now_ns()) } else { floor };
+            calendar.after_long(calendar.long(at))
+        };
+        match self.generations.decide(after) {
+            Decision::Waiting => {}
+            Decision::From(epoch) => {
+                let (start_ns, _) = calendar.bounds_ns(Period::Fast, epoch.0);
+                (self.decided, self.start_ns) = (true, start_ns);
+                let Some(Loaded { config, world, asked }) = &mut self.coming else { return };
+                let (number, news) = (world.number, news(&self.counts, config));
+                let text = format!("generation {number} counts from {} (window_start_ns {start_ns}): {news}", utc(start_ns));
+                tracing::info!("reloaded: {text}");
+                asked.drain(..).for_each(|asked| asked.answer(Outcome::Accepted, text.clone()));
+            }
+            Decision::Never => {
+                // Dropped, those who asked hear that the appliance stops.
+                (self.coming, self.waiting) = (None, None);
+            }
+        }
+    }
+}
+
+/// What an operator looks for first.
+fn news(before: &Config, now: &Config) -> String {
+    let old: HashMap<_, _> = before.ranges.list.iter().map(|range| ((range.prefix, range.domain), range)).collect();
+    let known = now.ranges.list.iter().filter_map(|range| Some((range, old.get(&(range.prefix, range.domain))?)));
+    let (same, changed): (Vec<_>, Vec<_>) = known.partition(|(range, old)| range == *old);
+    let (count, kept) = (now.ranges.list.len(), same.len() + changed.len());
+    let ranges = format!("{count} ranges ({} added, {} removed, {} changed)", count - kept, old.len() - kept, changed.len());
+    format!("{ranges}, {} stats, {} sets, config_hash {}", now.stats.len(), now.sets.len(), now.hash)
+}
+
+fn now_ns() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// As RFC 3339 writes it, to the millisecond.
+fn utc(ns: u64) -> String {
+    let (ms, seconds) = (ns / 1_000_000 % 1_000, ns / 1_000_000_000);
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Years that begin in March: a leap day ends one.
+    let (shifted, era_days) = (days + 719_468, 146_097);
+    let (era, day) = (shifted / era_days, shifted % era_days);
+    let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year_of_era + u64::from(month < 3);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+#[cfg(test)]
+#[path = "reload_tests.rs"]
+mod tests;

@@ -1,0 +1,105 @@
+//! The longest stretch for which closing a window of 50,000 ranges holds a receiving core.
+//!
+//! `bash scripts/bench pause`: one line of JSON a case. A core that receives and works counts a window of the standard set
+//! and closes it, step by step, as it does between bursts. Every step is timed by the wall; the same window comes again and
+//! again, and of each step the shortest time counts, so that what other programs did meanwhile is not in it. The figure is
+//! the longest of all steps.
+
+#![allow(clippy::cast_precision_loss, clippy::panic, clippy::expect_used, reason = "a bench")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use support::{Chances, Figure, standard, traffic, world};
+use tailwater::arch::Reserve;
+use tailwater::gather::{Gather, Stage};
+use tailwater::record::Record;
+use tailwater::units::{Epoch, RangeIndex};
+use tailwater::window::stream::{Stream, stream};
+use tailwater::window::{Shard, ShardBytes};
+
+const RANGES: usize = 50_000;
+const MEMORY_MB: usize = 4_000;
+const REPEATS: u64 = 9;
+const BOUND_US: f64 = 50.0;
+
+struct Core {
+    gather: Gather,
+    shard: Shard,
+    stream: Stream,
+}
+
+impl Core {
+    fn new() -> Self {
+        let world = world(&standard(RANGES, MEMORY_MB, ""));
+        let (outlet, stream) = stream(world.plans.room(), false);
+        let bytes = ShardBytes { roots: world.plans.roots_bytes(), sketches: MEMORY_MB << 20, reserve: Reserve::Lazily };
+        let shard = Shard::new(Arc::clone(&world.plans), world.hash_key.clone(), world.calendar, bytes, outlet, 1);
+        Self { gather: Gather::new(world.ranges(), 512 << 20, &world.plans.layout), shard, stream }
+    }
+
+    /// What a receiver does of a closing once a poll; false if nothing is left.
+    fn step(&mut self, next: Epoch, handed: &mut bool) -> bool {
+        let mut busy = self.shard.step();
+        if self.shard.is_busy() {
+            return true;
+        }
+        if self.gather.is_walking() {
+            self.gather.step(&mut self.shard);
+            busy = true;
+        } else if !*handed {
+            *handed = true;
+            self.shard.advance(next);
+            busy = true;
+        }
+        busy
+    }
+
+    /// Counts a window and closes it: nanoseconds of each step.
+    fn window(&mut self, traffic: &[(RangeIndex, Record)], next: Epoch) -> Vec<u64> {
+        for (range, record) in traffic {
+            self.gather.append(*range, record, &mut self.shard);
+        }
+        self.gather.advance(next);
+        let (mut steps, mut handed) = (Vec::with_capacity(1 << 20), false);
+        loop {
+            let begun = Instant::now();
+            let busy = self.step(next, &mut handed);
+            steps.push(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX));
+            while self.stream.next(|_| ()) {}
+            if !busy {
+                return steps;
+            }
+        }
+    }
+}
+
+fn case(name: &str, packets: usize, chances: &Chances) {
+    let (mut core, traffic) = (Core::new(), traffic(packets, chances));
+    // Memory is touched for the first time outside of what is measured.
+    core.window(&traffic, Epoch(1));
+    let mut least = core.window(&traffic, Epoch(2));
+    for repeat in 1..REPEATS {
+        let steps = core.window(&traffic, Epoch(2 + repeat));
+        assert_eq!(steps.len(), least.len(), "the same window closes in the same steps");
+        least.iter_mut().zip(steps).for_each(|(least, ns)| *least = ns.min(*least));
+    }
+    least.sort_unstable();
+    let us = |share: f64| least[((least.len() - 1) as f64 * share) as usize] as f64 / 1e3;
+    eprintln!("{name}: {} steps; median {} us, 99.9 % within {} us", least.len(), us(0.5), us(0.999));
+    let ours = us(1.0);
+    Figure { bench: "pause", case: name, unit: "us", ours, against: "the bound", theirs: BOUND_US, ratio: ours / BOUND_US }.print();
+}
+
+fn main() {
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    type Case = (&'static str, usize, fn(usize) -> Chances);
+    let cases: [Case; 2] = [("close-uniform-50k", 2_000_000, Chances::uniform), ("close-zipf-50k", 4_000_000, Chances::zipf)];
+    for (name, packets, chances) in cases {
+        if only.as_ref().is_none_or(|only| only == name) {
+            case(name, packets, &chances(RANGES));
+        }
+    }
+}
