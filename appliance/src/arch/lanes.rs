@@ -1,6 +1,6 @@
 //! A few short numbers beside each other, asked at once. The scalar forms are the definition.
 #![allow(unsafe_code, reason = "lanes are loaded through pointers")]
-#![cfg_attr(target_arch = "x86_64", allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "lanes have no sign"))]
+#![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "lanes have no sign")]
 
 /// Which of twelve numbers are `wanted`: one bit each.
 #[inline]

@@ -260,7 +260,7 @@ fn address(from: &[u8; 16], out: &mut [u8]) -> bool {
     true
 }
 
-#[inline]
+#[inline(always)]
 fn prefix(from: &[u8; 16], lengths: &Lengths, out: &mut [u8]) -> bool {
     let length = u32::from(if out.len() == 4 { lengths.v4 } else { lengths.v6 });
     let mask = !u128::MAX.checked_shr(length).unwrap_or(0);
@@ -315,7 +315,7 @@ fn service(record: &Record, out: &mut [u8]) -> bool {
     byte(position.unwrap_or(u8::MAX), out) && position.is_some()
 }
 
-#[inline]
+#[inline(always)]
 fn flow(record: &Record, out: &mut [u8]) -> bool {
     let n = (out.len() - 5) / 2;
     out[..n].copy_from_slice(&record.src[..n]);

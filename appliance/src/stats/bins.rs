@@ -86,7 +86,7 @@ impl Bins {
     }
 
     /// The bin of a record's key.
-    #[inline]
+    #[inline(always)]
     pub(super) fn at(&self, view: &View<'_>, at: usize) -> usize {
         match self {
             Self::Edges(edges) => {

@@ -243,6 +243,12 @@ impl<'a> View<'a> {
         places(self.selected)
     }
 
+    /// A record's key.
+    #[inline]
+    pub fn key(&self, at: usize) -> &'a [u8] {
+        self.keys.key(at)
+    }
+
     /// A record's keyed hash.
     #[inline]
     pub const fn hash(&self, at: usize) -> u64 {
@@ -291,9 +297,15 @@ impl<'a> View<'a> {
     /// The record at a place.
     #[inline]
     pub fn row(&self, at: usize) -> Row<'a> {
-        let (value, weight) = (self.value(at), u64::from(self.weights.weights[at % BATCH_RECORDS_MAX]));
+        Row { key: self.keys.key(at), ..self.row_without_key(at) }
+    }
+
+    /// The same, its key left out.
+    #[inline]
+    pub const fn row_without_key(&self, at: usize) -> Row<'a> {
+        let (value, weight) = (self.value(at), self.weights.weights[at % BATCH_RECORDS_MAX] as u64);
         let proven = self.weights.proven >> (at % BATCH_RECORDS_MAX) & 1 == 1;
-        Row { key: self.keys.key(at), hash: self.hash(at), value, weight, proven }
+        Row { key: &[], hash: self.hash(at), value, weight, proven }
     }
 }
 

@@ -91,7 +91,7 @@ impl DistinctKernel {
         let table = state(root, memory.pool);
         match find(table, hash) {
             Some(slot) if table[slot] == hash => {}
-            Some(slot) if count < exact_max(self.precision) && !is_crowded(count, table.len()) => {
+            Some(slot) if count < exact_max(self.precision) && count < room(table.len()) => {
                 table[slot] = hash;
                 root[1] += 1;
             }
@@ -103,6 +103,27 @@ impl DistinctKernel {
                 self.add(root, memory, hash);
             }
         }
+    }
+
+    /// Adds hashes to a table while it need not grow. Ends at the first for which it has to.
+    fn insert_some(&self, root: &mut [u64], pool: &mut Pool, view: &View<'_>, places: &mut impl Iterator<Item = usize>) -> Option<usize> {
+        let count = usize::try_from(root[1]).unwrap_or(0);
+        let table = state(root, pool);
+        let most = exact_max(self.precision).min(room(table.len()));
+        let mut more = 0;
+        let next = places.find(|at| {
+            let hash = view.hash(*at).max(1);
+            let Some(slot) = find(table, hash) else { return true };
+            let new = table[slot] != hash;
+            if !new || count + more < most {
+                table[slot] = hash;
+                more += usize::from(new);
+                return false;
+            }
+            true
+        });
+        root[1] += more as u64;
+        next
     }
 
     fn add(&self, root: &mut [u64], memory: &mut Memory<'_>, hash: u64) {
@@ -136,9 +157,9 @@ impl DistinctKernel {
     }
 }
 
-/// Whether so many hashes fill a table: seven eighths, but the largest to the last slot.
-const fn is_crowded(count: usize, slots: usize) -> bool {
-    count >= slots || slots < DISTINCT_EXACT_MAX && count >= slots - slots / 8
+/// Hashes that fill a table: seven eighths, but the largest to the last slot.
+const fn room(slots: usize) -> usize {
+    if slots < DISTINCT_EXACT_MAX { slots - slots / 8 } else { slots }
 }
 
 /// Slot of a hash, or the free one where it belongs; none: it is not there, and none is free.
@@ -156,11 +177,17 @@ fn grow(root: &mut [u64], memory: &mut Memory<'_>) -> bool {
     let old = Handle::from_word(root[0]);
     let slots = state(root, memory.pool).len();
     let Some(new) = memory.alloc((slots + slots / 2).min(DISTINCT_EXACT_MAX)) else { return false };
-    for i in 0..slots {
-        let hash = state(root, memory.pool)[i];
-        let table = memory.pool.get_mut(new);
-        if let Some(slot) = find(table, hash).filter(|_| hash != 0) {
-            table[slot] = hash;
+    let mut inline = [0; INLINE_WORDS];
+    let (from, to) = if old.is_none() {
+        inline.copy_from_slice(&root[3..ROOT_WORDS]);
+        (&inline[..], memory.pool.get_mut(new))
+    } else {
+        let (from, to) = memory.pool.get_two_mut(old, new);
+        (&*from, to)
+    };
+    for hash in from.iter().filter(|hash| **hash != 0) {
+        if let Some(slot) = find(to, *hash) {
+            to[slot] = *hash;
         }
     }
     memory.pool.free(old);
@@ -177,7 +204,7 @@ impl Kernel for DistinctKernel {
         root[2] += view.count(true);
         let mut places = view.places();
         while precision_of(root) == 0 {
-            let Some(at) = places.next() else { return Ok(()) };
+            let Some(at) = self.insert_some(root, memory.pool, view, &mut places) else { return Ok(()) };
             self.insert(root, memory, view.hash(at).max(1));
         }
         let precision = precision_of(root);

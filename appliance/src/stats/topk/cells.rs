@@ -55,7 +55,7 @@ impl Sums {
     }
 
     /// Adds one packet; false if the narrow words cannot hold it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn add(self, words: &mut [u64], row: &Row<'_>) -> bool {
         match (self.layout, words) {
             (SumLayout::Ones { .. }, [both]) => {
@@ -65,7 +65,9 @@ impl Sums {
             }
             (SumLayout::Values { .. }, [sums, squares]) => add_narrow(sums, squares, row),
             (layout, words) => {
-                layout.add(words, row);
+                // A copy, so that the row itself can stay in registers elsewhere.
+                let row = *row;
+                layout.add(words, &row);
                 true
             }
         }
@@ -128,7 +130,27 @@ impl Sums {
     /// Adds a whole sum to a bound.
     pub(super) fn miss_sum(self, parts: &mut [u64], sum: &Weighted) {
         let third = if self.layout == SumLayout::General { sum.scaled } else { sum.seen };
-        parts.iter_mut().zip([sum.passed, sum.sampled_packets, third]).for_each(|(part, more)| *part = part.saturating_add(more));
+        self.miss_parts(parts, &[sum.passed, sum.sampled_packets, third]);
+    }
+
+    /// What a bound takes of a sum: its parts, of which there are as many as of a bound.
+    #[inline]
+    pub(super) fn parts_of(self, words: &[u64]) -> [u64; PARTS_MAX] {
+        match (self.layout, words) {
+            (SumLayout::Ones { .. }, [both]) => [both >> 32, both & HALF_MAX, 0],
+            (SumLayout::Values { .. }, [sums, two]) => [sums >> 32, two >> NARROW_SAMPLES, sums & HALF_MAX],
+            (SumLayout::Values { .. }, [passed, samples, seen, _]) => [*passed, SumLayout::samples_of(*samples).0, *seen],
+            (_, [passed, samples, scaled, ..]) => [*passed, *samples, *scaled],
+            (_, [passed, samples]) => [*passed, *samples, 0],
+            (_, [passed]) => [*passed, 0, 0],
+            (_, []) => [0; PARTS_MAX],
+        }
+    }
+
+    /// Adds the parts of a sum to a bound.
+    #[inline]
+    pub(super) fn miss_parts(self, bound: &mut [u64], parts: &[u64; PARTS_MAX]) {
+        bound.iter_mut().zip(parts).for_each(|(part, more)| *part = part.saturating_add(*more));
     }
 
     /// A bound for what the layout's own words have summed up.
@@ -181,6 +203,7 @@ mod tests {
     fn compact_numbers_are_rounded_up_and_hardly() {
         for number in (0..70_000).chain((0..64).flat_map(|b| [(1 << b) - 1, 1 << b, (1 << b) + 1, 3 << b])) {
             let back = expand(compact(number));
+            assert_eq!(compact(back), compact(number));
             assert!(back >= number && (number < 2_048 && back == number || back - number <= number / 1_000), "{number}: {back}");
         }
         assert_eq!(expand(compact(u64::MAX)), u64::MAX);
@@ -203,6 +226,15 @@ mod tests {
                 }
                 wide.add(&mut b, &row);
                 assert_eq!(narrow.read(&a), wide.read(&b), "{layout:?}");
+                for (sums, words) in [(narrow, &a), (wide, &b)] {
+                    let (mut parts, n) = (sums.parts_of(words), sums.parts());
+                    let mut want = [0; PARTS_MAX];
+                    sums.miss_sum(&mut want[..n], &sums.read(words));
+                    parts[n..].fill(0);
+                    assert_eq!(parts, want, "{layout:?}");
+                    let unseen = sums.unseen(&parts[..n]);
+                    assert_eq!(unseen.passed + unseen.scaled, sums.read(words).total());
+                }
             }
         }
     }

@@ -46,7 +46,7 @@ impl TopKernel {
     }
 
     /// Counts in a key's own bucket.
-    #[inline]
+    #[inline(always)]
     pub(super) fn count_contested(&self, words: &mut [u64], shape: &Shape, state: &mut State, row: &Row<'_>, keyed: &Keyed<'_>) -> Step {
         let at = Shape::bucket_of(keyed.tag, state.buckets);
         let bucket = bucket_mut(words, shape, at);
@@ -68,14 +68,14 @@ impl TopKernel {
             shape.sums.miss(shape.missed_mut(bucket), row);
             return missed(misses);
         };
-        let evicted = shape.total(bucket, way);
+        let evicted = shape.held(bucket, way);
         shape.admit(bucket, way, (keyed.tag, keyed.key));
-        shape.sums.miss_sum(shape.missed_mut(bucket), &evicted);
+        shape.sums.miss_parts(shape.missed_mut(bucket), &evicted);
         add(shape, (bucket, at, way), row, keyed.units)
     }
 
     /// A new key against the weakest of a full bucket: the cell that it may take.
-    #[inline]
+    #[inline(always)]
     fn contest(&self, shape: &Shape, bucket: &mut [u64], row: &Row<'_>, units: u8, (misses, way): (u32, usize)) -> Option<usize> {
         let mut way = way;
         if misses.is_multiple_of(AGEING_MISSES) || misses >= AGEING_MISSES_FIRST && misses.is_power_of_two() {
@@ -98,9 +98,15 @@ impl TopKernel {
 
     /// Whether a cell that is worn down goes: unless it gets a second chance.
     fn takes(&self, shape: &Shape, bucket: &mut [u64], way: usize, score: u8) -> bool {
-        let unseen = shape.sums.unseen(shape.missed(bucket));
-        let (missed, held) = (unseen.passed.saturating_add(unseen.scaled), shape.total(bucket, way).total());
-        if score == 1 && held >= self.second_chance_least() && held.saturating_mul(SECOND_CHANCE_SHARE) > missed {
+        if score == 0 {
+            return true;
+        }
+        let total = |parts: &[u64]| {
+            let unseen = shape.sums.unseen(parts);
+            unseen.passed.saturating_add(unseen.scaled)
+        };
+        let (missed, held) = (total(shape.missed(bucket)), total(&shape.held(bucket, way)[..shape.sums.parts()]));
+        if held >= self.second_chance_least() && held.saturating_mul(SECOND_CHANCE_SHARE) > missed {
             *shape.score_mut(bucket, way) += 2;
             return false;
         }

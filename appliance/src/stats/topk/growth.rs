@@ -139,12 +139,10 @@ impl TopKernel {
             }
         }
         for bucket in from.chunks_exact(shape.words).take(state.buckets) {
-            for cell in (0..shape.ways).filter_map(|way| shape.read(bucket, way)) {
-                let mut at = Shape::bucket_of(cell.tag, buckets);
-                while !state.contested && new_shape.free(bucket_mut(to, new_shape, at)).is_none() {
-                    at = (at + 1) % buckets;
+            for way in 0..shape.ways {
+                if shape.scores(bucket)[way] > 0 {
+                    move_cell((&shape, bucket, way), (new_shape, to), buckets, state.contested);
                 }
-                settle(new_shape, bucket_mut(to, new_shape, at), cell);
             }
         }
         memory.pool.free(old);
@@ -166,6 +164,19 @@ impl TopKernel {
                     send_home(words, shape, state.buckets, cell);
                 }
             }
+        }
+    }
+}
+
+/// Moves a cell into a larger table: where it is contested into its own bucket, else into the next that has room.
+fn move_cell((shape, bucket, way): (&Shape, &[u64], usize), (new_shape, to): (&Shape, &mut [u64]), buckets: usize, contested: bool) {
+    let mut at = Shape::bucket_of(Shape::tag(bucket, way), buckets);
+    loop {
+        let home = bucket_mut(to, new_shape, at);
+        match new_shape.free(home) {
+            Some(free) if shape.sums == new_shape.sums => return shape.copy(bucket, way, home, free),
+            None if !contested => at = if at + 1 == buckets { 0 } else { at + 1 },
+            _ => return shape.read(bucket, way).map_or((), |cell| settle(new_shape, home, cell)),
         }
     }
 }

@@ -157,11 +157,11 @@ impl TopKernel {
     ) -> (usize, Step) {
         let (shape, mut halves, mut at) = (self.shape(*state), [0; HALVES_MAX], first);
         loop {
-            let row = view.row(at);
+            let row = view.row_without_key(at);
             if shape.halves == 1 {
                 halves[0] = view.head(at);
             } else {
-                key_halves(row.key, &mut halves[..shape.halves]);
+                key_halves(view.key(at), &mut halves[..shape.halves]);
             }
             let keyed = Keyed { tag: tag_of(row.hash), key: &halves[..shape.halves], units: self.units(&row), pressure };
             let step = if state.contested {
@@ -176,6 +176,7 @@ impl TopKernel {
     }
 
     /// Counts where all keys have a cell.
+    #[inline(always)]
     fn count_exactly(&self, words: &mut [u64], shape: &Shape, state: &mut State, row: &Row<'_>, keyed: &Keyed<'_>) -> Step {
         let mut at = Shape::bucket_of(keyed.tag, state.buckets);
         for _ in 0..state.buckets {
@@ -203,13 +204,13 @@ const fn tag_of(hash: u64) -> u32 {
     (hash >> 32) as u32 | 1
 }
 
-#[inline]
+#[inline(always)]
 fn bucket_mut<'a>(words: &'a mut [u64], shape: &Shape, at: usize) -> &'a mut [u64] {
     &mut words[at * shape.words..(at + 1) * shape.words]
 }
 
 /// Adds a packet to a cell.
-#[inline]
+#[inline(always)]
 fn add(shape: &Shape, (bucket, at, way): (&mut [u64], usize, usize), row: &Row<'_>, units: u8) -> Step {
     if shape.add(bucket, way, row, units) { Step::Counted } else { Step::Overflow(at, way) }
 }

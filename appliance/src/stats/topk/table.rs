@@ -32,6 +32,7 @@ pub(super) struct Shape {
     /// Words of a bucket.
     pub(super) words: usize,
     sum_words: usize,
+    parts: usize,
     sums_at: usize,
     keys_at: usize,
 }
@@ -60,7 +61,7 @@ impl Shape {
         let keys_at = sums_at + ways * sums.words();
         let tail_quarters = ways * (2 * halves + sums.parts());
         let words = (keys_at + tail_quarters.div_ceil(4)).next_multiple_of(LINE_WORDS);
-        Self { sums, halves, ways, words, sum_words: sums.words(), sums_at, keys_at }
+        Self { sums, halves, ways, words, sum_words: sums.words(), parts: sums.parts(), sums_at, keys_at }
     }
 
     /// Keys that so many buckets hold before it takes long to find a free cell.
@@ -167,6 +168,12 @@ impl Shape {
         self.sums.read(self.sum(bucket, way))
     }
 
+    /// What a bound takes of a cell's sum.
+    #[inline]
+    pub(super) fn held(&self, bucket: &[u64], way: usize) -> [u64; PARTS_MAX] {
+        self.sums.parts_of(&bucket[self.sums_at + way * self.sum_words..][..self.sum_words])
+    }
+
     fn before<'a>(&self, bucket: &'a [u64], way: usize) -> &'a [u16] {
         &cast_slice(&bucket[self.keys_at..])[self.before_at(way)..][..self.sums.parts()]
     }
@@ -177,11 +184,11 @@ impl Shape {
 
     /// Quarters of a word from the keys to what U was when a cell was admitted.
     const fn before_at(&self, way: usize) -> usize {
-        self.ways * self.halves * 2 + way * self.sums.parts()
+        self.ways * self.halves * 2 + way * self.parts
     }
 
     /// Adds one packet to a cell; false if its narrow sum is full.
-    #[inline]
+    #[inline(always)]
     pub(super) fn add(&self, bucket: &mut [u64], way: usize, row: &Row<'_>, units: u8) -> bool {
         let words = self.sum_words;
         if !self.sums.add(&mut bucket[self.sums_at + way * words..][..words], row) {
@@ -203,16 +210,41 @@ impl Shape {
 
     /// Gives a cell to a new key, whose packets so far are in U.
     pub(super) fn admit(&self, bucket: &mut [u64], way: usize, (tag, key): (u32, &[u32])) {
-        let tags: &mut [u32] = cast_slice_mut(&mut bucket[..TAG_WORDS]);
-        tags[way] = tag;
-        self.scores_mut(bucket)[way] = 1;
-        let words = self.sums.words();
+        Self::mark(bucket, way, tag);
+        *self.score_mut(bucket, way) = 1;
+        let words = self.sum_words;
         bucket[self.sums_at + way * words..][..words].fill(0);
         let (front, back) = bucket.split_at_mut(self.keys_at);
-        let keys: &mut [u32] = cast_slice_mut(back);
-        keys[way * self.halves..(way + 1) * self.halves].copy_from_slice(key);
-        let before: &mut [u16] = &mut cast_slice_mut(back)[self.before_at(way)..][..self.sums.parts()];
+        self.set_key(back, way, key);
+        let before: &mut [u16] = &mut cast_slice_mut(back)[self.before_at(way)..][..self.parts];
         before.iter_mut().zip(&front[HEAD_WORDS..self.sums_at]).for_each(|(code, part)| *code = compact(*part));
+    }
+
+    fn mark(bucket: &mut [u64], way: usize, tag: u32) {
+        let tags: &mut [u32] = cast_slice_mut(&mut bucket[..TAG_WORDS]);
+        tags[way] = tag;
+    }
+
+    /// Into the words from the keys on.
+    fn set_key(&self, back: &mut [u64], way: usize, key: &[u32]) {
+        let keys: &mut [u32] = cast_slice_mut(back);
+        match key {
+            [one] => keys[way] = *one,
+            _ => keys[way * self.halves..(way + 1) * self.halves].copy_from_slice(key),
+        }
+    }
+
+    /// Copies a cell into a free one of another bucket that lies alike.
+    pub(super) fn copy(&self, from: &[u64], way: usize, to: &mut [u64], free: usize) {
+        Self::mark(to, free, Self::tag(from, way));
+        *self.score_mut(to, free) = self.scores(from)[way];
+        let (words, (sum, to_sum)) = (self.sum_words, (self.sums_at + way * self.sum_words, self.sums_at + free * self.sum_words));
+        (0..words).for_each(|i| to[to_sum + i] = from[sum + i]);
+        let (own, free_before) = (self.before_at(way), self.before_at(free));
+        let (back, codes): (&mut [u64], &[u16]) = (&mut to[self.keys_at..], cast_slice(&from[self.keys_at..]));
+        self.set_key(back, free, self.key(from, way));
+        let before: &mut [u16] = cast_slice_mut(back);
+        (0..self.parts).for_each(|i| before[free_before + i] = codes[own + i]);
     }
 
     /// A copy of a cell; none if it is free.
@@ -232,8 +264,7 @@ impl Shape {
     /// Frees a cell.
     pub(super) fn clear(&self, bucket: &mut [u64], way: usize) {
         self.scores_mut(bucket)[way] = 0;
-        let tags: &mut [u32] = cast_slice_mut(&mut bucket[..TAG_WORDS]);
-        tags[way] = 0;
+        Self::mark(bucket, way, 0);
     }
 
     /// Writes a cell. Its sum fits: narrow ones come from narrow ones.
