@@ -35,8 +35,8 @@ pub const BATCH_WORDS_MAX: usize = 512;
 pub const SEGMENT_RECORDS: usize = 8;
 /// Records of a range and window that are kept as they are before its block is opened. A record takes 24 bytes, a block
 /// with its sketches some 30 KB: the record is the smaller form up to about a thousand. At 20 million packets a window over
-/// 50,000 ranges by Zipf's law, 512 leave 3,400 ranges with blocks and keep 4.7 million records, 113 MB.
-pub const LOG_RECORDS_MAX: usize = 512;
+/// 50,000 ranges by Zipf's law, 1,024 leave 1,700 ranges with blocks and keep 5.9 million records, 142 MB.
+pub const LOG_RECORDS_MAX: usize = 1_024;
 /// Parts of a composite key.
 pub const KEY_PARTS_MAX: usize = 3;
 /// Bytes of one key, composites included: three parts, a 5-tuple of IPv6 being the widest.
