@@ -111,7 +111,7 @@ fn main() {
     let cases: [Case; 5] = [
         ("uniform-1k", 1_000, 500_000, Chances::uniform),
         ("uniform-10k", 10_000, 1_000_000, Chances::uniform),
-        ("uniform-50k", 50_000, 2_500_000, Chances::uniform),
+        ("uniform-50k", 50_000, 2_000_000, Chances::uniform),
         ("zipf-10k", 10_000, 1_000_000, Chances::zipf),
         ("one-range", 1_000, 500_000, Chances::victim),
     ];

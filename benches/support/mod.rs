@@ -167,12 +167,12 @@ pub fn ran_ns() -> u64 {
     text.split_whitespace().next().and_then(|field| field.parse().ok()).expect("nanoseconds on a CPU")
 }
 
-/// Nanoseconds of some dependent multiplications: the clock of the CPU.
+/// Nanoseconds of some dependent multiplications: the clock of the CPU. The shortest of many tries: others may run between.
 pub fn clock() -> f64 {
     let (start, mut x) = (Instant::now(), 3_u64);
-    let best = (0..5).map(|_| {
+    let best = (0..50).map(|_| {
         let begun = start.elapsed();
-        (0..400_000).for_each(|_| x = std::hint::black_box(x).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        (0..40_000).for_each(|_| x = std::hint::black_box(x).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         (start.elapsed() - begun).as_nanos() as f64
     });
     best.fold(f64::MAX, f64::min)

@@ -186,12 +186,21 @@ impl Memory<'_> {
         self.pool.alloc(words, self.budget)
     }
 
+    const fn free_lines(&self) -> usize {
+        self.budget.lines + self.pool.taken_lines - self.pool.used_lines
+    }
+
+    /// How much of the budget is not in use.
+    pub const fn free_sixteenths(&self) -> usize {
+        let of = self.budget.whole_lines;
+        self.free_lines() * 16 / if of == 0 { 1 } else { of }
+    }
+
     /// log2 of the weight that sketches should thin what is new to them by: 0 while there is plenty; 1, 2 and 3 once three
     /// quarters, seven eighths and fifteen sixteenths of the budget are in use.
     pub const fn pressure(&self) -> u32 {
-        let free_lines = self.budget.lines + self.pool.taken_lines - self.pool.used_lines;
         let of = self.budget.whole_lines;
-        match free_lines * 16 {
+        match self.free_lines() * 16 {
             free if free > of * 4 => 0,
             free if free > of * 2 => 1,
             free if free > of => 2,

@@ -107,7 +107,7 @@ impl Compiled {
 /// takes 40 (`bash scripts/bench pause`).
 const WALK_RECORDS_MAX: usize = 32;
 /// One range in so many has two blocks at once.
-const ROOTS_TWICE: usize = 8;
+const ROOTS_TWICE: usize = 32;
 /// Words before a block's stats: records that it counts, those among them of which a stat found no memory, and those
 /// that are told as lost already.
 pub(super) const HEAD_WORDS: usize = 3;

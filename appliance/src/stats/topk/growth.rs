@@ -9,6 +9,9 @@ use crate::stats::pool::{Handle, Memory};
 
 /// Misses of a bucket at which a table doubles for the first time; each further time, by half of that more.
 const DOUBLING_MISSES: u32 = 96;
+/// Sixteenths of the memory for sketches that must be free for it, by how often it has doubled: what is there for all is not
+/// for the first ones alone.
+const DOUBLING_FREE: [usize; DOUBLINGS_MAX as usize + 1] = [10, 12, 13, 13];
 /// How often it is asked whether it should.
 pub(super) const DOUBLING_STEP: u32 = 16;
 
@@ -110,13 +113,11 @@ impl TopKernel {
             return;
         }
         let least = DOUBLING_MISSES + DOUBLING_MISSES / 2 * state.doublings;
-        let pressure = memory.pressure();
-        if misses < least {
+        let free_min = DOUBLING_FREE[state.doublings.min(DOUBLINGS_MAX) as usize];
+        if misses < least || memory.free_sixteenths() < free_min {
             return;
         }
-        if misses < least << (2 * pressure) {
-            state.thinned = state.thinned.max(pressure);
-        } else if self.rebuild(state, memory, 2 * state.buckets, state.wide) {
+        if self.rebuild(state, memory, 2 * state.buckets, state.wide) {
             state.doublings += 1;
         } else {
             state.short = true;
