@@ -15,7 +15,7 @@ use crate::window::{Room, Shard, ShardBytes};
 /// a core and window, logs of 2,048 records hold 171 MB at a window's end, beside the beginning of the next, and the 860
 /// ranges that have more take some 40 MB of sketches, of which no more than three quarters should be in use. A log that
 /// finds no room opens a block, which takes many times what it gives.
-const LOGS_PERCENT: usize = 78;
+const LOGS_PERCENT: usize = 75;
 /// The least that logs of a receiver, or sketches of a shard, are worth running with.
 const PART_BYTES_MIN: usize = 1 << 18;
 
