@@ -86,8 +86,14 @@ fn appliance(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result
     family(to, GAUGE, "uptime_seconds", "Time since the start", plain(snapshot.uptime.as_secs()))?;
     family(to, GAUGE, "ready", "1 if /readyz says so", plain(u64::from(snapshot.not_ready.is_empty())))?;
     family(to, GAUGE, "ranges", "Ranges in use", plain(snapshot.ranges))?;
-    family(to, GAUGE, "memory_budget_bytes", "Budget of sketches and batches", plain(snapshot.memory_budget_bytes))?;
-    family(to, GAUGE, "memory_used_bytes", "Taken of that budget", plain(snapshot.memory_used_bytes))?;
+    family(to, GAUGE, "memory_budget_bytes", "memory_mb: all that the data path takes", plain(snapshot.memory_budget_bytes))?;
+    family(
+        to,
+        GAUGE,
+        "memory_used_bytes",
+        "Of that, in use by roots and sketches; logs, slots, rings and streams are not in it",
+        plain(snapshot.memory_used_bytes),
+    )?;
     family(to, COUNTER, "windows_closed", "Windows that the reporter closed", plain(snapshot.windows_closed))?;
     let end_seconds = snapshot.last_window_end_ns / 1_000_000_000;
     family(to, GAUGE, "last_window_end_timestamp_seconds", "End of the last closed window", plain(end_seconds))?;

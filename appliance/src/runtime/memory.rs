@@ -75,7 +75,9 @@ impl MemoryPlan {
         let left = plan.budget.saturating_sub(plan.fixed());
         let roots = plan.roots_wanted.min(left / shards / 2);
         let left = left - roots * shards;
-        plan.logs = (left / 100 * LOGS_PERCENT / receivers).max(PART_BYTES_MIN);
+        // More than two full logs a range could never be used: what they leave is the sketches'. Segments take a little beside.
+        let logs_max = 2 * ranges * LOG_RECORDS_MAX * 9 * world.plans.layout.words(Form::Wide);
+        plan.logs = (left / 100 * LOGS_PERCENT / receivers).min(logs_max).max(PART_BYTES_MIN);
         let sketches = left.saturating_sub(plan.logs * receivers) / shards;
         plan.shard = ShardBytes { roots, sketches: sketches.max(PART_BYTES_MIN), reserve: world.reserve };
         plan
@@ -101,12 +103,14 @@ impl MemoryPlan {
         let (receivers, shards) = self.cores;
         let least = self.fixed() + 2 * shards * self.roots_wanted + 4 * PART_BYTES_MIN * (receivers + shards);
         let what = format!(
-            "{} MB cannot hold the sums of {} ranges on {shards} cores: roots, slots, streams and rings take {} bytes, and sketches and logs want room too",
+            "{} MB cannot hold the sums of {} ranges (those that there are, and room for reloads: ranges.max) on {shards} cores: sums take {} MB, slots, streams and rings {} MB, and sketches and logs want room too",
             self.budget >> 20,
-            world.plans.real,
-            self.fixed() + shards * self.roots_wanted,
+            world.ranges(),
+            (shards * self.roots_wanted).div_ceil(1 << 20),
+            self.fixed().div_ceil(1 << 20),
         );
-        Some(Lacking { what, remedy: format!("set it to at least {}, or have fewer stats, ranges or cores", least.div_ceil(1 << 20)) })
+        let remedy = format!("set it to at least {}, or have fewer stats or cores, or a smaller ranges.max", least.div_ceil(1 << 20));
+        Some(Lacking { what, remedy })
     }
 
     /// What a range takes that nothing is sent to, of the core that has most of it.
