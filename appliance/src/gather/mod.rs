@@ -155,8 +155,9 @@ impl Gather {
     #[inline]
     pub fn append(&mut self, range: RangeIndex, record: &Record, stage: &mut impl Stage) {
         let side = self.side;
-        let form = Form::of(record);
         let mut chain = self.chains[range.at()][side];
+        // A wide chain takes any record: packets that differ in what they claim do not cut it into single ones.
+        let form = if chain.count > 0 && chain.form() == Form::Wide { Form::Wide } else { Form::of(record) };
         if chain.count > 0 && chain.form() != form {
             self.hand_on_all(range.0, stage);
             chain = self.chains[range.at()][side];

@@ -165,7 +165,7 @@ impl Shard {
                 self.roots.get_mut(long)[2] += told;
             }
         } else {
-            self.losses[0].add(range, Cause::Long, records - lost);
+            self.losses[0].add(range, Cause::Long, records.saturating_sub(lost));
         }
     }
 
