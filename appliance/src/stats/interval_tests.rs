@@ -69,6 +69,7 @@ fn cover(seed: u64, sent: u64, large_percent: u64, question: &Question) -> (f64,
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "statistics of safe code: hours under Miri")]
 fn sums_are_covered_and_not_by_width_alone() {
     let seed = crate::stats::tests::seed();
     for sent in [20, 80, 200, 400, 1_200, 4_000, 40_000] {
