@@ -163,6 +163,8 @@ pub struct Past {
 }
 
 #[cfg(test)]
+pub(crate) mod moody_tests;
+#[cfg(test)]
 mod tests {
     /// Of a test's draws: `TAILWATER_SEED`, or a constant. To be printed with a failure.
     pub(crate) fn seed() -> u64 {

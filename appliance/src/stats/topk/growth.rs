@@ -152,7 +152,7 @@ impl TopKernel {
     }
 
     /// Puts each key into its own bucket, in place; from now on newcomers contest the cells.
-    fn go_home(&self, state: &mut State, memory: &mut Memory<'_>) {
+    pub(super) fn go_home(&self, state: &mut State, memory: &mut Memory<'_>) {
         let shape = self.shape(*state);
         let words = memory.pool.get_mut(state.chunk);
         state.contested = true;
