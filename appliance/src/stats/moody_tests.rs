@@ -85,6 +85,11 @@ impl Shards {
         Self { scratch: Scratch::new(&plan), plan, hash_key: HashKey::new(key), shards, sealed: Vec::new(), starved: 0 }
     }
 
+    /// The window starts.
+    pub(crate) fn open(&mut self, start_ns: u64) {
+        self.scratch.open(start_ns, start_ns);
+    }
+
     /// From now on so many grants in 256 are refused.
     pub(crate) fn refuse(&mut self, of_256: u8) {
         self.shards.iter_mut().for_each(|(_, pool, _)| pool.mood.refused = of_256);
