@@ -342,3 +342,23 @@ fn a_budget_that_is_spent_is_told_of() {
         assert!(seen[0] + seen[1] > 20 && seen[1] + seen[2] > 20, "{seen:?}");
     }
 }
+
+/// The same capture gives the same reports, also where the budget is spent and windows of ten seconds follow one another.
+#[test]
+fn a_budget_that_is_spent_gives_the_same_reports_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |file: &str| folder.path().join(file).to_str().unwrap().to_owned();
+    let (pcap, truth, config) = (path("x.pcap"), path("x.json"), path("tailwater.toml"));
+    let line = ["generate", "--scenario", "many_ranges", "--duration", "22", "--pcap", &pcap, "--truth", &truth, "--config", &config];
+    assert_eq!(tailwater(line).status, Some(0));
+    for way in [&["--workers", "1"][..], &["--workers", "2"][..], &["--mode", "pipeline", "--workers", "2"][..]] {
+        let all: Vec<Ran> = (0..5).map(|_| replay(Path::new(&config), &[&pcap], way)).collect();
+        assert!(all[0].stdout.contains("\"shortOfMemory\":true"), "{way:?}: memory is short");
+        let lines = |ran: &Ran| ran.range_lines().into_iter().map(str::to_owned).collect::<Vec<String>>();
+        let first = lines(&all[0]);
+        for other in &all[1..] {
+            let differing = first.iter().zip(lines(other)).filter(|(one, other)| *one != other).count();
+            assert!(differing == 0 && lines(other).len() == first.len(), "{way:?}: {differing} of {} reports differ", first.len());
+        }
+    }
+}

@@ -218,9 +218,8 @@ fn receivers_may_sleep_over_windows_that_others_fill() {
     }
 }
 
-/// A budget that is far too small, even for every range's root: sketches miss packets and say so, sums are exact.
-#[test]
-fn spent_memory_is_said_and_sums_stay_exact() {
+/// More ranges than a megabyte holds the roots of, each hit from many sources.
+fn crowded() -> (Setup, Vec<Packet>) {
     let mut setup = plain(1_000, 250);
     setup.memory_mb = 1;
     setup.rows.extend((0..12).map(|n| row(&format!("more{n}"), ["topk", "distinct"][n % 2], vec!["src_ip", "dst_port"], n % 3 == 0)));
@@ -235,6 +234,13 @@ fn spent_memory_is_said_and_sums_stay_exact() {
         ip.dst = prefixes[usize::try_from(n).unwrap()].trim_end_matches("/32").parse().unwrap();
         ip.src = std::net::Ipv4Addr::from(0x5000_0000 + u32::try_from(dice.below(100_000)).unwrap()).into();
     }
+    (setup, packets)
+}
+
+/// A budget that is far too small, even for every range's root: sketches miss packets and say so, sums are exact.
+#[test]
+fn spent_memory_is_said_and_sums_stay_exact() {
+    let (setup, packets) = crowded();
     for shape in [(1, 0), (2, 0), (1, 2)] {
         let log = run(&config(&setup), &packets, shape, 1);
         covered(&setup, &packets, &log);
@@ -242,6 +248,21 @@ fn spent_memory_is_said_and_sums_stay_exact() {
         let coarser = log.ranges.iter().filter(|report| report.stats.iter().any(is_short)).count();
         println!("{shape:?}: {coarser} of {} reports say that memory was short", log.ranges.len());
         assert!(lost == 0 && coarser > 0);
+    }
+}
+
+/// In a replay not even a spent budget tells where bursts were cut or how fast cores were: what is free when depends on what
+/// came alone.
+#[test]
+fn replays_with_a_spent_budget_are_alike() {
+    let (setup, packets) = crowded();
+    for shape in [(1, 0), (2, 0), (1, 2)] {
+        let first = run(&config(&setup), &packets, shape, 1);
+        for cuts in 2..4 {
+            let again = run(&config(&setup), &packets, shape, cuts);
+            let differing = first.ranges.iter().zip(&again.ranges).filter(|(one, other)| one != other).count();
+            assert!(first.ranges.len() == again.ranges.len() && differing == 0, "{shape:?}, cuts {cuts}: {differing} reports differ");
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use crate::units::Epoch;
 /// How wide a packed record is. A chain of segments has one form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// IPv4, and lengths of 16 bits.
+    /// IPv4, and a wire length of 17 bits: whatever an IP header may claim, with what is before it. So nobody who writes
+    /// headers can turn a range's log wide.
     Narrow,
     /// Anything.
     Wide,
@@ -19,6 +20,9 @@ pub enum Form {
 
 /// Words of the narrow form before its extras.
 const NARROW_WORDS: usize = 3;
+/// Among the bits of [`Has`], the one where the wire length's 17th stands: no flag has it.
+const LONG_BIT: u16 = 1 << 15;
+const _: () = assert!(Has::V6.0 < LONG_BIT);
 /// Words of the wide form before its extras.
 const WIDE_WORDS: usize = 7;
 
@@ -125,7 +129,7 @@ impl Layout {
                 | u64::from(r.tcp_flags) << 16
                 | u64::from(r.dscp) << 24
                 | (r.fragment as u64) << 30
-                | u64::from(r.has.0) << 32
+                | u64::from(r.has.0 | long_bit(r.wire_bytes)) << 32
                 | u64::from(r.weight) << 48,
         ];
         let rest = if form == Form::Narrow { rest } else { wider(r, rest) };
@@ -150,11 +154,12 @@ impl Layout {
         put(&mut r.dst, 0, addresses >> 32);
         let [src_port, dst_port, wire, payload] = parted(ports);
         (r.src_port, r.dst_port) = (src_port, dst_port);
-        (r.wire_bytes, r.payload_bytes) = (u32::from(wire), u32::from(payload));
+        r.payload_bytes = u32::from(payload);
         [r.protocol, r.ttl, r.tcp_flags, _, _, _, _, _] = small.to_le_bytes();
         let [_, tail, has, weight] = parted(small);
         (r.dscp, r.fragment) = ((tail >> 8) as u8 & 0x3F, Fragment::of((tail >> 14) as u8));
-        (r.has, r.weight) = (Has(has), weight);
+        r.wire_bytes = u32::from(wire) | u32::from(has & LONG_BIT) << 1;
+        (r.has, r.weight) = (Has(has & !LONG_BIT), weight);
         let rest = if form == Form::Narrow { rest } else { widen(&mut r, rest) };
         for place in &self.places[..self.kept] {
             let extra = &EXTRAS[place.extra];
@@ -168,7 +173,7 @@ impl Form {
     /// The narrowest that a record fits.
     #[inline]
     pub const fn of(record: &Record) -> Self {
-        let narrow = !record.has.all(Has::V6) && (record.wire_bytes | record.payload_bytes) >> 16 == 0;
+        let narrow = !record.has.all(Has::V6) && (record.wire_bytes >> 1 | record.payload_bytes) >> 16 == 0;
         if narrow { Self::Narrow } else { Self::Wide }
     }
 }
@@ -190,6 +195,11 @@ fn put(address: &mut [u8; 16], at: usize, word: u64) {
 #[allow(clippy::cast_possible_truncation, reason = "the lower half is asked for")]
 const fn low(n: u32) -> u16 {
     n as u16
+}
+
+#[inline]
+const fn long_bit(wire_bytes: u32) -> u16 {
+    low(wire_bytes >> 1) & LONG_BIT
 }
 
 #[inline]
@@ -280,9 +290,9 @@ mod tests {
         /// Any record that parse and classify can make. Every field is named: a new one has to be packed too.
         fn any_record()(
             (src, dst, time_ns, mac) in any::<([u8; 16], [u8; 16], u64, [u8; 6])>(),
-            (wire_bytes, payload_bytes) in prop_oneof![any::<(u16, u16)>().prop_map(|(a, b)| (a.into(), b.into())), any::<(u32, u32)>()],
+            (wire_bytes, payload_bytes) in prop_oneof![any::<(u16, u16)>().prop_map(|(a, b)| (a.into(), b.into())), (0..1_u32 << 17, 0..1_u32 << 16), any::<(u32, u32)>()],
             (src_port, dst_port, vlan, inner_vlan, weight, rx_port) in any::<(u16, u16, u16, u16, u16, u16)>(),
-            (mpls_label, rule, has) in any::<(u32, u32, u16)>(),
+            (mpls_label, rule, has) in (any::<u32>(), any::<u32>(), 0..LONG_BIT),
             (protocol, ttl, tcp_flags) in any::<(u8, u8, u8)>(),
             (dscp, fragment, tunnel) in (0..64_u8, 0..3_u8, 0..10_u8),
             (tcp_options, ip_options, tcp_window, tcp_seq) in any::<(u16, u16, u8, u8)>(),

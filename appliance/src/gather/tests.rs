@@ -108,3 +108,16 @@ fn a_log_is_kept_until_it_is_full_and_then_worked_off() {
     assert_eq!(held[LOG_RECORDS_MAX - 2], LOG_RECORDS_MAX as u64 - 1);
     assert!(held[2 * LOG_RECORDS_MAX..].iter().all(|held| *held < 64), "batches run as they fill");
 }
+
+/// Where lengths are what IP headers claim, one packet in a range's log must not make it run: it would open a block for the
+/// few records of each range that it is sent to.
+#[test]
+fn no_length_that_an_ip_header_claims_cuts_a_log() {
+    let mut gather = Gather::new(1, 1 << 20, &Layout::whole());
+    let mut log = Log::new();
+    for n in 0..LOG_RECORDS_MAX as u64 - 1 {
+        let wire_bytes = if n % 100 == 50 { 65_535 + 14 + 4 * 6 } else { 64 };
+        gather.append(RangeIndex(0), &Record { time_ns: n, wire_bytes, ..Record::default() }, &mut log);
+    }
+    assert_eq!(log.handed, 0);
+}

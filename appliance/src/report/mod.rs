@@ -13,6 +13,8 @@ mod past;
 pub mod pb;
 mod ports;
 mod range;
+#[cfg(test)]
+mod starved_tests;
 mod reporter;
 mod sequences;
 mod widen;

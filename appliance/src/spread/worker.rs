@@ -73,7 +73,11 @@ impl<S: Stage> Worker<S> {
                         let _ = inbox.back.push(transfer);
                         busy = true;
                     }
-                    Some(Message::Passed(next)) => inbox.at = next,
+                    // What stands behind a mark comes after the flip that it may bring, wherever turns are cut.
+                    Some(Message::Passed(next)) => {
+                        inbox.at = next;
+                        break;
+                    }
                     None => break,
                 }
             }

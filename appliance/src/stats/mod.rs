@@ -163,7 +163,9 @@ pub struct Past {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod moody_tests;
+#[cfg(test)]
+pub(crate) mod tests {
     /// Of a test's draws: `TAILWATER_SEED`, or a constant. To be printed with a failure.
     pub(crate) fn seed() -> u64 {
         std::env::var("TAILWATER_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1)

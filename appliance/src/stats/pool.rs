@@ -73,6 +73,25 @@ pub struct Pool {
     taken_lines: usize,
     free: [Handle; CLASSES],
     used_lines: usize,
+    /// Of tests: what it refuses though it is there.
+    #[cfg(test)]
+    pub(crate) mood: Mood,
+}
+
+/// A draw, and how many grants in 256 are refused by it.
+#[cfg(test)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Mood {
+    pub(crate) draw: u64,
+    pub(crate) refused: u8,
+}
+
+#[cfg(test)]
+impl Mood {
+    fn refuses(&mut self) -> bool {
+        self.draw = crate::arch::hash::spread(self.draw.wrapping_add(0x9E37_79B9_7F4A_7C15));
+        self.draw >> 56 < u64::from(self.refused)
+    }
 }
 
 impl Pool {
@@ -83,11 +102,22 @@ impl Pool {
 
     /// A region of so many bytes.
     pub fn new(bytes: usize, reserve: Reserve) -> Self {
-        Self { words: Region::new(bytes / 8, reserve), taken_lines: 0, free: [Handle::NONE; CLASSES], used_lines: 0 }
+        Self {
+            words: Region::new(bytes / 8, reserve),
+            taken_lines: 0,
+            free: [Handle::NONE; CLASSES],
+            used_lines: 0,
+            #[cfg(test)]
+            mood: Mood::default(),
+        }
     }
 
     /// A chunk of at least so many words, all zero; `None` if the budget or the region is spent.
     pub fn alloc(&mut self, words: usize, budget: &mut Budget) -> Option<Handle> {
+        #[cfg(test)]
+        if self.mood.refuses() {
+            return None;
+        }
         let class = class_of(words.div_ceil(LINE_WORDS).max(1));
         let fitting = self.reuse(class).or_else(|| self.take(class_lines(class), budget));
         let handle = fitting.or_else(|| self.take_anew(class_lines(class), budget)).or_else(|| self.reuse_longer(class))?;

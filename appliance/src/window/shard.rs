@@ -261,6 +261,11 @@ impl Shard {
         }
     }
 
+    /// In a replay nothing waits for a later step: what memory is free depends on what came, not on when.
+    fn settle(&mut self) {
+        while self.outlet.waits() && self.step() {}
+    }
+
     /// Runs the range's stats over a batch.
     fn count(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
         let mut unpacked = std::mem::take(&mut self.unpacked);
@@ -317,6 +322,7 @@ impl Stage for Shard {
 
     fn passed(&mut self, range: RangeIndex, epoch: Epoch, next: Epoch) {
         self.end_of(range, epoch, next);
+        self.settle();
     }
 
     fn is_busy(&self) -> bool {
@@ -330,6 +336,7 @@ impl Stage for Shard {
     fn advance(&mut self, next: Epoch) {
         self.close_at_once();
         self.closing = Some((self.at, next));
+        self.settle();
     }
 
     fn step(&mut self) -> bool {

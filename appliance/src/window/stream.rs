@@ -160,6 +160,11 @@ impl Outlet {
         self.waits || self.to.slots() >= Room::of_block(words, parts) + self.kept || self.to.is_abandoned()
     }
 
+    /// Whether the writer waits for the reader, as in a replay.
+    pub const fn waits(&self) -> bool {
+        self.waits
+    }
+
     /// Sends the mark that an epoch is over.
     pub fn closed(&mut self, epoch: Epoch, next: Epoch, site: &Site) -> Sent {
         self.message.clear();

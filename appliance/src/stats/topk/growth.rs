@@ -9,9 +9,8 @@ use crate::stats::pool::{Handle, Memory};
 
 /// Misses of a bucket at which a table doubles for the first time; each further time, by half of that more.
 const DOUBLING_MISSES: u32 = 96;
-/// Sixteenths of the memory for sketches that must be free for it, by how often it has doubled: what is there for all is not
-/// for the first ones alone.
-const DOUBLING_FREE: [usize; DOUBLINGS_MAX as usize + 1] = [10, 12, 13, 13];
+/// Sixteenths of the memory for sketches that must be free for it: what is there for all is not for the first ones alone.
+const DOUBLING_FREE: usize = 14;
 /// How often it is asked whether it should.
 pub(super) const DOUBLING_STEP: u32 = 16;
 
@@ -113,8 +112,7 @@ impl TopKernel {
             return;
         }
         let least = DOUBLING_MISSES + DOUBLING_MISSES / 2 * state.doublings;
-        let free_min = DOUBLING_FREE[state.doublings.min(DOUBLINGS_MAX) as usize];
-        if misses < least || memory.free_sixteenths() < free_min {
+        if misses < least || memory.free_sixteenths() < DOUBLING_FREE {
             return;
         }
         if self.rebuild(state, memory, 2 * state.buckets, state.wide) {
@@ -152,7 +150,7 @@ impl TopKernel {
     }
 
     /// Puts each key into its own bucket, in place; from now on newcomers contest the cells.
-    fn go_home(&self, state: &mut State, memory: &mut Memory<'_>) {
+    pub(super) fn go_home(&self, state: &mut State, memory: &mut Memory<'_>) {
         let shape = self.shape(*state);
         let words = memory.pool.get_mut(state.chunk);
         state.contested = true;

@@ -22,6 +22,8 @@ mod cells;
 mod contest;
 mod growth;
 mod summary;
+#[cfg(test)]
+mod starved_tests;
 mod table;
 
 use cells::Sums;
@@ -138,10 +140,16 @@ impl TopKernel {
                 true
             }
             Step::Overflow(..) if !state.wide && self.rebuild(state, memory, state.buckets, true) => true,
+            Step::Overflow(..) if !state.contested => {
+                // An exact table has no bounds to put it in.
+                state.short = true;
+                self.go_home(state, memory);
+                true
+            }
             Step::Overflow(at, way) => {
                 let shape = self.shape(*state);
                 state.short = true;
-                shape.add_to_bound(bucket_mut(memory.pool.get_mut(state.chunk), shape, at), way, row);
+                shape.add_to_bound(bucket_mut(memory.pool.get_mut(state.chunk), shape, at), way, row, self.units(row));
                 false
             }
         }

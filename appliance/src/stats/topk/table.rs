@@ -199,13 +199,19 @@ impl Shape {
         true
     }
 
-    /// One packet that its cell cannot hold, and no memory for wider ones: it may have been there, so the bound says.
-    pub(super) fn add_to_bound(&self, bucket: &mut [u64], way: usize, row: &Row<'_>) {
+    /// One packet that its cell cannot hold, and no memory for wider ones: it may have been there, so the cell's bound says,
+    /// and U, which has to hold it when the key has gone.
+    pub(super) fn add_to_bound(&self, bucket: &mut [u64], way: usize, row: &Row<'_>, units: u8) {
+        self.sums.miss(self.missed_mut(bucket), row);
         let mut parts = [0; PARTS_MAX];
         let parts = &mut parts[..self.sums.parts()];
         parts.iter_mut().zip(self.before(bucket, way)).for_each(|(part, code)| *part = expand(*code));
         self.sums.miss(parts, row);
+        // Rounded up packet by packet it would run away from the truth; what U was then and all that came since is a bound too.
+        parts.iter_mut().zip(self.missed(bucket)).for_each(|(part, missed)| *part = (*part).min(*missed));
         self.before_mut(bucket, way).iter_mut().zip(parts).for_each(|(code, part)| *code = compact(*part));
+        let score = self.score_mut(bucket, way);
+        *score = score.saturating_add(units);
     }
 
     /// Gives a cell to a new key, whose packets so far are in U.
