@@ -246,7 +246,7 @@ impl Shard {
     pub(super) fn flip(&mut self, at_once: bool) {
         let Some((epoch, next)) = self.closing else { return };
         let Self { losses: [ended, _], site, .. } = self;
-        ended.tell(&mut |loss| site.lose(&loss));
+        ended.tell(&mut |lost| site.lose(lost));
         match self.outlet.closed(epoch, next, &self.site) {
             Sent::Yes => {}
             Sent::Full if at_once => self.later.take_over(&self.site, self.coming.of(next).is_none()),
