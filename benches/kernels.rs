@@ -13,7 +13,7 @@ use tailwater::arch::HashKey;
 use tailwater::arch::hash::spread;
 use tailwater::config::StatSpec;
 use tailwater::record::{Has, Record};
-use tailwater::stats::plan::{Period, Plan, Scratch, WeightBounds, execute};
+use tailwater::stats::plan::{Period, Place, Plan, Scratch, WeightBounds, execute};
 use tailwater::stats::pool::{Budget, Memory, Pool};
 use tailwater::units::Family;
 
@@ -72,7 +72,7 @@ fn window(plan: &Plan, ranges: usize, records: &[Record], key: &HashKey) -> (f64
     let mut sum = 0;
     for root in &roots {
         let mut out = Vec::new();
-        plan.export((Period::Long, 0), usize::MAX, root, &pool, &mut out);
+        plan.export((Period::Long, Place::default()), usize::MAX, root, &pool, &mut out);
         sum = out.iter().fold(sum, |sum: u64, word| spread(sum.rotate_left(7) ^ word));
     }
     (ran, sum)

@@ -22,7 +22,7 @@ use tailwater::runtime::wiring::Cores;
 use tailwater::runtime::world::World;
 use tailwater::stats::plan::Plan;
 use tailwater::units::{Epoch, RangeIndex};
-use tailwater::window::stream::{Sealed, Stream, stream};
+use tailwater::window::stream::{Stream, stream};
 use tailwater::window::{Shard, Told};
 
 const CORES: u32 = 4;
@@ -80,8 +80,8 @@ impl Figures {
         Self { watched: watched.collect(), all: 0, short: [0; 3] }
     }
 
-    fn read(&mut self, sealed: &Sealed, mut words: &[u64]) {
-        for watched in &self.watched[sealed.first..] {
+    fn read(&mut self, mut words: &[u64]) {
+        for watched in &self.watched {
             let Some((len, rest)) = words.split_first() else { break };
             let (body, behind) = rest.split_at(usize::try_from(*len).expect("a length"));
             let [thinned, short, fewer] = &mut self.short;
@@ -142,8 +142,8 @@ impl Core {
             if let Told::Block(sealed, words) = told {
                 *records += sealed.records;
                 *starved += sealed.starved;
-                *passed += if sealed.first == 0 { words[1] } else { 0 };
-                self.told.read(&sealed, words);
+                *passed += words[1];
+                self.told.read(words);
             }
         }) {}
         busy

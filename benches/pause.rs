@@ -3,7 +3,8 @@
 //! `bash scripts/bench pause`: one line of JSON a case. A core that receives and works counts a window of the standard set
 //! and closes it, step by step, as it does between bursts. Every step is timed by the wall, and of each range its longest step
 //! is taken; the same window comes again and again, and of each range the shortest of these counts, so that what other
-//! programs did meanwhile is not in it. The figure is the longest of all ranges'.
+//! programs did meanwhile is not in it. The figure is the longest of all ranges'. `close-heaviest` has the settings that make the
+//! longest blocks, over few ranges whose sketches are all full.
 
 #![allow(clippy::cast_precision_loss, clippy::panic, clippy::expect_used, reason = "a bench")]
 
@@ -12,8 +13,9 @@ mod support;
 use std::sync::Arc;
 use std::time::Instant;
 
-use support::{Chances, Figure, standard, traffic, world};
+use support::{Chances, Figure, standard, traffic, world, written};
 use tailwater::arch::Reserve;
+use tailwater::config::Config;
 use tailwater::gather::{Gather, Stage};
 use tailwater::record::Record;
 use tailwater::units::{Epoch, RangeIndex};
@@ -22,6 +24,66 @@ use tailwater::window::{Shard, ShardBytes, Told};
 
 const RANGES: usize = 50_000;
 const MEMORY_MB: usize = 4_000;
+/// Of the heaviest settings: each with more keys than its sketches hold.
+const HEAVY_RANGES: usize = 8;
+const HEAVY_PACKETS: usize = 1_300_000;
+const HEAVIEST: &str = r#"
+[appliance]
+name = "heaviest"
+window_ms = 10000
+memory_mb = 4000
+[ranges]
+file = "ranges.csv"
+[mirror]
+directions = ["ingress"]
+[[tags]]
+match = { vlan = 666 }
+decision = "blocked"
+sampling = 40
+sampler = "random"
+[[stats]]
+name = "touched"
+calculation = "fanout"
+key = "src_ip"
+k = 1000
+pairs = 65536
+[[stats]]
+name = "evenness"
+calculation = "entropy"
+key = "src_ip"
+keys = 16384
+[[stats]]
+name = "top"
+calculation = "topk"
+key = ["src_ip", "dst_ip", "dst_port"]
+metric = "bytes"
+k = 1000
+[[stats]]
+name = "sources"
+calculation = "distinct"
+key = "src_ip"
+p = 16
+[[stats]]
+name = "newcomers"
+calculation = "new_keys"
+key = "src_ip"
+p = 16
+[[stats]]
+name = "sizes"
+calculation = "quantiles"
+key = "packet_size"
+[[stats]]
+name = "ports"
+calculation = "histogram"
+key = "packet_size"
+metric = "bytes"
+bins = { first = 2, factor = 2, count = 30 }
+[[stats]]
+name = "busiest"
+calculation = "peak"
+metric = "bytes"
+sub_window_ms = 10
+"#;
 const REPEATS: u64 = 7;
 const BOUND_US: f64 = 50.0;
 
@@ -29,15 +91,16 @@ struct Core {
     gather: Gather,
     shard: Shard,
     stream: Stream,
+    ranges: usize,
 }
 
 impl Core {
-    fn new() -> Self {
-        let world = world(&standard(RANGES, MEMORY_MB, ""));
+    fn new(config: &Config) -> Self {
+        let world = world(config);
         let (outlet, stream) = stream(world.plans.room(), false);
         let bytes = ShardBytes { roots: world.plans.roots_bytes(), sketches: MEMORY_MB << 20, reserve: Reserve::Lazily };
         let shard = Shard::new(Arc::clone(&world.plans), world.hash_key.clone(), world.calendar, bytes, outlet, 1);
-        Self { gather: Gather::new(world.ranges(), 512 << 20, &world.plans.layout), shard, stream }
+        Self { gather: Gather::new(world.ranges(), 512 << 20, &world.plans.layout), shard, stream, ranges: world.ranges() }
     }
 
     /// What a receiver does of a closing once a poll; false if nothing is left.
@@ -63,7 +126,7 @@ impl Core {
             self.gather.append(*range, record, &mut self.shard);
         }
         self.gather.advance(next);
-        let (mut longest, mut handed, mut longest_since) = (vec![0; RANGES + 2], false, 0);
+        let (mut longest, mut handed, mut longest_since) = (vec![0; self.ranges], false, 0);
         loop {
             let begun = Instant::now();
             let busy = self.step(next, &mut handed);
@@ -83,13 +146,13 @@ impl Core {
     }
 }
 
-fn case(name: &str, packets: usize, chances: &Chances) {
-    let (mut core, traffic) = (Core::new(), traffic(packets, chances));
+fn case(name: &str, config: &Config, traffic: &[(RangeIndex, Record)]) {
+    let mut core = Core::new(config);
     // Memory is touched for the first time outside of what is measured.
-    core.window(&traffic, Epoch(1));
-    let mut least = core.window(&traffic, Epoch(2));
+    core.window(traffic, Epoch(1));
+    let mut least = core.window(traffic, Epoch(2));
     for repeat in 1..REPEATS {
-        let longest = core.window(&traffic, Epoch(2 + repeat));
+        let longest = core.window(traffic, Epoch(2 + repeat));
         least.iter_mut().zip(longest).for_each(|(least, ns)| *least = ns.min(*least));
     }
     least.sort_unstable();
@@ -105,7 +168,10 @@ fn main() {
     let cases: [Case; 2] = [("close-uniform-50k", 1_500_000, Chances::uniform), ("close-zipf-50k", 2_500_000, Chances::zipf)];
     for (name, packets, chances) in cases {
         if only.as_ref().is_none_or(|only| only == name) {
-            case(name, packets, &chances(RANGES));
+            case(name, &standard(RANGES, MEMORY_MB, ""), &traffic(packets, &chances(RANGES)));
         }
+    }
+    if only.as_ref().is_none_or(|only| only == "close-heaviest") {
+        case("close-heaviest", &written(HEAVY_RANGES, HEAVIEST), &traffic(HEAVY_PACKETS, &Chances::uniform(HEAVY_RANGES)));
     }
 }

@@ -141,11 +141,7 @@ fn blocks(world: &Arc<World>, tagged: bool) -> Blocks {
             for (i, stream) in streams.iter_mut().enumerate() {
                 while stream.next(|told| {
                     if let Told::Block(sealed, words) = told {
-                        // A long block comes in parts.
-                        match blocks[i / 2].last_mut().filter(|_| sealed.first > 0) {
-                            Some((_, block)) => block.extend_from_slice(words),
-                            None => blocks[i / 2].push((sealed.range.0, words.to_vec())),
-                        }
+                        blocks[i / 2].push((sealed.range.0, words.to_vec()));
                     }
                 }) {}
             }
@@ -215,7 +211,7 @@ fn case(name: &str, tagged: bool) {
     let (config, world) = world(folder.path(), tagged);
     let blocks = blocks(&world, tagged);
     let most = blocks.iter().flatten().map(|(_, words)| words.len()).max().unwrap_or(0);
-    let room = Room { block: Room::of_block(most, 1), part: most, account: Site::words_max(1, 1) };
+    let room = Room { block: Room::of_block(most), part: most, account: Site::words_max(1, 1) };
     let pairs = (0..SHARDS).map(|i| (CoreName { lcore: i as u32, role: "rx" }, stream(room, false)));
     let (mut outlets, streams): (Vec<_>, Vec<_>) = pairs.map(|(name, (outlet, stream))| (outlet, (name, stream))).unzip();
     let port = tailwater::report::PortName { device: "port".to_owned(), feed: "feed".to_owned(), min_pps: 0 };
@@ -228,7 +224,7 @@ fn case(name: &str, tagged: bool) {
         let like = made.partition_point(|rank| *rank <= range) - 1;
         for (outlet, blocks) in outlets.iter_mut().zip(&blocks) {
             for (_, block) in blocks.iter().filter(|(made_of, _)| *made_of == made[like]) {
-                let sealed = Sealed { period: Period::Long, number: 1, range: RangeIndex(range), first: 0, records: 1, starved: 0 };
+                let sealed = Sealed { period: Period::Long, number: 1, range: RangeIndex(range), records: 1, starved: 0 };
                 assert!(outlet.block(&sealed, |out| out.extend_from_slice(block)), "the reporter reads them all");
                 words += block.len() as u64;
             }

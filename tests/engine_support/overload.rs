@@ -163,20 +163,58 @@ fn a_stalled_reporter_costs_blocks_that_are_counted() {
 #[test]
 fn accounts_that_nobody_heard_are_told_later() {
     let setup = plain(4, 1);
-    let packets = traffic(&setup, 1, 12_000, 2_000);
-    for shape in [(1, 0), (2, 2)] {
+    for (shape, windows_in_all) in [((1, 0), 2_000), ((2, 2), 2_000), ((1, 0), 700), ((2, 0), 700), ((1, 2), 700)] {
+        let packets = traffic(&setup, 1, 12_000, windows_in_all);
         let pace = Pace { workers: 2, reporter: 0, steps: 8, live: true, sleepy: true };
         let log = simulate(&config(&setup), &packets, shape, 1, pace);
         total(&log);
         let ledger = log.appliance.last().unwrap().ledger.clone().unwrap();
         let want = windows(&setup, &packets, u64::MAX).remove(&0).unwrap().counts;
         assert_eq!((ledger.received, ledger.records, ledger.late), (want.received, want.records, want.late), "{shape:?}");
+        for kind in [pb::WindowKind::Fast, pb::WindowKind::Long] {
+            let of_kind: Vec<_> = log.appliance.iter().filter(|report| !report.total && report.window_kind() == kind).collect();
+            let received: u64 = of_kind.iter().map(|report| report.ledger.as_ref().unwrap().received).sum();
+            assert_eq!(received, want.received, "{shape:?}: each epoch is told of once");
+            let ascend = of_kind.windows(2).all(|pair| pair[0].window_end_ns <= pair[1].window_start_ns);
+            let gapless = of_kind.windows(2).all(|pair| pair[0].window_end_ns == pair[1].window_start_ns);
+            // A clock that jumped over thousands would leave a gap.
+            assert!(ascend && (gapless || windows_in_all > 1_000), "{shape:?}: each window is reported, also one that others tell of");
+        }
     }
 }
 
 /// From several packets in each epoch to a packet in several; not so many epochs that their marks alone fill a ring.
 const fn windows_of(seed: u64) -> u64 {
     5 << (seed % 3)
+}
+
+/// A clock that jumps while logs are full of what came before: they are walked in peace, and what comes waits. More batches than
+/// a ring holds.
+#[test]
+fn windows_that_are_skipped_cost_nothing() {
+    for seed in seeds(2) {
+        println!("TAILWATER_SEED={seed}");
+        let mut setup = plain(1_000, 250);
+        let prefixes: Vec<String> = (0..60).map(|n| format!("10.7.7.{n}/32")).collect();
+        let prefixes: &'static [String] = prefixes.leak();
+        setup.ranges = prefixes.iter().map(|prefix| (&prefix[..], false, "")).collect();
+        let any = traffic(&setup, seed, 400, 1).into_iter().find(|packet| packet.ip.as_ref().is_some_and(|ip| ip.src.is_ipv4())).unwrap();
+        let to = |host: u8, ms: u64| {
+            let mut packet = any.clone();
+            packet.time_ns = START_NS + ms * 1_000_000;
+            packet.ip.as_mut().unwrap().dst = [10, 7, 7, host].into();
+            packet
+        };
+        let mut packets: Vec<Packet> = (0..60).flat_map(|host| std::iter::repeat_n(to(host, 1), 600)).collect();
+        // One is hot behind the jump: it has more than a log holds before the walk is over.
+        packets.extend((0..9_000_u64).map(|n| to(if n % 3 == 0 { 5 } else { 9 }, 5_000 + n / 100)));
+        for shape in [(1, 1), (1, 2), (2, 1)] {
+            let pace = Pace { workers: 3, reporter: 20, steps: 20, live: false, sleepy: false };
+            let log = simulate(&config(&setup), &packets, shape, seed, pace);
+            check(&setup, &packets, &log);
+            assert_eq!(balanced(&setup, &packets, &log), 0, "{shape:?}");
+        }
+    }
 }
 
 /// Receivers that are windows apart, or asleep over some: nobody's packets move to another window.

@@ -118,6 +118,14 @@ mod stand_in {
             self.0.with(|shared| shared.queue.is_empty())
         }
 
+        pub fn slots(&self) -> usize {
+            self.0.with(|shared| shared.queue.len())
+        }
+
+        pub fn buffer(&self) -> &RingBuffer<T> {
+            &self.0
+        }
+
         pub fn is_abandoned(&self) -> bool {
             self.0.with(|shared| shared.abandoned)
         }

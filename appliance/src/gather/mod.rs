@@ -24,13 +24,15 @@ use crate::units::{Epoch, RangeIndex};
 use bits::Bits;
 use packed::{Batch, Form, Layout};
 use segments::{NONE, Segments};
-pub use stage::{Cause, Loss, Stage};
+pub use stage::{Cause, LossOfRange, Lost, Stage};
 
 /// Ranges whose chains one step hands on, where their stats are another core's: a few microseconds.
 const STEP_RANGES: usize = 4;
 /// A range whose batches run as they fill hands one on at each multiple of so many records, if it has as many as a batch:
 /// so a full log is worked off while it grows, a batch at a time.
 const DRAIN_RECORDS: usize = BATCH_RECORDS_MAX / 2;
+/// Records of a range that wait at most for a walk to end: as many as a chain counts.
+const HELD_RECORDS_MAX: usize = u16::MAX as usize / DRAIN_RECORDS * DRAIN_RECORDS;
 
 /// What a range has gathered of one epoch.
 #[derive(Clone, Copy)]
@@ -104,6 +106,8 @@ pub struct Gather {
     side: usize,
     epochs: [Epoch; 2],
     walking: bool,
+    /// No batch of the open epoch is handed on before the walk is over.
+    held: bool,
     whole: Box<[u64]>,
     /// Records handed on since the start because the pool was empty.
     early: u64,
@@ -132,6 +136,7 @@ impl Gather {
             side: 0,
             epochs: [Epoch::default(); 2],
             walking: false,
+            held: false,
             whole: vec![0; BATCH_WORDS_MAX].into_boxed_slice(),
             early: 0,
         }
@@ -156,8 +161,9 @@ impl Gather {
     pub fn append(&mut self, range: RangeIndex, record: &Record, stage: &mut impl Stage) {
         let side = self.side;
         let mut chain = self.chains[range.at()][side];
-        // A wide chain takes any record: packets that differ in what they claim do not cut it into single ones.
-        let form = if chain.count > 0 && chain.form() == Form::Wide { Form::Wide } else { Form::of(record) };
+        // A wide chain takes any record: packets that differ in what they claim do not cut it into single ones. Nor may a chain be
+        // cut that is held.
+        let form = if self.held || chain.count > 0 && chain.form() == Form::Wide { Form::Wide } else { Form::of(record) };
         if chain.count > 0 && chain.form() != form {
             self.hand_on_all(range.0, stage);
             chain = self.chains[range.at()][side];
@@ -177,9 +183,38 @@ impl Gather {
         } else {
             count.is_multiple_of(DRAIN_RECORDS) && count >= BATCH_RECORDS_MAX
         };
-        if full {
+        if full && self.held {
+            self.hasten(range.0, count, stage);
+        } else if full {
             self.hand_on(range.0, side, None, stage);
         }
+    }
+
+    /// The open epoch is not the next after the one before: none of its batches is handed on before the walk is over, so that
+    /// they are not in the way of those that the walk still gives.
+    pub fn hold(&mut self, stage: &mut impl Stage) {
+        self.held = true;
+        if self.touched[self.side ^ 1].is_empty() {
+            self.let_go(stage);
+        }
+    }
+
+    /// A log that is full must wait for the walk: that goes on, unless it is to pause. What has no room to wait ends it.
+    fn hasten(&mut self, range: u32, count: usize, stage: &mut impl Stage) {
+        self.chains[range as usize][self.side].flags |= RUNS;
+        if count >= HELD_RECORDS_MAX {
+            self.let_go(stage);
+            self.hand_on(range, self.side, None, stage);
+        } else if !stage.is_busy() {
+            self.step(stage);
+        }
+    }
+
+    /// Ends the walk at once, if it is not over; from here on the open epoch's batches may go.
+    fn let_go(&mut self, stage: &mut impl Stage) {
+        while self.walking && self.hand_on_old(stage, None) {}
+        (self.walking, self.held) = (false, false);
+        stage.begin(self.epochs[self.side]);
     }
 
     /// Opens the next epoch. Call [`Self::step`] until it is done before the one after.
@@ -199,6 +234,9 @@ impl Gather {
         for _ in 0..STEP_RANGES {
             if !self.hand_on_old(stage, records_max) {
                 self.walking = false;
+                if self.held {
+                    self.let_go(stage);
+                }
                 return false;
             }
             if records_max.is_some() || stage.is_busy() {
@@ -274,6 +312,9 @@ impl Gather {
     fn hand_on_early(&mut self, stage: &mut impl Stage) {
         let old = self.side ^ 1;
         let side = if self.holding[old].is_empty() { self.side } else { old };
+        if side == self.side && self.held {
+            self.let_go(stage);
+        }
         let Some(range) = self.holding[side].next(self.hand).or_else(|| self.holding[side].next(0)) else { return };
         self.hand = range + 1;
         self.early += u64::from(self.chains[range as usize][side].count.min(64));

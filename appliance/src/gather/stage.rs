@@ -32,13 +32,17 @@ pub trait Stage {
     /// which others hold still.
     fn renew(&mut self, _efforts: &Arc<[u8]>) {}
 
-    /// Whether epochs must come one by one: where several cores send to one, it keeps no more than two apart.
+    /// Whether an epoch that is not the next must wait until all batches of the one before were given: where several cores send
+    /// to one, it keeps no more than two apart.
     fn is_stepwise(&self) -> bool {
         false
     }
 
+    /// All batches of epochs before `next` were given, and some of its own may come before [`Self::advance`] says so.
+    fn begin(&mut self, _next: Epoch) {}
+
     /// Tells what was lost in the epochs that [`Self::advance`] ended, and forgets it.
-    fn losses(&mut self, _tell: &mut dyn FnMut(Loss)) {}
+    fn losses(&mut self, _tell: &mut dyn FnMut(&Lost<'_>)) {}
 
     /// Does a bounded piece of what waits to be done; false if nothing does.
     fn step(&mut self) -> bool;
@@ -67,11 +71,14 @@ impl Cause {
     pub const COUNT: usize = 3;
 }
 
+/// Records of a range that were lost, by [`Cause`].
+pub type LossOfRange = (u32, [u64; Cause::COUNT]);
+
 /// Records that were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Loss {
-    /// Whose; none: of ranges that are not told apart.
-    pub range: Option<RangeIndex>,
-    /// How many, by [`Cause`].
-    pub records: [u64; Cause::COUNT],
+pub struct Lost<'a> {
+    /// In the order of ranges.
+    pub ranges: &'a [LossOfRange],
+    /// Of ranges that are not told apart.
+    pub others: [u64; Cause::COUNT],
 }

@@ -48,6 +48,52 @@ fn record(n: u64, range: u32) -> Record {
     Record { time_ns: n, wire_bytes, has: Has::default().with(Has::V6, range.is_multiple_of(3)), ..Record::default() }
 }
 
+/// Batches by epoch, and where an epoch may begin: the length of its first is 0 there.
+#[derive(Default)]
+struct Order(Vec<(u64, usize)>);
+
+impl Stage for Order {
+    fn batch(&mut self, _: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
+        self.0.push((epoch.0, batch.len));
+    }
+    fn begin(&mut self, next: Epoch) {
+        self.0.push((next.0, 0));
+    }
+    fn advance(&mut self, _: Epoch) {}
+    fn step(&mut self) -> bool {
+        false
+    }
+}
+
+/// Whatever its packets are like, and however little memory there is: nothing of a held epoch goes before the walk is over, and
+/// nothing is lost.
+#[test]
+fn what_is_held_waits_for_the_walk() {
+    for (bytes, packets, walks) in
+        [(1 << 24, 1_000, true), (1 << 24, 150_000, true), (1 << 24, 150_000, false), (0, 30_000, true), (0, 0, true)]
+    {
+        let (mut gather, mut order) = (Gather::new(300, bytes, &Layout::whole()), Order::default());
+        gather.advance(Epoch(1));
+        while gather.step(&mut order) {}
+        let before = if walks { 6_000 } else { 0 };
+        (0..before).for_each(|n| gather.append(RangeIndex(u32::try_from(n % 300).unwrap()), &record(n, 0), &mut order));
+        gather.advance(Epoch(9));
+        gather.hold(&mut order);
+        (0..packets).for_each(|n| gather.append(RangeIndex(if n % 50 == 0 { 8 } else { 7 }), &record(n, 0), &mut order));
+        while gather.is_walking() && gather.step(&mut order) {}
+        gather.advance(Epoch(10));
+        while gather.step(&mut order) {}
+        let begins: Vec<usize> = (0..order.0.len()).filter(|at| order.0[*at] == (9, 0)).collect();
+        assert_eq!(begins.len(), 1, "{bytes}, {packets}");
+        let (old, new) = order.0.split_at(begins[0]);
+        let count = |of: &[(u64, usize)], epoch: u64| {
+            assert!(of.iter().all(|(n, _)| *n == epoch), "{bytes}, {packets}: in order");
+            of.iter().map(|(_, len)| *len as u64).sum::<u64>()
+        };
+        assert_eq!((count(old, 1), count(new, 9)), (before, packets), "{bytes}, {packets}");
+    }
+}
+
 /// Whatever the pool's size, and whichever forms meet in a range.
 #[test]
 fn no_record_is_lost_doubled_or_moved() {

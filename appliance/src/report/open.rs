@@ -24,14 +24,12 @@ pub(super) struct RangeWindow {
     pub(super) summaries: Summaries,
 }
 
-/// One block, or a part of one: where its words stand.
+/// One block: where its words stand.
 struct Block {
     range: u32,
     piece: u32,
     at: u32,
     words: u32,
-    /// Among the period's stats, the one that the words begin with.
-    first: u32,
     starved: u64,
 }
 
@@ -54,21 +52,14 @@ impl OpenWindow {
         let Some(piece) = self.pieces.last_mut() else { return };
         let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let (at, len) = (narrow(piece.len()), narrow(words.len()));
-        self.blocks.push(Block {
-            range: sealed.range.0,
-            piece: narrow(last),
-            at,
-            words: len,
-            first: narrow(sealed.first),
-            starved: sealed.starved,
-        });
+        self.blocks.push(Block { range: sealed.range.0, piece: narrow(last), at, words: len, starved: sealed.starved });
         piece.extend_from_slice(words);
     }
 
     /// Adds a fast block to the long window that it is a part of.
     pub(super) fn absorb(&mut self, plan: &Plan, sealed: &Sealed, words: &[u64]) {
         let summaries = self.fast.entry(sealed.range.0).or_insert_with(|| summaries(plan, |period| period == Period::Fast));
-        absorb(summaries, plan, (Period::Fast, sealed.first), words);
+        absorb(summaries, plan, Period::Fast, words);
     }
 
     /// Whether a stat of any range below `real` found no memory.
@@ -103,7 +94,7 @@ impl OpenWindow {
             starved += block.starved;
             let at = block.at as usize;
             let words = self.pieces.get(block.piece as usize).and_then(|piece| piece.get(at..at + block.words as usize));
-            absorb(&mut summaries, plan, (period, block.first as usize), words.unwrap_or_default());
+            absorb(&mut summaries, plan, period, words.unwrap_or_default());
         }
         RangeWindow { starved, summaries }
     }
@@ -123,11 +114,11 @@ fn beside(plan: &Plan, fast: Summaries) -> Summaries {
     all
 }
 
-/// Adds a block's words to the summaries of its period's stats, from the one on that they begin with.
-fn absorb(summaries: &mut Summaries, plan: &Plan, (period, first): (Period, usize), words: &[u64]) {
+/// Adds a block's words to the summaries of its period's stats.
+fn absorb(summaries: &mut Summaries, plan: &Plan, period: Period, words: &[u64]) {
     let mut rest = words;
     let of_period = summaries.iter_mut().filter(|(i, _)| plan.stats()[*i].period == period);
-    for (_, summary) in of_period.skip(first) {
+    for (_, summary) in of_period {
         let Some((len, after)) = rest.split_first() else { return };
         let (body, after) = after.split_at(usize::try_from(*len).unwrap_or(0).min(after.len()));
         summary.absorb(body);

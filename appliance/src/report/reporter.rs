@@ -229,8 +229,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     /// The next epoch to report: live, each one; in a replay, each that has frames.
     fn next_epoch(&mut self, passed: Epoch) -> Option<Epoch> {
         let known = self.epochs.keys().find(|epoch| **epoch < passed && epoch.0 > 0).copied();
-        let Some(next) = self.next.filter(|_| self.setting.live && passed != Epoch::END) else { return known };
-        if next >= passed {
+        let Some(next) = self.next.filter(|_| self.setting.live) else { return known };
+        // At the end there is none behind the last one that was told of.
+        if next >= passed || passed == Epoch::END && known.is_none() {
             return None;
         }
         self.clock = self.ports.clock();

@@ -36,8 +36,6 @@ pub struct Receiver<S> {
     open: Site,
     spare: Site,
     closing: Option<Closing>,
-    /// The open epoch stands only between two others: nothing is counted in it.
-    between: bool,
     outlet: Outlet,
     live: Arc<LiveCore>,
     /// What earlier epochs counted, for `live`.
@@ -61,7 +59,6 @@ impl<S: Stage> Receiver<S> {
             open,
             spare,
             closing: None,
-            between: false,
             outlet,
             live,
             before: Ledger::default(),
@@ -94,15 +91,15 @@ impl<S: Stage> Receiver<S> {
             return;
         }
         self.live.windows.add(1);
-        if self.stage.is_stepwise() && next != Epoch::END && next.0 - 1 > self.at.0 {
-            self.turn(Epoch(next.0 - 1));
-            self.between = true;
-        }
+        let skips = next != Epoch::END && next.0 - 1 > self.at.0;
         self.turn(next);
-        self.between = false;
-        // In a replay what is over goes before what comes: where bursts are cut decides nothing, also where memory is short.
-        while self.outlet.waits() && self.step() {
-            std::thread::yield_now();
+        if self.outlet.waits() {
+            // In a replay what is over goes before what comes: where bursts are cut decides nothing, also where memory is short.
+            while self.step() {
+                std::thread::yield_now();
+            }
+        } else if skips && self.stage.is_stepwise() {
+            self.gather.hold(&mut self.stage);
         }
     }
 
@@ -112,13 +109,10 @@ impl<S: Stage> Receiver<S> {
         self.keep_live();
         if let Some(site) = unheard {
             self.open.take_over(&site, self.began < self.at);
-            self.between = false;
             self.keep(site);
         }
         let site = std::mem::replace(&mut self.open, std::mem::take(&mut self.spare));
-        // An epoch that stands only between two others has no account.
-        let from = if self.between { Epoch(0) } else { self.at };
-        self.closing = Some(Closing { from, to: next, site, handed: false });
+        self.closing = Some(Closing { from: self.at, to: next, site, handed: false });
         self.at = next;
         self.look();
         self.renew();
@@ -214,7 +208,7 @@ impl<S: Stage> Receiver<S> {
             closing.handed = true;
             self.stage.advance(closing.to);
             let site = &mut closing.site;
-            self.stage.losses(&mut |loss| site.lose(&loss));
+            self.stage.losses(&mut |lost| site.lose(lost));
         } else if self.outlet.closed(closing.from, closing.to, &closing.site) == Sent::Yes
             && let Some(closing) = self.closing.take()
         {

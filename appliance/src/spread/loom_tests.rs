@@ -51,7 +51,7 @@ fn send(lane: Lane, sender: u64, batches: &[(u64, u64)], waits: bool) -> (u64, L
     }
     dispatcher.advance(Epoch::END);
     let mut lost = 0;
-    dispatcher.losses(&mut |loss| lost += loss.records[Cause::Ring as usize]);
+    dispatcher.losses(&mut |told| lost += told.ranges.iter().map(|(_, records)| records[Cause::Ring as usize]).sum::<u64>());
     (lost, dispatcher.lanes.remove(0))
 }
 

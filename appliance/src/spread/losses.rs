@@ -1,7 +1,7 @@
 //! Which ranges lost how many records.
 
 use crate::arch::hash::spread;
-use crate::gather::{Cause, Loss};
+use crate::gather::{Cause, LossOfRange, Lost};
 use crate::units::RangeIndex;
 
 /// Ranges that are kept apart; what further ones lose is one sum.
@@ -13,7 +13,7 @@ const PLACES: usize = 4 * LOSING_RANGES_MAX;
 /// Records lost since the last report, by range.
 pub struct Losses {
     real: usize,
-    ranges: Vec<(RangeIndex, [u64; Cause::COUNT])>,
+    ranges: Vec<LossOfRange>,
     /// Where a range stands in the list, plus one; by its hash.
     places: Box<[u16]>,
     others: [u64; Cause::COUNT],
@@ -49,7 +49,7 @@ impl Losses {
             if self.ranges.len() == LOSING_RANGES_MAX {
                 return &mut self.others;
             }
-            self.ranges.push((range, [0; Cause::COUNT]));
+            self.ranges.push((range.0, [0; Cause::COUNT]));
             self.places[place] = u16::try_from(self.ranges.len()).unwrap_or(0);
         }
         let at = usize::from(self.places[place]).wrapping_sub(1);
@@ -60,7 +60,7 @@ impl Losses {
     #[allow(clippy::cast_possible_truncation, reason = "masked")]
     fn find(&self, range: RangeIndex) -> usize {
         let mut place = spread(u64::from(range.0)) as usize & (PLACES - 1);
-        let is = |at: u16| at == 0 || self.ranges.get(usize::from(at) - 1).is_none_or(|(known, _)| *known == range);
+        let is = |at: u16| at == 0 || self.ranges.get(usize::from(at) - 1).is_none_or(|(known, _)| *known == range.0);
         while !is(self.places[place]) {
             place = (place + 1) & (PLACES - 1);
         }
@@ -78,21 +78,20 @@ impl Losses {
     /// Takes over what another holds.
     pub fn join(&mut self, other: &mut Self) {
         for (range, records) in &other.ranges {
-            self.of(*range).iter_mut().zip(records).for_each(|(ours, theirs)| *ours += theirs);
+            self.of(RangeIndex(*range)).iter_mut().zip(records).for_each(|(ours, theirs)| *ours += theirs);
         }
         other.clear();
         self.others.iter_mut().zip(std::mem::take(&mut other.others)).for_each(|(ours, theirs)| *ours += theirs);
     }
 
     /// Tells all, in the order of ranges, and forgets it.
-    pub fn tell(&mut self, tell: &mut dyn FnMut(Loss)) {
+    pub fn tell(&mut self, tell: &mut dyn FnMut(&Lost<'_>)) {
         self.ranges.sort_unstable_by_key(|(range, _)| *range);
-        self.ranges.iter().for_each(|(range, records)| tell(Loss { range: Some(*range), records: *records }));
-        self.clear();
-        let records = std::mem::take(&mut self.others);
-        if records != [0; Cause::COUNT] {
-            tell(Loss { range: None, records });
+        let others = std::mem::take(&mut self.others);
+        if !self.ranges.is_empty() || others != [0; Cause::COUNT] {
+            tell(&Lost { ranges: &self.ranges, others });
         }
+        self.clear();
     }
 }
 
@@ -109,9 +108,9 @@ mod tests {
                 losses.add(RangeIndex(n * 37 % 4_999), Cause::Ring, 1);
             }
             let (mut apart, mut others) = (Vec::new(), 0);
-            losses.tell(&mut |loss| match loss.range {
-                Some(range) => apart.push(range),
-                None => others += loss.records[0],
+            losses.tell(&mut |lost| {
+                apart.extend(lost.ranges.iter().map(|(range, _)| *range));
+                others += lost.others[0];
             });
             assert!(apart.is_sorted() && apart.len() == LOSING_RANGES_MAX);
             assert_eq!((apart.len() as u64 + 1 + others, losses.total()), (5_000, 5_000 * round));
@@ -126,7 +125,7 @@ mod tests {
         assert_eq!(ours.add(RangeIndex(2), Cause::Ring, 9), 0, "no range");
         ours.join(&mut theirs);
         let mut told = 0;
-        ours.tell(&mut |loss| told += loss.records.iter().sum::<u64>());
+        ours.tell(&mut |lost| told += lost.ranges.iter().flat_map(|(_, records)| records).sum::<u64>());
         assert_eq!((told, ours.total() + theirs.total()), (12, 12));
         ours.tell(&mut |_| panic!("told once"));
         assert_eq!(ours.total() + theirs.total(), 12);

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use crate::arch::Patience;
 use crate::arch::ring::{Consumer, Producer, PushError, RingBuffer};
 use crate::gather::packed::{Batch, Form};
-use crate::gather::{Cause, Loss, Stage};
+use crate::gather::{Cause, Lost, Stage};
 use crate::limits::{BATCH_WORDS_MAX, LOG_RECORDS_MAX};
 use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
@@ -140,6 +140,8 @@ pub struct Dispatcher {
     heat: Vec<Heat>,
     waits: bool,
     at: Epoch,
+    /// The latest epoch that lanes have a mark of.
+    marked: Epoch,
     /// Of the open epoch, of the one that is coming, and of those that have ended.
     losses: [Losses; 3],
 }
@@ -165,7 +167,7 @@ impl Dispatcher {
     pub fn new(lanes: Vec<Lane>, efforts: impl Into<Arc<[u8]>>, real: usize, waits: bool) -> Self {
         let efforts = efforts.into();
         let (given, heat) = (vec![0; lanes.len()], vec![Heat::default(); efforts.len()]);
-        Self { lanes, given, efforts, heat, waits, at: Epoch(0), losses: [(); 3].map(|()| Losses::new(real)) }
+        Self { lanes, given, efforts, heat, waits, at: Epoch(0), marked: Epoch(0), losses: [(); 3].map(|()| Losses::new(real)) }
     }
 
     /// The worker of a range's next batch: the one that was given least, when a range is first seen in an epoch and for each
@@ -203,9 +205,9 @@ impl Stage for Dispatcher {
     }
 
     fn advance(&mut self, next: Epoch) {
+        self.begin(next);
         let mut patience = Patience::default();
         for lane in &mut self.lanes {
-            lane.mark(next);
             while !lane.flush() && (self.waits || next == Epoch::END) {
                 patience.wait();
             }
@@ -229,7 +231,14 @@ impl Stage for Dispatcher {
         true
     }
 
-    fn losses(&mut self, tell: &mut dyn FnMut(Loss)) {
+    fn begin(&mut self, next: Epoch) {
+        if next > self.marked {
+            self.marked = next;
+            self.lanes.iter_mut().for_each(|lane| lane.mark(next));
+        }
+    }
+
+    fn losses(&mut self, tell: &mut dyn FnMut(&Lost<'_>)) {
         self.losses[2].tell(tell);
     }
 

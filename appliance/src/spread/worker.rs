@@ -23,6 +23,10 @@ impl Inbox {
         Self { from, back, at: Epoch(0), early: None }
     }
 
+    fn is_half_full(&self) -> bool {
+        self.from.slots() >= self.from.buffer().capacity() / 2
+    }
+
     /// The next message, unless it is a batch of a later epoch than `latest`.
     fn take(&mut self, latest: Epoch) -> Option<Message> {
         match self.early.take().map(Message::Batch).or_else(|| self.from.pop().ok())? {
@@ -55,12 +59,14 @@ impl<S: Stage> Worker<S> {
         let closing = self.stage.step();
         let mut busy = closing;
         // Of the epoch right behind the open one batches are taken before all cores have come to it, so that a ring does not
-        // overflow while another core still walks. A stage holds two epochs apart: one that still closes waits.
-        let latest = Epoch(self.at.0.saturating_add(1));
-        let next = if closing { self.at } else { latest };
+        // overflow while another core still walks. But a stage holds two epochs apart: while one still closes, what is behind
+        // the open one waits in the rings, or its walk would be ended at once. A ring that is half full ends it: then the
+        // reporter is too far behind.
+        let waits = closing && !self.inboxes.iter().any(Inbox::is_half_full);
+        let latest = if waits { self.at } else { Epoch(self.at.0.saturating_add(1)) };
         for inbox in &mut self.inboxes {
             for _ in 0..TURN_BATCHES {
-                if inbox.at > next {
+                if inbox.at > latest {
                     break;
                 }
                 match inbox.take(latest) {
@@ -82,7 +88,7 @@ impl<S: Stage> Worker<S> {
                 }
             }
         }
-        self.flip() || busy
+        !waits && self.flip() || busy
     }
 
     /// Opens the epoch that all cores have come to; first the one of which there are batches already. False if that was not
@@ -113,10 +119,59 @@ impl<S: Stage> Worker<S> {
 
 #[cfg(all(test, not(feature = "loom")))]
 mod tests {
-    use super::super::{Dispatcher, lane};
+    use super::super::{Dispatcher, RING_BATCHES, lane};
     use super::*;
     use crate::gather::packed::{Batch, Form};
     use crate::units::RangeIndex;
+
+    /// A stage that takes its time to close an epoch.
+    #[derive(Default)]
+    struct Slow {
+        closing: u32,
+        at: Epoch,
+        batches: Vec<u64>,
+        /// Walks that were ended at once.
+        cut: u32,
+    }
+
+    impl Stage for Slow {
+        fn batch(&mut self, _: RangeIndex, epoch: Epoch, _: &Batch<'_>) {
+            if epoch > self.at {
+                self.cut += u32::from(self.closing > 0);
+                self.closing = 0;
+            }
+            self.batches.push(epoch.0);
+        }
+
+        fn advance(&mut self, next: Epoch) {
+            self.cut += u32::from(self.closing > 0);
+            (self.at, self.closing) = (next, 10);
+        }
+
+        fn step(&mut self) -> bool {
+            self.closing = self.closing.saturating_sub(1);
+            self.closing > 0
+        }
+    }
+
+    /// Batches of the epoch behind the open one stand in the ring while the one before still closes; a full ring ends that.
+    #[test]
+    fn a_walk_is_ended_at_once_only_where_a_ring_fills_up() {
+        for (more, cut) in [(1, false), (RING_BATCHES / 4 * 3, true)] {
+            let (lane, inbox) = lane();
+            let mut sender = Dispatcher::new(vec![lane], vec![1], 1, false);
+            let batch = Batch { form: Form::Narrow, len: 1, words: &[], ends: None };
+            let mut worker = Worker::new(vec![inbox], Slow::default());
+            sender.advance(Epoch(1));
+            worker.poll();
+            (0..more).for_each(|_| sender.batch(RangeIndex(0), Epoch(2), &batch));
+            sender.advance(Epoch(2));
+            sender.advance(Epoch(3));
+            (0..60).for_each(|_| _ = worker.poll());
+            assert_eq!((worker.stage().cut > 0, worker.stage().batches.len()), (cut, more), "{more}");
+            assert_eq!(worker.at(), Epoch(3));
+        }
+    }
 
     /// Epochs of batches, each beside the one that was open.
     #[derive(Default)]

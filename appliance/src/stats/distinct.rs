@@ -19,6 +19,7 @@ use super::figure::{Basis, Confidence, Distinct as Figures, DistinctSketch, Esti
 use super::hll;
 use super::interval::Question;
 use super::pool::{Handle, Memory, Pool};
+use super::stretch::Stretch;
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
 use crate::axes::{Key, Metric};
 use crate::config::{Refusal, StatSpec};
@@ -214,12 +215,16 @@ impl Kernel for DistinctKernel {
     }
 
     fn export(&self, root: &[u64], pool: &Pool, out: &mut Vec<u64>) {
+        self.export_some(root, pool, Stretch::WHOLE, out);
+    }
+
+    fn export_some(&self, root: &[u64], pool: &Pool, stretch: Stretch, out: &mut Vec<u64>) -> Option<usize> {
         let chunk = Handle::from_word(root[0]);
         let words = if chunk.is_none() { &root[3..] } else { pool.get(chunk) };
-        out.extend([u64::from(precision_of(root)), root[2]]);
+        let head = [u64::from(precision_of(root)), root[2]];
         match precision_of(root) {
-            0 => out.extend(words.iter().filter(|hash| **hash != 0)),
-            precision => out.extend_from_slice(&words[..words_of(precision)]),
+            0 => stretch.entries(&head, words, 1, out),
+            precision => stretch.copy(&[&head, &words[..words_of(precision)]], out),
         }
     }
 

@@ -14,6 +14,7 @@ use super::columns::View;
 use super::figure::{Basis, Confidence, Estimate, Fanout as Figures, FanoutEntry, Figure};
 use super::interval::{Question, garwood};
 use super::pool::{Memory, Pool};
+use super::stretch::Stretch;
 use super::table::{self, Table};
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
 use crate::arch::hash::spread;
@@ -155,8 +156,11 @@ impl Kernel for FanoutKernel {
     }
 
     fn export(&self, root: &[u64], pool: &Pool, out: &mut Vec<u64>) {
-        out.push(root[LEVEL]);
-        self.table.entries(root, pool).for_each(|entry| out.extend_from_slice(entry));
+        self.export_some(root, pool, Stretch::WHOLE, out);
+    }
+
+    fn export_some(&self, root: &[u64], pool: &Pool, stretch: Stretch, out: &mut Vec<u64>) -> Option<usize> {
+        self.table.export(&root[LEVEL..ROOT_WORDS], root, pool, (stretch, out))
     }
 
     fn export_words_max(&self) -> usize {

@@ -9,6 +9,7 @@ use super::figure::{Bin, BinOf, Figure, Unseen};
 use super::interval::{Question, estimate, estimate_key};
 use super::labels;
 use super::pool::{Handle, Memory, Pool};
+use super::stretch::{Stretch, chunk};
 use super::weighted::{SumLayout, Weighted};
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
 use crate::axes::Metric;
@@ -99,14 +100,16 @@ impl Kernel for BinKernel {
     }
 
     fn export(&self, root: &[u64], pool: &Pool, out: &mut Vec<u64>) {
+        self.export_some(root, pool, Stretch::WHOLE, out);
+    }
+
+    fn export_some(&self, root: &[u64], pool: &Pool, stretch: Stretch, out: &mut Vec<u64>) -> Option<usize> {
         if self.inline {
-            return out.extend_from_slice(root);
+            return stretch.copy(&[root], out);
         }
-        out.extend_from_slice(&root[..self.bins()]);
-        out.extend_from_slice(&root[self.bins() + 1..]);
-        if root[self.bins()] != 0 {
-            out.extend_from_slice(&pool.get(Handle::from_word(root[self.bins()]))[..self.bins() * self.layout.words()]);
-        }
+        let (plain, rest) = root.split_at(self.bins());
+        let sampled = chunk(pool, rest[0]);
+        stretch.copy(&[plain, &rest[1..], &sampled[..sampled.len().min(self.bins() * self.layout.words())]], out)
     }
 
     fn export_words_max(&self) -> usize {

@@ -10,6 +10,7 @@ use super::columns::View;
 use super::figure::{Bin, BinOf, Figure, Unseen};
 use super::interval::{Question, estimate, estimate_key};
 use super::pool::{Handle, Memory, Pool};
+use super::stretch::{Stretch, chunk};
 use super::weighted::{SumLayout, Weighted};
 use super::{Context, Exhausted, Kernel, Summary};
 use crate::axes::KeySpec;
@@ -158,11 +159,11 @@ impl Kernel for LabelKernel {
     }
 
     fn export(&self, root: &[u64], pool: &Pool, out: &mut Vec<u64>) {
-        out.extend_from_slice(&root[ROOT_HEAD_WORDS..]);
-        if root[0] != 0 {
-            let entries = pool.get(Handle::from_word(root[0])).chunks_exact(self.entry_words());
-            entries.filter(|entry| entry[0] != 0).for_each(|entry| out.extend_from_slice(entry));
-        }
+        self.export_some(root, pool, Stretch::WHOLE, out);
+    }
+
+    fn export_some(&self, root: &[u64], pool: &Pool, stretch: Stretch, out: &mut Vec<u64>) -> Option<usize> {
+        stretch.entries(&root[ROOT_HEAD_WORDS..], chunk(pool, root[0]), self.entry_words(), out)
     }
 
     fn export_words_max(&self) -> usize {

@@ -27,6 +27,7 @@ pub mod pool;
 pub mod quantiles;
 mod selection;
 pub mod settings;
+pub mod stretch;
 pub mod sum;
 mod table;
 pub mod topk;
@@ -42,6 +43,7 @@ use columns::View;
 use figure::Figure;
 use interval::Question;
 use pool::{Memory, Pool};
+use stretch::Stretch;
 
 pub use calculations::{Calculations, check};
 
@@ -115,6 +117,14 @@ pub trait Kernel: Send + Sync {
 
     /// Appends the state to `out`, never more than [`Self::export_words_max`].
     fn export(&self, root: &[u64], pool: &Pool, out: &mut Vec<u64>);
+
+    /// The same in pieces, which whoever may export more than some hundred words should do, or it holds the core too long:
+    /// appends one and says where the next begins; none: that was the last. Pieces one behind the other are what
+    /// [`Self::export`] appends.
+    fn export_some(&self, root: &[u64], pool: &Pool, _stretch: Stretch, out: &mut Vec<u64>) -> Option<usize> {
+        self.export(root, pool, out);
+        None
+    }
 
     /// The longest export.
     fn export_words_max(&self) -> usize;

@@ -13,6 +13,7 @@ use super::figure::{Basis, Confidence, Distinct as Keys, DistinctSketch, Estimat
 use super::hll::{ertl, fold, set_register};
 use super::interval::Question;
 use super::pool::{Memory, Pool};
+use super::stretch::Stretch;
 use super::{Calculation, Closing, Context, Exhausted, Kernel, Summary, settings};
 use crate::axes::{Key, Metric};
 use crate::config::{Refusal, StatSpec};
@@ -74,6 +75,10 @@ impl Kernel for NewKeysKernel {
 
     fn export(&self, root: &[u64], pool: &Pool, out: &mut Vec<u64>) {
         self.keys.export(root, pool, out);
+    }
+
+    fn export_some(&self, root: &[u64], pool: &Pool, stretch: Stretch, out: &mut Vec<u64>) -> Option<usize> {
+        self.keys.export_some(root, pool, stretch, out)
     }
 
     fn export_words_max(&self) -> usize {

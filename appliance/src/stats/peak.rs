@@ -14,6 +14,7 @@ use super::columns::View;
 use super::figure::{Estimate, Figure, Peak as Figures, Unseen};
 use super::interval::{Question, estimate, estimate_key};
 use super::pool::{Handle, Memory, Pool};
+use super::stretch::{Stretch, chunk};
 use super::weighted::{self, SAMPLED_WORDS, Weighted};
 use super::{Calculation, Closing, Context, Exhausted, Kernel, Summary, settings};
 use crate::axes::Metric;
@@ -23,6 +24,8 @@ use crate::limits::PEAK_SUB_WINDOWS_MAX;
 /// Length of a sub-window where the row says nothing and the windows allow it.
 const SUB_WINDOW_MS: u64 = 100;
 const NS_IN_MS: u64 = 1_000_000;
+/// Sums of sub-windows in which there was nothing.
+static ZEROS: [u64; PEAK_SUB_WINDOWS_MAX as usize] = [0; PEAK_SUB_WINDOWS_MAX as usize];
 /// Root: start of the window, chunk of plain sums, chunk of sampled ones.
 const ROOT_WORDS: usize = 3;
 
@@ -125,15 +128,14 @@ impl Kernel for PeakKernel {
 
     /// Start, the plain sums or as many zeros, the sampled ones if there are any.
     fn export(&self, root: &[u64], pool: &Pool, out: &mut Vec<u64>) {
-        let &[start, plain, sampled] = root else { return };
-        out.push(start);
-        match Handle::from_word(plain) {
-            Handle::NONE => out.extend(std::iter::repeat_n(0, self.count)),
-            handle => out.extend_from_slice(&pool.get(handle)[..self.count]),
-        }
-        if sampled != 0 {
-            out.extend_from_slice(&pool.get(Handle::from_word(sampled))[..self.count * SAMPLED_WORDS]);
-        }
+        self.export_some(root, pool, Stretch::WHOLE, out);
+    }
+
+    fn export_some(&self, root: &[u64], pool: &Pool, stretch: Stretch, out: &mut Vec<u64>) -> Option<usize> {
+        let [start, plain, sampled] = root else { return None };
+        let (plain, sampled) = (if *plain == 0 { &ZEROS } else { chunk(pool, *plain) }, chunk(pool, *sampled));
+        let sampled = &sampled[..sampled.len().min(self.count * SAMPLED_WORDS)];
+        stretch.copy(&[&[*start], &plain[..self.count], sampled], out)
     }
 
     fn export_words_max(&self) -> usize {

@@ -4,6 +4,7 @@ use super::columns::{Beside, KeyColumn, ValueColumn, View, Weights, fill};
 use super::interval::Question;
 use super::pool::{Memory, Pool};
 use super::selection::{Masks, Selections};
+use super::stretch::Stretch;
 use super::{Calculations, Context, Kernel};
 use crate::arch::HashKey;
 use crate::axes::{DecisionAxis, Key, KeySpec, Metric};
@@ -69,6 +70,33 @@ pub struct Planned {
     other: Option<usize>,
     metric: usize,
     reads_times: bool,
+}
+
+/// Words that a stat costs at least: it is called, and what it has looked up.
+const STAT_WORDS: usize = 16;
+
+/// Where the export of a block goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Among the period's stats.
+    pub stat: usize,
+    /// Within the stat, see [`Stretch`].
+    from: usize,
+    /// Of a stat that was cut, the word before what was appended of it.
+    head: Option<usize>,
+}
+
+impl Place {
+    /// The same, where the words so far are sent away: a stat that was cut goes on behind a length of its own.
+    #[must_use]
+    pub const fn elsewhere(self) -> Self {
+        Self { head: None, ..self }
+    }
+
+    /// Whether it is within a stat.
+    pub const fn is_cut(&self) -> bool {
+        self.from > 0
+    }
 }
 
 /// What plans are compiled by.
@@ -184,31 +212,40 @@ impl Plan {
         self.stats.iter().filter(move |stat| stat.period == period)
     }
 
-    /// Appends a block's state from the period's `first` stat on, until it is more than `words_max` words: for each stat its
-    /// length in words, then its words. Says which stat comes next.
-    pub fn export(&self, (period, first): (Period, usize), words_max: usize, root: &[u64], pool: &Pool, out: &mut Vec<u64>) -> usize {
-        let (start, mut next) = (out.len(), first);
-        for stat in self.of(period).skip(first) {
-            if out.len() - start >= words_max {
-                break;
+    /// Appends a piece of a block's state: for each stat its length in words, then its words. Ends a little behind `words_max`
+    /// words, within a stat too. Says where it goes on; none: that was all.
+    pub fn export(
+        &self,
+        (period, from): (Period, Place),
+        words_max: usize,
+        root: &[u64],
+        pool: &Pool,
+        out: &mut Vec<u64>,
+    ) -> Option<Place> {
+        let (mut place, mut cost) = (from, 0);
+        for stat in self.of(period).skip(from.stat) {
+            if cost >= words_max {
+                return Some(place);
             }
-            let at = out.len();
-            out.push(0);
-            stat.kernel.export(stat.root(root), pool, out);
-            out[at] = (out.len() - at - 1) as u64;
-            next += 1;
+            let (head, before) = (*place.head.get_or_insert(out.len()), out.len());
+            if head == before {
+                out.push(0);
+            }
+            let stretch = Stretch { from: place.from, words_max: words_max - cost };
+            let next = stat.kernel.export_some(stat.root(root), pool, stretch, out);
+            out[head] = (out.len() - head - 1) as u64;
+            if let Some(from) = next {
+                return Some(Place { from, ..place });
+            }
+            cost += (out.len() - before).max(STAT_WORDS);
+            place = Place { stat: place.stat + 1, from: 0, head: None };
         }
-        next
+        None
     }
 
     /// Gives back what these stats of the period hold beside their root.
     pub fn release(&self, period: Period, stats: std::ops::Range<usize>, root: &[u64], pool: &mut Pool) {
         self.of(period).skip(stats.start).take(stats.len()).for_each(|stat| stat.kernel.release(stat.root(root), pool));
-    }
-
-    /// Stats of a period.
-    pub fn stats_of(&self, period: Period) -> usize {
-        self.of(period).count()
     }
 }
 

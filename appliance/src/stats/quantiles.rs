@@ -10,6 +10,7 @@ use super::columns::View;
 use super::figure::{Basis, Confidence, Estimate, Figure, Quantile, Quantiles as Figures};
 use super::interval::Question;
 use super::pool::{Memory, Pool};
+use super::stretch::Stretch;
 use super::table::{self, Table};
 use super::weighted::{self, Weighted};
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
@@ -100,7 +101,11 @@ impl Kernel for QuantileKernel {
     }
 
     fn export(&self, root: &[u64], pool: &Pool, out: &mut Vec<u64>) {
-        self.table.entries(root, pool).for_each(|entry| out.extend_from_slice(entry));
+        self.export_some(root, pool, Stretch::WHOLE, out);
+    }
+
+    fn export_some(&self, root: &[u64], pool: &Pool, stretch: Stretch, out: &mut Vec<u64>) -> Option<usize> {
+        self.table.export(&[], root, pool, (stretch, out))
     }
 
     fn export_words_max(&self) -> usize {

@@ -5,6 +5,7 @@
 
 use super::Exhausted;
 use super::pool::{Handle, Memory, Pool};
+use super::stretch::{Stretch, chunk};
 use crate::arch::hash::spread;
 
 /// Words that a table has in a root: its chunk, and how many entries it holds.
@@ -52,10 +53,9 @@ impl Table {
         usize::try_from(root[1]).unwrap_or(usize::MAX)
     }
 
-    /// All entries, in no order.
-    pub(super) fn entries<'a>(&self, root: &[u64], pool: &'a Pool) -> impl Iterator<Item = &'a [u64]> {
-        let table = if root[0] == 0 { &[][..] } else { pool.get(Handle::from_word(root[0])) };
-        table.chunks_exact(self.entry_words).filter(|entry| entry[0] != 0)
+    /// A piece of a head with all entries behind it, in no order: see [`super::Kernel::export_some`].
+    pub(super) fn export(&self, head: &[u64], root: &[u64], pool: &Pool, (stretch, out): (Stretch, &mut Vec<u64>)) -> Option<usize> {
+        stretch.entries(head, chunk(pool, root[0]), self.entry_words, out)
     }
 
     /// Drops the entries whose tags are not to be kept, where they stand.
@@ -158,7 +158,9 @@ mod tests {
             }
             assert_eq!(Table::len(&root), want.len());
         }
-        let have: BTreeMap<u64, u64> = table.entries(&root, &pool).map(|entry| (entry[0], entry[2])).collect();
+        let mut words = Vec::new();
+        table.export(&[], &root, &pool, (Stretch::WHOLE, &mut words));
+        let have: BTreeMap<u64, u64> = words.chunks_exact(3).map(|entry| (entry[0], entry[2])).collect();
         assert_eq!(have, want);
         assert!(want.iter().all(|(tag, n)| table.get(&root, &mut pool, *tag).unwrap()[2] == *n));
         Table::release(&root, &mut pool);

@@ -17,28 +17,33 @@ const RING: usize = 4;
 /// The core's end.
 pub struct Coming<T> {
     next: Option<(Arc<Start>, T)>,
+    /// Of the one that was begun or revoked: goes back too, for this core may be the last to hold it.
+    start: Option<Arc<Start>>,
     /// Found no room on its way back yet.
-    spent: Option<T>,
+    spent: Option<Spent<T>>,
     ends: Option<Ends<T>>,
 }
+
+/// What is to be freed.
+type Spent<T> = (Option<Arc<Start>>, T);
 
 /// The mailbox, and the way back.
 struct Ends<T> {
     from: Consumer<(Arc<Start>, T)>,
-    back: Producer<T>,
+    back: Producer<Spent<T>>,
 }
 
 /// The control's end.
 pub struct Control<T> {
     to: Producer<(Arc<Start>, T)>,
-    back: Consumer<T>,
+    back: Consumer<Spent<T>>,
     /// How many are with the core, or on their way.
     out: usize,
 }
 
 impl<T> Default for Coming<T> {
     fn default() -> Self {
-        Self { next: None, spent: None, ends: None }
+        Self { next: None, start: None, spent: None, ends: None }
     }
 }
 
@@ -54,8 +59,8 @@ impl<T> Coming<T> {
     /// Looks into the mailbox; cheap where there is nothing. `at`: the epoch that a receiving core stands in.
     pub fn look(&mut self, at: Option<Epoch>) {
         if self.next.as_ref().is_some_and(|(start, _)| start.is_revoked()) {
-            let revoked = self.next.take();
-            self.give_back(revoked.map(|(_, old)| old));
+            let revoked = self.take();
+            self.give_back(revoked);
         }
         self.give_back(None);
         if self.next.is_some() || self.spent.is_some() {
@@ -71,7 +76,13 @@ impl<T> Coming<T> {
 
     /// A receiving core turns to `epoch`: what it uses from now on, if that is something else.
     pub fn turn(&mut self, epoch: Epoch) -> Option<T> {
-        self.next.take_if(|(start, _)| start.turn(epoch)).map(|(_, next)| next)
+        if self.next.as_ref().is_some_and(|(start, _)| start.turn(epoch)) { self.take() } else { None }
+    }
+
+    fn take(&mut self) -> Option<T> {
+        let (start, next) = self.next.take()?;
+        self.start = Some(start);
+        Some(next)
     }
 
     /// What comes, if it counts in `epoch`, of which this core was sent something.
@@ -88,13 +99,15 @@ impl<T> Coming<T> {
 
     /// All before `epoch` is over here: what is used from now on, if that is something else.
     pub fn follow(&mut self, epoch: Epoch) -> Option<T> {
-        self.next.take_if(|(start, _)| start.counts(epoch)).map(|(_, next)| next)
+        if self.next.as_ref().is_some_and(|(start, _)| start.counts(epoch)) { self.take() } else { None }
     }
 
     /// Sends back what is no longer used.
     pub fn give_back(&mut self, old: Option<T>) {
         // Never both: nothing is taken from the mailbox while something waits to go back.
-        self.spent = old.or_else(|| self.spent.take());
+        if let Some(old) = old {
+            self.spent = Some((self.start.take(), old));
+        }
         if let (Some(old), Some(ends)) = (self.spent.take(), self.ends.as_mut()) {
             self.spent = ends.back.push(old).err().map(|PushError::Full(old)| old);
         }
@@ -148,6 +161,27 @@ mod tests {
                 assert_eq!(used, n);
             }
             assert!(control.collect());
+        }
+    }
+
+    /// Whoever was the last to hold something: it is freed by the control.
+    #[test]
+    fn nothing_is_freed_on_the_core() {
+        for revoked in [false, true] {
+            let mut core = Coming::default();
+            let mut control = core.control();
+            let start = Arc::new(Start::new());
+            let held = Arc::downgrade(&start);
+            assert!(control.send(&start, Box::new(2)));
+            core.look(Some(Epoch(1)));
+            let first = start.decide(|floor| Epoch(floor.0 + 1)).unwrap();
+            assert_eq!(revoked, revoked && start.revoke());
+            drop(start);
+            core.look(None);
+            let next = core.turn(first);
+            assert_eq!(next.is_none(), revoked);
+            core.give_back(next);
+            assert!(held.upgrade().is_some() && control.collect() && held.upgrade().is_none());
         }
     }
 

@@ -2,12 +2,11 @@
 
 use std::ops::AddAssign;
 
-use crate::gather::{Cause, Loss};
+use crate::gather::{Cause, LossOfRange, Lost};
 use crate::limits::TAG_RULES_MAX;
 use crate::parse::{DropReason, Fault};
 use crate::record::{Has, Record};
 use crate::spread::LOSING_RANGES_MAX;
-use crate::units::RangeIndex;
 
 /// What one core counted of one port in one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,7 +148,7 @@ pub struct Site {
     /// Records that reached their range's stats on this core.
     pub counted: u64,
     /// Records lost on this core, by range and [`Cause`]; in the order of ranges.
-    pub lost: Vec<(u32, [u64; Cause::COUNT])>,
+    pub lost: Vec<LossOfRange>,
     /// Records lost by ranges that are not in the list.
     pub lost_others: [u64; Cause::COUNT],
     /// Accounts of earlier epochs that are told with this one.
@@ -190,13 +189,47 @@ impl Site {
     }
 
     /// Counts records as lost. The list stays bounded: what is behind its end is one sum.
-    pub fn lose(&mut self, loss: &Loss) {
+    pub fn lose(&mut self, more: &Lost<'_>) {
         let Self { lost, lost_others, .. } = self;
-        let Some(range) = loss.range else { return add(lost_others, &loss.records) };
-        match lost.binary_search_by_key(&range.0, |(known, _)| *known) {
-            Ok(at) => add(&mut lost[at].1, &loss.records),
-            Err(at) if lost.len() < LOSING_RANGES_MAX => lost.insert(at, (range.0, loss.records)),
-            Err(_) => add(lost_others, &loss.records),
+        add(lost_others, &more.others);
+        let room = LOSING_RANGES_MAX.saturating_sub(lost.len());
+        let (mut at, mut new, mut beyond) = (0, 0, 0);
+        for (range, records) in more.ranges {
+            while lost.get(at).is_some_and(|(known, _)| known < range) {
+                at += 1;
+            }
+            match lost.get_mut(at) {
+                Some((known, ours)) if known == range => add(ours, records),
+                _ if new < room => new += 1,
+                _ => {
+                    add(lost_others, records);
+                    beyond += 1;
+                }
+            }
+        }
+        self.list(more.ranges, new, beyond);
+    }
+
+    /// Lists `new` ranges more; the last `beyond` of those that are not listed find no room. From the end on, so that each entry
+    /// moves once.
+    fn list(&mut self, ranges: &[LossOfRange], new: usize, mut beyond: usize) {
+        let lost = &mut self.lost;
+        let (mut from, mut to) = (lost.len(), lost.len() + new);
+        lost.resize(to, (0, [0; Cause::COUNT]));
+        for entry in ranges.iter().rev() {
+            while from > 0 && lost[from - 1].0 > entry.0 {
+                (from, to) = (from - 1, to - 1);
+                lost[to] = lost[from];
+            }
+            if from > 0 && lost[from - 1].0 == entry.0 {
+                continue;
+            }
+            if beyond > 0 {
+                beyond -= 1;
+                continue;
+            }
+            to -= 1;
+            lost[to] = *entry;
         }
     }
 
@@ -212,10 +245,8 @@ impl Site {
         self.decisions += &other.decisions;
         self.counted += other.counted;
         self.taken_over += 1 + other.taken_over;
-        for (range, records) in &other.lost {
-            self.lose(&Loss { range: same.then_some(RangeIndex(*range)), records: *records });
-        }
-        add(&mut self.lost_others, &other.lost_others);
+        let lost = Lost { ranges: &other.lost, others: other.lost_others };
+        self.lose(&if same { lost } else { Lost { ranges: &[], others: other.lost_total() } });
     }
 
     /// Makes an empty account fit so many tag rules: memory was taken for as many as there may ever be.
@@ -331,7 +362,7 @@ mod tests {
     #[test]
     fn an_account_of_another_generation_is_taken_over() {
         let (mut now, mut before) = (Site::new(1, 1), Site::new(1, 3));
-        before.lose(&Loss { range: Some(RangeIndex(7)), records: [1, 2, 3] });
+        before.lose(&Lost { ranges: &[(7, [1, 2, 3])], others: [0; Cause::COUNT] });
         before.tags.copy_from_slice(&[10, 20, 30, 40]);
         now.tags.copy_from_slice(&[1, 2]);
         now.take_over(&before, false);
@@ -341,13 +372,39 @@ mod tests {
         assert_eq!(before.tags, [0]);
     }
 
+    /// Lists of any lengths, alike or apart, as a map would merge them.
+    #[test]
+    fn lists_of_losses_merge() {
+        let mut dice = 1_u64;
+        let mut draw = |n: u64| {
+            dice = crate::arch::hash::spread(dice);
+            u32::try_from(dice % n).unwrap()
+        };
+        for round in 0..300 {
+            let (mut site, mut want, mut others) = (Site::of_worker(), std::collections::BTreeMap::new(), 0);
+            for _ in 0..4 {
+                let most = [3, 40, 1_000, 3_000][round % 4];
+                let ranges: std::collections::BTreeSet<u32> = (0..draw(1_025)).map(|_| draw(most)).collect();
+                let ranges: Vec<LossOfRange> = ranges.into_iter().map(|range| (range, [u64::from(range) + 1, 0, 0])).collect();
+                for (range, records) in &ranges {
+                    let listed = want.len() < LOSING_RANGES_MAX || want.contains_key(range);
+                    *(if listed { want.entry(*range).or_insert(0) } else { &mut others }) += records[0];
+                }
+                site.lose(&Lost { ranges: &ranges, others: [0; Cause::COUNT] });
+                let have: Vec<(u32, u64)> = site.lost.iter().map(|(range, records)| (*range, records[0])).collect();
+                assert_eq!((have, site.lost_others[0]), (want.iter().map(|(range, n)| (*range, *n)).collect(), others), "{round}");
+            }
+            assert!(site.lost.capacity() < 2 * LOSING_RANGES_MAX);
+        }
+    }
+
     /// However often a core loses, and however long nobody hears of it.
     #[test]
     fn losses_stay_bounded_and_are_never_forgotten() {
         let (mut at_core, mut at_reporter) = (Site::new(1, 0), Site::default());
         for n in 0..10_000_u32 {
             let mut one = Site::new(1, 0);
-            one.lose(&Loss { range: Some(RangeIndex(n % 2_000)), records: [1, 0, 2] });
+            one.lose(&Lost { ranges: &[(n % 2_000, [1, 0, 2])], others: [0; Cause::COUNT] });
             at_core.take_over(&one, true);
             at_reporter.merge(&one);
         }

@@ -12,6 +12,8 @@ pub mod start;
 pub mod stream;
 #[cfg(all(test, feature = "loom"))]
 mod stream_loom_tests;
+#[cfg(all(test, not(feature = "loom")))]
+mod tests;
 
 pub use calendar::Calendar;
 pub use coming::{Coming, Control};

@@ -8,14 +8,15 @@
 use std::ops::ControlFlow;
 
 use super::shard::{FAST, HEAD_WORDS, LONG, PERIODS, Shard};
-use super::stream::{Sealed, Sent};
+use super::stream::{PART_WORDS, Sealed, Sent};
 use crate::gather::Cause;
 use crate::limits::LOG_RECORDS_MAX;
 use crate::stats::pages::Piece;
+use crate::stats::plan::Place;
 use crate::units::{Epoch, RangeIndex};
 
-/// Words after which an export pauses: 8 KB, read and written twice; 3 to 8 microseconds, as they lie in the cache or not.
-pub(super) const PART_WORDS: usize = 1_024;
+/// Ranges of one kind that are asked for a block that may go.
+const HOLDERS_LOOKED_AT: usize = 64;
 
 /// A block on its way.
 #[derive(Clone, Copy)]
@@ -24,9 +25,10 @@ struct Part {
     which: usize,
     /// Of the window, its open epoch or the one that is coming.
     epoch: Epoch,
+    /// None: its words are set aside.
     root: Piece,
-    /// The stat that comes next.
-    stat: usize,
+    /// What comes next.
+    place: Place,
 }
 
 /// What is being sealed.
@@ -97,9 +99,9 @@ impl Shard {
         let side = self.side[which];
         let root = self.slots[range.at()].roots[which][side];
         let plan = self.compiled.plans.of(range);
-        if root.is_none() || self.outlet.has_room(plan.export_words_max(PERIODS[which]), plan.stats_of(PERIODS[which])) {
+        if root.is_none() || self.outlet.has_room(plan.export_words_max(PERIODS[which])) {
             self.forget(range, which);
-            self.sealing.part = (!root.is_none()).then_some(Part { range, which, epoch: self.at, root, stat: 0 });
+            self.sealing.part = (!root.is_none()).then_some(Part { range, which, epoch: self.at, root, place: Place::default() });
         } else if at_once {
             self.forget(range, which);
             self.refuse(range, which, root);
@@ -127,27 +129,30 @@ impl Shard {
         self.sealing.pending[which].take_if(|pending| *pending == range);
     }
 
-    /// Sends the next part of the block on its way, and gives its memory back. Says how many words.
+    /// Exports the next piece of the block on its way, and gives its memory back. Says what that cost, in words.
     fn export(&mut self) -> usize {
-        let Some(part) = self.sealing.part else { return 0 };
-        let Part { range, which, epoch, root, stat: first } = part;
-        let plans = &self.coming.of(epoch).unwrap_or(&self.compiled).plans;
-        let (plan, period, number) = (plans.of(range), PERIODS[which], self.number(which, epoch));
-        let Some((&[records, starved, _], body)) = self.roots.get(root).split_first_chunk::<HEAD_WORDS>() else { return 0 };
-        let (records, starved) = if first == 0 { (records, starved) } else { (0, 0) };
-        let (chunks, mut next, mut words) = (&self.chunks, first, 0);
-        self.outlet.block(&Sealed { period, number, range, first, records, starved }, |out| {
-            let before = out.len();
-            next = plan.export((period, first), PART_WORDS, body, chunks, out);
-            words = out.len() - before;
-        });
-        plan.release(period, first..next, body, &mut self.chunks);
-        let over = next == plan.stats_of(period);
-        self.sealing.part = (!over).then_some(Part { stat: next, ..part });
-        if over {
-            self.roots.free(root);
+        let Some(part) = self.sealing.part.take() else { return 0 };
+        let Part { range, which, epoch, root, place } = part;
+        let compiled = self.coming.of(epoch).unwrap_or(&self.compiled);
+        let (plan, period, number) = (compiled.plans.of(range), PERIODS[which], self.number(which, epoch));
+        let words = if root.is_none() { &compiled.aside[which] } else { self.roots.get(root) };
+        let Some((&[records, starved, _], body)) = words.split_first_chunk::<HEAD_WORDS>() else { return 0 };
+        let out = self.outlet.part(&Sealed { period, number, range, records, starved });
+        let before = out.len();
+        let mut next = plan.export((period, place), PART_WORDS, body, &self.chunks, out);
+        let more = out.len() - before;
+        plan.release(period, place.stat..next.map_or(usize::MAX, |next| next.stat), body, &mut self.chunks);
+        if next.is_none() || self.outlet.is_full() {
+            self.outlet.send_part(next.is_some(), next.is_some_and(|next| next.is_cut()));
+            next = next.map(Place::elsewhere);
         }
-        words
+        self.sealing.part = next.map(|place| Part { place, ..part });
+        if next.is_some() {
+            // Whatever was found in what was looked through.
+            return PART_WORDS;
+        }
+        self.roots.free(root);
+        more
     }
 
     /// A block that the reporter has no room for: its records are told as lost, once.
@@ -169,45 +174,62 @@ impl Shard {
         }
     }
 
-    /// No root of so many words is left: what is over is sealed at once; then what is open, which the reporter merges with
-    /// what comes after. Sums stay exact. False if the reporter takes nothing, or nothing is held.
-    pub(super) fn make_room(&mut self, words: usize) -> bool {
-        if self.sealing.is_busy() || self.closing.is_some() {
+    /// No root of so many words is left for `range`: one block is sent away, so that a batch's work stays bounded. What is over
+    /// goes first; then what is open, which the reporter merges with what comes after. False if the reporter takes nothing, or
+    /// nothing is held.
+    pub(super) fn make_room(&mut self, range: RangeIndex, words: usize) -> bool {
+        while self.sealing.part.is_none() {
             match self.seal_one(false) {
-                ControlFlow::Continue(Some(_)) => return true,
-                ControlFlow::Break(()) => return false,
-                ControlFlow::Continue(None) => {}
+                ControlFlow::Continue(Some(_)) => {}
+                ControlFlow::Continue(None) if self.send_open(range, words) => {}
+                _ => return false,
             }
         }
-        let Some((range, which, side)) = self.holder(Some(words)).or_else(|| self.holder(None)) else { return false };
+        self.end_part();
+        true
+    }
+
+    fn end_part(&mut self) {
+        while self.sealing.part.is_some() {
+            self.export();
+        }
+    }
+
+    /// Sends another range's open block on its way, if there is one and the reporter has room.
+    fn send_open(&mut self, but: RangeIndex, words: usize) -> bool {
+        let Some((range, which, side)) = self.holder(but, Some(words)).or_else(|| self.holder(but, None)) else { return false };
         let root = self.slots[range.at()].roots[which][side];
         let epoch = if side == self.side[which] { self.at } else { self.sealing.coming };
-        let (of, period) = (self.plans(epoch).of(range), PERIODS[which]);
-        if !self.outlet.has_room(of.export_words_max(period), of.stats_of(period)) {
+        if !self.outlet.has_room(self.plans(epoch).of(range).export_words_max(PERIODS[which])) {
             return false;
         }
         self.slots[range.at()].roots[which][side] = Piece::NONE;
         self.touched[which][side].clear(range.0);
         self.sealing.hand = range.0 + 1;
-        self.sealing.part = Some(Part { range, which, epoch, root, stat: 0 });
-        while self.sealing.part.is_some() {
-            self.export();
-        }
+        self.sealing.part = Some(Part { range, which, epoch, root, place: Place::default() });
         true
     }
 
-    /// A range that has a block, of so many words or of any; those in turn, the open window's first.
-    fn holder(&self, words: Option<usize>) -> Option<(RangeIndex, usize, usize)> {
+    /// A range that has a block, of so many words or of any; some in turn are looked at, the open window's first.
+    fn holder(&self, but: RangeIndex, words: Option<usize>) -> Option<(RangeIndex, usize, usize)> {
         [LONG, FAST].into_iter().find_map(|which| {
             let open = self.side[which];
             [open, open ^ 1].into_iter().find_map(|side| {
                 let touched = &self.touched[which][side];
                 let plans = self.plans(if side == open { self.at } else { self.sealing.coming });
-                let fits = |range: &u32| words.is_none_or(|words| plans.of(RangeIndex(*range)).root_words(PERIODS[which]) == words);
-                let from = |from: u32| std::iter::successors(touched.next(from), |at| touched.next(at + 1)).find(fits);
-                from(self.sealing.hand).or_else(|| from(0)).map(|range| (RangeIndex(range), which, side))
+                let of = |range: u32| plans.of(RangeIndex(range)).root_words(PERIODS[which]);
+                let fits = |range: &u32| *range != but.0 && words.is_none_or(|words| of(*range) == words);
+                let some = |from: u32| std::iter::successors(touched.next(from), |at| touched.next(at + 1)).take(HOLDERS_LOOKED_AT);
+                let found = some(self.sealing.hand).find(fits).or_else(|| some(0).find(fits));
+                found.map(|range| (RangeIndex(range), which, side))
             })
         })
+    }
+
+    /// Sends the words that were set aside for a range without a root: a block of one batch.
+    pub(super) fn send_aside(&mut self, range: RangeIndex, epoch: Epoch, which: usize) {
+        self.sealing.part = Some(Part { range, which, epoch, root: Piece::NONE, place: Place::default() });
+        self.end_part();
     }
 
     /// A core that has batches of the window after the next, or that comes to the next's end, ends an unfinished walk at
@@ -224,7 +246,7 @@ impl Shard {
     pub(super) fn flip(&mut self, at_once: bool) {
         let Some((epoch, next)) = self.closing else { return };
         let Self { losses: [ended, _], site, .. } = self;
-        ended.tell(&mut |loss| site.lose(&loss));
+        ended.tell(&mut |lost| site.lose(lost));
         match self.outlet.closed(epoch, next, &self.site) {
             Sent::Yes => {}
             Sent::Full if at_once => self.later.take_over(&self.site, self.coming.of(next).is_none()),

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::calendar::Calendar;
 use super::coming::{Coming, Control};
 use super::ledger::Site;
-use super::sealing::{PART_WORDS, Sealing};
-use super::stream::{Outlet, Room};
+use super::sealing::Sealing;
+use super::stream::{Outlet, PART_WORDS, Room};
 use crate::arch::prefetch::{prefetch, prefetch_words};
 use crate::arch::{HashKey, Reserve};
 use crate::gather::bits::Bits;
@@ -81,10 +81,10 @@ impl ShardPlans {
     /// What a shard's stream has room for.
     pub fn room(&self) -> Room {
         let blocks = self.plans.iter().flat_map(|plan| PERIODS.map(|period| (plan, period)));
-        let block = |(plan, period): (&Plan, Period)| Room::of_block(plan.export_words_max(period), plan.stats_of(period));
+        let block = |(plan, period): (&Plan, Period)| Room::of_block(plan.export_words_max(period));
         let stats = self.plans.iter().flat_map(Plan::stats).map(|stat| stat.kernel.export_words_max());
         let account = Site::words_max(0, 0);
-        Room { block: blocks.map(block).max().unwrap_or(0), part: PART_WORDS + 1 + stats.max().unwrap_or(0), account }
+        Room { block: blocks.map(block).max().unwrap_or(0), part: 2 * PART_WORDS + 1 + stats.max().unwrap_or(0), account }
     }
 }
 
@@ -94,12 +94,15 @@ pub struct Compiled {
     pub plans: Arc<ShardPlans>,
     /// One for each plan.
     pub scratch: Vec<Scratch>,
+    /// By period: a block of one batch, where no root is left.
+    pub aside: [Vec<u64>; 2],
 }
 
 impl Compiled {
     /// With columns for one core.
     pub fn new(plans: &Arc<ShardPlans>) -> Self {
-        Self { plans: Arc::clone(plans), scratch: plans.plans.iter().map(Scratch::new).collect() }
+        let aside = PERIODS.map(|period| vec![0; HEAD_WORDS + plans.plans.iter().map(|plan| plan.root_words(period)).max().unwrap_or(0)]);
+        Self { plans: Arc::clone(plans), scratch: plans.plans.iter().map(Scratch::new).collect(), aside }
     }
 }
 
@@ -214,7 +217,7 @@ impl Shard {
     }
 
     /// The range's block in the window of `epoch`, which it may open; none where the plan has no stats of the period.
-    /// `Err`: there is no room, and the reporter takes nothing.
+    /// `Err`: no root is left.
     fn open(&mut self, range: RangeIndex, epoch: Epoch, which: usize) -> Result<Piece, Exhausted> {
         let side = self.side(which, epoch);
         let have = self.slots[range.at()].roots[which][side];
@@ -222,30 +225,22 @@ impl Shard {
         if !have.is_none() || which == FAST && words == 0 {
             return Ok(have);
         }
-        loop {
-            if let Some(root) = self.roots.alloc(HEAD_WORDS + words) {
-                self.slots[range.at()].roots[which][side] = root;
-                self.touched[which][side].set(range.0);
-                return Ok(root);
-            }
-            if !self.make_room(words) {
-                return Err(Exhausted);
-            }
+        let mut root = self.roots.alloc(HEAD_WORDS + words);
+        if root.is_none() && self.make_room(range, words) {
+            root = self.roots.alloc(HEAD_WORDS + words);
         }
+        let root = root.ok_or(Exhausted)?;
+        self.slots[range.at()].roots[which][side] = root;
+        self.touched[which][side].set(range.0);
+        Ok(root)
     }
 
-    /// The range's blocks, fast and long. Making room for one may have sent the other away.
-    fn open_both(&mut self, range: RangeIndex, epoch: Epoch) -> Result<(Piece, Piece), Exhausted> {
-        if epoch != self.at {
-            self.sealing.coming = epoch;
-        }
-        loop {
-            let (long, fast) = (self.open(range, epoch, LONG)?, self.open(range, epoch, FAST)?);
-            let of = |which: usize| self.slots[range.at()].roots[which][self.side(which, epoch)];
-            if of(LONG) == long && of(FAST) == fast {
-                return Ok((fast, long));
-            }
-        }
+    /// Whether the reporter takes a block of one batch for each of these that has no root.
+    fn takes_aside(&self, range: RangeIndex, epoch: Epoch, roots: [Result<Piece, Exhausted>; 2]) -> bool {
+        let plan = self.plans(epoch).of(range);
+        let without = PERIODS.iter().zip(roots).filter(|(_, root)| root.is_err());
+        let words: usize = without.map(|(period, _)| Room::of_block(plan.export_words_max(*period))).sum();
+        words == 0 || self.outlet.has_room(words)
     }
 
     /// Asks for the range's slot, soon to be needed.
@@ -274,18 +269,47 @@ impl Shard {
         self.unpacked = unpacked;
     }
 
-    /// Runs the range's stats over up to 64 records; what finds no memory at all is told as lost.
+    /// Runs the range's stats over up to 64 records. Where no root is left they are a block of their own, which the reporter
+    /// merges with others; if it takes nothing either, they are told as lost.
     pub fn records(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) {
         let count = records.len() as u64;
-        let Ok((fast, long)) = self.open_both(range, epoch) else {
+        if epoch != self.at {
+            self.sealing.coming = epoch;
+        }
+        let long = self.open(range, epoch, LONG);
+        let roots = [self.open(range, epoch, FAST), long];
+        if !self.takes_aside(range, epoch, roots) {
             self.losses[usize::from(epoch > self.at)].add(range, Cause::Memory, count);
             return;
-        };
-        let Compiled { plans, scratch } = self.coming.of_mut(epoch).unwrap_or(&mut self.compiled);
+        }
+        self.execute(range, epoch, records, roots);
+        for which in [FAST, LONG].into_iter().filter(|which| roots[*which].is_err()) {
+            self.send_aside(range, epoch, which);
+        }
+        if range.at() < self.real {
+            let site = if epoch == self.at { &mut self.site } else { &mut self.later };
+            site.counted += count;
+            self.records += count;
+        }
+    }
+
+    fn execute(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record], roots: [Result<Piece, Exhausted>; 2]) {
+        let count = records.len() as u64;
+        let Compiled { plans, scratch, aside } = self.coming.of_mut(epoch).unwrap_or(&mut self.compiled);
         let which = plans.of_range[range.at()] as usize;
         let plan = &plans.plans[which];
-        let (fast_root, long_root) =
-            if fast.is_none() { (&mut [][..], self.roots.get_mut(long)) } else { self.roots.get_two_mut(fast, long) };
+        for (words, _) in aside.iter_mut().zip(roots).filter(|(_, root)| root.is_err()) {
+            words.fill(0);
+        }
+        let [fast_aside, long_aside] = aside;
+        let (fast_root, long_root) = match roots {
+            [Ok(fast), Ok(long)] if !fast.is_none() => self.roots.get_two_mut(fast, long),
+            [Ok(_), Ok(long)] => (&mut [][..], self.roots.get_mut(long)),
+            [Ok(fast), Err(_)] if !fast.is_none() => (self.roots.get_mut(fast), &mut long_aside[..]),
+            [Ok(_), Err(_)] => (&mut [][..], &mut long_aside[..]),
+            [Err(_), Ok(long)] => (&mut fast_aside[..], self.roots.get_mut(long)),
+            [Err(_), Err(_)] => (&mut fast_aside[..], &mut long_aside[..]),
+        };
         let (fast_head, fast_body) = fast_root.split_at_mut(HEAD_WORDS.min(fast_root.len()));
         let (long_head, long_body) = long_root.split_at_mut(HEAD_WORDS);
         let scratch = &mut scratch[which];
@@ -300,11 +324,6 @@ impl Shard {
                 *records += count;
                 *short += if starved > 0 { count } else { 0 };
             }
-        }
-        if range.at() < self.real {
-            let site = if epoch == self.at { &mut self.site } else { &mut self.later };
-            site.counted += count;
-            self.records += count;
         }
     }
 }

@@ -16,6 +16,7 @@ use super::figure::Figure;
 use super::hll::set_register;
 use super::interval::Question;
 use super::pool::{Handle, Memory, Pool};
+use super::stretch::Stretch;
 use super::table::{self, Table};
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
 use crate::axes::{Key, Metric};
@@ -151,13 +152,18 @@ impl Kernel for EntropyKernel {
     }
 
     fn export(&self, root: &[u64], pool: &Pool, out: &mut Vec<u64>) {
-        out.push(u64::from(root[1] == BUCKETS));
-        out.extend_from_slice(&root[table::ROOT_WORDS..]);
-        if root[1] == BUCKETS {
-            out.extend_from_slice(&pool.get(Handle::from_word(root[0]))[..self.form.bucket_words()]);
-        } else {
-            self.form.table.entries(root, pool).for_each(|entry| out.extend_from_slice(entry));
+        self.export_some(root, pool, Stretch::WHOLE, out);
+    }
+
+    fn export_some(&self, root: &[u64], pool: &Pool, stretch: Stretch, out: &mut Vec<u64>) -> Option<usize> {
+        let [_, table, samples @ ..] = root else { return None };
+        if *table == BUCKETS {
+            let buckets = &pool.get(Handle::from_word(root[0]))[..self.form.bucket_words()];
+            return stretch.copy(&[&[1], samples, buckets], out);
         }
+        let mut head = [0; 1 + ROOT_WORDS - table::ROOT_WORDS];
+        head[1..].copy_from_slice(samples);
+        self.form.table.export(&head, root, pool, (stretch, out))
     }
 
     fn export_words_max(&self) -> usize {

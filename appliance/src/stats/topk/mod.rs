@@ -11,6 +11,7 @@
 
 use super::columns::{Row, View};
 use super::pool::{Handle, Memory, Pool};
+use super::stretch::Stretch;
 use super::weighted::SumLayout;
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
 use crate::axes::{Key, KeySpec, Metric};
@@ -206,6 +207,23 @@ impl TopKernel {
     }
 }
 
+/// Words that a bucket costs of which little is read: two lines of the cache, in no order that the processor foresees.
+const LOOK_WORDS: usize = 16;
+
+/// Appends what a bucket missed. Says what it cost, in words.
+fn export_missed(bucket: &[u64], shape: &Shape, out: &mut Vec<u64>) -> usize {
+    out.extend_from_slice(shape.missed(bucket));
+    LOOK_WORDS
+}
+
+/// Appends a bucket's cells. Says what it cost, in words.
+fn export_cells(bucket: &[u64], shape: &Shape, bounded: bool, out: &mut Vec<u64>) -> usize {
+    let before = out.len();
+    let cells = (0..shape.ways).filter_map(|way| shape.read(bucket, way));
+    cells.for_each(|cell: Cell| cell.export(shape, bounded, out));
+    (out.len() - before).max(shape.words)
+}
+
 /// What cells are told apart by first; never zero.
 #[inline]
 const fn tag_of(hash: u64) -> u32 {
@@ -240,22 +258,36 @@ impl Kernel for TopKernel {
     }
 
     fn export(&self, root: &[u64], pool: &Pool, out: &mut Vec<u64>) {
+        self.export_some(root, pool, Stretch::WHOLE, out);
+    }
+
+    fn export_some(&self, root: &[u64], pool: &Pool, stretch: Stretch, out: &mut Vec<u64>) -> Option<usize> {
         let (head, all) = root.split_at(ROOT_HEAD_WORDS);
         let state = State::of(head);
         let (shape, buckets) = (self.shape(state), state.buckets * usize::from(state.contested));
         let none = state.chunk.is_none();
-        out.push(state.told(if none { 1 } else { buckets }));
-        out.extend_from_slice(all);
+        if stretch.from == 0 {
+            out.push(state.told(if none { 1 } else { buckets }));
+            out.extend_from_slice(all);
+        }
         if none {
             // What found no memory at all may be any key's.
-            return out.extend_from_slice(&shape.sums.bound(all)[..shape.sums.parts()]);
+            out.extend_from_slice(&shape.sums.bound(all)[..shape.sums.parts()]);
+            return None;
         }
-        let table = pool.get(state.chunk).chunks_exact(shape.words);
-        table.clone().take(buckets).for_each(|bucket| out.extend_from_slice(shape.missed(bucket)));
-        for bucket in table.take(state.buckets) {
-            let cells = (0..shape.ways).filter_map(|way| shape.read(bucket, way));
-            cells.for_each(|cell: Cell| cell.export(shape, buckets > 0, out));
+        // First what all buckets missed, then the cells of each: a bucket is one of so many steps.
+        let (table, steps, mut words) = (pool.get(state.chunk), buckets + state.buckets, 0);
+        let bucket = |at: usize| &table[at * shape.words..(at + 1) * shape.words];
+        let mut at = stretch.from;
+        while at < steps && (words < stretch.words_max || at == stretch.from) {
+            words += if at < buckets {
+                export_missed(bucket(at), shape, out)
+            } else {
+                export_cells(bucket(at - buckets), shape, buckets > 0, out)
+            };
+            at += 1;
         }
+        (at < steps).then_some(at)
     }
 
     fn export_words_max(&self) -> usize {
