@@ -10,10 +10,11 @@
 mod support;
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use datasketches::frequencies::{ErrorType, FrequentItemsSketch};
 use support::coverage;
-use support::dice::Dice;
+use support::dice::{Dice, seeds};
 use support::{Bench, Stream, source, spec};
 use tailwater::axes::Metric;
 use tailwater::stats::figure::Figure;
@@ -25,6 +26,7 @@ const FREQUENT_ITEMS_MAP: usize = 512;
 
 struct Options {
     short: bool,
+    times: bool,
     filter: String,
 }
 
@@ -37,15 +39,32 @@ fn say(options: &Options, case: &str, unit: &str, ours: f64, (against, theirs): 
     }
 }
 
-fn intervals(options: &Options) {
+/// Every kind of interval; says what is wrong at the end.
+fn intervals(options: &Options) -> Vec<String> {
+    let (mut faults, seed) = (Vec::new(), seeds(1)[0]);
     for cell in coverage::cells() {
-        let result = coverage::run(&cell, if options.short { 1_000 } else { 10_000 }, 1);
-        say(options, &format!("coverage-{}", cell.name), "share of samples covered", result.covered, ("promise", 0.95));
-        assert!(result.sure, "{}", cell.name);
-        if let Some(most) = cell.width_max {
-            say(options, &format!("width-{}", cell.name), "of Wald's width", result.width, ("cap", most));
+        if !["coverage", "low-miss", "high-miss", "width"].iter().any(|row| format!("{row}-{}", cell.name).contains(&options.filter)) {
+            continue;
         }
+        let start = Instant::now();
+        let claims = cell.run(if options.short { 500 } else { 10_000 }, seed);
+        if options.times {
+            eprintln!("{:.2} s {}", start.elapsed().as_secs_f64(), cell.name);
+        }
+        for tally in &claims.tallies {
+            let name = format!("{}{}", cell.name, tally.name);
+            let share = |misses: u64| misses as f64 / tally.claims as f64;
+            say(options, &format!("coverage-{name}"), "share of intervals that hold", tally.covered(), ("promise", 0.95));
+            say(options, &format!("low-miss-{name}"), "share of intervals", share(tally.low_misses), ("promise", 0.025));
+            say(options, &format!("high-miss-{name}"), "share of intervals", share(tally.high_misses), ("promise", 0.025));
+            if let Some(width) = tally.width() {
+                let against = cell.width_max.map_or(("Wald's", 1.0), |most| ("cap", most));
+                say(options, &format!("width-{name}"), "of Wald's width", width, against);
+            }
+        }
+        faults.extend(cell.faults(&claims, seed));
     }
+    faults
 }
 
 fn distinct(options: &Options) {
@@ -176,12 +195,11 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let short = arguments.iter().any(|a| a == "--short");
     let filter = arguments.iter().find(|a| !a.starts_with("--")).cloned().unwrap_or_default();
-    let options = Options { short, filter };
-    if options.filter.is_empty() || "coverage-width-".contains(&options.filter) || options.filter.starts_with(['c', 'w']) {
-        intervals(&options);
-    }
+    let options = Options { short, times: arguments.iter().any(|a| a == "--times"), filter };
+    let faults = intervals(&options);
     if options.filter.is_empty() || options.filter.starts_with('d') {
         distinct(&options);
     }
     topk(&options);
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }
