@@ -160,6 +160,13 @@ pub fn tops() -> Vec<Cell> {
             }
             cells.push(all_entries(cell));
         }
+        // What the sample shows of these few says little of how many there are.
+        for (i, packets) in [1, 2, 3, 6].into_iter().enumerate().filter(|(i, _)| *i == at) {
+            let mix = Mix { classes: vec![(packets, 64, 40)], ..mixes(0.5).swap_remove(0) };
+            let keys = [30, 300, 100, 300][i];
+            let name = format!("topk-{keys}-keys-of-{packets}");
+            cells.push(Cell { name, ..all_entries(cell("", expected, mix, (stat(), 1 + i % 2), (keys, source))) });
+        }
         let bots = [10_000, 10_000, 10_000, 2_000, 600, 200, 130][at];
         for (i, mix) in mixes(expected).into_iter().enumerate().filter(|(i, _)| *i == 0 || *i == 4 && expected <= 100.0) {
             let bots = if i == 0 { bots } else { bots.min(1_000) };

@@ -57,6 +57,11 @@ impl Bench {
         self.batch.clear();
     }
 
+    /// What the stat takes now.
+    pub fn used_bytes(&self) -> usize {
+        self.shards.iter().map(|(root, pool, _)| 8 * root.len() + pool.used_bytes()).sum()
+    }
+
     pub fn question(&self) -> Question {
         self.plan.stats()[0].question
     }

@@ -17,8 +17,11 @@ const RANK_NAMES: [&str; 7] = ["-rank-0", "-rank-0.01", "-rank-0.1", "-rank-0.5"
 /// Of a packet's number.
 type Make = fn(u64) -> u64;
 
+/// Their name, what weights they give, and packets and rate of each.
+type Rules = (&'static str, WeightBounds, Vec<(u64, u16)>);
+
 /// Packets by rule: passed, blocked at 1:40, or half of the samples from 1:10 and 1:100.
-fn rules(expected: f64) -> Vec<(&'static str, WeightBounds, Vec<(u64, u16)>)> {
+fn rules(expected: f64) -> Vec<Rules> {
     let n = |share: f64| (share * expected) as u64;
     vec![
         ("", rate(40), vec![(n(40.0), 40)]),
