@@ -1,53 +1,96 @@
 //! How good figures are, against theory and against other sketches in the same run: one line of JSON a case.
 //!
-//! `cargo bench --bench accuracy -- [--short] [FILTER]`. `ratio` is ours over theirs; more is better. `coverage` stands beside
-//! the 95 % that is promised, `distinct` gives theory's error over ours, `topk` the share of the true top 20 that is listed.
+//! `cargo bench --bench accuracy -- [--short] [--times] [FILTER]`. Shares, where more is better, have as `ratio` ours over theirs;
+//! errors, widths and bytes theirs over ours. Each interval of each cell has how many samples it covers beside the 95 % that is
+//! promised, how many it misses on either side, and its width beside Wald's or the cap it is kept below.
 #![allow(clippy::unwrap_used, reason = "a bench says what it expects by unwrapping")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "draws are bounded")]
 
+#[path = "support/rivals.rs"]
+#[allow(unreachable_pub, missing_docs, reason = "a bench")]
+mod rivals;
 #[path = "../tests/accuracy_support/mod.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "shared with the accuracy test")]
 mod support;
+#[path = "support/mod.rs"]
+mod support_of_benches;
 
 use std::collections::HashMap;
+use std::time::Instant;
 
-use datasketches::frequencies::{ErrorType, FrequentItemsSketch};
+use rivals::{K, Outcome};
 use support::coverage;
-use support::dice::Dice;
+use support::dice::{Dice, seeds};
+use support::range::{WINDOW_NS, record};
 use support::{Bench, Stream, source, spec};
-use tailwater::axes::Metric;
+use tailwater::axes::{Key, Metric};
+use tailwater::config::{Setting, StatSpec};
+use tailwater::record::Record;
 use tailwater::stats::figure::Figure;
-
-const K: usize = 20;
-/// Cells of Space-Saving, and of the map of DataSketches' frequent items: about 8 KiB each.
-const SPACE_SAVING_CELLS: usize = 256;
-const FREQUENT_ITEMS_MAP: usize = 512;
 
 struct Options {
     short: bool,
+    times: bool,
     filter: String,
 }
 
-fn say(options: &Options, case: &str, unit: &str, ours: f64, (against, theirs): (&str, f64)) {
-    if case.contains(&options.filter) {
-        let ratio = if theirs == 0.0 { 0.0 } else { ours / theirs };
-        println!(
-            "{{\"bench\": \"accuracy\", \"case\": \"{case}\", \"unit\": \"{unit}\", \"ours\": {ours:.4}, \"against\": \"{against}\", \"theirs\": {theirs:.4}, \"ratio\": {ratio:.4}}}"
-        );
-    }
-}
+/// Where nothing is off the mark, a ratio of errors is this.
+const RATIO_MAX: f64 = 1_000.0;
 
-fn intervals(options: &Options) {
-    for cell in coverage::cells() {
-        let result = coverage::run(&cell, if options.short { 1_000 } else { 10_000 }, 1);
-        say(options, &format!("coverage-{}", cell.name), "share of samples covered", result.covered, ("promise", 0.95));
-        assert!(result.sure, "{}", cell.name);
-        if let Some(most) = cell.width_max {
-            say(options, &format!("width-{}", cell.name), "of Wald's width", result.width, ("cap", most));
+impl Options {
+    fn wants(&self, case: &str) -> bool {
+        case.contains(&self.filter) || self.filter.starts_with(case)
+    }
+
+    /// A share of which more is better.
+    fn say(&self, case: &str, unit: &str, ours: f64, (against, theirs): (&str, f64)) {
+        let ratio = if ours == theirs { 1.0 } else { (ours / theirs).min(RATIO_MAX) };
+        self.print(&support_of_benches::Figure { bench: "accuracy", case, unit, ours, against, theirs, ratio });
+    }
+
+    /// An error of which less is better: the ratio is theirs over ours.
+    fn say_error(&self, case: &str, unit: &str, ours: f64, (against, theirs): (&str, f64)) {
+        let ratio = if ours == theirs { 1.0 } else { (theirs / ours).min(RATIO_MAX) };
+        self.print(&support_of_benches::Figure { bench: "accuracy", case, unit, ours, against, theirs, ratio });
+    }
+
+    fn print(&self, figure: &support_of_benches::Figure<'_>) {
+        if figure.case.contains(&self.filter) {
+            figure.print();
         }
     }
 }
 
+/// Every kind of interval; says what is wrong at the end.
+fn intervals(options: &Options) -> Vec<String> {
+    let (mut faults, seed) = (Vec::new(), seeds(1)[0]);
+    for cell in coverage::cells() {
+        if !["coverage", "low-miss", "high-miss", "width"].iter().any(|row| format!("{row}-{}", cell.name).contains(&options.filter)) {
+            continue;
+        }
+        let start = Instant::now();
+        let claims = cell.run(if options.short { 500 } else { 10_000 }, seed);
+        if options.times {
+            eprintln!("{:.2} s {}", start.elapsed().as_secs_f64(), cell.name);
+        }
+        for tally in &claims.tallies {
+            let name = format!("{}{}", cell.name, tally.name);
+            let share = |misses: u64| misses as f64 / tally.claims as f64;
+            options.say(&format!("coverage-{name}"), "share of intervals that hold", tally.covered(), ("promise", 0.95));
+            options.say_error(&format!("low-miss-{name}"), "share of intervals", share(tally.low_misses), ("promise", 0.025));
+            options.say_error(&format!("high-miss-{name}"), "share of intervals", share(tally.high_misses), ("promise", 0.025));
+            if let Some(width) = tally.width() {
+                let unit = if cell.name.starts_with("entropy") { "bits" } else { "of Wald's width" };
+                let against = cell.width_max.map_or(("Wald's", 1.0), |most| ("cap", most));
+                options.say_error(&format!("width-{name}"), unit, width, against);
+            }
+        }
+        faults.extend(cell.faults(&claims, seed));
+    }
+    faults
+}
+
+/// From one key to ten million: error against theory's, bias against what chance leaves of none, and how many bounds hold.
 fn distinct(options: &Options) {
     let sizes: &[(u32, u64)] = if options.short {
         &[(1, 200), (128, 200), (1_000, 200), (100_000, 40)]
@@ -58,95 +101,38 @@ fn distinct(options: &Options) {
             (128, 5_000),
             (129, 5_000),
             (1_000, 5_000),
-            (10_000, 2_000),
-            (100_000, 300),
-            (1_000_000, 40),
-            (10_000_000, 4),
+            (10_000, 5_000),
+            (100_000, 500),
+            (1_000_000, 60),
+            (10_000_000, 10),
         ]
     };
     for (n, trials) in sizes {
+        let (case, truth) = (format!("distinct-{n}"), f64::from(*n));
+        if !options.wants(&case) {
+            continue;
+        }
         let (mut squares, mut bias, mut covered) = (0.0, 0.0, 0);
+        let mut bench = Bench::new(spec("distinct", Metric::Packets), 1, 1, 1);
         for seed in 1..=*trials {
-            let mut bench = Bench::new(spec("distinct", Metric::Packets), 1, 1, seed);
+            bench.reset(seed);
             (0..*n).for_each(|i| bench.packet(0x0A00_0000 + i, 64, 1));
             let Figure::Distinct(of) = bench.figure() else { unreachable!("a distinct") };
-            let error = of.value.value / f64::from(*n) - 1.0;
-            squares += error * error;
-            bias += error;
-            covered += u64::from(of.value.low <= f64::from(*n) && of.value.high.is_some_and(|high| f64::from(*n) <= high));
+            let error = of.value.value / truth - 1.0;
+            (squares, bias) = (squares + error * error, bias + error);
+            covered += u64::from(of.value.low <= truth && of.value.high.is_some_and(|high| truth <= high));
         }
-        let trials = *trials as f64;
-        let (rmse, theory) = ((squares / trials).sqrt(), 1.04 / 64.0);
-        let case = format!("distinct-{n}");
-        say(options, &format!("{case}-rmse"), "relative error", rmse, ("theory", theory));
-        say(options, &format!("{case}-bias"), "relative error", bias / trials, ("none", 0.0));
-        say(options, &format!("{case}-coverage"), "share of windows covered", covered as f64 / trials, ("promise", 0.95));
+        let (trials, theory) = (*trials as f64, 1.04 / 64.0);
+        options.say_error(&format!("{case}-rmse"), "relative error", (squares / trials).sqrt(), ("theory, 1.04/64", theory));
+        let chance = ("two standard errors of none", 2.0 * theory / trials.sqrt());
+        options.say_error(&format!("{case}-bias"), "relative error", (bias / trials).abs(), chance);
+        options.say(&format!("{case}-covered"), "share of windows", covered as f64 / trials, ("promise", 0.95));
     }
-}
-
-/// Metwally, Agrawal and El Abbadi, "Efficient computation of frequent and top-k elements in data streams" (2005), plainly.
-#[derive(Default)]
-struct SpaceSaving {
-    counts: HashMap<u32, u64>,
-    /// By count, which keys have it.
-    order: std::collections::BTreeSet<(u64, u32)>,
-}
-
-impl SpaceSaving {
-    fn add(&mut self, key: u32) {
-        let count = if let Some(count) = self.counts.get(&key) {
-            *count
-        } else if self.counts.len() < SPACE_SAVING_CELLS {
-            0
-        } else {
-            let (least, out) = self.order.pop_first().unwrap();
-            self.counts.remove(&out);
-            least
-        };
-        self.order.remove(&(count, key));
-        self.order.insert((count + 1, key));
-        self.counts.insert(key, count + 1);
-    }
-
-    fn top(&self) -> Vec<u32> {
-        self.order.iter().rev().take(K).map(|(_, key)| *key).collect()
-    }
-}
-
-/// Share of the true top 20 that is listed; ties count either way. Ours, Space-Saving's, frequent items'.
-fn recalls(stream: Stream, n: u64, seed: u64) -> ([f64; 3], u64) {
-    let mut dice = Dice::new(seed);
-    let mut ours = Bench::new(spec("topk", Metric::Packets), 1, 1, seed);
-    let (mut saving, mut items) = (SpaceSaving::default(), FrequentItemsSketch::<u32>::new(FREQUENT_ITEMS_MAP).unwrap());
-    let mut truth: HashMap<u32, u64> = HashMap::new();
-    for i in 0..n {
-        let src = source(&mut dice, stream, i, n);
-        *truth.entry(src).or_default() += 1;
-        ours.packet(src, 64, 1);
-        saving.add(src);
-        items.update(src);
-    }
-    let mut counts: Vec<u64> = truth.values().copied().collect();
-    counts.sort_unstable_by(|a, b| b.cmp(a));
-    let least = counts[K - 1];
-    let share = |keys: &[u32]| keys.iter().take(K).filter(|key| truth[key] >= least).count() as f64 / K as f64;
-    let top = ours.top();
-    let of = |text: &str| u32::from(text.parse::<std::net::Ipv4Addr>().unwrap());
-    let listed: Vec<u32> = top.entries.iter().map(|e| of(&e.key)).collect();
-    let outside = |e: &&tailwater::stats::figure::TopEntry| {
-        let truth = truth[&of(&e.key)] as f64;
-        truth < e.value.low || e.value.high.is_none_or(|high| truth > high)
-    };
-    let violations = top.entries.iter().chain(&top.reserve).filter(outside).count() as u64;
-    let mut rows = items.frequent_items_with_threshold(ErrorType::NoFalseNegatives, 0);
-    rows.sort_by_key(|row| std::cmp::Reverse(row.estimate()));
-    let theirs: Vec<u32> = rows.iter().map(|row| *row.item()).collect();
-    ([share(&listed), share(&saving.top()), share(&theirs)], violations)
 }
 
 fn topk(options: &Options) {
     let sizes: &[(u64, u64)] =
-        if options.short { &[(10_000, 10)] } else { &[(10_000, 200), (100_000, 60), (1_000_000, 8), (4_000_000, 2)] };
+        if options.short { &[(10_000, 10)] } else { &[(10_000, 200), (100_000, 50), (1_000_000, 6), (4_000_000, 2)] };
     let streams = [
         ("zipf", Stream::Zipf),
         ("uniform", Stream::Uniform),
@@ -157,18 +143,82 @@ fn topk(options: &Options) {
     ];
     for ((name, stream), (n, seeds)) in streams.into_iter().flat_map(|s| sizes.iter().map(move |size| (s, *size))) {
         let case = format!("topk-{name}-{n}");
-        if !case.contains(&options.filter) {
+        if !options.wants(&case) {
             continue;
         }
-        let (mut sums, mut violations) = ([0.0; 3], 0);
-        for seed in 1..=seeds {
-            let (recall, outside) = recalls(stream, n, seed);
-            sums.iter_mut().zip(recall).for_each(|(sum, share)| *sum += share / seeds as f64);
-            violations += outside;
+        let mut mean = Outcome::default();
+        (1..=seeds).for_each(|seed| mean.add(&Outcome::of(stream, n, seed), 1.0 / seeds as f64));
+        for (i, rival) in [(1, "datasketches frequent items"), (2, "space-saving")] {
+            options.say(&format!("{case}-recall"), &format!("recall of {K}"), mean.recall[0], (rival, mean.recall[i]));
+            options.say_error(&format!("{case}-bounds"), "width over count, of those found", mean.width[0], (rival, mean.width[i]));
+            options.say_error(&format!("{case}-bytes"), "bytes", mean.bytes[0], (rival, mean.bytes[i]));
         }
-        say(options, &case, "recall of 20", sums[0], ("datasketches frequent items", sums[2]));
-        say(options, &case, "recall of 20", sums[0], ("space-saving", sums[1]));
-        say(options, &case, "bounds that do not hold", violations as f64, ("promise", 0.0));
+        options.say_error(&format!("{case}-violations"), "bounds that do not hold", mean.violations as f64, ("promise", 0.0));
+    }
+}
+
+/// Sizes of packets, whose quantiles at 10,000 packets and more are never wrong by 1 %.
+fn quantiles(options: &Options) {
+    let ranks: Vec<f64> = (1..100).map(|n| f64::from(n) / 100.0).collect();
+    for n in if options.short { vec![10_000] } else { vec![10_000, 1_000_000] } {
+        let case = format!("quantiles-{n}");
+        if !options.wants(&case) {
+            continue;
+        }
+        let stat = StatSpec::new("quantiles", &[Key::PacketSize], Metric::Packets).with("ranks", Setting::Floats(ranks.clone()));
+        let (mut bench, mut dice, mut sizes) = (Bench::new(stat, 1, 1, 1), Dice::new(1), Vec::new());
+        for _ in 0..n {
+            sizes.push(60 + (dice.below(4_000).pow(2) / 1_777) as u32);
+            bench.packet(1, sizes[sizes.len() - 1], 1);
+        }
+        sizes.sort_unstable();
+        let Figure::Quantiles(of) = bench.figure() else { unreachable!("quantiles") };
+        let truth = |rank: f64| f64::from(sizes[(rank * sizes.len() as f64).ceil() as usize - 1]);
+        let worst = of.quantiles.iter().map(|q| (q.value.value / truth(q.rank) - 1.0).abs()).fold(0.0, f64::max);
+        options.say_error(&format!("{case}-error"), "largest relative error of 99 ranks", worst, ("promise", 0.01));
+    }
+}
+
+/// Bits between an entropy and the truth, beside how far its bounds are apart; and peaks, which are exact where all is seen.
+fn entropies_and_peaks(options: &Options) {
+    for (name, stream) in [("zipf", Stream::Zipf), ("uniform", Stream::Uniform), ("spoofed-90", Stream::Spoofed(900))] {
+        for (n, seeds) in [(10_000, 20), (100_000, 10), (1_000_000, 3)] {
+            let case = format!("entropy-{name}-{n}");
+            if !options.wants(&case) || options.short && n > 10_000 {
+                continue;
+            }
+            let (mut off, mut width) = (0.0, 0.0);
+            for seed in 1..=seeds {
+                let (mut bench, mut dice) = (Bench::new(spec("entropy", Metric::Packets), 1, 1, seed), Dice::new(seed));
+                let mut keys: HashMap<u32, u64> = HashMap::new();
+                for i in 0..n {
+                    let src = source(&mut dice, stream, i, n);
+                    *keys.entry(src).or_default() += 1;
+                    bench.packet(src, 64, 1);
+                }
+                let truth: f64 = keys.values().map(|count| *count as f64 / n as f64).map(|p| -p * p.log2()).sum();
+                let Figure::Entropy(of, _) = bench.figure() else { unreachable!("an entropy") };
+                off += (of.value - truth).abs() / seeds as f64;
+                width += (of.high.unwrap() - of.low) / seeds as f64;
+            }
+            options.say_error(&format!("{case}-error"), "bits", off, ("its bounds are apart", width));
+        }
+    }
+    for n in [10_000_u64, 1_000_000] {
+        let case = format!("peak-{n}");
+        if !options.wants(&case) {
+            continue;
+        }
+        let (mut bench, mut dice, mut counts) =
+            (Bench::new(StatSpec::new("peak", &[Key::None], Metric::Packets), 1, 1, 1), Dice::new(1), [0_u64; 100]);
+        for _ in 0..n {
+            let time_ns = dice.below(WINDOW_NS);
+            counts[(time_ns / (WINDOW_NS / 100)) as usize] += 1;
+            bench.take(Record { time_ns, ..record(1, 64, 1) });
+        }
+        let Figure::Peak(of) = bench.figure() else { unreachable!("a peak") };
+        let truth = *counts.iter().max().unwrap() as f64 * 10.0;
+        options.say(&format!("{case}-exact"), "packets/s", of.rate.value, ("truth", truth));
     }
 }
 
@@ -176,12 +226,13 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let short = arguments.iter().any(|a| a == "--short");
     let filter = arguments.iter().find(|a| !a.starts_with("--")).cloned().unwrap_or_default();
-    let options = Options { short, filter };
-    if options.filter.is_empty() || "coverage-width-".contains(&options.filter) || options.filter.starts_with(['c', 'w']) {
-        intervals(&options);
-    }
+    let options = Options { short, times: arguments.iter().any(|a| a == "--times"), filter };
+    let faults = intervals(&options);
     if options.filter.is_empty() || options.filter.starts_with('d') {
         distinct(&options);
     }
     topk(&options);
+    quantiles(&options);
+    entropies_and_peaks(&options);
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
 }

@@ -10,11 +10,12 @@ mod support;
 
 use std::collections::HashMap;
 
-use support::coverage;
 use support::dice::Dice;
+use support::range::rate;
 use support::{Bench, Stream, source, spec};
-use tailwater::axes::key::Lengths;
-use tailwater::axes::{Key, KeySpec, Metric};
+use tailwater::axes::{Key, Metric};
+use tailwater::config::StatSpec;
+use tailwater::stats::Past;
 use tailwater::stats::figure::{BinOf, Distinct, DistinctSketch, Estimate, Figure, TopEntry};
 
 const K: usize = 20;
@@ -123,65 +124,15 @@ fn heavy_keys_are_counted_exactly_among_few_and_many() {
     }
 }
 
-/// The short form of what `cargo bench --bench accuracy` asks of 10,000 samples a cell.
-#[test]
-fn intervals_cover_and_are_not_wide() {
-    let trials = if long() { 10_000 } else { 600 };
-    for cell in coverage::cells() {
-        let result = coverage::run(&cell, trials, 1);
-        // Of 600 trials, 550 fail by chance about once in 10^4 cells.
-        let least = if long() { 0.94 } else { 0.916 };
-        assert!(result.sure && result.covered >= least, "{}: {result:?}", cell.name);
-        assert!(cell.width_max.is_none_or(|most| result.width <= most), "{}: {result:?}", cell.name);
-    }
-}
-
-/// Under random 1:40 sampling all entries of a window hold the truth together, in 94 of 100 windows at least.
-#[test]
-fn sampled_entries_are_covered() {
-    let trials = if long() { 4_000 } else { 250 };
-    for (metric, spoofed) in [(Metric::Packets, 0), (Metric::Bytes, 0), (Metric::Packets, 8_000)] {
-        let mut inside = 0;
-        for trial in 1..=trials {
-            let mut dice = Dice::new(trial);
-            let mut bench = Bench::new(spec("topk", metric), 40, 1 + usize::try_from(trial % 3).unwrap(), trial);
-            let mut truth: HashMap<String, u64> = HashMap::new();
-            let packets = 8_000 + spoofed;
-            for i in 0..packets {
-                let src = if i % packets < spoofed && dice.one_in(2) {
-                    (dice.next() >> 32) as u32
-                } else {
-                    0x0A00_0000 + dice.below(60).pow(2) as u32 / 60
-                };
-                let bytes = if dice.one_in(10) { 1_500 } else { 64 };
-                let value = if metric == Metric::Bytes { u64::from(bytes) } else { 1 };
-                *truth.entry(std::net::Ipv4Addr::from(src).to_string()).or_default() += value;
-                if dice.one_in(40) {
-                    bench.packet(src, bytes, 40);
-                }
-            }
-            let top = bench.top();
-            let holds = |e: &TopEntry| {
-                let truth = truth[&e.key] as f64;
-                e.value.low <= truth && e.value.high.is_some_and(|high| truth <= high)
-            };
-            inside += u64::from(top.entries.iter().all(holds));
-        }
-        let share = inside as f64 / trials as f64;
-        println!("top entries of a sample, {metric:?}, {spoofed} spoofed: {share:.4} of windows covered");
-        assert!(share >= 0.94, "{metric:?}: {share}");
-    }
-}
-
 /// With any little memory: it ends, and what it says is true.
 #[test]
 fn a_spent_budget_ends_and_stays_true() {
     for (calculation, lines) in ["topk", "distinct", "histogram"].into_iter().flat_map(|c| (0..80).map(move |lines| (c, lines))) {
         let mut row = spec(calculation, Metric::Packets);
         if calculation == "histogram" {
-            row.key = KeySpec::new(vec![Key::Icmp], Lengths::default());
+            row = StatSpec::new("histogram", &[Key::Icmp], Metric::Packets);
         }
-        let mut bench = Bench::within(row, 40, 2, lines, 64 * lines as usize);
+        let mut bench = Bench::within(row, rate(40), 2, lines, 64 * lines as usize);
         let mut truth: HashMap<String, u64> = HashMap::new();
         let mut dice = Dice::new(lines);
         for _ in 0..4_000 {
@@ -194,7 +145,7 @@ fn a_spent_budget_ends_and_stays_true() {
         bench.flush();
         assert!(!bench.starved);
         let truth = |key: &str| truth[key] as f64;
-        match bench.figure_so_far() {
+        match bench.figure_so_far(&mut Past::default(), 0) {
             Figure::Top(top) => {
                 let holds = |e: &TopEntry| {
                     e.sufficient.passed as f64 <= truth(&e.key) && truth(&e.key) <= (e.sufficient.passed + e.unseen.passed) as f64

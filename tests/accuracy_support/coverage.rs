@@ -1,111 +1,257 @@
-//! Intervals against their promise: random samples of known traffic, and how many hold the truth.
+//! Intervals against their promise: random samples of known traffic through the engine, and how many hold the truth.
 
-use tailwater::stats::figure::{Confidence, Estimate};
-use tailwater::stats::interval::{Question, estimate};
-use tailwater::stats::weighted::Weighted;
+use std::collections::HashMap;
+
+use tailwater::axes::Metric;
+use tailwater::config::StatSpec;
+use tailwater::record::Record;
+use tailwater::stats::Past;
+use tailwater::stats::figure::{Confidence, Estimate, Figure};
+use tailwater::stats::interval::Question;
+use tailwater::stats::plan::WeightBounds;
 
 use super::dice::Dice;
+use super::{Bench, cells, shapes, sketches};
+
+/// Expected numbers of sampled packets.
+pub const SIZES: [f64; 7] = [0.5, 2.0, 5.0, 10.0, 30.0, 100.0, 1_000.0];
+const POOL_BYTES: usize = 1 << 22;
+
+/// Packets under one rule: how many, its rate (1: all are seen), and what the n-th of them is.
+pub struct Part {
+    pub packets: u64,
+    pub rate: u16,
+    pub make: Box<dyn Fn(u64) -> Record>,
+}
+
+/// Looks at a figure, and tells of its intervals.
+pub type Judge = Box<dyn Fn(&Figure, &Question, &mut Claims)>;
 
 /// One kind of interval at one size.
 pub struct Cell {
     pub name: String,
-    /// Packets that pass and are all seen.
-    passed: u64,
-    /// Of what is blocked: packets, value of each, sampling rate.
-    blocked: Vec<(u64, u64, u64)>,
-    question: Question,
+    pub spec: StatSpec,
+    pub weights: WeightBounds,
+    pub shards: usize,
+    /// The traffic of the window before, where the figure depends on it.
+    pub before: Vec<Part>,
+    pub parts: Vec<Part>,
+    pub judge: Judge,
     /// Mean width against Wald's, at most.
     pub width_max: Option<f64>,
 }
 
-/// What became of a cell's trials.
-#[derive(Debug)]
-pub struct Coverage {
-    /// Share of trials that hold the truth.
-    pub covered: f64,
-    /// Mean width against Wald's, 2 x 1.96 standard errors.
-    pub width: f64,
-    /// What is said to be sure was so in every trial.
-    pub sure: bool,
+/// What became of the trials of one of a cell's intervals.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    pub name: &'static str,
+    pub claims: u64,
+    /// The truth was below the low end.
+    pub low_misses: u64,
+    /// It was above the high end.
+    pub high_misses: u64,
+    /// Sum of widths against Wald's, over `widths` claims.
+    width: f64,
+    widths: u64,
 }
 
-const SIZES: [f64; 7] = [0.5, 2.0, 5.0, 10.0, 30.0, 100.0, 1_000.0];
+impl Tally {
+    pub fn covered(&self) -> f64 {
+        1.0 - (self.low_misses + self.high_misses) as f64 / self.claims.max(1) as f64
+    }
+
+    /// Mean width against Wald's, where there is one.
+    pub fn width(&self) -> Option<f64> {
+        (self.widths > 0).then(|| self.width / self.widths as f64)
+    }
+
+    /// The least share that so many trials of a right interval cover, but for chance: once in some 10^5 cells.
+    pub fn least(&self) -> f64 {
+        0.95 - 4.6 * (0.95 * 0.05 / self.claims.max(1) as f64).sqrt()
+    }
+}
+
+/// All intervals of a cell.
+#[derive(Debug, Default)]
+pub struct Claims {
+    pub tallies: Vec<Tally>,
+    /// What is said to be sure and was not.
+    pub broken: Vec<String>,
+}
+
+impl Claims {
+    /// The tally of this name.
+    fn of(&mut self, name: &'static str) -> &mut Tally {
+        let at = self.tallies.iter().position(|tally| tally.name == name).unwrap_or_else(|| {
+            self.tallies.push(Tally { name, ..Tally::default() });
+            self.tallies.len() - 1
+        });
+        &mut self.tallies[at]
+    }
+
+    /// An interval beside the truth, and the width that Wald's would have on average (0: it has none).
+    pub fn judge(&mut self, name: &'static str, of: &Estimate, truth: f64, wald: f64) -> (bool, bool) {
+        let high = of.high.unwrap_or(f64::INFINITY);
+        // The last digit of a double is no miss.
+        let missed = (truth < of.low * (1.0 - 1e-12) - 1e-9, truth > high * (1.0 + 1e-12) + 1e-9);
+        self.verdict(name, missed);
+        if high.is_finite() {
+            self.measure(name, high - of.low, wald);
+        }
+        self.sure(of.confidence == Confidence::P95 || missed == (false, false), || format!("{name}: {truth} is outside of {of:?}"));
+        self.sure(of.low <= of.value && of.value <= high, || format!("{name}: {of:?}"));
+        missed
+    }
+
+    /// How wide an interval is.
+    pub fn measure(&mut self, name: &'static str, width: f64, wald: f64) {
+        if wald > 0.0 {
+            let tally = self.of(name);
+            (tally.width, tally.widths) = (tally.width + width / wald, tally.widths + 1);
+        }
+    }
+
+    /// Whether an interval missed the truth on its low and on its high side.
+    pub fn verdict(&mut self, name: &'static str, missed: (bool, bool)) {
+        let tally = self.of(name);
+        tally.claims += 1;
+        tally.low_misses += u64::from(missed.0);
+        tally.high_misses += u64::from(missed.1);
+    }
+
+    /// What must always be so.
+    pub fn sure(&mut self, holds: bool, what: impl FnOnce() -> String) {
+        if !holds && self.broken.len() < 5 {
+            self.broken.push(what());
+        }
+    }
+}
+
+/// What a key's packets hold, and how a sample of them varies.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Truth {
+    pub all: f64,
+    variance: f64,
+}
+
+impl Truth {
+    /// 2 × 1.96 standard errors.
+    pub fn wald(&self) -> f64 {
+        2.0 * 1.96 * self.variance.sqrt()
+    }
+}
+
+pub fn value(metric: Metric, record: &Record) -> f64 {
+    if metric == Metric::Bytes { f64::from(record.wire_bytes) } else { 1.0 }
+}
+
+/// By key.
+pub fn truths(parts: &[Part], metric: Metric, key: impl Fn(&Record) -> u64) -> HashMap<u64, Truth> {
+    let mut truths: HashMap<u64, Truth> = HashMap::new();
+    for part in parts {
+        for record in (0..part.packets).map(&part.make) {
+            let (value, truth) = (value(metric, &record), truths.entry(key(&record)).or_default());
+            truth.all += value;
+            truth.variance += f64::from(part.rate - 1) * value * value;
+        }
+    }
+    truths
+}
+
+/// What a sampler of one in `rate` draws of a part's packets, by the gaps between them.
+struct Draws<'a> {
+    part: &'a Part,
+    log: f64,
+    next: f64,
+}
+
+impl<'a> Draws<'a> {
+    fn new(part: &'a Part, dice: &mut Dice) -> Self {
+        let mut draws = Self { part, log: (-1.0 / f64::from(part.rate)).ln_1p(), next: -1.0 };
+        draws.step(dice);
+        draws
+    }
+
+    fn step(&mut self, dice: &mut Dice) {
+        self.next += 1.0;
+        if self.part.rate > 1 {
+            let u = (dice.next() >> 11) as f64 / (1_u64 << 53) as f64;
+            self.next += ((1.0 - u).ln() / self.log).floor();
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.next >= self.part.packets as f64
+    }
+}
+
+/// A sample of all parts, whose packets come evenly mixed.
+fn feed(bench: &mut Bench, parts: &[Part], dice: &mut Dice) {
+    let mut all: Vec<Draws> = parts.iter().map(|part| Draws::new(part, dice)).filter(|draws| !draws.is_over()).collect();
+    while let [first, rest @ ..] = &mut all[..] {
+        let share = |draws: &Draws| draws.next / draws.part.packets as f64;
+        let mut least = first;
+        for draws in rest {
+            if share(draws) < share(least) {
+                least = draws;
+            }
+        }
+        bench.take((least.part.make)(least.next as u64));
+        least.step(dice);
+        if least.is_over() {
+            all.retain(|draws| !draws.is_over());
+        }
+    }
+}
 
 /// Every kind at every size.
 pub fn cells() -> Vec<Cell> {
-    let mut cells = Vec::new();
-    for expected in SIZES {
-        let sent = (40.0 * expected) as u64;
-        let ones = Question { weight_max: 40, value_max: 1, random: true };
-        let bytes = Question { weight_max: 40, value_max: 1_518, random: true };
-        let narrow = |from: f64, most: f64| (expected >= from).then_some(most);
-        let mut cell = |kind: &str, passed, blocked, question, width_max| {
-            cells.push(Cell { name: format!("{kind}-{expected}"), passed, blocked, question, width_max });
-        };
-        cell("packets", 0, vec![(sent, 1, 40)], ones, narrow(30.0, 1.15));
-        cell("any", 1_000, vec![(sent, 1, 40)], ones, narrow(30.0, 1.15));
-        for percent in [0, 1, 10, 50] {
-            let large = sent * percent / 100;
-            let kind = if percent == 0 { "bytes-all-64".to_owned() } else { format!("bytes-{percent}-percent-large") };
-            cell(&kind, 0, vec![(sent - large, 64, 40), (large, 1_500, 40)], bytes, narrow(1_000.0, 1.35));
+    let kinds = [cells::sums, cells::histograms, cells::tops, cells::peaks, shapes::quantiles, shapes::entropies];
+    let sketches = [sketches::distincts, sketches::fanouts, sketches::new_keys];
+    kinds.into_iter().chain(sketches).flat_map(|kind| kind()).collect()
+}
+
+impl Cell {
+    /// Packets of a trial that the engine sees, about.
+    pub fn packets(&self) -> f64 {
+        self.parts.iter().chain(&self.before).map(|part| part.packets as f64 / f64::from(part.rate)).sum()
+    }
+
+    /// Draws samples.
+    pub fn run(&self, trials: u64, seed: u64) -> Claims {
+        let (mut dice, mut claims) = (Dice::new(seed), Claims::default());
+        let mut bench = Bench::within(self.spec.clone(), self.weights, self.shards, seed, POOL_BYTES);
+        bench.spread(self.packets() as usize);
+        let question = bench.question();
+        for trial in 0..trials {
+            let (mut past, key) = (Past::default(), seed << 32 | trial);
+            bench.reset(key);
+            if !self.before.is_empty() {
+                feed(&mut bench, &self.before, &mut dice);
+                bench.close(&mut past, 0);
+                bench.reset(key);
+            }
+            feed(&mut bench, &self.parts, &mut dice);
+            let figure = bench.close(&mut past, u64::from(!self.before.is_empty()));
+            (self.judge)(&figure, &question, &mut claims);
         }
-        // Half of the samples from each of two rules.
-        let (few, many) = ((5.0 * expected) as u64, (50.0 * expected) as u64);
-        let mixed = Question { weight_max: 100, ..ones };
-        cell("mixed-weights", 0, vec![(few, 1, 10), (many, 1, 100)], mixed, narrow(1_000.0, 1.15));
-        let mixed = Question { weight_max: 100, ..bytes };
-        cell("mixed-weights-bytes", 500, vec![(few, 1_500, 10), (many, 64, 100)], mixed, None);
+        claims
     }
-    cells
-}
 
-/// Number of successes among `n` draws of one in `rate`, by the gaps between them.
-fn binomial(dice: &mut Dice, n: u64, rate: u64) -> u64 {
-    let log = (1.0 - 1.0 / rate as f64).ln();
-    let (mut at, mut hits) = (0.0, 0);
-    loop {
-        let u = (dice.next() >> 11) as f64 / (1_u64 << 53) as f64;
-        at += 1.0 + ((1.0 - u).ln() / log).floor();
-        if at > n as f64 {
-            return hits;
+    /// What is wrong with its trials.
+    pub fn faults(&self, claims: &Claims, seed: u64) -> Vec<String> {
+        let mut faults: Vec<String> = claims.broken.iter().map(|broken| format!("{}, seed {seed}: {broken}", self.name)).collect();
+        for tally in &claims.tallies {
+            let name = format!("{}{}, seed {seed}", self.name, tally.name);
+            if tally.covered() < tally.least() {
+                faults.push(format!("{name}: {:.4} covered, least {:.4}: {tally:?}", tally.covered(), tally.least()));
+            }
+            if let (Some(most), Some(width)) = (self.width_max, tally.width())
+                && width > most
+            {
+                faults.push(format!("{name}: {width:.3} of Wald's width, most {most}"));
+            }
         }
-        hits += 1;
+        faults
     }
-}
-
-fn sample(cell: &Cell, dice: &mut Dice) -> Weighted {
-    let mut sum = Weighted { passed: cell.passed, ..Weighted::default() };
-    for (sent, value, rate) in &cell.blocked {
-        let n = binomial(dice, *sent, *rate);
-        sum.merge(&Weighted {
-            passed: 0,
-            sampled_packets: n,
-            scaled: n * rate * value,
-            variance: u128::from(n * rate * (rate - 1)) * u128::from(value * value),
-            largest: if n > 0 { rate * value } else { 0 },
-            unproven: 0,
-            seen: n * value,
-        });
-    }
-    sum
-}
-
-/// Draws samples of a cell.
-pub fn run(cell: &Cell, trials: u64, seed: u64) -> Coverage {
-    let mut dice = Dice::new(seed);
-    let truth = cell.passed + cell.blocked.iter().map(|(sent, value, _)| sent * value).sum::<u64>();
-    let variance: f64 = cell.blocked.iter().map(|(sent, value, rate)| (sent * (rate - 1) * value * value) as f64).sum();
-    let (mut inside, mut width, mut sure) = (0, 0.0, true);
-    for _ in 0..trials {
-        let sum = sample(cell, &mut dice);
-        let Estimate { value, low, high, confidence, .. } = estimate(&sum, &cell.question);
-        let high = high.unwrap_or(f64::INFINITY);
-        let holds = low <= truth as f64 && truth as f64 <= high;
-        inside += u64::from(holds);
-        width += high - low;
-        // What was seen is surely there, and low never says less.
-        sure &= low <= value && value <= high && low >= (sum.passed + sum.seen) as f64 && sum.passed + sum.seen <= truth;
-        sure &= confidence == Confidence::P95 || holds;
-    }
-    Coverage { covered: inside as f64 / trials as f64, width: width / trials as f64 / (2.0 * 1.96 * variance.sqrt()), sure }
 }

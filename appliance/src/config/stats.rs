@@ -51,6 +51,31 @@ pub struct StatSpec {
     pub settings: Vec<(String, Setting)>,
 }
 
+impl StatSpec {
+    /// Of every packet, in either direction, with the calculation's own defaults; named as it.
+    pub fn new(calculation: &str, key: &[Key], metric: Metric) -> Self {
+        Self {
+            name: calculation.to_owned(),
+            calculation: calculation.to_owned(),
+            key: KeySpec::new(key.to_vec(), Lengths::default()),
+            metric,
+            decision: DecisionAxis::Any,
+            direction: DirectionAxis::Any,
+            predicate: None,
+            fast: false,
+            sets: Vec::new(),
+            settings: Vec::new(),
+        }
+    }
+
+    /// With a setting of the calculation.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Setting) -> Self {
+        self.settings.push((name.to_owned(), value));
+        self
+    }
+}
+
 /// A stat's calculation refuses it: `key` is the setting or axis at fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {

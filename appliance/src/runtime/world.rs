@@ -6,8 +6,7 @@
 use std::sync::Arc;
 
 use crate::arch::{HashKey, Reserve};
-use crate::axes::key::Lengths;
-use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
+use crate::axes::{DirectionAxis, Key, Metric};
 use crate::classify::Generation;
 use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
 use crate::gather::packed::Layout;
@@ -144,18 +143,8 @@ impl World {
 
 /// Rows of what matched no range, behind the configuration's.
 fn specs(config: &Config) -> Vec<StatSpec> {
-    let unmatched = StatSpec {
-        name: "unmatched".to_owned(),
-        calculation: "topk".to_owned(),
-        key: KeySpec::new(vec![Key::DstPrefix], Lengths::default()),
-        metric: Metric::Packets,
-        decision: DecisionAxis::Any,
-        direction: DirectionAxis::Any,
-        predicate: None,
-        fast: false,
-        sets: Vec::new(),
-        settings: vec![("k".to_owned(), Value::Integer(UNMATCHED_KEYS))],
-    };
+    let unmatched = StatSpec::new("topk", &[Key::DstPrefix], Metric::Packets).with("k", Value::Integer(UNMATCHED_KEYS));
+    let unmatched = StatSpec { name: "unmatched".to_owned(), ..unmatched };
     config.stats.iter().cloned().chain([unmatched]).collect()
 }
 

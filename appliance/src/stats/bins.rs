@@ -220,21 +220,13 @@ fn not_of(spec: &StatSpec, label: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::axes::key::{Key, Lengths};
-    use crate::axes::{DecisionAxis, DirectionAxis, KeySpec, Metric};
+    use crate::axes::{Key, Metric};
 
     fn spec(parts: &[Key], bins: Option<Setting>) -> StatSpec {
-        StatSpec {
-            name: String::new(),
-            calculation: "histogram".to_owned(),
-            key: KeySpec::new(parts.to_vec(), Lengths::default()),
-            metric: Metric::Packets,
-            decision: DecisionAxis::Any,
-            direction: DirectionAxis::Any,
-            predicate: None,
-            fast: false,
-            sets: Vec::new(),
-            settings: bins.into_iter().map(|bins| ("bins".to_owned(), bins)).collect(),
+        let spec = StatSpec::new("histogram", parts, Metric::Packets);
+        match bins {
+            Some(bins) => spec.with("bins", bins),
+            None => spec,
         }
     }
 

@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use statrs::function::beta::beta_reg;
+
 use super::columns::View;
 use super::figure::{Basis, Confidence, Estimate, Figure, Quantile, Quantiles as Figures};
 use super::interval::Question;
@@ -26,8 +28,12 @@ const RANKS: &[f64] = &[0.5, 0.9, 0.99];
 const EXACT: u64 = 1 << (STEPS_LOG2 + 1);
 /// log2 of bins a doubling.
 const STEPS_LOG2: u32 = 6;
-/// 97.5 % of a normal distribution.
+/// Share of windows whose truth may lie outside one end.
+const TAIL: f64 = 0.025;
+/// The same of a normal distribution.
 const Z: f64 = 1.96;
+/// Packets up to which ranks are those of the binomial distribution itself.
+const BINOMIAL_MAX: u64 = 5_000;
 
 /// The calculation.
 pub struct Quantiles;
@@ -52,7 +58,8 @@ impl Calculation for Quantiles {
         let ranks = settings::shares(spec, "ranks", QUANTILE_RANKS_MAX)?.unwrap_or_else(|| RANKS.to_vec());
         let widest = spec.key.width(Family::V6).clamp(1, 4);
         let bins = bin(u64::MAX >> (64 - 8 * widest)) + 1;
-        Ok(Box::new(QuantileKernel { ranks, bins, table: Table { entry_words: 1 + weighted::words(context.sampled()) } }))
+        let table = Table { entry_words: 1 + weighted::words(context.sampled()) };
+        Ok(Box::new(QuantileKernel { ranks, one_rate: context.rate.is_some(), bins, table }))
     }
 }
 
@@ -76,8 +83,36 @@ const fn ends(bin: u64) -> (u64, u64) {
     (upper << shift, (upper + 1) << shift)
 }
 
+/// Of n draws, each a hit with this chance: fewer hits than the first number come in 1 of 40 windows at most, and as many as
+/// the second.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ranks")]
+fn binomial_ranks(n: u64, chance: f64) -> (u64, u64) {
+    if n > BINOMIAL_MAX {
+        // One more packet on either side stands for what a normal distribution neglects.
+        let (mean, margin) = (n as f64 * chance, Z * (n as f64 * chance * (1.0 - chance)).sqrt() + 1.0);
+        return ((mean - margin).max(0.0) as u64, (mean + margin).ceil() as u64);
+    }
+    let at_least = |hits: u64| match hits {
+        0 => 1.0,
+        _ if hits > n || chance <= 0.0 => 0.0,
+        _ if chance >= 1.0 => 1.0,
+        _ => beta_reg(hits as f64, (n - hits + 1) as f64, chance),
+    };
+    let first_below = |share: f64| {
+        let (mut low, mut high) = (0, n + 1);
+        while low + 1 < high {
+            let middle = u64::midpoint(low, high);
+            *(if at_least(middle) <= share { &mut high } else { &mut low }) = middle;
+        }
+        high
+    };
+    (first_below(1.0 - TAIL) - 1, first_below(TAIL))
+}
+
 struct QuantileKernel {
     ranks: Vec<f64>,
+    /// All sampled packets have one weight.
+    one_rate: bool,
     /// That a value can have.
     bins: u64,
     table: Table,
@@ -117,12 +152,14 @@ impl Kernel for QuantileKernel {
     }
 
     fn summary(&self) -> Box<dyn Summary> {
-        Box::new(QuantileSummary { ranks: self.ranks.clone(), entry_words: self.table.entry_words, bins: BTreeMap::new() })
+        let (ranks, one_rate) = (self.ranks.clone(), self.one_rate);
+        Box::new(QuantileSummary { ranks, one_rate, entry_words: self.table.entry_words, bins: BTreeMap::new() })
     }
 }
 
 struct QuantileSummary {
     ranks: Vec<f64>,
+    one_rate: bool,
     entry_words: usize,
     bins: BTreeMap<u64, Weighted>,
 }
@@ -169,17 +206,40 @@ impl QuantileSummary {
         if !question.random || self.bins.values().any(|sum| sum.unproven > 0) {
             return Some(Estimate { value, low: 0.0, high: None, basis, confidence: Confidence::Sure });
         }
-        let (low, high) = self.interval(rank, question);
+        let (low, high) = if self.is_one_sample() { self.order_statistics(rank) } else { self.scores(rank, question) };
         Some(Estimate { value, low: low.min(first), high: high.map(|high| high.max(last)), basis, confidence: Confidence::P95 })
+    }
+
+    /// Whether all packets were sampled at one rate.
+    fn is_one_sample(&self) -> bool {
+        self.one_rate && self.bins.values().all(|sum| sum.passed == 0)
+    }
+
+    /// Of n packets sampled at one rate: behind the values that fewer do not exceed than a binomial of n and the rank would
+    /// leave in 1 of 40 windows, and up to the first that more do not exceed.
+    #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
+    fn order_statistics(&self, rank: f64) -> (f64, Option<f64>) {
+        let n: u64 = self.bins.values().map(|sum| sum.seen).sum();
+        let (least, many) = binomial_ranks(n, rank);
+        let (mut low, mut seen) = (0.0, 0);
+        for (bin, sum) in &self.bins {
+            seen += sum.seen;
+            let (_, behind) = ends(*bin);
+            if seen < least {
+                low = behind as f64;
+            } else if seen >= many {
+                return (low, Some((behind - 1) as f64));
+            }
+        }
+        (low, None)
     }
 
     /// Where the share of packets up to a value is surely below the rank, and where it is surely above, each with 97.5 %.
     ///
     /// S(v) = Σ w·([x ≤ v] − rank) is below zero exactly while v is below the quantile. A sampled packet's part of it has
-    /// the variance w(w−1)([x ≤ v] − rank)²; at the quantile of a sample alone these are the order-statistic ranks
-    /// n·p ± 1.96·√(n·p(1−p)). One packet more on either side, and the variance of two, stand for those not seen.
+    /// the variance w(w−1)([x ≤ v] − rank)². One packet more on either side, and the variance of two, stand for those not seen.
     #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]
-    fn interval(&self, rank: f64, question: &Question) -> (f64, Option<f64>) {
+    fn scores(&self, rank: f64, question: &Question) -> (f64, Option<f64>) {
         let sum = |f: &dyn Fn(&Weighted) -> f64| self.bins.values().map(f).sum::<f64>();
         let (total, spread) = (sum(&Weighted::value), sum(&|sum| sum.variance as f64));
         let weight = f64::from(question.weight_max);
@@ -205,6 +265,17 @@ impl QuantileSummary {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ranks_are_those_of_the_binomial_distribution() {
+        // 20 throws of a coin: fewer than 6 and 15 or more heads come in 2.07 % each, 6 and 14 in more than 2.5 %.
+        assert_eq!((binomial_ranks(20, 0.5), binomial_ranks(3, 0.5), binomial_ranks(0, 0.5)), ((6, 15), (0, 4), (0, 1)));
+        assert_eq!((binomial_ranks(9, 0.0), binomial_ranks(9, 1.0)), ((0, 1), (9, 10)));
+        for chance in [0.01, 0.1, 0.5, 0.99] {
+            let (exact, normal) = (binomial_ranks(BINOMIAL_MAX, chance), binomial_ranks(BINOMIAL_MAX + 1, chance));
+            assert!(exact.0.abs_diff(normal.0) <= 2 && exact.1.abs_diff(normal.1) <= 2, "{chance}: {exact:?} {normal:?}");
+        }
+    }
 
     #[test]
     fn bins_follow_each_other_and_are_narrow() {

@@ -145,22 +145,11 @@ impl Spans {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::axes::Metric;
     use crate::axes::key::{Key, Lengths};
-    use crate::axes::{Metric, metric::METRICS};
 
     fn row(tests: Vec<Test>) -> StatSpec {
-        StatSpec {
-            name: String::new(),
-            calculation: "sum".to_owned(),
-            key: KeySpec::new(vec![Key::None], Lengths::default()),
-            metric: METRICS.first().map_or(Metric::Packets, |row| row.metric),
-            decision: DecisionAxis::Any,
-            direction: DirectionAxis::Any,
-            predicate: Some(Predicate { tests }),
-            fast: false,
-            sets: Vec::new(),
-            settings: Vec::new(),
-        }
+        StatSpec { predicate: Some(Predicate { tests }), ..StatSpec::new("sum", &[Key::None], Metric::Packets) }
     }
 
     fn test(key: Key, spans: &[(&[u8], &[u8])]) -> Test {

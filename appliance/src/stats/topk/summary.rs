@@ -116,6 +116,15 @@ impl TopSummary {
         TopEntry { key: self.key.text(&self.bytes(key), self.family), value, sufficient: entry.sum, unseen }
     }
 
+    /// How many keys the winners were chosen from, about and rather more: those listed, each uncounted packet its own, and those
+    /// that the sample missed, which have weight − 1 packets for each key that it shows once.
+    fn keys(&self, question: &Question) -> u64 {
+        let samples = || self.entries.values().map(|entry| entry.sum.sampled_packets);
+        let uncounted = self.all.sampled_packets.saturating_sub(samples().sum());
+        let once = uncounted + samples().filter(|samples| *samples == 1).count() as u64;
+        self.entries.len() as u64 + uncounted + u64::from(question.weight_max - 1) * once
+    }
+
     /// A bound for every key outside of the lists: what no table counted, or the heaviest entry left out.
     fn absent(&self, left_out: &[(&Vec<u32>, &Entry)]) -> Unseen {
         let mut absent = Unseen::default();
@@ -152,9 +161,7 @@ impl Summary for TopSummary {
     fn figure(&self, question: &Question) -> Figure {
         let mut sorted: Vec<(&Vec<u32>, &Entry)> = self.entries.iter().collect();
         sorted.sort_by(|a, b| b.1.sum.total().cmp(&a.1.sum.total()).then_with(|| a.0.cmp(b.0)));
-        // How many keys the winners were chosen from, at most: those listed, and each uncounted packet its own.
-        let counted: u64 = sorted.iter().map(|(_, entry)| entry.sum.sampled_packets).sum();
-        let keys = sorted.len() as u64 + self.all.sampled_packets.saturating_sub(counted);
+        let keys = self.keys(question);
         let shown = sorted.len().min(self.k);
         let listed = sorted.len().min(self.k * (1 + RESERVE_RATIO));
         let make = |list: &[(&Vec<u32>, &Entry)]| list.iter().map(|(words, e)| self.entry(words, e, keys, question)).collect::<Vec<_>>();
