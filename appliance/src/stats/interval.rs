@@ -3,9 +3,10 @@
 //! Packets of one weight: Garwood (1936). Anything else: the gamma interval of Fay and Feuer (1997), with the largest
 //! value that a packet may have had as the weight of one that was not seen. Both ends are 95 % together, 97.5 % each.
 
-use statrs::distribution::{ContinuousCDF, Gamma};
+use statrs::distribution::ContinuousCDF;
 
 use super::figure::{Basis, Confidence, Estimate, Unseen};
+use super::gamma;
 use super::weighted::Weighted;
 
 /// Share of windows whose truth may lie outside one end.
@@ -92,10 +93,8 @@ pub(super) fn garwood(n: f64, tail: f64) -> (f64, f64) {
 
 /// Quantile of a gamma distribution of scale 1.
 fn gamma_quantile(shape: f64, probability: f64) -> f64 {
-    if shape < SHAPE_LARGE
-        && let Ok(gamma) = Gamma::new(shape, 1.0)
-    {
-        return gamma.inverse_cdf(probability);
+    if shape > 0.0 && shape < SHAPE_LARGE {
+        return gamma::quantile(shape, probability, || normal_quantile(probability));
     }
     let z = normal_quantile(probability);
     let c = 1.0 / (9.0 * shape);
