@@ -1,9 +1,11 @@
 //! The reporter's messages into the journal, and its signs of life into the registry.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::strained::Strained;
 use crate::journal::{Journal, Message};
-use crate::report::{Publisher, pb};
+use crate::report::{Publisher, Strain, pb};
 use crate::telemetry::{FeedHealth, FeedSnapshot, Registry};
 
 /// See the module.
@@ -12,12 +14,15 @@ pub struct Shipping {
     registry: Arc<Registry>,
     /// Of the last long window.
     feeds: Vec<FeedSnapshot>,
+    /// Incomplete reports of the window that is being closed, and their reasons.
+    incomplete: (u64, BTreeMap<String, u64>),
+    strained: Strained,
 }
 
 impl Shipping {
     /// Into `journal`.
-    pub const fn new(journal: Arc<Journal>, registry: Arc<Registry>) -> Self {
-        Self { journal, registry, feeds: Vec::new() }
+    pub fn new(journal: Arc<Journal>, registry: Arc<Registry>) -> Self {
+        Self { journal, registry, feeds: Vec::new(), incomplete: Default::default(), strained: Strained::default() }
     }
 
     /// Says which feeds are no longer what they were. (That a port is down was said when it was seen.)
@@ -41,6 +46,19 @@ impl Shipping {
 impl Publisher for Shipping {
     fn range(&mut self, report: &pb::RangeReport) {
         self.journal.append(Message::range(report));
+        if let Some(incomplete) = &report.incomplete {
+            self.incomplete.0 += 1;
+            for reason in &incomplete.reasons {
+                *self.incomplete.1.entry(reason.clone()).or_default() += 1;
+            }
+        }
+    }
+
+    fn strained(&mut self, is_long: bool, of: &Strain) {
+        self.registry.degraded(of.counts());
+        if is_long {
+            self.strained.tell(of);
+        }
     }
 
     fn appliance(&mut self, report: &pb::ApplianceReport) {
@@ -49,6 +67,9 @@ impl Publisher for Shipping {
             return;
         }
         self.registry.window_closed(report.window_end_ns);
+        let is_long = report.window_kind() == pb::WindowKind::Long;
+        let (count, reasons) = std::mem::take(&mut self.incomplete);
+        self.registry.incomplete(reasons, is_long.then_some(count));
         let feed = |feed: &pb::Feed| FeedSnapshot {
             name: feed.name.clone(),
             health: match feed.state() {
@@ -58,7 +79,7 @@ impl Publisher for Shipping {
             },
         };
         let feeds: Vec<_> = report.feeds.iter().map(feed).collect();
-        if report.window_kind() == pb::WindowKind::Long {
+        if is_long {
             self.tell(&feeds);
         }
         self.registry.set_feeds(feeds);
