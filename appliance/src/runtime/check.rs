@@ -230,3 +230,26 @@ fn brokers(config: &Config) -> Vec<Finding> {
     let built = || bad(Verdict::Wrong, "sinks.kafka", "this build has no Kafka", "build with the feature `kafka`");
     config.sinks.kafka.iter().map(|_| built()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn an_address_that_others_reach_wants_a_token() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("r.csv"), "prefix,customer\n10.0.0.0/8,a\n").unwrap();
+        std::fs::write(folder.path().join("reload.token"), "0123456789abcdef\n").unwrap();
+        let found = |rows: &str| {
+            let head = "[ranges]\nfile = \"r.csv\"\n[[stats]]\nname = \"s\"\ncalculation = \"sum\"\n[admin]\n";
+            std::fs::write(folder.path().join("t.toml"), [head, rows].concat()).unwrap();
+            let config = config::load(&folder.path().join("t.toml"), &crate::stats::check).unwrap();
+            admin(&config).map(|finding| (finding.verdict, finding.to_string()))
+        };
+        let (verdict, text) = found("listen = \"0.0.0.0:9464\"\n").unwrap();
+        assert!(verdict == Verdict::Weak && text.contains("t.toml:7: admin.listen: 0.0.0.0:9464 is no loopback address"), "{text}");
+        assert!(found("listen = \"0.0.0.0:9464\"\ntoken_file = \"reload.token\"\n").is_none());
+        assert!(found("listen = \"[::1]:9464\"\n").is_none() && found("listen = \"off\"\n").is_none());
+    }
+}
