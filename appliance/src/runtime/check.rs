@@ -239,11 +239,11 @@ mod tests {
     #[test]
     fn an_address_that_others_reach_wants_a_token() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("r.csv"), "prefix,customer\n10.0.0.0/8,a\n").unwrap();
-        std::fs::write(folder.path().join("reload.token"), "0123456789abcdef\n").unwrap();
+        fs::write(folder.path().join("r.csv"), "prefix,customer\n10.0.0.0/8,a\n").unwrap();
+        fs::write(folder.path().join("reload.token"), "0123456789abcdef\n").unwrap();
         let found = |rows: &str| {
             let head = "[ranges]\nfile = \"r.csv\"\n[[stats]]\nname = \"s\"\ncalculation = \"sum\"\n[admin]\n";
-            std::fs::write(folder.path().join("t.toml"), [head, rows].concat()).unwrap();
+            fs::write(folder.path().join("t.toml"), [head, rows].concat()).unwrap();
             let config = config::load(&folder.path().join("t.toml"), &crate::stats::check).unwrap();
             admin(&config).map(|finding| (finding.verdict, finding.to_string()))
         };

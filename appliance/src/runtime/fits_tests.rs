@@ -68,6 +68,24 @@ fn it_says_how_much_memory_a_restart_takes() {
     assert!(lacking(least / 2).unwrap().what.contains("the sums of 30000 ranges "), "{:?}", lacking(least / 2));
 }
 
+/// What is proposed is not refused, whatever the cores.
+#[test]
+fn the_least_memory_is_enough() {
+    for (receivers, workers) in [(1, 0), (4, 0), (1, 1), (1, 8), (4, 1), (8, 8)] {
+        let cores = Cores { rx: (1..=receivers).collect(), workers: (100..100 + workers).collect() };
+        let plan = |mb: usize| {
+            let folder = tempfile::tempdir().unwrap();
+            let head = HEAD.replace("64", &mb.to_string()).replace("4000", "20000");
+            let world = World::first(&load(folder.path(), &[&head, &sums(30)[..]].concat()), HashKey::constant(), 1).unwrap();
+            let plan = MemoryPlan::new(&world, &cores);
+            (plan.least_mb(), plan.lacking(&world))
+        };
+        let (least, lacking) = plan(4);
+        assert!(lacking.is_some_and(|lacking| lacking.remedy.contains(&format!("at least {least}"))));
+        assert_eq!(plan(least).1, None, "{receivers} receive, {workers} work");
+    }
+}
+
 /// A block that is too long is some range's, of some sets, and mostly one stat's.
 #[test]
 fn a_block_that_is_too_long_says_whose_it_is() {

@@ -89,3 +89,36 @@ impl Publisher for Shipping {
         self.journal.overflow()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::journal::Bound;
+
+    #[test]
+    fn what_became_coarser_or_incomplete_is_seen_by_metrics() {
+        let registry = Registry::new("a", "", Duration::from_secs(1));
+        let mut shipping = Shipping::new(Journal::new::<&str>(Bound::default(), &[]), Arc::clone(&registry));
+        let mut window = |reasons: &[&[&str]], strain: Strain, kind: pb::WindowKind| {
+            for reasons in reasons {
+                let reasons: Vec<String> = reasons.iter().map(|reason| (*reason).to_owned()).collect();
+                let incomplete = (!reasons.is_empty()).then_some(pb::Incomplete { reasons, ..pb::Incomplete::default() });
+                shipping.range(&pb::RangeReport { incomplete, ..pb::RangeReport::default() });
+            }
+            let is_long = kind == pb::WindowKind::Long;
+            shipping.strained(is_long, &strain);
+            shipping.appliance(&pb::ApplianceReport { window_kind: kind.into(), ..pb::ApplianceReport::default() });
+            let snapshot = registry.snapshot();
+            (snapshot.degraded, snapshot.incomplete, snapshot.incomplete_last_window)
+        };
+        let named = |list: &[(&str, u64)]| list.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect::<Vec<_>>();
+        let strain = Strain { thinned: 3, short: 2, folded: 1, missed: 1 };
+        let long = window(&[&["memory"], &[], &["memory", "nic_missed"]], strain, pb::WindowKind::Long);
+        assert_eq!(long, ([3, 2, 1, 1], named(&[("memory", 2), ("nic_missed", 1)]), 2));
+        let fast = window(&[&["ring_full"]], strain, pb::WindowKind::Fast);
+        assert_eq!(fast, ([6, 4, 2, 2], named(&[("memory", 2), ("nic_missed", 1), ("ring_full", 1)]), 2), "of the last long window");
+        assert_eq!(window(&[&[]], Strain::default(), pb::WindowKind::Long).2, 0);
+    }
+}
