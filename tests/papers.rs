@@ -13,7 +13,7 @@ use tailwater::axes::service::SERVICES;
 use tailwater::config;
 use tailwater::parse::{DropReason, Fault};
 use tailwater::stats::{self, calculations::STANDARD};
-use tailwater::telemetry::{FeedHealth, FeedSnapshot, JournalSnapshot, Registry, SinkState, SinkStatus};
+use tailwater::telemetry::{FeedHealth, FeedSnapshot, JournalSnapshot, PartFigures, Registry, SinkState, SinkStatus};
 
 const PAPERS: [&str; 10] = [
     "README.md",
@@ -184,10 +184,11 @@ fn the_reference_lists_every_word() {
 }
 
 #[test]
-fn every_metric_named_is_served() {
+fn every_metric_named_is_served_and_every_one_served_is_named() {
     let registry = Registry::new("a", "p", Duration::from_secs(1));
     registry.set_drop_reasons(&DropReason::ALL.map(DropReason::name));
-    let (_core, _port) = (registry.core(1, "rx"), registry.port(0, "net_null0", "f"));
+    let (core, _port) = (registry.core(1, "rx"), registry.port(0, "net_null0", "f"));
+    core.memory.iter().for_each(|part| part.set(PartFigures { used: 1, high: 2, size: 3 }));
     registry.set_feeds(vec![FeedSnapshot { name: "f".to_owned(), health: FeedHealth::Live }]);
     registry.set_sinks(|| {
         vec![SinkStatus {
@@ -204,11 +205,22 @@ fn every_metric_named_is_served() {
     });
     registry.set_journal(JournalSnapshot::default);
     registry.reloaded(true);
+    registry.incomplete([("memory".to_owned(), 1)].into(), Some(1));
     let served = open_metrics(registry.snapshot());
     let operations = read("docs/operations.md");
     let named = quoted(&operations).into_iter().filter_map(|word| word.split(['{', ' ']).next()).filter(|w| w.starts_with("tailwater_"));
     let absent: Vec<_> = named.filter(|name| !served.contains(&format!("\n{name}{{")) && !served.contains(&format!("\n{name} "))).collect();
     assert!(absent.is_empty(), "{absent:?}");
+    let words: BTreeSet<&str> = quoted(&operations).into_iter().collect();
+    let families = served.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(['{', ' ']).next());
+    let unnamed: BTreeSet<&str> = families.filter(|name| !words.contains(name)).collect();
+    assert!(unnamed.is_empty(), "{unnamed:?}");
+    // What the rules read is served, too.
+    let rules = blocks(&operations, "yaml").concat();
+    let read: Vec<&str> = rules.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|w| w.starts_with("tailwater_")).collect();
+    let absent: Vec<_> =
+        read.iter().filter(|name| !served.contains(&format!("\n{name}{{")) && !served.contains(&format!("\n{name} "))).collect();
+    assert!(read.len() > 8 && absent.is_empty(), "{read:?}: {absent:?}");
 }
 
 /// The project speaks of itself alone: no numbers of a tracker, no folders of the machine that it was written on.

@@ -152,6 +152,45 @@ fn a_reload_counts_from_a_window_on_or_changes_nothing() {
     });
 }
 
+/// Histograms of 64 bins: half a megabyte each, over the thousand ranges that there is room for.
+fn histograms(count: usize) -> String {
+    let bins = (1..64).map(|n| (16 * n).to_string()).collect::<Vec<_>>().join(", ");
+    let row = |n: usize| format!("[[stats]]\nname = \"sizes{n}\"\ncalculation = \"histogram\"\nkey = \"packet_size\"\nbins = [{bins}]\n");
+    (0..count).map(row).collect()
+}
+
+#[test]
+fn stats_are_added_while_there_is_room_and_refused_beyond() {
+    in_namespace("stats_are_added_while_there_is_room_and_refused_beyond", || {
+        let place = Place::new(1_000);
+        let appliance = Appliance::counting(&place.configure(ALL, &[PACKETS, &histograms(1)].concat(), 64), &[]);
+        place.send(&appliance);
+        place.configure(ALL, &[PACKETS, &histograms(3)].concat(), 64);
+        let (status, text) = appliance.ask("POST", "/reload");
+        assert!(status == 200 && text.contains("4 stats"), "{status} {text}");
+        wait(10, || appliance.metric("tailwater_generation", "") == 2, || appliance.log());
+        place.send(&appliance);
+        place.configure(ALL, &[PACKETS, &histograms(12)].concat(), 64);
+        let (status, text) = appliance.ask("POST", "/reload");
+        println!("{text}");
+        assert!(status == 409 && text.contains(" (sizes"), "{status} {text}");
+        assert!(text.contains("more than the") && text.contains("since the start") && text.contains("this stat takes"), "{text}");
+        assert!(text.contains("this needs a restart, for which memory_mb = 64 will do"), "{text}");
+        appliance.says("the reload is refused and nothing has changed", 10);
+        place.send(&appliance);
+        let log = appliance.stop(30);
+        assert!(log.contains("memory: logs "), "what a core's memory is made of: {log}");
+
+        let reports = place.reports();
+        assert_eq!(reports.sum("packets"), 1_536.0, "{log}");
+        let counted = |stat: &str| -> f64 {
+            let stats = reports.ranges.iter().flat_map(|report| report["stats"].as_array().unwrap()).filter(|one| one["name"] == stat);
+            stats.flat_map(|one| one["histogram"]["bins"].as_array().unwrap()).map(|bin| bin["value"]["value"].as_f64().unwrap()).sum()
+        };
+        assert_eq!((counted("sizes0"), counted("sizes2"), counted("sizes3")), (1_536.0, 1_024.0, 0.0), "{log}");
+    });
+}
+
 fn words(list: &[&str]) -> Vec<String> {
     list.iter().map(|word| (*word).to_owned()).collect()
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tailwater::arch::HashKey;
 use tailwater::config::{self, Config};
 use tailwater::gather::Stage;
-use tailwater::report::{PortName, Publisher, Reporter, Setting, pb};
+use tailwater::report::{PortName, Publisher, Reporter, Setting, Strain, pb};
 use tailwater::runtime::receiver::Receiver;
 use tailwater::runtime::wiring::{AnyReceiver, Cores, Wired, wire};
 use tailwater::runtime::world::{World, setting};
@@ -25,6 +25,8 @@ pub const PORTS: usize = 2;
 pub struct Log {
     pub ranges: Vec<pb::RangeReport>,
     pub appliance: Vec<pb::ApplianceReport>,
+    /// What want of memory did, as it is counted for metrics.
+    pub strain: [u64; 4],
 }
 
 impl Publisher for Log {
@@ -33,6 +35,9 @@ impl Publisher for Log {
     }
     fn appliance(&mut self, report: &pb::ApplianceReport) {
         self.appliance.push(report.clone());
+    }
+    fn strained(&mut self, _is_long: bool, of: &Strain) {
+        self.strain.iter_mut().zip(of.counts()).for_each(|(all, n)| *all += n);
     }
 }
 

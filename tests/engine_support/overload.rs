@@ -286,6 +286,7 @@ fn spent_memory_is_said_and_sums_stay_exact() {
         let coarser = log.ranges.iter().filter(|report| report.stats.iter().any(is_short)).count();
         println!("{shape:?}: {coarser} of {} reports say that memory was short", log.ranges.len());
         assert!(lost == 0 && coarser > 0);
+        counted_as_said(&log);
     }
 }
 
@@ -302,6 +303,20 @@ fn replays_with_a_spent_budget_are_alike() {
             assert!(first.ranges.len() == again.ranges.len() && differing == 0, "{shape:?}, cuts {cuts}: {differing} reports differ");
         }
     }
+}
+
+/// What metrics count is what the reports say.
+fn counted_as_said(log: &Log) {
+    let stats = || log.ranges.iter().flat_map(|report| &report.stats);
+    let tops = |is: fn(&pb::Top) -> bool| {
+        stats().filter(|stat| matches!(&stat.figure, Some(pb::stat::Figure::Top(top)) if is(top))).count() as u64
+    };
+    let fewer = stats().filter(|stat| matches!(&stat.figure, Some(pb::stat::Figure::Distinct(_))) && is_short(stat)).count() as u64;
+    let [thinned, short, folded, missed] = log.strain;
+    assert_eq!((thinned, short), (tops(|top| top.thinned > 1), tops(|top| top.short_of_memory)));
+    assert!(folded >= fewer && thinned + short + folded > 0, "{folded} of at least {fewer}");
+    let says = |report: &&pb::RangeReport| report.incomplete.as_ref().is_some_and(|i| i.reasons.iter().any(|r| r == "memory"));
+    assert!(missed <= log.ranges.iter().filter(says).count() as u64);
 }
 
 /// Whether a figure says that it is coarser than it should be, for want of memory.

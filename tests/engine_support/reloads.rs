@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tailwater::arch::HashKey;
+use tailwater::config::Config;
 use tailwater::gather::Stage;
 use tailwater::report::{Edition, Reporter};
-use tailwater::runtime::fixed;
+use tailwater::runtime::fits::{self, Start};
 use tailwater::runtime::generations::{Decision, Generations};
 use tailwater::runtime::memory::MemoryPlan;
 use tailwater::runtime::receiver::Receiver;
-use tailwater::runtime::wiring::{AnyReceiver, Wired};
+use tailwater::runtime::wiring::{AnyReceiver, Cores, Wired};
 use tailwater::runtime::world::World;
 use tailwater::stats::plan::Period;
 use tailwater::units::Epoch;
@@ -25,6 +26,7 @@ use super::traffic::Packet;
 /// The control: one configuration after the other.
 pub struct Reloads<'a> {
     later: &'a [Setup],
+    started: (Config, Cores),
     world: Arc<World>,
     generations: Generations,
     /// The configurations that were decided for, by number, and from which time on.
@@ -38,8 +40,9 @@ pub struct Reloads<'a> {
 }
 
 impl<'a> Reloads<'a> {
-    fn new(first: &Setup, later: &'a [Setup], world: &Arc<World>, generations: Generations, live: bool) -> Self {
-        Self { later, world: Arc::clone(world), generations, history: History::of(first), sent: 0, pending: false, refused: 0, live }
+    fn new(eras: (&Setup, &'a [Setup]), started: (Config, Cores), world: &Arc<World>, generations: Generations, live: bool) -> Self {
+        let (world, history) = (Arc::clone(world), History::of(eras.0));
+        Self { later: eras.1, started, world, generations, history, sent: 0, pending: false, refused: 0, live }
     }
 
     /// Sends the next, if there is one and nothing is on its way, or what is can be taken back.
@@ -47,7 +50,8 @@ impl<'a> Reloads<'a> {
         let Some(setup) = self.later.get(self.sent).filter(|_| !self.pending) else { return false };
         let config = load(&setup.toml(), &setup.csv());
         let world = Arc::new(self.world.next(&config, self.sent as u64 + 2).unwrap());
-        if fixed::fits(&config, &self.world, &world).is_err() {
+        let (first, cores) = &self.started;
+        if fits::fits(&config, Start { config: first, world: &self.world, cores }, &world).is_err() {
             self.sent += 1;
             self.refused += 1;
             return false;
@@ -103,7 +107,7 @@ pub fn simulate(
     assert_eq!(MemoryPlan::new(&world, &cores).lacking(&world), None, "what `run` refuses");
     let (mut wired, mut reporter) = engine(&config, &world, &cores, (false, pace.live), &Beneath::default());
     wired.generations.reporter = Some(reporter.control());
-    let mut control = Reloads::new(eras.0, eras.1, &world, std::mem::take(&mut wired.generations), pace.live);
+    let mut control = Reloads::new(eras, (config.clone(), cores.clone()), &world, std::mem::take(&mut wired.generations), pace.live);
     let mut queues: Vec<_> = queues(&world, packets, receivers).into_iter().map(|q| q.into_iter().peekable()).collect();
     let (mut dice, mut at) = (Dice::new(seed), 0);
     while queues.iter_mut().any(|queue| queue.peek().is_some()) {
@@ -159,7 +163,7 @@ pub fn run(eras: (&Setup, &[Setup]), at: &[Epoch], packets: &[Packet], (receiver
     assert_eq!(MemoryPlan::new(&world, &cores).lacking(&world), None, "what `run` refuses");
     let (mut wired, mut reporter) = engine(&config, &world, &cores, (true, false), &Beneath::default());
     wired.generations.reporter = Some(reporter.control());
-    let control = Reloads::new(eras.0, eras.1, &world, std::mem::take(&mut wired.generations), false);
+    let control = Reloads::new(eras, (config.clone(), cores.clone()), &world, std::mem::take(&mut wired.generations), false);
     let queues = queues(&world, packets, receivers);
     let gates = Gates { epochs: at, waiting: queues.iter().map(|_| AtomicUsize::new(0)).collect(), passed: AtomicUsize::new(0) };
     let (gates, queues) = (&gates, &queues);

@@ -10,7 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::telemetry::{FeedHealth, PortFigures, SinkState, SinkStatus, Snapshot};
+use crate::telemetry::{DEGRADED, FeedHealth, MEMORY_PARTS, PartFigures, PortFigures, SinkState, SinkStatus, Snapshot};
 
 /// Encodes everything that the snapshot holds.
 pub fn open_metrics(snapshot: Snapshot) -> String {
@@ -34,6 +34,7 @@ impl Collector for Metrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Self(snapshot) = self;
         appliance(&mut encoder, snapshot)?;
+        memory(&mut encoder, snapshot)?;
         reloads(&mut encoder, snapshot)?;
         cores(&mut encoder, snapshot)?;
         ports(&mut encoder, snapshot)?;
@@ -86,14 +87,6 @@ fn appliance(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result
     family(to, GAUGE, "uptime_seconds", "Time since the start", plain(snapshot.uptime.as_secs()))?;
     family(to, GAUGE, "ready", "1 if /readyz says so", plain(u64::from(snapshot.not_ready.is_empty())))?;
     family(to, GAUGE, "ranges", "Ranges in use", plain(snapshot.ranges))?;
-    family(to, GAUGE, "memory_budget_bytes", "memory_mb: all that the data path takes", plain(snapshot.memory_budget_bytes))?;
-    family(
-        to,
-        GAUGE,
-        "memory_used_bytes",
-        "Of that, in use by roots and sketches; logs, slots, rings and streams are not in it",
-        plain(snapshot.memory_used_bytes),
-    )?;
     family(to, COUNTER, "windows_closed", "Windows that the reporter closed", plain(snapshot.windows_closed))?;
     let end_seconds = snapshot.last_window_end_ns / 1_000_000_000;
     family(to, GAUGE, "last_window_end_timestamp_seconds", "End of the last closed window", plain(end_seconds))?;
@@ -103,6 +96,31 @@ fn appliance(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result
     family(to, COUNTER, "journal_appended", "Reports appended to the journal", plain(snapshot.journal.appended))?;
     family(to, GAUGE, "journal_messages", "Reports held by the journal", plain(snapshot.journal.messages))?;
     family(to, GAUGE, "journal_bytes", "Bytes held by the journal", plain(snapshot.journal.bytes))
+}
+
+/// The budget, and what became coarser or incomplete.
+fn memory(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    family(to, GAUGE, "memory_budget_bytes", "memory_mb: all that the data path takes", plain(snapshot.memory_budget_bytes))?;
+    let help = "Of that, in use by logs, roots and sketches; slots, rings and streams are not in it";
+    family(to, GAUGE, "memory_used_bytes", help, plain(snapshot.memory_used_bytes))?;
+    let rows = |value: fn(&PartFigures) -> u64| {
+        snapshot.cores.iter().flat_map(move |core| {
+            let parts = MEMORY_PARTS.into_iter().zip(&core.figures.memory).filter(|(_, part)| part.size > 0);
+            parts.map(move |(name, part)| {
+                let labels = vec![("lcore", core.lcore.to_string()), ("role", core.role.clone()), ("part", name.to_owned())];
+                (labels, value(part))
+            })
+        })
+    };
+    family(to, GAUGE, "core_memory_used_bytes", "Memory of a core that is in use, by part", rows(|part| part.used))?;
+    family(to, GAUGE, "core_memory_high_bytes", "The most that was in use since the start", rows(|part| part.high))?;
+    family(to, GAUGE, "core_memory_size_bytes", "What the core has of it", rows(|part| part.size))?;
+    let degraded = DEGRADED.into_iter().zip(snapshot.degraded).map(|(how, n)| (vec![("how", how.to_owned())], n));
+    family(to, COUNTER, "degraded_figures", "Figures that want of memory made coarser", degraded)?;
+    let incomplete = snapshot.incomplete.iter().map(|(reason, n)| (vec![("reason", reason.clone())], *n));
+    family(to, COUNTER, "incomplete_reports", "Incomplete reports of ranges, by reason", incomplete)?;
+    let help = "Incomplete reports of ranges in the last long window";
+    family(to, GAUGE, "last_window_incomplete_reports", help, plain(snapshot.incomplete_last_window))
 }
 
 fn reloads(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {

@@ -24,6 +24,7 @@ use tokio::sync::oneshot;
 pub use metrics::open_metrics;
 pub use reload::{Answer, Asked, Outcome, Reload};
 
+use crate::config::Token;
 use crate::telemetry::Snapshot;
 
 /// Requests under way when the server is told to stop get so long to end.
@@ -59,11 +60,12 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Listens at `address` (port 0: the system chooses), serves what `source` says, and hands on who asks for a `reload`.
+    /// Listens at `address` (port 0: the system chooses), serves what `source` says, and hands on who asks for a `reload`
+    /// and has the token, if there is one.
     ///
     /// # Errors
     /// The address is taken or not ours, or there is no thread to be had.
-    pub fn start(address: SocketAddr, source: Source, reload: Reload) -> Result<Self, AdminError> {
+    pub fn start(address: SocketAddr, source: Source, reload: Reload, token: Option<Token>) -> Result<Self, AdminError> {
         let listen = |reason: io::Error| AdminError::Listen { address, remedy: remedy(&reason), reason };
         // Bound before the thread starts, so that the caller learns of a fault at once.
         let socket = std::net::TcpListener::bind(address).map_err(listen)?;
@@ -72,7 +74,7 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AdminError::Start)?;
         let (stop, stopped) = oneshot::channel();
         let work = move || {
-            if let Err(fault) = runtime.block_on(serve(socket, source, reload, stopped)) {
+            if let Err(fault) = runtime.block_on(serve(socket, source, (reload, token), stopped)) {
                 tracing::error!(%address, "metrics and health checks have ended: {fault}");
             }
         };
@@ -106,7 +108,12 @@ fn remedy(fault: &io::Error) -> &'static str {
     }
 }
 
-async fn serve(socket: std::net::TcpListener, source: Source, reload: Reload, stopped: oneshot::Receiver<()>) -> io::Result<()> {
+async fn serve(
+    socket: std::net::TcpListener,
+    source: Source,
+    reload: (Reload, Option<Token>),
+    stopped: oneshot::Receiver<()>,
+) -> io::Result<()> {
     let listener = TcpListener::from_std(socket)?;
     let routes = Router::new().route("/metrics", get(show_metrics)).route("/healthz", get(healthz)).route("/readyz", get(readyz));
     let app = routes.with_state(source).route("/reload", post(reload::ask).with_state(reload));

@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, header};
 use tokio::sync::oneshot;
+
+use crate::config::Token;
 
 /// A caller waits so long. Cores answer within milliseconds, unless one is held up; what was asked for still happens.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -63,7 +65,11 @@ impl Asked {
     }
 }
 
-pub(super) async fn ask(State(reload): State<Reload>) -> (StatusCode, String) {
+pub(super) async fn ask(State((reload, token)): State<(Reload, Option<Token>)>, headers: HeaderMap) -> (StatusCode, String) {
+    if !is_allowed(token.as_ref(), &headers) {
+        let text = "who reloads must show the token of [admin] token_file: -H \"Authorization: Bearer TOKEN\"\n".to_owned();
+        return (StatusCode::UNAUTHORIZED, text);
+    }
     let (asked, Answer(told)) = Asked::pair();
     if !reload(asked) {
         return (StatusCode::TOO_MANY_REQUESTS, "too many wait for an answer already: ask again\n".to_owned());
@@ -74,6 +80,12 @@ pub(super) async fn ask(State(reload): State<Reload>) -> (StatusCode, String) {
         Err(_) => (StatusCode::ACCEPTED, "not every core has looked yet: the log and /metrics will tell what came of it".to_owned()),
     };
     (status, text + "\n")
+}
+
+/// Whether the caller has the token, if there is one.
+fn is_allowed(token: Option<&Token>, headers: &HeaderMap) -> bool {
+    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
+    token.is_none_or(|token| shown.is_some_and(|shown| token.is(shown)))
 }
 
 const fn status(outcome: Outcome) -> StatusCode {

@@ -23,7 +23,7 @@ fn gone(asked: Asked) -> bool {
 
 fn serve_registry(registry: &Arc<Registry>) -> Admin {
     let registry = Arc::clone(registry);
-    Admin::start(any_port(), Arc::new(move || registry.snapshot()), Arc::new(reload)).unwrap()
+    Admin::start(any_port(), Arc::new(move || registry.snapshot()), Arc::new(reload), None).unwrap()
 }
 
 /// Status and body.
@@ -32,8 +32,13 @@ fn get(address: SocketAddr, path: &str) -> (u16, String) {
 }
 
 fn ask(address: SocketAddr, method: &str, path: &str) -> (u16, String) {
+    ask_with(address, method, path, "")
+}
+
+/// With a line of the head, or none.
+fn ask_with(address: SocketAddr, method: &str, path: &str, line: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: x\r\n{line}Connection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -115,9 +120,25 @@ fn a_reload_is_asked_for_with_post_and_answered() {
     assert_eq!(ask(admin.address(), "GET", "/reload").0, 405);
     assert_eq!(ask(admin.address(), "POST", "/metrics").0, 405);
     for (reload, status) in [(Arc::new(|_| false) as Reload, 429), (Arc::new(gone), 503)] {
-        let admin = Admin::start(any_port(), Arc::new(|| example().snapshot()), reload).unwrap();
+        let admin = Admin::start(any_port(), Arc::new(|| example().snapshot()), reload, None).unwrap();
         assert_eq!(ask(admin.address(), "POST", "/reload").0, status);
     }
+}
+
+#[test]
+fn with_a_token_only_who_shows_it_reloads() {
+    let registry = example();
+    let token = Some(Token::new("0123456789abcdef"));
+    let admin = Admin::start(any_port(), Arc::new(move || registry.snapshot()), Arc::new(reload), token).unwrap();
+    let status = |line: &str| ask_with(admin.address(), "POST", "/reload", line).0;
+    assert_eq!(status("Authorization: Bearer 0123456789abcdef\r\n"), 422, "it is asked");
+    for wrong in ["", "Bearer 0123456789abcdeg", "Bearer 0123456789abcde", "Bearer 0123456789abcdef0", "Bearer ", "Basic 0123456789abcdef"]
+    {
+        let line = if wrong.is_empty() { String::new() } else { format!("Authorization: {wrong}\r\n") };
+        assert_eq!(status(&line), 401, "{wrong}");
+    }
+    assert_eq!((get(admin.address(), "/metrics").0, get(admin.address(), "/healthz").0), (200, 200), "who reads is not asked");
+    assert_eq!(format!("{:?}", Token::new("secret")), "Token(…)");
 }
 
 #[test]
@@ -134,7 +155,7 @@ fn ready_is_ready() {
 #[test]
 fn an_address_in_use_names_the_key() {
     let first = serve_registry(&example());
-    let fault = Admin::start(first.address(), Arc::new(|| example().snapshot()), Arc::new(reload)).unwrap_err().to_string();
+    let fault = Admin::start(first.address(), Arc::new(|| example().snapshot()), Arc::new(reload), None).unwrap_err().to_string();
     assert!(fault.starts_with(&format!("[admin] listen = \"{}\": Address already in use", first.address())), "{fault}");
     assert!(fault.contains("another program listens there"));
 }

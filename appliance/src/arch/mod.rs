@@ -9,4 +9,4 @@ pub mod ring;
 
 pub use hash::HashKey;
 pub use patience::Patience;
-pub use region::{Region, Reserve};
+pub use region::{HUGE_PAGE_BYTES, Made, Region, Reserve};

@@ -3,6 +3,7 @@
 //! `run` reserves it: hugepages where there are enough, else ordinary pages, touched and locked. `replay` takes what it
 //! touches.
 
+use std::io;
 use std::ops::{Deref, DerefMut};
 
 use memmap2::{MmapMut, MmapOptions};
@@ -20,6 +21,8 @@ pub enum Reserve {
 /// A region of words.
 pub struct Region {
     kind: Kind,
+    /// Why it is not made of what is better.
+    why: Option<String>,
 }
 
 enum Kind {
@@ -30,34 +33,84 @@ enum Kind {
     Loose(MmapMut),
 }
 
+/// What a region is made of, the best last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Made {
+    /// Memory as it is touched.
+    Touched,
+    /// Touched at start, not locked.
+    Loose,
+    /// Ordinary pages, locked.
+    Locked,
+    /// Hugepages.
+    Huge,
+}
+
+impl Made {
+    /// In words.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Touched => "memory as it is touched",
+            Self::Loose => "memory that could not be locked",
+            Self::Locked => "locked memory",
+            Self::Huge => "hugepages",
+        }
+    }
+}
+
 /// Below, a region is not worth a hugepage.
 const HUGE_BYTES_MIN: usize = 1 << 20;
+/// Of the hugepages that regions are made of.
+pub const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 impl Region {
     /// So many words.
     pub fn new(words: usize, reserve: Reserve) -> Self {
-        let bytes = words * 8;
-        let mapped = (reserve == Reserve::AtStart && bytes >= HUGE_BYTES_MIN).then(|| Self::mapped(bytes)).flatten();
-        Self { kind: mapped.unwrap_or_else(|| Kind::Touched(vec![0; words])) }
+        let touched = || Kind::Touched(vec![0; words]);
+        if reserve == Reserve::Lazily || words * 8 < HUGE_BYTES_MIN {
+            return Self { kind: touched(), why: None };
+        }
+        let (kind, why) = Self::mapped(words * 8).unwrap_or_else(|why| (touched(), Some(why)));
+        Self { kind, why }
     }
 
-    fn mapped(bytes: usize) -> Option<Kind> {
+    /// Hugepages that a region of so many bytes is made of, where there are enough.
+    pub const fn huge_pages(bytes: usize) -> usize {
+        if bytes < HUGE_BYTES_MIN { 0 } else { bytes.div_ceil(HUGE_PAGE_BYTES) }
+    }
+
+    fn mapped(bytes: usize) -> Result<(Kind, Option<String>), String> {
         // A mapping of hugepages that there are not enough of fails here and now.
-        if let Ok(map) = MmapOptions::new().len(bytes.next_multiple_of(2 << 20)).huge(Some(21)).populate().map_anon() {
-            return Some(Kind::Huge(map));
-        }
-        let map = MmapOptions::new().len(bytes).populate().map_anon().ok()?;
-        Some(if map.lock().is_ok() { Kind::Locked(map) } else { Kind::Loose(map) })
+        let huge = MmapOptions::new().len(bytes.next_multiple_of(HUGE_PAGE_BYTES)).huge(Some(21)).populate().map_anon();
+        let no_huge = match huge {
+            Ok(map) => return Ok((Kind::Huge(map), None)),
+            Err(error) => format!("no hugepages: {}", Self::hint(&error)),
+        };
+        let map = MmapOptions::new().len(bytes).populate().map_anon().map_err(|error| format!("{no_huge}; no mapping: {error}"))?;
+        Ok(match map.lock() {
+            Ok(()) => (Kind::Locked(map), Some(no_huge)),
+            Err(error) => (Kind::Loose(map), Some(format!("{no_huge}; not locked: {error}"))),
+        })
     }
 
-    /// What it is made of, in a word.
-    pub const fn made_of(&self) -> &'static str {
+    /// The system says ENOMEM where it means pages.
+    fn hint(error: &io::Error) -> String {
+        if error.kind() == io::ErrorKind::OutOfMemory { format!("{error}, too few are free") } else { error.to_string() }
+    }
+
+    /// What it is made of.
+    pub const fn made(&self) -> Made {
         match self.kind {
-            Kind::Touched(_) => "memory as it is touched",
-            Kind::Huge(_) => "hugepages",
-            Kind::Locked(_) => "locked memory",
-            Kind::Loose(_) => "memory that could not be locked",
+            Kind::Touched(_) => Made::Touched,
+            Kind::Huge(_) => Made::Huge,
+            Kind::Locked(_) => Made::Locked,
+            Kind::Loose(_) => Made::Loose,
         }
+    }
+
+    /// Why it is not made of what is better, by the system's own words; none where nothing better was asked for.
+    pub fn why(&self) -> Option<&str> {
+        self.why.as_deref()
     }
 }
 
@@ -92,9 +145,27 @@ mod tests {
         for reserve in [Reserve::Lazily, Reserve::AtStart] {
             for words in [0, 1, 5_000, if cfg!(miri) { 20_000 } else { 400_001 }] {
                 let mut region = Region::new(words, reserve);
-                assert!(region.len() >= words && region.iter().all(|word| *word == 0), "{}", region.made_of());
+                assert!(region.len() >= words && region.iter().all(|word| *word == 0), "{}", region.made().text());
                 region.iter_mut().for_each(|word| *word = 7);
             }
         }
+    }
+
+    /// Whatever this machine gives: what is not the best says why.
+    #[test]
+    fn it_says_why_it_is_not_made_of_what_is_better() {
+        for (words, reserve) in [(400_001, Reserve::Lazily), (1_000, Reserve::AtStart)] {
+            let small = Region::new(words, reserve);
+            assert_eq!((small.made(), small.why()), (Made::Touched, None));
+        }
+        let region = Region::new(400_001, Reserve::AtStart);
+        println!("{}: {:?}", region.made().text(), region.why());
+        match region.made() {
+            Made::Huge => assert_eq!(region.why(), None),
+            Made::Locked => assert!(region.why().unwrap().starts_with("no hugepages: ") && !region.why().unwrap().contains("not locked")),
+            Made::Loose => assert!(region.why().unwrap().contains("; not locked: ")),
+            Made::Touched => assert!(region.why().unwrap().contains("; no mapping: ")),
+        }
+        assert_eq!((Region::huge_pages(1), Region::huge_pages(3 << 20), Region::huge_pages(4 << 20)), (0, 2, 2));
     }
 }

@@ -28,7 +28,7 @@ pub use mirror::{KeysFrom, LengthFrom, Mirror, Wrap};
 pub use predicate::{Predicate, Span, Test};
 pub use ranges::{Domain, Range, Ranges};
 pub use sets::{Set, SetMatch, StatLists};
-pub use sinks::{Admin, FileSink, KafkaSink, Sinks};
+pub use sinks::{Admin, FileSink, KafkaSink, Sinks, Token};
 pub use stats::{Refusal, Setting, StatSpec};
 pub use tags::{Given, Sampler, TagField, TagMatch, TagRule};
 
@@ -141,6 +141,11 @@ impl Config {
         let item = path.iter().try_fold(document.as_item(), |item, key| item.get(key).or_else(|| item.get(key.parse::<usize>().ok()?)))?;
         let start = item.span()?.start;
         Some(document.raw().get(..start)?.matches('\n').count() + 1)
+    }
+
+    /// Names of the sets whose stats a range keeps.
+    pub fn sets_of(&self, range: &Range) -> Vec<&str> {
+        sets::of(&self.sets, range)
     }
 
     /// Which stats each range keeps.

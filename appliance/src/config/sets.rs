@@ -185,6 +185,13 @@ impl StatLists {
     }
 }
 
+/// Names of those that fit a range; `default` where none does.
+pub(super) fn of<'a>(sets: &'a [Set], range: &Range) -> Vec<&'a str> {
+    let fits: Vec<&str> =
+        sets.iter().filter(|set| set.matches.as_ref().is_some_and(|m| m.fits(range))).map(|set| set.name.as_str()).collect();
+    if fits.is_empty() { vec![DEFAULT] } else { fits }
+}
+
 /// Stats of a set and of all that it includes.
 fn stats_of(name: &str, stats: &[StatSpec], sets: &[Set]) -> Vec<usize> {
     let mut names = vec![name];

@@ -1,7 +1,8 @@
 //! `[sinks]` and `[admin]`: where reports go, and where the appliance answers.
 
+use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::appliance::beside;
 use super::walk::{Field, Section};
@@ -42,9 +43,37 @@ pub struct FileSink {
 pub struct Admin {
     /// `127.0.0.1:9464` by default; `off` for none.
     pub listen: Option<SocketAddr>,
+    /// Asked of whoever reloads over HTTP; none: nobody is asked.
+    pub token: Option<Token>,
+}
+
+/// A secret of the admin port. Not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// Of this text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Whether it is this one. How long that takes says nothing but the length.
+    pub fn is(&self, other: &[u8]) -> bool {
+        let own = self.0.as_bytes();
+        let differ = own.iter().zip(other).fold(0, |all, (a, b)| std::hint::black_box(all | (a ^ b)));
+        own.len() == other.len() && differ == 0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
 }
 
 const COMPRESSIONS: [(&str, &str); 5] = [("none", "none"), ("gzip", "gzip"), ("snappy", "snappy"), ("lz4", "lz4"), ("zstd", "zstd")];
+/// Of a token.
+const TOKEN_CHARS_MIN: usize = 16;
 const RANGES_TOPIC: &str = "tailwater.v1.ranges";
 const APPLIANCE_TOPIC: &str = "tailwater.v1.appliance";
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
@@ -119,7 +148,7 @@ fn topic(field: &Field<'_, '_>, example: &str, may_have_customer: bool) -> Optio
 
 /// `[admin]`, or its defaults.
 pub(super) fn read_admin(root: &Section<'_, '_>) -> Admin {
-    let mut admin = Admin { listen: Some(LISTEN) };
+    let mut admin = Admin { listen: Some(LISTEN), token: None };
     let Some(section) = root.section("admin", "[admin]") else { return admin };
     if let Some(field) = section.take("listen") {
         let text = field.text("\"127.0.0.1:9464\"");
@@ -130,6 +159,26 @@ pub(super) fn read_admin(root: &Section<'_, '_>) -> Admin {
             None => {}
         }
     }
+    admin.token = section.take("token_file").and_then(|field| token(&field, section.book().file()));
     section.close();
     admin
+}
+
+/// What a file holds: one line without blanks, too long to be a word.
+fn token(field: &Field<'_, '_>, config: &Path) -> Option<Token> {
+    let remedy =
+        format!("it must hold one line of {TOKEN_CHARS_MIN} letters, digits or signs or more; make one with: openssl rand -hex 32");
+    let file = beside(config, field.text("\"reload.token\"")?);
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text.trim().to_owned(),
+        Err(e) => {
+            field.fault(format!("{} cannot be read: {e}", file.display()), remedy);
+            return None;
+        }
+    };
+    if text.len() < TOKEN_CHARS_MIN || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        field.fault(format!("{} holds no token", file.display()), remedy);
+        return None;
+    }
+    Some(Token(text))
 }

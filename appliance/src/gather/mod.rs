@@ -16,9 +16,10 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
-use crate::arch::Reserve;
+use crate::arch::{Region, Reserve};
 use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX, SEGMENT_RECORDS};
 use crate::record::Record;
+use crate::telemetry::PartFigures;
 use crate::units::{Epoch, RangeIndex};
 
 use bits::Bits;
@@ -251,6 +252,16 @@ impl Gather {
         self.walking
     }
 
+    /// Bytes of logs.
+    pub fn memory(&self) -> PartFigures {
+        self.segments.figures()
+    }
+
+    /// What logs take of the system.
+    pub const fn region(&self) -> &Region {
+        self.segments.region()
+    }
+
     /// Records handed on since the start because the pool was empty.
     pub const fn early(&self) -> u64 {
         self.early
@@ -339,13 +350,13 @@ impl Gather {
         let form = chain.form();
         let fit = self.fit(side, form);
         let len = usize::from(chain.count).min(most);
-        let (mut at, mut last) = (chain.head, chain.head);
+        let (mut at, mut last, mut segments) = (chain.head, chain.head, 0);
         for piece in self.whole[..len * fit.words].chunks_mut(fit.segment * fit.words) {
             piece.copy_from_slice(&self.segments.words(at)[..piece.len()]);
-            last = at;
+            (last, segments) = (at, segments + 1);
             at = self.segments.next(at);
         }
-        self.segments.free(chain.head, last);
+        self.segments.free(chain.head, last, segments);
         let left = chain.count - u16::try_from(len).unwrap_or(chain.count);
         let flags = chain.flags | RUNS;
         self.chains[range as usize][side] =

@@ -1,6 +1,7 @@
 //! Small pieces of open batches, all of one size, from one region that is reserved at start.
 
 use crate::arch::{Region, Reserve};
+use crate::telemetry::PartFigures;
 
 /// No segment.
 pub(super) const NONE: u32 = u32::MAX;
@@ -13,12 +14,20 @@ pub(super) struct Segments {
     free: u32,
     /// Segments that were ever taken: those behind are untouched memory.
     taken: usize,
+    used: usize,
 }
 
 impl Segments {
     /// So many, of so many words.
     pub(super) fn new(segments: usize, segment_words: usize, reserve: Reserve) -> Self {
-        Self { words: Region::new(segments * segment_words, reserve), next: vec![0; segments], segment_words, free: NONE, taken: 0 }
+        Self {
+            words: Region::new(segments * segment_words, reserve),
+            next: vec![0; segments],
+            segment_words,
+            free: NONE,
+            taken: 0,
+            used: 0,
+        }
     }
 
     /// A free one; none if there is none.
@@ -27,10 +36,12 @@ impl Segments {
         if self.free != NONE {
             let segment = self.free;
             self.free = self.next[segment as usize];
+            self.used += 1;
             return Some(segment);
         }
         let fresh = (self.taken < self.next.len()).then_some(u32::try_from(self.taken).ok()?);
         self.taken += usize::from(fresh.is_some());
+        self.used += usize::from(fresh.is_some());
         fresh
     }
 
@@ -46,11 +57,23 @@ impl Segments {
         self.next[tail as usize] = segment;
     }
 
-    /// Frees a piece of a chain, both ends included.
+    /// Frees a piece of a chain, both ends included: so many segments.
     #[inline]
-    pub(super) fn free(&mut self, head: u32, tail: u32) {
+    pub(super) fn free(&mut self, head: u32, tail: u32, segments: usize) {
+        self.used -= segments;
         self.next[tail as usize] = self.free;
         self.free = head;
+    }
+
+    /// Bytes in use, the most that ever were, and all. Free ones are taken before fresh ones.
+    pub(super) fn figures(&self) -> PartFigures {
+        let bytes = |segments: usize| segments * self.segment_words * 8;
+        PartFigures::of(bytes(self.used), bytes(self.taken), bytes(self.next.len()))
+    }
+
+    /// What it takes of the system.
+    pub(super) const fn region(&self) -> &Region {
+        &self.words
     }
 
     #[inline]

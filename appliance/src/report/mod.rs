@@ -17,6 +17,7 @@ mod range;
 mod starved_tests;
 mod reporter;
 mod sequences;
+mod strain;
 mod widen;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::window::ShardPlans;
 
 pub use crate::rx::timeline::{ClockState, Step};
 pub use reporter::Reporter;
+pub use strain::Strain;
 
 /// Version of the messages' schema.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -157,6 +159,9 @@ pub trait Publisher: Send {
 
     /// The appliance's account of one window, after its ranges.
     fn appliance(&mut self, report: &pb::ApplianceReport);
+
+    /// What want of memory did to the figures of a window, fast or long, before the appliance's account of it.
+    fn strained(&mut self, _is_long: bool, _of: &Strain) {}
 
     /// Messages lost behind this point since the start, by sink.
     fn overflow(&self) -> Vec<(String, u64)> {

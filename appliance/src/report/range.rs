@@ -4,6 +4,7 @@ use super::loss::Incompleteness;
 use super::open::RangeWindow;
 use super::past::Pasts;
 use super::reporter::kind;
+use super::strain::Strain;
 use super::widen::{Missing, widen};
 use super::{SCHEMA_VERSION, Setting, message, order, pb};
 use crate::axes::Metric;
@@ -28,18 +29,20 @@ pub(super) fn report(
     which: &Which,
     content: Option<&RangeWindow>,
     missing: &Incompleteness,
-    pasts: &mut Pasts,
+    (pasts, strain): (&mut Pasts, &mut Strain),
 ) -> pb::RangeReport {
     let name = &setting.ranges[which.range as usize];
     let mut none = Past::default();
     let starved = content.map_or(0, |content| content.starved);
     let gap = missing.gap(which.range, starved);
+    strain.missed += u64::from(starved > 0);
     let figures = content.into_iter().flat_map(|content| &content.summaries);
     let stats = figures.map(|(i, summary)| {
         let planned = &plan.stats()[*i];
         let (spec, question) = (&setting.specs[planned.spec], &planned.question);
         let past = if summary.remembers() { pasts.of(&name.identity(), &spec.name, which.period, which.bounds_ns.0) } else { &mut none };
         let mut figure = summary.close(question, &mut Closing { window_ns: which.bounds_ns, past });
+        strain.see(spec, &figure);
         if let Some(gap) = gap {
             let value_max = if spec.metric == Metric::Bytes { u64::from(setting.frame_bytes_max) } else { 1 };
             widen(&mut figure, &Missing { gap, value_max, question });

@@ -10,6 +10,7 @@ use super::past::Pasts;
 use super::ports::Ports;
 use super::range::{self, Which};
 use super::sequences::Sequences;
+use super::strain::Strain;
 use super::{ClockState, CoreName, Edition, Health, Publisher, RangeName, Setting, message, pb};
 use crate::gather::Cause;
 use crate::stats::plan::Period;
@@ -60,6 +61,7 @@ pub struct Reporter<P, H> {
     last: Option<Epoch>,
     total: Total,
     pasts: Pasts,
+    strain: Strain,
 }
 
 const fn rank(period: Period) -> u8 {
@@ -102,6 +104,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             last: None,
             total: Total { accounts: Accounts::of(count), ..Total::default() },
             pasts: Pasts::default(),
+            strain: Strain::default(),
         }
     }
 
@@ -279,6 +282,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let missing = Incompleteness::of(&self.setting, &site, &ports, &which, window.starved(real));
         let ranges = self.publish_ranges(&mut window, &which, real, &missing);
         self.pasts.forget_before(bounds_ns.0);
+        self.publisher.strained(period == Period::Long, &std::mem::take(&mut self.strain));
         let account = Account { window: which, ranges, total: false, clock_offset_ns };
         let missing = missing.whole();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &ports.health);
@@ -309,7 +313,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             let content = touched.next_if_eq(&range).map(|range| window.range(&self.plans, range, of.period));
             let sequence = self.sequences.next(self.setting.ranges[range as usize].identity());
             let which = Which { period: of.period, bounds_ns: of.bounds_ns, range, sequence };
-            let report = range::report(&self.setting, self.plans.of(RangeIndex(range)), &which, content.as_ref(), missing, &mut self.pasts);
+            let kept = (&mut self.pasts, &mut self.strain);
+            let report = range::report(&self.setting, self.plans.of(RangeIndex(range)), &which, content.as_ref(), missing, kept);
             self.publisher.range(&report);
             // Nobody is to wait for a reporter that has many ranges to report.
             if n % RANGES_BETWEEN_TURNS == RANGES_BETWEEN_TURNS - 1 {

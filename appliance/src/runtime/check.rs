@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use super::check_memory::{self, Machine, Need};
 use super::memory::MemoryPlan;
 use super::places::{Places, usable_cpus};
 use super::wiring::Cores;
@@ -52,11 +53,11 @@ impl fmt::Display for Finding {
     }
 }
 
-fn good(about: impl Into<String>, what: impl Into<String>) -> Finding {
+pub(super) fn good(about: impl Into<String>, what: impl Into<String>) -> Finding {
     Finding { verdict: Verdict::Good, about: about.into(), what: what.into(), remedy: String::new() }
 }
 
-fn bad(verdict: Verdict, about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Finding {
+pub(super) fn bad(verdict: Verdict, about: impl Into<String>, what: impl Into<String>, remedy: impl Into<String>) -> Finding {
     Finding { verdict, about: about.into(), what: what.into(), remedy: remedy.into() }
 }
 
@@ -72,13 +73,13 @@ pub fn check(config: &Config) -> Vec<Finding> {
     let mut findings = vec![good("configuration", stats)];
     findings.extend(memory(config));
     findings.extend(cores(config));
-    findings.extend(hugepages(config));
     findings.extend(ports(config));
     findings.extend(brokers(config));
+    findings.extend(admin(config));
     findings
 }
 
-/// What the data path takes, before it does.
+/// What the data path takes, before it does; and hugepages, DPDK's own too.
 fn memory(config: &Config) -> Vec<Finding> {
     let (places, budget_mb) = (Places::of(config), config.appliance.memory_mb);
     let cores = Cores { rx: places.cores.rx.clone(), workers: places.cores.workers };
@@ -87,16 +88,17 @@ fn memory(config: &Config) -> Vec<Finding> {
         return vec![bad(Verdict::Wrong, "stats", "a stat cannot be compiled", "correct its row")];
     };
     let plan = MemoryPlan::new(&world, &cores);
+    let pci = live::pci_addresses(&config.ports);
+    let node = check_memory::node_of(pci.iter().map(String::as_str));
+    let need = Need { budget_mb, pages: Need::pages_of(&plan), dpdk_mb: u64::from(live::memory_mb(&config.ports)), node };
+    let machine = Machine::here();
     if let Some(lacking) = plan.lacking(&world) {
-        return vec![bad(Verdict::Wrong, about, lacking.what, lacking.remedy)];
-    }
-    let machine_mb = meminfo("MemTotal:").map_or(u64::MAX, |kb| kb / 1024);
-    if budget_mb > machine_mb {
-        let remedy = format!("set it to at most {}", machine_mb * 3 / 4);
-        return vec![bad(Verdict::Wrong, about, format!("{budget_mb} MB, but the machine has {machine_mb}"), remedy)];
+        return vec![bad(Verdict::Wrong, about, lacking.what, lacking.remedy), machine.hugepages(need)];
     }
     let what = format!("{} MB expected, {} MB at worst, never more than {budget_mb}", mb(plan.expected(&world)), mb(plan.worst()));
-    vec![good(about, what), good("memory of each core", per_core(&plan, &world))]
+    let not_there = machine.budget(&about, need);
+    let found = [good(about, what), good("memory of each core", per_core(&plan, &world)), machine.hugepages(need)];
+    found.into_iter().chain(not_there).collect()
 }
 
 const fn mb(bytes: usize) -> usize {
@@ -145,16 +147,6 @@ fn cores(config: &Config) -> Vec<Finding> {
         findings.push(bad(Verdict::Weak, "isolcpus", "no CPU is isolated: other work may interrupt a polling core", remedy));
     }
     findings
-}
-
-fn hugepages(config: &Config) -> Vec<Finding> {
-    let need_mb = u64::from(live::memory_mb(&config.ports));
-    let free_mb = meminfo("HugePages_Free:").unwrap_or(0) * meminfo("Hugepagesize:").unwrap_or(2048) / 1024;
-    if free_mb >= need_mb {
-        return vec![good("hugepages", format!("{free_mb} MB free, {need_mb} needed"))];
-    }
-    let what = format!("{free_mb} MB free, {need_mb} needed: ordinary pages are used, at about half the speed");
-    vec![bad(Verdict::Weak, "hugepages", what, format!("sudo bash hugepages.sh reserve {}", need_mb.div_ceil(2)))]
 }
 
 fn ports(config: &Config) -> Vec<Finding> {
@@ -208,6 +200,15 @@ fn pci(about: String, address: &str) -> Finding {
     }
 }
 
+/// Whether others than this machine's users can reload.
+fn admin(config: &Config) -> Option<Finding> {
+    let address = config.admin.listen.filter(|address| !address.ip().is_loopback() && config.admin.token.is_none())?;
+    let place = config.locate(&["admin", "listen"]);
+    let what = format!("{address} is no loopback address, and there is no token: whoever reaches it can reload");
+    let remedy = "write token_file = \"reload.token\" below [admin] (openssl rand -hex 32 > reload.token), or listen at 127.0.0.1";
+    Some(bad(Verdict::Weak, format!("{place}: admin.listen"), what, remedy))
+}
+
 #[cfg(feature = "kafka")]
 fn brokers(config: &Config) -> Vec<Finding> {
     let Some(kafka) = &config.sinks.kafka else { return Vec::new() };
@@ -230,8 +231,25 @@ fn brokers(config: &Config) -> Vec<Finding> {
     config.sinks.kafka.iter().map(|_| built()).collect()
 }
 
-/// A number of /proc/meminfo.
-fn meminfo(name: &str) -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    text.lines().find(|line| line.starts_with(name))?.split_whitespace().nth(1)?.parse().ok()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config;
+
+    #[test]
+    fn an_address_that_others_reach_wants_a_token() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("r.csv"), "prefix,customer\n10.0.0.0/8,a\n").unwrap();
+        fs::write(folder.path().join("reload.token"), "0123456789abcdef\n").unwrap();
+        let found = |rows: &str| {
+            let head = "[ranges]\nfile = \"r.csv\"\n[[stats]]\nname = \"s\"\ncalculation = \"sum\"\n[admin]\n";
+            fs::write(folder.path().join("t.toml"), [head, rows].concat()).unwrap();
+            let config = config::load(&folder.path().join("t.toml"), &crate::stats::check).unwrap();
+            admin(&config).map(|finding| (finding.verdict, finding.to_string()))
+        };
+        let (verdict, text) = found("listen = \"0.0.0.0:9464\"\n").unwrap();
+        assert!(verdict == Verdict::Weak && text.contains("t.toml:7: admin.listen: 0.0.0.0:9464 is no loopback address"), "{text}");
+        assert!(found("listen = \"0.0.0.0:9464\"\ntoken_file = \"reload.token\"\n").is_none());
+        assert!(found("listen = \"[::1]:9464\"\n").is_none() && found("listen = \"off\"\n").is_none());
+    }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Debug;
 
-use super::world::World;
 use crate::config::{Config, Fault, Faults};
 
 /// Everything of `new` that needs a restart, seen from the configuration that was started with.
@@ -36,38 +35,6 @@ pub fn check(started: &Config, new: &Config) -> Result<(), Faults> {
     }
     fast(&mut faults, started, new);
     faults.or(())
-}
-
-/// Whether what `next` needs finds room in what was made at the start.
-///
-/// # Errors
-/// Blocks longer than streams hold.
-pub fn fits(new: &Config, started: &World, next: &World) -> Result<(), Faults> {
-    let (need, room) = (next.plans.room(), started.room);
-    if room.holds(&need) && next.plans.page_lines() <= started.plans.page_lines() {
-        return Ok(());
-    }
-    let mut faults = Faults::default();
-    let kb = |words: usize| words.div_ceil(128);
-    let what =
-        format!("a range's block may take {} KB, more than what there is room for since the start, {} KB", kb(need.block), kb(room.block));
-    refuse(&mut faults, new, &["stats"], &what);
-    Err(faults)
-}
-
-/// Whether ranges find room beside each other.
-///
-/// # Errors
-/// There are too many.
-pub fn has_room(new: &Config, started: &World) -> Result<(), Faults> {
-    let (count, room) = (new.ranges.list.len(), started.plans.real);
-    if count <= room {
-        return Ok(());
-    }
-    let what = format!("{} holds {count} ranges, more than the {room} that there is room for since the start", new.ranges.file.display());
-    let (line, key) = (line(new, &["ranges"]), "ranges.max".to_owned());
-    let remedy = format!("write max = {} below [ranges] and restart: this needs a restart", count.next_multiple_of(1_000));
-    Err(Faults::one(Fault { file: new.file.clone(), line, key, what, remedy }))
 }
 
 /// The first fast stat makes epochs shorter.

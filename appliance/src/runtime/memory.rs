@@ -20,6 +20,12 @@ const LOGS_PERCENT: usize = 78;
 /// The least that logs of a receiver, or sketches of a shard, are worth running with.
 const PART_BYTES_MIN: usize = 1 << 18;
 
+/// Roots beyond what is needed, for stats that reloads add: a quarter, at least 2 MB; but at most an eighth of what is left
+/// for logs and sketches.
+const ROOTS_SPARE_SHARE: usize = 4;
+const ROOTS_SPARE_BYTES_MIN: usize = 2 << 20;
+const ROOTS_SPARE_OF_LEFT: usize = 8;
+
 /// A million a second.
 const EXPECTED_PACKETS_PER_MS: usize = 1_000;
 
@@ -74,7 +80,9 @@ impl MemoryPlan {
             shard: ShardBytes { roots: 0, sketches: 0, reserve: world.reserve },
         };
         let left = plan.budget.saturating_sub(plan.fixed());
-        let roots = plan.roots_wanted.min(left / shards / 2);
+        let needed = plan.roots_wanted.min(left / shards / 2);
+        let spare = (needed / ROOTS_SPARE_SHARE).max(ROOTS_SPARE_BYTES_MIN).min((left / shards - needed) / ROOTS_SPARE_OF_LEFT);
+        let roots = needed + if world.is_first { spare } else { 0 };
         let left = left - roots * shards;
         // More than two full logs a range could never be used: what they leave is the sketches'. Segments take a little beside.
         let logs_max = 2 * ranges * LOG_RECORDS_MAX * 9 * world.plans.layout.words(Form::Wide);
@@ -101,17 +109,23 @@ impl MemoryPlan {
         if self.shard.roots >= self.roots_wanted && self.worst() <= self.budget {
             return None;
         }
-        let (receivers, shards) = self.cores;
-        let least = self.fixed() + 2 * shards * self.roots_wanted + 4 * PART_BYTES_MIN * (receivers + shards);
+        let shards = self.cores.1;
         let what = format!(
             "{} MB cannot hold the sums of {} ranges (those that there are, and room for reloads: ranges.max) on {shards} cores: sums take {} MB, slots, streams and rings {} MB, and sketches and logs want room too",
             self.budget >> 20,
-            world.ranges(),
+            world.plans.real,
             (shards * self.roots_wanted).div_ceil(1 << 20),
             self.fixed().div_ceil(1 << 20),
         );
-        let remedy = format!("set it to at least {}, or have fewer stats or cores, or a smaller ranges.max", least.div_ceil(1 << 20));
+        let remedy = format!("set it to at least {}, or have fewer stats or cores, or a smaller ranges.max", self.least_mb());
         Some(Lacking { what, remedy })
+    }
+
+    /// The least budget that is not refused.
+    pub const fn least_mb(&self) -> usize {
+        let (receivers, shards) = self.cores;
+        let parts = 5 * PART_BYTES_MIN * (receivers + shards);
+        (self.fixed() + 2 * shards * self.roots_wanted + parts).div_ceil(1 << 20)
     }
 
     /// What a range takes that nothing is sent to, of the core that has most of it.

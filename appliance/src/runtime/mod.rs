@@ -2,8 +2,12 @@
 
 #[cfg(feature = "dpdk")]
 pub mod check;
+#[cfg(feature = "dpdk")]
+mod check_memory;
+pub mod fits;
 pub mod fixed;
 pub mod generations;
+pub mod made_of;
 pub mod memory;
 pub mod receiver;
 pub mod reload;
@@ -26,6 +30,7 @@ pub mod replay;
 #[cfg(feature = "dpdk")]
 pub mod run;
 pub mod shipping;
+pub mod strained;
 
 pub use world::World;
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::world::World;
+use crate::arch::Region;
 use crate::gather::{Gather, Stage};
 use crate::parse::{DropReason, Parsed, parse_into};
 use crate::rx::Frame;
@@ -77,6 +78,16 @@ impl<S: Stage> Receiver<S> {
     /// What takes its batches.
     pub const fn stage(&mut self) -> &mut S {
         &mut self.stage
+    }
+
+    /// What takes its batches, to look at.
+    pub const fn stage_ref(&self) -> &S {
+        &self.stage
+    }
+
+    /// What logs take of the system.
+    pub const fn logs(&self) -> &Region {
+        self.gather.region()
     }
 
     /// Looks whether something has come from the control; to be called now and then.
@@ -246,6 +257,8 @@ impl<S: Stage> Receiver<S> {
         live.unmatched.set(sum.unmatched);
         live.records.set(sum.records);
         self.stage.show(live);
+        live.early.set(self.gather.early());
+        live.memory[0].set(self.gather.memory());
         live.untagged.set(self.untagged_before + self.open.tags.last().copied().unwrap_or(0));
         let mut decisions = self.decisions_before;
         decisions += &self.open.decisions;

@@ -8,8 +8,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::fits::{self, Start};
 use super::fixed;
 use super::generations::{Decision, Generations};
+use super::wiring::Cores;
 use super::world::{World, setting};
 use crate::admin::{Asked, Outcome};
 use crate::config::{self, Config};
@@ -31,8 +33,8 @@ struct Loaded {
 
 /// See the module.
 pub struct Reloader {
-    /// What was started with, and what it became: what cannot change is compared with these.
-    started: (Config, Arc<World>),
+    /// What was started with, what it became, and on which cores: what cannot change is compared with these.
+    started: (Config, Arc<World>, Cores),
     /// Newest that counts.
     counts: Config,
     /// Was sent to the cores, and does not count yet.
@@ -53,7 +55,12 @@ pub struct Reloader {
 
 impl Reloader {
     /// Beside running cores.
-    pub fn new(started: (Config, Arc<World>), generations: Generations, report: (u64, Vec<PortName>), registry: Arc<Registry>) -> Self {
+    pub fn new(
+        started: (Config, Arc<World>, Cores),
+        generations: Generations,
+        report: (u64, Vec<PortName>),
+        registry: Arc<Registry>,
+    ) -> Self {
         registry.generation(started.1.number, started.0.ranges.list.len());
         Self {
             counts: started.0.clone(),
@@ -75,7 +82,10 @@ impl Reloader {
         match self.load() {
             Ok(mut loaded) => {
                 self.registry.reloaded(true);
-                let earlier = self.waiting.take().map_or_else(Vec::new, |older| older.asked);
+                let earlier = self.waiting.take().map_or_else(Vec::new, |older| {
+                    superseded(&older, &loaded);
+                    older.asked
+                });
                 loaded.asked = earlier.into_iter().filter(|asked| !asked.is_gone()).chain(asked).collect();
                 self.waiting = Some(loaded);
                 self.step();
@@ -91,15 +101,15 @@ impl Reloader {
     }
 
     fn load(&mut self) -> Result<Loaded, (Outcome, String)> {
-        let (first, world) = &self.started;
+        let (first, world, cores) = &self.started;
         let faulty = |faults: config::Faults| (Outcome::Faulty, faults.to_string());
         let restart = |faults: config::Faults| (Outcome::NeedsRestart, faults.to_string());
         let config = config::load(&first.file, &crate::stats::check).map_err(faulty)?;
-        fixed::check(first, &config).and_then(|()| fixed::has_room(&config, world)).map_err(restart)?;
+        fixed::check(first, &config).and_then(|()| fits::has_room(&config, world)).map_err(restart)?;
         let refusal =
             |refusal: config::Refusal| (Outcome::Faulty, format!("a stat cannot be compiled: {}: {}", refusal.key, refusal.message));
         let next = world.next(&config, self.number + 1).map_err(refusal)?;
-        fixed::fits(&config, world, &next).map_err(restart)?;
+        fits::fits(&config, Start { config: first, world, cores }, &next).map_err(restart)?;
         self.number += 1;
         Ok(Loaded { config, world: Arc::new(next), asked: Vec::new() })
     }
@@ -117,6 +127,9 @@ impl Reloader {
             && (self.coming.is_none() && settled || self.decided && self.generations.revoke())
             && let Some(loaded) = self.waiting.take()
         {
+            if let Some(older) = &self.coming {
+                superseded(older, &loaded);
+            }
             self.send(loaded);
             self.decide();
         }
@@ -170,6 +183,12 @@ impl Reloader {
             }
         }
     }
+}
+
+/// Whoever heard that the older one was accepted finds here why no report has it.
+fn superseded(older: &Loaded, newer: &Loaded) {
+    let (older, newer, hash) = (older.world.number, newer.world.number, &older.config.hash);
+    tracing::warn!("generation {older} (config_hash {hash}) gives way to generation {newer} before it counted: no report has it");
 }
 
 /// What an operator looks for first.

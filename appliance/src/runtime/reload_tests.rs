@@ -28,7 +28,7 @@ impl Bench {
         let mut generations = Generations::default();
         generations.receivers.extend(cores.iter_mut().map(|core| core.0.control()));
         let registry = Registry::new("t", "", Duration::from_secs(1));
-        let reloader = Reloader::new((config, world), generations, (1, Vec::new()), Arc::clone(&registry));
+        let reloader = Reloader::new((config, world, cores_of_two()), generations, (1, Vec::new()), Arc::clone(&registry));
         Self { folder, reloader, cores, registry }
     }
 
@@ -61,6 +61,10 @@ impl Bench {
     }
 }
 
+fn cores_of_two() -> Cores {
+    Cores { rx: vec![1, 2], workers: Vec::new() }
+}
+
 fn write(folder: &Path, toml: &str, ranges: &[&str]) {
     fs::write(folder.join("t.toml"), toml).unwrap();
     let rows: Vec<String> = ranges.iter().map(|range| format!("{range},a\n")).collect();
@@ -69,6 +73,47 @@ fn write(folder: &Path, toml: &str, ranges: &[&str]) {
 
 const A: &str = "10.0.0.0/8";
 const B: &str = "192.0.2.0/24";
+
+/// What is logged while `act` runs.
+fn logged(act: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    tracing::subscriber::with_default(subscriber, act);
+    let bytes = lines.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// One that was not sent yet, and one whose first window was decided already.
+#[test]
+fn what_gives_way_before_it_counted_is_said() {
+    let text = logged(|| {
+        let mut bench = Bench::new();
+        let _first = bench.reload(TOML, &[A, B]);
+        bench.look();
+        let (_second, _third) = (bench.reload(TOML, &[B]), bench.reload(TOML, &[A]));
+        (0..2).for_each(|_| bench.look());
+        assert_eq!((bench.turn(0, 96), bench.turn(1, 96), bench.counts()), (4, 4, (4, 1)));
+    });
+    let said: Vec<&str> = text.lines().filter(|line| line.contains("gives way")).collect();
+    assert_eq!(said.len(), 2, "{text}");
+    assert!(
+        said[0].contains("generation 2 ") && said[0].contains("gives way to generation 3 before it counted: no report has it"),
+        "{text}"
+    );
+    assert!(said[1].contains("generation 3 ") && said[1].contains("gives way to generation 4"), "{text}");
+}
 
 /// Without fast stats an epoch is a long window.
 #[test]

@@ -89,7 +89,7 @@ fn count(
     let mut reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, shipping, monitor.clone());
     let mut generations = std::mem::take(&mut wired.generations);
     generations.reporter = Some(reporter.control());
-    let started = (config.clone(), Arc::clone(world));
+    let started = (config.clone(), Arc::clone(world), cores.clone());
     let reloader = Reloader::new(started, generations, (boot_id, port_names), Arc::clone(registry));
     let reporter = {
         let (cpu, registry) = (places.reporter_cpu, Arc::clone(registry));
@@ -170,9 +170,9 @@ impl Outside {
         registry.set_sinks(move || watch.status());
         let watch = sinks.watch();
         registry.set_journal(move || watch.journal());
-        let ask = Arc::clone(registry);
+        let (ask, token) = (Arc::clone(registry), config.admin.token.clone());
         let start =
-            |address| Admin::start(address, Arc::new(move || ask.snapshot()), Arc::new(move |asked| reload.try_send(asked).is_ok()));
+            |address| Admin::start(address, Arc::new(move || ask.snapshot()), Arc::new(move |asked| reload.try_send(asked).is_ok()), token);
         let admin = config.admin.listen.map(start).transpose()?;
         Ok(Self { sinks, _admin: admin })
     }

@@ -1,9 +1,11 @@
 //! The reporter's messages into the journal, and its signs of life into the registry.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::strained::Strained;
 use crate::journal::{Journal, Message};
-use crate::report::{Publisher, pb};
+use crate::report::{Publisher, Strain, pb};
 use crate::telemetry::{FeedHealth, FeedSnapshot, Registry};
 
 /// See the module.
@@ -12,12 +14,15 @@ pub struct Shipping {
     registry: Arc<Registry>,
     /// Of the last long window.
     feeds: Vec<FeedSnapshot>,
+    /// Incomplete reports of the window that is being closed, and their reasons.
+    incomplete: (u64, BTreeMap<String, u64>),
+    strained: Strained,
 }
 
 impl Shipping {
     /// Into `journal`.
-    pub const fn new(journal: Arc<Journal>, registry: Arc<Registry>) -> Self {
-        Self { journal, registry, feeds: Vec::new() }
+    pub fn new(journal: Arc<Journal>, registry: Arc<Registry>) -> Self {
+        Self { journal, registry, feeds: Vec::new(), incomplete: Default::default(), strained: Strained::default() }
     }
 
     /// Says which feeds are no longer what they were. (That a port is down was said when it was seen.)
@@ -41,6 +46,19 @@ impl Shipping {
 impl Publisher for Shipping {
     fn range(&mut self, report: &pb::RangeReport) {
         self.journal.append(Message::range(report));
+        if let Some(incomplete) = &report.incomplete {
+            self.incomplete.0 += 1;
+            for reason in &incomplete.reasons {
+                *self.incomplete.1.entry(reason.clone()).or_default() += 1;
+            }
+        }
+    }
+
+    fn strained(&mut self, is_long: bool, of: &Strain) {
+        self.registry.degraded(of.counts());
+        if is_long {
+            self.strained.tell(of);
+        }
     }
 
     fn appliance(&mut self, report: &pb::ApplianceReport) {
@@ -49,6 +67,9 @@ impl Publisher for Shipping {
             return;
         }
         self.registry.window_closed(report.window_end_ns);
+        let is_long = report.window_kind() == pb::WindowKind::Long;
+        let (count, reasons) = std::mem::take(&mut self.incomplete);
+        self.registry.incomplete(reasons, is_long.then_some(count));
         let feed = |feed: &pb::Feed| FeedSnapshot {
             name: feed.name.clone(),
             health: match feed.state() {
@@ -58,7 +79,7 @@ impl Publisher for Shipping {
             },
         };
         let feeds: Vec<_> = report.feeds.iter().map(feed).collect();
-        if report.window_kind() == pb::WindowKind::Long {
+        if is_long {
             self.tell(&feeds);
         }
         self.registry.set_feeds(feeds);
@@ -66,5 +87,38 @@ impl Publisher for Shipping {
 
     fn overflow(&self) -> Vec<(String, u64)> {
         self.journal.overflow()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::journal::Bound;
+
+    #[test]
+    fn what_became_coarser_or_incomplete_is_seen_by_metrics() {
+        let registry = Registry::new("a", "", Duration::from_secs(1));
+        let mut shipping = Shipping::new(Journal::new::<&str>(Bound::default(), &[]), Arc::clone(&registry));
+        let mut window = |reasons: &[&[&str]], strain: Strain, kind: pb::WindowKind| {
+            for reasons in reasons {
+                let reasons: Vec<String> = reasons.iter().map(|reason| (*reason).to_owned()).collect();
+                let incomplete = (!reasons.is_empty()).then_some(pb::Incomplete { reasons, ..pb::Incomplete::default() });
+                shipping.range(&pb::RangeReport { incomplete, ..pb::RangeReport::default() });
+            }
+            let is_long = kind == pb::WindowKind::Long;
+            shipping.strained(is_long, &strain);
+            shipping.appliance(&pb::ApplianceReport { window_kind: kind.into(), ..pb::ApplianceReport::default() });
+            let snapshot = registry.snapshot();
+            (snapshot.degraded, snapshot.incomplete, snapshot.incomplete_last_window)
+        };
+        let named = |list: &[(&str, u64)]| list.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect::<Vec<_>>();
+        let strain = Strain { thinned: 3, short: 2, folded: 1, missed: 1 };
+        let long = window(&[&["memory"], &[], &["memory", "nic_missed"]], strain, pb::WindowKind::Long);
+        assert_eq!(long, ([3, 2, 1, 1], named(&[("memory", 2), ("nic_missed", 1)]), 2));
+        let fast = window(&[&["ring_full"]], strain, pb::WindowKind::Fast);
+        assert_eq!(fast, ([6, 4, 2, 2], named(&[("memory", 2), ("nic_missed", 1), ("ring_full", 1)]), 2), "of the last long window");
+        assert_eq!(window(&[&[]], Strain::default(), pb::WindowKind::Long).2, 0);
     }
 }

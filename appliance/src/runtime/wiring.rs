@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::generations::Generations;
+use super::made_of;
 use super::memory::MemoryPlan;
 use super::receiver::Receiver;
 use super::world::World;
@@ -63,6 +64,7 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
             inboxes.push(inbox);
         }
         let mut worker = Worker::new(inboxes, shard(told(*lcore, "worker", of_blocks)));
+        made_of::tell(*lcore, "worker", &worker.stage().regions());
         ends.shards.push(worker.stage().control());
         wired.workers.push((worker, registry.core(*lcore, "worker")));
     }
@@ -74,11 +76,14 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
             let mut receiver = Receiver::new(world, shard(told(*lcore, "rx", of_blocks)), outlet, live, memory.logs);
             ends.receivers.push(receiver.control());
             ends.shards.push(receiver.stage().control());
+            let [roots, sketches] = receiver.stage_ref().regions();
+            made_of::tell(*lcore, "rx", &[("logs", receiver.logs()), roots, sketches]);
             AnyReceiver::Own(Box::new(receiver))
         } else {
             let dispatcher = Dispatcher::new(lanes, Arc::clone(&world.efforts), world.plans.real, waits);
             let mut receiver = Receiver::new(world, dispatcher, outlet, live, memory.logs);
             ends.receivers.push(receiver.control());
+            made_of::tell(*lcore, "rx", &[("logs", receiver.logs())]);
             AnyReceiver::Sends(Box::new(receiver))
         });
     }

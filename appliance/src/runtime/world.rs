@@ -51,6 +51,8 @@ pub struct World {
     pub room: Room,
     /// Tag rules that accounts are made for.
     pub tag_room: usize,
+    /// Whether others may follow: then more roots are reserved than it needs.
+    pub is_first: bool,
     /// When memory is taken.
     pub reserve: Reserve,
     calculations: Calculations,
@@ -74,6 +76,7 @@ impl World {
         let mut world = Self::with_room(&Calculations::standard(), config, hash_key, ports, room(config))?;
         world.room = world.room.twice();
         world.tag_room = TAG_RULES_MAX;
+        world.is_first = true;
         Ok(world)
     }
 
@@ -94,6 +97,7 @@ impl World {
             mirror: mirror(config),
             room: plans.room(),
             tag_room: config.tags.len(),
+            is_first: false,
             efforts: plans.efforts().into(),
             plans: Arc::new(plans),
             calculations: calculations.clone(),

@@ -3,16 +3,12 @@
 //! Packets of one weight: Garwood (1936). Anything else: the gamma interval of Fay and Feuer (1997), with the largest
 //! value that a packet may have had as the weight of one that was not seen. Both ends are 95 % together, 97.5 % each.
 
-use statrs::distribution::{ContinuousCDF, Normal};
-use statrs::function::gamma::{gamma_lr, gamma_ur, ln_gamma};
-
 use super::figure::{Basis, Confidence, Estimate, Unseen};
+use super::gamma;
 use super::weighted::Weighted;
 
 /// Share of windows whose truth may lie outside one end.
 const TAIL: f64 = 0.025;
-/// From this shape on, Wilson and Hilferty (1931) is closer than any use of the figure.
-const SHAPE_LARGE: f64 = 200.0;
 
 /// What is asked beside the counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,7 +54,7 @@ fn lower(sum: &Weighted, tail: f64) -> f64 {
         return 0.0;
     }
     let (y, v) = moments(sum);
-    v / y * gamma_lower(y * y / v, tail)
+    v / y * gamma::lower(y * y / v, tail)
 }
 
 /// Upper end of the sampled part.
@@ -73,7 +69,7 @@ fn upper(sum: &Weighted, unseen: &Unseen, tail: f64, question: &Question) -> f64
         v += unseen.scaled as f64 * largest;
     }
     let (y, v) = (y + largest, v + largest * largest);
-    v / y * gamma_upper(y * y / v, tail)
+    v / y * gamma::upper(y * y / v, tail)
 }
 
 /// Sum and Poisson variance Σ(wv)²: for packets of one weight this makes the gamma interval Garwood's.
@@ -87,60 +83,8 @@ fn moments(sum: &Weighted) -> (f64, f64) {
 
 /// Garwood's interval of a Poisson mean of which `n` were counted, with this tail on each side.
 pub(super) fn garwood(n: f64, tail: f64) -> (f64, f64) {
-    let low = if n > 0.0 { gamma_lower(n, tail) } else { 0.0 };
-    (low, gamma_upper(n + 1.0, tail))
-}
-
-/// Where a gamma distribution of scale 1 has this share (0.5 or less) below.
-fn gamma_lower(shape: f64, tail: f64) -> f64 {
-    let z = normal_quantile(tail);
-    if shape >= SHAPE_LARGE {
-        return wilson_hilferty(shape, z);
-    }
-    // No more is below x than x^shape / Γ(shape + 1). In logarithms the share below is concave, so Newton's steps are safe.
-    let least = ((tail.ln() + ln_gamma(shape + 1.0)) / shape).exp();
-    newton(wilson_hilferty(shape, z).max(least), |x| {
-        let below = gamma_lr(shape, x).max(f64::MIN_POSITIVE);
-        x * ((tail.ln() - below.ln()) * below / (x * density(shape, x)).max(f64::MIN_POSITIVE)).clamp(-3.0, 3.0).exp()
-    })
-}
-
-/// Where it has this share above.
-fn gamma_upper(shape: f64, tail: f64) -> f64 {
-    let start = wilson_hilferty(shape, -normal_quantile(tail));
-    if shape >= SHAPE_LARGE {
-        return start;
-    }
-    newton(start.max(f64::MIN_POSITIVE), |x| {
-        let above = gamma_ur(shape, x).max(f64::MIN_POSITIVE);
-        (x + (above.ln() - tail.ln()) * above / density(shape, x).max(f64::MIN_POSITIVE)).max(x / 2.0)
-    })
-}
-
-fn newton(start: f64, step: impl Fn(f64) -> f64) -> f64 {
-    let mut x = start;
-    for _ in 0..40 {
-        let next = step(x);
-        let moved = (next - x).abs();
-        x = next;
-        if moved <= 1e-9 * x {
-            break;
-        }
-    }
-    x
-}
-
-fn density(shape: f64, x: f64) -> f64 {
-    ((shape - 1.0) * x.ln() - x - ln_gamma(shape)).exp()
-}
-
-fn wilson_hilferty(shape: f64, z: f64) -> f64 {
-    let c = 1.0 / (9.0 * shape);
-    shape * (1.0 - c + z * c.sqrt()).max(0.0).powi(3)
-}
-
-fn normal_quantile(probability: f64) -> f64 {
-    Normal::standard().inverse_cdf(probability)
+    let low = if n > 0.0 { gamma::lower(n, tail) } else { 0.0 };
+    (low, gamma::upper(n + 1.0, tail))
 }
 
 #[cfg(test)]

@@ -53,6 +53,8 @@ pub struct Pages {
     /// Of each size in lines: the first page that has a free piece.
     partial: Vec<u32>,
     used_lines: usize,
+    /// The most that were in use.
+    most_lines: usize,
 }
 
 impl Pages {
@@ -77,6 +79,7 @@ impl Pages {
             idle: NONE,
             partial: vec![NONE; page_lines + 1],
             used_lines: 0,
+            most_lines: 0,
         };
         // The first page is taken first: those behind stay untouched.
         (0..pages).rev().for_each(|page| made.link(page, 0));
@@ -107,6 +110,7 @@ impl Pages {
             self.unlink(at as usize, lines);
         }
         self.used_lines += lines;
+        self.most_lines = self.most_lines.max(self.used_lines);
         self.get_mut(piece).fill(0);
         Some(piece)
     }
@@ -160,6 +164,16 @@ impl Pages {
             let (low, high) = self.words.split_at_mut(a);
             (&mut high[..a_words], &mut low[b..b + b_words])
         }
+    }
+
+    /// What it takes of the system.
+    pub const fn region(&self) -> &Region {
+        &self.words
+    }
+
+    /// The most bytes that were ever in use.
+    pub const fn most_bytes(&self) -> usize {
+        self.most_lines * LINE_WORDS * 8
     }
 
     /// Bytes in pieces that are in use.

@@ -73,6 +73,8 @@ pub struct Pool {
     taken_lines: usize,
     free: [Handle; CLASSES],
     used_lines: usize,
+    /// The most that were in use.
+    most_lines: usize,
     /// Of tests: what it refuses though it is there.
     #[cfg(test)]
     pub(crate) mood: Mood,
@@ -107,6 +109,7 @@ impl Pool {
             taken_lines: 0,
             free: [Handle::NONE; CLASSES],
             used_lines: 0,
+            most_lines: 0,
             #[cfg(test)]
             mood: Mood::default(),
         }
@@ -122,6 +125,7 @@ impl Pool {
         let fitting = self.reuse(class).or_else(|| self.take(class_lines(class), budget));
         let handle = fitting.or_else(|| self.take_anew(class_lines(class), budget)).or_else(|| self.reuse_longer(class))?;
         self.used_lines += handle.lines();
+        self.most_lines = self.most_lines.max(self.used_lines);
         self.get_mut(handle).fill(0);
         Some(handle)
     }
@@ -194,6 +198,16 @@ impl Pool {
             let (low, high) = self.words.split_at_mut(a.start());
             (&mut high[..a_words], &mut low[b.start()..b.start() + b_words])
         }
+    }
+
+    /// What it takes of the system.
+    pub const fn region(&self) -> &Region {
+        &self.words
+    }
+
+    /// The most bytes that were ever in use.
+    pub const fn most_bytes(&self) -> usize {
+        self.most_lines * LINE_WORDS * 8
     }
 
     /// Bytes in chunks that are in use.

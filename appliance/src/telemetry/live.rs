@@ -33,6 +33,51 @@ impl Counter {
     }
 }
 
+/// Parts of `memory_mb` that cores have apart, by the index of [`LiveCore::memory`].
+pub const MEMORY_PARTS: [&str; 3] = ["logs", "roots", "sketches"];
+
+/// Bytes of one part of a core's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartFigures {
+    /// In use.
+    pub used: u64,
+    /// The most that were, since the start.
+    pub high: u64,
+    /// That there are.
+    pub size: u64,
+}
+
+impl PartFigures {
+    /// Of numbers that the data path has.
+    pub const fn of(used: usize, high: usize, size: usize) -> Self {
+        Self { used: used as u64, high: high as u64, size: size as u64 }
+    }
+
+    const fn add(&mut self, other: &Self) {
+        self.used += other.used;
+        self.high += other.high;
+        self.size += other.size;
+    }
+}
+
+/// [`PartFigures`], live.
+#[derive(Debug, Default)]
+pub struct LivePart([Counter; 3]);
+
+impl LivePart {
+    /// Only the owner may call this.
+    pub fn set(&self, figures: PartFigures) {
+        let PartFigures { used, high, size } = figures;
+        self.0.iter().zip([used, high, size]).for_each(|(counter, value)| counter.set(value));
+    }
+
+    /// Reads; anybody may.
+    pub fn get(&self) -> PartFigures {
+        let [used, high, size] = self.0.each_ref().map(Counter::get);
+        PartFigures { used, high, size }
+    }
+}
+
 /// Makes a struct of counters and the struct of plain numbers that a read of it gives.
 macro_rules! counters {
     ($(#[$live_doc:meta])* $live:ident, $(#[$plain_doc:meta])* $plain:ident { $(#[doc = $doc:literal] $name:ident,)+ }) => {
@@ -43,8 +88,8 @@ macro_rules! counters {
             $(#[doc = $doc] pub $name: Counter,)+
             /// Frames without a readable IP header, by reason: see [`Self::drop_frame`].
             pub drops: [Counter; REASONS_MAX],
-            /// Bytes of sketches and blocks that it holds now.
-            pub memory_used_bytes: Counter,
+            /// Its memory, by [`MEMORY_PARTS`].
+            pub memory: [LivePart; MEMORY_PARTS.len()],
         }
 
         $(#[$plain_doc])*
@@ -53,8 +98,8 @@ macro_rules! counters {
             $(#[doc = $doc] pub $name: u64,)+
             /// Frames without a readable IP header, by reason.
             pub drops: [u64; REASONS_MAX],
-            /// Bytes of sketches and blocks that it holds.
-            pub memory_used_bytes: u64,
+            /// Its memory, by [`MEMORY_PARTS`].
+            pub memory: [PartFigures; MEMORY_PARTS.len()],
         }
 
         impl $live {
@@ -67,7 +112,7 @@ macro_rules! counters {
             /// All counters now.
             pub fn read(&self) -> $plain {
                 let drops = std::array::from_fn(|reason| self.drops[reason].get());
-                $plain { $($name: self.$name.get(),)+ drops, memory_used_bytes: self.memory_used_bytes.get() }
+                $plain { $($name: self.$name.get(),)+ drops, memory: self.memory.each_ref().map(LivePart::get) }
             }
         }
 
@@ -83,7 +128,7 @@ macro_rules! counters {
                 for (mine, theirs) in self.drops.iter_mut().zip(other.drops) {
                     *mine = mine.wrapping_add(theirs);
                 }
-                self.memory_used_bytes += other.memory_used_bytes;
+                self.memory.iter_mut().zip(&other.memory).for_each(|(mine, theirs)| mine.add(theirs));
             }
 
             /// What came since `earlier`; 0 where a counter went back.
@@ -92,7 +137,7 @@ macro_rules! counters {
                 Self {
                     $($name: self.$name.saturating_sub(earlier.$name),)+
                     drops: std::array::from_fn(|reason| self.drops[reason].saturating_sub(earlier.drops[reason])),
-                    memory_used_bytes: self.memory_used_bytes,
+                    memory: self.memory,
                 }
             }
         }
@@ -140,6 +185,8 @@ counters! {
         counted,
         /// Records dropped at a full ring or for want of memory.
         ring_dropped,
+        /// Records whose log was handed on before it was full: memory for logs was spent.
+        early,
         /// Polls of the queues or rings.
         polls,
         /// Polls that found nothing.

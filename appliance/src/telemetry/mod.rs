@@ -13,9 +13,10 @@ pub mod registry;
 pub mod snapshot;
 pub mod status;
 
-pub use live::{CoreFigures, Counter, LiveCore, LivePort, PortFigures};
+pub use live::{CoreFigures, Counter, LiveCore, LivePart, LivePort, MEMORY_PARTS, PartFigures, PortFigures};
 pub use registry::Registry;
 pub use snapshot::{
-    BuildInfo, CoreSnapshot, FeedHealth, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
+    BuildInfo, CoreSnapshot, DEGRADED, FeedHealth, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus,
+    Snapshot,
 };
 pub use status::StatusLine;

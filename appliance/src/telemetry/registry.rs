@@ -1,12 +1,15 @@
 //! Where each part registers what it wants to be seen, and where snapshots are taken.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::live::{LiveCore, LivePort, PortFigures};
-use super::snapshot::{BuildInfo, CoreSnapshot, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot};
+use super::snapshot::{
+    BuildInfo, CoreSnapshot, DEGRADED, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot,
+};
 
 /// A reporter that was silent for so many windows is taken for dead.
 const REPORTER_SILENT_WINDOWS: u32 = 3;
@@ -27,6 +30,8 @@ pub struct Registry {
     /// Budget of sketches and batches, bytes.
     pub memory_budget_bytes: AtomicU64,
     reloads: Mutex<ReloadSnapshot>,
+    degraded: [AtomicU64; DEGRADED.len()],
+    incomplete_last_window: AtomicU64,
     windows_closed: AtomicU64,
     last_window_end_ns: AtomicU64,
     first_window_open: AtomicBool,
@@ -42,6 +47,7 @@ struct Shelves {
     ports: Vec<(u32, String, String, Arc<LivePort>)>,
     drop_reasons: Vec<&'static str>,
     feeds: Vec<FeedSnapshot>,
+    incomplete: BTreeMap<String, u64>,
     sinks: Option<Ask<Vec<SinkStatus>>>,
     journal: Option<Ask<JournalSnapshot>>,
 }
@@ -64,6 +70,8 @@ impl Registry {
             ranges: AtomicU64::new(0),
             memory_budget_bytes: AtomicU64::new(0),
             reloads: Mutex::default(),
+            degraded: Default::default(),
+            incomplete_last_window: AtomicU64::new(0),
             windows_closed: AtomicU64::new(0),
             last_window_end_ns: AtomicU64::new(0),
             first_window_open: AtomicBool::new(false),
@@ -118,6 +126,22 @@ impl Registry {
         self.last_window_end_ns.store(end_ns, Relaxed);
     }
 
+    /// So many more figures were made coarser for want of memory, by [`DEGRADED`].
+    pub fn degraded(&self, more: [u64; DEGRADED.len()]) {
+        self.degraded.iter().zip(more).for_each(|(counter, n)| _ = counter.fetch_add(n, Relaxed));
+    }
+
+    /// Incomplete reports of ranges in a window: by reason, and, of a long one, how many.
+    pub fn incomplete(&self, reasons: BTreeMap<String, u64>, of_long: Option<u64>) {
+        let mut shelves = self.shelves();
+        for (reason, n) in reasons {
+            *shelves.incomplete.entry(reason).or_default() += n;
+        }
+        if let Some(n) = of_long {
+            self.incomplete_last_window.store(n, Relaxed);
+        }
+    }
+
     /// How far the time of the reports is ahead of the wall clock, and how often that was stepped; true if it was since the
     /// last call.
     pub fn set_clock(&self, offset_ns: i64, jumps: u64) -> bool {
@@ -168,7 +192,10 @@ impl Registry {
             journal: shelves.journal.as_ref().map_or_else(JournalSnapshot::default, |ask| ask()),
             ranges: self.ranges.load(Relaxed),
             memory_budget_bytes: self.memory_budget_bytes.load(Relaxed),
-            memory_used_bytes: shelves.cores.iter().map(|(_, _, live)| live.memory_used_bytes.get()).sum(),
+            memory_used_bytes: shelves.cores.iter().flat_map(|(_, _, live)| &live.memory).map(|part| part.get().used).sum(),
+            degraded: self.degraded.each_ref().map(|counter| counter.load(Relaxed)),
+            incomplete: shelves.incomplete.iter().map(|(reason, n)| (reason.clone(), *n)).collect(),
+            incomplete_last_window: self.incomplete_last_window.load(Relaxed),
             reloads: *self.reloads.lock().unwrap_or_else(PoisonError::into_inner),
             windows_closed: self.windows_closed.load(Relaxed),
             last_window_end_ns: self.last_window_end_ns.load(Relaxed),

@@ -142,6 +142,9 @@ pub struct ReloadSnapshot {
     pub last: Option<(Duration, bool)>,
 }
 
+/// How want of memory makes figures coarser, by the index of [`Snapshot::degraded`].
+pub const DEGRADED: [&str; 4] = ["thinned", "short_of_memory", "folded", "missed"];
+
 /// Everything that metrics, health checks and the status line tell, at one moment.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -169,8 +172,14 @@ pub struct Snapshot {
     pub ranges: u64,
     /// Budget of sketches and batches.
     pub memory_budget_bytes: u64,
-    /// How much of it is taken.
+    /// How much of it is in use by logs, roots and sketches.
     pub memory_used_bytes: u64,
+    /// Figures that want of memory made coarser since the start, by [`DEGRADED`].
+    pub degraded: [u64; DEGRADED.len()],
+    /// Incomplete reports of ranges since the start, by reason.
+    pub incomplete: Vec<(String, u64)>,
+    /// Incomplete reports of ranges in the last long window.
+    pub incomplete_last_window: u64,
     /// Reloads.
     pub reloads: ReloadSnapshot,
     /// Windows closed by the reporter.

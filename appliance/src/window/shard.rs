@@ -13,7 +13,7 @@ use super::ledger::Site;
 use super::sealing::Sealing;
 use super::stream::{Outlet, PART_WORDS, Room};
 use crate::arch::prefetch::{prefetch, prefetch_words};
-use crate::arch::{HashKey, Reserve};
+use crate::arch::{HashKey, Region, Reserve};
 use crate::gather::bits::Bits;
 use crate::gather::packed::{Batch, Layout};
 use crate::gather::{Cause, Stage};
@@ -24,7 +24,7 @@ use crate::stats::Exhausted;
 use crate::stats::pages::{Pages, Piece};
 use crate::stats::plan::{Period, Plan, Scratch, execute};
 use crate::stats::pool::{Budget, Memory, Pool};
-use crate::telemetry::LiveCore;
+use crate::telemetry::{LiveCore, PartFigures};
 use crate::units::{Epoch, RangeIndex};
 
 /// The compiled stats of all ranges.
@@ -55,7 +55,12 @@ impl ShardPlans {
     /// Bytes that the roots of all ranges take in a shard, and of a share of them twice: while a window closes, the next one
     /// opens.
     pub fn roots_bytes(&self) -> usize {
-        self.roots().map(|(ranges, words)| Pages::bytes_of(ranges + ranges.div_ceil(ROOTS_TWICE), words, self.page_lines())).sum()
+        self.roots_bytes_in(self.page_lines())
+    }
+
+    /// The same in pages of so many lines.
+    pub fn roots_bytes_in(&self, page_lines: usize) -> usize {
+        self.roots().map(|(ranges, words)| Pages::bytes_of(ranges + ranges.div_ceil(ROOTS_TWICE), words, page_lines)).sum()
     }
 
     /// So many bytes, and never less than two pages of each size.
@@ -196,6 +201,11 @@ impl Shard {
 
     /// Bytes that each range takes, touched or not: its slot, and four bits with their summaries.
     pub const RANGE_BYTES: usize = size_of::<Slot>() + 1;
+
+    /// What roots and sketches take of the system.
+    pub const fn regions(&self) -> [(&'static str, &Region); 2] {
+        [("roots", self.roots.region()), ("sketches", self.chunks.region())]
+    }
 
     /// By this end other plans come.
     pub fn control(&mut self) -> Control<Compiled> {
@@ -375,6 +385,8 @@ impl Stage for Shard {
     fn show(&self, live: &LiveCore) {
         live.counted.set(self.records);
         live.ring_dropped.set(self.losses.iter().map(Losses::total).sum());
-        live.memory_used_bytes.set((self.roots.used_bytes() + self.chunks.used_bytes()) as u64);
+        let [_, roots, sketches] = &live.memory;
+        roots.set(PartFigures::of(self.roots.used_bytes(), self.roots.most_bytes(), self.roots.region().len() * 8));
+        sketches.set(PartFigures::of(self.chunks.used_bytes(), self.chunks.most_bytes(), self.chunks.region().len() * 8));
     }
 }
