@@ -91,7 +91,7 @@ pub(super) fn garwood(n: f64, tail: f64) -> (f64, f64) {
 }
 
 /// Quantile of a gamma distribution of scale 1.
-fn gamma_quantile(shape: f64, probability: f64) -> f64 {
+pub(super) fn gamma_quantile(shape: f64, probability: f64) -> f64 {
     if shape < SHAPE_LARGE
         && let Ok(gamma) = Gamma::new(shape, 1.0)
     {
