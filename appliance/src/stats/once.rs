@@ -22,7 +22,7 @@ use super::pool::{Handle, Memory, Pool};
 /// Keys that are kept.
 const KEPT_MAX: usize = 256;
 /// Of a chunk at first, and at last: three quarters and more of its slots are in use then.
-const CHUNK_WORDS: (usize, usize) = (8, 384);
+const CHUNK_WORDS: (usize, usize) = (32, 384);
 /// The longest export.
 pub(super) const EXPORT_WORDS_MAX: usize = 1 + 2 * KEPT_MAX;
 /// Share of windows whose truth may lie above.
@@ -89,7 +89,7 @@ impl<'a> Kept<'a> {
     /// lower bits, which no level makes alike.
     #[allow(clippy::cast_possible_truncation, reason = "below the number of slots")]
     fn find(&self, hash: u64) -> Option<usize> {
-        let home = ((hash & 0xFFFF_FFFF) * self.hashes.len() as u64 >> 32) as usize;
+        let home = (((hash & 0xFFFF_FFFF) * self.hashes.len() as u64) >> 32) as usize;
         let (before, behind) = self.hashes.split_at(home);
         let fits = |have: &u64| *have == 0 || *have == hash;
         behind.iter().position(fits).map(|at| home + at).or_else(|| before.iter().position(fits))
@@ -143,17 +143,25 @@ impl<'a> Kept<'a> {
 
 /// Counts the sampled rows of a batch.
 pub(super) fn add_all(root: &mut u64, memory: &mut Memory<'_>, view: &View<'_>) {
+    if view.any_unproven() && *root < UNPROVEN {
+        release(*root, memory.pool);
+        *root = UNPROVEN;
+    }
+    let mut level = level(*root, memory.pool);
     for at in view.sampled().places() {
-        if *root >= UNPROVEN {
-            return;
+        let hash = view.hash(at).max(1);
+        if is_kept(hash, level) {
+            add(root, memory, hash, u16::try_from(view.row_without_key(at).weight).unwrap_or(u16::MAX));
+            level = self::level(*root, memory.pool);
         }
-        let row = view.row_without_key(at);
-        if row.proven {
-            add(root, memory, row.hash.max(1), u16::try_from(row.weight).unwrap_or(u16::MAX));
-        } else {
-            release(*root, memory.pool);
-            *root = UNPROVEN;
-        }
+    }
+}
+
+fn level(root: u64, pool: &Pool) -> u32 {
+    match root {
+        0 => 0,
+        SHORT | UNPROVEN => LEVEL_NONE,
+        chunk => level_of(pool.get(Handle::from_word(chunk))[0]),
     }
 }
 
