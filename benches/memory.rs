@@ -14,13 +14,15 @@ use std::sync::{Arc, Barrier};
 
 use support::{Chances, Figure, record, standard, twelve_more, world};
 use tailwater::arch::hash::spread;
-use tailwater::config::Config;
+use tailwater::config::{Config, StatSpec};
 use tailwater::gather::{Gather, Stage};
 use tailwater::record::Has;
 use tailwater::runtime::memory::MemoryPlan;
 use tailwater::runtime::wiring::Cores;
 use tailwater::runtime::world::World;
+use tailwater::stats::distinct::PRECISION_DEFAULT;
 use tailwater::stats::plan::Plan;
+use tailwater::stats::settings::integer;
 use tailwater::units::{Epoch, RangeIndex};
 use tailwater::window::stream::{Stream, stream};
 use tailwater::window::{Shard, Told};
@@ -69,12 +71,14 @@ enum Watched {
 
 impl Figures {
     /// All ranges have one plan and long stats alone.
-    fn new(world: &World, calculations: &[String]) -> Self {
+    fn new(world: &World, specs: &[StatSpec]) -> Self {
         let stats = world.plans.plans.iter().map(Plan::stats).max_by_key(|stats| stats.len()).expect("a plan");
-        let watched = stats.iter().map(|stat| match calculations[stat.spec].as_str() {
+        let watched = stats.iter().map(|stat| match specs[stat.spec].calculation.as_str() {
             "topk" => Watched::Top,
-            // An export is two words and the registers, eight to a word.
-            "distinct" => Watched::Distinct(u64::from((stat.kernel.export_words_max() - 2).ilog2() + 3)),
+            "distinct" => {
+                let precision = integer(&specs[stat.spec], "p", u64::from(PRECISION_DEFAULT), 4..=16);
+                Watched::Distinct(precision.unwrap_or_else(|refusal| panic!("{}", refusal.message)))
+            }
             _ => Watched::Other,
         });
         Self { watched: watched.collect(), all: 0, short: [0; 3] }
@@ -103,7 +107,7 @@ impl Figures {
 }
 
 impl Core {
-    fn new(world: &Arc<World>, plan: &MemoryPlan, calculations: &[String]) -> Self {
+    fn new(world: &Arc<World>, plan: &MemoryPlan, specs: &[StatSpec]) -> Self {
         let (outlet, stream) = stream(world.plans.room(), false);
         Self {
             gather: Gather::new(world.ranges(), plan.logs, &world.plans.layout),
@@ -113,7 +117,7 @@ impl Core {
             handed: true,
             sealed: [0; 3],
             sent: [0; 2],
-            told: Figures::new(world, calculations),
+            told: Figures::new(world, specs),
         }
     }
 
@@ -164,11 +168,10 @@ fn status(name: &str) -> f64 {
 }
 
 fn cores(config: &Config, world: &Arc<World>, cores: u32) -> Vec<Core> {
-    let calculations: Vec<String> = config.stats.iter().map(|stat| stat.calculation.clone()).collect();
     let plan = MemoryPlan::new(world, &Cores { rx: (1..=cores).collect(), workers: Vec::new() });
     eprintln!("{plan:?}, worst {} MB", plan.worst() >> 20);
     assert!(plan.lacking(world).is_none(), "{:?}", plan.lacking(world));
-    (0..cores).map(|_| Core::new(world, &plan, &calculations)).collect()
+    (0..cores).map(|_| Core::new(world, &plan, &config.stats)).collect()
 }
 
 /// Feeds all cores so many packets a window, window after window, and closes the last.

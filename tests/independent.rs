@@ -47,8 +47,19 @@ const HELD_MIN: f64 = 0.95;
 /// Kinds with fewer intervals say too little for that: one in so many may be off by chance.
 const JUDGED_MIN: u64 = 30;
 /// Kinds of intervals that generated attacks must show.
-const KINDS: [&str; 10] =
-    ["sum packets", "sum bytes", "histogram", "top-K", "peak", "quantiles", "entropy", "entropy of a sample", "distinct", "fanout"];
+const KINDS: [&str; 11] = [
+    "sum packets",
+    "sum bytes",
+    "histogram",
+    "top-K",
+    "peak",
+    "quantiles",
+    "entropy",
+    "entropy of a sample",
+    "distinct",
+    "distinct of a sample",
+    "fanout",
+];
 /// Real captures that are judged, the shortest first; `TAILWATER_INDEPENDENT` says how many.
 const CAPTURES: usize = 25;
 const CAPTURE_BYTES_MAX: u64 = 300_000;

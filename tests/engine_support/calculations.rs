@@ -171,7 +171,7 @@ impl Counts<'_> {
         same("covers", have.covers_windows, number - *since)?;
         holds("at least", number - *since >= windows.min(have.covers_windows))?;
         holds("at most twice as many", number - *since <= 2 * windows)?;
-        self.distinct(have.keys.as_ref().ok_or("no keys")?)?;
+        self.distinct(have.keys.as_ref().ok_or("no keys")?, false)?;
         let sketched = [&known.elder.2, &known.young.2].iter().any(|half| half.len() > 128) || self.keys.len() > 128;
         let e = have.value.as_ref().ok_or("no value")?;
         known.young.1 = number;

@@ -13,7 +13,7 @@ use super::setup::{Bins, NUMBERS, Row, Setup};
 use super::traffic::Packet;
 
 /// Keys that a distinct, or a top-K of a small k, holds exactly.
-const EXACT_KEYS: usize = 128;
+pub(super) const EXACT_KEYS: usize = 128;
 
 /// Panics with what differs.
 pub fn check(setup: &Setup, packets: &[Packet], log: &Log) {
@@ -110,7 +110,7 @@ fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen], window: (
     let counts = Counts { row, setup, keys, all };
     match stat.figure.as_ref().ok_or("no figure")? {
         Figure::Total(total) if row.calculation == "peak" => counts.peak(total, stat.peak.as_ref().ok_or("no peak")?, packets, window),
-        Figure::Total(total) if row.metric == "flows" => counts.number(total),
+        Figure::Total(total) if row.metric == "flows" => counts.number(total, true),
         Figure::Total(total) => {
             same("sufficient", stat.sufficient.as_ref(), Some(&weighted(&counts.all)))?;
             counts.estimate(total, &counts.all)
@@ -121,7 +121,7 @@ fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen], window: (
         Figure::Quantiles(quantiles) => counts.quantiles(quantiles),
         Figure::Entropy(entropy) => counts.entropy(entropy.value.as_ref().ok_or("no value")?),
         Figure::NewKeys(new) => counts.new_keys(new, known, window),
-        Figure::Distinct(distinct) => counts.distinct(distinct),
+        Figure::Distinct(distinct) => counts.distinct(distinct, true),
     }
 }
 
@@ -287,35 +287,6 @@ impl Counts<'_> {
         }
         let absent = sorted.get(2 * k).map_or(0, |_| 1);
         holds("absent", absent > 0 || have.absent_high_passed + have.absent_high_scaled == 0)
-    }
-
-    pub(super) fn distinct(&self, have: &pb::Distinct) -> Result<(), String> {
-        same("sampled", have.sampled_packets, self.all.sampled_packets)?;
-        if self.keys.len() <= self.exact_distinct() {
-            same("sketch", (&have.sketch_kind[..], have.sketch.len()), ("hashes64", 8 * self.keys.len()))?;
-        } else {
-            same("sketch", (&have.sketch_kind[..], have.p, have.sketch.len()), ("hll", self.row.p, 1 << self.row.p))?;
-        }
-        self.number(have.value.as_ref().ok_or("no value")?)
-    }
-
-    fn exact_distinct(&self) -> usize {
-        if self.row.p < 10 { 64 } else { EXACT_KEYS }
-    }
-
-    fn number(&self, have: &pb::Estimate) -> Result<(), String> {
-        let truth = self.keys.len() as f64;
-        let exact = self.keys.len() <= self.exact_distinct();
-        let deviation = if exact { 0.0 } else { 1.04 / f64::from(1_u32 << self.row.p).sqrt() };
-        holds(&format!("{truth}"), (have.value - truth).abs() <= 5.0 * deviation * truth)?;
-        match (exact, self.may_be_sampled()) {
-            (true, false) => same("exact", (have.low, have.high, have.basis()), (truth, Some(truth), pb::Basis::Exact)),
-            (true, true) => same("sampled", (have.low, have.high, have.basis()), (truth, None, pb::Basis::Sampled)),
-            (false, false) => {
-                holds("sketched", have.low <= have.value && have.high >= Some(have.value) && have.basis() == pb::Basis::Sketched)
-            }
-            (false, true) => holds("both", have.low <= have.value && have.high.is_none() && have.basis() == pb::Basis::SampledSketched),
-        }
     }
 }
 

@@ -7,6 +7,7 @@ pub mod calculations;
 pub mod compare;
 pub mod cover;
 pub mod dice;
+mod distinct;
 pub mod drive;
 pub mod history;
 pub mod model;

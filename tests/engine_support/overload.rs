@@ -323,7 +323,7 @@ fn counted_as_said(log: &Log) {
 fn is_short(stat: &pb::Stat) -> bool {
     match &stat.figure {
         Some(pb::stat::Figure::Top(top)) => top.thinned > 1 || top.short_of_memory,
-        Some(pb::stat::Figure::Distinct(distinct)) => distinct.sketch_kind == "hll" && distinct.p < 12,
+        Some(pb::stat::Figure::Distinct(distinct)) => distinct.short_of_memory || distinct.sketch_kind == "hll" && distinct.p < 12,
         _ => false,
     }
 }

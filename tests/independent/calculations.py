@@ -136,7 +136,7 @@ class Calculations:
         idle = zip([-math.inf, *began], began)
         past = [(start - now) // length for before, now in idle if now - before > asked * length]
         self.holds(f"{covers} windows of {past}", min(asked, past[-1]) <= covers <= min(2 * asked, past[0]))
-        self.distinct(stat, {"distinct": have["keys"]}, seen, truth)
+        self.distinct(stat, {"distinct": have["keys"]}, seen, truth, bounded=False)
         if covers > 10_000:
             return
         known = self.known(stat, covers)

@@ -5,6 +5,7 @@
 
 The last line is JSON: figures compared, faults, and for each calculation how many 95 % intervals there were and how many held the truth.
 """
+import base64
 import ipaddress
 import json
 import random
@@ -145,11 +146,24 @@ class Judge(Calculations):
         absent = [of for key, of in seen.items() if key not in names]
         self.holds("absent keys are bounded", all(of.passed <= int(top["absentHighPassed"]) and of.scaled <= int(top["absentHighScaled"]) for of in absent))
 
-    def distinct(self, stat, have, seen, truth):
-        self.same("sampled", int(have["distinct"]["sampledPackets"]), sum(of.sampled for of in seen.values()))
-        self.number(stat, have["distinct"]["value"], seen, truth)
+    def distinct(self, stat, have, seen, truth, bounded=True):
+        have = have["distinct"]
+        self.same("sampled", int(have["sampledPackets"]), sum(of.sampled for of in seen.values()))
+        told = lambda name, width: [have[name][at:at + width] for at in range(0, len(have[name]), width)]
+        have |= {name: base64.b64decode(have.get(name, "")) for name in ("shownHashes", "shownCounts")}
+        hashes, counts = told("shownHashes", 8), sorted(int.from_bytes(of, "big") for of in told("shownCounts", 2))
+        shown = [of for of in seen.values() if of.sampled] if bounded and self.may_be_sampled(stat) else []
+        self.holds("hashes ascend", hashes == sorted(set(hashes)) and len(hashes) == len(counts))
+        if len(shown) <= 256:
+            want = sorted(of.scaled // max(of.seen, 1) if of.sampled == 1 else int(of.sampled == 2) for of in shown)
+            self.same("shown", (have.get("shownLevel", 0), counts), (0, want))
+        else:
+            level = have["shownLevel"]
+            kept = all(int.from_bytes(of, "big") < 1 << 64 - level for of in hashes)
+            self.holds(f"{len(hashes)} of {len(shown)} at {level}", kept and 0 < len(hashes) <= 256 and len(hashes) << level < 4 * len(shown))
+        self.number(stat, have["value"], seen, truth, bounded)
 
-    def number(self, stat, have, seen, truth):
+    def number(self, stat, have, seen, truth, bounded=True):
         """How many different keys."""
         many, sampled = len(seen), self.may_be_sampled(stat)
         if many <= stat.exact_keys:
@@ -161,8 +175,12 @@ class Judge(Calculations):
             error = 1.04 / (1 << stat.p) ** 0.5
             self.holds(f"{have['value']} keys, not {many}", abs(have["value"] - many) <= 5 * error * many)
             self.bounds("distinct", have, many)
-        if sampled:
+        if sampled and not bounded:
             self.same("no high of a sample", have.get("high"), None)
+        elif sampled:
+            once = sum(of.sampled == 1 for of in seen.values())
+            self.holds(f"{once} keys once: {have}", have.get("high", 0) >= many * 0.9 + (0 if many > 256 else 39 * (once + 1)))
+            self.bounds("distinct of a sample", have, None if truth is None else len(truth))
         if many <= stat.exact_keys and truth is not None:
             self.holds(f"{len(truth)} keys are fewer than {have['low']}", have["low"] <= len(truth))
 

@@ -150,8 +150,18 @@ fn distinct(of: Distinct) -> pb::Distinct {
             (registers, "hll", p)
         }
     };
-    let value = Some(estimate(&of.value));
-    pb::Distinct { value, sketch, sketch_kind: kind.to_owned(), p, sampled_packets: of.sampled_packets }
+    let (value, shown) = (Some(estimate(&of.value)), of.shown.unwrap_or_default());
+    pb::Distinct {
+        value,
+        sketch,
+        sketch_kind: kind.to_owned(),
+        p,
+        sampled_packets: of.sampled_packets,
+        shown_hashes: shown.keys.iter().flat_map(|(hash, _)| hash.to_be_bytes()).collect(),
+        shown_counts: shown.keys.iter().flat_map(|(_, count)| count.to_be_bytes()).collect(),
+        shown_level: shown.level,
+        short_of_memory: shown.short,
+    }
 }
 
 /// A named counter.

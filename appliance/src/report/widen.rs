@@ -7,6 +7,7 @@
 use super::loss::Gap;
 use crate::stats::figure::{Distinct, Estimate, Figure, Peak, Quantiles, Top, Unseen};
 use crate::stats::interval::{Question, estimate, estimate_key};
+use crate::stats::once;
 use crate::stats::weighted::Weighted;
 
 /// Stands for "nothing bounds it" among the whole numbers of a [`Top`].
@@ -30,7 +31,8 @@ pub(super) struct Missing<'a> {
 pub(super) fn widen(figure: &mut Figure, missing: &Missing<'_>) {
     match figure {
         Figure::Total(value, Some(sum)) => missing.widen_sum(value, sum, &Unseen::default(), 1),
-        Figure::Total(value, None) | Figure::Distinct(Distinct { value, .. }) => missing.widen_count(value),
+        Figure::Total(value, None) => missing.widen_flows(value),
+        Figure::Distinct(of) => missing.widen_distinct(of),
         Figure::Histogram(bins) => {
             bins.iter_mut().for_each(|bin| missing.widen_sum(&mut bin.value, &bin.sufficient, &Unseen::default(), 1));
         }
@@ -58,6 +60,24 @@ impl Missing<'_> {
             Gap::AtMost(packets) => value.high.map(|high| high + packets as f64),
             Gap::Unbounded => None,
         };
+    }
+
+    /// Each may be of a key of its own, for which there are others that the sample does not show.
+    fn widen_distinct(&self, of: &mut Distinct) {
+        self.widen_count(&mut of.value);
+        if let (Gap::AtMost(packets), Some(shown)) = (self.gap, &of.shown) {
+            let missed = |lost| once::missed(shown, self.question, lost);
+            let more = missed(packets).zip(missed(0)).map(|(all, counted)| all - counted);
+            of.value.high = of.value.high.zip(more).map(|(high, more)| high + more);
+        }
+    }
+
+    /// A total does not tell which keys a sample showed once.
+    fn widen_flows(&self, value: &mut Estimate) {
+        self.widen_count(value);
+        if self.question.weight_max > 1 && self.gap != Gap::AtMost(0) {
+            value.high = None;
+        }
     }
 
     #[allow(clippy::cast_precision_loss, reason = "reports give doubles")]

@@ -1,5 +1,5 @@
 use super::*;
-use crate::stats::figure::{Basis, Confidence, TopEntry};
+use crate::stats::figure::{Basis, Confidence, DistinctSketch, Shown, TopEntry};
 use crate::stats::interval::estimate;
 
 fn question(weight_max: u32, random: bool) -> Question {
@@ -79,4 +79,24 @@ fn counts_of_keys_and_lists_are_widened() {
     let Figure::Top(none) = widened(Figure::Top(top), Gap::Unbounded, 1, &q) else { panic!() };
     assert_eq!((none.all.high, none.absent.passed, none.entries[0].value.high), (None, u64::MAX, None));
     assert_eq!(super::super::order::proven(&none, &q), 0);
+}
+
+/// As if each lost packet had been seen, of a key of its own.
+#[test]
+fn sampled_keys_are_widened_as_a_sample() {
+    let q = question(40, true);
+    let of = |keys: u64| {
+        let shown = Shown { level: 0, keys: (1..=keys).map(|hash| (hash, 40)).collect(), short: false };
+        let high = once::missed(&shown, &q, 0).map(|missed| missed + keys as f64);
+        let value = Estimate { value: keys as f64, low: keys as f64, high, basis: Basis::Sampled, confidence: Confidence::P95 };
+        let sketch = DistinctSketch::Hashes((1..=keys).collect());
+        Figure::Distinct(Distinct { value, sketch, sampled_packets: keys, shown: Some(shown) })
+    };
+    let high = |figure: Figure| if let Figure::Distinct(of) = figure { of.value.high } else { panic!("{figure:?}") };
+    assert_eq!(high(widened(of(10), Gap::AtMost(25), 1, &q)), high(of(35)));
+    assert_eq!(high(widened(of(10), Gap::Unbounded, 1, &q)), None);
+    // Of flows nobody knows which were seen once.
+    let flows = Figure::Total(Estimate { high: Some(90.0), ..Estimate::exact(5.0) }, None);
+    assert_eq!(bounds(&widened(flows.clone(), Gap::AtMost(1), 1, &q)).2, None);
+    assert_eq!(bounds(&widened(flows, Gap::AtMost(0), 1, &q)).2, Some(90.0));
 }

@@ -208,6 +208,11 @@ impl<'a> View<'a> {
         self.selected & self.weights.sampled != 0
     }
 
+    /// Whether a record counts whose weight cannot be relied on.
+    pub const fn any_unproven(&self) -> bool {
+        self.selected & !self.weights.proven != 0
+    }
+
     /// How many records count that stand for others, or may; or how many that stand for themselves.
     pub const fn count(&self, sampled: bool) -> u64 {
         let of = if sampled { self.weights.sampled } else { !self.weights.sampled };

@@ -8,7 +8,8 @@
 //! Nothing is lost for want of memory: what cannot grow becomes registers where it stands, fewer than were asked for. Shards
 //! that have different numbers of them meet at the fewest, and the figure says how many they were.
 //!
-//! What a sample says of distinct keys is a lower bound: figures with sampled packets have no upper end.
+//! What a sample shows of distinct keys is a lower bound. How many it may have missed follows from the keys that it showed
+//! once ([`super::once`]), which are kept beside as soon as a sampled packet comes.
 
 use std::collections::BTreeSet;
 
@@ -18,6 +19,7 @@ use super::columns::View;
 use super::figure::{Basis, Confidence, Distinct as Figures, DistinctSketch, Estimate, Figure};
 use super::hll;
 use super::interval::Question;
+use super::once;
 use super::pool::{Handle, Memory, Pool};
 use super::stretch::Stretch;
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
@@ -29,7 +31,8 @@ use crate::limits::{DISTINCT_EXACT_MAX, DISTINCT_EXACT_MIN};
 pub const PRECISION_DEFAULT: u32 = 12;
 /// Words in the root itself: eight hashes, or 2^6 registers.
 const INLINE_WORDS: usize = 8;
-/// Root: chunk; number of hashes, or log2 of registers above this bit; sampled packets; hashes or registers.
+/// Root: chunk; number of hashes, or log2 of registers above this bit; sampled packets; hashes or registers; and where
+/// packets may be sampled at random, a word for what bounds the keys that were missed.
 const ROOT_WORDS: usize = 3 + INLINE_WORDS;
 const REGISTERS_BIT: u32 = 32;
 /// Where a sketch has fewer registers, hashes of so many keys would take more memory than they.
@@ -47,7 +50,7 @@ impl Calculation for Distinct {
         &["p"]
     }
 
-    fn compile(&self, spec: &StatSpec, _context: &Context) -> Result<Box<dyn Kernel>, Refusal> {
+    fn compile(&self, spec: &StatSpec, context: &Context) -> Result<Box<dyn Kernel>, Refusal> {
         if spec.key.single() == Some(Key::None) {
             return Err(settings::refusal("key", "`distinct` counts different keys: name one, such as \"src_ip\""));
         }
@@ -56,18 +59,25 @@ impl Calculation for Distinct {
             return Err(settings::refusal("metric", message));
         }
         let precision = settings::integer(spec, "p", u64::from(PRECISION_DEFAULT), 4..=16)?;
-        Ok(Box::new(DistinctKernel { precision: u32::try_from(precision).unwrap_or(PRECISION_DEFAULT), total: false }))
+        let precision = u32::try_from(precision).unwrap_or(PRECISION_DEFAULT);
+        Ok(Box::new(DistinctKernel { precision, total: false, bounds_missed: bounds_missed(context) }))
     }
 }
 
 /// A kernel whose figure is a total.
-pub(super) fn total(precision: u32) -> Box<dyn Kernel> {
-    Box::new(DistinctKernel { precision, total: true })
+pub(super) fn total(precision: u32, context: &Context) -> Box<dyn Kernel> {
+    Box::new(DistinctKernel { precision, total: true, bounds_missed: bounds_missed(context) })
+}
+
+/// Whether what a sample missed can be bounded, where there is one.
+const fn bounds_missed(context: &Context) -> bool {
+    context.sampled() && context.random
 }
 
 struct DistinctKernel {
     precision: u32,
     total: bool,
+    bounds_missed: bool,
 }
 
 /// Keys that are counted exactly.
@@ -78,7 +88,7 @@ const fn exact_max(precision: u32) -> usize {
 /// Where a root's hashes or registers stand.
 fn state<'a>(root: &'a mut [u64], pool: &'a mut Pool) -> &'a mut [u64] {
     let chunk = Handle::from_word(root[0]);
-    if chunk.is_none() { &mut root[3..] } else { pool.get_mut(chunk) }
+    if chunk.is_none() { &mut root[3..ROOT_WORDS] } else { pool.get_mut(chunk) }
 }
 
 const fn precision_of(root: &[u64]) -> u32 {
@@ -198,11 +208,15 @@ fn grow(root: &mut [u64], memory: &mut Memory<'_>) -> bool {
 
 impl Kernel for DistinctKernel {
     fn root_words(&self) -> usize {
-        ROOT_WORDS
+        ROOT_WORDS + usize::from(self.bounds_missed)
     }
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
-        root[2] += view.count(true);
+        let sampled = view.count(true);
+        if sampled > 0 {
+            root[2] += sampled;
+            root.get_mut(ROOT_WORDS).into_iter().for_each(|root| once::add_all(root, memory, view));
+        }
         let mut places = view.places();
         while precision_of(root) == 0 {
             let Some(at) = self.insert_some(root, memory.pool, view, &mut places) else { return Ok(()) };
@@ -220,25 +234,31 @@ impl Kernel for DistinctKernel {
 
     fn export_some(&self, root: &[u64], pool: &Pool, stretch: Stretch, out: &mut Vec<u64>) -> Option<usize> {
         let chunk = Handle::from_word(root[0]);
-        let words = if chunk.is_none() { &root[3..] } else { pool.get(chunk) };
-        let head = [u64::from(precision_of(root)), root[2]];
+        let words = if chunk.is_none() { &root[3..ROOT_WORDS] } else { pool.get(chunk) };
+        if stretch.from == 0 {
+            out.extend([u64::from(precision_of(root)), root[2]]);
+            once::export(root.get(ROOT_WORDS).copied().unwrap_or(0), pool, out);
+        }
         match precision_of(root) {
-            0 => stretch.entries(&head, words, 1, out),
-            precision => stretch.copy(&[&head, &words[..words_of(precision)]], out),
+            0 => stretch.entries(&[], words, 1, out),
+            precision => stretch.copy(&[&words[..words_of(precision)]], out),
         }
     }
 
     fn export_words_max(&self) -> usize {
-        2 + words_of(self.precision).max(DISTINCT_EXACT_MAX)
+        let once = if self.bounds_missed { once::EXPORT_WORDS_MAX } else { 1 };
+        2 + once + words_of(self.precision).max(DISTINCT_EXACT_MAX)
     }
 
     fn release(&self, root: &[u64], pool: &mut Pool) {
         pool.free(Handle::from_word(root[0]));
+        root.get(ROOT_WORDS).into_iter().for_each(|root| once::release(*root, pool));
     }
 
     fn summary(&self) -> Box<dyn Summary> {
-        let (hashes, registers) = (BTreeSet::new(), Vec::new());
-        Box::new(DistinctSummary { precision: self.precision, total: self.total, hashes, registers, sampled: 0 })
+        let Self { precision, total, bounds_missed } = *self;
+        let (hashes, registers, once) = (BTreeSet::new(), Vec::new(), once::Sum::default());
+        Box::new(DistinctSummary { precision, total, bounds_missed, hashes, registers, sampled: 0, once })
     }
 }
 
@@ -251,9 +271,11 @@ struct DistinctSummary {
     /// Of the registers, or that they will have.
     precision: u32,
     total: bool,
+    bounds_missed: bool,
     hashes: BTreeSet<u64>,
     registers: Vec<u8>,
     sampled: u64,
+    once: once::Sum,
 }
 
 impl DistinctSummary {
@@ -275,6 +297,7 @@ impl Summary for DistinctSummary {
     fn absorb(&mut self, words: &[u64]) {
         let [precision, sampled, rest @ ..] = words else { return };
         self.sampled += sampled;
+        let rest = self.once.absorb(rest);
         if *precision == 0 {
             self.hashes.extend(rest);
             if self.hashes.len() > exact_max(self.precision) || !self.registers.is_empty() {
@@ -291,7 +314,9 @@ impl Summary for DistinctSummary {
         let sampled = self.sampled > 0 || question.weight_max > 1;
         let exact = self.registers.is_empty();
         let value = if exact { count(self.hashes.len()) } else { hll::ertl(&self.registers).round() };
-        let estimate = bounds(value, exact, sampled, self.registers.len());
+        let shown = if sampled && self.bounds_missed { self.once.shown() } else { None };
+        let missed = if sampled { shown.as_ref().and_then(|shown| once::missed(shown, question, 0)) } else { Some(0.0) };
+        let estimate = bounds(value, exact, sampled, self.registers.len(), missed);
         if self.total {
             return Figure::Total(estimate, None);
         }
@@ -300,7 +325,7 @@ impl Summary for DistinctSummary {
         } else {
             DistinctSketch::Registers(self.registers.clone())
         };
-        Figure::Distinct(Figures { value: estimate, sketch, sampled_packets: self.sampled })
+        Figure::Distinct(Figures { value: estimate, sketch, sampled_packets: self.sampled, shown })
     }
 }
 
@@ -309,18 +334,17 @@ fn count(n: usize) -> f64 {
     n as f64
 }
 
-/// Bounds of a number of distinct keys. The standard error of m registers is 1.04 / √m.
-fn bounds(value: f64, exact: bool, sampled: bool, registers: usize) -> Estimate {
+/// Bounds of a number of distinct keys, to which those may come that a sample `missed`: none, if nothing bounds them. The
+/// standard error of m registers is 1.04 / √m.
+fn bounds(value: f64, exact: bool, sampled: bool, registers: usize, missed: Option<f64>) -> Estimate {
     let basis = match (exact, sampled) {
         (true, false) => return Estimate::exact(value),
         (true, true) => Basis::Sampled,
         (false, false) => Basis::Sketched,
         (false, true) => Basis::SampledSketched,
     };
-    if exact {
-        return Estimate { value, low: value, high: None, basis, confidence: Confidence::Sure };
-    }
-    let spread = 1.96 * 1.04 / count(registers).sqrt();
-    let high = (!sampled).then(|| (value * (1.0 + spread)).ceil());
-    Estimate { value, low: (value * (1.0 - spread)).floor(), high, basis, confidence: Confidence::P95 }
+    let spread = if exact { 0.0 } else { 1.96 * 1.04 / count(registers).sqrt() };
+    let high = missed.map(|missed| (value * (1.0 + spread)).ceil() + missed);
+    let confidence = if exact && high.is_none() { Confidence::Sure } else { Confidence::P95 };
+    Estimate { value, low: (value * (1.0 - spread)).floor(), high, basis, confidence }
 }

@@ -153,6 +153,18 @@ pub enum DistinctSketch {
     Registers(Vec<u8>),
 }
 
+/// Keys of sampled packets: what bounds the number of those that a sample did not show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Those were kept whose hash starts with so many zero bits: one in 2^level. 63: none.
+    pub level: u32,
+    /// Hashes, ascending, and how often each was sampled: the weight of its only packet (2 or more), 1 if there were two
+    /// packets, 0 if more.
+    pub keys: Vec<(u64, u16)>,
+    /// For want of memory fewer were kept than should be, or none.
+    pub short: bool,
+}
+
 /// How many different keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distinct {
@@ -162,6 +174,8 @@ pub struct Distinct {
     pub sketch: DistinctSketch,
     /// Sampled packets among those that count.
     pub sampled_packets: u64,
+    /// None where nothing is claimed of what a sample did not show.
+    pub shown: Option<Shown>,
 }
 
 /// The highest rate in any sub-window.

@@ -21,6 +21,7 @@ mod hll;
 pub mod interval;
 pub mod labels;
 pub mod new_keys;
+pub mod once;
 pub mod pages;
 pub mod peak;
 pub mod plan;

@@ -52,7 +52,8 @@ impl Calculation for NewKeys {
         let precision = settings::integer(spec, "p", u64::from(super::distinct::PRECISION_DEFAULT), 4..=16)?;
         let mut distinct = spec.clone();
         distinct.settings.retain(|(name, _)| name == "p");
-        let keys = Distinct.compile(&distinct, context)?;
+        // What a sample missed says nothing of what is new: it is not kept.
+        let keys = Distinct.compile(&distinct, &Context { random: false, ..*context })?;
         Ok(Box::new(NewKeysKernel { keys, windows, precision: u32::try_from(precision).unwrap_or(12) }))
     }
 }
@@ -105,7 +106,7 @@ impl NewKeysSummary {
         match self.keys.figure(question) {
             Figure::Distinct(keys) => keys,
             // A distinct has no other figure.
-            _ => Keys { value: Estimate::exact(0.0), sketch: DistinctSketch::Hashes(Vec::new()), sampled_packets: 0 },
+            _ => Keys { value: Estimate::exact(0.0), sketch: DistinctSketch::Hashes(Vec::new()), sampled_packets: 0, shown: None },
         }
     }
 }

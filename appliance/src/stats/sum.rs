@@ -31,7 +31,7 @@ impl Calculation for Sum {
         if spec.key.single() != Some(Key::None) {
             return Err(super::settings::refusal("key", "`flows` are counted over 5-tuples: leave `key` out"));
         }
-        Ok(distinct::total(distinct::PRECISION_DEFAULT))
+        Ok(distinct::total(distinct::PRECISION_DEFAULT, context))
     }
 }
 
