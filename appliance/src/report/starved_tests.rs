@@ -162,7 +162,7 @@ fn figures(dice: &mut Dice, row: &Row, plain: bool, (records, number, seed): (&[
     let (shards, lines) = (usize::try_from(1 + dice.below(3)).unwrap(), dice.of(&[0, 2, 10, 60, 300, 4_000, 30_000]));
     let mut few = Shards::new(of(), weights, (shards, 64 * lines), seed);
     let mut plenty = Shards::new(of(), weights, (shards, 1 << 22), seed);
-    [&mut few, &mut plenty].map(|shards| shards.open(number * WINDOW_NS));
+    [&mut few, &mut plenty].into_iter().for_each(|shards| shards.open(number * WINDOW_NS));
     let mut rest = records;
     while !rest.is_empty() {
         if dice.one_in(20) {
