@@ -62,8 +62,33 @@ impl Lane {
     }
 }
 
-fn work(inboxes: Vec<Inbox>) -> Log {
-    let mut worker = Worker::new(inboxes, Log::default());
+/// The same where an epoch takes two steps to close, which nothing may end at once.
+#[derive(Default)]
+struct Slow {
+    log: Log,
+    closing: u32,
+}
+
+impl Stage for Slow {
+    fn batch(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
+        assert!(epoch == self.log.at || self.closing == 0, "a batch of {epoch:?} while what is before {:?} still closes", self.log.at);
+        self.log.batch(range, epoch, batch);
+    }
+
+    fn advance(&mut self, next: Epoch) {
+        assert_eq!(self.closing, 0, "{next:?} is opened while what is before {:?} still closes", self.log.at);
+        self.closing = 2;
+        self.log.advance(next);
+    }
+
+    fn step(&mut self) -> bool {
+        self.closing = self.closing.saturating_sub(1);
+        self.closing > 0
+    }
+}
+
+fn work<S: Stage + Default>(inboxes: Vec<Inbox>) -> S {
+    let mut worker = Worker::new(inboxes, S::default());
     while worker.at() != Epoch::END {
         if !worker.poll() {
             thread::yield_now();
@@ -84,7 +109,7 @@ fn one_sender(waits: bool) {
     const BATCHES: [(u64, u64); 4] = [(0, 0), (1, 0), (3, 1), (4, 1)];
     let (lane, inbox) = lane_of(1, 1);
     let sender = thread::spawn(move || send(lane, 0, &BATCHES, waits));
-    let log = work(vec![inbox]);
+    let log: Log = work(vec![inbox]);
     let (lost, lane) = sender.join().unwrap();
     assert_eq!(log.batches.len() as u64 + lost, 4, "each record is counted or told as lost");
     assert!(!waits || lost == 0, "who waits loses nothing");
@@ -102,6 +127,19 @@ fn a_sender_that_waits_loses_nothing() {
     model(3, || one_sender(true));
 }
 
+/// While a ring is not half full.
+#[test]
+fn a_walk_is_never_ended_at_once() {
+    model(3, || {
+        const BATCHES: [(u64, u64); 4] = [(0, 0), (2, 1), (3, 2), (4, 2)];
+        let (lane, inbox) = lane_of(8, 6);
+        let sender = thread::spawn(move || send(lane, 0, &BATCHES, false));
+        let slow: Slow = work(vec![inbox]);
+        let (lost, _) = sender.join().unwrap();
+        assert_eq!((slow.log.batches.len(), lost), (4, 0));
+    });
+}
+
 #[test]
 fn a_worker_flips_when_all_have_passed() {
     model(1, || {
@@ -109,7 +147,7 @@ fn a_worker_flips_when_all_have_passed() {
         let (lanes, inboxes): (Vec<Lane>, Vec<Inbox>) = (0..2).map(|_| lane_of(1, 2)).unzip();
         let spawn = |(sender, lane)| thread::spawn(move || send(lane, sender, &BATCHES, false));
         let senders: Vec<_> = (0..).zip(lanes).map(spawn).collect();
-        let log = work(inboxes);
+        let log: Log = work(inboxes);
         let ended: Vec<(u64, Lane)> = senders.into_iter().map(|sender| sender.join().unwrap()).collect();
         let lost: u64 = ended.iter().map(|(lost, _)| lost).sum();
         assert_eq!(log.batches.len() as u64 + lost, 4);

@@ -25,7 +25,9 @@ use crate::limits::PEAK_SUB_WINDOWS_MAX;
 const SUB_WINDOW_MS: u64 = 100;
 const NS_IN_MS: u64 = 1_000_000;
 /// Sums of sub-windows in which there was nothing.
-static ZEROS: [u64; PEAK_SUB_WINDOWS_MAX as usize] = [0; PEAK_SUB_WINDOWS_MAX as usize];
+static ZEROS: [u64; ZEROS_LEN] = [0; ZEROS_LEN];
+const ZEROS_LEN: usize = 1_024;
+const _: () = assert!(ZEROS_LEN as u64 == PEAK_SUB_WINDOWS_MAX, "as many as there are sub-windows");
 /// Root: start of the window, chunk of plain sums, chunk of sampled ones.
 const ROOT_WORDS: usize = 3;
 

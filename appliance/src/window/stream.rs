@@ -257,7 +257,10 @@ impl Stream {
             let more = self.body.remove(start);
             self.body[self.latest] += more;
         }
-        while cut & MORE > 0 {
+        if cut & MORE == 0 {
+            return;
+        }
+        loop {
             let behind = self.latest + 1 + usize::try_from(self.body[self.latest]).unwrap_or(usize::MAX / 2);
             if behind >= self.body.len() {
                 break;

@@ -1,5 +1,7 @@
 //! Blocks arrive whole, work stays bounded, and every epoch's account is told once.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -159,8 +161,8 @@ fn a_batch_has_bounded_work_and_sums_stay_exact() {
 fn every_epoch_is_told_once() {
     let world = world(LIGHT, 10);
     let room = Room { account: 64, ..world.plans.room() };
-    for (read_every, epochs) in [(u64::MAX, 200), (u64::MAX, 2_000), (37, 400)] {
-        let (mut shard, mut stream) = shard(&world, (1 << 20, 1 << 20), room, Some(2 * room.block + room.kept()));
+    for (read_every, epochs) in [(u64::MAX, 200), (u64::MAX, 2_000), (130, 800)] {
+        let (mut shard, mut stream) = shard(&world, (1 << 20, 1 << 20), room, Some(300 + room.kept()));
         let (mut told, mut blocks, mut seen) = ([0; 4], 0, BTreeSet::new());
         let mut take = |stream: &mut Stream| {
             while stream.next(|message| match message {
@@ -191,6 +193,6 @@ fn every_epoch_is_told_once() {
         let [alone, with_others, counted, lost] = told;
         assert_eq!(alone + with_others, epochs + 2, "the first, those with records, and the last");
         assert_eq!((counted + lost, counted), (5 * epochs, blocks), "each record once");
-        assert!(with_others > 0 && lost > 0);
+        assert!(with_others > 0 && lost > 0, "{told:?} of {epochs}");
     }
 }
