@@ -105,7 +105,9 @@ pub fn entropies() -> Vec<Cell> {
     for (name, make) in many {
         cells.push(entropy(&format!("many-{name}-seen"), Metric::Packets, make, (rate(1), &[(6_000, 1)])));
         cells.push(entropy(&format!("many-{name}-bytes-seen"), Metric::Bytes, make, (rate(1), &[(6_000, 1)])));
-        cells.push(entropy(&format!("many-{name}-sampled"), Metric::Packets, make, (rate(40), &[(160_000, 40)])));
+        if name != "even" {
+            cells.push(entropy(&format!("many-{name}-sampled"), Metric::Packets, make, (rate(40), &[(160_000, 40)])));
+        }
     }
     cells
 }
