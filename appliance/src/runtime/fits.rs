@@ -77,9 +77,9 @@ fn too_long(new: &Config, start: Start<'_>, next: &World) -> Option<Excess> {
         Some(longest(new, next, ("block", need.block, room.block), whole, export))
     } else if need.part > room.part {
         Some(longest(new, next, ("longest stat", need.part, room.part), part, export))
-    } else if lines_need > lines_room {
-        // Lines of eight words, four pieces a page.
-        Some(longest(new, next, ("sums", 2 * lines_need, 2 * lines_room), root, |stat| stat.kernel.root_words()))
+    } else if lines_need / 4 > lines_room {
+        // A page holds four of the longest pieces of its own configuration; of another's, at least one.
+        Some(longest(new, next, ("sums", 2 * lines_need, 8 * lines_room), root, |stat| stat.kernel.root_words()))
     } else {
         None
     }

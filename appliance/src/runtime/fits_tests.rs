@@ -51,6 +51,16 @@ fn stats_are_added_while_their_sums_find_room() {
     assert!(text.contains("this needs a restart, for which memory_mb = 64 will do; to reload the rest, leave the stat out"), "{text}");
 }
 
+/// Where a page holds four roots and no more, longer ones are added all the same: fewer to a page, and more pages.
+#[test]
+fn stats_are_added_to_long_roots_too() {
+    let head = HEAD.replace("4000", "100");
+    let rows = |count: usize| (0..count).map(|n| sizes().replace("sizes", &format!("sizes{n}"))).collect::<String>();
+    let of = |count: usize| [&head, &rows(count)[..]].concat();
+    assert_eq!(said(&of(40), &of(41)), "");
+    assert!(said(&of(40), &of(79)).contains("the sums of all ranges would take "));
+}
+
 /// What a restart takes is looked at too.
 #[test]
 fn it_says_how_much_memory_a_restart_takes() {
