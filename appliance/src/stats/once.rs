@@ -97,6 +97,7 @@ impl<'a> Kept<'a> {
     }
 
     /// Counts one packet, or says that there is no room.
+    #[inline]
     fn add(&mut self, hash: u64, weight: u16) -> bool {
         if !is_kept(hash, level_of(self.head[0])) {
             return true;
@@ -148,21 +149,20 @@ pub(super) fn add_all(root: &mut u64, memory: &mut Memory<'_>, view: &View<'_>) 
         release(*root, memory.pool);
         *root = UNPROVEN;
     }
-    let mut level = level(*root, memory.pool);
-    for at in view.sampled().places() {
-        let hash = view.hash(at).max(1);
-        if is_kept(hash, level) {
-            add(root, memory, hash, u16::try_from(view.row_without_key(at).weight).unwrap_or(u16::MAX));
-            level = self::level(*root, memory.pool);
-        }
-    }
-}
-
-fn level(root: u64, pool: &Pool) -> u32 {
-    match root {
-        0 => 0,
-        SHORT | UNPROVEN => LEVEL_NONE,
-        chunk => level_of(pool.get(Handle::from_word(chunk))[0]),
+    let row = |at: usize| (view.hash(at).max(1), u16::try_from(view.row_without_key(at).weight).unwrap_or(u16::MAX));
+    let mut places = view.sampled().places();
+    while *root < UNPROVEN {
+        let next = if has_chunk(*root) {
+            let mut kept = Kept::of(memory.pool.get_mut(Handle::from_word(*root)));
+            places.find(|at| {
+                let (hash, weight) = row(*at);
+                !kept.add(hash, weight)
+            })
+        } else {
+            places.next()
+        };
+        let Some((hash, weight)) = next.map(row) else { return };
+        add(root, memory, hash, weight);
     }
 }
 
