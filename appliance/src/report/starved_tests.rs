@@ -130,7 +130,7 @@ fn coarseness(figure: &Figure) -> u64 {
         DistinctSketch::Registers(registers) => u64::from(17 - registers.len().trailing_zeros()),
     };
     match figure {
-        Figure::Distinct(of) => registers(&of.sketch),
+        Figure::Distinct(of) => registers(&of.sketch) + (u64::from(of.shown.as_ref().is_some_and(|shown| shown.short)) << 20),
         Figure::NewKeys(of) => registers(&of.keys.sketch),
         Figure::Fanout(of) => of.level,
         Figure::Histogram(bins) => {

@@ -12,7 +12,7 @@ pub struct Strain {
     pub thinned: u64,
     /// Lists whose table found no memory to grow.
     pub short: u64,
-    /// `distinct` with fewer registers than asked for, and histograms that put what found no place into `other`.
+    /// `distinct` with fewer registers or kept keys than asked for, and histograms that put what found no place into `other`.
     pub folded: u64,
     /// Reports of which some stat missed records.
     pub missed: u64,
@@ -44,8 +44,11 @@ impl Strain {
     }
 }
 
-/// Whether it has fewer registers than its row asks for.
+/// Whether it has fewer registers than its row asks for, or kept fewer of a sample's keys than it would.
 fn is_folded(spec: &StatSpec, of: &Distinct) -> bool {
+    if of.shown.as_ref().is_some_and(|shown| shown.short) {
+        return true;
+    }
     let DistinctSketch::Registers(registers) = &of.sketch else { return false };
     let wanted = settings::integer(spec, "p", u64::from(PRECISION_DEFAULT), 4..=16).unwrap_or(0);
     u64::from(registers.len().ilog2()) < wanted
@@ -59,25 +62,13 @@ fn lacks(bin: &Bin) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::axes::key::Lengths;
-    use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
+    use crate::axes::{Key, Metric};
     use crate::config::Setting;
     use crate::stats::figure::{BinOf, Estimate, Top, Unseen};
     use crate::stats::weighted::Weighted;
 
     fn spec(settings: Vec<(String, Setting)>) -> StatSpec {
-        StatSpec {
-            name: "s".to_owned(),
-            calculation: "distinct".to_owned(),
-            key: KeySpec::new(vec![Key::SrcIp], Lengths::default()),
-            metric: Metric::Packets,
-            decision: DecisionAxis::Any,
-            direction: DirectionAxis::Any,
-            predicate: None,
-            fast: false,
-            sets: Vec::new(),
-            settings,
-        }
+        StatSpec { settings, ..StatSpec::new("distinct", &[Key::SrcIp], Metric::Packets) }
     }
 
     fn seen(spec: &StatSpec, figure: &Figure) -> [u64; 4] {
@@ -96,7 +87,7 @@ mod tests {
         let default = spec(Vec::new());
         assert_eq!(seen(&default, &top(1, false)), [0; 4]);
         assert_eq!(seen(&default, &top(4, true)), [1, 1, 0, 0]);
-        let distinct = |sketch| Figure::Distinct(Distinct { value: Estimate::exact(1.0), sketch, sampled_packets: 0 });
+        let distinct = |sketch| Figure::Distinct(Distinct { value: Estimate::exact(1.0), sketch, sampled_packets: 0, shown: None });
         let registers = |p: u32| distinct(DistinctSketch::Registers(vec![0; 1 << p]));
         assert_eq!(seen(&default, &registers(12)), [0; 4]);
         assert_eq!(seen(&default, &registers(6)), [0, 0, 1, 0]);
