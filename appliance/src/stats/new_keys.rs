@@ -23,8 +23,8 @@ use crate::limits::{NEW_KEYS_EXACT_MAX, NEW_KEYS_WINDOWS_MAX};
 const WINDOWS_DEFAULT: u64 = 360;
 /// Standard errors of a 95 % interval.
 const Z: f64 = 1.96;
-/// Of a difference of HyperLogLogs: σ = 1.4·√((H + n)·n / m).
-const DIFFERENCE_ERROR: f64 = 1.4;
+/// Of a difference of HyperLogLogs: σ = 1.43·√((H + n)·n / m).
+const DIFFERENCE_ERROR: f64 = 1.43;
 /// Below so many times H/m a difference is within its noise: only an upper end is claimed.
 const NOISE: f64 = 4.0;
 
@@ -297,11 +297,16 @@ impl Known {
         raise(&mut union, &fold(registers, precision));
         let new = (ertl(&union) - known).max(0.0);
         let m = count(union.len());
-        let error = |n: f64| Z * DIFFERENCE_ERROR * ((known + n) * n / m).sqrt();
+        // The numbers n whose own error reaches to what was counted: (n - counted)² = k·(H + n)·n.
+        let k = (Z * DIFFERENCE_ERROR).powi(2) / m;
+        let ends = |counted: f64| {
+            let middle = counted + k * known / 2.0;
+            let apart = (middle * middle - (1.0 - k) * counted * counted).max(0.0).sqrt();
+            ((middle - apart) / (1.0 - k), (middle + apart) / (1.0 - k))
+        };
         let noise = NOISE * known / m;
-        let proven = new > noise;
-        let high = (new.max(noise) + error(new.max(noise))).ceil().min(window.high.unwrap_or(f64::INFINITY));
-        let low = if proven { (new - error(new)).max(0.0).floor() } else { 0.0 };
+        let high = ends(new.max(noise)).1.ceil().min(window.high.unwrap_or(f64::INFINITY));
+        let low = if new > noise { ends(new).0.max(0.0).floor() } else { 0.0 };
         let value = new.round().clamp(low, high);
         Estimate { value, low, high: Some(high), basis: Basis::Sketched, confidence: Confidence::P95 }
     }
