@@ -159,7 +159,9 @@ impl Missing<'_> {
     fn widen_top(&self, top: &mut Top) {
         self.widen_sum(&mut top.all, &top.all_sufficient, &Unseen::default(), 1);
         let lost = self.unseen();
-        let keys = KEYS_MIN.saturating_add(top.all_sufficient.sampled_packets).saturating_add(lost.sampled_packets);
+        // Each sample may be of a key of its own, and stands for as many that it missed as its weight.
+        let samples = top.all_sufficient.sampled_packets.saturating_add(lost.sampled_packets);
+        let keys = KEYS_MIN.saturating_add(samples.saturating_mul(self.question.weight_max.max(1).into()));
         for entry in top.entries.iter_mut().chain(&mut top.reserve) {
             self.widen_sum(&mut entry.value, &entry.sufficient, &entry.unseen, keys);
             entry.unseen.add(&lost);

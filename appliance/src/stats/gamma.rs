@@ -1,8 +1,8 @@
 //! Quantiles of gamma distributions, as fast as a reporter needs them: several for each entry of each list.
 //!
 //! Newton's method on the logarithm of the smaller tail, over the logarithm of the value. Both tails of a gamma variable's
-//! logarithm are log-concave: from below the root steps never pass it, from above at most the first one does. Started from
-//! Wilson and Hilferty's value, three or four are enough.
+//! logarithm are log-concave, so steps towards the tail never pass the root, and at most the first one comes from its other
+//! side. Started from Wilson and Hilferty's value, three or four are enough.
 
 use std::cell::Cell;
 

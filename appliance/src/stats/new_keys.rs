@@ -306,7 +306,7 @@ impl Known {
         };
         let noise = NOISE * known / m;
         let high = ends(new.max(noise)).1.ceil().min(window.high.unwrap_or(f64::INFINITY));
-        let low = if new > noise { ends(new).0.max(0.0).floor() } else { 0.0 };
+        let low = if new > noise { ends(new).0.max(0.0).floor().min(high) } else { 0.0 };
         let value = new.round().clamp(low, high);
         Estimate { value, low, high: Some(high), basis: Basis::Sketched, confidence: Confidence::P95 }
     }
@@ -315,4 +315,33 @@ impl Known {
 #[allow(clippy::cast_precision_loss, reason = "small")]
 fn count(n: usize) -> f64 {
     n as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::hash::spread;
+
+    /// A flood of sources that were never seen, upon a past of many: the difference of two estimates may be above the window's own
+    /// upper end.
+    #[test]
+    fn no_more_are_new_than_there_are() {
+        let seed = crate::stats::tests::seed();
+        for (known_keys, keys) in [(100_000, 300), (100_000, 1_000), (300_000, 200), (1_000_000, 2_000)] {
+            for draw in 0..60_000_000 / known_keys.max(1_000_000) {
+                let hash = |n: u64| spread(n ^ spread(seed << 32 | draw << 8 | keys));
+                let mut known = Known::new(1, 12);
+                known.young.registers = vec![0; 1 << 12];
+                (0..known_keys).for_each(|n| set_register(&mut known.young.registers, 12, hash(n)));
+                let mut registers = vec![0; 1 << 12];
+                (0..keys).for_each(|n| set_register(&mut registers, 12, hash(known_keys + n)));
+                let value = ertl(&registers);
+                let window =
+                    Estimate { value, low: value * 0.97, high: Some(value * 1.033), basis: Basis::Sketched, confidence: Confidence::P95 };
+                let new = known.difference(&registers, &window);
+                let high = new.high.unwrap();
+                assert!(new.low <= new.value && new.value <= high && high <= value * 1.033, "seed {seed}, {draw}: {new:?} of {value}");
+            }
+        }
+    }
 }

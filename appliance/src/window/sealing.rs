@@ -49,6 +49,11 @@ impl Sealing {
         Self { part: None, pending: [None; 2], hand: 0, coming: Epoch(0), feeders }
     }
 
+    /// The range has more of the open epoch, from another core: its blocks must stay while a batch is counted into them.
+    pub(super) fn goes_on(&mut self, range: RangeIndex) {
+        self.pending.iter_mut().for_each(|pending| _ = pending.take_if(|pending| *pending == range));
+    }
+
     pub(super) const fn is_busy(&self) -> bool {
         self.part.is_some() || self.pending[FAST].is_some() || self.pending[LONG].is_some()
     }

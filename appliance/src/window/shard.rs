@@ -283,7 +283,9 @@ impl Shard {
     /// merges with others; if it takes nothing either, they are told as lost.
     pub fn records(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) {
         let count = records.len() as u64;
-        if epoch != self.at {
+        if epoch == self.at {
+            self.sealing.goes_on(range);
+        } else {
             self.sealing.coming = epoch;
         }
         let long = self.open(range, epoch, LONG);

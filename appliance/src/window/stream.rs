@@ -119,7 +119,7 @@ impl Room {
 
     /// Words that a block takes: a stat that is cut has a length once more.
     pub const fn of_block(words: usize) -> usize {
-        words + (HEAD_WORDS + 1) * (words / PART_WORDS + 1)
+        words + (HEAD_WORDS + 1) * (words / (PART_WORDS - 1) + 1)
     }
 
     pub(super) const fn kept(&self) -> usize {
@@ -136,9 +136,14 @@ impl Room {
         if self.part > self.account { self.part } else { self.account }
     }
 
+    /// What the reader puts together: a block's parts are one again.
+    const fn joined_max(&self) -> usize {
+        if self.block > self.account { self.block } else { self.account }
+    }
+
     /// Bytes of a stream, both ends.
     pub const fn bytes(&self) -> usize {
-        8 * (self.capacity() + 2 * (self.body_max() + HEAD_WORDS))
+        8 * (self.capacity() + self.body_max() + self.joined_max() + 2 * HEAD_WORDS)
     }
 }
 
@@ -152,7 +157,7 @@ pub(super) fn stream_of(room: Room, capacity: usize, waits: bool) -> (Outlet, St
     let (kept, body_max) = (room.kept(), room.body_max());
     let (to, from) = RingBuffer::new(capacity);
     let outlet = Outlet { to, message: Vec::with_capacity(body_max + HEAD_WORDS), continues: false, kept, waits };
-    (outlet, Stream { from, body: Vec::with_capacity(body_max), latest: 0 })
+    (outlet, Stream { from, body: Vec::with_capacity(room.joined_max()), latest: 0 })
 }
 
 impl Outlet {

@@ -69,9 +69,14 @@ fn world(stats: &str, ranges: u32) -> World {
 }
 
 fn shard(world: &World, (roots, sketches): (usize, usize), room: Room, capacity: Option<usize>) -> (Shard, Stream) {
+    shard_of(1, world, (roots, sketches), room, capacity)
+}
+
+/// To which so many cores send.
+fn shard_of(feeders: usize, world: &World, (roots, sketches): (usize, usize), room: Room, capacity: Option<usize>) -> (Shard, Stream) {
     let (outlet, stream) = capacity.map_or_else(|| stream(room, false), |words| stream_of(room, words, false));
     let bytes = ShardBytes { roots, sketches, reserve: Reserve::Lazily };
-    (Shard::new(Arc::clone(&world.plans), HashKey::constant(), world.calendar, bytes, outlet, 1), stream)
+    (Shard::new(Arc::clone(&world.plans), HashKey::constant(), world.calendar, bytes, outlet, feeders), stream)
 }
 
 fn record(n: u64) -> Record {
@@ -154,6 +159,55 @@ fn a_batch_has_bounded_work_and_sums_stay_exact() {
     }
     take(&mut stream);
     assert_eq!(sums, in_all);
+}
+
+/// One core has given a range's last batch, another not yet, and no root is left: whatever is sealed meanwhile, no block is
+/// counted into that was given back.
+#[test]
+fn a_range_that_one_core_has_ended_is_still_open_for_another() {
+    let world = world(LIGHT, 12_000);
+    let seed = crate::stats::tests::seed();
+    for draws in 0..20 {
+        let (mut shard, mut stream) = shard_of(2, &world, (0, 1 << 20), world.plans.room(), None);
+        let (mut sums, mut in_all, mut ended) = ([0; 2], 0, RangeIndex(0));
+        let mut take = |stream: &mut Stream| {
+            while stream.next(|message| {
+                if let Told::Block(sealed, words) = message {
+                    assert_eq!(sealed.records, words[1], "seed {seed}, {draws}");
+                    sums[usize::from(sealed.period == Period::Long)] += words[1];
+                }
+            }) {}
+        };
+        shard.advance(Epoch(10));
+        while shard.step() {}
+        for n in 0..20_000_u64 {
+            let draw = spread(n ^ spread(seed << 20 | draws));
+            let any = RangeIndex(u32::try_from(draw % (200 + 590 * draws)).unwrap());
+            let range = if draw >> 60 < 4 { ended } else { any };
+            shard.records(range, Epoch(10), &[record(n); 3]);
+            in_all += 3;
+            if draw >> 32 & 3 == 0 {
+                shard.passed(range, Epoch(10), Epoch(11));
+                ended = range;
+            }
+            if draw >> 40 & 7 == 0 {
+                take(&mut stream);
+            }
+            if draw >> 50 & 63 == 0 {
+                shard.step();
+            }
+        }
+        shard.advance(Epoch(11));
+        while shard.step() {
+            take(&mut stream);
+        }
+        shard.advance(Epoch::END);
+        while shard.step() {
+            take(&mut stream);
+        }
+        take(&mut stream);
+        assert_eq!((sums, shard.roots.used_bytes()), ([in_all; 2], 0), "seed {seed}, {draws}");
+    }
 }
 
 /// A stream that nobody reads: accounts that find no room are told with later ones, each once, with all that was lost.
