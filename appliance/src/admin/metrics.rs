@@ -126,7 +126,7 @@ fn memory(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
 fn reloads(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     let reloads = &snapshot.reloads;
     family(to, GAUGE, "generation", "Configuration that counts; 1 is the one that was started with", plain(reloads.generation))?;
-    let results = [("accepted", reloads.accepted), ("refused", reloads.refused)];
+    let results = [("accepted", reloads.accepted), ("refused", reloads.refused), ("denied", reloads.denied)];
     let rows = results.map(|(result, n)| (vec![("result", result.to_owned())], n));
     family(to, COUNTER, "reloads", "Reloads of the configuration", rows)?;
     let last = |value: fn(Duration, bool) -> u64| reloads.last.map(|(time, accepted)| (Vec::new(), value(time, accepted)));

@@ -22,9 +22,8 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 pub use metrics::open_metrics;
-pub use reload::{Answer, Asked, Outcome, Reload};
+pub use reload::{Answer, Asked, Gate, Outcome, Reload};
 
-use crate::config::Token;
 use crate::telemetry::Snapshot;
 
 /// Requests under way when the server is told to stop get so long to end.
@@ -61,11 +60,11 @@ pub struct Admin {
 
 impl Admin {
     /// Listens at `address` (port 0: the system chooses), serves what `source` says, and hands on who asks for a `reload`
-    /// and has the token, if there is one.
+    /// and passes the gate.
     ///
     /// # Errors
     /// The address is taken or not ours, or there is no thread to be had.
-    pub fn start(address: SocketAddr, source: Source, reload: Reload, token: Option<Token>) -> Result<Self, AdminError> {
+    pub fn start(address: SocketAddr, source: Source, reload: Reload, gate: Gate) -> Result<Self, AdminError> {
         let listen = |reason: io::Error| AdminError::Listen { address, remedy: remedy(&reason), reason };
         // Bound before the thread starts, so that the caller learns of a fault at once.
         let socket = std::net::TcpListener::bind(address).map_err(listen)?;
@@ -74,7 +73,7 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AdminError::Start)?;
         let (stop, stopped) = oneshot::channel();
         let work = move || {
-            if let Err(fault) = runtime.block_on(serve(socket, source, (reload, token), stopped)) {
+            if let Err(fault) = runtime.block_on(serve(socket, source, (reload, gate), stopped)) {
                 tracing::error!(%address, "metrics and health checks have ended: {fault}");
             }
         };
@@ -108,12 +107,7 @@ fn remedy(fault: &io::Error) -> &'static str {
     }
 }
 
-async fn serve(
-    socket: std::net::TcpListener,
-    source: Source,
-    reload: (Reload, Option<Token>),
-    stopped: oneshot::Receiver<()>,
-) -> io::Result<()> {
+async fn serve(socket: std::net::TcpListener, source: Source, reload: (Reload, Gate), stopped: oneshot::Receiver<()>) -> io::Result<()> {
     let listener = TcpListener::from_std(socket)?;
     let routes = Router::new().route("/metrics", get(show_metrics)).route("/healthz", get(healthz)).route("/readyz", get(readyz));
     let app = routes.with_state(source).route("/reload", post(reload::ask).with_state(reload));
@@ -122,6 +116,7 @@ async fn serve(
         let mut told = told.clone();
         async move { drop(told.changed().await) }
     };
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, app).with_graceful_shutdown(graceful).into_future();
     tokio::pin!(server);
     tokio::select! {

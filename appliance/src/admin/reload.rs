@@ -1,16 +1,59 @@
 //! `POST /reload`: asks for the configuration to be read again, and answers what came of it.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use tokio::sync::oneshot;
 
 use crate::config::Token;
+use crate::telemetry::Registry;
 
 /// A caller waits so long. Cores answer within milliseconds, unless one is held up; what was asked for still happens.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Calls without the token are told in the log no oftener.
+const TOLD_EVERY: Duration = Duration::from_mins(1);
+
+/// Who may reload over HTTP. A clone is the same gate.
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<Held>);
+
+#[derive(Debug)]
+struct Held {
+    token: Mutex<Option<Token>>,
+    told: Mutex<Option<Instant>>,
+    registry: Arc<Registry>,
+}
+
+impl Gate {
+    /// Asks for this token, if there is one, and counts there who does not have it.
+    pub fn new(token: Option<Token>, registry: Arc<Registry>) -> Self {
+        Self(Arc::new(Held { token: Mutex::new(token), told: Mutex::default(), registry }))
+    }
+
+    /// Asks for this one from now on.
+    pub fn exchange(&self, token: Option<Token>) {
+        *self.0.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+    }
+
+    /// Whether a caller who shows this has the token, if there is one.
+    pub fn admits(&self, shown: Option<&[u8]>) -> bool {
+        let token = self.0.token.lock().unwrap_or_else(PoisonError::into_inner);
+        token.as_ref().is_none_or(|token| shown.is_some_and(|shown| token.is(shown)))
+    }
+
+    fn denied(&self, peer: SocketAddr) {
+        let denied = self.0.registry.reload_denied();
+        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|told| told.elapsed() >= TOLD_EVERY) {
+            *told = Some(Instant::now());
+            tracing::warn!(%peer, denied, "POST /reload without the token of [admin] token_file: denied; told once a minute at most");
+        }
+    }
+}
 
 /// Whom to ask. False: too many wait for an answer already.
 pub type Reload = Arc<dyn Fn(Asked) -> bool + Send + Sync>;
@@ -65,8 +108,13 @@ impl Asked {
     }
 }
 
-pub(super) async fn ask(State((reload, token)): State<(Reload, Option<Token>)>, headers: HeaderMap) -> (StatusCode, String) {
-    if !is_allowed(token.as_ref(), &headers) {
+pub(super) async fn ask(
+    State((reload, gate)): State<(Reload, Gate)>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> (StatusCode, String) {
+    if !gate.admits(headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "))) {
+        gate.denied(peer);
         let text = "who reloads must show the token of [admin] token_file: -H \"Authorization: Bearer TOKEN\"\n".to_owned();
         return (StatusCode::UNAUTHORIZED, text);
     }
@@ -80,12 +128,6 @@ pub(super) async fn ask(State((reload, token)): State<(Reload, Option<Token>)>, 
         Err(_) => (StatusCode::ACCEPTED, "not every core has looked yet: the log and /metrics will tell what came of it".to_owned()),
     };
     (status, text + "\n")
-}
-
-/// Whether the caller has the token, if there is one.
-fn is_allowed(token: Option<&Token>, headers: &HeaderMap) -> bool {
-    let shown = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().strip_prefix(b"Bearer "));
-    token.is_none_or(|token| shown.is_some_and(|shown| token.is(shown)))
 }
 
 const fn status(outcome: Outcome) -> StatusCode {

@@ -3,6 +3,7 @@ use std::net::TcpStream;
 use std::time::Instant;
 
 use super::*;
+use crate::config::Token;
 use crate::telemetry::{FeedHealth, FeedSnapshot, Registry, SinkState, SinkStatus};
 
 fn any_port() -> SocketAddr {
@@ -21,9 +22,13 @@ fn gone(asked: Asked) -> bool {
     true
 }
 
+fn open(registry: &Arc<Registry>) -> Gate {
+    Gate::new(None, Arc::clone(registry))
+}
+
 fn serve_registry(registry: &Arc<Registry>) -> Admin {
-    let registry = Arc::clone(registry);
-    Admin::start(any_port(), Arc::new(move || registry.snapshot()), Arc::new(reload), None).unwrap()
+    let (registry, gate) = (Arc::clone(registry), open(registry));
+    Admin::start(any_port(), Arc::new(move || registry.snapshot()), Arc::new(reload), gate).unwrap()
 }
 
 /// Status and body.
@@ -120,7 +125,7 @@ fn a_reload_is_asked_for_with_post_and_answered() {
     assert_eq!(ask(admin.address(), "GET", "/reload").0, 405);
     assert_eq!(ask(admin.address(), "POST", "/metrics").0, 405);
     for (reload, status) in [(Arc::new(|_| false) as Reload, 429), (Arc::new(gone), 503)] {
-        let admin = Admin::start(any_port(), Arc::new(|| example().snapshot()), reload, None).unwrap();
+        let admin = Admin::start(any_port(), Arc::new(|| example().snapshot()), reload, open(&example())).unwrap();
         assert_eq!(ask(admin.address(), "POST", "/reload").0, status);
     }
 }
@@ -128,8 +133,8 @@ fn a_reload_is_asked_for_with_post_and_answered() {
 #[test]
 fn with_a_token_only_who_shows_it_reloads() {
     let registry = example();
-    let token = Some(Token::new("0123456789abcdef"));
-    let admin = Admin::start(any_port(), Arc::new(move || registry.snapshot()), Arc::new(reload), token).unwrap();
+    let gate = Gate::new(Some(Token::new("0123456789abcdef")), Arc::clone(&registry));
+    let admin = Admin::start(any_port(), Arc::new(move || registry.snapshot()), Arc::new(reload), gate.clone()).unwrap();
     let status = |line: &str| ask_with(admin.address(), "POST", "/reload", line).0;
     assert_eq!(status("Authorization: Bearer 0123456789abcdef\r\n"), 422, "it is asked");
     for wrong in ["", "Bearer 0123456789abcdeg", "Bearer 0123456789abcde", "Bearer 0123456789abcdef0", "Bearer ", "Basic 0123456789abcdef"]
@@ -138,6 +143,10 @@ fn with_a_token_only_who_shows_it_reloads() {
         assert_eq!(status(&line), 401, "{wrong}");
     }
     assert_eq!((get(admin.address(), "/metrics").0, get(admin.address(), "/healthz").0), (200, 200), "who reads is not asked");
+    assert!(get(admin.address(), "/metrics").1.contains("tailwater_reloads_total{result=\"denied\"} 6"));
+    gate.exchange(Some(Token::new("fedcba9876543210")));
+    assert_eq!(status("Authorization: Bearer 0123456789abcdef\r\n"), 401, "it was exchanged");
+    assert_eq!(status("Authorization: Bearer fedcba9876543210\r\n"), 422);
     assert_eq!(format!("{:?}", Token::new("secret")), "Token(…)");
 }
 
@@ -155,7 +164,8 @@ fn ready_is_ready() {
 #[test]
 fn an_address_in_use_names_the_key() {
     let first = serve_registry(&example());
-    let fault = Admin::start(first.address(), Arc::new(|| example().snapshot()), Arc::new(reload), None).unwrap_err().to_string();
+    let fault =
+        Admin::start(first.address(), Arc::new(|| example().snapshot()), Arc::new(reload), open(&example())).unwrap_err().to_string();
     assert!(fault.starts_with(&format!("[admin] listen = \"{}\": Address already in use", first.address())), "{fault}");
     assert!(fault.contains("another program listens there"));
 }

@@ -113,7 +113,7 @@ impl Config {
     /// What `run` needs beyond what `replay` does.
     ///
     /// # Errors
-    /// There is no port.
+    /// There is no port, or the token cannot be read.
     pub fn for_run(&self) -> Result<(), Faults> {
         if self.ports.is_empty() {
             let (what, remedy) =
@@ -121,7 +121,15 @@ impl Config {
             let key = "ports".to_owned();
             return Err(Faults::one(Fault { file: self.file.clone(), line: 0, key, what: what.to_owned(), remedy: remedy.to_owned() }));
         }
-        Ok(())
+        self.reload_token().map(|_| ())
+    }
+
+    /// Asked of whoever reloads over HTTP; none: nobody is asked.
+    ///
+    /// # Errors
+    /// Its file cannot be read.
+    pub fn reload_token(&self) -> Result<Option<Token>, Faults> {
+        self.admin.token.clone().transpose().map_err(Faults::one)
     }
 
     /// The largest weight that a blocked record can have; 1 where nothing is sampled.

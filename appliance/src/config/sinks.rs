@@ -1,10 +1,12 @@
 //! `[sinks]` and `[admin]`: where reports go, and where the appliance answers.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::appliance::beside;
+use super::fault::Fault;
 use super::walk::{Field, Section};
 
 /// `[sinks]`
@@ -43,8 +45,9 @@ pub struct FileSink {
 pub struct Admin {
     /// `127.0.0.1:9464` by default; `off` for none.
     pub listen: Option<SocketAddr>,
-    /// Asked of whoever reloads over HTTP; none: nobody is asked.
-    pub token: Option<Token>,
+    /// Asked of whoever reloads over HTTP; none: nobody is asked. A file that cannot be read is a fault to `run` alone:
+    /// who replays need not know the secret.
+    pub token: Option<Result<Token, Fault>>,
 }
 
 /// A secret of the admin port. Not shown.
@@ -165,20 +168,23 @@ pub(super) fn read_admin(root: &Section<'_, '_>) -> Admin {
 }
 
 /// What a file holds: one line without blanks, too long to be a word.
-fn token(field: &Field<'_, '_>, config: &Path) -> Option<Token> {
-    let remedy =
-        format!("it must hold one line of {TOKEN_CHARS_MIN} letters, digits or signs or more; make one with: openssl rand -hex 32");
+fn token(field: &Field<'_, '_>, config: &Path) -> Option<Result<Token, Fault>> {
     let file = beside(config, field.text("\"reload.token\"")?);
     let text = match std::fs::read_to_string(&file) {
         Ok(text) => text.trim().to_owned(),
         Err(e) => {
-            field.fault(format!("{} cannot be read: {e}", file.display()), remedy);
-            return None;
+            let remedy = match e.kind() {
+                ErrorKind::NotFound => format!("make it with: openssl rand -hex 32 > {}", file.display()),
+                _ => "let the user that runs the appliance read it, and nobody else".to_owned(),
+            };
+            return Some(Err(field.later(format!("{} cannot be read: {e}", file.display()), remedy)));
         }
     };
     if text.len() < TOKEN_CHARS_MIN || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        let remedy =
+            format!("it must hold one line of {TOKEN_CHARS_MIN} letters, digits or signs or more; make one with: openssl rand -hex 32");
         field.fault(format!("{} holds no token", file.display()), remedy);
         return None;
     }
-    Some(Token(text))
+    Some(Ok(Token(text)))
 }

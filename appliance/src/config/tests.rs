@@ -266,3 +266,18 @@ fn the_hash_covers_what_results_depend_on() {
         "plan,customer,prefix\n,other,2001:db8::/32\nbasic,acme,192.0.2.0/24\npremium,globex,198.51.100.0/24\npremium,acme,10.0.0.0/8\n";
     assert_eq!(load_beside(&base, shuffled).unwrap().hash, hash);
 }
+
+/// Who replays, or reads a configuration beside its appliance, need not be able to read its secret.
+#[test]
+fn a_token_that_cannot_be_read_is_a_fault_to_run_alone() {
+    let with = |file: &str| format!("{RANGES}{STAT}[[ports]]\ndevice = \"net_null0\"\n[admin]\ntoken_file = \"{file}\"\n");
+    for (file, remedy) in [("absent.token", "make it with: openssl rand -hex 32 > "), (".", "let the user that runs the appliance read it")]
+    {
+        let fault = loaded(&with(file)).for_run().unwrap_err().to_string();
+        assert!(fault.contains("t.toml:9: admin.token_file: ") && fault.contains(" cannot be read: ") && fault.contains(remedy), "{fault}");
+    }
+    assert!(
+        load_beside(&with("ranges.csv"), CSV).unwrap_err().to_string().contains("ranges.csv holds no token"),
+        "it can be read, and is none"
+    );
+}

@@ -54,8 +54,12 @@ impl<'a> Book<'a> {
 
     /// Notes a fault.
     pub(super) fn fault(&self, at: &At, what: impl Into<String>, remedy: impl Into<String>) {
+        self.faults.borrow_mut().add(self.fault_at(at, what, remedy));
+    }
+
+    fn fault_at(&self, at: &At, what: impl Into<String>, remedy: impl Into<String>) -> Fault {
         let key = if at.of.is_empty() { at.key.clone() } else { format!("{} ({})", at.key, at.of) };
-        self.faults.borrow_mut().add(Fault { file: self.file.to_owned(), line: at.line, key, what: what.into(), remedy: remedy.into() });
+        Fault { file: self.file.to_owned(), line: at.line, key, what: what.into(), remedy: remedy.into() }
     }
 
     /// Adds another file's faults.
@@ -95,6 +99,11 @@ impl<'b, 'a> Field<'b, 'a> {
     /// Notes a fault of this value.
     pub(super) fn fault(&self, what: impl Into<String>, remedy: impl Into<String>) {
         self.book.fault(&self.at, what, remedy);
+    }
+
+    /// A fault that is not noted: whether it is one depends on who asks.
+    pub(super) fn later(&self, what: impl Into<String>, remedy: impl Into<String>) -> Fault {
+        self.book.fault_at(&self.at, what, remedy)
     }
 
     fn wrong_type(&self, remedy: &str) {

@@ -92,9 +92,9 @@ fn choose_memory(config: &EalConfig) -> Memory {
     }
     let memory = memory::choose(config.memory_mb, private);
     if let Memory::Ordinary { why } = &memory {
-        let need_pages = config.memory_mb.div_ceil(2);
+        // How many are to be reserved is a total of all that the process takes, which is more than this.
         tracing::warn!(
-            "{why}: DPDK runs on ordinary pages (--no-huge), about half as fast; remedy: bash hugepages.sh reserve {need_pages}"
+            "{why}: DPDK runs on ordinary pages (--no-huge), about half as fast; remedy: reserve as many as `tailwater check` says"
         );
     }
     memory

@@ -26,6 +26,11 @@ pub(super) fn choose(need_mb: u32, anonymous: bool) -> Memory {
     pick(&kinds(Path::new("/sys/kernel/mm/hugepages"), &mounts), u64::from(need_mb) << 20, anonymous)
 }
 
+/// Whether hugepages of this size are mounted, by what `/proc/mounts` says: others than anonymous ones want that.
+pub fn is_mounted(mounts: &str, page_bytes: u64) -> bool {
+    mount_of(mounts, page_bytes).is_some()
+}
+
 fn pick(kinds: &[PageKind], need_bytes: u64, anonymous: bool) -> Memory {
     let enough = |kind: &&PageKind| kind.free.saturating_mul(kind.bytes) >= need_bytes.max(1);
     let usable = |kind: &&PageKind| anonymous || kind.mount.is_some();
@@ -88,6 +93,7 @@ mod tests {
         assert_eq!(mount_of(MOUNTS, 1 << 30), Some(PathBuf::from("/mnt/1g")));
         assert_eq!(mount_of("none /h hugetlbfs rw 0 0", 2 << 20), Some(PathBuf::from("/h")));
         assert_eq!(mount_of("proc /proc proc rw 0 0\nshort", 2 << 20), None);
+        assert!(is_mounted(MOUNTS, 1 << 30) && !is_mounted("none /h hugetlbfs rw 0 0", 1 << 30));
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub use device::{Device, DeviceInfo};
 pub use eal::Eal;
 pub use error::DpdkError;
 pub use lcore::{LcoreHandle, launch};
+pub use memory::is_mounted;
 pub use mempool::{Mempool, PoolSpec, SEGMENT_BYTES};
 pub use netdev::{InterfaceCounters, InterfaceState, interface_counters, interface_index, interface_name, interface_state};
 pub use packet_socket::KernelSockets;

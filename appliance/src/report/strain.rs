@@ -29,7 +29,7 @@ impl Strain {
         *self != Self::default()
     }
 
-    /// Looks at a figure.
+    /// Looks at a figure. A `sum` of `flows` does not tell whether its registers are fewer: it is not counted.
     pub(super) fn see(&mut self, spec: &StatSpec, figure: &Figure) {
         match figure {
             Figure::Top(top) => {

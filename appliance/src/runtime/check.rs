@@ -96,9 +96,11 @@ fn memory(config: &Config) -> Vec<Finding> {
         return vec![bad(Verdict::Wrong, about, lacking.what, lacking.remedy), machine.hugepages(need)];
     }
     let what = format!("{} MB expected, {} MB at worst, never more than {budget_mb}", mb(plan.expected(&world)), mb(plan.worst()));
-    let not_there = machine.budget(&about, need);
-    let found = [good(about, what), good("memory of each core", per_core(&plan, &world)), machine.hugepages(need)];
-    found.into_iter().chain(not_there).collect()
+    let budget = match machine.budget(&about, need) {
+        Some(found) => Finding { what: format!("{what}; {}", found.what), ..found },
+        None => good(about, what),
+    };
+    vec![budget, good("memory of each core", per_core(&plan, &world)), machine.hugepages(need)]
 }
 
 const fn mb(bytes: usize) -> usize {
@@ -200,12 +202,18 @@ fn pci(about: String, address: &str) -> Finding {
     }
 }
 
-/// Whether others than this machine's users can reload.
+/// Whether the token can be read, and whether others than this machine's users can reload.
 fn admin(config: &Config) -> Option<Finding> {
+    if let Some(Err(fault)) = &config.admin.token {
+        let about = format!("{}: admin.token_file", config.locate(&["admin", "token_file"]));
+        return Some(bad(Verdict::Weak, about, format!("{}: `run` as this user would not start", fault.what), fault.remedy.clone()));
+    }
     let address = config.admin.listen.filter(|address| !address.ip().is_loopback() && config.admin.token.is_none())?;
     let place = config.locate(&["admin", "listen"]);
     let what = format!("{address} is no loopback address, and there is no token: whoever reaches it can reload");
-    let remedy = "write token_file = \"reload.token\" below [admin] (openssl rand -hex 32 > reload.token), or listen at 127.0.0.1";
+    let file = config.file.with_file_name("reload.token");
+    let remedy =
+        format!("write token_file = \"reload.token\" below [admin] (openssl rand -hex 32 > {}), or listen at 127.0.0.1", file.display());
     Some(bad(Verdict::Weak, format!("{place}: admin.listen"), what, remedy))
 }
 
@@ -249,7 +257,13 @@ mod tests {
         };
         let (verdict, text) = found("listen = \"0.0.0.0:9464\"\n").unwrap();
         assert!(verdict == Verdict::Weak && text.contains("t.toml:7: admin.listen: 0.0.0.0:9464 is no loopback address"), "{text}");
+        assert!(text.contains(&format!("(openssl rand -hex 32 > {})", folder.path().join("reload.token").display())), "{text}");
         assert!(found("listen = \"0.0.0.0:9464\"\ntoken_file = \"reload.token\"\n").is_none());
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        for (file, remedy) in [("absent.token", "openssl rand -hex 32 > "), ("folder", "let the user that runs the appliance read it")] {
+            let (verdict, text) = found(&format!("token_file = \"{file}\"\n")).unwrap();
+            assert!(verdict == Verdict::Weak && text.contains("t.toml:7: admin.token_file: ") && text.contains(remedy), "{text}");
+        }
         assert!(found("listen = \"[::1]:9464\"\n").is_none() && found("listen = \"off\"\n").is_none());
     }
 }

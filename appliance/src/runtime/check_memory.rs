@@ -6,6 +6,7 @@ use std::path::Path;
 use super::check::{Finding, Verdict, bad, good};
 use super::memory::MemoryPlan;
 use crate::arch::{HUGE_PAGE_BYTES, Region};
+use crate::dpdk::is_mounted;
 
 const PAGE_2M_KB: u64 = HUGE_PAGE_BYTES as u64 / 1024;
 const PAGE_1G_KB: u64 = 1 << 20;
@@ -17,6 +18,8 @@ struct Pool {
     node: u32,
     reserved: u64,
     free: u64,
+    /// Those of the size are: DPDK takes no others.
+    mounted: bool,
 }
 
 /// What the machine has.
@@ -54,7 +57,7 @@ impl Machine {
     /// This one.
     pub(super) fn here() -> Self {
         let mut machine = Self::of(&fs::read_to_string("/proc/meminfo").unwrap_or_default());
-        machine.pools = pools(Path::new("/sys/devices/system/node"));
+        machine.pools = pools(Path::new("/sys/devices/system/node"), &fs::read_to_string("/proc/mounts").unwrap_or_default());
         machine
     }
 
@@ -66,9 +69,8 @@ impl Machine {
         Self { total_mb: mb("MemTotal:"), available_mb: mb("MemAvailable:"), pools: Vec::new() }
     }
 
-    /// Those of a size that count: on the ports' node where there are several.
+    /// Those of a size, on a node if one is given.
     fn of_size(&self, kb: u64, node: Option<u32>) -> impl Iterator<Item = &Pool> {
-        let node = node.filter(|_| self.is_numa());
         self.pools.iter().filter(move |pool| pool.kb == kb && node.is_none_or(|node| pool.node == node))
     }
 
@@ -76,9 +78,9 @@ impl Machine {
         self.pools.iter().any(|pool| pool.node > 0)
     }
 
-    /// Pages of 2 MB that are needed: DPDK takes larger ones for itself where those suffice.
+    /// Pages of 2 MB that are needed: DPDK takes larger ones for itself where those suffice and are mounted.
     fn pages_needed(&self, need: Need) -> (u64, u64) {
-        let large_mb: u64 = self.of_size(PAGE_1G_KB, None).map(|pool| pool.free * 1024).sum();
+        let large_mb: u64 = self.of_size(PAGE_1G_KB, None).filter(|pool| pool.mounted).map(|pool| pool.free * 1024).sum();
         let dpdk = if large_mb >= need.dpdk_mb { 0 } else { need.dpdk_mb.div_ceil(2) };
         (dpdk, need.pages)
     }
@@ -90,7 +92,7 @@ impl Machine {
             let remedy = format!("set it to at most {}", total * 3 / 4);
             return Some(bad(Verdict::Wrong, about, format!("{budget} MB, but the machine has {total}"), remedy));
         }
-        let (available, free) = (self.available_mb.unwrap_or(u64::MAX), self.free(need));
+        let (available, free) = (self.available_mb.unwrap_or(u64::MAX), self.free(None));
         let (dpdk, pages) = self.pages_needed(need);
         let ordinary = if free >= dpdk + pages { 0 } else { budget.saturating_sub(2 * free) };
         if ordinary <= available {
@@ -103,28 +105,47 @@ impl Machine {
         Some(bad(Verdict::Weak, about, what, remedy))
     }
 
-    fn free(&self, need: Need) -> u64 {
-        self.of_size(PAGE_2M_KB, need.node).map(|pool| pool.free).sum()
+    fn free(&self, node: Option<u32>) -> u64 {
+        self.of_size(PAGE_2M_KB, node).map(|pool| pool.free).sum()
     }
 
-    /// Whether there are hugepages for DPDK and for `memory_mb`.
+    /// Whether there are hugepages for DPDK and for `memory_mb`. Both take them from any node, the ports' one first.
     pub(super) fn hugepages(&self, need: Need) -> Finding {
-        let ((dpdk, pages), free) = (self.pages_needed(need), self.free(need));
-        let wanted = format!("{} pages of 2 MB needed, {dpdk} for DPDK and {pages} for memory_mb", dpdk + pages);
-        let what = format!("{}; {wanted}", self.there_are());
-        if free >= dpdk + pages {
-            return good("hugepages", what);
+        let ((dpdk, pages), free) = (self.pages_needed(need), self.free(None));
+        let node = need.node.filter(|_| self.is_numa());
+        let wanted = dpdk + pages;
+        let what = format!("{}; {wanted} pages of 2 MB needed, {dpdk} for DPDK and {pages} for memory_mb", self.there_are());
+        let weak = |lacking: &str, remedy: String| bad(Verdict::Weak, "hugepages", format!("{what}: {lacking}"), remedy);
+        if free < dpdk {
+            return weak("DPDK takes ordinary pages, at about half the speed", self.reserve(wanted, node));
         }
-        let on = need.node.filter(|_| self.is_numa());
-        let where_to = on.map_or_else(String::new, |node| format!(" --node {node}"));
-        let reserved: u64 = self.of_size(PAGE_2M_KB, need.node).map(|pool| pool.reserved).sum();
-        let remedy = format!("sudo bash hugepages.sh reserve {}{where_to}", reserved + dpdk + pages - free);
-        let lacking = if free >= dpdk {
-            "memory_mb takes ordinary pages, locked if that is allowed"
+        if free < wanted {
+            return weak("memory_mb takes ordinary pages, locked if that is allowed", self.reserve(wanted, node));
+        }
+        if dpdk > 0 && !self.of_size(PAGE_2M_KB, None).any(|pool| pool.mounted) {
+            let lacking = "they are not mounted, and DPDK takes ordinary pages, at about half the speed";
+            return weak(lacking, "sudo bash hugepages.sh mount".to_owned());
+        }
+        if let Some(of_ports) = node.filter(|_| self.free(node) < wanted) {
+            return weak(&format!("node {of_ports}, the ports', has too few: those of other nodes are slower"), self.reserve(wanted, node));
+        }
+        good("hugepages", what)
+    }
+
+    /// What makes so many pages ready: `reserve` sets a total, and some of what is reserved may be an appliance's that runs.
+    fn reserve(&self, wanted: u64, node: Option<u32>) -> String {
+        let reserved: u64 = self.of_size(PAGE_2M_KB, node).map(|pool| pool.reserved).sum();
+        let held = reserved.saturating_sub(self.free(node));
+        let on = node.map_or_else(String::new, |node| format!(" --node {node}"));
+        let command = |total: u64| format!("sudo bash hugepages.sh reserve {total}{on}");
+        let own = "where an appliance runs with this configuration, which holds";
+        if held == 0 {
+            command(wanted)
+        } else if reserved >= wanted {
+            format!("nothing {own} {held} of the {reserved}; where others hold them: {}", command(wanted + held))
         } else {
-            "DPDK takes ordinary pages, at about half the speed"
-        };
-        bad(Verdict::Weak, "hugepages", format!("{what}: {lacking}"), remedy)
+            format!("{} {own} {held} of the {reserved}; where others hold them: {}", command(wanted), command(wanted + held))
+        }
     }
 
     /// Free pages by size, and by node where there are several.
@@ -141,7 +162,7 @@ impl Machine {
 }
 
 /// Of every size and node.
-fn pools(nodes: &Path) -> Vec<Pool> {
+fn pools(nodes: &Path, mounts: &str) -> Vec<Pool> {
     let folders = |at: &Path| fs::read_dir(at).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>();
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut found = Vec::new();
@@ -149,9 +170,9 @@ fn pools(nodes: &Path) -> Vec<Pool> {
         let Some(number) = name(&node).strip_prefix("node").and_then(|n| n.parse().ok()) else { continue };
         for folder in folders(&node.join("hugepages")) {
             let count = |file: &str| fs::read_to_string(folder.join(file)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
-            let kb = name(&folder).strip_prefix("hugepages-").and_then(|n| n.strip_suffix("kB")?.parse().ok());
-            let pool = |kb| Pool { kb, node: number, reserved: count("nr_hugepages"), free: count("free_hugepages") };
-            found.extend(kb.map(pool));
+            let Some(kb) = name(&folder).strip_prefix("hugepages-").and_then(|n| n.strip_suffix("kB")?.parse().ok()) else { continue };
+            let (reserved, free) = (count("nr_hugepages"), count("free_hugepages"));
+            found.push(Pool { kb, node: number, reserved, free, mounted: is_mounted(mounts, kb * 1024) });
         }
     }
     found.sort_by_key(|pool| (pool.kb, pool.node));

@@ -5,7 +5,7 @@ use super::memory::MemoryPlan;
 use super::wiring::Cores;
 use super::world::World;
 use crate::axes::key::network_text;
-use crate::config::{Config, Fault, Faults};
+use crate::config::{Config, Fault, Faults, StatSpec};
 use crate::limits::RANGES_MAX;
 use crate::stats::plan::{Period, Plan, Planned};
 
@@ -26,7 +26,11 @@ struct Excess {
     what: String,
     /// Row of the stat that takes most of it.
     stat: usize,
+    /// What to leave out to reload the rest.
+    leave: &'static str,
 }
+
+const STAT: &str = "the stat";
 
 /// Whether what `next` needs finds room in what was made at the start.
 ///
@@ -35,12 +39,12 @@ struct Excess {
 pub fn fits(new: &Config, start: Start<'_>, next: &World) -> Result<(), Faults> {
     let excess = too_long(new, start, next).into_iter().chain(too_much(new, start, next));
     let mut faults = Faults::default();
-    for Excess { what, stat } in excess {
+    for Excess { what, stat, leave } in excess {
         let row = stat.to_string();
         let (path, key) =
             (["stats", &row], format!("stats[{stat}]{}", new.stats.get(stat).map_or(String::new(), |s| format!(" ({})", s.name))));
         let line = new.line(&path).or_else(|| new.line(&path[..1])).unwrap_or(0);
-        faults.add(Fault { file: new.file.clone(), line, key, what, remedy: remedy(new, start) });
+        faults.add(Fault { file: new.file.clone(), line, key, what, remedy: remedy(new, start, leave) });
     }
     faults.or(())
 }
@@ -56,7 +60,10 @@ pub fn has_room(new: &Config, started: &World) -> Result<(), Faults> {
     }
     let what = format!("{} holds {count} ranges, more than the {room} that there is room for since the start", new.ranges.file.display());
     let line = new.line(&["ranges", "max"]).or_else(|| new.line(&["ranges"])).unwrap_or(0);
-    let remedy = format!("write max = {} below [ranges] and restart: this needs a restart", proposed_max(count));
+    let remedy = format!(
+        "write max = {} below [ranges] and restart: this needs a restart; `tailwater check` says what memory_mb that takes",
+        proposed_max(count)
+    );
     Err(Faults::one(Fault { file: new.file.clone(), line, key: "ranges.max".to_owned(), what, remedy }))
 }
 
@@ -106,7 +113,7 @@ fn longest(
     let what = format!(
         "the {part} of a range{whose} may take {need}, more than the {room} that there is room for since the start; this stat takes {words}, the most"
     );
-    Excess { what, stat }
+    Excess { what, stat, leave: STAT }
 }
 
 /// More sums, of all ranges together, than what is reserved.
@@ -117,27 +124,32 @@ fn too_much(new: &Config, start: Start<'_>, next: &World) -> Option<Excess> {
         return None;
     }
     let (before, now) = (by_stat(start.config, start.world), by_stat(new, next));
-    let had = |name: &str| before.iter().find(|(have, _)| have == name).map_or(0, |(_, bytes)| *bytes);
-    let more = |(name, bytes): &(String, usize)| bytes.saturating_sub(had(name));
-    let (stat, grown) = now.iter().map(more).enumerate().rev().max_by_key(|(_, bytes)| *bytes).unwrap_or_default();
-    let what = format!(
+    let had = |spec: &StatSpec| start.config.stats.iter().zip(&before).find(|(have, _)| have.name == spec.name);
+    let more = |(spec, (_, bytes)): (_, &(usize, usize))| bytes.saturating_sub(had(spec).map_or(0, |(_, (_, bytes))| *bytes));
+    let (stat, grown) = new.stats.iter().zip(&now).map(more).enumerate().rev().max_by_key(|(_, bytes)| *bytes).unwrap_or_default();
+    let mut what = format!(
         "the sums of all ranges would take {} of each core that counts, more than the {} that are reserved since the start; this stat takes \
          {} more than before, the most",
         size(need),
         size(reserved),
         size(grown)
     );
-    Some(Excess { what, stat })
+    // A row that is what it was takes more because more ranges keep it.
+    let spec = new.stats.get(stat)?;
+    let Some((_, (ranges, _))) = had(spec).filter(|(have, _)| *have == spec) else { return Some(Excess { what, stat, leave: STAT }) };
+    what += &format!(": {} ranges keep it, and {ranges} did (sets {})", now[stat].0, spec.sets.join(", "));
+    Some(Excess { what, stat, leave: "ranges of the set" })
 }
 
-/// Of each row, its name and the bytes that it takes of the roots of all ranges.
-fn by_stat(config: &Config, world: &World) -> Vec<(String, usize)> {
+/// Of each row, how many ranges keep it and the bytes that it takes of their roots.
+fn by_stat(config: &Config, world: &World) -> Vec<(usize, usize)> {
     let mut ranges = vec![0; world.plans.plans.len()];
     world.plans.of_range.iter().for_each(|plan| ranges[*plan as usize] += 1);
-    let mut all: Vec<(String, usize)> = config.stats.iter().map(|stat| (stat.name.clone(), 0)).collect();
+    let mut all = vec![(0, 0); config.stats.len()];
     for (plan, ranges) in world.plans.plans.iter().zip(ranges) {
         for stat in plan.stats() {
-            if let Some((_, bytes)) = all.get_mut(stat.spec) {
+            if let Some((count, bytes)) = all.get_mut(stat.spec) {
+                *count += ranges;
                 *bytes += ranges * stat.kernel.root_words() * 8;
             }
         }
@@ -146,17 +158,17 @@ fn by_stat(config: &Config, world: &World) -> Vec<(String, usize)> {
 }
 
 /// What a restart with it takes.
-fn remedy(new: &Config, start: Start<'_>) -> String {
+fn remedy(new: &Config, start: Start<'_>, leave: &str) -> String {
     const RESTART: &str = "this needs a restart";
-    const OR: &str = "to reload the rest, leave the stat out";
-    let Ok(again) = World::first(new, start.world.hash_key.clone(), start.world.ports) else { return format!("{RESTART}; {OR}") };
+    let rest = format!("to reload the rest, leave {leave} out");
+    let Ok(again) = World::first(new, start.world.hash_key.clone(), start.world.ports) else { return format!("{RESTART}; {rest}") };
     let plan = MemoryPlan::new(&again, start.cores);
     let have = plan.budget >> 20;
     let memory = match plan.lacking(&again) {
         None => format!("memory_mb = {have} will do"),
         Some(_) => format!("set memory_mb to at least {}", plan.least_mb()),
     };
-    format!("{RESTART}, for which {memory}; {OR}")
+    format!("{RESTART}, for which {memory}; {rest}")
 }
 
 /// For people, to two digits at least.

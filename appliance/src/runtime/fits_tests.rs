@@ -18,8 +18,13 @@ fn sums(count: usize) -> String {
     (0..count).map(|n| format!("[[stats]]\nname = \"sum{n}\"\ncalculation = \"sum\"\n")).collect()
 }
 
+const ROWS: &str = "prefix,customer,plan\n10.0.0.0/24,a,basic\n203.0.113.0/24,b,premium\n";
+
 fn load(folder: &std::path::Path, text: &str) -> Config {
-    let rows = "prefix,customer,plan\n10.0.0.0/24,a,basic\n203.0.113.0/24,b,premium\n";
+    load_ranges(folder, text, ROWS)
+}
+
+fn load_ranges(folder: &std::path::Path, text: &str, rows: &str) -> Config {
     std::fs::write(folder.join("r.csv"), rows).unwrap();
     std::fs::write(folder.join("t.toml"), text).unwrap();
     config::load(&folder.join("t.toml"), &stats::check).unwrap_or_else(|faults| panic!("{faults}"))
@@ -27,12 +32,16 @@ fn load(folder: &std::path::Path, text: &str) -> Config {
 
 /// What is said of loading `new` where `first` was started, on two cores.
 fn said(first: &str, new: &str) -> String {
+    said_of_ranges((first, ROWS), (new, ROWS))
+}
+
+fn said_of_ranges((first, of_first): (&str, &str), (new, of_new): (&str, &str)) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let config = load(folder.path(), first);
+    let config = load_ranges(folder.path(), first, of_first);
     let world = Arc::new(World::first(&config, HashKey::constant(), 1).unwrap());
     let cores = Cores { rx: vec![1, 2], workers: Vec::new() };
     assert_eq!(MemoryPlan::new(&world, &cores).lacking(&world), None, "what `run` refuses");
-    let new = load(folder.path(), new);
+    let new = load_ranges(folder.path(), new, of_new);
     let next = world.next(&new, 2).unwrap();
     let text = fits(&new, Start { config: &config, world: &world, cores: &cores }, &next)
         .map_or_else(|faults| faults.to_string(), |()| String::new());
@@ -49,6 +58,22 @@ fn stats_are_added_while_their_sums_find_room() {
     assert!(text.contains("t.toml:30: stats[8] (sizes): the sums of all ranges would take "), "{text}");
     assert!(text.contains("KB that are reserved since the start; this stat takes 2000 KB more than before, the most"), "{text}");
     assert!(text.contains("this needs a restart, for which memory_mb = 64 will do; to reload the rest, leave the stat out"), "{text}");
+}
+
+/// The stat is what it was, and more ranges are of its set.
+#[test]
+fn it_says_where_more_ranges_keep_a_stat() {
+    let of_set = |toml: String| toml.replace("calculation", "sets = [\"premium\"]\ncalculation");
+    let toml = [HEAD, &sums(1), &of_set((1..30).map(|n| sizes().replace("sizes", &format!("sizes{n}"))).collect()), PREMIUM].concat();
+    let rows = |premium: usize| {
+        let plan = |n: usize| if n < premium { "premium" } else { "basic" };
+        let row = |n: usize| format!("10.{}.{}.0/24,a,{}\n", n / 256, n % 256, plan(n));
+        format!("prefix,customer,plan\n{}", (0..4_000).map(row).collect::<String>())
+    };
+    let text = said_of_ranges((&toml, &rows(10)), (&toml, &rows(2_000)));
+    assert!(text.contains("stats[1] (sizes1): the sums of all ranges would take "), "{text}");
+    assert!(text.contains("KB more than before, the most: 2000 ranges keep it, and 10 did (sets premium); this needs a restart"), "{text}");
+    assert!(text.ends_with("; to reload the rest, leave ranges of the set out"), "{text}");
 }
 
 /// Where a page holds four roots and no more, longer ones are added all the same: fewer to a page, and more pages.

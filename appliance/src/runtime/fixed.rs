@@ -24,14 +24,12 @@ pub fn check(started: &Config, new: &Config) -> Result<(), Faults> {
         let what = format!("is {}, and was {} at the start", text(new.ranges.max), text(started.ranges.max));
         refuse(&mut faults, new, &["ranges", "max"], &what);
     }
-    let sections = [
-        ("cores", started.cores != new.cores),
-        ("ports", started.ports != new.ports),
-        ("sinks", started.sinks != new.sinks),
-        ("admin", started.admin != new.admin),
-    ];
+    let sections = [("cores", started.cores != new.cores), ("ports", started.ports != new.ports), ("sinks", started.sinks != new.sinks)];
     for (section, _) in sections.iter().filter(|(_, differs)| *differs) {
         refuse(&mut faults, new, &[section], "differs from what was started with");
+    }
+    if started.admin.listen != new.admin.listen {
+        refuse(&mut faults, new, &["admin", "listen"], "differs from what was started with");
     }
     fast(&mut faults, started, new);
     faults.or(())

@@ -52,6 +52,9 @@ pub enum RunError {
     /// The core map does not fit this machine.
     #[error("{0}")]
     Cores(crate::config::Faults),
+    /// The token of reloads cannot be read.
+    #[error("{0}")]
+    Token(crate::config::Faults),
     /// The budget does not hold what must always be there.
     #[error("{0}")]
     Memory(crate::config::Faults),
@@ -86,7 +89,7 @@ pub enum RunError {
 impl RunError {
     /// Whether the configuration is to blame, rather than what happened.
     pub const fn is_configuration(&self) -> bool {
-        matches!(self, Self::Cores(_) | Self::Memory(_) | Self::Stat(_))
+        matches!(self, Self::Cores(_) | Self::Token(_) | Self::Memory(_) | Self::Stat(_))
     }
 }
 

@@ -13,8 +13,8 @@ use super::fixed;
 use super::generations::{Decision, Generations};
 use super::wiring::Cores;
 use super::world::{World, setting};
-use crate::admin::{Asked, Outcome};
-use crate::config::{self, Config};
+use crate::admin::{Asked, Gate, Outcome};
+use crate::config::{self, Config, Token};
 use crate::report::{Edition, PortName};
 use crate::stats::plan::Period;
 use crate::telemetry::Registry;
@@ -27,6 +27,8 @@ const NEAR_NS: u64 = 1_000_000_000;
 struct Loaded {
     config: Config,
     world: Arc<World>,
+    /// Of whom reloads from now on.
+    token: Option<Token>,
     /// Who wants to hear from which window on it counts.
     asked: Vec<Asked>,
 }
@@ -51,6 +53,7 @@ pub struct Reloader {
     boot_id: u64,
     ports: Vec<PortName>,
     registry: Arc<Registry>,
+    gate: Gate,
 }
 
 impl Reloader {
@@ -60,6 +63,7 @@ impl Reloader {
         generations: Generations,
         report: (u64, Vec<PortName>),
         registry: Arc<Registry>,
+        gate: Gate,
     ) -> Self {
         registry.generation(started.1.number, started.0.ranges.list.len());
         Self {
@@ -74,6 +78,7 @@ impl Reloader {
             boot_id: report.0,
             ports: report.1,
             registry,
+            gate,
         }
     }
 
@@ -82,6 +87,7 @@ impl Reloader {
         match self.load() {
             Ok(mut loaded) => {
                 self.registry.reloaded(true);
+                self.gate.exchange(loaded.token.take());
                 let earlier = self.waiting.take().map_or_else(Vec::new, |older| {
                     superseded(&older, &loaded);
                     older.asked
@@ -105,13 +111,14 @@ impl Reloader {
         let faulty = |faults: config::Faults| (Outcome::Faulty, faults.to_string());
         let restart = |faults: config::Faults| (Outcome::NeedsRestart, faults.to_string());
         let config = config::load(&first.file, &crate::stats::check).map_err(faulty)?;
+        let token = config.reload_token().map_err(faulty)?;
         fixed::check(first, &config).and_then(|()| fits::has_room(&config, world)).map_err(restart)?;
         let refusal =
             |refusal: config::Refusal| (Outcome::Faulty, format!("a stat cannot be compiled: {}: {}", refusal.key, refusal.message));
         let next = world.next(&config, self.number + 1).map_err(refusal)?;
         fits::fits(&config, Start { config: first, world, cores }, &next).map_err(restart)?;
         self.number += 1;
-        Ok(Loaded { config, world: Arc::new(next), asked: Vec::new() })
+        Ok(Loaded { config, world: Arc::new(next), token, asked: Vec::new() })
     }
 
     /// Does what can be done now. Whether it is to be called again soon: something waits for cores.
@@ -171,7 +178,7 @@ impl Reloader {
             Decision::From(epoch) => {
                 let (start_ns, _) = calendar.bounds_ns(Period::Fast, epoch.0);
                 (self.decided, self.start_ns) = (true, start_ns);
-                let Some(Loaded { config, world, asked }) = &mut self.coming else { return };
+                let Some(Loaded { config, world, asked, .. }) = &mut self.coming else { return };
                 let (number, news) = (world.number, news(&self.counts, config));
                 let text = format!("generation {number} counts from {} (window_start_ns {start_ns}): {news}", utc(start_ns));
                 tracing::info!("reloaded: {text}");

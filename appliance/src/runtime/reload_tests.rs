@@ -16,6 +16,7 @@ struct Bench {
     reloader: Reloader,
     cores: [(Coming<Arc<World>>, Epoch, Arc<World>); 2],
     registry: Arc<Registry>,
+    gate: Gate,
 }
 
 impl Bench {
@@ -28,8 +29,9 @@ impl Bench {
         let mut generations = Generations::default();
         generations.receivers.extend(cores.iter_mut().map(|core| core.0.control()));
         let registry = Registry::new("t", "", Duration::from_secs(1));
-        let reloader = Reloader::new((config, world, cores_of_two()), generations, (1, Vec::new()), Arc::clone(&registry));
-        Self { folder, reloader, cores, registry }
+        let gate = Gate::new(None, Arc::clone(&registry));
+        let reloader = Reloader::new((config, world, cores_of_two()), generations, (1, Vec::new()), Arc::clone(&registry), gate.clone());
+        Self { folder, reloader, cores, registry, gate }
     }
 
     fn reload(&mut self, toml: &str, ranges: &[&str]) -> Answer {
@@ -159,7 +161,7 @@ fn what_is_refused_changes_nothing() {
         (TOML.replace("64", "65"), "t.toml:2: appliance.memory_mb: is 65, and was 64 at the start; this needs a restart"),
         (TOML.replace("max = 3", "max = 4"), "t.toml:5: ranges.max: is 4, and was 3 at the start; this needs a restart"),
         (format!("{TOML}fast = true\n"), "t.toml:9: stats.0.fast: makes packets the first fast stat"),
-        (format!("{TOML}[admin]\nlisten = \"off\"\n"), "t.toml:9: admin: differs from what was started with; this needs a restart"),
+        (format!("{TOML}[admin]\nlisten = \"off\"\n"), "t.toml:10: admin.listen: differs from what was started with; this needs a restart"),
         (format!("{TOML}[sinks.stdout]\n"), "sinks: differs"),
         (format!("{TOML}[[ports]]\ndevice = \"net_null0\"\n"), "ports: differs"),
     ];
@@ -171,6 +173,27 @@ fn what_is_refused_changes_nothing() {
     assert!(outcome == Outcome::Faulty && text.contains("r.csv:2: prefix:"), "{text}");
     bench.look();
     assert_eq!((bench.turn(0, 99), bench.counts(), bench.registry.snapshot().reloads.refused), (1, (1, 1), 7));
+}
+
+/// At once, though the generation is not sent yet; and not by a reload that is refused.
+#[test]
+fn a_token_is_exchanged() {
+    let mut bench = Bench::new();
+    let token = |bench: &Bench, text: &str| fs::write(bench.folder.path().join("reload.token"), text).unwrap();
+    let with = format!("{TOML}[admin]\ntoken_file = \"reload.token\"\n");
+    let (outcome, text) = bench.reload(&with, &[A]).now().unwrap();
+    assert!(outcome == Outcome::Faulty && text.contains("t.toml:10: admin.token_file: ") && text.contains("cannot be read"), "{text}");
+    assert!(bench.gate.admits(None));
+    for (secret, earlier) in [("0123456789abcdef", None), ("fedcba9876543210", Some("0123456789abcdef"))] {
+        token(&bench, secret);
+        let _answer = bench.reload(&with, &[A]);
+        assert!(bench.gate.admits(Some(secret.as_bytes())) && !bench.gate.admits(earlier.map(str::as_bytes)));
+    }
+    token(&bench, "0123456789abcdef");
+    assert!(bench.reload(&with, &["10.0.0.1/8"]).now().is_some_and(|(outcome, _)| outcome == Outcome::Faulty));
+    assert!(bench.gate.admits(Some(b"fedcba9876543210")));
+    let _answer = bench.reload(TOML, &[A]);
+    assert!(bench.gate.admits(None));
 }
 
 #[test]
@@ -190,7 +213,12 @@ fn more_ranges_than_there_is_room_for_need_a_restart() {
     let toml = TOML.replace("max = 3\n", "");
     let (outcome, text) = bench.reload(&toml, &[A, B, "198.51.100.0/24", "203.0.113.0/24"]).now().unwrap();
     assert!(outcome == Outcome::NeedsRestart && text.contains("holds 4 ranges, more than the 3"), "{text}");
-    assert!(text.contains("write max = 1000 below [ranges] and restart"), "{text}");
+    assert!(
+        text.contains(
+            "write max = 1000 below [ranges] and restart: this needs a restart; `tailwater check` says what memory_mb that takes"
+        ),
+        "{text}"
+    );
 }
 
 #[test]

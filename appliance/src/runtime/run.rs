@@ -17,7 +17,7 @@ use super::shipping::Shipping;
 use super::wiring::{Cores, wire};
 use super::world::{World, setting};
 use super::{RunError, reporting};
-use crate::admin::{Admin, Asked};
+use crate::admin::{Admin, Asked, Gate};
 use crate::arch::{HashKey, Reserve};
 use crate::config::{Config, Fault, Faults, Mode};
 use crate::dpdk::{Eal, EalConfig, FilePrefix, Hugepages, LcoreHandle};
@@ -51,8 +51,9 @@ pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
     enough(config, &places, &world)?;
     let registry = registry(config, &world);
     let journal = Journal::new(Bound::default(), &sink::names(&config.sinks));
-    let mut outside = Outside::start(config, &places, &journal, &registry, ask)?;
-    let counted = count(&eal, config, &places, &world, &registry, &journal, orders);
+    let gate = Gate::new(config.reload_token().map_err(RunError::Token)?, Arc::clone(&registry));
+    let mut outside = Outside::start(config, &places, (&journal, &registry), ask, gate.clone())?;
+    let counted = count(&eal, config, &places, &world, (&registry, &journal), orders, gate);
     let delivered = outside.stop(&journal, &stop);
     counted.and(delivered)
 }
@@ -73,9 +74,9 @@ fn count(
     config: &Config,
     places: &Places,
     world: &Arc<World>,
-    registry: &Arc<Registry>,
-    journal: &Arc<Journal>,
+    (registry, journal): (&Arc<Registry>, &Arc<Journal>),
     orders: Orders,
+    gate: Gate,
 ) -> Result<(), RunError> {
     let timeline = Arc::new(Timeline::default());
     let ports = live::open(eal, &config.ports, world.calendar.epoch_ns(), &timeline).map_err(RunError::Ports)?;
@@ -90,7 +91,7 @@ fn count(
     let mut generations = std::mem::take(&mut wired.generations);
     generations.reporter = Some(reporter.control());
     let started = (config.clone(), Arc::clone(world), cores.clone());
-    let reloader = Reloader::new(started, generations, (boot_id, port_names), Arc::clone(registry));
+    let reloader = Reloader::new(started, generations, (boot_id, port_names), Arc::clone(registry), gate);
     let reporter = {
         let (cpu, registry) = (places.reporter_cpu, Arc::clone(registry));
         std::thread::spawn(move || {
@@ -150,9 +151,9 @@ impl Outside {
     fn start(
         config: &Config,
         places: &Places,
-        journal: &Arc<Journal>,
-        registry: &Arc<Registry>,
+        (journal, registry): (&Arc<Journal>, &Arc<Registry>),
         reload: SyncSender<Asked>,
+        gate: Gate,
     ) -> Result<Self, RunError> {
         let cpu = places.io_cpu;
         // Threads keep to the CPU of the one that starts them.
@@ -170,9 +171,9 @@ impl Outside {
         registry.set_sinks(move || watch.status());
         let watch = sinks.watch();
         registry.set_journal(move || watch.journal());
-        let (ask, token) = (Arc::clone(registry), config.admin.token.clone());
+        let ask = Arc::clone(registry);
         let start =
-            |address| Admin::start(address, Arc::new(move || ask.snapshot()), Arc::new(move |asked| reload.try_send(asked).is_ok()), token);
+            |address| Admin::start(address, Arc::new(move || ask.snapshot()), Arc::new(move |asked| reload.try_send(asked).is_ok()), gate);
         let admin = config.admin.listen.map(start).transpose()?;
         Ok(Self { sinks, _admin: admin })
     }

@@ -4,40 +4,37 @@ use std::time::{Duration, Instant};
 
 use crate::report::Strain;
 
-/// A second warning comes no sooner than this after the first, however often memory runs out between.
-const WARNED_EVERY: Duration = Duration::from_mins(10);
+/// It is over once no window had such figures for so long: memory that runs out at each pulse of an attack is not said to
+/// suffice between two.
+const OVER_AFTER: Duration = Duration::from_mins(10);
 
 /// What is to be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
-    /// A window has such figures, and that was not said before.
+    /// A window has such figures, and that is not what was said last.
     Begins,
-    /// A window has none, where it was said that there are.
+    /// No window has had any for a while, where it was said that there are.
     Over,
 }
 
 /// What was said so far.
 #[derive(Debug, Default)]
 pub struct Strained {
-    warned: Option<Instant>,
-    said: bool,
+    /// When a window last had such figures; none: the last word is that there are none.
+    last: Option<Instant>,
 }
 
 impl Strained {
     /// Looks at a long window.
     pub fn look(&mut self, strain: &Strain, now: Instant) -> Option<Word> {
-        let quiet = self.warned.is_some_and(|warned| now.saturating_duration_since(warned) < WARNED_EVERY);
-        match (strain.is_any(), self.said) {
-            (true, false) if !quiet => {
-                (self.warned, self.said) = (Some(now), true);
-                Some(Word::Begins)
-            }
-            (false, true) => {
-                self.said = false;
-                Some(Word::Over)
-            }
-            _ => None,
+        if strain.is_any() {
+            return self.last.replace(now).is_none().then_some(Word::Begins);
         }
+        let over = self.last.is_some_and(|last| now.saturating_duration_since(last) >= OVER_AFTER);
+        over.then(|| {
+            self.last = None;
+            Word::Over
+        })
     }
 
     /// The same, in the log.
@@ -50,11 +47,12 @@ impl Strained {
                     short_of_memory = short,
                     folded,
                     missed,
-                    "memory for sketches is spent: these figures of the window are coarser, and say so; sums are exact. Raise memory_mb \
-                     (a restart), or lower k, p or the number of stats; tailwater_core_memory_used_bytes says which core"
+                    "memory for sketches is spent, or more than three quarters of a core's: these figures of the window are coarser, their \
+                     bounds hold; sums are exact. Raise memory_mb (a restart), or lower k, p or the number of stats; \
+                     tailwater_core_memory_used_bytes says which core. That it is over is said after ten minutes without any"
                 );
             }
-            Some(Word::Over) => tracing::info!("memory for sketches suffices again: no figure of the window is coarser for want of it"),
+            Some(Word::Over) => tracing::info!("memory for sketches suffices again: for ten minutes no figure was coarser for want of it"),
             None => {}
         }
     }
@@ -71,9 +69,9 @@ mod tests {
         let mut at = |seconds: u64, strain: &Strain| strained.look(strain, start + Duration::from_secs(seconds));
         assert_eq!(at(0, &none), None);
         assert_eq!((at(10, &some), at(20, &some)), (Some(Word::Begins), None));
-        assert_eq!((at(30, &none), at(40, &none)), (Some(Word::Over), None));
-        // It comes and goes: quiet for ten minutes, and what was not said is not taken back.
-        assert_eq!((at(50, &some), at(60, &none), at(70, &some)), (None, None, None));
-        assert_eq!((at(620, &some), at(630, &none)), (Some(Word::Begins), Some(Word::Over)));
+        // It comes and goes: what was said stays true.
+        assert_eq!((at(30, &none), at(40, &some), at(60, &none), at(630, &none)), (None, None, None, None));
+        assert_eq!((at(640, &none), at(650, &none)), (Some(Word::Over), None));
+        assert_eq!((at(660, &some), at(670, &none)), (Some(Word::Begins), None));
     }
 }

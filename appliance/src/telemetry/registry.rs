@@ -168,6 +168,13 @@ impl Registry {
         reloads.last = Some((SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(), accepted));
     }
 
+    /// Somebody asked for a reload without the token; how many did so far.
+    pub fn reload_denied(&self) -> u64 {
+        let mut reloads = self.reloads.lock().unwrap_or_else(PoisonError::into_inner);
+        reloads.denied += 1;
+        reloads.denied
+    }
+
     /// Everything, now.
     pub fn snapshot(&self) -> Snapshot {
         let shelves = self.shelves();

@@ -138,6 +138,8 @@ pub struct ReloadSnapshot {
     pub accepted: u64,
     /// Reloads that were refused.
     pub refused: u64,
+    /// Calls that did not show the token.
+    pub denied: u64,
     /// When the last was, since 1970, and whether it was accepted.
     pub last: Option<(Duration, bool)>,
 }
