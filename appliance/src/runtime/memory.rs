@@ -14,8 +14,8 @@ use crate::window::{Room, Shard, ShardBytes};
 /// Percent of what is left that logs take; sketches take the rest. By Zipf's law over 50,000 ranges and 20 million packets
 /// a core and window, logs of 2,048 records hold 171 MB at a window's end, beside the beginning of the next: at 78 % none
 /// is handed on early, at 75 % a few are, and at 72 % one figure in ten is short of memory. A log that finds no room opens a
-/// block, which takes many times what it gives. The 860 ranges that have more records take some 40 MB of sketches, of which
-/// no more than three quarters should be in use.
+/// block, which takes many times what it gives. The 860 ranges that have more records take some 45 MB of sketches, which
+/// should be less than seven eighths of them.
 const LOGS_PERCENT: usize = 78;
 /// The least that logs of a receiver, or sketches of a shard, are worth running with.
 const PART_BYTES_MIN: usize = 1 << 18;

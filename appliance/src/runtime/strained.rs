@@ -47,7 +47,7 @@ impl Strained {
                     short_of_memory = short,
                     folded,
                     missed,
-                    "memory for sketches is spent, or more than three quarters of a core's: these figures of the window are coarser, their \
+                    "memory for sketches is spent, or more than seven eighths of a core's: these figures of the window are coarser, their \
                      bounds hold; sums are exact. Raise memory_mb (a restart), or lower k, p or the number of stats; \
                      tailwater_core_memory_used_bytes says which core. That it is over is said after ten minutes without any"
                 );

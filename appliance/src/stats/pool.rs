@@ -240,14 +240,14 @@ impl Memory<'_> {
         self.free_lines() * 16 / if of == 0 { 1 } else { of }
     }
 
-    /// log2 of the weight that sketches should thin what is new to them by: 0 while there is plenty; 1, 2 and 3 once three
-    /// quarters, seven eighths and fifteen sixteenths of the budget are in use.
+    /// log2 of the weight that sketches should thin what is new to them by: 0 while there is plenty; 1, 2 and 3 once 7,
+    /// 7.5 and 7.75 eighths of the budget are in use.
     pub const fn pressure(&self) -> u32 {
         let of = self.budget.whole_lines;
         match self.free_lines() * 16 {
-            free if free > of * 4 => 0,
-            free if free > of * 2 => 1,
-            free if free > of => 2,
+            free if free > of * 2 => 0,
+            free if free > of => 1,
+            free if free * 2 > of => 2,
             _ => 3,
         }
     }
@@ -321,8 +321,8 @@ mod tests {
             memory.alloc(8)
         })
         .collect();
-        assert_eq!((chunks.len(), &seen[22..30]), (32, &[0, 0, 1, 1, 1, 1, 2, 2][..]));
-        assert_eq!(seen[30..], [3; 3]);
+        assert_eq!((chunks.len(), &seen[26..30]), (32, &[0, 0, 1, 1][..]));
+        assert_eq!(seen[30..], [2, 3, 3]);
         chunks.into_iter().for_each(|chunk| memory.pool.free(chunk));
         assert_eq!(memory.pressure(), 0);
     }
