@@ -55,6 +55,10 @@ bins = { first = 2, factor = 2, count = 20 }
 [[stats]]
 name = "rate"
 calculation = "peak"
+[[tags]]
+match = { vlan = 666 }
+decision = "blocked"
+sampling = 40
 "#;
 const LIGHT: &str = "[[stats]]\nname = \"all\"\ncalculation = \"sum\"\n[[stats]]\nname = \"fast\"\ncalculation = \"sum\"\nfast = true\n";
 
@@ -82,8 +86,16 @@ fn shard_of(feeders: usize, world: &World, (roots, sketches): (usize, usize), ro
 fn record(n: u64) -> Record {
     let (mut src, draw) = ([0; 16], spread(n));
     src[..8].copy_from_slice(&draw.to_be_bytes());
-    let has = Has::INGRESS.with(Has::PORTS, true);
-    Record { src, dst_port: 53, weight: 1, wire_bytes: 60 + u32::try_from(draw >> 54).unwrap(), has, ..Record::default() }
+    let blocked = n % 3 == 2;
+    let has = Has::INGRESS.with(Has::PORTS, true).with(Has::BLOCKED, blocked).with(Has::RANDOM, blocked);
+    Record {
+        src,
+        dst_port: 53,
+        weight: if blocked { 40 } else { 1 },
+        wire_bytes: 60 + u32::try_from(draw >> 54).unwrap(),
+        has,
+        ..Record::default()
+    }
 }
 
 /// In many parts and more pieces: the words are those of an export at once.
