@@ -86,16 +86,15 @@ fn shard_of(feeders: usize, world: &World, (roots, sketches): (usize, usize), ro
 fn record(n: u64) -> Record {
     let (mut src, draw) = ([0; 16], spread(n));
     src[..8].copy_from_slice(&draw.to_be_bytes());
+    let has = Has::INGRESS.with(Has::PORTS, true);
+    Record { src, dst_port: 53, weight: 1, wire_bytes: 60 + u32::try_from(draw >> 54).unwrap(), has, ..Record::default() }
+}
+
+/// One in three is a sample of blocked ones.
+fn mixed(n: u64) -> Record {
+    let record = record(n);
     let blocked = n % 3 == 2;
-    let has = Has::INGRESS.with(Has::PORTS, true).with(Has::BLOCKED, blocked).with(Has::RANDOM, blocked);
-    Record {
-        src,
-        dst_port: 53,
-        weight: if blocked { 40 } else { 1 },
-        wire_bytes: 60 + u32::try_from(draw >> 54).unwrap(),
-        has,
-        ..Record::default()
-    }
+    Record { weight: if blocked { 40 } else { 1 }, has: record.has.with(Has::BLOCKED, blocked).with(Has::RANDOM, blocked), ..record }
 }
 
 /// In many parts and more pieces: the words are those of an export at once.
@@ -108,7 +107,7 @@ fn a_block_is_whole_however_it_was_cut() {
         let scratch = &mut compiled.scratch[world.plans.of_range[0] as usize];
         let (mut pool, mut budget) = (Pool::with_bytes(256 << 20), Budget::of_bytes(256 << 20));
         let mut root = vec![0; plan.root_words(Period::Long)];
-        let all: Vec<Record> = (0..packets).map(record).collect();
+        let all: Vec<Record> = (0..packets).map(mixed).collect();
         for batch in all.chunks(64) {
             shard.records(RangeIndex(0), Epoch(1), batch);
             scratch.open(0, world.calendar.bounds_ns(Period::Long, world.calendar.long(Epoch(1))).0);
