@@ -135,3 +135,28 @@ fn what_is_proposed_for_ranges_is_enough_and_allowed() {
         assert_eq!(proposed_max(count), proposed);
     }
 }
+
+/// Each size of root has two pages at least, which the budget knows of: with many sets of few ranges they are most of it.
+#[test]
+fn the_budget_knows_what_many_sets_reserve() {
+    let sets = 60;
+    let row = |n: usize| {
+        let edges: Vec<String> = (1..40 + n).map(|edge| (16 * edge).to_string()).collect();
+        format!(
+            "[[stats]]\nname = \"h{n}\"\ncalculation = \"histogram\"\nkey = \"packet_size\"\nbins = [{}]\nsets = [\"s{n}\"]\n\
+             [[sets]]\nname = \"s{n}\"\nmatch = {{ customer = \"c{n}\" }}\n",
+            edges.join(", ")
+        )
+    };
+    let rows: String = (0..sets).map(|n| format!("10.0.{n}.0/24,c{n},basic\n")).collect();
+    let text: String = (0..sets).map(row).collect();
+    for memory_mb in [4, 16, 64, 256] {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("[appliance]\nmemory_mb = {memory_mb}\n[ranges]\nfile = \"r.csv\"\n{}{text}", sums(1));
+        let config = load_ranges(folder.path(), &text, &["prefix,customer,plan\n", &rows].concat());
+        let world = World::first(&config, HashKey::constant(), 1).unwrap();
+        let plan = MemoryPlan::new(&world, &Cores { rx: vec![1, 2], workers: Vec::new() });
+        assert_eq!(plan.shard.roots, world.plans.roots_least(plan.shard.roots), "{memory_mb} MB: what a shard reserves is in the plan");
+        assert!(plan.worst() <= memory_mb << 20 || plan.lacking(&world).is_some(), "{memory_mb} MB");
+    }
+}

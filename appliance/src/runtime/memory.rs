@@ -75,15 +75,16 @@ impl MemoryPlan {
             shard_slots: ranges * Shard::RANGE_BYTES,
             streams: (Room::of_account(world.ports, world.tag_room).bytes(), world.room.bytes()),
             lanes: workers * lane_bytes(),
-            roots_wanted: world.plans.roots_bytes(),
+            roots_wanted: world.plans.roots_least(world.plans.roots_bytes()),
             logs: 0,
             shard: ShardBytes { roots: 0, sketches: 0, reserve: world.reserve },
         };
         let left = plan.budget.saturating_sub(plan.fixed());
-        let needed = plan.roots_wanted.min(left / shards / 2);
-        let spare = (needed / ROOTS_SPARE_SHARE).max(ROOTS_SPARE_BYTES_MIN).min((left / shards - needed) / ROOTS_SPARE_OF_LEFT);
+        let needed = world.plans.roots_least(plan.roots_wanted.min(left / shards / 2));
+        let spare =
+            (needed / ROOTS_SPARE_SHARE).max(ROOTS_SPARE_BYTES_MIN).min((left / shards).saturating_sub(needed) / ROOTS_SPARE_OF_LEFT);
         let roots = needed + if world.is_first { spare } else { 0 };
-        let left = left - roots * shards;
+        let left = left.saturating_sub(roots * shards);
         // More than two full logs a range could never be used: what they leave is the sketches'. Segments take a little beside.
         let logs_max = 2 * ranges * LOG_RECORDS_MAX * 9 * world.plans.layout.words(Form::Wide);
         plan.logs = (left / 100 * LOGS_PERCENT / receivers).min(logs_max).max(PART_BYTES_MIN);

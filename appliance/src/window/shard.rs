@@ -64,7 +64,7 @@ impl ShardPlans {
     }
 
     /// So many bytes, and never less than two pages of each size.
-    fn roots_least(&self, bytes: usize) -> usize {
+    pub fn roots_least(&self, bytes: usize) -> usize {
         bytes.max(self.roots().map(|_| 2 * Pages::bytes_of(1, 1, self.page_lines())).sum())
     }
 
