@@ -1,8 +1,7 @@
 //! One stat of one range, over shards whose pools may refuse any grant: what tests of a spent memory are made of.
 
 use crate::arch::HashKey;
-use crate::axes::key::Lengths;
-use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
+use crate::axes::{Key, Metric};
 use crate::config::{Setting, StatSpec};
 use crate::record::{Has, Record};
 use crate::stats::Summary;
@@ -35,18 +34,8 @@ impl Dice {
 
 /// A row of the configuration.
 pub(crate) fn spec(calculation: &str, keys: &[Key], metric: Metric, settings: &[(&str, i64)]) -> StatSpec {
-    StatSpec {
-        name: calculation.to_owned(),
-        calculation: calculation.to_owned(),
-        key: KeySpec::new(keys.to_vec(), Lengths::default()),
-        metric,
-        decision: DecisionAxis::Any,
-        direction: DirectionAxis::Any,
-        predicate: None,
-        fast: false,
-        sets: Vec::new(),
-        settings: settings.iter().map(|(name, value)| ((*name).to_owned(), Setting::Integer(*value))).collect(),
-    }
+    let all = StatSpec::new(calculation, keys, metric);
+    settings.iter().fold(all, |spec, (name, value)| spec.with(name, Setting::Integer(*value)))
 }
 
 /// A packet of IPv4; of a weight above one, it was sampled.
