@@ -16,6 +16,9 @@ use support::traffic::{Mix, Packet, draw};
 #[path = "engine_support/overload.rs"]
 mod overload;
 
+#[path = "engine_support/overdue.rs"]
+mod overdue;
+
 #[path = "engine_support/reloaded.rs"]
 mod reloaded;
 

@@ -5,6 +5,8 @@
 
 /// Frames taken from a queue in one poll.
 pub const BURST_FRAMES_MAX: usize = 32;
+/// The same while a core is late with what is over: the fewest that vector drivers give.
+pub const BURST_FRAMES_LATE: usize = 8;
 /// The longest frame a port accepts, FCS not counted.
 pub const FRAME_BYTES_MAX: usize = 9_728;
 /// The longest frame that carries one IP packet: Ethernet, VLAN tags, the packet.

@@ -148,6 +148,17 @@ pub fn any(receiver: &mut AnyReceiver, event: Option<&Event<'_>>) {
     }
 }
 
+/// Until the epoch that has begun is open.
+pub fn in_time(receiver: &mut AnyReceiver) {
+    let is_overdue = |receiver: &AnyReceiver| match receiver {
+        AnyReceiver::Own(receiver) => receiver.is_overdue(),
+        AnyReceiver::Sends(receiver) => receiver.is_overdue(),
+    };
+    while is_overdue(receiver) {
+        any(receiver, None);
+    }
+}
+
 /// How often others have their turn beside the receivers: once in so many events; 0: not before all frames are in.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -158,6 +169,8 @@ pub struct Pace {
     pub live: bool,
     /// Cores sleep over epochs in which they have nothing.
     pub sleepy: bool,
+    /// Frames come while an epoch has begun and waits for what closes; else nothing comes before it is open.
+    pub overdue: bool,
 }
 
 /// Runs everything on one thread in an order that chance chooses, nobody waiting: if a receiver did, this would hang.
@@ -189,6 +202,9 @@ pub fn simulate_over(
         let lost = beneath.loses(&event, world.calendar.epoch_ns(), &mut dice);
         if !(lost || pace.sleepy && idle) {
             any(&mut wired.receivers[at], Some(&event));
+        }
+        if !pace.overdue {
+            in_time(&mut wired.receivers[at]);
         }
         if dice.one_in(pace.steps) {
             any(&mut wired.receivers[at], None);

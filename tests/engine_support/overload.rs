@@ -131,7 +131,7 @@ fn a_stalled_worker_costs_records_that_are_counted() {
         let setup = plain(1_000, 250);
         let packets = traffic(&setup, seed, 25_000, 4);
         for (shape, workers) in [((1, 1), 0), ((1, 2), 0), ((2, 1), 300), ((2, 2), 0)] {
-            let pace = Pace { workers, reporter: 50, steps: 8, live: false, sleepy: false };
+            let pace = Pace { workers, reporter: 50, steps: 8, live: false, sleepy: false, overdue: false };
             let log = simulate(&config(&setup), &packets, shape, seed, pace);
             covered(&setup, &packets, &log);
             let lost = balanced(&setup, &packets, &log);
@@ -151,7 +151,7 @@ fn a_stalled_reporter_costs_blocks_that_are_counted() {
         let mix = Mix { packets: 90_000, windows: 110, window_ns, spoofed: 1, tunnels: false, late: true, gaps: false };
         let packets = draw(&mut Dice::new(seed), &mix);
         for shape in [(1, 0), (1, 1)] {
-            let pace = Pace { workers: 2, reporter: 0, steps: 8, live: false, sleepy: false };
+            let pace = Pace { workers: 2, reporter: 0, steps: 8, live: false, sleepy: false, overdue: false };
             let log = simulate(&config(&setup), &packets, shape, seed, pace);
             let lost = balanced(&setup, &packets, &log);
             assert!(lost > 0, "{shape:?}");
@@ -165,7 +165,7 @@ fn accounts_that_nobody_heard_are_told_later() {
     let setup = plain(4, 1);
     for (shape, windows_in_all) in [((1, 0), 2_000), ((2, 2), 2_000), ((1, 0), 700), ((2, 0), 700), ((1, 2), 700)] {
         let packets = traffic(&setup, 1, 12_000, windows_in_all);
-        let pace = Pace { workers: 2, reporter: 0, steps: 8, live: true, sleepy: true };
+        let pace = Pace { workers: 2, reporter: 0, steps: 8, live: true, sleepy: true, overdue: false };
         let log = simulate(&config(&setup), &packets, shape, 1, pace);
         total(&log);
         let ledger = log.appliance.last().unwrap().ledger.clone().unwrap();
@@ -209,7 +209,7 @@ fn windows_that_are_skipped_cost_nothing() {
         // One is hot behind the jump: it has more than a log holds before the walk is over.
         packets.extend((0..9_000_u64).map(|n| to(if n % 3 == 0 { 5 } else { 9 }, 5_000 + n / 100)));
         for shape in [(1, 1), (1, 2), (2, 1)] {
-            let pace = Pace { workers: 3, reporter: 20, steps: 20, live: false, sleepy: false };
+            let pace = Pace { workers: 3, reporter: 20, steps: 20, live: false, sleepy: false, overdue: false };
             let log = simulate(&config(&setup), &packets, shape, seed, pace);
             check(&setup, &packets, &log);
             assert_eq!(balanced(&setup, &packets, &log), 0, "{shape:?}");
@@ -225,7 +225,7 @@ fn receivers_may_be_at_different_times() {
         let setup = plain(100, 25);
         let packets = traffic(&setup, seed, 300, windows_of(seed));
         for shape in [(2, 1), (2, 2), (3, 2), (3, 0)] {
-            let pace = Pace { workers: 3, reporter: 20, steps: 8, live: false, sleepy: true };
+            let pace = Pace { workers: 3, reporter: 20, steps: 8, live: false, sleepy: true, overdue: false };
             let log = simulate(&config(&setup), &packets, shape, seed, pace);
             check(&setup, &packets, &log);
         }
@@ -249,7 +249,7 @@ fn receivers_may_sleep_over_windows_that_others_fill() {
             }
         }
         for shape in [(1, 0), (2, 0), (2, 1), (2, 2)] {
-            let pace = Pace { workers: 30, reporter: 200, steps: 90, live: false, sleepy: true };
+            let pace = Pace { workers: 30, reporter: 200, steps: 90, live: false, sleepy: true, overdue: false };
             let log = simulate(&config(&setup), &packets, shape, seed, pace);
             check(&setup, &packets, &log);
         }
@@ -381,7 +381,7 @@ fn bounds_cover_what_was_lost() {
         let mut packets = traffic(&setup, seed, count, windows);
         packets.retain(|packet| packet.time_ns >= START_NS);
         for (shape, workers, reporter, one_in) in [((1, 0), 0, 50, 9), ((2, 0), 0, 0, 0), ((1, 2), 0, 50, 0), ((2, 2), 300, 0, 30)] {
-            let pace = Pace { workers, reporter, steps: 8, live: false, sleepy: false };
+            let pace = Pace { workers, reporter, steps: 8, live: false, sleepy: false, overdue: false };
             let beneath = Beneath::that_loses(one_in);
             let log = simulate_over(&config(&setup), &packets, shape, seed, pace, &beneath);
             let incomplete = covered(&setup, &packets, &log);

@@ -30,7 +30,7 @@ fn windows_belong_to_one_configuration_each() {
         println!("TAILWATER_SEED={seed}");
         let (setup, later, packets) = case(seed, 1_500, 20, 20);
         let shape = SHAPES[usize::try_from(seed).unwrap() % SHAPES.len()];
-        let pace = Pace { workers: 2, reporter: 9, steps: 4, live: false, sleepy: seed.is_multiple_of(2) };
+        let pace = Pace { workers: 2, reporter: 9, steps: 4, live: false, sleepy: seed.is_multiple_of(2), overdue: false };
         let (log, history) = simulate((&setup, &later), &packets, shape, seed, (pace, 25));
         println!("{shape:?}: {} configurations counted", history.eras.len());
         assert!(history.eras.len() > 1, "{:?}", history.eras.iter().map(|era| era.0).collect::<Vec<_>>());

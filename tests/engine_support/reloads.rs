@@ -18,7 +18,7 @@ use tailwater::units::Epoch;
 
 use super::beneath::Beneath;
 use super::dice::Dice;
-use super::drive::{Event, Log, PORTS, Pace, any, cores, engine, finish, give, load, queues, setting_of};
+use super::drive::{Event, Log, PORTS, Pace, any, cores, engine, finish, give, in_time, load, queues, setting_of};
 use super::history::History;
 use super::setup::Setup;
 use super::traffic::Packet;
@@ -118,6 +118,7 @@ pub fn simulate(
         let idle = matches!((&event, queues[at].peek()), (Event::Epoch(_), Some(Event::Epoch(_)) | None));
         if !(pace.sleepy && idle) {
             any(&mut wired.receivers[at], Some(&event));
+            in_time(&mut wired.receivers[at]);
         }
         if dice.one_in(pace.steps) {
             any(&mut wired.receivers[at], None);

@@ -12,7 +12,7 @@ use super::overload::{START_NS, plain, traffic};
 use super::support::beneath::{Beneath, Turned};
 use super::support::compare::check;
 use super::support::dice::{Dice, seeds};
-use super::support::drive::{Event, Log, any, cores, engine, finish, load, run, world};
+use super::support::drive::{Event, Log, any, cores, engine, finish, in_time, load, run, world};
 use super::support::setup::Setup;
 
 const MS: u64 = 1_000_000;
@@ -81,6 +81,7 @@ fn drive(setup: &Setup, (receivers, workers): (u32, u32), seed: u64) -> (Log, Do
             let epoch = world.calendar.epoch(timeline.now_ns().max(*last));
             *last = timeline.now_ns().max(*last);
             any(&mut wired.receivers[i], Some(&Event::Epoch(epoch)));
+            in_time(&mut wired.receivers[i]);
             if i == usize::try_from(packet.time_ns % u64::from(receivers)).unwrap() {
                 packet.time_ns = *last;
                 *done.frames.entry(epoch.0 - 1).or_default() += 1;

@@ -17,6 +17,8 @@ const _: () = assert!(BURST_FRAMES as usize == BURST_FRAMES_MAX);
 #[derive(Debug)]
 pub struct Burst {
     frames: usize,
+    /// As many at the next poll, at most.
+    most: u16,
     mbufs: [*mut sys::rte_mbuf; BURST_FRAMES_MAX],
     slots: [Slot; BURST_FRAMES_MAX],
     /// Headers of frames whose first segment is too short; untouched memory until one comes.
@@ -51,6 +53,7 @@ impl Burst {
     pub(super) fn new(port: &Arc<Opened>, tag: Option<TagField>) -> Self {
         Self {
             frames: 0,
+            most: BURST_FRAMES,
             mbufs: [std::ptr::null_mut(); BURST_FRAMES_MAX],
             slots: [Slot { start: std::ptr::null(), bytes: 0, total_bytes: 0 }; BURST_FRAMES_MAX],
             scratch: vec![[0; HEADER_SLICE_BYTES_MAX]; BURST_FRAMES_MAX].into_boxed_slice(),
@@ -93,6 +96,12 @@ impl Burst {
         Some(unsafe { self.tag?.read(mbuf) })
     }
 
+    /// From the next poll on it holds so many frames at most, and never more than [`BURST_FRAMES_MAX`].
+    #[inline]
+    pub fn limit(&mut self, frames: usize) {
+        self.most = u16::try_from(frames).map_or(BURST_FRAMES, |most| most.min(BURST_FRAMES));
+    }
+
     /// Gives the frames back to their pool.
     #[inline]
     pub fn clear(&mut self) {
@@ -112,7 +121,7 @@ impl Burst {
         }
         self.tag = queue.tag;
         // SAFETY: the port is started, the queue is set up, only its one owner polls it, and the array holds `BURST_FRAMES`.
-        let came = unsafe { sys::tw_rx_burst(queue.port.id, queue.index, self.mbufs.as_mut_ptr(), BURST_FRAMES) };
+        let came = unsafe { sys::tw_rx_burst(queue.port.id, queue.index, self.mbufs.as_mut_ptr(), self.most) };
         self.frames = usize::from(came).min(BURST_FRAMES_MAX);
         self.locate();
     }

@@ -66,7 +66,7 @@ impl RxQueue {
         Burst::new(&self.port, self.tag)
     }
 
-    /// Replaces what `burst` holds by up to [`crate::limits::BURST_FRAMES_MAX`] new frames.
+    /// Replaces what `burst` holds by as many new frames as it may hold.
     #[inline]
     pub fn poll(&mut self, burst: &mut Burst) {
         burst.fill(self);

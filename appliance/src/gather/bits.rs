@@ -44,6 +44,11 @@ impl Bits {
         Some(word as u32 * 64 + self.words[word].trailing_zeros())
     }
 
+    /// How many it holds. It counts them.
+    pub fn count(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     /// Whether it is empty.
     pub fn is_empty(&self) -> bool {
         self.next(0).is_none()
@@ -83,7 +88,7 @@ mod tests {
                 let from = u32::try_from((draw >> 20) % u64::from(n)).unwrap();
                 assert_eq!(bits.next(from), set.range(from..).next().copied());
             }
-            assert_eq!(bits.is_empty(), set.is_empty());
+            assert_eq!((bits.is_empty(), bits.count()), (set.is_empty(), set.len()));
         }
     }
 }

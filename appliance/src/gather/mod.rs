@@ -29,6 +29,8 @@ pub use stage::{Cause, LossOfRange, Lost, Stage};
 
 /// Ranges whose chains one step hands on, where their stats are another core's: a few microseconds.
 const STEP_RANGES: usize = 4;
+/// Steps over ranges that hold no record, at a stretch: a few microseconds.
+const EMPTY_STEPS: usize = 128;
 /// A range whose batches run as they fill hands one on at each multiple of so many records, if it has as many as a batch:
 /// so a full log is worked off while it grows, a batch at a time.
 const DRAIN_RECORDS: usize = BATCH_RECORDS_MAX / 2;
@@ -107,6 +109,9 @@ pub struct Gather {
     side: usize,
     epochs: [Epoch; 2],
     walking: bool,
+    /// Ranges of the walk: all, and those that it has behind it.
+    to_walk: usize,
+    gone: usize,
     /// No batch of the open epoch is handed on before the walk is over.
     held: bool,
     whole: Box<[u64]>,
@@ -137,6 +142,8 @@ impl Gather {
             side: 0,
             epochs: [Epoch::default(); 2],
             walking: false,
+            to_walk: 0,
+            gone: 0,
             held: false,
             whole: vec![0; BATCH_WORDS_MAX].into_boxed_slice(),
             early: 0,
@@ -162,6 +169,13 @@ impl Gather {
     pub fn append(&mut self, range: RangeIndex, record: &Record, stage: &mut impl Stage) {
         let side = self.side;
         let mut chain = self.chains[range.at()][side];
+        if self.held && usize::from(chain.count) >= HELD_RECORDS_MAX {
+            if !self.hasten(stage) {
+                return stage.lose(range, self.epochs[side], 1);
+            }
+            self.hand_on(range.0, side, None, stage);
+            chain = self.chains[range.at()][side];
+        }
         // A wide chain takes any record: packets that differ in what they claim do not cut it into single ones. Nor may a chain be
         // cut that is held.
         let form = if self.held || chain.count > 0 && chain.form() == Form::Wide { Form::Wide } else { Form::of(record) };
@@ -171,7 +185,10 @@ impl Gather {
         }
         let fit = self.fit(side, form);
         if chain.count == 0 || usize::from(chain.filled) == fit.segment {
-            chain = self.extend(range.0, form, stage);
+            let Some(extended) = self.extend(range.0, form, stage) else {
+                return stage.lose(range, self.epochs[side], 1);
+            };
+            chain = extended;
         }
         let at = usize::from(chain.filled) * fit.words;
         self.layouts[side].pack(record, form, &mut self.segments.words_mut(chain.tail)[at..at + fit.words]);
@@ -185,14 +202,18 @@ impl Gather {
             count.is_multiple_of(DRAIN_RECORDS) && count >= BATCH_RECORDS_MAX
         };
         if full && self.held {
-            self.hasten(range.0, count, stage);
+            // It waits for the walk, which goes on, unless that is to pause.
+            self.chains[range.at()][side].flags |= RUNS;
+            if !stage.is_busy() {
+                self.step(stage);
+            }
         } else if full {
             self.hand_on(range.0, side, None, stage);
         }
     }
 
     /// The open epoch is not the next after the one before: none of its batches is handed on before the walk is over, so that
-    /// they are not in the way of those that the walk still gives.
+    /// they are not in the way of those that the walk still gives. What finds no room meanwhile is lost, and told.
     pub fn hold(&mut self, stage: &mut impl Stage) {
         self.held = true;
         if self.touched[self.side ^ 1].is_empty() {
@@ -200,20 +221,17 @@ impl Gather {
         }
     }
 
-    /// A log that is full must wait for the walk: that goes on, unless it is to pause. What has no room to wait ends it.
-    fn hasten(&mut self, range: u32, count: usize, stage: &mut impl Stage) {
-        self.chains[range as usize][self.side].flags |= RUNS;
-        if count >= HELD_RECORDS_MAX {
-            self.let_go(stage);
-            self.hand_on(range, self.side, None, stage);
-        } else if !stage.is_busy() {
-            self.step(stage);
-        }
+    /// What is held has no more room to wait: the walk goes on, even if it had better pause. Whether it is over, and batches may
+    /// go.
+    #[cold]
+    fn hasten(&mut self, stage: &mut impl Stage) -> bool {
+        stage.hurry();
+        self.step(stage);
+        !self.held
     }
 
-    /// Ends the walk at once, if it is not over; from here on the open epoch's batches may go.
+    /// The walk is over: from here on the open epoch's batches may go.
     fn let_go(&mut self, stage: &mut impl Stage) {
-        while self.walking && self.hand_on_old(stage, None) {}
         (self.walking, self.held) = (false, false);
         stage.begin(self.epochs[self.side]);
     }
@@ -226,6 +244,7 @@ impl Gather {
         self.fits[new] = self.fits[old];
         self.layouts[new] = self.layouts[old];
         (self.walking, self.walked, self.hand) = (true, 0, 0);
+        (self.to_walk, self.gone) = (self.touched[old].count(), 0);
     }
 
     /// Hands on some batches of the epoch before; false when none is left. What a range's end begins comes before the next
@@ -250,6 +269,11 @@ impl Gather {
     /// Whether chains of the epoch before are left.
     pub const fn is_walking(&self) -> bool {
         self.walking
+    }
+
+    /// Ranges that the walk has behind it, and all of it.
+    pub const fn walked(&self) -> (usize, usize) {
+        (self.gone, self.to_walk)
     }
 
     /// Bytes of logs.
@@ -281,6 +305,7 @@ impl Gather {
             stage.passed(RangeIndex(range), self.epochs[old], self.epochs[side]);
         }
         if last {
+            self.gone += 1;
             self.touched[old].clear(range);
             self.chains[range as usize][old] = EMPTY;
         }
@@ -292,9 +317,9 @@ impl Gather {
         self.fits[side][form as usize]
     }
 
-    /// A further segment for a range's chain, which it may begin.
-    fn extend(&mut self, range: u32, form: Form, stage: &mut impl Stage) -> Chain {
-        let segment = self.take(stage);
+    /// A further segment for a range's chain, which it may begin; none if there is none that may be freed.
+    fn extend(&mut self, range: u32, form: Form, stage: &mut impl Stage) -> Option<Chain> {
+        let segment = self.take(stage)?;
         let side = self.side;
         // Taking may have handed on this very chain.
         let chain = &mut self.chains[range as usize][side];
@@ -307,29 +332,32 @@ impl Gather {
             self.segments.link(chain.tail, segment);
         }
         (chain.tail, chain.filled) = (segment, 0);
-        *chain
+        Some(*chain)
     }
 
-    fn take(&mut self, stage: &mut impl Stage) -> u32 {
+    fn take(&mut self, stage: &mut impl Stage) -> Option<u32> {
         loop {
-            if let Some(segment) = self.segments.take() {
+            let segment = self.segments.take();
+            if segment.is_some() || !self.hand_on_early(stage) {
                 return segment;
             }
-            self.hand_on_early(stage);
         }
     }
 
-    /// The pool is empty: a batch of the old epoch, or else of the range that has waited longest.
-    fn hand_on_early(&mut self, stage: &mut impl Stage) {
+    /// The pool is empty: a batch of the old epoch, or else of the range that has waited longest. False if all that is left is
+    /// held.
+    fn hand_on_early(&mut self, stage: &mut impl Stage) -> bool {
         let old = self.side ^ 1;
         let side = if self.holding[old].is_empty() { self.side } else { old };
-        if side == self.side && self.held {
-            self.let_go(stage);
+        // What the walk has before it holds no record: that is soon done.
+        if side == self.side && self.held && !(0..EMPTY_STEPS).any(|_| self.hasten(stage)) {
+            return false;
         }
-        let Some(range) = self.holding[side].next(self.hand).or_else(|| self.holding[side].next(0)) else { return };
+        let Some(range) = self.holding[side].next(self.hand).or_else(|| self.holding[side].next(0)) else { return false };
         self.hand = range + 1;
         self.early += u64::from(self.chains[range as usize][side].count.min(64));
         self.hand_on(range, side, None, stage);
+        true
     }
 
     fn hand_on_all(&mut self, range: u32, stage: &mut impl Stage) {

@@ -20,6 +20,18 @@ pub trait Stage {
         false
     }
 
+    /// Whether what [`Self::advance`] ended is not over yet: two epochs are alive here, and there is no room for a third.
+    fn is_closing(&self) -> bool {
+        false
+    }
+
+    /// The next epoch has begun and must wait for what is over: until [`Self::advance`] has ended that, nothing waits for room
+    /// where others take too long. What finds none is lost and counted.
+    fn hurry(&mut self) {}
+
+    /// Takes note of records of the open epoch that were received and not kept. Only where [`Self::is_stepwise`] made them wait.
+    fn lose(&mut self, _range: RangeIndex, _epoch: Epoch, _records: u64) {}
+
     /// Records that one step of a walk over ranges may hand on, where this core works on them: more would hold it too long.
     fn walk_records_max(&self) -> Option<usize> {
         None

@@ -50,7 +50,7 @@ fn record(n: u64, range: u32) -> Record {
 
 /// Batches by epoch, and where an epoch may begin: the length of its first is 0 there.
 #[derive(Default)]
-struct Order(Vec<(u64, usize)>);
+struct Order(Vec<(u64, usize)>, u64);
 
 impl Stage for Order {
     fn batch(&mut self, _: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
@@ -58,6 +58,10 @@ impl Stage for Order {
     }
     fn begin(&mut self, next: Epoch) {
         self.0.push((next.0, 0));
+    }
+    fn lose(&mut self, _: RangeIndex, epoch: Epoch, records: u64) {
+        assert_eq!(epoch, Epoch(9));
+        self.1 += records;
     }
     fn advance(&mut self, _: Epoch) {}
     fn step(&mut self) -> bool {
@@ -90,7 +94,34 @@ fn what_is_held_waits_for_the_walk() {
             assert!(of.iter().all(|(n, _)| *n == epoch), "{bytes}, {packets}: in order");
             of.iter().map(|(_, len)| *len as u64).sum::<u64>()
         };
-        assert_eq!((count(old, 1), count(new, 9)), (before, packets), "{bytes}, {packets}");
+        assert_eq!((count(old, 1), count(new, 9), order.1), (before, packets, 0), "{bytes}, {packets}");
+    }
+}
+
+/// What is held and finds no room makes the walk go on, by a bounded piece for each record, and is lost and told until it is
+/// over.
+#[test]
+fn what_is_held_never_ends_the_walk_at_once() {
+    const RANGES: u32 = 60_000;
+    for bytes in [1 << 27, 4 << 20] {
+        let (mut gather, mut order) = (Gather::new(70_000, bytes, &Layout::whole()), Order::default());
+        gather.advance(Epoch(1));
+        while gather.step(&mut order) {}
+        (0..RANGES).for_each(|range| gather.append(RangeIndex(range), &record(1, 1), &mut order));
+        gather.advance(Epoch(9));
+        gather.hold(&mut order);
+        for n in 0..150_000 {
+            let before = order.0.len();
+            gather.append(RangeIndex(7), &record(n, 1), &mut order);
+            assert!(order.0.len() - before <= STEP_RANGES + 2, "{} batches for one record", order.0.len() - before);
+        }
+        assert!(!gather.is_walking());
+        gather.advance(Epoch(10));
+        while gather.step(&mut order) {}
+        let new: u64 = order.0.iter().filter(|(epoch, _)| *epoch == 9).map(|(_, len)| *len as u64).sum();
+        println!("{bytes} bytes: {} lost", order.1);
+        assert_eq!(new + order.1, 150_000);
+        assert!(order.1 < u64::from(RANGES) / 4);
     }
 }
 

@@ -106,6 +106,7 @@ fn ledger_message(ledger: &Ledger, missed: u64, counted: u64, ring_dropped: u64)
         counted,
         ring_dropped,
         late: ledger.late,
+        overdue: ledger.overdue,
         faults,
         truncated: ledger.truncated,
         received_bytes: ledger.received_bytes,

@@ -77,6 +77,7 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
     while ended.contains(&false) && left > 0 {
         let mut busy = false;
         for (queue, ended) in queues.iter_mut().zip(&mut ended) {
+            burst.limit(receiver.frames_max(burst.time_ns()));
             queue.poll(&mut burst);
             busy |= !burst.is_empty();
             for event in burst.events() {

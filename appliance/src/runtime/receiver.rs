@@ -7,8 +7,10 @@ use std::sync::Arc;
 use super::world::World;
 use crate::arch::Region;
 use crate::gather::{Gather, Stage};
+use crate::limits::{BURST_FRAMES_LATE, BURST_FRAMES_MAX};
 use crate::parse::{DropReason, Parsed, parse_into};
 use crate::rx::Frame;
+use crate::stats::plan::Period;
 use crate::telemetry::LiveCore;
 use crate::units::Epoch;
 use crate::window::{Coming, Control, Decisions, Ledger, Outlet, Sent, Site};
@@ -21,6 +23,9 @@ struct Closing {
     /// The stage was told.
     handed: bool,
 }
+
+/// The part of an epoch in which the one before is to be closed.
+const WALK_PERCENT: u128 = 95;
 
 /// See the module.
 pub struct Receiver<S> {
@@ -37,6 +42,8 @@ pub struct Receiver<S> {
     open: Site,
     spare: Site,
     closing: Option<Closing>,
+    /// The epoch that has begun, while the one before the open one still closes: there are no more than two.
+    overdue: Option<Epoch>,
     outlet: Outlet,
     live: Arc<LiveCore>,
     /// What earlier epochs counted, for `live`.
@@ -60,6 +67,7 @@ impl<S: Stage> Receiver<S> {
             open,
             spare,
             closing: None,
+            overdue: None,
             outlet,
             live,
             before: Ledger::default(),
@@ -96,11 +104,31 @@ impl<S: Stage> Receiver<S> {
         self.stage.look();
     }
 
-    /// Opens an epoch, unless it or a later one is open.
+    /// Opens an epoch, unless it or a later one is open or due. Where the one before the open one is still closing it is due
+    /// when that is done, and until then frames count in the open one: an end at once would hold this core as long as it takes.
     pub fn epoch(&mut self, next: Epoch) {
-        if next <= self.at {
+        if next <= self.overdue.unwrap_or(self.at) {
             return;
         }
+        if self.may_turn() {
+            self.open(next);
+        } else {
+            self.overdue = Some(next);
+            self.stage.hurry();
+        }
+    }
+
+    /// Whether an epoch has begun that cannot be opened yet.
+    pub const fn is_overdue(&self) -> bool {
+        self.overdue.is_some()
+    }
+
+    /// Whether all of the epoch before the open one was handed on and counted, but perhaps for its account.
+    fn may_turn(&self) -> bool {
+        self.closing.as_ref().is_none_or(|closing| closing.handed) && !self.stage.is_closing()
+    }
+
+    fn open(&mut self, next: Epoch) {
         self.live.windows.add(1);
         let skips = next != Epoch::END && next.0 - 1 > self.at.0;
         self.turn(next);
@@ -116,7 +144,9 @@ impl<S: Stage> Receiver<S> {
 
     /// Ends the open epoch, and opens another.
     fn turn(&mut self, next: Epoch) {
-        let unheard = self.finish_closing();
+        // What the reporter has no room for even now is told with the next one.
+        self.close();
+        let unheard = self.closing.take().map(|closing| closing.site);
         self.keep_live();
         if let Some(site) = unheard {
             self.open.take_over(&site, self.began < self.at);
@@ -142,19 +172,6 @@ impl<S: Stage> Receiver<S> {
         self.open.shape(self.world.tag_rules);
     }
 
-    /// A core that opens an epoch with the last closing unfinished ends it first: its window was as short as its walk.
-    /// An account that the reporter has no room for is told with the next one.
-    fn finish_closing(&mut self) -> Option<Site> {
-        while let Some(closing) = &self.closing {
-            let told_all = closing.handed;
-            self.close();
-            if let Some(unheard) = self.closing.take_if(|_| told_all) {
-                return Some(unheard.site);
-            }
-        }
-        None
-    }
-
     fn keep(&mut self, mut site: Site) {
         site.clear();
         self.spare = site;
@@ -167,6 +184,7 @@ impl<S: Stage> Receiver<S> {
         ledger.received += 1;
         ledger.received_bytes += u64::from(frame.wire_bytes);
         ledger.late += u64::from(frame.late);
+        ledger.overdue += u64::from(self.overdue.is_some());
         ledger.truncated += u64::from(frame.captured_bytes < frame.wire_bytes);
         if let Err(reason) = parse_into(frame.bytes, frame.wire_bytes, frame.link, &self.world.mirror, &mut self.parsed) {
             ledger.drops[reason.at()] += 1;
@@ -200,14 +218,37 @@ impl<S: Stage> Receiver<S> {
     /// Does a bounded piece of what waits; false if nothing does. To be called once a poll.
     pub fn step(&mut self) -> bool {
         let busy = self.stage.step();
-        if self.closing.is_none() {
+        if self.closing.is_none() && self.overdue.is_none() {
             return busy;
         }
         // A range's end is sealed before the next range comes, and a walk leaves rings room for what is received meanwhile.
         if !self.stage.is_busy() {
             self.close();
         }
+        if self.overdue.is_some()
+            && self.may_turn()
+            && let Some(next) = self.overdue.take()
+        {
+            self.open(next);
+        }
         true
+    }
+
+    /// Frames that the next poll may bring, at a time: fewer where the epoch before closes here more slowly than the open one
+    /// goes by. Then this core has more to do than it can, and what it cannot take is for the NIC to miss, and to count.
+    pub fn frames_max(&self, time_ns: u64) -> usize {
+        let late = self.overdue.is_some() || self.gather.is_walking() && self.stage.walk_records_max().is_some() && self.is_late(time_ns);
+        if late { BURST_FRAMES_LATE } else { BURST_FRAMES_MAX }
+    }
+
+    /// A walk is late that would not be over when [`WALK_PERCENT`] of its epoch are gone, if it went on as until now.
+    fn is_late(&self, time_ns: u64) -> bool {
+        let calendar = &self.world.calendar;
+        let gone_ns = u128::from(time_ns.saturating_sub(calendar.bounds_ns(Period::Fast, self.at.0).0));
+        let (walked, all) = self.gather.walked();
+        // Some ahead: each step is a piece of a range only.
+        let walked = walked + all / 64 + 1;
+        walked as u128 * u128::from(calendar.epoch_ns()) * WALK_PERCENT < gone_ns * all as u128 * 100
     }
 
     /// Does the next piece of what closes the epoch before.
@@ -253,6 +294,7 @@ impl<S: Stage> Receiver<S> {
         live.faults.set(sum.faults.iter().sum());
         live.truncated.set(sum.truncated);
         live.late.set(sum.late);
+        live.overdue.set(sum.overdue);
         live.matched.set(sum.matched);
         live.unmatched.set(sum.unmatched);
         live.records.set(sum.records);
@@ -278,3 +320,7 @@ impl<S: Stage> Receiver<S> {
         self.untagged_before += self.open.tags.last().copied().unwrap_or(0);
     }
 }
+
+#[cfg(test)]
+#[path = "receiver_tests.rs"]
+mod tests;

@@ -111,6 +111,18 @@ impl Burst {
         self.raw.is_empty()
     }
 
+    /// From the next poll on it takes so many frames at most.
+    #[inline]
+    pub fn limit(&mut self, frames: usize) {
+        self.raw.limit(frames);
+    }
+
+    /// When the last poll of a live queue was, by the timeline.
+    #[inline]
+    pub const fn time_ns(&self) -> u64 {
+        self.time_ns
+    }
+
     /// Gives the frames back to the driver's pool now, rather than at the next poll.
     #[inline]
     pub fn clear(&mut self) {

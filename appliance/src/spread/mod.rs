@@ -139,6 +139,8 @@ pub struct Dispatcher {
     efforts: Arc<[u8]>,
     heat: Vec<Heat>,
     waits: bool,
+    /// What is over goes, and what finds no room is lost.
+    hurries: bool,
     at: Epoch,
     /// The latest epoch that lanes have a mark of.
     marked: Epoch,
@@ -167,7 +169,17 @@ impl Dispatcher {
     pub fn new(lanes: Vec<Lane>, efforts: impl Into<Arc<[u8]>>, real: usize, waits: bool) -> Self {
         let efforts = efforts.into();
         let (given, heat) = (vec![0; lanes.len()], vec![Heat::default(); efforts.len()]);
-        Self { lanes, given, efforts, heat, waits, at: Epoch(0), marked: Epoch(0), losses: [(); 3].map(|()| Losses::new(real)) }
+        Self {
+            lanes,
+            given,
+            efforts,
+            heat,
+            waits,
+            hurries: false,
+            at: Epoch(0),
+            marked: Epoch(0),
+            losses: [(); 3].map(|()| Losses::new(real)),
+        }
     }
 
     /// The worker of a range's next batch: the one that was given least, when a range is first seen in an epoch and for each
@@ -197,8 +209,7 @@ impl Stage for Dispatcher {
         let mut patience = Patience::default();
         while !self.lanes[at].send(range, epoch, batch) {
             if !self.waits || self.lanes[at].to.is_abandoned() {
-                self.losses[usize::from(epoch > self.at)].add(range, Cause::Ring, batch.len as u64);
-                return;
+                return self.lose(range, epoch, batch.len as u64);
             }
             patience.wait();
         }
@@ -212,7 +223,7 @@ impl Stage for Dispatcher {
                 patience.wait();
             }
         }
-        self.at = next;
+        (self.at, self.hurries) = (next, false);
         let [open, coming, ended] = &mut self.losses;
         ended.join(open);
         std::mem::swap(open, coming);
@@ -224,7 +235,15 @@ impl Stage for Dispatcher {
 
     /// A ring that is half full: what is received comes before what was.
     fn is_busy(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.to.slots() < RING_BATCHES / 2 && !lane.to.is_abandoned())
+        !self.hurries && self.lanes.iter().any(|lane| lane.to.slots() < RING_BATCHES / 2 && !lane.to.is_abandoned())
+    }
+
+    fn hurry(&mut self) {
+        self.hurries = true;
+    }
+
+    fn lose(&mut self, range: RangeIndex, epoch: Epoch, records: u64) {
+        self.losses[usize::from(epoch > self.at)].add(range, Cause::Ring, records);
     }
 
     fn is_stepwise(&self) -> bool {

@@ -163,6 +163,8 @@ counters! {
         truncated,
         /// Frames stamped before the open window.
         late,
+        /// Frames counted in the window before their own, which could not be opened yet.
+        overdue,
         /// Parsed packets that no tag rule matched.
         untagged,
         /// Packets that the scrubber passed.

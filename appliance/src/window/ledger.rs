@@ -29,6 +29,8 @@ pub struct Ledger {
     pub records: u64,
     /// Frames that came with a time before the open window.
     pub late: u64,
+    /// Frames counted in the window before their own, which could not be opened yet.
+    pub overdue: u64,
     /// Frames of which only a part reached us.
     pub truncated: u64,
     /// Packets whose IP length made no sense where it was asked for.
@@ -49,6 +51,7 @@ impl Default for Ledger {
             unmatched: 0,
             records: 0,
             late: 0,
+            overdue: 0,
             truncated: 0,
             implausible: 0,
             unproven: 0,
@@ -57,7 +60,7 @@ impl Default for Ledger {
 }
 
 /// Single counters of a ledger, before its lists.
-const SCALARS: usize = 10;
+const SCALARS: usize = 11;
 
 impl Ledger {
     /// Words of [`Self::to_words`].
@@ -66,7 +69,7 @@ impl Ledger {
     /// Appends all counters.
     pub fn to_words(&self, out: &mut Vec<u64>) {
         out.extend([self.received, self.received_bytes, self.parsed, self.matched, self.unmatched]);
-        out.extend([self.records, self.late, self.truncated, self.implausible, self.unproven]);
+        out.extend([self.records, self.late, self.truncated, self.implausible, self.unproven, self.overdue]);
         out.extend(self.drops);
         out.extend(self.faults);
     }
@@ -85,6 +88,7 @@ impl Ledger {
             truncated: at(7),
             implausible: at(8),
             unproven: at(9),
+            overdue: at(10),
             drops: std::array::from_fn(|i| at(SCALARS + i)),
             faults: std::array::from_fn(|i| at(SCALARS + DropReason::COUNT + i)),
         }
@@ -100,6 +104,7 @@ impl AddAssign<&Self> for Ledger {
         self.unmatched += other.unmatched;
         self.records += other.records;
         self.late += other.late;
+        self.overdue += other.overdue;
         self.truncated += other.truncated;
         self.implausible += other.implausible;
         self.unproven += other.unproven;

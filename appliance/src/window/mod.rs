@@ -6,6 +6,7 @@
 pub mod calendar;
 pub mod coming;
 pub mod ledger;
+mod plans;
 mod sealing;
 pub mod shard;
 pub mod start;
@@ -18,6 +19,7 @@ mod tests;
 pub use calendar::Calendar;
 pub use coming::{Coming, Control};
 pub use ledger::{Decisions, Ledger, Site};
-pub use shard::{Compiled, Shard, ShardBytes, ShardPlans};
+pub use plans::{Compiled, ShardPlans};
+pub use shard::{Shard, ShardBytes};
 pub use start::Start;
 pub use stream::{Outlet, Room, Sealed, Sent, Told};

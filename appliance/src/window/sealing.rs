@@ -7,7 +7,8 @@
 
 use std::ops::ControlFlow;
 
-use super::shard::{FAST, HEAD_WORDS, LONG, PERIODS, Shard};
+use super::plans::{FAST, HEAD_WORDS, LONG, PERIODS};
+use super::shard::Shard;
 use super::stream::{PART_WORDS, Sealed, Sent};
 use crate::gather::Cause;
 use crate::limits::LOG_RECORDS_MAX;
@@ -17,6 +18,9 @@ use crate::units::{Epoch, RangeIndex};
 
 /// Ranges of one kind that are asked for a block that may go.
 const HOLDERS_LOOKED_AT: usize = 64;
+
+/// What it costs to give back the memory of a block that is lost, as if it were words that are sent.
+const REFUSAL_WORDS: usize = PART_WORDS / 8;
 
 /// A block on its way.
 #[derive(Clone, Copy)]
@@ -42,11 +46,13 @@ pub(super) struct Sealing {
     pub(super) coming: Epoch,
     /// Cores that send batches.
     feeders: usize,
+    /// What the reporter has no room for is lost, until the epoch that is over is closed.
+    pub(super) hurries: bool,
 }
 
 impl Sealing {
     pub(super) const fn new(feeders: usize) -> Self {
-        Self { part: None, pending: [None; 2], hand: 0, coming: Epoch(0), feeders }
+        Self { part: None, pending: [None; 2], hand: 0, coming: Epoch(0), feeders, hurries: false }
     }
 
     /// The range has more of the open epoch, from another core: its blocks must stay while a batch is counted into them.
@@ -85,10 +91,16 @@ impl Shard {
     pub(super) fn seal_some(&mut self) -> bool {
         let mut words = 0;
         while words < PART_WORDS {
-            match self.seal_one(false) {
+            match self.seal_one(self.sealing.hurries && self.closing.is_some()) {
                 ControlFlow::Continue(Some(more)) => words += more,
                 ControlFlow::Continue(None) => return false,
-                ControlFlow::Break(()) => break,
+                ControlFlow::Break(()) => {
+                    if self.sealing.hurries {
+                        // They wait for the walk over all blocks.
+                        self.sealing.pending = [None; 2];
+                    }
+                    break;
+                }
             }
         }
         true
@@ -110,6 +122,7 @@ impl Shard {
         } else if at_once {
             self.forget(range, which);
             self.refuse(range, which, root);
+            return ControlFlow::Continue(Some(REFUSAL_WORDS));
         } else {
             return ControlFlow::Break(());
         }
@@ -237,8 +250,8 @@ impl Shard {
         self.end_part();
     }
 
-    /// A core that has batches of the window after the next, or that comes to the next's end, ends an unfinished walk at
-    /// once: there are no more than two windows.
+    /// A worker that has batches of the window after the next, or that comes to the next's end, ends an unfinished walk at
+    /// once: there are no more than two windows. A receiving core does not come here: it waits with the next epoch.
     pub(super) fn close_at_once(&mut self) {
         if self.closing.is_some() {
             while matches!(self.seal_one(true), ControlFlow::Continue(Some(_))) {}
@@ -262,6 +275,7 @@ impl Shard {
         }
         self.losses.swap(0, 1);
         self.site.clear();
+        self.sealing.hurries = false;
         std::mem::swap(&mut self.site, &mut self.later);
         (self.at, self.closing) = (next, None);
         if let Some(compiled) = self.coming.follow(next) {

@@ -10,116 +10,27 @@ use std::sync::Arc;
 use super::calendar::Calendar;
 use super::coming::{Coming, Control};
 use super::ledger::Site;
+use super::plans::{Compiled, FAST, HEAD_WORDS, LONG, PERIODS, ShardPlans};
 use super::sealing::Sealing;
-use super::stream::{Outlet, PART_WORDS, Room};
+use super::stream::{Outlet, Room};
 use crate::arch::prefetch::{prefetch, prefetch_words};
 use crate::arch::{HashKey, Region, Reserve};
 use crate::gather::bits::Bits;
-use crate::gather::packed::{Batch, Layout};
+use crate::gather::packed::Batch;
 use crate::gather::{Cause, Stage};
 use crate::limits::BATCH_RECORDS_MAX;
 use crate::record::Record;
 use crate::spread::Losses;
 use crate::stats::Exhausted;
 use crate::stats::pages::{Pages, Piece};
-use crate::stats::plan::{Period, Plan, Scratch, execute};
+use crate::stats::plan::{Period, execute};
 use crate::stats::pool::{Budget, Memory, Pool};
 use crate::telemetry::{LiveCore, PartFigures};
 use crate::units::{Epoch, RangeIndex};
 
-/// The compiled stats of all ranges.
-pub struct ShardPlans {
-    /// Every plan.
-    pub plans: Vec<Plan>,
-    /// Of each range, its plan; behind the room for ranges, what matched none.
-    pub of_range: Vec<u32>,
-    /// Ranges that there is room for: what has a higher index is none, in every generation.
-    pub real: usize,
-    /// How records are packed: what some plan reads is kept.
-    pub layout: Layout,
-}
-
-impl ShardPlans {
-    /// Of a range.
-    pub fn of(&self, range: RangeIndex) -> &Plan {
-        &self.plans[self.of_range[range.at()] as usize]
-    }
-
-    /// Of each range, how much is done with a record, against other ranges: what is hashed and looked up weighs more than what
-    /// is added up.
-    pub fn efforts(&self) -> Vec<u8> {
-        let of_plan: Vec<u8> = self.plans.iter().map(Plan::effort).collect();
-        self.of_range.iter().map(|plan| of_plan[*plan as usize]).collect()
-    }
-
-    /// Bytes that the roots of all ranges take in a shard, and of a share of them twice: while a window closes, the next one
-    /// opens.
-    pub fn roots_bytes(&self) -> usize {
-        self.roots_bytes_in(self.page_lines())
-    }
-
-    /// The same in pages of so many lines.
-    pub fn roots_bytes_in(&self, page_lines: usize) -> usize {
-        self.roots().map(|(ranges, words)| Pages::bytes_of(ranges + ranges.div_ceil(ROOTS_TWICE), words, page_lines)).sum()
-    }
-
-    /// So many bytes, and never less than two pages of each size.
-    pub fn roots_least(&self, bytes: usize) -> usize {
-        bytes.max(self.roots().map(|_| 2 * Pages::bytes_of(1, 1, self.page_lines())).sum())
-    }
-
-    /// Lines of a page of roots.
-    pub fn page_lines(&self) -> usize {
-        Pages::page_lines(self.roots().map(|(_, words)| words).max().unwrap_or(0))
-    }
-
-    /// Ranges of each plan and the words of their roots, of each period that it has.
-    fn roots(&self) -> impl Iterator<Item = (usize, usize)> {
-        let mut ranges = vec![0_usize; self.plans.len()];
-        self.of_range.iter().for_each(|plan| ranges[*plan as usize] += 1);
-        let of = |(plan, ranges): (&Plan, usize)| PERIODS.map(|period| (period, ranges, plan.root_words(period)));
-        let all = self.plans.iter().zip(ranges).flat_map(of).collect::<Vec<_>>();
-        let used = |(period, ranges, words): &(Period, usize, usize)| *ranges > 0 && (*period == Period::Long || *words > 0);
-        all.into_iter().filter(used).map(|(_, ranges, words)| (ranges, HEAD_WORDS + words))
-    }
-
-    /// What a shard's stream has room for.
-    pub fn room(&self) -> Room {
-        let blocks = self.plans.iter().flat_map(|plan| PERIODS.map(|period| (plan, period)));
-        let block = |(plan, period): (&Plan, Period)| Room::of_block(plan.export_words_max(period));
-        let stats = self.plans.iter().flat_map(Plan::stats).map(|stat| stat.kernel.export_words_max());
-        let account = Site::words_max(0, 0);
-        Room { block: blocks.map(block).max().unwrap_or(0), part: 2 * PART_WORDS + 1 + stats.max().unwrap_or(0), account }
-    }
-}
-
-/// Plans with the columns that one core computes them in.
-pub struct Compiled {
-    /// Shared.
-    pub plans: Arc<ShardPlans>,
-    /// One for each plan.
-    pub scratch: Vec<Scratch>,
-    /// By period: a block of one batch, where no root is left.
-    pub aside: [Vec<u64>; 2],
-}
-
-impl Compiled {
-    /// With columns for one core.
-    pub fn new(plans: &Arc<ShardPlans>) -> Self {
-        let aside = PERIODS.map(|period| vec![0; HEAD_WORDS + plans.plans.iter().map(|plan| plan.root_words(period)).max().unwrap_or(0)]);
-        Self { plans: Arc::clone(plans), scratch: plans.plans.iter().map(Scratch::new).collect(), aside }
-    }
-}
-
 /// Records of a range's end that are worked off at a stretch: some 20 microseconds with the standard set, where a full batch
 /// takes 40 (`bash scripts/bench pause`).
 const WALK_RECORDS_MAX: usize = 32;
-/// One range in so many has two blocks at once.
-const ROOTS_TWICE: usize = 32;
-/// Words before a block's stats: records that it counts, those among them of which a stat found no memory, and those
-/// that are told as lost already.
-pub(super) const HEAD_WORDS: usize = 3;
-
 /// The blocks of a range: fast and long, each of the open window and of the next.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Slot {
@@ -165,10 +76,6 @@ pub struct Shard {
     pub(super) losses: [Losses; 2],
     pub(super) outlet: Outlet,
 }
-
-pub(super) const FAST: usize = 0;
-pub(super) const LONG: usize = 1;
-pub(super) const PERIODS: [Period; 2] = [Period::Fast, Period::Long];
 
 impl Shard {
     /// That takes no more than `bytes`; `feeders` cores send batches to it.
@@ -360,6 +267,14 @@ impl Stage for Shard {
         self.sealing.is_busy()
     }
 
+    fn is_closing(&self) -> bool {
+        self.closing.is_some()
+    }
+
+    fn hurry(&mut self) {
+        self.sealing.hurries = true;
+    }
+
     fn walk_records_max(&self) -> Option<usize> {
         Some(WALK_RECORDS_MAX)
     }
@@ -375,7 +290,7 @@ impl Stage for Shard {
             return false;
         }
         if !self.seal_some() {
-            self.flip(false);
+            self.flip(self.sealing.hurries);
         }
         self.closing.is_some() || self.sealing.is_busy()
     }

@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::shard::{Compiled, PERIODS, ShardBytes};
+use super::plans::{Compiled, PERIODS};
+use super::shard::ShardBytes;
 use super::stream::{Room, Stream, stream, stream_of};
 use super::{Shard, Told};
 use crate::arch::hash::spread;
