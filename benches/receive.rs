@@ -10,10 +10,11 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
 use support::{median, ran_ns, standard, world};
 use tailwater::arch::hash::spread;
-use tailwater::gather::packed::Batch;
 use tailwater::gather::Stage;
+use tailwater::gather::packed::Batch;
 use tailwater::limits::BURST_FRAMES_MAX;
 use tailwater::runtime::receiver::Receiver;
 use tailwater::rx::Frame;
@@ -82,11 +83,13 @@ fn frames(case: &Case) -> Vec<Vec<u8>> {
 #[inline(never)]
 fn measured(receiver: &mut Receiver<Nowhere>, frames: &[Vec<u8>]) {
     for burst in frames.chunks(BURST_FRAMES_MAX) {
+        let mut polled = ArrayVec::<_, BURST_FRAMES_MAX>::new();
         for bytes in burst {
             let length = bytes.len() as u32;
             let (port, link, late) = (0, LinkType::Ethernet, false);
-            receiver.frame(&Frame { bytes, wire_bytes: length, captured_bytes: length, time_ns: 1, epoch: Epoch(1), port, link, late });
+            polled.push(Frame { bytes, wire_bytes: length, captured_bytes: length, time_ns: 1, epoch: Epoch(1), port, link, late });
         }
+        receiver.frames(&polled);
     }
 }
 

@@ -159,7 +159,7 @@ fn receive(mut receiver: Receiver<Shard>, shard: u64, tagged: bool) {
             frame(&mut bytes, rank, &mut dice, tagged);
             let length = bytes.len() as u32;
             let (time_ns, epoch, port, link, late) = (1, Epoch(2), 0, LinkType::Ethernet, false);
-            receiver.frame(&Frame { bytes: &bytes, wire_bytes: length, captured_bytes: length, time_ns, epoch, port, link, late });
+            receiver.frames(&[Frame { bytes: &bytes, wire_bytes: length, captured_bytes: length, time_ns, epoch, port, link, late }]);
         }
     }
     receiver.end();

@@ -104,37 +104,45 @@ pub fn queues<'a>(world: &World, packets: &'a [Packet], queues: u32) -> Vec<Vec<
 pub fn give<S: Stage>(receiver: &mut Receiver<S>, event: &Event<'_>) {
     match event {
         Event::Epoch(epoch) => receiver.epoch(*epoch),
-        Event::Frame { packet, late, epoch } => {
-            let bytes = packet.frame();
-            let wire_bytes = u32::try_from(bytes.len()).unwrap();
-            let (time_ns, port, link) = (packet.time_ns, packet.port, LinkType::Ethernet);
-            receiver.frame(&Frame {
-                bytes: &bytes,
-                wire_bytes,
-                captured_bytes: wire_bytes,
-                time_ns,
-                epoch: *epoch,
-                port,
-                link,
-                late: *late,
-            });
-        }
+        Event::Frame { .. } => burst_of(receiver, std::slice::from_ref(event)),
+    }
+}
+
+fn burst_of<S: Stage>(receiver: &mut Receiver<S>, events: &[Event<'_>]) {
+    let bytes: Vec<Vec<u8>> = events.iter().filter_map(|event| Some(frame_of(event)?.0.frame())).collect();
+    let frames = events.iter().filter_map(frame_of).zip(&bytes).map(|((packet, late, epoch), bytes)| {
+        let wire_bytes = u32::try_from(bytes.len()).unwrap();
+        let (time_ns, port, link) = (packet.time_ns, packet.port, LinkType::Ethernet);
+        Frame { bytes, wire_bytes, captured_bytes: wire_bytes, time_ns, epoch, port, link, late }
+    });
+    receiver.frames(&frames.collect::<Vec<_>>());
+}
+
+fn frame_of<'a>(event: &Event<'a>) -> Option<(&'a Packet, bool, Epoch)> {
+    match event {
+        Event::Frame { packet, late, epoch } => Some((packet, *late, *epoch)),
+        Event::Epoch(_) => None,
     }
 }
 
 fn receive<S: Stage>(mut receiver: Box<Receiver<S>>, events: &[Event<'_>], seed: u64) {
     let mut dice = Dice::new(seed);
-    let mut left = 0;
-    for event in events {
-        give(&mut receiver, event);
-        if left == 0 {
-            receiver.step();
-            left = dice.below(40);
-            if dice.one_in(20) {
-                std::thread::yield_now();
-            }
+    let mut left = events;
+    while !left.is_empty() {
+        // A burst, as a poll gives it: frames up to the next epoch.
+        let most = usize::try_from(dice.below(40)).unwrap() + 1;
+        let frames = left.iter().take(most).take_while(|event| matches!(event, Event::Frame { .. })).count();
+        let (burst, rest) = left.split_at(frames);
+        burst_of(&mut receiver, burst);
+        left = rest;
+        if let Some(epoch @ Event::Epoch(_)) = left.first() {
+            give(&mut receiver, epoch);
+            left = &left[1..];
         }
-        left -= u64::from(left > 0);
+        receiver.step();
+        if dice.one_in(20) {
+            std::thread::yield_now();
+        }
     }
     receiver.end();
 }

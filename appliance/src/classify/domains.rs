@@ -57,6 +57,12 @@ impl Domains {
         domains
     }
 
+    /// Whether no range has a domain.
+    #[inline]
+    pub(super) const fn are_none(&self) -> bool {
+        self.own.is_empty()
+    }
+
     /// Prefixes without a domain.
     pub(super) const fn common(&self) -> &Lpm {
         &self.common

@@ -95,6 +95,13 @@ impl<const ROOT_BITS: u32> Tries<ROOT_BITS> {
         (leaf != NONE).then_some(RangeIndex(leaf))
     }
 
+    /// The longest range that holds an IPv4 address.
+    #[inline]
+    pub fn lookup_v4(&self, address: u32) -> Option<RangeIndex> {
+        let leaf = self.v4.lookup(address);
+        (leaf != NONE).then_some(RangeIndex(leaf))
+    }
+
     /// Memory that it takes, bytes.
     pub fn bytes(&self) -> usize {
         self.v4.bytes() + self.v6.bytes()

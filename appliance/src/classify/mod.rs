@@ -11,10 +11,14 @@ mod lpm;
 #[cfg(test)]
 mod lpm_tests;
 mod tags;
+mod usual;
+mod verdict;
 #[cfg(test)]
 mod tests;
 
 pub use lpm::Lpm;
+pub use usual::{Found, Sides};
+pub use verdict::{Verdict, Verdicts};
 
 use domains::{Domains, Place};
 
@@ -111,7 +115,8 @@ impl Generation {
         let mut record = header.map_or_else(Record::default, of_header);
         of_frame(frame, parsed, &mut record);
         let proven = rule.is_none_or(|rule| tags::apply(rule, frame, parsed, &mut record));
-        let (wire_bytes, length_implausible) = length::wire_bytes(self.length, frame, parsed, rule.map_or(0, |r| r.added_bytes));
+        let (wire_bytes, length_implausible) =
+            length::wire_bytes(self.length, frame, &length::Claims::of(parsed), rule.map_or(0, |r| r.added_bytes));
         record.wire_bytes = wire_bytes;
         let tag = tag.and_then(|i| u16::try_from(i).ok());
         Ok(Classified { record, tag, length_implausible, sampling_unproven: !proven, hits })

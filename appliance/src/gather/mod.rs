@@ -9,16 +9,17 @@
 //! Two epochs can be alive: the open one, and the one before, whose chains are handed on when [`Gather::step`] comes by,
 //! in the order of ranges.
 
+mod append;
 pub mod bits;
 pub mod packed;
 mod segments;
 mod stage;
+pub mod usual;
 #[cfg(test)]
 mod tests;
 
 use crate::arch::{Region, Reserve};
-use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX, SEGMENT_RECORDS};
-use crate::record::Record;
+use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, SEGMENT_RECORDS};
 use crate::telemetry::PartFigures;
 use crate::units::{Epoch, RangeIndex};
 
@@ -163,78 +164,6 @@ impl Gather {
 
     /// Bytes that a core needs for each range, touched or not: its chains, and four bits with their summaries.
     pub const RANGE_BYTES: usize = size_of::<[Chain; 2]>() + 1;
-
-    /// Adds a record to its range's chain.
-    #[inline]
-    pub fn append(&mut self, range: RangeIndex, record: &Record, stage: &mut impl Stage) {
-        let side = self.side;
-        let mut chain = self.chains[range.at()][side];
-        if self.held && usize::from(chain.count) >= HELD_RECORDS_MAX {
-            if !self.hasten(stage) {
-                return stage.lose(range, self.epochs[side], 1);
-            }
-            self.hand_on(range.0, side, None, stage);
-            chain = self.chains[range.at()][side];
-        }
-        // A wide chain takes any record: packets that differ in what they claim do not cut it into single ones. Nor may a chain be
-        // cut that is held.
-        let form = if self.held || chain.count > 0 && chain.form() == Form::Wide { Form::Wide } else { Form::of(record) };
-        if chain.count > 0 && chain.form() != form {
-            self.hand_on_all(range.0, stage);
-            chain = self.chains[range.at()][side];
-        }
-        let fit = self.fit(side, form);
-        if chain.count == 0 || usize::from(chain.filled) == fit.segment {
-            let Some(extended) = self.extend(range.0, form, stage) else {
-                return stage.lose(range, self.epochs[side], 1);
-            };
-            chain = extended;
-        }
-        let at = usize::from(chain.filled) * fit.words;
-        self.layouts[side].pack(record, form, &mut self.segments.words_mut(chain.tail)[at..at + fit.words]);
-        chain.filled += 1;
-        chain.count += 1;
-        self.chains[range.at()][side] = chain;
-        let count = usize::from(chain.count);
-        let full = if chain.flags & RUNS == 0 {
-            count == LOG_RECORDS_MAX
-        } else {
-            count.is_multiple_of(DRAIN_RECORDS) && count >= BATCH_RECORDS_MAX
-        };
-        if full && self.held {
-            // It waits for the walk, which goes on, unless that is to pause.
-            self.chains[range.at()][side].flags |= RUNS;
-            if !stage.is_busy() {
-                self.step(stage);
-            }
-        } else if full {
-            self.hand_on(range.0, side, None, stage);
-        }
-    }
-
-    /// The open epoch is not the next after the one before: none of its batches is handed on before the walk is over, so that
-    /// they are not in the way of those that the walk still gives. What finds no room meanwhile is lost, and told.
-    pub fn hold(&mut self, stage: &mut impl Stage) {
-        self.held = true;
-        if self.touched[self.side ^ 1].is_empty() {
-            self.let_go(stage);
-        }
-    }
-
-    /// What is held has no more room to wait: the walk goes on, even if it had better pause. Whether it is over, and batches may
-    /// go.
-    #[cold]
-    fn hasten(&mut self, stage: &mut impl Stage) -> bool {
-        stage.hurry();
-        self.step(stage);
-        !self.held
-    }
-
-    /// The walk is over: from here on the open epoch's batches may go.
-    fn let_go(&mut self, stage: &mut impl Stage) {
-        (self.walking, self.held) = (false, false);
-        stage.begin(self.epochs[self.side]);
-    }
 
     /// Opens the next epoch. Call [`Self::step`] until it is done before the one after.
     pub fn advance(&mut self, next: Epoch) {

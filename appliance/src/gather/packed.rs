@@ -19,12 +19,12 @@ pub enum Form {
 }
 
 /// Words of the narrow form before its extras.
-const NARROW_WORDS: usize = 3;
+pub const NARROW_WORDS: usize = 3;
 /// Among the bits of [`Has`], the one where the wire length's 17th stands: no flag has it.
 const LONG_BIT: u16 = 1 << 15;
 const _: () = assert!(Has::V6.0 < LONG_BIT);
 /// Words of the wide form before its extras.
-const WIDE_WORDS: usize = 7;
+pub(super) const WIDE_WORDS: usize = 7;
 
 /// A field that not every configuration reads.
 struct Extra {
@@ -119,26 +119,22 @@ impl Layout {
     /// Writes a record into as many words as its form has.
     #[inline]
     pub fn pack(&self, record: &Record, form: Form, out: &mut [u64]) {
-        let r = record;
         let Some((head, rest)) = out.split_first_chunk_mut::<NARROW_WORDS>() else { return };
-        *head = [
-            u64::from(quarter(&r.src, 0)) | u64::from(quarter(&r.dst, 0)) << 32,
-            joined([r.src_port, r.dst_port, low(r.wire_bytes), low(r.payload_bytes)]),
-            u64::from(r.protocol)
-                | u64::from(r.ttl) << 8
-                | u64::from(r.tcp_flags) << 16
-                | u64::from(r.dscp) << 24
-                | (r.fragment as u64) << 30
-                | u64::from(r.has.0 | long_bit(r.wire_bytes)) << 32
-                | u64::from(r.weight) << 48,
-        ];
-        let rest = if form == Form::Narrow { rest } else { wider(r, rest) };
+        *head = narrow(record);
+        let rest = if form == Form::Narrow { rest } else { wider(record, rest) };
         if self.kept > 0 {
-            self.pack_extras(r, rest);
+            self.pack_extras(record, rest);
         }
     }
 
-    fn pack_extras(&self, record: &Record, out: &mut [u64]) {
+    /// Whether nothing is kept but what every form has.
+    #[inline]
+    pub const fn is_bare(&self) -> bool {
+        self.kept == 0
+    }
+
+    /// Writes what is kept of a record beside what every form has, behind it.
+    pub fn pack_extras(&self, record: &Record, out: &mut [u64]) {
         out.fill(0);
         for place in &self.places[..self.kept] {
             out[place.word] |= (EXTRAS[place.extra].get)(record) << place.shift;
@@ -178,6 +174,17 @@ impl Form {
     }
 }
 
+/// What every form begins with.
+#[inline]
+fn narrow(r: &Record) -> [u64; NARROW_WORDS] {
+    let small = [r.protocol, r.ttl, r.tcp_flags, r.dscp | (r.fragment as u8) << 6];
+    [
+        u64::from(quarter(&r.src, 0)) | u64::from(quarter(&r.dst, 0)) << 32,
+        joined([r.src_port, r.dst_port, low(r.wire_bytes), low(r.payload_bytes)]),
+        u64::from(u32::from_le_bytes(small)) | u64::from(r.has.0 | long_bit(r.wire_bytes)) << 32 | u64::from(r.weight) << 48,
+    ]
+}
+
 #[inline]
 fn quarter(address: &[u8; 16], at: usize) -> u32 {
     let mut bytes = [0; 4];
@@ -193,19 +200,18 @@ fn put(address: &mut [u8; 16], at: usize, word: u64) {
 
 #[inline]
 #[allow(clippy::cast_possible_truncation, reason = "the lower half is asked for")]
-const fn low(n: u32) -> u16 {
+pub(super) const fn low(n: u32) -> u16 {
     n as u16
 }
 
 #[inline]
-const fn long_bit(wire_bytes: u32) -> u16 {
+pub(super) const fn long_bit(wire_bytes: u32) -> u16 {
     low(wire_bytes >> 1) & LONG_BIT
 }
 
 #[inline]
-fn joined(parts: [u16; 4]) -> u64 {
-    let [a, b, c, d] = parts.map(u64::from);
-    a | b << 16 | c << 32 | d << 48
+pub(super) const fn joined([a, b, c, d]: [u16; 4]) -> u64 {
+    a as u64 | (b as u64) << 16 | (c as u64) << 32 | (d as u64) << 48
 }
 
 #[inline]

@@ -1,5 +1,6 @@
 //! Small pieces of open batches, all of one size, from one region that is reserved at start.
 
+use crate::arch::prefetch::prefetch;
 use crate::arch::{Region, Reserve};
 use crate::telemetry::PartFigures;
 
@@ -74,6 +75,14 @@ impl Segments {
     /// What it takes of the system.
     pub(super) const fn region(&self) -> &Region {
         &self.words
+    }
+
+    /// Asks for a word of a segment, soon to be written.
+    #[inline]
+    pub(super) fn prefetch(&self, segment: u32, at: usize) {
+        if let Some(word) = self.words.get(segment as usize * self.segment_words + at) {
+            prefetch(word);
+        }
     }
 
     #[inline]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use super::packed::{Batch, Layout};
 use super::*;
 use crate::arch::hash::spread;
-use crate::record::Has;
+use crate::limits::LOG_RECORDS_MAX;
+use crate::record::{Has, Record};
 
 struct Log {
     layout: Layout,

@@ -76,7 +76,7 @@ fn tag(c: &mut Cursor<'_>, w: &mut Walk<'_>) -> Result<u16, Stop> {
 }
 
 #[inline]
-const fn is_vlan(kind: u16) -> bool {
+pub(super) const fn is_vlan(kind: u16) -> bool {
     matches!(kind, kind::VLAN | kind::PROVIDER_VLAN) || kind == kind::OLD_QINQ[0] || kind == kind::OLD_QINQ[1] || kind == kind::OLD_QINQ[2]
 }
 

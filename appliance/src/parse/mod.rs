@@ -39,12 +39,14 @@ mod sctp;
 mod tcp;
 mod udp;
 mod upper;
+mod usual;
 mod vxlan;
 mod walk;
 
 pub use mirror::MirrorPlan;
 pub use parsed::{Envelope, IpHeader, Link, Network, Outcome, Parsed};
 pub use reason::{DropReason, Fault};
+pub use usual::Usual;
 
 use crate::units::LinkType;
 
@@ -65,6 +67,14 @@ pub fn parse_into(bytes: &[u8], wire_bytes: u32, link: LinkType, plan: &MirrorPl
         out.blame(fault);
     }
     Ok(())
+}
+
+/// Reads a frame of the usual kind without a walk. None: it is another, and [`parse_into`] tells what it is.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "its result is taken apart at once, and need not be in memory")]
+pub fn usual(bytes: &[u8], wire_bytes: u32, link: LinkType, plan: &MirrorPlan) -> Option<Usual> {
+    let is_whole = link == LinkType::Ethernet && bytes.len() <= wire_bytes as usize;
+    if is_whole { Usual::read(bytes, wire_bytes, plan.reads_options()) } else { None }
 }
 
 /// Parses a whole frame, by value: for everything that is not the data path.

@@ -135,6 +135,11 @@ impl Parsed {
         self.count = 0;
     }
 
+    /// Its first header, of which only a part is known.
+    pub(crate) fn begin(&mut self, header: IpHeader) {
+        (self.headers[0], self.count) = (header, 1);
+    }
+
     /// Notes a fault, unless there was one before.
     #[cold]
     pub(super) fn blame(&mut self, fault: Fault) {

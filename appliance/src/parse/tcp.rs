@@ -35,7 +35,7 @@ pub(super) fn read(c: &Cursor<'_>, w: &mut Walk<'_>, body: usize) -> Next {
 
 /// How many bits a window has.
 #[inline]
-fn window_bits(high: u8, low: u8) -> u8 {
+pub(super) fn window_bits(high: u8, low: u8) -> u8 {
     16 - u16::from_be_bytes([high, low]).leading_zeros().to_le_bytes()[0]
 }
 

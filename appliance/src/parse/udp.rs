@@ -26,13 +26,18 @@ pub(super) fn read(c: &mut Cursor<'_>, w: &mut Walk<'_>, body: usize) -> Result<
         w.out.blame(Fault::BadTransport);
         return Ok(Next::End);
     }
-    match u16::from_be_bytes([h[2], h[3]]) {
-        to @ (port::GTP_U | port::GRE | port::VXLAN | port::VXLAN_GPE | port::GENEVE | port::MPLS) => {
-            c.limit(if length == 0 { usize::MAX } else { length - HEADER_BYTES });
-            tunnel(to, c, w)
-        }
-        _ => Ok(Next::End),
+    let to = u16::from_be_bytes([h[2], h[3]]);
+    if !is_tunnel(to) {
+        return Ok(Next::End);
     }
+    c.limit(if length == 0 { usize::MAX } else { length - HEADER_BYTES });
+    tunnel(to, c, w)
+}
+
+/// Whether a destination port is a tunnel's.
+#[inline]
+pub(super) const fn is_tunnel(to: u16) -> bool {
+    matches!(to, port::GTP_U | port::GRE | port::VXLAN | port::VXLAN_GPE | port::GENEVE | port::MPLS)
 }
 
 /// UDP-Lite: a coverage in place of the length.

@@ -7,20 +7,20 @@ use super::{gre, icmp, sctp, tcp, udp};
 use crate::record::Tunnel;
 
 /// Protocol numbers. <https://www.iana.org/assignments/protocol-numbers>
-mod number {
-    pub(super) const ICMP: u8 = 1;
-    pub(super) const IPV4: u8 = 4;
-    pub(super) const TCP: u8 = 6;
-    pub(super) const UDP: u8 = 17;
-    pub(super) const DCCP: u8 = 33;
-    pub(super) const IPV6: u8 = 41;
-    pub(super) const GRE: u8 = 47;
-    pub(super) const ICMPV6: u8 = 58;
-    pub(super) const ETHERIP: u8 = 97;
-    pub(super) const SCTP: u8 = 132;
-    pub(super) const UDP_LITE: u8 = 136;
-    pub(super) const MPLS: u8 = 137;
-    pub(super) const ETHERNET: u8 = 143;
+pub(super) mod number {
+    pub(in super::super) const ICMP: u8 = 1;
+    pub(in super::super) const IPV4: u8 = 4;
+    pub(in super::super) const TCP: u8 = 6;
+    pub(in super::super) const UDP: u8 = 17;
+    pub(in super::super) const DCCP: u8 = 33;
+    pub(in super::super) const IPV6: u8 = 41;
+    pub(in super::super) const GRE: u8 = 47;
+    pub(in super::super) const ICMPV6: u8 = 58;
+    pub(in super::super) const ETHERIP: u8 = 97;
+    pub(in super::super) const SCTP: u8 = 132;
+    pub(in super::super) const UDP_LITE: u8 = 136;
+    pub(in super::super) const MPLS: u8 = 137;
+    pub(in super::super) const ETHERNET: u8 = 143;
 }
 
 /// Reads what stands behind the last IP header, whose payload is `body` bytes on the wire.

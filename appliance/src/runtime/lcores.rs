@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arrayvec::ArrayVec;
+
 use super::receiver::Receiver;
 use super::wiring::{AnyReceiver, Wired};
 use crate::arch::Patience;
 use crate::dpdk::{DpdkError, Eal, LcoreHandle, launch};
 use crate::gather::Stage;
-use crate::rx::{Event, RxQueue};
+use crate::limits::BURST_FRAMES_MAX;
+use crate::rx::{Burst, Event, RxQueue};
 use crate::spread::Worker;
 use crate::telemetry::LiveCore;
 use crate::units::Epoch;
@@ -80,13 +83,7 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
             burst.limit(receiver.frames_max(burst.time_ns()));
             queue.poll(&mut burst);
             busy |= !burst.is_empty();
-            for event in burst.events() {
-                match event {
-                    Event::Epoch(epoch) => receiver.epoch(epoch),
-                    Event::Frame(frame) => receiver.frame(&frame),
-                    Event::End => *ended = true,
-                }
-            }
+            *ended |= give(&mut receiver, &burst);
             burst.clear();
         }
         if stop.load(Ordering::Relaxed) {
@@ -111,6 +108,26 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
         }
     }
     receiver.end();
+}
+
+/// What a poll gave, in its order. Whether the queue has ended.
+#[inline]
+fn give<S: Stage>(receiver: &mut Receiver<S>, burst: &Burst) -> bool {
+    let (mut frames, mut ended) = (ArrayVec::<_, BURST_FRAMES_MAX>::new(), false);
+    for event in burst.events() {
+        match event {
+            Event::Frame(frame) => frames.push(frame),
+            Event::Epoch(epoch) => {
+                // Those before it belong to the one before.
+                receiver.frames(&frames);
+                frames.clear();
+                receiver.epoch(epoch);
+            }
+            Event::End => ended = true,
+        }
+    }
+    receiver.frames(&frames);
+    ended
 }
 
 /// Takes batches until every receiver has said its last.

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::burst::Bursts;
 use super::world::World;
 use crate::arch::Region;
 use crate::gather::{Gather, Stage};
@@ -30,20 +31,21 @@ const WALK_PERCENT: u128 = 95;
 /// See the module.
 pub struct Receiver<S> {
     /// Of the open epoch.
-    world: Arc<World>,
+    pub(super) world: Arc<World>,
     /// Of the next, where that is another.
     coming: Coming<Arc<World>>,
-    gather: Gather,
-    stage: S,
+    pub(super) gather: Gather,
+    pub(super) stage: S,
+    pub(super) bursts: Bursts,
     parsed: Parsed,
     at: Epoch,
     /// The first epoch in which `world` counted.
     began: Epoch,
-    open: Site,
+    pub(super) open: Site,
     spare: Site,
     closing: Option<Closing>,
     /// The epoch that has begun, while the one before the open one still closes: there are no more than two.
-    overdue: Option<Epoch>,
+    pub(super) overdue: Option<Epoch>,
     outlet: Outlet,
     live: Arc<LiveCore>,
     /// What earlier epochs counted, for `live`.
@@ -61,6 +63,7 @@ impl<S: Stage> Receiver<S> {
         Self {
             gather,
             stage,
+            bursts: Bursts::new(&world),
             parsed: Parsed::default(),
             at: Epoch(0),
             began: Epoch(0),
@@ -165,6 +168,7 @@ impl<S: Stage> Receiver<S> {
     fn renew(&mut self) {
         if let Some(world) = self.coming.turn(self.at) {
             self.stage.renew(&world.efforts);
+            self.bursts.renew(&world);
             let old = std::mem::replace(&mut self.world, world);
             self.coming.give_back(Some(old));
             self.began = self.at;
@@ -177,8 +181,8 @@ impl<S: Stage> Receiver<S> {
         self.spare = site;
     }
 
-    /// Counts one frame.
-    #[inline]
+    /// Counts one frame, whatever it is.
+    #[inline(never)]
     pub fn frame(&mut self, frame: &Frame<'_>) {
         let Some(ledger) = self.open.ports.get_mut(usize::from(frame.port)) else { return };
         ledger.received += 1;

@@ -54,7 +54,8 @@ fn datagram(range: u32, n: u64) -> [u8; 42] {
     bytes[12..14].copy_from_slice(&[8, 0]);
     bytes[14..24].copy_from_slice(&[0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17]);
     bytes[26..30].copy_from_slice(&[192, 0, 2, n.to_le_bytes()[0]]);
-    bytes[30..34].copy_from_slice(&[10, (range / 256) as u8, (range % 256) as u8, 1]);
+    let [low, high, ..] = range.to_le_bytes();
+    bytes[30..34].copy_from_slice(&[10, high, low, 1]);
     bytes[34..42].copy_from_slice(&[0, 53, n.to_le_bytes()[1], n.to_le_bytes()[0], 0, 8, 0, 0]);
     bytes
 }
@@ -98,7 +99,7 @@ impl Bench {
                     let bytes = datagram(u32::try_from(n % u64::from(RANGES)).unwrap(), n);
                     let (wire_bytes, link, epoch) = (42, LinkType::Ethernet, receiver.at);
                     let captured_bytes = wire_bytes;
-                    receiver.frame(&Frame { bytes: &bytes, wire_bytes, captured_bytes, time_ns: 0, epoch, port: 0, link, late: false });
+                    receiver.frames(&[Frame { bytes: &bytes, wire_bytes, captured_bytes, time_ns: 0, epoch, port: 0, link, late: false }]);
                 }),
             }
             receiver.show();

@@ -122,9 +122,15 @@ impl Decisions {
     /// Counts a packet.
     #[inline]
     pub fn count(&mut self, record: &Record) {
-        let (bytes, weight) = (u64::from(record.wire_bytes), u64::from(record.weight));
+        self.add(record.has, record.wire_bytes, record.weight);
+    }
+
+    /// Counts a packet of so many bytes that stands for so many.
+    #[inline]
+    pub fn add(&mut self, has: Has, wire_bytes: u32, weight: u16) {
+        let (bytes, weight) = (u64::from(wire_bytes), u64::from(weight));
         let [passed, passed_bytes, samples, blocked, blocked_bytes] = &mut self.0;
-        if record.has.all(Has::BLOCKED) {
+        if has.all(Has::BLOCKED) {
             *samples += 1;
             *blocked += weight;
             *blocked_bytes += weight * bytes;
