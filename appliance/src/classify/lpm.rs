@@ -88,10 +88,23 @@ impl<const ROOT_BITS: u32> Tries<ROOT_BITS> {
     #[inline]
     pub fn lookup(&self, family: Family, address: &[u8; 16]) -> Option<RangeIndex> {
         let [a, b, c, d, ..] = *address;
-        let leaf = match family {
-            Family::V4 => self.v4.lookup(u32::from_be_bytes([a, b, c, d])),
-            Family::V6 => self.v6.lookup(u128::from_be_bytes(*address)),
-        };
+        match family {
+            Family::V4 => self.lookup_v4(u32::from_be_bytes([a, b, c, d])),
+            Family::V6 => self.lookup_v6(u128::from_be_bytes(*address)),
+        }
+    }
+
+    /// The longest range that holds an IPv4 address.
+    #[inline]
+    pub fn lookup_v4(&self, address: u32) -> Option<RangeIndex> {
+        let leaf = self.v4.lookup(address);
+        (leaf != NONE).then_some(RangeIndex(leaf))
+    }
+
+    /// The longest range that holds an IPv6 address.
+    #[inline]
+    pub fn lookup_v6(&self, address: u128) -> Option<RangeIndex> {
+        let leaf = self.v6.lookup(address);
         (leaf != NONE).then_some(RangeIndex(leaf))
     }
 
