@@ -11,7 +11,7 @@ use tailwater::dpdk::tables::{Fib, Fib6, Lookup, Lpm, Lpm6, Room};
 use super::sets::Net;
 
 /// Addresses that one call is given.
-pub const BURST: usize = 32;
+pub const BURST: usize = 64;
 
 /// Looks a burst up, and gives the sum of the values that it found.
 pub type Burst<A> = Box<dyn Fn(&[A]) -> u64>;
@@ -35,21 +35,22 @@ pub fn each<A: Copy + 'static>(name: &'static str, lookup: impl Fn(A) -> u32 + '
     Side { name, burst: Box::new(burst) }
 }
 
-/// Of DPDK's bulk lookups: `find` fills values, of which each is worth `value`.
-fn bulk<A, V: Copy + Default + 'static>(
+/// Of a bulk lookup: `find` fills values, of which each is worth `value`.
+pub fn bulk<A, V: Copy + Default + 'static>(
     name: &'static str,
     find: impl Fn(&[A], &mut [V]) + 'static,
     value: impl Fn(V) -> u64 + 'static,
 ) -> Side<A> {
     let burst = move |addresses: &[A]| {
         let mut values = [V::default(); BURST];
-        find(addresses, &mut values);
+        find(addresses, &mut values[..addresses.len()]);
         values.iter().map(|v| value(*v)).sum()
     };
     Side { name, burst: Box::new(burst) }
 }
 
-/// For this table and no larger: `bytes` of the address in the root, then one a group.
+/// For this table: 24 bits of the address in the root, then a group each eight. `rte_fib6` keeps as many free as a prefix
+/// could need.
 fn room<N: Copy + Into<u128>>(nets: &[Net<N>], width: u8) -> Room {
     let group = |net: &Net<N>, bits: u8| net.bits.into() >> (width - bits);
     let below = |bits: u8| {
@@ -57,7 +58,7 @@ fn room<N: Copy + Into<u128>>(nets: &[Net<N>], width: u8) -> Room {
         longer.dedup();
         longer.len() as u32
     };
-    Room { prefixes: nets.len() as u32 + 1, groups: (24..width).step_by(8).map(below).sum::<u32>() + 256 }
+    Room { prefixes: nets.len() as u32 + 1, groups: 2 * (24..width).step_by(8).map(below).sum::<u32>() + 256 }
 }
 
 /// By length: `rte_lpm` moves fewer rules.

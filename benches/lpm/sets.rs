@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use tailwater::arch::hash::spread;
 
+use super::support::Chances;
+
 /// A prefix without host bits, and its value: its position and one.
 #[derive(Clone, Copy)]
 pub struct Net<A> {
@@ -72,11 +74,11 @@ const fn global(bits: u128) -> u128 {
     bits >> 3 | 1 << 125
 }
 
-/// Each inside a random prefix.
-pub fn inside_v4(nets: &[Net<u32>], count: usize) -> Vec<u32> {
+/// Each inside a prefix, by these chances.
+pub fn inside_v4(nets: &[Net<u32>], chances: &Chances, count: usize) -> Vec<u32> {
     let mut draws = Draws::new(41);
     let host = |net: &Net<u32>, draw: u64| net.bits | ((u64::from(draw as u32)) & ((1 << (32 - net.length)) - 1)) as u32;
-    (0..count).map(|_| host(&nets[draws.next() as usize % nets.len()], draws.next())).collect()
+    (0..count).map(|_| host(&nets[chances.pick(draws.next()) as usize], draws.next())).collect()
 }
 
 /// Any.
@@ -85,11 +87,11 @@ pub fn random_v4(count: usize) -> Vec<u32> {
     (0..count).map(|_| draws.next() as u32).collect()
 }
 
-/// Each inside a random prefix.
-pub fn inside_v6(nets: &[Net<u128>], count: usize) -> Vec<[u8; 16]> {
+/// Each inside a prefix, by these chances.
+pub fn inside_v6(nets: &[Net<u128>], chances: &Chances, count: usize) -> Vec<[u8; 16]> {
     let mut draws = Draws::new(61);
     let host = |net: &Net<u128>, draw: u128| (net.bits | draw >> net.length).to_be_bytes();
-    (0..count).map(|_| host(&nets[draws.next() as usize % nets.len()], draws.wide())).collect()
+    (0..count).map(|_| host(&nets[chances.pick(draws.next()) as usize], draws.wide())).collect()
 }
 
 /// Any of 2000::/3.

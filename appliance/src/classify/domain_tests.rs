@@ -1,6 +1,6 @@
 //! Which domain a packet is in, and whose it is then.
 
-use super::Generation;
+use super::{Generation, Known};
 use crate::config::{Domain, KeysFrom, Mirror, Range};
 use crate::parse::{IpHeader, Network, Parsed};
 use crate::rx::Frame;
@@ -38,7 +38,11 @@ fn whose(parsed: &Parsed) -> Option<u32> {
         link: LinkType::Ethernet,
         late: false,
     };
-    generation().classify(&frame, parsed).unwrap().hits().next().map(|hit| hit.range.0)
+    let (generation, mut known) = (generation(), [Known::default()]);
+    let alone = generation.classify(&frame, parsed).unwrap();
+    generation.look_up([parsed], &mut known);
+    assert_eq!(generation.classify_known(&frame, parsed, known[0]), Ok(alone));
+    alone.hits().next().map(|hit| hit.range.0)
 }
 
 fn to(host: [u8; 4]) -> IpHeader {

@@ -5,8 +5,9 @@
 //! Each of its addresses is looked up among the ranges of that domain, and where none of them fits among those without a
 //! domain; never among another domain's, whatever its tunnels and tags pretend further inside.
 
-use super::lpm::{Lpm, SmallLpm};
+use super::lpm::Lpm;
 use super::tags;
+use super::trie::SmallLpm;
 use crate::config::{Domain, Range};
 use crate::parse::Parsed;
 use crate::units::{Family, RangeIndex};
@@ -81,8 +82,15 @@ impl Domains {
     /// The longest range that holds an address of the header at this position.
     #[inline]
     pub(super) fn lookup(&self, place: Place<'_>, header: usize, family: Family, address: &[u8; 16]) -> Option<RangeIndex> {
-        let own = place.own.filter(|_| header >= place.from);
-        own.and_then(|own| own.lookup(family, address)).or_else(|| self.common.lookup(family, address))
+        place.own(header).and_then(|own| own.lookup(family, address)).or_else(|| self.common.lookup(family, address))
+    }
+}
+
+impl<'a> Place<'a> {
+    /// The ranges of its domain, if the header at this position is within it.
+    #[inline]
+    pub(super) fn own(self, header: usize) -> Option<&'a SmallLpm> {
+        self.own.filter(|_| header >= self.from)
     }
 }
 

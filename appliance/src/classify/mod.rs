@@ -3,6 +3,8 @@
 //! A [`Generation`] is made once of a configuration and its ranges, and never changes: cores share it without a lock, and
 //! a new configuration is a new generation.
 
+mod burst;
+mod cells;
 #[cfg(test)]
 mod domain_tests;
 mod domains;
@@ -10,10 +12,14 @@ mod length;
 mod lpm;
 #[cfg(test)]
 mod lpm_tests;
+mod prefix;
+mod runs;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod trie;
 
+pub use burst::Known;
 pub use lpm::Lpm;
 
 use domains::{Domains, Place};
@@ -102,12 +108,26 @@ impl Generation {
     /// [`DropReason::Untagged`]: no tag rule matched, and such frames are to be dropped.
     #[inline]
     pub fn classify(&self, frame: &Frame<'_>, parsed: &Parsed) -> Result<Classified, DropReason> {
+        self.classified(frame, parsed, None)
+    }
+
+    /// The same, of a packet that was looked up with its burst.
+    ///
+    /// # Errors
+    /// As of [`Self::classify`].
+    #[inline]
+    pub fn classify_known(&self, frame: &Frame<'_>, parsed: &Parsed, known: Known) -> Result<Classified, DropReason> {
+        self.classified(frame, parsed, Some(known))
+    }
+
+    #[inline]
+    fn classified(&self, frame: &Frame<'_>, parsed: &Parsed, known: Option<Known>) -> Result<Classified, DropReason> {
         let tag = tags::first_match(&self.rules, frame, parsed);
         if tag.is_none() && !self.untagged_passes {
             return Err(DropReason::Untagged);
         }
         let rule = tag.and_then(|i| self.rules.get(i));
-        let (header, hits) = self.choose(parsed);
+        let (header, hits) = self.choose(parsed, known);
         let mut record = header.map_or_else(Record::default, of_header);
         of_frame(frame, parsed, &mut record);
         let proven = rule.is_none_or(|rule| tags::apply(rule, frame, parsed, &mut record));
@@ -120,27 +140,29 @@ impl Generation {
     /// The header that counts, and its ranges. With `matched` it is the outermost one that has any, observed or not: what
     /// a tunnel holds is never asked while its own addresses are ours.
     #[inline]
-    fn choose<'a>(&self, parsed: &'a Parsed) -> (Option<&'a IpHeader>, [Option<Hit>; 2]) {
+    fn choose<'a>(&self, parsed: &'a Parsed, known: Option<Known>) -> (Option<&'a IpHeader>, [Option<Hit>; 2]) {
         let (headers, place) = (parsed.headers(), self.domains.place(parsed));
-        let at = match self.keys_from {
-            KeysFrom::Outermost => 0,
-            KeysFrom::Innermost => headers.len().saturating_sub(1),
-            KeysFrom::Matched => {
-                let mut sides = headers.iter().enumerate().map(|(i, h)| (h, self.sides(place, i, h)));
-                let Some((header, sides)) = sides.find(|(_, (src, dst))| src.is_some() || dst.is_some()) else {
-                    return (headers.first(), [None, None]);
-                };
-                return (Some(header), self.hits(sides));
-            }
-        };
+        let at = self.first_asked(headers);
+        let known = |i: usize| known.filter(|_| i == at);
+        if self.keys_from == KeysFrom::Matched {
+            let mut sides = headers.iter().enumerate().map(|(i, h)| (h, self.sides(place, i, h, known(i))));
+            let Some((header, sides)) = sides.find(|(_, (src, dst))| src.is_some() || dst.is_some()) else {
+                return (headers.first(), [None, None]);
+            };
+            return (Some(header), self.hits(sides));
+        }
         let header = headers.get(at);
-        (header, header.map_or([None, None], |h| self.hits(self.sides(place, at, h))))
+        (header, header.map_or([None, None], |h| self.hits(self.sides(place, at, h, known(at)))))
     }
 
     /// Ranges of source and destination of the header at this position.
     #[inline]
-    fn sides(&self, place: Place<'_>, at: usize, header: &IpHeader) -> (Option<RangeIndex>, Option<RangeIndex>) {
+    fn sides(&self, place: Place<'_>, at: usize, header: &IpHeader, known: Option<Known>) -> (Option<RangeIndex>, Option<RangeIndex>) {
         let family = header.family();
+        if let Some((src, dst)) = known.map(Known::sides) {
+            let own = |address| place.own(at).and_then(|own| own.lookup(family, address));
+            return (own(&header.src).or(src), own(&header.dst).or(dst));
+        }
         (self.domains.lookup(place, at, family, &header.src), self.domains.lookup(place, at, family, &header.dst))
     }
 

@@ -44,7 +44,13 @@ impl Bench {
     }
 
     fn classify_frame(&self, frame: &Frame<'_>, parsed: &Parsed) -> Result<Classified, DropReason> {
-        Generation::new(&self.ranges, &self.rules, self.keys_from, &self.mirror).classify(frame, parsed)
+        let generation = Generation::new(&self.ranges, &self.rules, self.keys_from, &self.mirror);
+        let alone = generation.classify(frame, parsed);
+        // A burst says the same, whoever else is in it and wherever it stands.
+        let (other, mut known) = (Parsed::of(&[ip("198.51.100.1", "203.0.113.1")]), [Known::default(); 70]);
+        generation.look_up((0..70).map(|n| if n % 3 == 0 { parsed } else { &other }), &mut known);
+        known.iter().step_by(3).for_each(|known| assert_eq!(generation.classify_known(frame, parsed, *known), alone));
+        alone
     }
 
     /// Prefix and direction bits of each hit.
