@@ -7,8 +7,9 @@ use std::process::Command;
 /// The oldest release whose headers the bindings are written for.
 const DPDK_VERSION_MIN: &str = "22.11";
 const REMEDY: &str = "run `bash scripts/setup`, or build without DPDK: `cargo build --no-default-features`";
-/// Core libraries, and `net_ring`, whose set-up function is called directly. Every other driver is loaded by EAL itself.
-const LIBRARIES: [&str; 6] = ["rte_eal", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring", "rte_net_ring"];
+/// Core libraries, `net_ring`, whose set-up function is called directly, and the prefix tables that a bench compares with
+/// ours; what is not called is not linked. Every other driver is loaded by EAL itself.
+const LIBRARIES: [&str; 8] = ["rte_eal", "rte_ethdev", "rte_mbuf", "rte_mempool", "rte_ring", "rte_net_ring", "rte_lpm", "rte_fib"];
 
 fn main() {
     for file in ["wrapper.h", "shim.c", "shim.h", "build.rs"] {
@@ -70,8 +71,9 @@ fn bindings(flags: &[String]) -> Result<(), Box<dyn Error>> {
         .header("wrapper.h")
         .clang_args(flags)
         .allowlist_function("tw_.*|rte_(eal|dev|eth|pktmbuf|mempool|mbuf_dyn|ring|lcore|get_.*_lcore|log|openlog|strerror|version).*")
+        .allowlist_function("rte_(lpm6?|fib6?)_(create|free|add|lookup_bulk|lookup_bulk_func|select_lookup)|rte_vect_set_max_simd_bitwidth")
         .allowlist_type("rte_(mbuf|eth_.*)")
-        .allowlist_var("TW_.*|RTE_(ETH|MBUF|MAX|PKTMBUF|LOG|MEMPOOL)_.*")
+        .allowlist_var("TW_.*|RTE_(ETH|MBUF|MAX|PKTMBUF|LOG|MEMPOOL|LPM_LOOKUP)_.*")
         .derive_default(true)
         .default_enum_style(bindgen::EnumVariation::ModuleConsts)
         .layout_tests(true);

@@ -4,6 +4,7 @@
 #include <rte_eal.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <sys/mman.h>
 #include <time.h>
 
 uint16_t tw_rx_burst(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count)
@@ -93,4 +94,31 @@ int tw_eal_init_briefly(int argc, char **argv)
 	done = rte_eal_init(argc, argv);
 	brief = false;
 	return done;
+}
+
+void tw_lpm_lookup_bulk(const struct rte_lpm *lpm, const uint32_t *addresses, uint32_t *hops, unsigned int count)
+{
+	rte_lpm_lookup_bulk(lpm, addresses, hops, count);
+}
+
+void tw_lpm_lookup_each(const struct rte_lpm *lpm, const uint32_t *addresses, uint32_t *hops, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		uint32_t hop = 0;
+
+		hops[i] = rte_lpm_lookup((struct rte_lpm *)(uintptr_t)lpm, addresses[i], &hop) == 0 ? hop | RTE_LPM_LOOKUP_SUCCESS : 0;
+	}
+}
+
+static int advise(const struct rte_memseg_list *list, void *argument)
+{
+	(void)argument;
+	/* Refused on memory that is hugepages already, which is as well. */
+	(void)madvise(list->base_va, list->len, MADV_HUGEPAGE);
+	return 0;
+}
+
+void tw_advise_large_pages(void)
+{
+	rte_memseg_list_walk(advise, NULL);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+struct rte_lpm;
 struct rte_mbuf;
 struct rte_mempool;
 struct rte_ring;
@@ -24,5 +25,12 @@ void tw_capture_stdio(FILE *stream);
 void tw_restore_stdio(void);
 /* rte_eal_init, whose measuring of the time stamp counter takes 10 ms instead of 100: for processes that live shortly. */
 int tw_eal_init_briefly(int argc, char **argv);
+
+/* Next hops of addresses in host byte order, with RTE_LPM_LOOKUP_SUCCESS where there is one: many at once, and one by one. */
+void tw_lpm_lookup_bulk(const struct rte_lpm *lpm, const uint32_t *addresses, uint32_t *hops, unsigned int count);
+void tw_lpm_lookup_each(const struct rte_lpm *lpm, const uint32_t *addresses, uint32_t *hops, unsigned int count);
+
+/* Asks for large pages under DPDK's ordinary memory: what it would have with hugepages, as far as the system gives them. */
+void tw_advise_large_pages(void);
 
 #endif

@@ -5,13 +5,18 @@
 #include <rte_errno.h>
 #include <rte_eth_ring.h>
 #include <rte_ethdev.h>
+#include <rte_fib.h>
+#include <rte_fib6.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
+#include <rte_lpm.h>
+#include <rte_lpm6.h>
 #include <rte_log.h>
 #include <rte_mbuf.h>
 #include <rte_mbuf_dyn.h>
 #include <rte_mempool.h>
 #include <rte_ring.h>
+#include <rte_vect.h>
 #include <rte_version.h>
 
 #include "shim.h"

@@ -1,12 +1,16 @@
-//! What depends on the processor, or could: keyed hashing, whose scalar form is the definition; waiting; rings between cores.
+//! What depends on the processor, or could: keyed hashing and tables of prefixes, whose scalar forms are the definition;
+//! waiting; rings between cores.
 
+pub mod cells;
 pub mod hash;
 pub mod lanes;
+pub mod pages;
 pub mod prefetch;
 pub mod region;
 pub mod patience;
 pub mod ring;
 
 pub use hash::HashKey;
+pub use pages::Pages;
 pub use patience::Patience;
 pub use region::{HUGE_PAGE_BYTES, Made, Region, Reserve};

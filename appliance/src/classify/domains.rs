@@ -5,8 +5,9 @@
 //! Each of its addresses is looked up among the ranges of that domain, and where none of them fits among those without a
 //! domain; never among another domain's, whatever its tunnels and tags pretend further inside.
 
-use super::lpm::{Lpm, SmallLpm};
+use super::lpm::Lpm;
 use super::tags;
+use super::trie::SmallLpm;
 use crate::config::{Domain, Range};
 use crate::parse::Parsed;
 use crate::units::{Family, RangeIndex};

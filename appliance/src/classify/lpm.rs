@@ -1,243 +1,90 @@
 //! Longest prefix match: which range an address belongs to.
 //!
-//! A multibit trie whose nodes are compressed by population count (Asai and Ohara, "Poptrie", SIGCOMM 2015): a root
-//! indexed by the first 16 bits, then nodes of 64 ways. A node holds one bit a way that leads on, and one bit where a run
-//! of equal leaves starts; what they lead to stands side by side in two arrays. 24 bytes a node and 4 a run, so tens of
-//! thousands of prefixes fit a core's own cache. IPv4 and IPv6 share the code, and differ in the width of the address.
-//!
-//! Immutable once built: any number of cores read it without a lock.
+//! Asked in bursts, because what costs is waiting for memory, and waiting for all at once costs little more than for one.
+//! What stands in memory is `arch/cells`; `cells` and `runs` make it of prefixes. It never changes: a reload makes another
+//! one beside it, off the data path, and cores turn to it at a window's edge. So no lookup meets a table that is being
+//! changed, there is nothing to lock or to pause for, and the structure can be what is fastest to read, not to change.
+
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
+use super::cells::{self, Layout};
+use super::prefix::by_family;
+use crate::arch::cells::{Cells, Form, V4, V6};
 use crate::units::{Family, RangeIndex};
 
-/// Bits that index the root of the ranges that most packets are looked up in.
-const ROOT_BITS: u32 = 16;
-/// And of those of one domain, of which there may be thousands: 256 bytes a family.
-const SMALL_ROOT_BITS: u32 = WAY_BITS;
-/// Bits that index a node.
-const WAY_BITS: u32 = 6;
-/// Leaves and root entries: no range.
-const NONE: u32 = u32::MAX >> 1;
-/// Root entries: the rest is a leaf, else a node.
-const LEAF: u32 = 1 << 31;
-
-/// An address as a number, its first bit the highest.
-pub(super) trait Address: Copy {
-    /// How many bits it has.
-    const BITS: u32;
-
-    /// Up to 16 of its bits from `offset` on; zeros behind its end.
-    fn bits(self, offset: u32, count: u32) -> usize;
-}
-
-impl Address for u32 {
-    const BITS: Self = Self::BITS;
-
-    #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "at most 16 bits are left")]
-    fn bits(self, offset: u32, count: u32) -> usize {
-        let left = u64::from(self) << 32 << offset;
-        (left >> (u64::BITS - count)) as usize
-    }
-}
-
-impl Address for u128 {
-    const BITS: u32 = Self::BITS;
-
-    #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "at most 16 bits are left")]
-    fn bits(self, offset: u32, count: u32) -> usize {
-        (self << offset >> (Self::BITS - count)) as usize
-    }
-}
-
-/// Ranges of both families behind one question.
+/// Ranges of both families.
 #[derive(Clone, Debug, Default)]
-pub struct Tries<const ROOT_BITS: u32> {
-    v4: Trie<u32, ROOT_BITS>,
-    v6: Trie<u128, ROOT_BITS>,
+pub struct Lpm {
+    /// None where there is no prefix.
+    v4: Option<Arc<Cells<V4>>>,
+    v6: Option<Arc<Cells<V6>>>,
 }
 
-/// Of many ranges.
-pub type Lpm = Tries<ROOT_BITS>;
-
-/// Of few.
-pub(super) type SmallLpm = Tries<SMALL_ROOT_BITS>;
-
-impl<const ROOT_BITS: u32> Tries<ROOT_BITS> {
+impl Lpm {
     /// Of prefixes without host bits, none of them twice, sorted by family (IPv4 first), address and length. The position
     /// of a prefix is its [`RangeIndex`].
     pub fn new(prefixes: impl IntoIterator<Item = IpNet>) -> Self {
-        Self::of((0..NONE).zip(prefixes))
+        Self::of((0..).zip(prefixes))
     }
 
     /// The same, each prefix with its [`RangeIndex`].
     pub fn of(prefixes: impl IntoIterator<Item = (u32, IpNet)>) -> Self {
-        let (mut v4, mut v6) = (Vec::new(), Vec::new());
-        for (index, prefix) in prefixes {
-            match prefix {
-                IpNet::V4(net) => v4.push(Prefix { bits: u32::from(net.network()), length: u32::from(net.prefix_len()), index }),
-                IpNet::V6(net) => v6.push(Prefix { bits: u128::from(net.network()), length: u32::from(net.prefix_len()), index }),
-            }
+        Self::made(prefixes, Form::best(), None)
+    }
+
+    /// The same, looked up by this code, which the processor has; and with another layout for IPv4 than would be chosen.
+    pub(super) fn made(prefixes: impl IntoIterator<Item = (u32, IpNet)>, form: Form, layout: Option<Layout>) -> Self {
+        let (v4, v6) = by_family(prefixes);
+        let layout = layout.unwrap_or_else(|| Layout::of(&v4));
+        Self {
+            v4: (!v4.is_empty()).then(|| Arc::new(cells::v4(&v4, layout, form))),
+            v6: (!v6.is_empty()).then(|| Arc::new(cells::v6(&v6, form))),
         }
-        Self { v4: Trie::new(&v4), v6: Trie::new(&v6) }
     }
 
     /// The longest range that holds an address; IPv4 stands in the first four bytes.
     #[inline]
     pub fn lookup(&self, family: Family, address: &[u8; 16]) -> Option<RangeIndex> {
         let [a, b, c, d, ..] = *address;
-        let leaf = match family {
-            Family::V4 => self.v4.lookup(u32::from_be_bytes([a, b, c, d])),
-            Family::V6 => self.v6.lookup(u128::from_be_bytes(*address)),
+        let found = match family {
+            Family::V4 => self.v4.as_ref().map(|v4| v4.find(u32::from_be_bytes([a, b, c, d]))),
+            Family::V6 => self.v6.as_ref().map(|v6| v6.find(address)),
         };
-        (leaf != NONE).then_some(RangeIndex(leaf))
+        found.and_then(Self::range)
     }
 
-    /// The longest range that holds an IPv4 address.
+    /// The longest ranges that hold IPv4 addresses, for [`Self::range`]; of as many as there is room for. Bursts of 64 are
+    /// best, and multiples of 16 better than what is between.
     #[inline]
-    pub fn lookup_v4(&self, address: u32) -> Option<RangeIndex> {
-        let leaf = self.v4.lookup(address);
-        (leaf != NONE).then_some(RangeIndex(leaf))
+    pub fn find_v4(&self, addresses: &[u32], found: &mut [u32]) {
+        match &self.v4 {
+            Some(v4) => v4.find_all(addresses, found),
+            None => found.fill(0),
+        }
+    }
+
+    /// The longest ranges that hold IPv6 addresses, for [`Self::range`]; of as many as there is room for.
+    #[inline]
+    pub fn find_v6(&self, addresses: &[[u8; 16]], found: &mut [u32]) {
+        match &self.v6 {
+            Some(v6) => v6.find_all(addresses, found),
+            None => found.fill(0),
+        }
+    }
+
+    /// The range that was found.
+    #[inline]
+    pub const fn range(found: u32) -> Option<RangeIndex> {
+        match found.checked_sub(1) {
+            Some(index) => Some(RangeIndex(index)),
+            None => None,
+        }
     }
 
     /// Memory that it takes, bytes.
     pub fn bytes(&self) -> usize {
-        self.v4.bytes() + self.v6.bytes()
+        self.v4.as_ref().map_or(0, |v4| v4.bytes()) + self.v6.as_ref().map_or(0, |v6| v6.bytes())
     }
-}
-
-/// One prefix, and what it leads to.
-#[derive(Clone, Copy, Debug)]
-struct Prefix<A> {
-    bits: A,
-    length: u32,
-    index: u32,
-}
-
-/// 64 ways.
-#[derive(Clone, Copy, Debug, Default)]
-struct Node {
-    /// Ways that lead to a node.
-    onward: u64,
-    /// Ways where a run of equal leaves starts; ways that lead on are skipped by runs.
-    starts: u64,
-    /// The first of its nodes.
-    nodes: u32,
-    /// The first of its leaves.
-    leaves: u32,
-}
-
-/// One family's trie.
-#[derive(Clone, Debug)]
-struct Trie<A, const ROOT_BITS: u32> {
-    /// Empty where there is no prefix.
-    root: Vec<u32>,
-    nodes: Vec<Node>,
-    leaves: Vec<u32>,
-    address: std::marker::PhantomData<A>,
-}
-
-impl<A, const ROOT_BITS: u32> Default for Trie<A, ROOT_BITS> {
-    fn default() -> Self {
-        Self { root: Vec::new(), nodes: Vec::new(), leaves: Vec::new(), address: std::marker::PhantomData }
-    }
-}
-
-impl<A: Address, const ROOT_BITS: u32> Trie<A, ROOT_BITS> {
-    fn new(prefixes: &[Prefix<A>]) -> Self {
-        let mut trie = Self::default();
-        if prefixes.is_empty() {
-            return trie;
-        }
-        let (ways, below) = spread(prefixes, 0, ROOT_BITS, NONE);
-        trie.root = ways.iter().map(|leaf| LEAF | leaf).collect();
-        for (way, inner) in below {
-            let node = trie.room(1);
-            trie.fill(node, inner, ROOT_BITS, ways[way]);
-            trie.root[way] = node;
-        }
-        trie.nodes.shrink_to_fit();
-        trie.leaves.shrink_to_fit();
-        trie
-    }
-
-    /// So many new nodes side by side.
-    fn room(&mut self, count: usize) -> u32 {
-        let first = self.nodes.len();
-        self.nodes.resize(first + count, Node::default());
-        u32::try_from(first).expect("fewer nodes than 20 a prefix, and at most 2^20 prefixes")
-    }
-
-    /// Fills a node, and all below it, with prefixes longer than `depth`; where none fits, `leaf` holds. At most 20 deep.
-    fn fill(&mut self, at: u32, prefixes: &[Prefix<A>], depth: u32, leaf: u32) {
-        let (ways, below) = spread(prefixes, depth, WAY_BITS, leaf);
-        let mut node = Node { nodes: self.room(below.len()), ..Node::default() };
-        node.leaves = u32::try_from(self.leaves.len()).expect("fewer leaves than 64 a node");
-        for (way, _) in &below {
-            node.onward |= 1 << way;
-        }
-        let mut last = None;
-        for (way, leaf) in ways.iter().enumerate().filter(|(way, _)| node.onward >> way & 1 == 0) {
-            if last != Some(*leaf) {
-                node.starts |= 1 << way;
-                self.leaves.push(*leaf);
-                last = Some(*leaf);
-            }
-        }
-        self.nodes[at as usize] = node;
-        for (child, (way, inner)) in (node.nodes..).zip(below) {
-            self.fill(child, inner, depth + WAY_BITS, ways[way]);
-        }
-    }
-
-    #[inline]
-    fn lookup(&self, address: A) -> u32 {
-        let Some(&entry) = self.root.get(address.bits(0, ROOT_BITS)) else { return NONE };
-        if entry & LEAF != 0 {
-            return entry & !LEAF;
-        }
-        let (mut at, mut depth) = (entry, ROOT_BITS);
-        while depth < A::BITS {
-            let Some(node) = self.nodes.get(at as usize) else { break };
-            let way = address.bits(depth, WAY_BITS);
-            let upto = (2_u64 << way).wrapping_sub(1);
-            if node.onward >> way & 1 == 0 {
-                let run = (node.starts & upto).count_ones();
-                return self.leaves.get((node.leaves + run - 1) as usize).copied().unwrap_or(NONE);
-            }
-            at = node.nodes + (node.onward & upto).count_ones() - 1;
-            depth += WAY_BITS;
-        }
-        NONE
-    }
-
-    fn bytes(&self) -> usize {
-        4 * self.root.capacity() + size_of::<Node>() * self.nodes.capacity() + 4 * self.leaves.capacity()
-    }
-}
-
-/// What leads on: a way, and the prefixes within it.
-type Below<'a, A> = Vec<(usize, &'a [Prefix<A>])>;
-
-/// Spreads prefixes longer than `depth` over `1 << bits` ways: the leaf of each way, and the longer ones within it.
-fn spread<A: Address>(prefixes: &[Prefix<A>], depth: u32, bits: u32, leaf: u32) -> (Vec<u32>, Below<'_, A>) {
-    let mut ways = vec![leaf; 1 << bits];
-    let mut below: Below<'_, A> = Vec::new();
-    let way = |p: &Prefix<A>| p.bits.bits(depth, bits);
-    let mut from = 0;
-    while let Some(prefix) = prefixes.get(from) {
-        let first = way(prefix);
-        if prefix.length <= depth + bits {
-            // Sorted by address and then length, so what is nested comes behind what it is nested in, and overwrites it.
-            ways[first..first + (1 << (depth + bits - prefix.length))].fill(prefix.index);
-            from += 1;
-        } else {
-            let count = prefixes[from..].iter().take_while(|p| way(p) == first).count();
-            below.push((first, &prefixes[from..from + count]));
-            from += count;
-        }
-    }
-    (ways, below)
 }

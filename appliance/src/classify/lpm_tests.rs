@@ -1,4 +1,4 @@
-//! The trie against the obvious way, and what it costs.
+//! The tables against the obvious way and each other, in every form and layout; and what they cost.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -7,6 +7,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 
 use super::Lpm;
+use super::cells::Layout;
+use super::trie::SmallLpm;
+use crate::arch::cells::Form;
 use crate::units::{Family, RangeIndex};
 
 /// The obvious way: try them all.
@@ -59,31 +62,115 @@ fn nets() -> impl Strategy<Value = Vec<IpNet>> {
 }
 
 /// `TAILWATER_SEED` repeats a run; the seed is printed with a failure.
-fn runner() -> TestRunner {
+fn seed() -> u32 {
     let clock = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.subsec_nanos());
     let seed = std::env::var("TAILWATER_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(clock);
     println!("TAILWATER_SEED={seed}");
+    seed
+}
+
+fn runner(cases: u32) -> TestRunner {
     let mut bytes = [0; 32];
-    bytes[..4].copy_from_slice(&seed.to_le_bytes());
-    let config = ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() };
+    bytes[..4].copy_from_slice(&seed().to_le_bytes());
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes))
 }
 
-#[test]
-fn equals_the_obvious_way() {
-    let cases = (nets(), any::<[[u8; 16]; 16]>());
-    let outcome = runner().run(&cases, |(nets, others)| {
+/// What bursts say, one address after the other.
+fn in_bursts(lpm: &Lpm, family: Family, addresses: &[[u8; 16]], burst: usize) -> Vec<Option<RangeIndex>> {
+    let mut found = vec![u32::MAX; addresses.len()];
+    for (addresses, found) in addresses.chunks(burst).zip(found.chunks_mut(burst)) {
+        match family {
+            Family::V4 => lpm.find_v4(&addresses.iter().map(|a| u32::from_be_bytes([a[0], a[1], a[2], a[3]])).collect::<Vec<_>>(), found),
+            Family::V6 => lpm.find_v6(addresses, found),
+        }
+    }
+    found.into_iter().map(Lpm::range).collect()
+}
+
+fn equals(cases: u32, layouts: impl Fn() -> Vec<Option<Layout>>) {
+    let inputs = (nets(), any::<[[u8; 16]; 16]>());
+    let outcome = runner(cases).run(&inputs, |(nets, others)| {
         let nets = prepared(nets);
-        let lpm = Lpm::new(nets.iter().copied());
+        let indexed = || (0..).zip(nets.iter().copied());
+        let small = SmallLpm::of(indexed());
         let random = others.into_iter().flat_map(|a| [(Family::V4, padded(u32::from_be_bytes([a[0], a[1], a[2], a[3]]))), (Family::V6, a)]);
-        let small = super::lpm::SmallLpm::new(nets.iter().copied());
-        for (family, address) in nets.iter().flat_map(edges).chain(random) {
-            prop_assert_eq!(lpm.lookup(family, &address), small.lookup(family, &address));
-            prop_assert_eq!(lpm.lookup(family, &address), slowly(&nets, family, &address), "{:?} {:?} in {:?}", family, address, nets);
+        let asked: Vec<(Family, [u8; 16])> = nets.iter().flat_map(edges).chain(random).collect();
+        let truth: Vec<Option<RangeIndex>> = asked.iter().map(|(family, address)| slowly(&nets, *family, address)).collect();
+        for (form, layout) in Form::all().into_iter().flat_map(|form| layouts().into_iter().map(move |layout| (form, layout))) {
+            let lpm = Lpm::made(indexed(), form, layout);
+            for ((family, address), truth) in asked.iter().zip(&truth) {
+                let found = lpm.lookup(*family, address);
+                prop_assert_eq!(found, *truth, "{:?} {:?} in {:?} by {:?} {:?}", family, address, nets, form, layout);
+                prop_assert_eq!(small.lookup(*family, address), *truth);
+            }
+            for family in [Family::V4, Family::V6] {
+                let (addresses, truth): (Vec<_>, Vec<_>) =
+                    asked.iter().zip(&truth).filter(|((f, _), _)| *f == family).map(|((_, address), truth)| (*address, *truth)).unzip();
+                let found = in_bursts(&lpm, family, &addresses, 64);
+                prop_assert_eq!(found, truth, "{:?} in bursts in {:?} by {:?} {:?}", family, nets, form, layout);
+            }
         }
         Ok(())
     });
     outcome.unwrap();
+}
+
+#[test]
+fn equals_the_obvious_way() {
+    equals(400, || vec![None]);
+}
+
+#[test]
+fn equals_the_obvious_way_in_every_layout() {
+    equals(8, || Layout::all().map(Some).collect());
+}
+
+#[test]
+fn all_forms_agree_on_many_prefixes_in_bursts_of_any_length() {
+    let mut state = u64::from(seed());
+    let mut random = move || {
+        state = crate::arch::hash::spread(state.wrapping_add(0x9E37_79B9_7F4A_7C15));
+        state
+    };
+    for count in [300, 6_000, 60_000] {
+        let nets = customers(count, &mut random);
+        let indexed = || (0..).zip(nets.iter().copied());
+        let small = SmallLpm::of(indexed());
+        for family in [Family::V4, Family::V6] {
+            let inside = nets.iter().flat_map(edges).filter(|(f, _)| *f == family).map(|(_, a)| a).step_by(1 + nets.len() / 4_000);
+            let any = std::iter::repeat_with(|| (u128::from(random()) << 64 | u128::from(random())).to_be_bytes()).take(4_000);
+            let asked: Vec<[u8; 16]> = inside.chain(any).collect();
+            let truth: Vec<_> = asked.iter().map(|address| small.lookup(family, address)).collect();
+            for form in Form::all() {
+                let lpm = Lpm::made(indexed(), form, None);
+                for burst in (1..=64).chain([100, 1_000]) {
+                    assert!(in_bursts(&lpm, family, &asked, burst) == truth, "{form:?}, {family:?}, bursts of {burst}, {count} prefixes");
+                }
+            }
+        }
+    }
+}
+
+/// Addresses of hosts one behind the other, and prefixes that nest as deep as they can.
+#[test]
+fn crowded_blocks_are_right_and_small() {
+    let hosts = (0..3_000_u32).map(|i| IpNet::from(Ipv4Net::new((0x0A01_0000 + i * 3).into(), 32).unwrap()));
+    let hosts_v6 = (0..3_000_u128).map(|i| IpNet::from(Ipv6Net::new(((0x2001_0DB8 << 96) + i * 5).into(), 128).unwrap()));
+    let nested = (1..=32).map(|length| IpNet::from(Ipv4Net::new(0xC0A8_0101.into(), length).unwrap().trunc()));
+    let nested_v6 = (1..=128).map(|length| IpNet::from(Ipv6Net::new(u128::MAX.into(), length).unwrap().trunc()));
+    let nets = prepared(hosts.chain(hosts_v6).chain(nested).chain(nested_v6).collect());
+    let small = SmallLpm::of((0..).zip(nets.iter().copied()));
+    let layouts = Layout::all().map(Some).chain([None]);
+    for (layout, form) in layouts.flat_map(|layout| Form::all().into_iter().map(move |form| (layout, form))) {
+        let lpm = Lpm::made((0..).zip(nets.iter().copied()), form, layout);
+        for family in [Family::V4, Family::V6] {
+            let asked: Vec<_> = nets.iter().flat_map(edges).filter(|(f, _)| *f == family).map(|(_, a)| a).collect();
+            let truth: Vec<_> = asked.iter().map(|address| small.lookup(family, address)).collect();
+            assert!(in_bursts(&lpm, family, &asked, 64) == truth, "{family:?} {layout:?} {form:?}");
+        }
+        assert!(layout.is_some() || lpm.bytes() < 5 << 20, "{}", lpm.bytes());
+    }
 }
 
 #[test]
@@ -106,7 +193,7 @@ fn the_extremes_are_right() {
 fn memory_grows_with_the_prefixes() {
     let nets = (0..50_000_u32).map(|i| IpNet::from(Ipv4Net::new((i << 12).into(), 24).unwrap()));
     let bytes = Lpm::new(prepared(nets.collect())).bytes();
-    assert!(bytes < 4 << 20, "{bytes}");
+    assert!(bytes < 5 << 20, "{bytes}");
     assert_eq!(Lpm::default().bytes(), 0);
 }
 

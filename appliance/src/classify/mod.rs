@@ -3,6 +3,7 @@
 //! A [`Generation`] is made once of a configuration and its ranges, and never changes: cores share it without a lock, and
 //! a new configuration is a new generation.
 
+mod cells;
 #[cfg(test)]
 mod domain_tests;
 mod domains;
@@ -10,11 +11,14 @@ mod length;
 mod lpm;
 #[cfg(test)]
 mod lpm_tests;
+mod prefix;
+mod runs;
 mod tags;
 mod usual;
 mod verdict;
 #[cfg(test)]
 mod tests;
+mod trie;
 
 pub use lpm::Lpm;
 pub use usual::{Found, Sides};

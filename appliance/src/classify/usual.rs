@@ -1,11 +1,11 @@
 //! Whose frames of the usual kind are: by their addresses alone, a burst at once.
 
-use super::{Generation, Hit, Verdicts, length};
+use super::{Generation, Hit, Lpm, Verdicts, length};
 use crate::limits::BURST_FRAMES_MAX;
 use crate::parse::Usual;
 use crate::record::Has;
 use crate::rx::Frame;
-use crate::units::{Family, RangeIndex};
+use crate::units::Family;
 
 /// Addresses of a burst, those of IPv4 as numbers.
 #[derive(Clone, Copy, Debug)]
@@ -16,7 +16,7 @@ pub struct Sides {
     pub dst: [u32; BURST_FRAMES_MAX],
 }
 
-/// Ranges of a burst's addresses; none: [`Self::NONE`].
+/// Ranges of a burst's addresses, as [`Lpm::find_v4`] tells them; none: [`Self::NONE`].
 #[derive(Clone, Copy, Debug)]
 pub struct Found {
     /// Of sources, if packets that come from a range are observed.
@@ -27,21 +27,28 @@ pub struct Found {
 
 impl Found {
     /// No range.
-    pub const NONE: u32 = u32::MAX;
+    pub const NONE: u32 = 0;
 
     /// Ranges of a frame as [`Generation::classify`] tells them: the first, with its direction, and the other one that it comes
-    /// from. The first is [`Self::NONE`] if there is none.
+    /// from. Either may not be there; the first is not only where none is.
     #[inline]
-    pub const fn ranges(&self, at: usize) -> (Hit, u32) {
+    pub const fn hits(&self, at: usize) -> [Option<Hit>; 2] {
         let (to, from) = (self.dst[at], self.src[at]);
-        if to == Self::NONE {
-            let direction = if from == Self::NONE { Has(0) } else { Has::EGRESS };
-            return (Hit { range: RangeIndex(from), direction }, Self::NONE);
+        let (first, direction) = match (to, from) {
+            (Self::NONE, from) => (from, Has::EGRESS),
+            (to, from) if to == from => (to, Has::INGRESS.with(Has::EGRESS, true)),
+            (to, _) => (to, Has::INGRESS),
+        };
+        let second = if first == from { Self::NONE } else { from };
+        [Self::hit(first, direction), Self::hit(second, Has::EGRESS)]
+    }
+
+    #[inline]
+    const fn hit(found: u32, direction: Has) -> Option<Hit> {
+        match Lpm::range(found) {
+            Some(range) => Some(Hit { range, direction }),
+            None => None,
         }
-        if to == from {
-            return (Hit { range: RangeIndex(to), direction: Has::INGRESS.with(Has::EGRESS, true) }, Self::NONE);
-        }
-        (Hit { range: RangeIndex(to), direction: Has::INGRESS }, from)
     }
 }
 
@@ -69,9 +76,11 @@ impl Generation {
     pub fn find_v4(&self, count: usize, of: &Sides, found: &mut Found) {
         let lpm = self.domains.common();
         for (direction, of, found) in [(Has::INGRESS, &of.dst, &mut found.dst), (Has::EGRESS, &of.src, &mut found.src)] {
-            let is_observed = self.observed.all(direction);
-            for (address, found) in of.iter().zip(found).take(count) {
-                *found = if is_observed { lpm.lookup_v4(*address).map_or(Found::NONE, |range| range.0) } else { Found::NONE };
+            let count = count.min(BURST_FRAMES_MAX);
+            if self.observed.all(direction) {
+                lpm.find_v4(&of[..count], &mut found[..count]);
+            } else {
+                found.fill(Found::NONE);
             }
         }
     }
@@ -81,7 +90,7 @@ impl Generation {
         let lpm = self.domains.common();
         let side = |direction: Has, from: usize| {
             let address = header.get(from..).and_then(|rest| rest.first_chunk()).filter(|_| self.observed.all(direction));
-            address.and_then(|address| lpm.lookup(Family::V6, address)).map_or(Found::NONE, |range| range.0)
+            address.and_then(|address| lpm.lookup(Family::V6, address)).map_or(Found::NONE, |range| range.0 + 1)
         };
         (found.src[at], found.dst[at]) = (side(Has::EGRESS, 8), side(Has::INGRESS, 24));
     }

@@ -11,6 +11,7 @@
 //! | `mempool`, `port`, `burst` | what a poll needs |
 //! | `ring` | a port that is fed from this process |
 //! | `tag` | what a fed frame carries beside its bytes |
+//! | `tables` | DPDK's own prefix tables, which a bench compares with ours |
 //! | `events`, `packet_socket`, `netdev` | what drivers do not tell: removal, the kernel's losses, the interface's state |
 #![allow(unsafe_code, reason = "this room is the border to C")]
 
@@ -30,6 +31,7 @@ mod port;
 mod prefix;
 mod ring;
 mod setup;
+pub mod tables;
 mod tag;
 
 pub use arguments::{EalConfig, FilePrefix, Hugepages, LcorePin};

@@ -42,8 +42,8 @@ pub(super) struct Bursts {
     found: Found,
     /// Where its record goes, and as what.
     to: [Hit; BURST_FRAMES_MAX],
-    /// And the other range that it belongs to, or [`Found::NONE`].
-    from: [u32; BURST_FRAMES_MAX],
+    /// And the other range that it belongs to.
+    from: [Option<Hit>; BURST_FRAMES_MAX],
 }
 
 impl Bursts {
@@ -57,7 +57,7 @@ impl Bursts {
             sides: Sides { src: none, dst: none },
             found: Found { src: none, dst: none },
             to: [Hit { range: RangeIndex(0), direction: Has(0) }; BURST_FRAMES_MAX],
-            from: [Found::NONE; BURST_FRAMES_MAX],
+            from: [None; BURST_FRAMES_MAX],
         }
     }
 
@@ -186,12 +186,10 @@ impl<S: Stage> Receiver<S> {
                 }
                 _ => Family::V4,
             };
-            let (mut to, from) = bursts.found.ranges(at);
-            sums.records += u64::from(to.range.0 != Found::NONE) + u64::from(from != Found::NONE);
-            if to.range.0 == Found::NONE {
-                sums.unmatched += 1;
-                to.range = world.unmatched(family);
-            }
+            let [first, from] = bursts.found.hits(at);
+            sums.records += u64::from(first.is_some()) + u64::from(from.is_some());
+            sums.unmatched += u64::from(first.is_none());
+            let to = first.unwrap_or_else(|| Hit { range: world.unmatched(family), direction: Has(0) });
             (bursts.to[at], bursts.from[at]) = (to, from);
             gather.prefetch_chain(to.range);
         }
@@ -207,8 +205,8 @@ impl<S: Stage> Receiver<S> {
         let Self { bursts, gather, stage, .. } = self;
         let (words, to, from) = (&bursts.words[at], bursts.to[at], bursts.from[at]);
         gather.append_narrow(to.range, &words.narrow(to.direction), stage);
-        if from != Found::NONE {
-            gather.append_narrow(RangeIndex(from), &words.narrow(Has::EGRESS), stage);
+        if let Some(from) = from {
+            gather.append_narrow(from.range, &words.narrow(from.direction), stage);
         }
     }
 
@@ -217,8 +215,8 @@ impl<S: Stage> Receiver<S> {
         let len = gather.layout().words(form);
         let (words, to, from) = (&bursts.words[at], bursts.to[at], bursts.from[at]);
         gather.append_packed(to.range, form, &words.towards(to.direction).0[..len], stage);
-        if from != Found::NONE {
-            gather.append_packed(RangeIndex(from), form, &words.towards(Has::EGRESS).0[..len], stage);
+        if let Some(from) = from {
+            gather.append_packed(from.range, form, &words.towards(from.direction).0[..len], stage);
         }
     }
 }

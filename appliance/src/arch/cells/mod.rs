@@ -1,0 +1,204 @@
+//! Tables from addresses to values: the form that they have in memory, and how a burst is looked up in it.
+//!
+//! A *position* is the first 64 bits of an address. The bits behind those that all prefixes share choose an *entry* of the
+//! root. It is a value with the prefix that it is of, so that one look tells all where a block holds no more than that; or
+//! it says where a row of *units* stands and how many bits choose one of them. A unit holds the last position of each of its
+//! runs but the last, and then the runs' values: one line, whatever the prefixes' lengths. Where a block has more runs than
+//! its units hold, a value is a *link* to a row deeper down. A *wide* root holds values alone, three bytes each.
+//!
+//! The scalar forms are the definition. Which form is used is chosen once, when a table is made. Who makes one says what
+//! stands in memory; [`Cells::new`] looks at each reference once, so that vector forms need not look again.
+
+#![allow(clippy::cast_possible_truncation, reason = "words are cut where that is the point")]
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod format;
+#[cfg(test)]
+mod tests;
+
+pub use format::{Class, Entry, GRAIN_WORDS, Link, Reference, Root, Shape, V4, V6, WIDE_BYTES, WIDE_LINK};
+
+use std::marker::PhantomData;
+
+use format::wide;
+
+use super::Pages;
+use super::prefetch::prefetch;
+
+/// Addresses of one burst, at most; more are taken one burst after the other.
+pub const BURST_MAX: usize = 64;
+/// Bit of a value that leads to a link, whose number stands in the others.
+pub const LINK: u32 = 1 << 31;
+/// Links that one lookup can follow: each is at least one bit deeper.
+const LINKS_DEEP_MAX: usize = 128;
+/// Words behind the last unit: vectors are read whole.
+const BEHIND_WORDS: usize = 8;
+/// Which code looks up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// For any processor.
+    Scalar,
+    /// AVX-512 with bytes and words.
+    Avx512,
+}
+
+impl Form {
+    /// The best that this processor has.
+    pub fn best() -> Self {
+        Self::all().pop().unwrap_or(Self::Scalar)
+    }
+
+    /// Those that this processor has, the best last.
+    pub fn all() -> Vec<Self> {
+        #[allow(unused_mut, reason = "elsewhere there is no other")]
+        let mut forms = vec![Self::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        {
+            let bits = is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("popcnt");
+            let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
+            if bits && wide && is_x86_feature_detected!("avx512vl") {
+                forms.push(Self::Avx512);
+            }
+        }
+        forms
+    }
+}
+
+/// A table of one family. Never changed once it is made: cores share it without a lock, and another one takes its place.
+#[derive(Debug)]
+pub struct Cells<S> {
+    root: Root,
+    pages: Pages,
+    links: Vec<Link>,
+    form: Form,
+    shape: PhantomData<S>,
+}
+
+impl<S: Shape> Cells<S> {
+    /// Of words: first the root's entries, then units.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn new(root: Root, words: &[u32], links: Vec<Link>, form: Form) -> Result<Self, &'static str> {
+        let depth = 64_u32.saturating_sub(root.shift);
+        let asks = (1..=S::DEPTH_MAX).contains(&depth) && depth < 64 && root.bits <= Root::BITS_MAX && (!root.wide || S::MAY_BE_WIDE);
+        let entries = words.get(..root.words()).filter(|_| asks).ok_or("a root that cannot be asked")?;
+        let entries = if root.wide { &[] } else { entries };
+        let of_root = entries.iter().filter_map(|word| Some((Entry(*word).reference()?, depth)));
+        let mut all = of_root.chain(links.iter().map(|link| (link.reference, link.depth)));
+        let is_wrong = |reference: Reference, depth: u32| {
+            let bits = reference.bits();
+            reference.end::<S>() > words.len() || depth > 63 || bits > Reference::BITS_MAX || depth + bits > S::DEPTH_MAX
+        };
+        if all.any(|(reference, depth)| is_wrong(reference, depth)) {
+            return Err("a reference to what is not there");
+        }
+        if !Form::all().contains(&form) {
+            return Err("a form that the processor lacks");
+        }
+        Ok(Self { root, pages: Pages::of(words, BEHIND_WORDS), links, form, shape: PhantomData })
+    }
+
+    /// Memory that it takes, bytes.
+    pub fn bytes(&self) -> usize {
+        self.pages.bytes() + size_of::<Link>() * self.links.capacity()
+    }
+
+    /// The value at a position; `second` is the other half of the address.
+    #[inline]
+    fn value(&self, position: u64, second: u64) -> u32 {
+        let (words, at) = (self.pages.words(), self.root.at(position));
+        if self.root.wide {
+            let value = wide(words, at);
+            return if value & LINK == 0 { value } else { self.follow(value, position, second) };
+        }
+        self.resolve(Entry(words.get(at).copied().unwrap_or(0)), position, second)
+    }
+
+    /// One after the other, but what all need is asked for first.
+    fn find_each<A>(&self, addresses: &[A], halves: impl Fn(&A) -> (u64, u64), values: &mut [u32]) {
+        if self.root.wide {
+            let found = addresses.iter().map(halves).map(|(position, second)| self.value(position, second));
+            return values.iter_mut().zip(found).for_each(|(value, found)| *value = found);
+        }
+        let (words, depth) = (self.pages.words(), 64 - self.root.shift);
+        let mut entries = [Entry(0); BURST_MAX];
+        for (address, entry) in addresses.iter().zip(&mut entries) {
+            let (position, _) = halves(address);
+            *entry = Entry(words.get(self.root.at(position)).copied().unwrap_or(0));
+            if let Some(reference) = entry.reference() {
+                words.get(reference.unit::<S>(position, depth)).into_iter().for_each(prefetch);
+            }
+        }
+        for ((address, entry), value) in addresses.iter().zip(entries).zip(values) {
+            let (position, second) = halves(address);
+            *value = self.resolve(entry, position, second);
+        }
+    }
+
+    #[inline]
+    fn resolve(&self, entry: Entry, position: u64, second: u64) -> u32 {
+        let depth = 64 - self.root.shift;
+        let Some(reference) = entry.reference() else { return entry.value(position, depth) };
+        let value = reference.value::<S>(self.pages.words(), position, depth);
+        if value & LINK == 0 { value } else { self.follow(value, position, second) }
+    }
+
+    #[cold]
+    fn follow(&self, mut value: u32, position: u64, second: u64) -> u32 {
+        for _ in 0..LINKS_DEEP_MAX {
+            let Some(link) = (value & LINK != 0).then(|| self.links.get((value & !LINK) as usize)).flatten() else { break };
+            value = link.value::<S>(self.pages.words(), if link.second { second } else { position });
+        }
+        value
+    }
+}
+
+/// Both halves of an IPv6 address.
+#[inline]
+fn halves(address: &[u8; 16]) -> (u64, u64) {
+    let all = u128::from_be_bytes(*address);
+    ((all >> 64) as u64, all as u64)
+}
+
+impl Cells<V4> {
+    /// The value of an address.
+    #[inline]
+    pub fn find(&self, address: u32) -> u32 {
+        self.value(u64::from(address) << 32, 0)
+    }
+
+    /// Values of addresses, as many as there is room for.
+    #[inline]
+    pub fn find_all(&self, addresses: &[u32], values: &mut [u32]) {
+        for (addresses, values) in addresses.chunks(BURST_MAX).zip(values.chunks_mut(BURST_MAX)) {
+            match self.form {
+                #[cfg(target_arch = "x86_64")]
+                Form::Avx512 => avx512::v4(self, addresses, values),
+                _ => self.find_each(addresses, |address| (u64::from(*address) << 32, 0), values),
+            }
+        }
+    }
+}
+
+impl Cells<V6> {
+    /// The value of an address.
+    #[inline]
+    pub fn find(&self, address: &[u8; 16]) -> u32 {
+        let (position, second) = halves(address);
+        self.value(position, second)
+    }
+
+    /// Values of addresses, as many as there is room for.
+    #[inline]
+    pub fn find_all(&self, addresses: &[[u8; 16]], values: &mut [u32]) {
+        for (addresses, values) in addresses.chunks(BURST_MAX).zip(values.chunks_mut(BURST_MAX)) {
+            match self.form {
+                #[cfg(target_arch = "x86_64")]
+                Form::Avx512 => avx512::v6(self, addresses, values),
+                _ => self.find_each(addresses, halves, values),
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What is refused, and a table made by hand.
+
+use super::*;
+
+/// Two bits in the root; the second block is four units of three runs.
+fn words() -> Vec<u32> {
+    let mut words = vec![0; 24];
+    words[0] = Entry::prefix(0, 0, 7).word();
+    words[1] = Entry::units(Reference::new(2, 1, 2)).word();
+    words[2] = Entry::prefix(0b101, 3, 9).word();
+    words[4] = Entry::prefix(0, 0, 5).word();
+    for unit in 0..4 {
+        V4::store(&mut words[8 + 4 * unit..], 0, 99);
+        V4::store(&mut words[8 + 4 * unit..], 1, 999);
+        words[9 + 4 * unit..][..3].copy_from_slice(&[10 * unit as u32 + 1, 10 * unit as u32 + 2, 10 * unit as u32 + 3]);
+    }
+    words
+}
+
+/// The block of 10.0.0.0/14.
+const ROOT: Root = Root { first: 0x0A00_0000 << 32, shift: 48, bits: 2, wide: false };
+
+#[test]
+fn every_form_reads_a_table_as_it_is_meant() {
+    for form in Form::all() {
+        let cells = Cells::<V4>::new(ROOT, &words(), Vec::new(), form).unwrap();
+        let cases = [
+            (0x0A00_0000, 7),
+            (0x0A00_FFFF, 7),
+            (0x0A01_0000, 1),
+            (0x0A01_0063, 1),
+            (0x0A01_0064, 2),
+            (0x0A01_03E7, 2),
+            (0x0A01_03E8, 3),
+            (0x0A01_4000, 13),
+            (0x0A01_FFFF, 33),
+            (0x0A02_A000, 9),
+            (0x0A02_BFFF, 9),
+            (0x0A02_C000, 0),
+            (0x0A03_0000, 0),
+            (0x0A04_0000, 5),
+            (0x09FF_FFFF, 5),
+            (u32::MAX, 5),
+            (0, 5),
+        ];
+        let (asked, truth): (Vec<u32>, Vec<u32>) = cases.into_iter().unzip();
+        let mut found = vec![u32::MAX; asked.len()];
+        cells.find_all(&asked, &mut found);
+        assert_eq!(found, truth, "{form:?}");
+        assert_eq!(asked.iter().map(|address| cells.find(*address)).collect::<Vec<_>>(), truth, "{form:?}");
+        cells.find_all(&[], &mut found);
+        cells.find_all(&asked, &mut []);
+    }
+}
+
+#[test]
+fn what_leads_nowhere_is_refused() {
+    let made = |root: Root, words: &[u32], links: Vec<Link>| Cells::<V4>::new(root, words, links, Form::Scalar).is_ok();
+    assert!(made(ROOT, &words(), Vec::new()));
+    assert!(!made(ROOT, &words()[..23], Vec::new()), "units end behind the words");
+    assert!(!made(ROOT, &words()[..4], Vec::new()), "the root ends behind the words");
+    for shift in [0, 31, 64, 70] {
+        assert!(!made(Root { shift, ..ROOT }, &words(), Vec::new()), "{shift}");
+    }
+    assert!(!made(Root { bits: 25, ..ROOT }, &words(), Vec::new()));
+    let link = |class, bits, depth| Link { second: false, depth, first: 0, beside: 0, reference: Reference::new(2, class, bits) };
+    assert!(made(ROOT, &words(), vec![link(1, 2, 20)]));
+    assert!(!made(ROOT, &words(), vec![link(3, 2, 20)]), "wider units");
+    assert!(!made(ROOT, &words(), vec![link(1, 2, 31)]), "more bits than there are");
+    let wide = Root { wide: true, shift: 40, first: 0, bits: 4 };
+    assert!(Cells::<V4>::new(wide, &[0; 20], Vec::new(), Form::Scalar).is_ok());
+    assert!(Cells::<V6>::new(wide, &[0; 20], Vec::new(), Form::Scalar).is_err(), "no form reads that");
+}

@@ -1,0 +1,265 @@
+//! Runs → [`Cells`]: a root, and rows of units that hold what it cannot tell.
+
+#![allow(clippy::cast_possible_truncation, reason = "a table has fewer words than 2^26, links than runs, and halves are cut on purpose")]
+
+use std::collections::HashMap;
+
+use super::prefix::Prefix;
+use super::runs::{Run, blocks, narrowed, parts, runs, within};
+use crate::arch::cells::{Cells, Class, Entry, Form, GRAIN_WORDS, LINK, Link, Reference, Root, Shape, V4, V6, WIDE_BYTES, WIDE_LINK};
+
+/// Bytes that a link is held to cost, beside those of what it leads to.
+const LINK_BYTES: usize = 128;
+/// Runs of a unit that are counted apart: more than any has.
+const RUNS_MAX: usize = 16;
+
+/// What is being made.
+struct Builder<S> {
+    words: Vec<u32>,
+    links: Vec<Link>,
+    uniform: HashMap<u32, Reference>,
+    /// It is second halves of addresses that are told apart.
+    second: bool,
+    shape: std::marker::PhantomData<S>,
+}
+
+impl<S: Shape> Builder<S> {
+    fn new(references: usize) -> Self {
+        Self { words: vec![0; references], links: Vec::new(), uniform: HashMap::new(), second: false, shape: std::marker::PhantomData }
+    }
+
+    fn done(self, root: Root, form: Form) -> Cells<S> {
+        Cells::new(root, &self.words, self.links, form).expect("references to what was just made, and a form that the processor has")
+    }
+
+    /// Room for so many words that begins at a multiple of so many.
+    fn room(&mut self, words: usize, multiple: usize) -> usize {
+        let first = self.words.len().next_multiple_of(multiple.max(GRAIN_WORDS));
+        assert!(first + words <= Reference::WORDS_MAX, "at most some hundred bytes a run, and two million runs");
+        self.words.resize(first + words, 0);
+        first
+    }
+
+    /// One value in a block.
+    fn uniform(&mut self, value: u32) -> Reference {
+        if let Some(reference) = self.uniform.get(&value) {
+            return *reference;
+        }
+        let class = 1;
+        let words = (1 << S::CLASSES[class].shift) / 4;
+        let first = self.room(words, words);
+        self.unit(class, first, &[Run { first: 0, value }]);
+        let reference = Reference::new((first / GRAIN_WORDS) as u32, class, 0);
+        self.uniform.insert(value, reference);
+        reference
+    }
+
+    fn unit(&mut self, class: usize, at: usize, runs: &[Run<u64>]) {
+        let Class { keys, .. } = S::CLASSES[class];
+        for place in 0..keys as usize {
+            let key = runs.get(place + 1).map_or(u64::MAX, |next| next.first - 1);
+            S::store(&mut self.words[at..], place, S::key(key));
+        }
+        let values = at + (keys * S::KEY_BYTES / 4) as usize;
+        for place in 0..=keys as usize {
+            self.words[values + place] = runs.get(place).or_else(|| runs.last()).map_or(0, |run| run.value);
+        }
+    }
+
+    /// A block of positions that share `depth` bits; the first run covers its first.
+    fn block(&mut self, first: u64, depth: u32, runs: &[Run<u64>]) -> Reference {
+        if let [run] = runs {
+            return self.uniform(run.value);
+        }
+        let (class, bits) = cheapest::<S>(first, depth, runs);
+        let Class { keys, shift } = S::CLASSES[class];
+        let words = (1_usize << shift) / 4;
+        let row = self.room(words << bits, words);
+        for (unit, inner) in parts(first, depth, bits, runs).enumerate() {
+            let begin = first + if bits == 0 { 0 } else { (unit as u64) << (64 - depth - bits) };
+            let at = row + unit * words;
+            if inner.len() <= keys as usize + 1 {
+                self.unit(class, at, inner);
+            } else {
+                let value = self.link(inner, begin);
+                self.unit(class, at, &[Run { first: 0, value }]);
+            }
+        }
+        Reference::new((row / GRAIN_WORDS) as u32, class, bits)
+    }
+
+    /// The value that leads to a block of its own.
+    fn link(&mut self, runs: &[Run<u64>], from: u64) -> u32 {
+        let (first, depth, beside) = narrowed(runs, from, 64);
+        let reference = self.block(first, depth, within(first, runs));
+        self.links.push(Link { second: self.second, depth, first, beside, reference });
+        LINK | (self.links.len() - 1) as u32
+    }
+}
+
+/// One unit in so many may lead on, where that saves memory.
+const LINKS_RARE: usize = 64;
+/// Bytes a run that rows may take before many of their units lead on.
+const RUN_BYTES_MAX: usize = 64;
+
+/// The class and bits of a block that take least.
+fn cheapest<S: Shape>(first: u64, depth: u32, runs: &[Run<u64>]) -> (usize, u32) {
+    let (mut best, mut sparing) = ((usize::MAX, 0, 0), (usize::MAX, 0, 0));
+    for bits in S::DEPTH_MIN.saturating_sub(depth)..=Reference::BITS_MAX.min(S::DEPTH_MAX - depth) {
+        let least = 4_usize << bits;
+        if least > best.0 || least > RUN_BYTES_MAX * runs.len() && sparing.0 < usize::MAX {
+            break;
+        }
+        let mut lengths = [0_usize; RUNS_MAX + 1];
+        let mut beyond = 0;
+        for inner in parts(first, depth, bits, runs) {
+            lengths[inner.len().min(RUNS_MAX)] += 1;
+            beyond += if inner.len() < RUNS_MAX { 0 } else { inner.len() };
+        }
+        for (class, Class { keys, shift }) in S::CLASSES.into_iter().enumerate() {
+            let more = keys as usize + 2..RUNS_MAX;
+            let links: usize = lengths[more.start..].iter().sum();
+            let within: usize = more.map(|length| length * lengths[length]).sum();
+            let row = (1_usize << shift << bits).max(4 * GRAIN_WORDS);
+            let bytes = row + LINK_BYTES * links + 8 * (within + beyond);
+            if bits > 0 && bytes < sparing.0 {
+                sparing = (bytes, class, bits);
+            }
+            if LINKS_RARE * links <= 1 << bits && row <= (RUN_BYTES_MAX * runs.len()).max(64) && bytes < best.0 {
+                best = (bytes, class, bits);
+            }
+        }
+    }
+    let (_, class, bits) = if best.0 < usize::MAX { best } else { sparing };
+    (class, bits)
+}
+
+/// What is no more than one prefix.
+fn single(first: u64, depth: u32, runs: &[Run<u64>]) -> Option<Entry> {
+    let last = first + (u64::MAX >> depth);
+    let (own, end) = match runs {
+        [run] if run.value & LINK == 0 => return Some(Entry::prefix(0, 0, run.value)),
+        [before, run, after] if before.value == 0 && after.value == 0 => (run, after.first - 1),
+        [run, after] if after.value == 0 => (run, after.first - 1),
+        [before, run] if before.value == 0 => (run, last),
+        _ => return None,
+    };
+    let begin = own.first.max(first);
+    let longer = (begin ^ end).leading_zeros().checked_sub(depth)?;
+    let whole = (end - begin).wrapping_add(1).is_power_of_two();
+    let bits = if longer == 0 { 0 } else { (begin << depth) >> (64 - longer) };
+    (whole && longer <= Entry::LONGER_MAX && own.value & LINK == 0).then(|| Entry::prefix(bits as u32, longer, own.value))
+}
+
+/// A root and what is below it.
+fn rooted<S: Shape>(mut builder: Builder<S>, root: Root, beside: u32, runs: &[Run<u64>], form: Form) -> Cells<S> {
+    let depth = 64 - root.shift;
+    for (at, (begin, inner)) in blocks(root, runs).enumerate() {
+        let entry = single(begin, depth, inner).unwrap_or_else(|| Entry::units(builder.block(begin, depth, inner)));
+        builder.words[at] = entry.word();
+    }
+    builder.words[1 << root.bits] = Entry::prefix(0, 0, beside).word();
+    builder.done(root, form)
+}
+
+/// What an IPv4 root is like.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
+    /// Bits of an address that it looks at, and what all prefixes share.
+    depth: u32,
+    /// It holds values alone.
+    wide: bool,
+}
+
+impl Layout {
+    /// From so many prefixes on a root of all /24 is worth its 48 MB.
+    const WIDE_PREFIXES_MIN: usize = 150_000;
+    /// One prefix in so many may be longer.
+    const LONGER_RARE: usize = 64;
+    const WIDE_DEPTH: u32 = 24;
+    /// Fewer prefixes have a small root.
+    const FEW: usize = 250;
+
+    /// The fastest for these. A block of the root should seldom have more than one prefix, so that the root tells all; a few
+    /// hundred KB more of it are cheaper than a second look.
+    pub(super) fn of(prefixes: &[Prefix<u32>]) -> Self {
+        let longer = prefixes.iter().filter(|prefix| prefix.length > Self::WIDE_DEPTH).count();
+        let wide = prefixes.len() >= Self::WIDE_PREFIXES_MIN && longer <= prefixes.len() / Self::LONGER_RARE;
+        let depth = match prefixes.len() {
+            _ if wide => Self::WIDE_DEPTH,
+            0..Self::FEW => 16,
+            4_000..50_000 => 17,
+            _ => 18,
+        };
+        Self { depth, wide }
+    }
+
+    /// All that can be chosen.
+    #[cfg(test)]
+    pub(super) fn all() -> impl Iterator<Item = Self> {
+        (16..=18).map(|depth| Self { depth, wide: false }).chain([Self { depth: Self::WIDE_DEPTH, wide: true }])
+    }
+}
+
+/// A table of IPv4.
+pub(super) fn v4(prefixes: &[Prefix<u32>], Layout { depth, wide }: Layout, form: Form) -> Cells<V4> {
+    let runs: Vec<Run<u64>> = runs(prefixes).into_iter().map(|run| Run { first: u64::from(run.first) << 32, value: run.value }).collect();
+    let (first, shared, beside) = narrowed(&runs, 0, depth - 1);
+    let root = Root { first, shift: 64 - depth, bits: depth - shared, wide };
+    let builder = Builder::<V4>::new(root.words());
+    if wide { widely(builder, root, beside, &runs, form) } else { rooted(builder, root, beside, &runs, form) }
+}
+
+/// A table of IPv6.
+pub(super) fn v6(prefixes: &[Prefix<u128>], form: Form) -> Cells<V6> {
+    let all = runs(prefixes);
+    // A few hundred prefixes are worth a root of 256 KB, in which few blocks have one.
+    let least = if prefixes.len() < Layout::FEW { 4 } else { 16 };
+    let bits = (usize::BITS - all.len().leading_zeros() + 2).clamp(least, 18);
+    let mut builder = Builder::<V6>::new((1 << bits) + 1);
+    builder.second = true;
+    let halves = halves(&mut builder, &all);
+    builder.second = false;
+    let (first, shared, beside) = narrowed(&halves, 0, 63 - bits);
+    let root = Root { first, shift: 64 - shared - bits, bits, wide: false };
+    rooted(builder, root, beside, &halves, form)
+}
+
+/// A root that holds values alone.
+fn widely(mut builder: Builder<V4>, root: Root, beside: u32, runs: &[Run<u64>], form: Form) -> Cells<V4> {
+    let write = |words: &mut Vec<u32>, at: usize, value: u32| {
+        let entry = if value & LINK == 0 { value } else { value ^ LINK | WIDE_LINK };
+        let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
+        bytes[WIDE_BYTES * at..][..WIDE_BYTES].copy_from_slice(&entry.to_le_bytes()[..WIDE_BYTES]);
+    };
+    for (at, (begin, inner)) in blocks(root, runs).enumerate() {
+        let value = if let [run] = inner { run.value } else { builder.link(inner, begin) };
+        write(&mut builder.words, at, value);
+    }
+    write(&mut builder.words, 1 << root.bits, beside);
+    builder.done(root, form)
+}
+
+/// Runs of first halves; where what is within one differs, a link.
+fn halves(builder: &mut Builder<V6>, all: &[Run<u128>]) -> Vec<Run<u64>> {
+    let mut halves: Vec<Run<u64>> = Vec::new();
+    let mut before = 0;
+    for same in all.chunk_by(|a, b| a.first >> 64 == b.first >> 64) {
+        let half = (same[0].first >> 64) as u64;
+        let mut begin = |first: u64, value: u32| {
+            halves.pop_if(|run| run.first == first);
+            halves.push(Run { first, value });
+        };
+        let inner = || same.iter().map(|run| Run { first: run.first as u64, value: run.value });
+        if same.len() == 1 && same[0].first as u64 == 0 {
+            begin(half, same[0].value);
+        } else {
+            let lead = (same[0].first as u64 != 0).then_some(Run { first: 0, value: before });
+            let inner: Vec<Run<u64>> = lead.into_iter().chain(inner()).collect();
+            begin(half, builder.link(&inner, 0));
+            half.checked_add(1).into_iter().for_each(|next| begin(next, inner[inner.len() - 1].value));
+        }
+        before = same[same.len() - 1].value;
+    }
+    halves
+}
