@@ -163,7 +163,12 @@ pub fn traffic(packets: usize, chances: &Chances) -> Vec<(RangeIndex, Record)> {
 
 /// Nanoseconds that this thread has run: preemptions are not in it.
 pub fn ran_ns() -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    ran_ns_of(Path::new("/proc/thread-self"))
+}
+
+/// Likewise of a thread, which is a folder of /proc.
+pub fn ran_ns_of(thread: &Path) -> u64 {
+    let text = std::fs::read_to_string(thread.join("schedstat")).expect("Linux");
     text.split_whitespace().next().and_then(|field| field.parse().ok()).expect("nanoseconds on a CPU")
 }
 
