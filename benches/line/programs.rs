@@ -119,7 +119,8 @@ impl Ours {
     pub(crate) fn shed(&self) -> Vec<(String, u64)> {
         let text = self.metrics().expect("metrics");
         let of = |family| metric(&text, family).into_iter().filter(|(_, n)| *n > 0);
-        of("tailwater_degraded_figures_total{").chain(of("tailwater_incomplete_reports_total{")).collect()
+        let families = ["tailwater_degraded_figures_total{", "tailwater_incomplete_reports_total{", "tailwater_core_ring_dropped_total{"];
+        families.into_iter().flat_map(of).collect()
     }
 
     fn metrics(&self) -> Option<String> {

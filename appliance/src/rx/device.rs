@@ -252,6 +252,20 @@ mod tests {
     }
 
     #[test]
+    fn a_capture_that_is_played_over_and_over_is_held_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.pcap");
+        let mut pcap = crate::rx::capture::PcapWriter::new(Vec::new(), 1, 65_535).unwrap();
+        (0..300_000_u64).for_each(|n| pcap.write(n, 60, &[0; 60]).unwrap());
+        pcap.write(300_000, 300, &[0; 300]).unwrap();
+        std::fs::write(&path, pcap.finish().unwrap()).unwrap();
+        let once = vdev(&format!("net_pcap0,rx_pcap={}", path.display()));
+        assert_eq!((once.preloaded_segments(), once.segment_bytes()), (0, SEGMENT_BYTES));
+        let again = vdev(&format!("net_pcap0,rx_pcap={},infinite_rx=1", path.display()));
+        assert_eq!((again.preloaded_segments(), again.segment_bytes()), (300_001, 320));
+    }
+
+    #[test]
     fn queues_must_match_what_the_driver_has() {
         assert_eq!(vdev("net_pcap0,rx_pcap=a,rx_pcap=b").queues_fault(2), None);
         assert!(vdev("net_pcap0,rx_pcap=a").queues_fault(2).unwrap().contains("once for each queue"));
