@@ -1,11 +1,16 @@
 //! The whole appliance on the wire: `tailwater run`, one receiving core, against `dpdk-testpmd` that only receives.
 //!
-//! `bash scripts/bench line [CASE]`: one line of JSON a case, in millions of frames a second that the core ran. Both read the
-//! same capture of a million frames through `net_pcap` with `infinite_rx`, on one CPU, with the same memory, segments and
-//! bursts, and each is stopped while the other runs. A round of ours goes from one window's end over the next: its work is
-//! that of a whole window, its closing included. Ratios of rounds whose clock changed do not count.
+//! `bash scripts/bench line [CASE]`: one line of JSON a case, in millions of frames a second that the core ran; on stderr how it
+//! came about, and at the end a table. Both read the same capture of a million frames through `net_pcap` with `infinite_rx`, on
+//! one CPU, with the same memory, segments and bursts, and each is stopped while the other runs. A round of ours goes from one
+//! window's end over the next: its work is that of a whole window, its closing included. Ratios of rounds whose clock changed do
+//! not count. Behind the rounds `perf` samples where the core spends its time, and a window's reports are compared with the
+//! capture's truth. Nothing is shed: `net_pcap` waits, and what want of memory made coarser is told on the row.
 //!
-//! Needs `cargo build --release --locked`. Captures are made once, under target/bench-line.
+//! `bash scripts/bench line [CASE] instructions` counts instead of measuring: see `line/instructions.rs`.
+//!
+//! Needs `cargo build --release --locked`. Captures are made once, under target/bench-line. `BENCH_FRAMES=100000` makes smaller
+//! ones, to see that all works. Exit status 1: something is broken, or a report is wrong; speed has no say in it.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -16,154 +21,166 @@
     reason = "a bench"
 )]
 
-#[path = "line/captures.rs"]
-mod captures;
-#[path = "line/programs.rs"]
-mod programs;
-#[path = "line/sets.rs"]
-mod sets;
+#[path = "line/instructions.rs"]
+mod instructions;
+#[path = "line/rounds.rs"]
+mod rounds;
+#[path = "line/shares.rs"]
+mod shares;
 mod support;
+#[path = "line/table.rs"]
+mod table;
 #[path = "line/truth.rs"]
 mod truth;
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use captures::Capture;
-use programs::{Ours, Theirs};
-use support::{Figure, clock, median};
+use rounds::{Rounds, WINDOW_MS, measure};
+use support::captures::Capture;
+use support::programs::{self, Ours, Theirs};
+use support::stages::text;
+use support::{Figure, median, sets};
+use table::Row;
 
-const ROUNDS: usize = 5;
-const TRIED_MAX: usize = 15;
-/// Rounds whose clocks differ by more do not count.
-const CLOCKS_MAX: f64 = 1.03;
-/// A round of both takes one window of the standard set.
-const WINDOW_MS: u64 = 10_000;
-/// Ours runs from so long before a window's end to so long after it; what is left is theirs.
-const BEFORE_MS: u64 = 2_000;
-const AFTER_MS: u64 = 4_500;
-const THEIRS_MS: u64 = 500;
+/// All cases together end within this, seconds.
+const WHOLE_S: u64 = 1_300;
+/// Of one case alone.
+const CASE_S: u64 = 200;
+/// Of a case, what is not rounds: start, samples, the wait for a window's reports.
+const BESIDE_S: u64 = 40;
 
-/// A case: its name, its capture, how many stats, and how testpmd forwards.
-type Case = (&'static str, &'static str, usize, &'static str);
+/// A case: its name, its capture, how many stats, how testpmd forwards, what must be reached and what is aimed at.
+type Case = (&'static str, &'static str, usize, &'static [&'static str], Option<(f64, f64)>);
 
-const CASES: [Case; 14] = [
-    ("uniform-10k", "uniform-10k", 24, "rxonly"),
-    ("uniform-50k", "uniform-50k", 24, "rxonly"),
-    ("zipf-10k", "zipf-10k", 24, "rxonly"),
-    ("one-range", "one-range", 24, "rxonly"),
-    ("carpet", "carpet", 24, "rxonly"),
-    ("mix", "mix", 24, "rxonly"),
-    ("v6", "v6", 24, "rxonly"),
-    ("no-stats", "uniform-10k", 0, "rxonly"),
-    ("uniform-10k-8", "uniform-10k", 8, "rxonly"),
-    ("uniform-10k-48", "uniform-10k", 48, "rxonly"),
-    ("uniform-10k-96", "uniform-10k", 96, "rxonly"),
-    ("uniform-10k-macswap", "uniform-10k", 24, "macswap"),
-    ("one-range-macswap", "one-range", 24, "macswap"),
-    ("no-stats-macswap", "uniform-10k", 0, "macswap"),
+const RECEIVES: &[&str] = &["rxonly"];
+const BOTH: &[&str] = &["rxonly", "macswap"];
+const CASES: [Case; 12] = [
+    ("uniform-10k", "uniform-10k", 24, BOTH, Some((0.25, 0.35))),
+    ("uniform-50k", "uniform-50k", 24, RECEIVES, Some((0.22, 0.30))),
+    ("zipf-10k", "zipf-10k", 24, RECEIVES, Some((0.25, 0.35))),
+    ("one-range", "one-range", 24, BOTH, Some((0.32, 0.45))),
+    ("no-stats", "uniform-10k", 0, BOTH, Some((0.65, 0.75))),
+    ("carpet", "carpet", 24, RECEIVES, None),
+    ("mix", "mix", 24, RECEIVES, None),
+    ("v6", "v6", 24, RECEIVES, None),
+    ("sizes", "sizes", 24, RECEIVES, None),
+    ("uniform-10k-8", "uniform-10k", 8, RECEIVES, None),
+    ("uniform-10k-48", "uniform-10k", 48, RECEIVES, None),
+    ("uniform-10k-96", "uniform-10k", 96, RECEIVES, None),
 ];
 
-/// Sleeps until so many milliseconds after a window's end, the next time that this comes.
-fn until(phase_ms: u64) {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis() as u64;
-    sleep(Duration::from_millis((WINDOW_MS + phase_ms - now % WINDOW_MS) % WINDOW_MS));
-}
-
-/// What a round measured.
-struct Round {
-    ours: f64,
-    theirs: f64,
-    /// The fastest clock over the slowest.
-    clocks: f64,
-    /// It came right behind the one before: the window that it closed was whole.
-    whole: bool,
-}
-
-/// Ticks of the clock of a CPU.
-fn clock_of(cpu: usize) -> f64 {
-    let probe = move || core_affinity::set_for_current(core_affinity::CoreId { id: cpu }).then(clock);
-    std::thread::spawn(probe).join().ok().flatten().expect("a CPU of ours")
-}
-
-/// One round: ours over a window's end, then theirs.
-fn round(ours: &Ours, theirs: &Theirs, cpu: usize, last: &mut Option<Instant>) -> Round {
-    until(WINDOW_MS - BEFORE_MS - 100);
-    let now = Instant::now();
-    let whole = last.replace(now).is_some_and(|last| (now - last).as_millis() < u128::from(WINDOW_MS) * 3 / 2);
-    let first = clock_of(cpu);
-    ours.signal("CONT");
-    until(WINDOW_MS - BEFORE_MS);
-    let begun = ours.point();
-    until(AFTER_MS);
-    let a = ours.point().mpps_since(begun);
-    ours.signal("STOP");
-    let second = clock_of(cpu);
-    theirs.signal("CONT");
-    let begun = theirs.point();
-    sleep(Duration::from_millis(THEIRS_MS));
-    let b = theirs.point().mpps_since(begun);
-    theirs.signal("STOP");
-    let third = clock_of(cpu);
-    let clocks = first.max(second).max(third) / first.min(second).min(third);
-    Round { ours: a, theirs: b, clocks, whole }
-}
-
-fn case(binary: &Path, root: &Path, (name, capture, stats, mode): Case) -> Result<(), String> {
+/// Measures a case until `end`: a row for each way to forward, and what is wrong with the reports.
+fn case(binary: &Path, root: &Path, case: Case, end: Instant) -> Result<Vec<Row>, String> {
+    let (name, capture, stats, modes, goals) = case;
     let folder = root.join("target/bench-line");
-    let capture_of = Capture::ready(binary, root, &folder, capture);
-    let text = sets::configuration(stats, capture, WINDOW_MS);
-    let (ours, reports) = Ours::start(binary, &folder, name, &text, &capture_of.pcap);
-    let cpu = ours.cpu();
+    let capture = Capture::ready(binary, root, capture);
+    let text_of = sets::configuration(stats, &capture.ranges, WINDOW_MS);
+    let (ours, reports) = Ours::start(binary, &folder, name, &text_of, &capture);
+    let (cpu, huge) = (ours.cpu(), ours.huge());
+    let begun = ours.shed();
     ours.signal("STOP");
-    let theirs = Theirs::start(mode, cpu, &capture_of.pcap, capture_of.frames(), false);
-    theirs.signal("STOP");
-    let (mut last, mut kept, mut tried) = (None, Vec::new(), 0);
-    round(&ours, &theirs, cpu, &mut last);
-    while kept.len() < ROUNDS && tried < TRIED_MAX {
-        tried += 1;
-        let Round { ours: a, theirs: b, clocks, whole } = round(&ours, &theirs, cpu, &mut last);
-        if whole && clocks <= CLOCKS_MAX {
-            kept.push((a, b));
-        } else {
-            let why = if whole { "its clocks differ by" } else { "its window was not whole; clocks differ by" };
-            eprintln!("{name}: {a:.2} against {b:.2} Mpps is dropped: {why} {:.1} %", (clocks - 1.0) * 100.0);
-        }
-    }
+    let start = |mode: &&str| {
+        let theirs = Theirs::start(mode, cpu, &capture, huge);
+        theirs.signal("STOP");
+        theirs
+    };
+    let theirs: Vec<Theirs> = modes.iter().map(start).collect();
+    let measured = measure(name, &ours, &theirs, cpu, end);
     ours.signal("CONT");
-    let shed = ours.shed();
-    let told = truth::compare(reports, &capture_of.shares);
+    let shares = shares::sampled(binary, ours.thread(), &folder, "10");
+    let shed = programs::since(&ours.shed(), &begun);
+    let told = truth::compare(reports, &capture);
     drop((ours, theirs));
-    if kept.len() < ROUNDS {
-        return Err(format!("only {} of {tried} rounds count", kept.len()));
-    }
-    let of = |value: fn(&(f64, f64)) -> f64| median(kept.iter().map(value).collect());
-    let (a, b, ratio) = (of(|r| r.0), of(|r| r.1), of(|r| r.0 / r.1));
-    let against = format!("testpmd {mode}");
-    Figure { bench: "line", case: name, unit: "Mpps", ours: a, against: &against, theirs: b, ratio }.print();
-    let ratios: Vec<String> = kept.iter().map(|(a, b)| format!("{:.3} ({a:.2}/{b:.1})", a / b)).collect();
-    eprintln!("{name}: rounds {}; {tried} tried; shed: {shed:?}", ratios.join(", "));
+    let shown = shares.as_ref().map_or_else(|| "no perf here".to_owned(), |shares| text(shares, shares.values().sum()));
+    eprintln!("{name}: time: {shown}");
     eprintln!("{name}: {}", told.as_ref().unwrap_or_else(|fault| fault));
-    told.map(|_| ())
+    told?;
+    let pages = if huge { "hugepages" } else { "--no-huge" };
+    let row =
+        |(at, mode): (usize, &&'static str)| print((name, stats, mode), &measured, at, pages, &shed, &shown, goals.filter(|_| at == 0));
+    modes.iter().enumerate().map(row).collect()
+}
+
+/// The figure of one way to forward.
+fn print(
+    (name, stats, mode): (&str, usize, &str),
+    measured: &Rounds,
+    at: usize,
+    pages: &str,
+    shed: &str,
+    time: &str,
+    goals: Option<(f64, f64)>,
+) -> Result<Row, String> {
+    let Rounds { kept, tried, unsteady } = measured;
+    if kept.is_empty() {
+        return Err(format!("none of {tried} rounds closed a whole window"));
+    }
+    let name = if at == 0 { name.to_owned() } else { format!("{name}-{mode}") };
+    let ratios: Vec<f64> = kept.iter().map(|round| round.ours / round.theirs[at]).collect();
+    let (least, most) = ratios.iter().fold((f64::MAX, 0.0_f64), |(least, most), r| (least.min(*r), most.max(*r)));
+    let (ours, theirs) = (median(kept.iter().map(|r| r.ours).collect()), median(kept.iter().map(|r| r.theirs[at]).collect()));
+    let ratio = median(ratios);
+    let steady = if *unsteady { ", of several clocks" } else { "" };
+    let rounds = format!("{} of {tried}{steady}", kept.len());
+    let goals_json = goals.map_or_else(String::new, |(must, aim)| format!(", \"must\": {must}, \"aim\": {aim}"));
+    let more = format!(
+        "\"low\": {least:.4}, \"high\": {most:.4}, \"rounds\": \"{rounds}\", \"stats\": {stats}, \"pages\": \"{pages}\", \"weights\": \"{shed}\", \"time\": \"{time}\"{goals_json}"
+    );
+    let against = format!("testpmd {mode}");
+    Figure { bench: "line", case: &name, unit: "Mpps", ours, against: &against, theirs, ratio }.print_with(&more);
+    let time = if at == 0 { time.to_owned() } else { "as above".to_owned() };
+    Ok(Row {
+        name,
+        against,
+        ours,
+        theirs,
+        ratio,
+        spread: (least, most),
+        rounds,
+        goals,
+        pages: pages.to_owned(),
+        shed: shed.to_owned(),
+        time,
+    })
 }
 
 fn main() -> ExitCode {
-    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let words: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    if let [inside, configuration, pcap, loops] = &words[..]
+        && inside == "inside"
+    {
+        return instructions::inside(Path::new(configuration), Path::new(pcap), loops.parse().expect("how often"));
+    }
+    let (counts, only): (Vec<&String>, Vec<&String>) = words.iter().partition(|word| *word == "instructions");
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let binary = root.join("target/release/tailwater");
-    if !binary.is_file() {
-        eprintln!("line: {} is missing: cargo build --release --locked", binary.display());
+    let cases: Vec<Case> = CASES.into_iter().filter(|(name, ..)| only.is_empty() || only.iter().any(|only| only == name)).collect();
+    if !binary.is_file() || cases.is_empty() {
+        let names: Vec<&str> = CASES.iter().map(|(name, ..)| *name).collect();
+        eprintln!("line: wants {} (cargo build --release --locked), and one of: {}", binary.display(), names.join(" "));
         return ExitCode::from(2);
     }
-    std::fs::create_dir_all(root.join("target/bench-line")).expect("a folder for captures");
-    let mut done = ExitCode::SUCCESS;
-    for row in CASES.into_iter().filter(|(name, ..)| only.as_ref().is_none_or(|only| only == name)) {
-        if let Err(fault) = case(&binary, root, row) {
-            eprintln!("{}: FAILED: {fault}", row.0);
-            done = ExitCode::FAILURE;
+    if !counts.is_empty() {
+        return instructions::count(
+            &binary,
+            root,
+            &cases.iter().map(|(name, capture, stats, ..)| (*name, *capture, *stats)).collect::<Vec<_>>(),
+        );
+    }
+    let (end, mut rows, mut done) = (Instant::now() + Duration::from_secs(WHOLE_S), Vec::new(), ExitCode::SUCCESS);
+    for (at, row) in cases.iter().enumerate() {
+        let left = end.saturating_duration_since(Instant::now()).as_secs() / (cases.len() - at) as u64;
+        let until = Instant::now() + Duration::from_secs(left.min(CASE_S).saturating_sub(BESIDE_S));
+        match case(&binary, root, *row, until) {
+            Ok(more) => rows.extend(more),
+            Err(fault) => {
+                eprintln!("{}: FAILED: {fault}", row.0);
+                done = ExitCode::FAILURE;
+            }
         }
     }
+    table::print(&rows);
     done
 }

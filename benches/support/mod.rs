@@ -10,6 +10,13 @@
     reason = "a bench"
 )]
 
+pub mod callgrind;
+pub mod captures;
+pub mod inner;
+pub mod programs;
+pub mod sets;
+pub mod stages;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -203,9 +210,15 @@ pub struct Figure<'a> {
 impl Figure<'_> {
     /// As one line of JSON.
     pub fn print(&self) {
+        self.print_with("");
+    }
+
+    /// Likewise, with more fields, which are JSON.
+    pub fn print_with(&self, more: &str) {
         let Self { bench, case, unit, ours, against, theirs, ratio } = self;
+        let more = if more.is_empty() { String::new() } else { format!(", {more}") };
         println!(
-            "{{\"bench\": \"{bench}\", \"case\": \"{case}\", \"unit\": \"{unit}\", \"ours\": {ours:.4}, \"against\": \"{against}\", \"theirs\": {theirs:.4}, \"ratio\": {ratio:.4}}}"
+            "{{\"bench\": \"{bench}\", \"case\": \"{case}\", \"unit\": \"{unit}\", \"ours\": {ours:.4}, \"against\": \"{against}\", \"theirs\": {theirs:.4}, \"ratio\": {ratio:.4}{more}}}"
         );
     }
 }

@@ -1,6 +1,8 @@
 //! Sets of 0 to 96 stats, out of the standard set.
 
-use super::support::standard_text;
+use std::path::Path;
+
+use super::standard_text;
 
 /// A third of the standard set, of its kinds in its proportion.
 const EIGHT: [&str; 8] = [
@@ -17,11 +19,11 @@ const EIGHT: [&str; 8] = [
 const WHERE: [&str; 3] = ["{ protocol = \"udp\" }", "{ protocol = \"tcp\" }", "{ dst_port = \"1024..\" }"];
 
 /// The standard configuration with so many stats (0 is one sum) over the ranges of a capture.
-pub(crate) fn configuration(stats: usize, capture: &str, window_ms: u64) -> String {
+pub fn configuration(stats: usize, ranges: &Path, window_ms: u64) -> String {
     let text = standard_text();
     let (head, rows) = text.split_once("# 8 sums").expect("the standard set");
     let head = head.replace("window_ms = 10000", &format!("window_ms = {window_ms}")).replace("memory_mb = 1024", "memory_mb = 4096");
-    let head = head.replace("ranges.csv", &format!("{capture}.csv")).replace("name = \"standard\"", "name = \"bench-line\"");
+    let head = head.replace("ranges.csv", &ranges.display().to_string()).replace("name = \"standard\"", "name = \"bench-line\"");
     let rows: Vec<&str> = rows.split("[[stats]]").skip(1).collect();
     let one = |row: &&&str, names: &[&str]| names.iter().any(|name| row.contains(&format!("name = \"{name}\"")));
     let chosen: Vec<String> = match stats {
