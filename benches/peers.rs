@@ -67,16 +67,16 @@ fn mpps(took: &[Took]) -> f64 {
     1e3 / median(took.iter().map(|took| took.ns).collect())
 }
 
-/// A figure and its row: `case` by `ours`, beside a tool.
+/// A figure and its row: `case` by `ours`, beside a tool. A tool that only reads, and a replay, are not held to anything.
 fn row(case: &str, tool: &Tool, ours: &[Took], theirs: &[Took]) -> Row {
+    let goals = (tool.aggregates && case == tool.name).then_some((MUST, AIM));
     let ratios = ratios(ours, theirs);
     let (least, most) = ratios.iter().fold((f64::MAX, 0.0_f64), |(least, most), r| (least.min(*r), most.max(*r)));
     let ratio = median(ratios);
     let (ours, theirs) = (mpps(ours), mpps(theirs));
-    let goals = if tool.aggregates { format!(", \"must\": {MUST}, \"aim\": {AIM}") } else { String::new() };
-    let more = format!("\"low\": {least:.2}, \"high\": {most:.2}, \"share\": \"{}\"{goals}", tool.share);
+    let held = goals.map_or_else(String::new, |(must, aim)| format!(", \"must\": {must}, \"aim\": {aim}"));
+    let more = format!("\"low\": {least:.2}, \"high\": {most:.2}, \"share\": \"{}\"{held}", tool.share);
     Figure { bench: "peers", case, unit: "Mpps of a CPU", ours, against: tool.name, theirs, ratio }.print_with(&more);
-    let goals = tool.aggregates.then_some((MUST, AIM));
     Row { name: tool.name.to_owned(), theirs, ratio, spread: (least, most), goals, share: tool.share.to_owned() }
 }
 

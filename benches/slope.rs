@@ -2,8 +2,8 @@
 //!
 //! `bash scripts/bench slope`: one line of JSON a cell, nanoseconds a packet beside those of 24 stats on 10,000 ranges, whose
 //! `ratio` is work per time; on stderr a table, in which the largest step of each row and column is marked. A cell is a process of
-//! its own: the appliance's receiver from frame to sealed block (no rx, which costs each cell the same), fed with the frames of a
-//! capture in memory, uniform over ranges, a window after the other, each of them closed while the next one comes. Cells and the one
+//! its own: the appliance's receiver from frame to sealed block (no rx, which costs each cell the same), fed with frames in memory
+//! that go to ranges drawn alike, a window after the other, each of them closed while the next one comes. Cells and the one
 //! beside them run in turn. Under the table stand instructions a packet, counted by callgrind, along both edges.
 //!
 //! `BENCH_FRAMES=100000` and `BENCH_WINDOW=1000000` make captures and windows smaller, to see that all works.
@@ -20,6 +20,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use cells::{Cell, Ground};
+use support::captures::Capture;
 use support::{Figure, in_turn};
 
 const STATS: [usize; 5] = [0, 8, 24, 48, 96];
@@ -30,10 +31,10 @@ const ROUNDS: usize = 3;
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    if let [inside, configuration, pcap] = &words[..]
+    if let [inside, configuration, pcap, ranges] = &words[..]
         && inside == "inside"
     {
-        return cells::inside(Path::new(configuration), Path::new(pcap));
+        return cells::inside(Path::new(configuration), Path::new(pcap), ranges.parse().expect("ranges"));
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let binary = root.join("target/release/tailwater");
@@ -41,7 +42,8 @@ fn main() -> ExitCode {
         eprintln!("slope: {} is missing, which makes captures: cargo build --release --locked", binary.display());
         return ExitCode::from(2);
     }
-    let ground = Ground { binary: &binary, root };
+    let capture = Capture::ready(&binary, root, "uniform-10k");
+    let ground = Ground { folder: &root.join("target/bench-line"), pcap: &capture.pcap };
     let mut beside = Cell::start(&ground, BESIDE.0, BESIDE.1);
     let mut ns = [[f64::NAN; RANGES.len()]; STATS.len()];
     for (row, stats) in STATS.into_iter().enumerate() {
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
             counted[row][column] = cells::instructions(&ground, stats, ranges);
         }
     }
-    table::print("instructions a packet", &STATS, &RANGES, &counted.map(Vec::from));
+    let unit = format!("instructions a packet, windows of {}", cells::counted_packets());
+    table::print(&unit, &STATS, &RANGES, &counted.map(Vec::from));
     ExitCode::SUCCESS
 }

@@ -8,13 +8,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::rounds::WINDOW_MS;
 use super::support::callgrind::{self, counted};
 use super::support::captures::Capture;
 use super::support::inner::{Frames, Inner};
-use super::support::programs::{Ours, Theirs};
+use super::support::programs::{Ours, Theirs, frames_of};
 use super::support::stages::{STAGES, Shares};
 use super::support::{Figure, sets};
 
@@ -22,6 +22,8 @@ use super::support::{Figure, sets};
 const LOOPS: usize = 8;
 /// How long a program on the wire is counted, frames or no.
 const WIRE: Duration = Duration::from_secs(12);
+/// Frames that our rx is counted over, at least.
+const FRAMES_MIN: u64 = 300_000;
 
 #[inline(never)]
 fn counted_by_callgrind(inner: &mut Inner, frames: &Frames, loops: usize) {
@@ -50,17 +52,21 @@ pub(crate) fn of_inside(configuration: &Path, pcap: &Path, frames: f64, loops: u
     shares
 }
 
-/// The file of the thread in which most was counted of what is named, and that sum.
+/// The file of the thread in which most was counted of what is named, and that sum. The main thread fills the driver's ring, and
+/// is none of them.
 fn busiest(out: &Path, of: impl Fn(&Path) -> f64) -> Option<(PathBuf, f64)> {
     let name = out.file_name()?.to_string_lossy().into_owned() + "-";
     let files = std::fs::read_dir(out.parent()?).ok()?.flatten().map(|entry| entry.path());
     let files = files.filter(|path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&name)));
-    files.map(|file| (file.clone(), of(&file))).max_by(|a, b| a.1.total_cmp(&b.1))
+    files.filter(|file| !file.to_string_lossy().ends_with("-01")).map(|file| (file.clone(), of(&file))).max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
 fn forget(out: &Path) {
     while let Some((file, _)) = busiest(out, |_| 0.0) {
         std::fs::remove_file(file).expect("a file of ours");
+    }
+    for ending in ["", "-01"] {
+        std::fs::remove_file(format!("{}{ending}", out.display())).ok();
     }
 }
 
@@ -90,8 +96,7 @@ fn of_theirs(capture: &Capture, folder: &Path) -> f64 {
         let text = std::fs::read(file).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
         text.lines().rev().find_map(|line| line.strip_prefix("totals: ")?.trim().parse().ok()).unwrap_or(0.0)
     };
-    // The main thread fills the driver's ring, and is the first; among the others the lcore is the busiest.
-    let lcore = busiest(&out, |file| if file.to_string_lossy().ends_with("-01") { 0.0 } else { totals(file) });
+    let lcore = busiest(&out, totals);
     forget(&out);
     lcore.map_or(f64::NAN, |(_, instructions)| instructions / frames)
 }
@@ -101,7 +106,7 @@ fn of_our_rx(binary: &Path, capture: &Capture, folder: &Path) -> f64 {
     let (out, name) = (folder.join("run.callgrind"), "rx");
     forget(&out);
     let text = sets::configuration(0, &capture.ranges, 3_600_000).replace("memory_mb = 4096", "memory_mb = 256");
-    let (command, _) = Ours::command(binary, folder, name, &text, capture);
+    let (command, admin) = Ours::command(binary, folder, name, &text, capture);
     let mut child = wrapped(&command, &out);
     let from = child.stdout.take().expect("piped");
     let reads = std::thread::spawn(move || {
@@ -109,8 +114,11 @@ fn of_our_rx(binary: &Path, capture: &Capture, folder: &Path) -> f64 {
         let last: serde_json::Value = serde_json::from_str(&lines.last().unwrap_or_default()).unwrap_or_default();
         last["ledger"]["received"].as_str().and_then(|text| text.parse::<f64>().ok()).unwrap_or(f64::NAN)
     });
-    let pid = child.id().to_string();
-    sleep(2 * WIRE);
+    let (begun, pid) = (Instant::now(), child.id().to_string());
+    while frames_of(admin).is_none_or(|frames| frames < FRAMES_MIN) {
+        assert!(begun.elapsed() < 10 * WIRE, "tailwater receives nothing under valgrind");
+        sleep(Duration::from_secs(1));
+    }
     Command::new("kill").args(["-INT", &pid]).status().expect("kill");
     child.wait().expect("tailwater ends");
     let frames = reads.join().expect("a reader");

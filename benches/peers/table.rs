@@ -43,6 +43,6 @@ pub(crate) fn print(run: f64, replay: f64, rows: &[Row], by_replay: &[Row]) {
         }
         let replay = by_replay.iter().find(|other| other.name == *name).map_or(f64::NAN, |other| other.ratio);
         let goals = row.goals();
-        eprintln!("| {name} | {theirs:.3} | {ratio:.1} ({least:.1} to {most:.1}) | {goals} | {replay:.1} | {share} |");
+        eprintln!("| {name} | {theirs:.3} | {ratio:.1} ({least:.1} to {most:.1}) | {goals} | {replay:.2} | {share} |");
     }
 }

@@ -1,11 +1,11 @@
 //! A number of stats on a number of ranges, in a process of its own that is told when to run a window.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Lines, Write, stdin};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 
-use super::support::captures::Capture;
-use super::support::inner::{Frames, Inner};
+use super::support::inner::{Frames, Inner, ranges_text};
 use super::support::{callgrind, ran_ns, sets};
 
 /// Packets of a window: two million a second for ten seconds.
@@ -20,34 +20,35 @@ const MEMORY_MB: &str = "memory_mb = 12000";
 
 /// What all cells need.
 pub(crate) struct Ground<'a> {
-    /// Makes captures.
-    pub(crate) binary: &'a Path,
-    /// The workspace.
-    pub(crate) root: &'a Path,
+    /// For configurations.
+    pub(crate) folder: &'a Path,
+    /// Whose frames are sent, to other ranges.
+    pub(crate) pcap: &'a Path,
 }
 
 impl Ground<'_> {
-    /// Configuration and capture of a cell.
-    fn prepare(&self, stats: usize, ranges: usize) -> (PathBuf, PathBuf) {
-        let flood = |kind: &str, more: &str| {
-            format!("[[attack]]\nkind = \"{kind}\"\ntarget = \"0.0.0.0/0\"\nover = \"ranges\"\npps = 500000\nblocked = 0\n{more}\n")
-        };
-        let scenario = format!(
-            "about = \"{ranges} ranges alike, 64 bytes on the wire\"\nduration_s = 1\negress = false\n\
-             ranges = {{ count = {ranges}, family = \"v4\" }}\nlegitimate = {{ pps = 0 }}\nnoise = {{ non_ip_pps = 0, unmatched_pps = 0 }}\n{}{}",
-            flood("tcp_flood", ""),
-            flood("udp_flood", "payload_bytes = [18, 18]")
-        );
-        let capture = Capture::of(self.binary, self.root, &format!("slope-{ranges}"), &scenario);
-        let file = self.root.join(format!("target/bench-line/slope-{stats}-{ranges}.toml"));
-        let text = sets::configuration(stats, &capture.ranges, WINDOW_MS).replace("memory_mb = 4096", MEMORY_MB);
-        std::fs::write(&file, text).expect("a configuration");
-        (file, capture.pcap)
+    /// Configuration of a cell.
+    fn prepare(&self, stats: usize, ranges: usize) -> PathBuf {
+        let file = |ending: &str| self.folder.join(format!("slope-{ranges}.{ending}"));
+        std::fs::write(file("csv"), ranges_text(ranges)).expect("ranges");
+        let text = sets::configuration(stats, &file("csv"), WINDOW_MS).replace("memory_mb = 4096", MEMORY_MB);
+        std::fs::write(file(&format!("{stats}.toml")), text).expect("a configuration");
+        file(&format!("{stats}.toml"))
+    }
+
+    /// What a cell is started with.
+    fn arguments(&self, stats: usize, ranges: usize) -> [OsString; 4] {
+        ["inside".into(), self.prepare(stats, ranges).into(), self.pcap.into(), ranges.to_string().into()]
     }
 }
 
 fn window_packets() -> usize {
     std::env::var(WINDOW).ok().map_or(WINDOW_PACKETS, |text| text.parse().unwrap_or_else(|_| panic!("{WINDOW} is a number of packets")))
+}
+
+/// Packets of a window where instructions are counted.
+pub(crate) fn counted_packets() -> usize {
+    window_packets() / COUNTED_SHARE
 }
 
 /// A cell that runs.
@@ -61,9 +62,8 @@ pub(crate) struct Cell {
 impl Cell {
     /// Starts it, and runs a window and a half-warm one, which touch its memory for the first time.
     pub(crate) fn start(ground: &Ground<'_>, stats: usize, ranges: usize) -> Self {
-        let (configuration, pcap) = ground.prepare(stats, ranges);
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.arg("inside").arg(configuration).arg(pcap).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.args(ground.arguments(stats, ranges)).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("this program starts");
         let (to, from) = (child.stdin.take().expect("piped"), BufReader::new(child.stdout.take().expect("piped")).lines());
         let mut cell = Self { child, to, from, short: None };
@@ -99,8 +99,9 @@ fn counted_by_callgrind(inner: &mut Inner, frames: &Frames, packets: usize) {
 }
 
 /// The process of a cell: for each line, a window of so many packets.
-pub(crate) fn inside(configuration: &Path, pcap: &Path) -> ExitCode {
+pub(crate) fn inside(configuration: &Path, pcap: &Path, ranges: usize) -> ExitCode {
     let frames = Frames::read(pcap);
+    let frames = frames.over(ranges, frames.len().max(2 * ranges));
     let mut inner = Inner::new(configuration, false);
     for line in stdin().lines().map_while(Result::ok) {
         let packets = line.parse().expect("packets");
@@ -113,20 +114,24 @@ pub(crate) fn inside(configuration: &Path, pcap: &Path) -> ExitCode {
 
 /// Instructions a packet: of a window that closes one like it.
 pub(crate) fn instructions(ground: &Ground<'_>, stats: usize, ranges: usize) -> f64 {
-    let (configuration, pcap) = ground.prepare(stats, ranges);
-    let out = configuration.with_extension("callgrind");
+    let out = ground.folder.join("slope.callgrind");
     let mut command = callgrind::command(&out);
     command.args(["--collect-atstart=no", "--instr-atstart=no", "--toggle-collect=*counted_by_callgrind*"]);
-    command.arg(std::env::current_exe().expect("this program")).arg("inside").arg(configuration).arg(pcap);
+    command.arg(std::env::current_exe().expect("this program")).args(ground.arguments(stats, ranges));
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("valgrind starts");
-    let packets = window_packets() / COUNTED_SHARE;
+    let packets = counted_packets();
     let (mut to, mut from) = (child.stdin.take().expect("piped"), BufReader::new(child.stdout.take().expect("piped")).lines());
     let mut window = || {
         writeln!(to, "{packets}").expect("a cell that listens");
         from.next().expect("a cell that answers").expect("a line")
     };
     window();
-    let on = Command::new("callgrind_control").args(["-i", "on"]).arg(child.id().to_string()).stdout(Stdio::null()).status();
+    let on = Command::new("callgrind_control")
+        .args(["-i", "on"])
+        .arg(child.id().to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
     assert!(on.is_ok_and(|status| status.success()), "callgrind_control -i on");
     window();
     drop((to, from));

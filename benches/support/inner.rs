@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tailwater::arch::hash::spread;
 use tailwater::config;
 use tailwater::limits::BURST_FRAMES_MAX;
 use tailwater::runtime::receiver::Receiver;
@@ -23,6 +24,16 @@ use super::world;
 const SHOWN_BURSTS: usize = 64;
 /// How long the reader rests when there is nothing to read.
 const REST: Duration = Duration::from_micros(100);
+/// Where IPv4's destination stands behind a bare Ethernet header.
+const DST_AT: usize = 30;
+/// 10.0.0.0
+const FIRST_RANGE: u32 = 10 << 24;
+
+/// So many /24 from 10.0.0.0 on, as a file of ranges.
+pub fn ranges_text(ranges: usize) -> String {
+    let row = |n: usize| format!("{}/24,c{n}\n", std::net::Ipv4Addr::from_bits(FIRST_RANGE + ((n as u32) << 8)));
+    "prefix,customer\n".to_owned() + &(0..ranges).map(row).collect::<String>()
+}
 
 /// The frames of a capture, in memory.
 pub struct Frames {
@@ -41,6 +52,23 @@ impl Frames {
             frames.ends.push((frames.bytes.len(), frame.wire_bytes));
         }
         frames
+    }
+
+    /// These over and over, so many of them, each to a range that is drawn: IPv4 behind a bare Ethernet header, to one of so many
+    /// /24 from 10.0.0.0 on.
+    pub fn over(&self, ranges: usize, wanted: usize) -> Self {
+        let mut over = Self { bytes: Vec::new(), ends: Vec::with_capacity(wanted) };
+        for (n, at) in (0..wanted).map(|n| (n, n % self.len())) {
+            let start = at.checked_sub(1).map_or(0, |before| self.ends[before].0);
+            let (end, wire_bytes) = self.ends[at];
+            let first = over.bytes.len();
+            over.bytes.extend_from_slice(&self.bytes[start..end]);
+            let draw = spread(n as u64);
+            let address = FIRST_RANGE + (((draw % ranges as u64) as u32) << 8) + (draw >> 56) as u32;
+            over.bytes[first + DST_AT..first + DST_AT + 4].copy_from_slice(&address.to_be_bytes());
+            over.ends.push((over.bytes.len(), wire_bytes));
+        }
+        over
     }
 
     pub fn len(&self) -> usize {

@@ -141,12 +141,12 @@ impl Ours {
     }
 
     fn frames(&self) -> Option<u64> {
-        metric(&self.metrics()?, "tailwater_core_received_total{").first().map(|(_, frames)| *frames)
+        frames_of(self.admin)
     }
 
     /// What was made coarser, incomplete or lost, each with its number.
     pub fn shed(&self) -> Vec<(String, u64)> {
-        let text = self.metrics().expect("metrics");
+        let text = metrics(self.admin).expect("metrics");
         let families = ["degraded_figures", "incomplete_reports", "core_ring_dropped"];
         let of = |family: &str| {
             let rows = metric(&text, &format!("tailwater_{family}_total{{")).into_iter();
@@ -154,14 +154,19 @@ impl Ours {
         };
         families.into_iter().flat_map(of).collect()
     }
+}
 
-    fn metrics(&self) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.admin)).ok()?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").ok()?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text).ok()?;
-        Some(text)
-    }
+/// Frames that an appliance with this admin port received.
+pub fn frames_of(admin: u16) -> Option<u64> {
+    metric(&metrics(admin)?, "tailwater_core_received_total{").first().map(|(_, frames)| *frames)
+}
+
+fn metrics(admin: u16) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", admin)).ok()?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text)
 }
 
 /// What was shed since then; of what is short of memory a top-K thins out, and then its weights are more than 1.
