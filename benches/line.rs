@@ -126,7 +126,7 @@ fn print(
     let rounds = format!("{} of {tried}{steady}", kept.len());
     let goals_json = goals.map_or_else(String::new, |(must, aim)| format!(", \"must\": {must}, \"aim\": {aim}"));
     let more = format!(
-        "\"low\": {least:.4}, \"high\": {most:.4}, \"rounds\": \"{rounds}\", \"stats\": {stats}, \"pages\": \"{pages}\", \"weights\": \"{shed}\", \"time\": \"{time}\"{goals_json}"
+        "\"low\": {least:.4}, \"high\": {most:.4}, \"rounds\": \"{rounds}\", \"stats\": {stats}, \"pages\": \"{pages}\", \"shed\": \"{shed}\", \"time\": \"{time}\"{goals_json}"
     );
     let against = format!("testpmd {mode}");
     Figure { bench: "line", case: &name, unit: "Mpps", ours, against: &against, theirs, ratio }.print_with(&more);

@@ -19,7 +19,7 @@ pub(crate) struct Row {
 /// On stderr: stdout is for figures.
 pub(crate) fn print(rows: &[Row]) {
     eprintln!(
-        "\n| case | ours, Mpps | against | theirs, Mpps | ratio (rounds' least to most) | must / aim | rounds | pages | weights | time |"
+        "\n| case | ours, Mpps | against | theirs, Mpps | ratio (rounds' least to most) | must / aim | rounds | pages | shed | time |"
     );
     eprintln!("|---|---|---|---|---|---|---|---|---|---|");
     for row in rows {

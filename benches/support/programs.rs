@@ -124,7 +124,10 @@ impl Ours {
 
     /// Whether its frames lie on hugepages.
     pub fn huge(&self) -> bool {
-        std::fs::read_to_string(self.program.thread.join("maps")).expect("Linux").contains("/rtemap_")
+        let mounts = std::fs::read_to_string("/proc/mounts").expect("Linux");
+        let maps = std::fs::read_to_string(self.program.thread.join("maps")).expect("Linux");
+        let folders = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>()).filter(|fields| fields.get(2) == Some(&"hugetlbfs"));
+        folders.filter_map(|fields| fields.get(1).copied()).any(|folder| maps.contains(&format!("{folder}/")))
     }
 
     /// Nanoseconds that all its threads ran.
@@ -175,7 +178,7 @@ pub fn since(now: &[(String, u64)], then: &[(String, u64)]) -> String {
     // The first window of all is partial.
     let news = now.iter().filter(|(name, n)| *n > before(name) && !name.contains("partial_window"));
     let more: Vec<String> = news.map(|(name, n)| format!("{name}: {}", n - before(name))).collect();
-    if more.is_empty() { "1, nothing shed".to_owned() } else { more.join(", ") }
+    if more.is_empty() { "nothing, weights are 1".to_owned() } else { more.join(", ") }
 }
 
 /// Rows of one family: labels and value.
