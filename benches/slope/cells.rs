@@ -8,12 +8,12 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use super::support::inner::{Frames, Inner, ranges_text};
 use super::support::{callgrind, ran_ns, sets};
 
-/// Packets of a window: two million a second for ten seconds.
-const WINDOW_PACKETS: usize = 20_000_000;
+/// Packets of a window: a million a second for ten seconds.
+const WINDOW_PACKETS: usize = 10_000_000;
 /// Says how many instead.
 const WINDOW: &str = "BENCH_WINDOW";
-/// Of those a tenth where instructions are counted.
-const COUNTED_SHARE: usize = 10;
+/// One in so many of those where instructions are counted.
+const COUNTED_SHARE: usize = 40;
 const WINDOW_MS: u64 = 10_000;
 /// The budget of the data path.
 const MEMORY_MB: &str = "memory_mb = 12000";
