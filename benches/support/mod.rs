@@ -10,6 +10,13 @@
     reason = "a bench"
 )]
 
+pub mod callgrind;
+pub mod captures;
+pub mod inner;
+pub mod programs;
+pub mod sets;
+pub mod stages;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -163,7 +170,12 @@ pub fn traffic(packets: usize, chances: &Chances) -> Vec<(RangeIndex, Record)> {
 
 /// Nanoseconds that this thread has run: preemptions are not in it.
 pub fn ran_ns() -> u64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    ran_ns_of(Path::new("/proc/thread-self"))
+}
+
+/// Likewise of a thread, which is a folder of /proc.
+pub fn ran_ns_of(thread: &Path) -> u64 {
+    let text = std::fs::read_to_string(thread.join("schedstat")).expect("Linux");
     text.split_whitespace().next().and_then(|field| field.parse().ok()).expect("nanoseconds on a CPU")
 }
 
@@ -198,9 +210,15 @@ pub struct Figure<'a> {
 impl Figure<'_> {
     /// As one line of JSON.
     pub fn print(&self) {
+        self.print_with("");
+    }
+
+    /// Likewise, with more fields, which are JSON.
+    pub fn print_with(&self, more: &str) {
         let Self { bench, case, unit, ours, against, theirs, ratio } = self;
+        let more = if more.is_empty() { String::new() } else { format!(", {more}") };
         println!(
-            "{{\"bench\": \"{bench}\", \"case\": \"{case}\", \"unit\": \"{unit}\", \"ours\": {ours:.4}, \"against\": \"{against}\", \"theirs\": {theirs:.4}, \"ratio\": {ratio:.4}}}"
+            "{{\"bench\": \"{bench}\", \"case\": \"{case}\", \"unit\": \"{unit}\", \"ours\": {ours:.4}, \"against\": \"{against}\", \"theirs\": {theirs:.4}, \"ratio\": {ratio:.4}{more}}}"
         );
     }
 }

@@ -131,8 +131,12 @@ fn changed(mut scenario: Scenario, name: &str, options: &Options) -> Result<Scen
 /// Whether each attack meets a range: the scrubber looks at nothing else.
 fn on_target(scenario: &Scenario, plan: &Plan) -> Result<(), Vec<String>> {
     let astray = scenario.attacks.iter().enumerate().filter(|(_, attack)| !attack.target().is_some_and(|target| plan.meets(target)));
-    let faults =
+    let mut faults =
         astray.map(|(index, attack)| format!("attack {}: target: {} lies in no range", index + 1, attack.target)).collect::<Vec<_>>();
+    let empty = scenario.attacks.iter().enumerate().filter(|(_, attack)| {
+        attack.over != scenario::Over::Addresses && attack.target().is_some_and(|target| plan.within(target).is_empty())
+    });
+    faults.extend(empty.map(|(index, attack)| format!("attack {}: over: no range lies in {}", index + 1, attack.target)));
     if faults.is_empty() { Ok(()) } else { Err(faults) }
 }
 

@@ -6,7 +6,7 @@ use hashbrown::HashMap;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::dice::Dice;
-use super::scenario::{Range, Scenario};
+use super::scenario::{Family, Range, Scenario};
 
 /// Ranges by family and prefix, without duplicates.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ type Lookup<T> = Vec<(T, HashMap<T, usize>)>;
 impl Plan {
     pub(super) fn of(scenario: &Scenario) -> Self {
         let mut ranges = scenario.ranges.list.clone();
-        ranges.extend((0..scenario.ranges.count).filter_map(made));
+        ranges.extend((0..scenario.ranges.count).filter_map(|n| made(n, scenario.ranges.family)));
         let named = ranges.iter().map(|range| range.prefix).collect::<Vec<_>>();
         ranges.sort_by_key(|range| range.prefix);
         ranges.dedup_by_key(|range| range.prefix);
@@ -56,6 +56,11 @@ impl Plan {
         self.ranges.iter().any(|range| range.prefix.contains(&prefix) || prefix.contains(&range.prefix))
     }
 
+    /// Ranges that lie in a prefix.
+    pub(super) fn within(&self, prefix: IpNet) -> Vec<IpNet> {
+        self.ranges.iter().map(|range| range.prefix).filter(|range| prefix.contains(range)).collect()
+    }
+
     /// Ranges of one family by position, the busiest first.
     pub(super) fn of_family(&self, v6: bool) -> Vec<usize> {
         let is = |index: &usize| self.ranges.get(*index).is_some_and(|range| matches!(range.prefix, IpNet::V6(_)) == v6);
@@ -85,14 +90,20 @@ fn insert<T: PartialEq + Eq + std::hash::Hash>(lookup: &mut Lookup<T>, mask: T, 
     }
 }
 
-/// Made range *n*: three IPv4 of 10.0.0.0/8, one IPv6 of 2001:db8::/32.
-fn made(n: usize) -> Option<Range> {
-    let number = u32::try_from(n).ok()?;
-    let prefix = if n % 4 == 3 {
-        let address = 0x2001_0db8_u128 << 96 | u128::from(number / 4) << 80;
+/// Made range *n*: an IPv4 of 10.0.0.0/8, or an IPv6 of 2001:db8::/32.
+fn made(n: usize, family: Family) -> Option<Range> {
+    let (v6, at) = match family {
+        Family::Both if n % 4 == 3 => (true, n / 4),
+        Family::Both => (false, n / 4 * 3 + n % 4),
+        Family::V4 => (false, n),
+        Family::V6 => (true, n),
+    };
+    let number = u32::try_from(at).ok()?;
+    let prefix = if v6 {
+        let address = 0x2001_0db8_u128 << 96 | u128::from(number) << 80;
         IpNet::V6(Ipv6Net::new(Ipv6Addr::from_bits(address), 48).ok()?)
     } else {
-        let address = 10_u32 << 24 | (number / 4 * 3 + number % 4) << 8;
+        let address = 10_u32 << 24 | number << 8;
         IpNet::V4(Ipv4Net::new(Ipv4Addr::from_bits(address), 24).ok()?)
     };
     let plan = if (n / 4).is_multiple_of(5) { "premium" } else { "standard" };
@@ -154,7 +165,14 @@ mod tests {
 
     #[test]
     fn made_ranges_are_distinct() {
-        assert_eq!(plan(&[], 50_000).ranges.len(), 50_000);
+        for family in [Family::Both, Family::V4, Family::V6] {
+            let mut scenario = Scenario::load("mix").unwrap();
+            (scenario.ranges.count, scenario.ranges.family) = (50_000, family);
+            scenario.ranges.list.clear();
+            let plan = Plan::of(&scenario);
+            let v6 = plan.of_family(true).len();
+            assert_eq!((plan.ranges.len(), v6), (50_000, [12_500, 0, 50_000][family as usize]), "{family:?}");
+        }
         let mut dice = Dice::new(1, 0);
         let plan = plan(&[], 8);
         assert!((0..1_000).all(|n| plan.longest(plan.outside(n % 2 == 0, &mut dice)).is_none()));

@@ -80,10 +80,25 @@ pub struct Scenario {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Ranges {
-    /// Ranges that are made: three IPv4 /24 and one IPv6 /48 in turn.
+    /// Ranges that are made.
     pub count: usize,
+    /// Of which family.
+    pub family: Family,
     /// Ranges that are named.
     pub list: Vec<Range>,
+}
+
+/// Which ranges are made.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Three IPv4 /24 and one IPv6 /48 in turn.
+    #[default]
+    Both,
+    /// IPv4 /24.
+    V4,
+    /// IPv6 /48.
+    V6,
 }
 
 /// One of `[[ranges.list]]`
@@ -155,6 +170,8 @@ pub enum Kind {
     CldapReflection,
     /// UDP of any size.
     UdpFlood,
+    /// Bare TCP segments of no session, with any of the usual flags.
+    TcpFlood,
     /// TCP ACK of no session, now and then with PSH or data.
     AckFlood,
     /// Echo requests of any size.
@@ -165,6 +182,19 @@ pub enum Kind {
     Scan,
     /// UDP inside tunnels: the outer address is the target, the inner one lies in `inner`.
     TunnelledFlood,
+}
+
+/// How a flood is spread over its target.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Over {
+    /// Each of its addresses alike.
+    #[default]
+    Addresses,
+    /// Each range in it alike.
+    Ranges,
+    /// Ranges in it by Zipf's law, in an order that is drawn.
+    Zipf,
 }
 
 /// What a tunnelled flood is carried in.
@@ -185,6 +215,9 @@ pub struct Attack {
     pub kind: Kind,
     /// An address, or a prefix over all of which it is spread.
     pub target: String,
+    /// How it is spread over the target.
+    #[serde(default)]
+    pub over: Over,
     /// When it begins, from the start.
     #[serde(default)]
     pub begin_s: u64,

@@ -65,6 +65,32 @@ fn a_seed_gives_the_same_bytes() {
 }
 
 #[test]
+fn a_flood_over_ranges() {
+    let packets = |over: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.toml");
+        let text = format!(
+            "about = \"x\"\nduration_s = 1\negress = false\nranges = {{ count = 50, family = \"v4\" }}\nlegitimate = {{ pps = 0 }}\n\
+             noise = {{ non_ip_pps = 0, unmatched_pps = 0 }}\n[[attack]]\nkind = \"tcp_flood\"\ntarget = \"10.0.0.0/8\"\n\
+             over = \"{over}\"\npps = 10000\nblocked = 0\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let made = Made::of(file.to_str().unwrap(), |_| {});
+        let truth = made.truth();
+        let of = |row: &Value| row["captured"]["ingress"]["passed"]["packets"].as_u64().unwrap();
+        let mut packets: Vec<u64> = truth["ranges"].as_array().unwrap().iter().map(of).collect();
+        packets.sort_unstable_by(|a, b| b.cmp(a));
+        (packets, made.summary.totals)
+    };
+    let (even, totals) = packets("ranges");
+    assert_eq!((even.len(), totals.unmatched, totals.wire_bytes), (50, 0, 60 * totals.frames));
+    assert!(even[0] < 2 * even[49], "{even:?}");
+    let (zipf, totals) = packets("zipf");
+    assert_eq!((zipf.len(), totals.unmatched), (50, 0));
+    assert!((1.6..2.4).contains(&(zipf[0] as f64 / zipf[1] as f64)), "{zipf:?}");
+}
+
+#[test]
 fn one_blocked_packet_in_forty_is_captured() {
     let made = Made::of("demo", |options| (options.duration, options.snap) = (Some(30), Some(64)));
     let truth = made.truth();

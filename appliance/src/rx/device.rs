@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use super::capture::Capture;
+use crate::dpdk::SEGMENT_BYTES;
 use crate::limits::FRAME_BYTES_MAX;
 
 /// Bytes of the kernel's packet ring for each queue of `net_af_packet`, where the device string does not say: at 200,000
@@ -13,6 +15,8 @@ const DRIVER_HEADER_BYTES: u32 = 32;
 const KERNEL_HEADER_BYTES: u32 = 66;
 /// The driver's own `framesz`.
 const FRAMESZ_DEFAULT: u32 = 2_048;
+/// Bytes of the smallest segments.
+const SEGMENT_BYTES_MIN: u16 = 192;
 /// Ethernet header and two VLAN tags.
 const LAYER2_BYTES: u32 = 22;
 
@@ -144,13 +148,19 @@ impl Vdev {
         }
     }
 
-    /// Bytes that one segment must hold.
+    /// Bytes that one segment must hold. A capture that is played over and over lies close together: memory that is
+    /// walked through takes fewer pages.
     pub fn segment_bytes(&self) -> u16 {
+        if let Some((_, longest)) = self.preloaded() {
+            return u16::try_from(longest)
+                .map_or(SEGMENT_BYTES, |bytes| bytes.saturating_add(63) & !63)
+                .clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES);
+        }
         let need = match self.driver.as_str() {
             "net_af_packet" => self.number("framesz").unwrap_or(FRAMESZ_DEFAULT).saturating_sub(DRIVER_HEADER_BYTES),
             _ => 0,
         };
-        u16::try_from(need).unwrap_or(u16::MAX - 256).clamp(crate::dpdk::SEGMENT_BYTES, u16::MAX - 256)
+        u16::try_from(need).unwrap_or(u16::MAX - 256).clamp(SEGMENT_BYTES, u16::MAX - 256)
     }
 
     /// A frame of this length or more may have been cut.
@@ -164,18 +174,28 @@ impl Vdev {
     /// Segments that it fills before the first poll, for each queue, beside its descriptors: `infinite_rx` holds its whole
     /// file, and AF_XDP's fill and completion rings hold 4,096.
     pub fn preloaded_segments(&self) -> u32 {
-        if self.driver == "net_af_xdp" {
-            return 6_144;
-        }
-        const RECORD_BYTES_MIN: u64 = 16 + 14;
-        const SEGMENTS_MAX: u64 = 1 << 18;
+        if self.driver == "net_af_xdp" { 6_144 } else { self.preloaded().map_or(0, |(frames, _)| frames) }
+    }
+
+    /// Frames of the largest file that `infinite_rx` plays, and the longest of all: each must fit one segment.
+    fn preloaded(&self) -> Option<(u32, u32)> {
         if self.driver != "net_pcap" || self.get("infinite_rx").is_none_or(|value| value == "0") {
-            return 0;
+            return None;
         }
         let files = self.arguments.iter().filter(|(key, _)| key == "rx_pcap");
-        let largest = files.filter_map(|(_, file)| std::fs::metadata(Path::new(file)).ok()).map(|file| file.len()).max();
-        u32::try_from((largest.unwrap_or(0) / RECORD_BYTES_MIN).min(SEGMENTS_MAX)).unwrap_or(0)
+        files.map(|(_, file)| frames_of(Path::new(file))).reduce(|a, b| (a.0.max(b.0), a.1.max(b.1)))
     }
+}
+
+/// Frames of a capture, and the longest. Of one that cannot be read nothing: the driver says what is wrong with it.
+fn frames_of(file: &Path) -> (u32, u32) {
+    let Ok(mut capture) = Capture::open(file) else { return (0, 0) };
+    let (mut frames, mut longest) = (0_u32, 0);
+    while let Ok(Some(frame)) = capture.next_frame() {
+        frames = frames.saturating_add(1);
+        longest = longest.max(u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX));
+    }
+    (frames, longest)
 }
 
 /// The smallest power of two that holds a frame of the interface, up to the longest frame that we take.
@@ -229,6 +249,20 @@ mod tests {
         own.complete(1, Some(9_000));
         assert_eq!((own.segment_bytes(), own.cut_bytes()), (4_064, 4_030));
         assert_eq!(framesz_for(u32::MAX), 16_384);
+    }
+
+    #[test]
+    fn a_capture_that_is_played_over_and_over_is_held_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.pcap");
+        let mut pcap = crate::rx::capture::PcapWriter::new(Vec::new(), 1, 65_535).unwrap();
+        (0..300_000_u64).for_each(|n| pcap.write(n, 60, &[0; 60]).unwrap());
+        pcap.write(300_000, 300, &[0; 300]).unwrap();
+        std::fs::write(&path, pcap.finish().unwrap()).unwrap();
+        let once = vdev(&format!("net_pcap0,rx_pcap={}", path.display()));
+        assert_eq!((once.preloaded_segments(), once.segment_bytes()), (0, SEGMENT_BYTES));
+        let again = vdev(&format!("net_pcap0,rx_pcap={},infinite_rx=1", path.display()));
+        assert_eq!((again.preloaded_segments(), again.segment_bytes()), (300_001, 320));
     }
 
     #[test]

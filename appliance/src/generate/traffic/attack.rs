@@ -5,20 +5,25 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::super::dice::{Dice, Ranks, Share};
-use super::super::packet::{ACK, Body, Carrier, FRAGMENT_BYTES, Fill, PSH, Packet, SYN, TcpOptions};
+use super::super::packet::{ACK, Body, Carrier, FIN, FRAGMENT_BYTES, Fill, PSH, Packet, RST, SYN, TcpOptions};
 use super::super::payload::{CLDAP_BYTES_MIN, DNS_ANSWER_BYTES_MIN, MEMCACHED_BYTES_MIN, NTP_MONLIST_BYTES};
 use super::super::plan::{Plan, address_in};
-use super::super::scenario::{Attack, Kind, Tunnel};
+use super::super::scenario::{Attack, Kind, Over, Tunnel};
 use super::super::stage::{Actor, Policy, Stage};
 use super::packet;
 
 /// The longest payload of UDP over IPv6 that is sent whole, inside a tunnel too.
 const WHOLE_BYTES_MAX: u32 = 1_380;
 
+/// Flags of bare segments.
+const BARE_FLAGS: [u8; 6] = [SYN, ACK, PSH | ACK, SYN | ACK, RST, FIN | ACK];
+
 /// One flood.
 pub(super) struct Flood {
     kind: Kind,
     target: IpNet,
+    /// The ranges that it is spread over, and how busy they are; none: over the target's addresses.
+    ranges: Option<(Vec<IpNet>, Option<Ranks>)>,
     inner: Option<IpNet>,
     tunnels: Vec<Tunnel>,
     ports: Vec<u16>,
@@ -44,6 +49,7 @@ impl Flood {
         Some(Self {
             kind: attack.kind,
             target,
+            ranges: spread(attack.over, plan.within(target), dice),
             inner: attack.inner,
             tunnels: attack.tunnels.clone(),
             ports: attack.ports.clone(),
@@ -66,6 +72,15 @@ impl Flood {
             pool.get(at).copied()
         });
         known.unwrap_or_else(|| stage.plan.outside(v6, &mut stage.dice))
+    }
+
+    fn destination(&self, dice: &mut Dice) -> IpAddr {
+        let Some((ranges, ranks)) = &self.ranges else { return address_in(self.target, dice.u128()) };
+        let at = match ranks {
+            Some(ranks) => ranks.draw(dice),
+            None => usize::try_from(dice.below(ranges.len() as u64)).unwrap_or(0),
+        };
+        address_in(ranges.get(at).copied().unwrap_or(self.target), dice.u128())
     }
 
     fn ports(&self, dice: &mut Dice) -> (u16, u16) {
@@ -95,7 +110,7 @@ impl Flood {
     }
 
     fn packet(&self, stage: &mut Stage<'_>) -> Packet {
-        let dst = address_in(self.target, stage.dice.u128());
+        let dst = self.destination(&mut stage.dice);
         let src = self.source(dst.is_ipv6(), stage);
         let ports = self.ports(&mut stage.dice);
         match self.kind {
@@ -106,7 +121,7 @@ impl Flood {
                 let body = Body::Tcp { ports: (ports.0, port), seq: stage.dice.u32(), ack: 0, flags: SYN, options: TcpOptions::None };
                 packet(src, dst, body, (Fill::Noise, 0), &mut stage.dice)
             }
-            Kind::SynFlood | Kind::SynAckReflection | Kind::AckFlood => {
+            Kind::SynFlood | Kind::SynAckReflection | Kind::AckFlood | Kind::TcpFlood => {
                 let (body, bytes) = self.segment(ports, &mut stage.dice);
                 packet(src, dst, body, (Fill::Noise, bytes), &mut stage.dice)
             }
@@ -129,6 +144,7 @@ impl Flood {
             Kind::SynFlood if dice.one_in(2) => (SYN, TcpOptions::Syn, 0),
             Kind::SynFlood => (SYN, TcpOptions::None, 0),
             Kind::SynAckReflection => (SYN | ACK, TcpOptions::Syn, 0),
+            Kind::TcpFlood => (dice.pick(&BARE_FLAGS, SYN), TcpOptions::None, 0),
             _ if dice.one_in(4) => (PSH | ACK, TcpOptions::None, u32::from(dice.between16(1, 512))),
             _ => (ACK, TcpOptions::None, 0),
         };
@@ -157,6 +173,21 @@ impl Flood {
         sent.carrier = self.tunnels.get(turn).map(|tunnel| Carrier { tunnel: *tunnel, src, dst });
         sent
     }
+}
+
+/// Ranges, and how busy they are: the busiest first, in an order that is drawn.
+fn spread(over: Over, mut ranges: Vec<IpNet>, dice: &mut Dice) -> Option<(Vec<IpNet>, Option<Ranks>)> {
+    if over == Over::Addresses {
+        return None;
+    }
+    if over == Over::Ranges {
+        return Some((ranges, None));
+    }
+    for left in (1..ranges.len()).rev() {
+        ranges.swap(left, usize::try_from(dice.below(left as u64 + 1)).unwrap_or(0));
+    }
+    let ranks = Ranks::new(ranges.len());
+    Some((ranges, Some(ranks)))
 }
 
 /// Any fragment but the first of a datagram of three to five.

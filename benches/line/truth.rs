@@ -1,0 +1,146 @@
+//! Whether reports say what is in the capture.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
+use std::process::ChildStdout;
+
+use serde::Deserialize;
+
+use super::support::captures::{Capture, Share};
+
+/// What a sampled packet stands for.
+const SAMPLING: u64 = 40;
+
+/// Windows with losses that are passed over: what was lost of a range is in no report.
+const LOSSY_MAX: u32 = 6;
+
+/// Share of the intervals of distinct sources that must hold the truth: they are of 95 %.
+const COVERED_MIN: f64 = 0.9;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    window_start_ns: String,
+    prefix: Option<String>,
+    #[serde(default)]
+    stats: Vec<Stat>,
+    ledger: Option<Ledger>,
+    #[serde(default)]
+    total: bool,
+    ranges_reported: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Stat {
+    name: String,
+    total: Option<Estimate>,
+    distinct: Option<Distinct>,
+}
+
+#[derive(Deserialize)]
+struct Distinct {
+    value: Estimate,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+struct Estimate {
+    value: f64,
+    low: f64,
+    high: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Ledger {
+    counted: String,
+    received: String,
+}
+
+/// What a report says of a range; of a stat that the set lacks nothing.
+#[derive(Clone, Copy, Default)]
+struct Said {
+    packets: [u64; 2],
+    bytes: Option<u64>,
+    sources: Option<Estimate>,
+}
+
+impl Said {
+    fn of(stats: &[Stat]) -> Self {
+        let stat = |name: &str| stats.iter().find(|stat| stat.name == name);
+        let total = |name: &str| Some(stat(name)?.total?.value as u64);
+        let [passed, blocked] = ["packets_passed", "packets_blocked"].map(|name| total(name).unwrap_or(0));
+        let sources = stat("sources").and_then(|stat| Some(stat.distinct.as_ref()?.value));
+        Self { packets: [passed, blocked / SAMPLING], bytes: total("bytes_passed"), sources }
+    }
+}
+
+/// Reads windows until one is whole, and compares it. What was counted of it, or what is wrong.
+pub(crate) fn compare(reports: ChildStdout, capture: &Capture) -> Result<String, String> {
+    let mut windows: HashMap<String, HashMap<String, Said>> = HashMap::new();
+    let mut lossy = 0;
+    for line in BufReader::new(reports).lines().map_while(Result::ok) {
+        let line: Line = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
+        match (line.prefix, line.ledger) {
+            (Some(prefix), _) => _ = windows.entry(line.window_start_ns).or_default().insert(prefix, Said::of(&line.stats)),
+            (None, Some(ledger)) if !line.total => {
+                let ranges = windows.remove(&line.window_start_ns).unwrap_or_default();
+                let number = |text: &str| text.parse::<u64>().unwrap_or(0);
+                let (counted, received) = (number(&ledger.counted), number(&ledger.received));
+                // Of windows that nobody read in time some reports fell off the queue.
+                let all = ranges.len() as u64 == line.ranges_reported.map_or(0, |n| number(&n));
+                if all && received >= 2 * capture.frames && counted == received {
+                    return check(&ranges, capture, counted);
+                }
+                lossy += u32::from(all && counted < received);
+                if lossy == LOSSY_MAX {
+                    return Err(format!("{received} frames received, {counted} counted, and so in {lossy} windows"));
+                }
+            }
+            _ => {}
+        }
+    }
+    Err("no window came whole".to_owned())
+}
+
+/// A window holds the capture so many times and a part of it: of each range so many times its packets, and once more at most.
+fn check(ranges: &HashMap<String, Said>, capture: &Capture, counted: u64) -> Result<String, String> {
+    let sum: u64 = ranges.values().flat_map(|said| said.packets).sum();
+    if sum != counted {
+        return Err(format!("{counted} frames counted, {sum} reported"));
+    }
+    let loops = counted / capture.frames;
+    for (prefix, share) in &capture.shares {
+        let said = ranges.get(prefix).copied().unwrap_or_default();
+        let within = |share: u64, said: u64| (loops * share..=(loops + 1) * share).contains(&said);
+        let packets = share.packets.iter().zip(said.packets).all(|(share, said)| within(*share, said));
+        if !packets || !said.bytes.is_none_or(|bytes| within(share.bytes, bytes)) {
+            let (packets, bytes, frames) = (said.packets, said.bytes, capture.frames);
+            return Err(format!(
+                "{prefix}: {packets:?} packets, {bytes:?} bytes in {counted} frames; the capture of {frames} has {share:?}"
+            ));
+        }
+    }
+    if let Some(prefix) = ranges.keys().find(|prefix| !capture.shares.contains_key(*prefix)) {
+        return Err(format!("{prefix}: reported, and not in the capture"));
+    }
+    let sources = sources(ranges, capture)?;
+    Ok(format!(
+        "{counted} frames of a window are those of the capture, {loops} times and once in part, in {} ranges{sources}",
+        ranges.len()
+    ))
+}
+
+/// Distinct sources, where nothing was sampled: how many of their intervals hold the truth.
+fn sources(ranges: &HashMap<String, Said>, capture: &Capture) -> Result<String, String> {
+    let told = |(prefix, share): (&String, &Share)| {
+        let said = ranges.get(prefix)?.sources.filter(|_| share.packets[1] == 0)?;
+        let truth = share.sources as f64;
+        Some(said.low <= truth && said.high.is_none_or(|high| truth <= high))
+    };
+    let told: Vec<bool> = capture.shares.iter().filter_map(told).collect();
+    if told.is_empty() {
+        return Ok(String::new());
+    }
+    let covered = told.iter().filter(|held| **held).count() as f64 / told.len() as f64;
+    let text = format!("; {:.1} % of the intervals of distinct sources hold the truth", covered * 100.0);
+    if covered < COVERED_MIN { Err(text) } else { Ok(text) }
+}

@@ -1,0 +1,48 @@
+//! The figures as a table that can stand in a paper, on stderr: stdout is for figures.
+
+/// A tool; figures are not numbers where it is not here.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) theirs: f64,
+    pub(crate) ratio: f64,
+    pub(crate) spread: (f64, f64),
+    pub(crate) goals: Option<(f64, f64)>,
+    pub(crate) share: String,
+}
+
+impl Row {
+    /// Of a tool that is not here.
+    pub(crate) fn missing(name: &str, share: &str) -> Self {
+        let spread = (f64::NAN, f64::NAN);
+        Self { name: name.to_owned(), theirs: f64::NAN, ratio: f64::NAN, spread, goals: None, share: share.to_owned() }
+    }
+
+    fn goals(&self) -> String {
+        let Some((must, aim)) = self.goals else { return "-".to_owned() };
+        let met = if self.ratio >= aim {
+            "aim reached"
+        } else if self.ratio >= must {
+            "must reached"
+        } else {
+            "MISSED"
+        };
+        format!("{must:.0} / {aim:.0}: {met}")
+    }
+}
+
+/// Ours by `run` and by `replay`, and a row a tool.
+pub(crate) fn print(run: f64, replay: f64, rows: &[Row], by_replay: &[Row]) {
+    eprintln!("\nOurs, all 24 stats of 10,000 ranges: {run:.2} Mpps of a CPU by `run`, {replay:.2} by `replay`.\n");
+    eprintln!("| tool | Mpps of a CPU | ours / theirs (rounds' least to most) | must / aim | `replay` / theirs | share of our job |");
+    eprintln!("|---|---|---|---|---|---|");
+    for row in rows {
+        let Row { name, theirs, ratio, spread: (least, most), share, .. } = row;
+        if theirs.is_nan() {
+            eprintln!("| {name} | - | - | - | - | {share} |");
+            continue;
+        }
+        let replay = by_replay.iter().find(|other| other.name == *name).map_or(f64::NAN, |other| other.ratio);
+        let goals = row.goals();
+        eprintln!("| {name} | {theirs:.3} | {ratio:.1} ({least:.1} to {most:.1}) | {goals} | {replay:.2} | {share} |");
+    }
+}
