@@ -242,6 +242,12 @@ impl<'a> View<'a> {
         self
     }
 
+    /// The records that count: a bit for each place in the batch.
+    #[inline]
+    pub const fn selected(&self) -> u64 {
+        self.selected
+    }
+
     /// Places in the batch of the records that count.
     #[inline]
     pub fn places(&self) -> impl Iterator<Item = usize> + use<> {
@@ -316,7 +322,7 @@ impl<'a> View<'a> {
 
 /// Places of the bits that are set, ascending.
 #[inline]
-fn places(mask: u64) -> impl Iterator<Item = usize> {
+pub(super) fn places(mask: u64) -> impl Iterator<Item = usize> {
     let mut left = mask;
     std::iter::from_fn(move || {
         let at = left.trailing_zeros() as usize;

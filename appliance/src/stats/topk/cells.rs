@@ -114,7 +114,7 @@ impl Sums {
     }
 
     /// Adds one packet to a bound.
-    #[inline]
+    #[inline(always)]
     pub(super) fn miss(self, parts: &mut [u64], row: &Row<'_>) {
         let by = if self.layout == SumLayout::General { row.weight } else { 1 };
         match parts {
@@ -134,7 +134,7 @@ impl Sums {
     }
 
     /// What a bound takes of a sum: its parts, of which there are as many as of a bound.
-    #[inline]
+    #[inline(always)]
     pub(super) fn parts_of(self, words: &[u64]) -> [u64; PARTS_MAX] {
         match (self.layout, words) {
             (SumLayout::Ones { .. }, [both]) => [both >> 32, both & HALF_MAX, 0],
@@ -148,7 +148,7 @@ impl Sums {
     }
 
     /// Adds the parts of a sum to a bound.
-    #[inline]
+    #[inline(always)]
     pub(super) fn miss_parts(self, bound: &mut [u64], parts: &[u64; PARTS_MAX]) {
         bound.iter_mut().zip(parts).for_each(|(part, more)| *part = part.saturating_add(*more));
     }
@@ -176,7 +176,7 @@ impl Sums {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn add_narrow(sums: &mut u64, two: &mut u64, row: &Row<'_>) -> bool {
     if !row.is_sampled() {
         let fits = (*sums >> 32) + row.value <= HALF_MAX;

@@ -7,7 +7,7 @@
 use bytemuck::{cast_ref, cast_slice, cast_slice_mut};
 
 use super::cells::{PARTS_MAX, Sums, compact, expand};
-use crate::arch::lanes;
+use crate::arch::lanes::Lanes;
 use crate::limits::KEY_BYTES_MAX;
 use crate::stats::columns::Row;
 use crate::stats::weighted::{SumLayout, Weighted};
@@ -22,6 +22,9 @@ pub(super) const HALVES_MAX: usize = KEY_BYTES_MAX / 4;
 const LINE_WORDS: usize = 8;
 /// One cell in so many stays free, so that a free one is soon found.
 const ROOM_SHARE: usize = 32;
+
+/// Words of the longest bucket.
+const WORDS_MAX: usize = Shape::with_ways(KEY_BYTES_MAX, Sums { layout: SumLayout::General, wide: true }, WAYS_MAX).words;
 
 /// How a bucket's words lie.
 #[derive(Clone, Copy, Debug)]
@@ -41,22 +44,32 @@ pub(super) struct Shape {
 pub(super) struct Cell {
     pub(super) tag: u32,
     score: u8,
-    key: [u32; HALVES_MAX],
+    pub(super) key: [u32; HALVES_MAX],
     sum: [u64; SumLayout::WORDS_MAX],
     before: [u64; PARTS_MAX],
 }
 
 impl Shape {
     /// With as many cells as fill whole lines best.
-    pub(super) fn new(key_bytes: usize, sums: Sums) -> Self {
-        let all = (WAYS_MIN..=WAYS_MAX).map(|ways| Self::with_ways(key_bytes, sums, ways));
-        let better = |best: Self, next: Self| if next.words * best.ways <= best.words * next.ways { next } else { best };
-        all.reduce(better).unwrap_or_else(|| Self::with_ways(key_bytes, sums, WAYS_MAX))
+    pub(super) const fn new(key_bytes: usize, sums: Sums) -> Self {
+        let (mut best, mut ways) = (Self::with_ways(key_bytes, sums, WAYS_MIN), WAYS_MIN);
+        while ways < WAYS_MAX {
+            ways += 1;
+            let next = Self::with_ways(key_bytes, sums, ways);
+            if next.words * best.ways <= best.words * next.ways {
+                best = next;
+            }
+        }
+        best
     }
 
     /// With so many cells.
-    pub(super) fn with_ways(key_bytes: usize, sums: Sums, ways: usize) -> Self {
-        let halves = key_bytes.div_ceil(4).clamp(1, HALVES_MAX);
+    pub(super) const fn with_ways(key_bytes: usize, sums: Sums, ways: usize) -> Self {
+        let halves = match key_bytes.div_ceil(4) {
+            0 => 1,
+            HALVES_MAX.. => HALVES_MAX,
+            halves => halves,
+        };
         let sums_at = HEAD_WORDS + sums.parts();
         let keys_at = sums_at + ways * sums.words();
         let tail_quarters = ways * (2 * halves + sums.parts());
@@ -78,10 +91,10 @@ impl Shape {
     }
 
     /// The cell of a key.
-    #[inline]
-    pub(super) fn find(&self, bucket: &[u64], tag: u32, key: &[u32]) -> Option<usize> {
+    #[inline(always)]
+    pub(super) fn find(&self, lanes: impl Lanes, bucket: &[u64], tag: u32, key: &[u32]) -> Option<usize> {
         let (head, _) = bucket.split_first_chunk::<TAG_WORDS>()?;
-        let mut same = lanes::equal(cast_ref(head), tag);
+        let mut same = lanes.equal(cast_ref(head), tag);
         while same != 0 {
             let way = same.trailing_zeros() as usize;
             if self.is_key(bucket, way, key) {
@@ -92,7 +105,7 @@ impl Shape {
         None
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_key(&self, bucket: &[u64], way: usize, key: &[u32]) -> bool {
         match key {
             [one] => cast_slice::<u64, u32>(bucket)[2 * self.keys_at + way] == *one,
@@ -100,11 +113,33 @@ impl Shape {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn key<'a>(&self, bucket: &'a [u64], way: usize) -> &'a [u32] {
         &cast_slice(&bucket[self.keys_at..])[way * self.halves..(way + 1) * self.halves]
     }
 
+    /// What cells are told apart by where one has to go: the smallest does.
+    pub(super) fn rank<'a>(&self, bucket: &'a [u64], way: usize) -> (u64, u32, &'a [u32]) {
+        (self.total(bucket, way).total(), Self::tag(bucket, way), self.key(bucket, way))
+    }
+
+    /// Orders the cells of a bucket by tag and key: how they stand depends on nothing but which they are.
+    pub(super) fn sort(&self, bucket: &mut [u64]) {
+        let (mut before, mut ways, mut count) = ([0; WORDS_MAX], [0; WAYS_MAX], 0);
+        for way in (0..self.ways).filter(|way| Self::tag(bucket, *way) != 0) {
+            (ways[count], count) = (way, count + 1);
+        }
+        let ways = &mut ways[..count];
+        let order = |way: usize| (Self::tag(bucket, way), self.key(bucket, way));
+        ways.sort_unstable_by(|a, b| order(*a).cmp(&order(*b)));
+        let before = &mut before[..self.words];
+        before.copy_from_slice(bucket);
+        bucket[..TAG_WORDS].fill(0);
+        self.scores_mut(bucket).fill(0);
+        ways.iter().enumerate().for_each(|(to, way)| self.copy(before, *way, bucket, to));
+    }
+
+    #[inline(always)]
     pub(super) fn tag(bucket: &[u64], way: usize) -> u32 {
         cast_slice(&bucket[..TAG_WORDS])[way]
     }
@@ -117,37 +152,49 @@ impl Shape {
         &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[..self.ways]
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn score_mut<'a>(&self, bucket: &'a mut [u64], way: usize) -> &'a mut u8 {
         &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[way]
     }
 
     /// The first of the cells with the smallest score, and its score.
-    #[inline]
-    pub(super) fn weakest(&self, bucket: &[u64]) -> (usize, u8) {
+    #[inline(always)]
+    pub(super) fn weakest(&self, lanes: impl Lanes, bucket: &[u64]) -> (usize, u8) {
         let scores: &[[u8; 16]] = cast_slice(&bucket[TAG_WORDS..HEAD_WORDS]);
-        let way = lanes::least(&scores[0], self.ways);
-        (way, scores[0][way])
+        lanes.least(&scores[0], self.ways)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn misses(bucket: &mut [u64]) -> &mut u32 {
         &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[3]
     }
 
     /// Counts one more miss; how many there are.
-    #[inline]
+    #[inline(always)]
     pub(super) fn miss(bucket: &mut [u64]) -> u32 {
         let misses = Self::misses(bucket);
         *misses = misses.saturating_add(1);
         *misses
     }
 
-    /// A cell that nobody has.
-    #[inline]
-    pub(super) fn free(&self, bucket: &[u64]) -> Option<usize> {
-        let (way, score) = self.weakest(bucket);
-        (score == 0).then_some(way)
+    /// Whether a cell has this tag.
+    pub(super) fn has_tag(&self, bucket: &[u64], tag: u32) -> bool {
+        cast_slice::<u64, u32>(&bucket[..TAG_WORDS])[..self.ways].contains(&tag)
+    }
+
+    /// The cells that keys have: a bit for each.
+    #[inline(always)]
+    pub(super) fn held_ways(&self, lanes: impl Lanes, bucket: &[u64]) -> u32 {
+        let all = (1 << self.ways) - 1;
+        bucket.split_first_chunk::<TAG_WORDS>().map_or(0, |(head, _)| !lanes.equal(cast_ref(head), 0) & all)
+    }
+
+    /// The first cell that nobody has: no key has a tag of zero.
+    #[inline(always)]
+    pub(super) fn free(&self, lanes: impl Lanes, bucket: &[u64]) -> Option<usize> {
+        let (head, _) = bucket.split_first_chunk::<TAG_WORDS>()?;
+        let free = lanes.equal(cast_ref(head), 0) & ((1 << self.ways) - 1);
+        (free != 0).then_some(free.trailing_zeros() as usize)
     }
 
     /// U: the bound on what the bucket did not count.
@@ -155,7 +202,7 @@ impl Shape {
         &bucket[HEAD_WORDS..self.sums_at]
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn missed_mut<'a>(&self, bucket: &'a mut [u64]) -> &'a mut [u64] {
         &mut bucket[HEAD_WORDS..self.sums_at]
     }
@@ -169,7 +216,7 @@ impl Shape {
     }
 
     /// What a bound takes of a cell's sum.
-    #[inline]
+    #[inline(always)]
     pub(super) fn held(&self, bucket: &[u64], way: usize) -> [u64; PARTS_MAX] {
         self.sums.parts_of(&bucket[self.sums_at + way * self.sum_words..][..self.sum_words])
     }
@@ -214,7 +261,16 @@ impl Shape {
         *score = score.saturating_add(units);
     }
 
+    /// Gives a cell that nobody ever had to a key of which nothing was missed.
+    #[inline(always)]
+    pub(super) fn enter(&self, bucket: &mut [u64], way: usize, (tag, key): (u32, &[u32])) {
+        Self::mark(bucket, way, tag);
+        *self.score_mut(bucket, way) = 1;
+        self.set_key(&mut bucket[self.keys_at..], way, key);
+    }
+
     /// Gives a cell to a new key, whose packets so far are in U.
+    #[inline(always)]
     pub(super) fn admit(&self, bucket: &mut [u64], way: usize, (tag, key): (u32, &[u32])) {
         Self::mark(bucket, way, tag);
         *self.score_mut(bucket, way) = 1;
@@ -226,12 +282,14 @@ impl Shape {
         before.iter_mut().zip(&front[HEAD_WORDS..self.sums_at]).for_each(|(code, part)| *code = compact(*part));
     }
 
+    #[inline(always)]
     fn mark(bucket: &mut [u64], way: usize, tag: u32) {
         let tags: &mut [u32] = cast_slice_mut(&mut bucket[..TAG_WORDS]);
         tags[way] = tag;
     }
 
     /// Into the words from the keys on.
+    #[inline(always)]
     fn set_key(&self, back: &mut [u64], way: usize, key: &[u32]) {
         let keys: &mut [u32] = cast_slice_mut(back);
         match key {
@@ -241,9 +299,10 @@ impl Shape {
     }
 
     /// Copies a cell into a free one of another bucket that lies alike.
+    #[inline(always)]
     pub(super) fn copy(&self, from: &[u64], way: usize, to: &mut [u64], free: usize) {
         Self::mark(to, free, Self::tag(from, way));
-        *self.score_mut(to, free) = self.scores(from)[way];
+        *self.score_mut(to, free) = cast_slice::<u64, u8>(&from[TAG_WORDS..HEAD_WORDS])[way];
         let (words, (sum, to_sum)) = (self.sum_words, (self.sums_at + way * self.sum_words, self.sums_at + free * self.sum_words));
         (0..words).for_each(|i| to[to_sum + i] = from[sum + i]);
         let (own, free_before) = (self.before_at(way), self.before_at(free));
@@ -321,8 +380,12 @@ impl Cell {
 }
 
 /// A key's bytes as numbers, so that numbers order as bytes do.
-#[inline]
+#[inline(always)]
 pub(super) fn key_halves(bytes: &[u8], out: &mut [u32]) {
+    if let (Ok(bytes), Ok(out)) = (<&[u8; 16]>::try_from(bytes), <&mut [u32; 4]>::try_from(&mut *out)) {
+        *out = std::array::from_fn(|i| u32::from_be_bytes([bytes[4 * i], bytes[4 * i + 1], bytes[4 * i + 2], bytes[4 * i + 3]]));
+        return;
+    }
     for (half, chunk) in out.iter_mut().zip(bytes.chunks(4)) {
         *half = match *chunk {
             [a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
