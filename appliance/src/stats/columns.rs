@@ -248,6 +248,24 @@ impl<'a> View<'a> {
         self.selected
     }
 
+    /// Those of these records that stand for others, or may.
+    #[inline]
+    pub const fn sampled_of(&self, records: u64) -> u64 {
+        records & self.weights.sampled
+    }
+
+    /// Those of these records that stand for themselves.
+    #[inline]
+    pub const fn plain_of(&self, records: u64) -> u64 {
+        records & !self.weights.sampled
+    }
+
+    /// A record that stands for itself, without its key and hash.
+    #[inline]
+    pub const fn plain_row(&self, at: usize) -> Row<'static> {
+        Row { key: &[], hash: 0, value: self.value(at), weight: 1, proven: true }
+    }
+
     /// Places in the batch of the records that count.
     #[inline]
     pub fn places(&self) -> impl Iterator<Item = usize> + use<> {

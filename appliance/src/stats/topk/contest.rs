@@ -2,6 +2,7 @@
 
 use super::growth::{DOUBLING_STEP, State, is_thinned};
 use super::table::Shape;
+use super::cells::PARTS_MAX;
 use super::count::{Keyed, add};
 use super::{Step, TopKernel, bucket_mut};
 use crate::arch::hash::spread;
@@ -43,6 +44,25 @@ impl TopKernel {
         let by_bytes = self.by_bytes && !matches!(shape.sums.layout, SumLayout::Ones { .. });
         let units = if by_bytes { row.value / UNIT_BYTES + 1 } else { 1 };
         u8::try_from((units * row.weight).min(UNITS_MAX)).unwrap_or(u8::MAX)
+    }
+
+    /// Whether a cell's score follows from its sum, until it is contested.
+    pub(super) const fn derives_scores(&self) -> bool {
+        match self.narrow.sums.layout {
+            SumLayout::Ones { .. } => true,
+            SumLayout::Plain => !self.by_bytes,
+            SumLayout::Values { .. } | SumLayout::General => false,
+        }
+    }
+
+    /// The score of a key whose packets each count as one, as it would be had it been kept packet by packet.
+    pub(super) fn derived_score(&self, [passed, samples, _]: [u64; PARTS_MAX]) -> u8 {
+        let of_sample = match self.narrow.sums.layout {
+            SumLayout::Ones { weight } => u64::from(weight).min(UNITS_MAX),
+            _ => 1,
+        };
+        let units = passed.saturating_add(samples.saturating_mul(of_sample));
+        u8::try_from(units.saturating_add(1)).unwrap_or(u8::MAX)
     }
 
     const fn second_chance_least(&self) -> u64 {

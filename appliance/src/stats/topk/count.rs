@@ -5,6 +5,7 @@ use super::shapes::OfShape;
 use super::table::{HALVES_MAX, Shape, key_halves};
 use super::{TopKernel, bucket_mut};
 use crate::arch::lanes::Lanes;
+use crate::limits::BATCH_RECORDS_MAX;
 use crate::stats::columns::{Row, View};
 
 /// What became of one packet.
@@ -44,31 +45,115 @@ impl OfShape for Counting<'_, '_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L, shape: &Shape) -> Step {
-        let Self { kernel, words, state, view, left, pressure } = self;
-        let mut halves = [0; HALVES_MAX];
-        while *left != 0 {
+        let Self { kernel, words, state: told, view, left: rest, pressure } = self;
+        // Copies, which nothing else can change: they stay in registers.
+        let (view, mut state, mut left) = (*view, *told, *rest);
+        let (mut halves, mut step) = ([0; HALVES_MAX], Step::Counted);
+        while left != 0 {
             let at = left.trailing_zeros() as usize;
             let row = view.row_without_key(at);
-            if shape.halves == 1 {
-                halves[0] = view.head(at);
-            } else {
-                key_halves(view.key(at), &mut halves[..shape.halves]);
-            }
+            read_key(&view, shape, at, &mut halves);
             let keyed = Keyed { tag: tag_of(row.hash), key: &halves[..shape.halves], units: kernel.units(shape, &row), pressure };
-            let step = if state.contested {
-                kernel.count_contested((lanes, shape, &mut *words), state, &row, &keyed)
+            step = if state.contested {
+                kernel.count_contested((lanes, shape, &mut *words), &mut state, &row, &keyed)
             } else {
-                kernel.count_exactly((lanes, shape, &mut *words), state, &row, &keyed)
+                kernel.count_exactly((lanes, shape, &mut *words), &mut state, &row, &keyed)
             };
-            let Step::Counted = step else { return step };
-            *left &= *left - 1;
+            let Step::Counted = step else { break };
+            left &= left - 1;
         }
-        Step::Counted
+        (*told, *rest) = (state, left);
+        step
+    }
+}
+
+/// Counts rows of an exact table, none of whose cells gets full: first each row's key finds its cell, then all are added. Ends
+/// where the table has no room.
+pub(super) struct Placing<'a, 'v> {
+    pub(super) kernel: &'a TopKernel,
+    pub(super) words: &'a mut [u64],
+    pub(super) state: &'a mut State,
+    pub(super) view: &'a View<'v>,
+    /// A bit for each row.
+    pub(super) left: &'a mut u64,
+}
+
+/// Bits of a place that are its cell; its bucket stands above.
+const WAY_BITS: u32 = 4;
+
+impl OfShape for Placing<'_, '_> {
+    type Out = Step;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L, shape: &Shape) -> Step {
+        let Self { kernel, words, state, view, left } = self;
+        let view = *view;
+        let (mut places, mut halves, mut rest) = ([0_u16; BATCH_RECORDS_MAX], [0; HALVES_MAX], *left);
+        let keys_max = kernel.exact_keys.min(shape.room(state.buckets));
+        while rest != 0 {
+            let at = rest.trailing_zeros() as usize % BATCH_RECORDS_MAX;
+            read_key(&view, shape, at, &mut halves);
+            let key = (tag_of(view.hash(at)), &halves[..shape.halves]);
+            let Some(place) = place((lanes, shape, &mut *words), (state.buckets, &mut state.keys, keys_max), key) else { break };
+            places[at] = place;
+            rest &= rest - 1;
+        }
+        let placed = *left & !rest;
+        *left = rest;
+        let scored = !kernel.derives_scores();
+        for (rows, sampled) in [(view.plain_of(placed), false), (view.sampled_of(placed), true)] {
+            let mut rows = rows;
+            while rows != 0 {
+                let at = rows.trailing_zeros() as usize % BATCH_RECORDS_MAX;
+                rows &= rows - 1;
+                let place = usize::from(places[at]);
+                let bucket = bucket_mut(words, shape, place >> WAY_BITS);
+                let row = if sampled { view.row_without_key(at) } else { view.plain_row(at) };
+                shape.add_fitting(bucket, place % (1 << WAY_BITS), &row, if scored { kernel.units(shape, &row) } else { 0 });
+            }
+        }
+        if rest == 0 { Step::Counted } else { Step::Full }
+    }
+}
+
+/// The cell of a key, which it may get. None: there is no room.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "a few hundred buckets of up to twelve cells")]
+fn place<L: Lanes>(
+    (lanes, shape, words): (L, &Shape, &mut [u64]),
+    (buckets, keys, keys_max): (usize, &mut usize, usize),
+    (tag, key): (u32, &[u32]),
+) -> Option<u16> {
+    let mut at = Shape::bucket_of(tag, buckets);
+    for _ in 0..buckets {
+        let bucket = bucket_mut(words, shape, at);
+        if let Some(way) = shape.find(lanes, bucket, tag, key) {
+            return Some((at << WAY_BITS | way) as u16);
+        }
+        if let Some(way) = shape.free(lanes, bucket) {
+            if *keys >= keys_max {
+                return None;
+            }
+            *keys += 1;
+            shape.enter(bucket, way, (tag, key));
+            return Some((at << WAY_BITS | way) as u16);
+        }
+        at = if at + 1 == buckets { 0 } else { at + 1 };
+    }
+    None
+}
+
+#[inline(always)]
+fn read_key(view: &View<'_>, shape: &Shape, at: usize, halves: &mut [u32; HALVES_MAX]) {
+    if shape.halves == 1 {
+        halves[0] = view.head(at);
+    } else {
+        key_halves(view.key(at), &mut halves[..shape.halves]);
     }
 }
 
 impl TopKernel {
-    /// Counts where all keys have a cell.
+    /// Counts where all keys have a cell, one of which may be full.
     #[inline(always)]
     fn count_exactly<L: Lanes>(
         &self,

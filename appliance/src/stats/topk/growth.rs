@@ -194,6 +194,10 @@ impl TopKernel {
         let shape = self.shape(*state);
         let words = memory.pool.get_mut(state.chunk);
         state.contested = true;
+        if self.derives_scores() {
+            let buckets = words.chunks_exact_mut(shape.words).take(state.buckets);
+            buckets.for_each(|bucket| shape.score_all(bucket, |parts| self.derived_score(parts)));
+        }
         for at in 0..state.buckets {
             for way in 0..shape.ways {
                 let bucket = bucket_mut(words, shape, at);

@@ -30,7 +30,7 @@ mod starved_tests;
 mod table;
 
 use cells::Sums;
-use count::{Counting, Step};
+use count::{Counting, Placing, Step};
 use growth::State;
 use summary::TopSummary;
 use table::{Cell, Shape};
@@ -100,13 +100,16 @@ impl TopKernel {
         self.exact_buckets << DOUBLINGS_MAX
     }
 
-    /// Counts the rows of a batch.
-    fn count(&self, state: &mut State, memory: &mut Memory<'_>, view: &View<'_>) {
+    /// Counts the rows of a batch, which are in the sum of all keys already.
+    fn count(&self, state: &mut State, memory: &mut Memory<'_>, view: &View<'_>, all: &[u64]) {
         let (mut left, pressure) = (view.selected(), memory.pressure());
         while left != 0 {
-            let words = memory.pool.get_mut(state.chunk);
-            let shape = self.shape(*state);
-            let step = shapes::run(Counting { kernel: self, words, state, view, left: &mut left, pressure }, shape);
+            let (words, shape) = (memory.pool.get_mut(state.chunk), self.shape(*state));
+            let step = if !state.contested && shape.sums.fits(all) {
+                shapes::run(Placing { kernel: self, words, state, view, left: &mut left }, shape)
+            } else {
+                shapes::run(Counting { kernel: self, words, state, view, left: &mut left, pressure }, shape)
+            };
             if left != 0 && !self.wants_again(state, memory, (view, left), step) {
                 left &= left - 1;
             }
@@ -172,11 +175,12 @@ impl Kernel for TopKernel {
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         let (head, all) = root.split_at_mut(ROOT_HEAD_WORDS);
         let mut state = State::of(head);
-        if !state.chunk.is_none() || self.start(&mut state, memory, (all, view)) {
-            self.count(&mut state, memory, view);
+        let has_table = !state.chunk.is_none() || self.start(&mut state, memory, (all, view));
+        self.narrow.sums.layout.add_all(all, view);
+        if has_table {
+            self.count(&mut state, memory, view, all);
         }
         state.write(head);
-        self.narrow.sums.layout.add_all(all, view);
         Ok(())
     }
 

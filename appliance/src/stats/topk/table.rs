@@ -157,6 +157,15 @@ impl Shape {
         &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[way]
     }
 
+    /// Gives each cell that a key has the score that follows from what it holds.
+    pub(super) fn score_all(&self, bucket: &mut [u64], score: impl Fn([u64; PARTS_MAX]) -> u8) {
+        for way in 0..self.ways {
+            if Self::tag(bucket, way) != 0 {
+                *self.score_mut(bucket, way) = score(self.held(bucket, way));
+            }
+        }
+    }
+
     /// The first of the cells with the smallest score, and its score.
     #[inline(always)]
     pub(super) fn weakest(&self, lanes: impl Lanes, bucket: &[u64]) -> (usize, u8) {
@@ -244,6 +253,17 @@ impl Shape {
         let score = self.score_mut(bucket, way);
         *score = score.saturating_add(units);
         true
+    }
+
+    /// Adds one packet to a cell that is not full.
+    #[inline(always)]
+    pub(super) fn add_fitting(&self, bucket: &mut [u64], way: usize, row: &Row<'_>, units: u8) {
+        let words = self.sum_words;
+        self.sums.add_fitting(&mut bucket[self.sums_at + way * words..][..words], row);
+        if units > 0 {
+            let score = self.score_mut(bucket, way);
+            *score = score.saturating_add(units);
+        }
     }
 
     /// One packet that its cell cannot hold, and no memory for wider ones: it may have been there, so the cell's bound says,
