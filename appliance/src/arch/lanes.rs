@@ -10,8 +10,20 @@ pub trait Lanes: Copy {
     /// Which of twelve numbers are `wanted`: one bit each.
     fn equal(self, numbers: &[u32; 12], wanted: u32) -> u32;
 
+    /// Which of eight long numbers are `wanted`: one bit each.
+    fn equal_long(self, numbers: &[u64; 8], wanted: u64) -> u32;
+
     /// The first place of the smallest among the first `n` bytes, of which there is at least one, and that byte.
     fn least(self, bytes: &[u8; 16], n: usize) -> (usize, u8);
+
+    /// Which numbers have any of these bits: one bit each.
+    fn any_bits(self, numbers: &[u16; 64], bits: u16) -> u64;
+
+    /// Which numbers are not zero: one bit each.
+    fn nonzero(self, numbers: &[u32; 64]) -> u64;
+
+    /// The sum of those numbers that have a bit.
+    fn sum(self, numbers: &[u32; 64], which: u64) -> u64;
 }
 
 /// A loop that is compiled once for each kind of processor. All that it calls is to be inlined: what is not, is compiled for
@@ -87,6 +99,20 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn equal_long(self, numbers: &[u64; 8], wanted: u64) -> u32 {
+        use core::arch::x86_64::{
+            _mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_loadu_si256, _mm256_movemask_pd, _mm256_set1_epi64x,
+        };
+        // SAFETY: the processor has AVX2, or there were no `self`; two loads of four numbers each read the eight.
+        unsafe {
+            let wanted = _mm256_set1_epi64x(wanted as i64);
+            let low = _mm256_cmpeq_epi64(_mm256_loadu_si256(numbers.as_ptr().cast()), wanted);
+            let high = _mm256_cmpeq_epi64(_mm256_loadu_si256(numbers.as_ptr().add(4).cast()), wanted);
+            (_mm256_movemask_pd(_mm256_castsi256_pd(low)) | _mm256_movemask_pd(_mm256_castsi256_pd(high)) << 4) as u32
+        }
+    }
+
+    #[inline(always)]
     fn least(self, bytes: &[u8; 16], n: usize) -> (usize, u8) {
         use core::arch::x86_64::{
             _mm_cmplt_epi8, _mm_cvtepu8_epi16, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_min_epu16, _mm_minpos_epu16, _mm_or_si128, _mm_set1_epi8,
@@ -104,6 +130,66 @@ impl Lanes for Avx2 {
             let least = _mm_cvtsi128_si32(_mm_minpos_epu16(_mm_min_epu16(low, high))) as u32;
             ((least & 0xF) as usize, (least >> 4) as u8)
         }
+    }
+
+    #[inline(always)]
+    fn any_bits(self, numbers: &[u16; 64], bits: u16) -> u64 {
+        use core::arch::x86_64::{
+            _mm256_and_si256, _mm256_cmpeq_epi16, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_packs_epi16, _mm256_permute4x64_epi64,
+            _mm256_set1_epi16, _mm256_setzero_si256,
+        };
+        let mut mask = 0;
+        for half in 0..2 {
+            // SAFETY: the processor has AVX2, or there were no `self`; two loads of sixteen numbers each from 0 and from 32 on
+            // read the 64.
+            let none = unsafe {
+                let (wanted, zero, from) = (_mm256_set1_epi16(bits as i16), _mm256_setzero_si256(), numbers.as_ptr().add(32 * half));
+                let low = _mm256_cmpeq_epi16(_mm256_and_si256(_mm256_loadu_si256(from.cast()), wanted), zero);
+                let high = _mm256_cmpeq_epi16(_mm256_and_si256(_mm256_loadu_si256(from.add(16).cast()), wanted), zero);
+                _mm256_movemask_epi8(_mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi16(low, high)))
+            };
+            mask |= u64::from(!none as u32) << (32 * half);
+        }
+        mask
+    }
+
+    #[inline(always)]
+    fn nonzero(self, numbers: &[u32; 64]) -> u64 {
+        use core::arch::x86_64::{
+            _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_loadu_si256, _mm256_movemask_ps, _mm256_setzero_si256,
+        };
+        let mut mask = 0;
+        for eight in 0..8 {
+            // SAFETY: the processor has AVX2, or there were no `self`; eight loads of eight numbers each read the 64.
+            let zero = unsafe {
+                let have = _mm256_loadu_si256(numbers.as_ptr().add(8 * eight).cast());
+                _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(have, _mm256_setzero_si256())))
+            };
+            mask |= u64::from(!zero as u8) << (8 * eight);
+        }
+        mask
+    }
+
+    #[inline(always)]
+    fn sum(self, numbers: &[u32; 64], which: u64) -> u64 {
+        use core::arch::x86_64::{
+            _mm256_add_epi64, _mm256_and_si256, _mm256_cmpeq_epi32, _mm256_loadu_si256, _mm256_set1_epi32, _mm256_set1_epi64x,
+            _mm256_setr_epi32, _mm256_setzero_si256, _mm256_srli_epi64, _mm256_storeu_si256,
+        };
+        let mut sums = [0_u64; 4];
+        // SAFETY: the processor has AVX2, or there were no `self`; eight loads of eight numbers each read the 64, and the four
+        // sums have room for what is stored.
+        unsafe {
+            let (bits, low) = (_mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128), _mm256_set1_epi64x(0xFFFF_FFFF));
+            let mut all = _mm256_setzero_si256();
+            for eight in 0..8 {
+                let here = _mm256_and_si256(_mm256_set1_epi32((which >> (8 * eight)) as u8 as i32), bits);
+                let have = _mm256_and_si256(_mm256_loadu_si256(numbers.as_ptr().add(8 * eight).cast()), _mm256_cmpeq_epi32(here, bits));
+                all = _mm256_add_epi64(all, _mm256_add_epi64(_mm256_and_si256(have, low), _mm256_srli_epi64::<32>(have)));
+            }
+            _mm256_storeu_si256(sums.as_mut_ptr().cast(), all);
+        }
+        sums.iter().sum()
     }
 }
 
@@ -150,6 +236,54 @@ impl Lanes for Usual {
         let place = least_scalar(bytes, n);
         (place, bytes[place])
     }
+
+    #[inline(always)]
+    fn equal_long(self, numbers: &[u64; 8], wanted: u64) -> u32 {
+        numbers.iter().enumerate().fold(0, |mask, (i, number)| mask | u32::from(*number == wanted) << i)
+    }
+
+    #[inline(always)]
+    fn any_bits(self, numbers: &[u16; 64], bits: u16) -> u64 {
+        numbers.iter().enumerate().fold(0, |mask, (i, number)| mask | u64::from(number & bits != 0) << i)
+    }
+
+    #[inline(always)]
+    fn nonzero(self, numbers: &[u32; 64]) -> u64 {
+        numbers.iter().enumerate().fold(0, |mask, (i, number)| mask | u64::from(*number != 0) << i)
+    }
+
+    #[inline(always)]
+    fn sum(self, numbers: &[u32; 64], which: u64) -> u64 {
+        numbers.iter().enumerate().map(|(i, number)| u64::from(*number) * (which >> i & 1)).sum()
+    }
+}
+
+/// See [`Lanes::nonzero`].
+pub fn nonzero(numbers: &[u32; 64]) -> u64 {
+    struct Nonzero<'a>(&'a [u32; 64]);
+    impl Work for Nonzero<'_> {
+        type Out = u64;
+
+        #[inline(always)]
+        fn run<L: Lanes>(self, lanes: L) -> u64 {
+            lanes.nonzero(self.0)
+        }
+    }
+    run(Nonzero(numbers))
+}
+
+/// See [`Lanes::sum`].
+pub fn sum(numbers: &[u32; 64], which: u64) -> u64 {
+    struct Sum<'a>(&'a [u32; 64], u64);
+    impl Work for Sum<'_> {
+        type Out = u64;
+
+        #[inline(always)]
+        fn run<L: Lanes>(self, lanes: L) -> u64 {
+            lanes.sum(self.0, self.1)
+        }
+    }
+    run(Sum(numbers, which))
 }
 
 #[cfg(any(test, not(target_arch = "x86_64")))]
@@ -183,6 +317,13 @@ mod tests {
                 let bytes: [u8; 16] = std::array::from_fn(|i| 255 - (of(i + 12) % few) as u8);
                 assert_eq!(lanes.equal(&numbers, numbers[3]), equal_scalar(&numbers, numbers[3]));
                 assert_eq!(lanes.equal(&numbers, 77), equal_scalar(&numbers, 77));
+                let (short, long): ([u16; 64], [u32; 64]) = (std::array::from_fn(|i| of(i) as u16), std::array::from_fn(|i| (of(i) % few) as u32 * of(i) as u32));
+                let bits = 1 << (round % 16) | of(70) as u16 & 0x11;
+                assert_eq!(lanes.any_bits(&short, bits), Usual.any_bits(&short, bits));
+                let words: [u64; 8] = std::array::from_fn(|i| of(i) % few);
+                assert_eq!(lanes.equal_long(&words, words[5]), Usual.equal_long(&words, words[5]));
+                assert_eq!(lanes.nonzero(&long), Usual.nonzero(&long));
+                assert_eq!(lanes.sum(&long, of(71)), Usual.sum(&long, of(71)));
                 for n in 1..=16 {
                     let (place, least) = lanes.least(&bytes, n);
                     assert_eq!((place, least), (least_scalar(&bytes, n), bytes[place]), "{n} of {bytes:?}");

@@ -2,9 +2,8 @@
 //!
 //! A batch has at most 64 records, so that any choice among them is one word.
 
-use std::array;
-
 use crate::arch::HashKey;
+use crate::arch::lanes::{self, Lanes};
 use crate::axes::key::number;
 use crate::axes::{KeySpec, Metric};
 use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
@@ -34,6 +33,7 @@ impl KeyColumn {
         Self { spec, family, width, hashed, present: 0, hashes, heads, bytes }
     }
 
+    #[inline(always)]
     fn fill(&mut self, records: &[Record], hash_key: &HashKey) {
         if self.width == 0 {
             self.present = first(records.len());
@@ -42,10 +42,10 @@ impl KeyColumn {
         self.present = self.spec.column(records, self.family, &mut self.bytes);
         let (keys, heads) = (&self.bytes[..records.len() * self.width], &mut self.heads);
         match self.width {
-            1 => keys.iter().zip(heads).for_each(|(key, head)| *head = u32::from(*key) << 24),
-            2 => keys.as_chunks::<2>().0.iter().zip(heads).for_each(|(key, head)| *head = u32::from(u16::from_be_bytes(*key)) << 16),
-            3 => keys.as_chunks::<3>().0.iter().zip(heads).for_each(|([a, b, c], head)| *head = u32::from_be_bytes([*a, *b, *c, 0])),
-            4 => keys.as_chunks::<4>().0.iter().zip(heads).for_each(|(key, head)| *head = u32::from_be_bytes(*key)),
+            1 => fill_heads::<1>(keys, heads),
+            2 => fill_heads::<2>(keys, heads),
+            3 => fill_heads::<3>(keys, heads),
+            4 => fill_heads::<4>(keys, heads),
             _ => {}
         }
         if self.hashed {
@@ -56,6 +56,16 @@ impl KeyColumn {
     #[inline]
     fn key(&self, i: usize) -> &[u8] {
         self.bytes.get(i * self.width..(i + 1) * self.width).unwrap_or(&[])
+    }
+}
+
+/// Of keys of one width, each as a big-endian number, its bytes and then zeros.
+#[inline(always)]
+fn fill_heads<const W: usize>(keys: &[u8], heads: &mut [u32; BATCH_RECORDS_MAX]) {
+    for (key, head) in keys.as_chunks::<W>().0.iter().zip(heads) {
+        let mut bytes = [0; 4];
+        bytes[..W].copy_from_slice(key);
+        *head = u32::from_be_bytes(bytes);
     }
 }
 
@@ -77,28 +87,37 @@ impl ValueColumn {
     }
 }
 
-/// What weight each record of a batch has.
+/// What weight each record of a batch has, and what kind of packet it is.
 pub struct Weights {
     weights: [u16; BATCH_RECORDS_MAX],
+    has: [u16; BATCH_RECORDS_MAX],
     proven: u64,
     sampled: u64,
+    /// Towards the range, from it, and what was dropped.
+    pub(super) ingress: u64,
+    pub(super) egress: u64,
+    pub(super) blocked: u64,
 }
 
 impl Weights {
     /// Of an empty batch.
-    pub fn new() -> Self {
-        Self { weights: array::from_fn(|_| 1), proven: 0, sampled: 0 }
+    pub const fn new() -> Self {
+        let (weights, has) = ([1; BATCH_RECORDS_MAX], [0; BATCH_RECORDS_MAX]);
+        Self { weights, has, proven: 0, sampled: 0, ingress: 0, egress: 0, blocked: 0 }
     }
 
     /// Reads a batch.
-    pub fn fill(&mut self, records: &[Record]) {
-        (self.proven, self.sampled) = (0, 0);
-        for (i, (record, slot)) in records.iter().zip(&mut self.weights).enumerate() {
-            *slot = record.weight.max(1);
-            let proven = record.has.all(Has::RANDOM) || !record.has.all(Has::BLOCKED);
-            self.proven |= u64::from(proven) << i;
-            self.sampled |= u64::from(*slot > 1 || !proven) << i;
+    #[inline(always)]
+    pub fn fill<L: Lanes>(&mut self, lanes: L, records: &[Record]) {
+        for (record, (weight, has)) in records.iter().zip(self.weights.iter_mut().zip(&mut self.has)) {
+            (*weight, *has) = (record.weight.max(1), record.has.0);
         }
+        let (all, have) = (first(records.len()), |what: Has| lanes.any_bits(&self.has, what.0));
+        self.blocked = have(Has::BLOCKED) & all;
+        (self.ingress, self.egress) = (have(Has::INGRESS) & all, have(Has::EGRESS) & all);
+        self.proven = (have(Has::RANDOM) | !self.blocked) & all;
+        // Above one.
+        self.sampled = (lanes.any_bits(&self.weights, !1) | !self.proven) & all;
     }
 }
 
@@ -109,9 +128,15 @@ impl Default for Weights {
 }
 
 /// Fills columns with a batch.
+#[inline(always)]
 pub fn fill(keys: &mut [KeyColumn], values: &mut [ValueColumn], records: &[Record], hash_key: &HashKey) {
-    keys.iter_mut().for_each(|column| column.fill(records, hash_key));
-    values.iter_mut().for_each(|column| column.fill(records));
+    // What is given to an iterator's own loop is compiled for any processor.
+    for column in keys {
+        column.fill(records, hash_key);
+    }
+    for column in values {
+        column.fill(records);
+    }
 }
 
 /// A mask of the first `n` records.
@@ -222,10 +247,7 @@ impl<'a> View<'a> {
     /// Sum of the metric over the records that count and stand for themselves.
     pub fn plain_sum(&self) -> u64 {
         let plain = self.selected & !self.weights.sampled;
-        if plain == u64::MAX {
-            return self.values.values.iter().map(|value| u64::from(*value)).sum();
-        }
-        places(plain).map(|at| u64::from(self.values.values[at])).sum()
+        lanes::sum(&self.values.values, plain)
     }
 
     /// Those that count and stand for others, or may.
@@ -264,6 +286,18 @@ impl<'a> View<'a> {
     #[inline]
     pub const fn plain_row(&self, at: usize) -> Row<'static> {
         Row { key: &[], hash: 0, value: self.value(at), weight: 1, proven: true }
+    }
+
+    /// How many keys these records have, at least: hardly less, if they are few.
+    #[allow(clippy::cast_possible_truncation, reason = "below the number of bits")]
+    pub(super) fn distinct_least(&self, records: u64) -> usize {
+        const BITS: u64 = 1_024;
+        let mut seen = [0_u64; (BITS / 64) as usize];
+        for at in places(records) {
+            let bit = self.hash(at) >> 20 & (BITS - 1);
+            seen[(bit / 64) as usize] |= 1 << (bit % 64);
+        }
+        seen.iter().map(|word| word.count_ones() as usize).sum()
     }
 
     /// Places in the batch of the records that count.

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use bytemuck::{cast_slice, cast_slice_mut};
 
-use super::columns::View;
+use super::columns::{View, places};
 use super::figure::{Basis, Confidence, Distinct as Figures, DistinctSketch, Estimate, Figure};
 use super::hll;
 use super::interval::Question;
@@ -23,6 +23,7 @@ use super::once;
 use super::pool::{Handle, Memory, Pool};
 use super::stretch::Stretch;
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
+use crate::arch::lanes::{self, Lanes, Usual, Work};
 use crate::axes::{Key, Metric};
 use crate::config::{Refusal, StatSpec};
 use crate::limits::{DISTINCT_EXACT_MAX, DISTINCT_EXACT_MIN};
@@ -96,51 +97,20 @@ const fn precision_of(root: &[u64]) -> u32 {
 }
 
 impl DistinctKernel {
-    /// Adds one hash to a table, which it may let grow or turn.
-    fn insert(&self, root: &mut [u64], memory: &mut Memory<'_>, hash: u64) {
-        let count = usize::try_from(root[1]).unwrap_or(0);
-        let table = state(root, memory.pool);
-        match find(table, hash) {
-            Some(slot) if table[slot] == hash => {}
-            Some(slot) if count < exact_max(self.precision) && count < room(table.len()) => {
-                table[slot] = hash;
-                root[1] += 1;
+    /// Adds the hashes of these rows, from a table on that may grow or turn. What is left was not added, because it has turned.
+    fn insert_all(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>, left: &mut u64) {
+        while precision_of(root) == 0 {
+            let mut count = usize::try_from(root[1]).unwrap_or(0);
+            let table = state(root, memory.pool);
+            let most = exact_max(self.precision).min(room(table.len()));
+            lanes::run(Inserting { table, view, left, count: &mut count, most });
+            root[1] = count as u64;
+            if *left == 0 {
+                return;
             }
-            _ => {
-                let grown = count < exact_max(self.precision) && grow(root, memory);
-                if !grown {
-                    self.turn(root, memory);
-                }
-                self.add(root, memory, hash);
+            if count >= exact_max(self.precision) || !grow_for(root, memory, (view, *left)) {
+                self.turn(root, memory);
             }
-        }
-    }
-
-    /// Adds hashes to a table while it need not grow. Ends at the first for which it has to.
-    fn insert_some(&self, root: &mut [u64], pool: &mut Pool, view: &View<'_>, places: &mut impl Iterator<Item = usize>) -> Option<usize> {
-        let count = usize::try_from(root[1]).unwrap_or(0);
-        let table = state(root, pool);
-        let most = exact_max(self.precision).min(room(table.len()));
-        let mut more = 0;
-        let next = places.find(|at| {
-            let hash = view.hash(*at).max(1);
-            let Some(slot) = find(table, hash) else { return true };
-            let new = table[slot] != hash;
-            if !new || count + more < most {
-                table[slot] = hash;
-                more += usize::from(new);
-                return false;
-            }
-            true
-        });
-        root[1] += more as u64;
-        next
-    }
-
-    fn add(&self, root: &mut [u64], memory: &mut Memory<'_>, hash: u64) {
-        match precision_of(root) {
-            0 => self.insert(root, memory, hash),
-            precision => hll::set_register(cast_slice_mut(state(root, memory.pool)), precision, hash),
         }
     }
 
@@ -173,21 +143,81 @@ const fn room(slots: usize) -> usize {
     if slots < DISTINCT_EXACT_MAX { slots - slots / 8 } else { slots }
 }
 
-/// Slot of a hash, or the free one where it belongs; none: it is not there, and none is free.
-#[inline]
-#[allow(clippy::cast_possible_truncation, reason = "below the table's length")]
-fn find(table: &[u64], hash: u64) -> Option<usize> {
-    let home = ((u128::from(hash) * table.len() as u128) >> 64) as usize;
-    let (before, behind) = table.split_at(home);
-    let fits = |have: &u64| *have == 0 || *have == hash;
-    behind.iter().position(fits).map(|at| home + at).or_else(|| before.iter().position(fits))
+/// Slots that are looked at together: a line of the cache.
+const LINE_SLOTS: usize = 8;
+
+/// Adds hashes of rows to a table. Ends at the first that finds no room.
+struct Inserting<'a, 'v> {
+    table: &'a mut [u64],
+    view: &'a View<'v>,
+    left: &'a mut u64,
+    count: &'a mut usize,
+    /// Hashes that it holds at most.
+    most: usize,
 }
 
-/// Moves the hashes to a table half as long again. False: there is no memory.
-fn grow(root: &mut [u64], memory: &mut Memory<'_>) -> bool {
+impl Work for Inserting<'_, '_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let Self { table, view, left: rest, count, most } = self;
+        let (view, mut left) = (*view, *rest);
+        let lines = table.as_chunks_mut::<LINE_SLOTS>().0;
+        while left != 0 {
+            let hash = view.hash(left.trailing_zeros() as usize).max(1);
+            match find(lanes, lines, hash) {
+                Some((line, None)) => debug_assert!(line < lines.len(), "it is there"),
+                Some((line, Some(slot))) if *count < most => {
+                    lines[line][slot % LINE_SLOTS] = hash;
+                    *count += 1;
+                }
+                _ => break,
+            }
+            left &= left - 1;
+        }
+        *rest = left;
+    }
+}
+
+/// The line that has a hash; or the one where it belongs, and the free slot there; none: it is not there, and none is free.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "below the number of lines")]
+fn find(lanes: impl Lanes, lines: &[[u64; LINE_SLOTS]], hash: u64) -> Option<(usize, Option<usize>)> {
+    let mut at = ((u128::from(hash) * lines.len() as u128) >> 64) as usize;
+    for _ in 0..lines.len() {
+        if lanes.equal_long(&lines[at], hash) != 0 {
+            return Some((at, None));
+        }
+        let free = lanes.equal_long(&lines[at], 0);
+        if free != 0 {
+            return Some((at, Some(free.trailing_zeros() as usize)));
+        }
+        at = if at + 1 == lines.len() { 0 } else { at + 1 };
+    }
+    None
+}
+
+/// A table half as long again, and so on until it has room for what these rows are about to add. False: there is no memory.
+fn grow_for(root: &mut [u64], memory: &mut Memory<'_>, (view, left): (&View<'_>, u64)) -> bool {
+    let count = usize::try_from(root[1]).unwrap_or(0);
+    let table = state(root, memory.pool);
+    let lines = table.as_chunks::<LINE_SLOTS>().0;
+    let lacks = |at: &usize| find(Usual, lines, view.hash(*at).max(1)).is_none_or(|(_, free)| free.is_some());
+    let wanted = count + view.distinct_least(places(left).filter(lacks).fold(0, |lacking, at| lacking | 1 << at));
+    let longer = |slots: usize| (slots + slots / 2).min(DISTINCT_EXACT_MAX).next_multiple_of(LINE_SLOTS);
+    let least = longer(table.len());
+    let mut slots = least;
+    while room(slots) < wanted && slots < DISTINCT_EXACT_MAX {
+        slots = longer(slots);
+    }
+    grow(root, memory, slots) || least < slots && grow(root, memory, least)
+}
+
+/// Moves the hashes to a longer table. False: there is no memory.
+fn grow(root: &mut [u64], memory: &mut Memory<'_>, slots: usize) -> bool {
     let old = Handle::from_word(root[0]);
-    let slots = state(root, memory.pool).len();
-    let Some(new) = memory.alloc((slots + slots / 2).min(DISTINCT_EXACT_MAX)) else { return false };
+    let Some(new) = memory.alloc(slots) else { return false };
     let mut inline = [0; INLINE_WORDS];
     let (from, to) = if old.is_none() {
         inline.copy_from_slice(&root[3..ROOT_WORDS]);
@@ -196,14 +226,53 @@ fn grow(root: &mut [u64], memory: &mut Memory<'_>) -> bool {
         let (from, to) = memory.pool.get_two_mut(old, new);
         (&*from, to)
     };
-    for hash in from.iter().filter(|hash| **hash != 0) {
-        if let Some(slot) = find(to, *hash) {
-            to[slot] = *hash;
-        }
-    }
+    lanes::run(Moving { from, to: to.as_chunks_mut().0 });
     memory.pool.free(old);
     root[0] = new.word();
     true
+}
+
+/// Moves hashes to a table that has room for all.
+struct Moving<'a> {
+    from: &'a [u64],
+    to: &'a mut [[u64; LINE_SLOTS]],
+}
+
+impl Work for Moving<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        for hash in self.from {
+            if *hash == 0 {
+                continue;
+            }
+            if let Some((line, Some(slot))) = find(lanes, self.to, *hash) {
+                self.to[line][slot % LINE_SLOTS] = *hash;
+            }
+        }
+    }
+}
+
+/// Enters hashes of rows into registers.
+struct Entering<'a, 'v> {
+    registers: &'a mut [u8],
+    precision: u32,
+    view: &'a View<'v>,
+    left: u64,
+}
+
+impl Work for Entering<'_, '_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, _lanes: L) {
+        let (view, mut left) = (*self.view, self.left);
+        while left != 0 {
+            hll::set_register(self.registers, self.precision, view.hash(left.trailing_zeros() as usize).max(1));
+            left &= left - 1;
+        }
+    }
 }
 
 impl Kernel for DistinctKernel {
@@ -217,14 +286,13 @@ impl Kernel for DistinctKernel {
             root[2] += sampled;
             root.get_mut(ROOT_WORDS).into_iter().for_each(|root| once::add_all(root, memory, view));
         }
-        let mut places = view.places();
-        while precision_of(root) == 0 {
-            let Some(at) = self.insert_some(root, memory.pool, view, &mut places) else { return Ok(()) };
-            self.insert(root, memory, view.hash(at).max(1));
+        let mut left = view.selected();
+        self.insert_all(root, memory, view, &mut left);
+        if left != 0 {
+            let precision = precision_of(root);
+            let registers = cast_slice_mut(state(root, memory.pool));
+            lanes::run(Entering { registers, precision, view, left });
         }
-        let precision = precision_of(root);
-        let registers: &mut [u8] = cast_slice_mut(state(root, memory.pool));
-        places.for_each(|at| hll::set_register(registers, precision, view.hash(at).max(1)));
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use super::selection::{Masks, Selections};
 use super::stretch::Stretch;
 use super::{Calculations, Context, Kernel};
 use crate::arch::HashKey;
+use crate::arch::lanes::{self, Lanes, Work};
 use crate::axes::{DecisionAxis, Key, KeySpec, Metric};
 use crate::config::{Refusal, StatSpec, Windows};
 use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
@@ -301,9 +302,8 @@ impl Scratch {
     }
 
     fn fill(&mut self, plan: &Plan, records: &[Record], hash_key: &HashKey) {
-        fill(&mut self.keys, &mut self.values, records, hash_key);
-        self.weights.fill(records);
-        plan.selections.fill(&mut self.masks, records);
+        lanes::run(Filling { scratch: self, records, hash_key });
+        plan.selections.fill(&mut self.masks, records, &self.weights);
         if self.reads_times {
             self.times_ns.clear();
             self.times_ns.extend(records.iter().map(|record| record.time_ns));
@@ -315,6 +315,24 @@ impl Scratch {
     fn beside(&self, stat: &Planned) -> Beside<'_> {
         let start_ns = if stat.period == Period::Fast { self.starts_ns.0 } else { self.starts_ns.1 };
         Beside { other: stat.other.map(|at| &self.keys[at]), times_ns: &self.times_ns, start_ns }
+    }
+}
+
+/// Columns that are read of every batch.
+struct Filling<'a> {
+    scratch: &'a mut Scratch,
+    records: &'a [Record],
+    hash_key: &'a HashKey,
+}
+
+impl Work for Filling<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let Scratch { keys, values, weights, .. } = self.scratch;
+        fill(keys, values, self.records, self.hash_key);
+        weights.fill(lanes, self.records);
     }
 }
 

@@ -70,7 +70,7 @@ impl TopKernel {
     pub(super) fn start(&self, state: &mut State, memory: &mut Memory<'_>, (all, view): (&[u64], &View<'_>)) -> bool {
         let before = self.narrow.sums.bound(all);
         let is_calm = memory.pressure() == 0 && before == [0; PARTS_MAX];
-        let buckets = if is_calm { self.buckets_of(&self.narrow, 1, distinct_least(view, view.selected())) } else { 1 };
+        let buckets = if is_calm { self.buckets_of(&self.narrow, 1, view.distinct_least(view.selected())) } else { 1 };
         let Some(chunk) = memory.alloc(buckets * self.narrow.words).or_else(|| memory.alloc(self.narrow.words)) else {
             state.short = true;
             return false;
@@ -140,7 +140,7 @@ impl TopKernel {
             }
             true
         };
-        distinct_least(view, places(left).filter(lacks).fold(0, |lacking, at| lacking | 1 << at))
+        view.distinct_least(places(left).filter(lacks).fold(0, |lacking, at| lacking | 1 << at))
     }
 
     /// A bucket has missed so many: perhaps there should be more of them.
@@ -289,19 +289,6 @@ fn settle(shape: &Shape, bucket: &mut [u64], cell: Cell) {
         shape.write(bucket, least, &cell);
     }
     shape.sums.miss_sum(shape.missed_mut(bucket), &out);
-}
-
-/// Bits that tell hashes apart.
-const BITMAP_BITS: u64 = 1_024;
-
-/// How many keys these rows have, at least: hardly less, if they are few.
-fn distinct_least(view: &View<'_>, rows: u64) -> usize {
-    let mut seen = [0_u64; (BITMAP_BITS / 64) as usize];
-    for at in places(rows) {
-        let bit = view.hash(at) >> 20 & (BITMAP_BITS - 1);
-        seen[(bit / 64) as usize] |= 1 << (bit % 64);
-    }
-    seen.iter().map(|word| word.count_ones() as usize).sum()
 }
 
 /// Whether a key is refused under pressure: all but one in 2^`pressure`, drawn from the keyed hash and a count.
