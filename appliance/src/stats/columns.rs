@@ -2,6 +2,9 @@
 //!
 //! A batch has at most 64 records, so that any choice among them is one word.
 
+use std::array;
+use std::cell::Cell;
+
 use crate::arch::HashKey;
 use crate::arch::lanes::{self, Lanes};
 use crate::axes::key::number;
@@ -22,6 +25,17 @@ pub struct KeyColumn {
     /// Of keys of 1 to 4 bytes: four bytes as a big-endian number, the key's and then zeros.
     heads: [u32; BATCH_RECORDS_MAX],
     bytes: Box<[u8]>,
+    told: Told,
+}
+
+/// What kernels that read one key tell each other of a batch.
+struct Told {
+    /// Which records they were asked of, and how many keys those have at least.
+    least: Cell<(u64, usize)>,
+    /// What kind of table the hints are of; zeros: there are none.
+    table: Cell<(usize, usize)>,
+    /// Where each record's key stands in it.
+    hints: [Cell<u16>; BATCH_RECORDS_MAX],
 }
 
 impl KeyColumn {
@@ -30,11 +44,13 @@ impl KeyColumn {
         let width = spec.width(family).min(KEY_BYTES_MAX);
         let bytes = vec![0; width * BATCH_RECORDS_MAX].into_boxed_slice();
         let (hashes, heads) = ([0; BATCH_RECORDS_MAX], [0; BATCH_RECORDS_MAX]);
-        Self { spec, family, width, hashed, present: 0, hashes, heads, bytes }
+        let told = Told { least: Cell::default(), table: Cell::default(), hints: array::from_fn(|_| Cell::new(0)) };
+        Self { spec, family, width, hashed, present: 0, hashes, heads, bytes, told }
     }
 
     #[inline(always)]
     fn fill(&mut self, records: &[Record], hash_key: &HashKey) {
+        (self.told.least, self.told.table) = (Cell::default(), Cell::default());
         if self.width == 0 {
             self.present = first(records.len());
             return;
@@ -292,12 +308,32 @@ impl<'a> View<'a> {
     #[allow(clippy::cast_possible_truncation, reason = "below the number of bits")]
     pub(super) fn distinct_least(&self, records: u64) -> usize {
         const BITS: u64 = 1_024;
+        let (of, least) = self.keys.told.least.get();
+        if of == records {
+            return least;
+        }
         let mut seen = [0_u64; (BITS / 64) as usize];
         for at in places(records) {
             let bit = self.hash(at) >> 20 & (BITS - 1);
             seen[(bit / 64) as usize] |= 1 << (bit % 64);
         }
-        seen.iter().map(|word| word.count_ones() as usize).sum()
+        let least = seen.iter().map(|word| word.count_ones() as usize).sum();
+        self.keys.told.least.set((records, least));
+        least
+    }
+
+    /// Where the records' keys stand in another table of this kind, as far as it was looked up: a stat with the same key and
+    /// another metric often has them at the same places. They are to be verified.
+    #[inline]
+    pub(super) fn hints(&self, table: (usize, usize)) -> Option<&'a [Cell<u16>; BATCH_RECORDS_MAX]> {
+        (self.keys.told.table.get() == table).then_some(&self.keys.told.hints)
+    }
+
+    /// Tells where the records' keys stand in a table of this kind.
+    #[inline]
+    pub(super) fn set_hints(&self, table: (usize, usize), places: &[u16; BATCH_RECORDS_MAX]) {
+        self.keys.told.table.set(table);
+        self.keys.told.hints.iter().zip(places).for_each(|(hint, place)| hint.set(*place));
     }
 
     /// Places in the batch of the records that count.

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 
 use bytemuck::{cast_slice, cast_slice_mut};
 
-use super::columns::{View, places};
+use super::columns::View;
 use super::figure::{Basis, Confidence, Distinct as Figures, DistinctSketch, Estimate, Figure};
 use super::hll;
 use super::interval::Question;
@@ -23,7 +23,7 @@ use super::once;
 use super::pool::{Handle, Memory, Pool};
 use super::stretch::Stretch;
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
-use crate::arch::lanes::{self, Lanes, Usual, Work};
+use crate::arch::lanes::{self, Lanes, Work};
 use crate::axes::{Key, Metric};
 use crate::config::{Refusal, StatSpec};
 use crate::limits::{DISTINCT_EXACT_MAX, DISTINCT_EXACT_MIN};
@@ -99,6 +99,10 @@ const fn precision_of(root: &[u64]) -> u32 {
 impl DistinctKernel {
     /// Adds the hashes of these rows, from a table on that may grow or turn. What is left was not added, because it has turned.
     fn insert_all(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>, left: &mut u64) {
+        if root[..2] == [0; 2] && view.distinct_least(*left) > room(INLINE_WORDS) {
+            // Without memory it begins in the root.
+            grow_for(root, memory, (view, *left));
+        }
         while precision_of(root) == 0 {
             let mut count = usize::try_from(root[1]).unwrap_or(0);
             let table = state(root, memory.pool);
@@ -203,8 +207,8 @@ fn grow_for(root: &mut [u64], memory: &mut Memory<'_>, (view, left): (&View<'_>,
     let count = usize::try_from(root[1]).unwrap_or(0);
     let table = state(root, memory.pool);
     let lines = table.as_chunks::<LINE_SLOTS>().0;
-    let lacks = |at: &usize| find(Usual, lines, view.hash(*at).max(1)).is_none_or(|(_, free)| free.is_some());
-    let wanted = count + view.distinct_least(places(left).filter(lacks).fold(0, |lacking, at| lacking | 1 << at));
+    let lacking = if count == 0 { left } else { lanes::run(Lacking { lines, view, rows: left }) };
+    let wanted = count + view.distinct_least(lacking);
     let longer = |slots: usize| (slots + slots / 2).min(DISTINCT_EXACT_MAX).next_multiple_of(LINE_SLOTS);
     let least = longer(table.len());
     let mut slots = least;
@@ -212,6 +216,30 @@ fn grow_for(root: &mut [u64], memory: &mut Memory<'_>, (view, left): (&View<'_>,
         slots = longer(slots);
     }
     grow(root, memory, slots) || least < slots && grow(root, memory, least)
+}
+
+/// Of some rows, those whose hashes a table lacks.
+struct Lacking<'a, 'v> {
+    lines: &'a [[u64; LINE_SLOTS]],
+    view: &'a View<'v>,
+    rows: u64,
+}
+
+impl Work for Lacking<'_, '_> {
+    type Out = u64;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) -> u64 {
+        let (mut left, mut lacking) = (self.rows, self.rows);
+        while left != 0 {
+            let bit = left & left.wrapping_neg();
+            left ^= bit;
+            if let Some((_, None)) = find(lanes, self.lines, self.view.hash(bit.trailing_zeros() as usize).max(1)) {
+                lacking ^= bit;
+            }
+        }
+        lacking
+    }
 }
 
 /// Moves the hashes to a longer table. False: there is no memory.

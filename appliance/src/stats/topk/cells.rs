@@ -89,17 +89,27 @@ impl Sums {
         }
     }
 
-    /// Adds one packet to a cell that is not full, see [`Self::fits`].
+    /// Adds one packet that stands for itself to a cell that is not full, see [`Self::fits`].
     #[inline(always)]
-    pub(super) fn add_fitting(self, words: &mut [u64], row: &Row<'_>) {
+    pub(super) fn add_plain(self, words: &mut [u64], value: u64) {
         match (self.layout, words) {
-            (SumLayout::Ones { .. }, [both]) => *both += if row.is_sampled() { 1 } else { 1 << 32 },
-            (SumLayout::Values { .. }, [sums, two]) if row.is_sampled() => {
+            (SumLayout::Ones { .. }, [both]) => *both += 1 << 32,
+            (SumLayout::Values { .. }, [sums, _]) => *sums += value << 32,
+            (_, [passed, ..]) => *passed = passed.saturating_add(value),
+            (_, []) => {}
+        }
+    }
+
+    /// Adds one packet that stands for others, or may, to a cell that is not full.
+    #[inline(always)]
+    pub(super) fn add_sampled(self, words: &mut [u64], row: &Row<'_>) {
+        match (self.layout, words) {
+            (SumLayout::Ones { .. }, [both]) => *both += 1,
+            (SumLayout::Values { .. }, [sums, two]) => {
                 let largest = (*two >> NARROW_LARGEST & NARROW_LARGEST_MAX).max(row.value);
                 let counts = (*two + (1 << NARROW_SAMPLES) + row.value * row.value) & !(NARROW_LARGEST_MAX << NARROW_LARGEST);
                 (*sums, *two) = (*sums + row.value, counts | largest << NARROW_LARGEST);
             }
-            (SumLayout::Values { .. }, [sums, _]) => *sums += row.value << 32,
             (layout, words) => layout.add(words, row),
         }
     }
@@ -256,7 +266,11 @@ mod tests {
                 layout.add(&mut all, &row);
                 if narrow.fits(&all) {
                     let (mut fitting, mut plain) = (a.clone(), a.clone());
-                    narrow.add_fitting(&mut fitting, &row);
+                    if row.is_sampled() {
+                        narrow.add_sampled(&mut fitting, &row);
+                    } else {
+                        narrow.add_plain(&mut fitting, row.value);
+                    }
                     assert!(narrow.add(&mut plain, &row) && fitting == plain, "{layout:?}");
                 }
                 if !narrow.add(&mut a, &row) {

@@ -41,14 +41,19 @@ impl TopKernel {
     /// How much a packet moves a score.
     #[inline(always)]
     pub(super) fn units(&self, shape: &Shape, row: &Row<'_>) -> u8 {
-        let by_bytes = self.by_bytes && !matches!(shape.sums.layout, SumLayout::Ones { .. });
+        let by_bytes = match shape.sums.layout {
+            SumLayout::Ones { .. } => false,
+            SumLayout::Values { .. } => true,
+            SumLayout::Plain | SumLayout::General => self.by_bytes,
+        };
         let units = if by_bytes { row.value / UNIT_BYTES + 1 } else { 1 };
         u8::try_from((units * row.weight).min(UNITS_MAX)).unwrap_or(u8::MAX)
     }
 
     /// Whether a cell's score follows from its sum, until it is contested.
-    pub(super) const fn derives_scores(&self) -> bool {
-        match self.narrow.sums.layout {
+    #[inline(always)]
+    pub(super) const fn derives_scores(&self, shape: &Shape) -> bool {
+        match shape.sums.layout {
             SumLayout::Ones { .. } => true,
             SumLayout::Plain => !self.by_bytes,
             SumLayout::Values { .. } | SumLayout::General => false,

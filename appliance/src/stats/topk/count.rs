@@ -80,36 +80,54 @@ pub(super) struct Placing<'a, 'v> {
 
 /// Bits of a place that are its cell; its bucket stands above.
 const WAY_BITS: u32 = 4;
+const WAY_MASK: u16 = (1 << WAY_BITS) - 1;
 
 impl OfShape for Placing<'_, '_> {
     type Out = Step;
 
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L, shape: &Shape) -> Step {
-        let Self { kernel, words, state, view, left } = self;
-        let view = *view;
-        let (mut places, mut halves, mut rest) = ([0_u16; BATCH_RECORDS_MAX], [0; HALVES_MAX], *left);
+        let Self { kernel, words, state: told, view, left } = self;
+        // Copies, which nothing else can change: they stay in registers.
+        let (view, mut state, mut rest) = (*view, *told, *left);
+        let (mut places, mut halves) = ([0_u16; BATCH_RECORDS_MAX], [0; HALVES_MAX]);
         let keys_max = kernel.exact_keys.min(shape.room(state.buckets));
+        let hints = view.hints((state.buckets, shape.ways));
         while rest != 0 {
             let at = rest.trailing_zeros() as usize % BATCH_RECORDS_MAX;
             read_key(&view, shape, at, &mut halves);
             let key = (tag_of(view.hash(at)), &halves[..shape.halves]);
-            let Some(place) = place((lanes, shape, &mut *words), (state.buckets, &mut state.keys, keys_max), key) else { break };
+            let hint = hints.map_or(0, |hints| hints[at].get());
+            let found = place((lanes, shape, &mut *words), (&mut state, keys_max), (hints.is_some(), hint), key);
+            let Some(place) = found else { break };
             places[at] = place;
             rest &= rest - 1;
         }
         let placed = *left & !rest;
-        *left = rest;
-        let scored = !kernel.derives_scores();
-        for (rows, sampled) in [(view.plain_of(placed), false), (view.sampled_of(placed), true)] {
-            let mut rows = rows;
-            while rows != 0 {
-                let at = rows.trailing_zeros() as usize % BATCH_RECORDS_MAX;
-                rows &= rows - 1;
-                let place = usize::from(places[at]);
-                let bucket = bucket_mut(words, shape, place >> WAY_BITS);
-                let row = if sampled { view.row_without_key(at) } else { view.plain_row(at) };
-                shape.add_fitting(bucket, place % (1 << WAY_BITS), &row, if scored { kernel.units(shape, &row) } else { 0 });
+        (*told, *left) = (state, rest);
+        if hints.is_none() {
+            view.set_hints((state.buckets, shape.ways), &places);
+        }
+        let mut rows = view.plain_of(placed);
+        while rows != 0 {
+            let at = rows.trailing_zeros() as usize % BATCH_RECORDS_MAX;
+            rows &= rows - 1;
+            let (bucket, way) = (bucket_mut(words, shape, usize::from(places[at] >> WAY_BITS)), usize::from(places[at] & WAY_MASK));
+            let row = view.plain_row(at);
+            shape.sums.add_plain(shape.sum_mut(bucket, way), row.value);
+            if !kernel.derives_scores(shape) {
+                shape.raise(bucket, way, kernel.units(shape, &row));
+            }
+        }
+        let mut rows = view.sampled_of(placed);
+        while rows != 0 {
+            let at = rows.trailing_zeros() as usize % BATCH_RECORDS_MAX;
+            rows &= rows - 1;
+            let (bucket, way) = (bucket_mut(words, shape, usize::from(places[at] >> WAY_BITS)), usize::from(places[at] & WAY_MASK));
+            let row = view.row_without_key(at);
+            shape.sums.add_sampled(shape.sum_mut(bucket, way), &row);
+            if !kernel.derives_scores(shape) {
+                shape.raise(bucket, way, kernel.units(shape, &row));
             }
         }
         if rest == 0 { Step::Counted } else { Step::Full }
@@ -121,24 +139,28 @@ impl OfShape for Placing<'_, '_> {
 #[allow(clippy::cast_possible_truncation, reason = "a few hundred buckets of up to twelve cells")]
 fn place<L: Lanes>(
     (lanes, shape, words): (L, &Shape, &mut [u64]),
-    (buckets, keys, keys_max): (usize, &mut usize, usize),
+    (state, keys_max): (&mut State, usize),
+    (is_hinted, hint): (bool, u16),
     (tag, key): (u32, &[u32]),
 ) -> Option<u16> {
-    let mut at = Shape::bucket_of(tag, buckets);
-    for _ in 0..buckets {
+    if is_hinted && shape.is_at(bucket_mut(words, shape, usize::from(hint >> WAY_BITS)), usize::from(hint & WAY_MASK), (tag, key)) {
+        return Some(hint);
+    }
+    let mut at = Shape::bucket_of(tag, state.buckets);
+    for _ in 0..state.buckets {
         let bucket = bucket_mut(words, shape, at);
         if let Some(way) = shape.find(lanes, bucket, tag, key) {
             return Some((at << WAY_BITS | way) as u16);
         }
         if let Some(way) = shape.free(lanes, bucket) {
-            if *keys >= keys_max {
+            if state.keys >= keys_max {
                 return None;
             }
-            *keys += 1;
+            state.keys += 1;
             shape.enter(bucket, way, (tag, key));
             return Some((at << WAY_BITS | way) as u16);
         }
-        at = if at + 1 == buckets { 0 } else { at + 1 };
+        at = if at + 1 == state.buckets { 0 } else { at + 1 };
     }
     None
 }

@@ -7,7 +7,7 @@ use super::table::{Cell, Shape};
 use super::{DOUBLINGS_MAX, TopKernel, bucket_mut};
 use crate::arch::hash::spread;
 use crate::arch::lanes::{Lanes, Usual};
-use crate::stats::columns::{Row, View, places};
+use crate::stats::columns::{Row, View};
 use crate::stats::pool::{Handle, Memory};
 
 /// Misses of a bucket at which a table doubles for the first time; each further time, by half of that more.
@@ -126,21 +126,7 @@ impl TopKernel {
     /// How many keys of these rows an exact table lacks, at least.
     fn new_least(&self, state: &State, memory: &Memory<'_>, view: &View<'_>, left: u64) -> usize {
         let (shape, words) = (self.shape(*state), memory.pool.get(state.chunk));
-        let lacks = |at: &usize| {
-            let tag = tag_of(view.hash(*at));
-            let home = Shape::bucket_of(tag, state.buckets);
-            for at in (home..state.buckets).chain(0..home) {
-                let bucket = &words[at * shape.words..(at + 1) * shape.words];
-                if shape.has_tag(bucket, tag) {
-                    return false;
-                }
-                if shape.free(Usual, bucket).is_some() {
-                    break;
-                }
-            }
-            true
-        };
-        view.distinct_least(places(left).filter(lacks).fold(0, |lacking, at| lacking | 1 << at))
+        view.distinct_least(shapes::run(Lacking { words, buckets: state.buckets, view, rows: left }, shape))
     }
 
     /// A bucket has missed so many: perhaps there should be more of them.
@@ -194,7 +180,7 @@ impl TopKernel {
         let shape = self.shape(*state);
         let words = memory.pool.get_mut(state.chunk);
         state.contested = true;
-        if self.derives_scores() {
+        if self.derives_scores(shape) {
             let buckets = words.chunks_exact_mut(shape.words).take(state.buckets);
             buckets.for_each(|bucket| shape.score_all(bucket, |parts| self.derived_score(parts)));
         }
@@ -209,6 +195,42 @@ impl TopKernel {
             }
         }
         words.chunks_exact_mut(shape.words).take(state.buckets).for_each(|bucket| shape.sort(bucket));
+    }
+}
+
+/// Of some rows, those whose tags an exact table lacks.
+struct Lacking<'a, 'v> {
+    words: &'a [u64],
+    buckets: usize,
+    view: &'a View<'v>,
+    rows: u64,
+}
+
+impl OfShape for Lacking<'_, '_> {
+    type Out = u64;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L, shape: &Shape) -> u64 {
+        let Self { words, buckets, view, rows } = self;
+        let (mut left, mut lacking) = (rows, rows);
+        while left != 0 {
+            let bit = left & left.wrapping_neg();
+            let tag = tag_of(view.hash(bit.trailing_zeros() as usize));
+            left ^= bit;
+            let mut at = Shape::bucket_of(tag, buckets);
+            for _ in 0..buckets {
+                let bucket = &words[at * shape.words..][..shape.words];
+                if shape.has_tag(lanes, bucket, tag) {
+                    lacking ^= bit;
+                    break;
+                }
+                if shape.free(lanes, bucket).is_some() {
+                    break;
+                }
+                at = if at + 1 == buckets { 0 } else { at + 1 };
+            }
+        }
+        lacking
     }
 }
 

@@ -164,7 +164,8 @@ fn export_cells(bucket: &[u64], shape: &Shape, bounded: bool, out: &mut Vec<u64>
 
 #[inline(always)]
 fn bucket_mut<'a>(words: &'a mut [u64], shape: &Shape, at: usize) -> &'a mut [u64] {
-    &mut words[at * shape.words..(at + 1) * shape.words]
+    let (_, behind) = words.split_at_mut(at * shape.words);
+    behind.split_at_mut(shape.words).0
 }
 
 impl Kernel for TopKernel {

@@ -187,8 +187,9 @@ impl Shape {
     }
 
     /// Whether a cell has this tag.
-    pub(super) fn has_tag(&self, bucket: &[u64], tag: u32) -> bool {
-        cast_slice::<u64, u32>(&bucket[..TAG_WORDS])[..self.ways].contains(&tag)
+    #[inline(always)]
+    pub(super) fn has_tag(&self, lanes: impl Lanes, bucket: &[u64], tag: u32) -> bool {
+        bucket.split_first_chunk::<TAG_WORDS>().is_some_and(|(head, _)| lanes.equal(cast_ref(head), tag) != 0)
     }
 
     /// The cells that keys have: a bit for each.
@@ -250,20 +251,27 @@ impl Shape {
         if !self.sums.add(&mut bucket[self.sums_at + way * words..][..words], row) {
             return false;
         }
-        let score = self.score_mut(bucket, way);
-        *score = score.saturating_add(units);
+        self.raise(bucket, way, units);
         true
     }
 
-    /// Adds one packet to a cell that is not full.
+    /// The words of a cell's sum.
     #[inline(always)]
-    pub(super) fn add_fitting(&self, bucket: &mut [u64], way: usize, row: &Row<'_>, units: u8) {
-        let words = self.sum_words;
-        self.sums.add_fitting(&mut bucket[self.sums_at + way * words..][..words], row);
-        if units > 0 {
-            let score = self.score_mut(bucket, way);
-            *score = score.saturating_add(units);
-        }
+    pub(super) fn sum_mut<'a>(&self, bucket: &'a mut [u64], way: usize) -> &'a mut [u64] {
+        &mut bucket[self.sums_at + way * self.sum_words..][..self.sum_words]
+    }
+
+    /// Whether this cell has the key.
+    #[inline(always)]
+    pub(super) fn is_at(&self, bucket: &[u64], way: usize, (tag, key): (u32, &[u32])) -> bool {
+        Self::tag(bucket, way) == tag && self.is_key(bucket, way, key)
+    }
+
+    /// Moves a score.
+    #[inline(always)]
+    pub(super) fn raise(&self, bucket: &mut [u64], way: usize, units: u8) {
+        let score = self.score_mut(bucket, way);
+        *score = score.saturating_add(units);
     }
 
     /// One packet that its cell cannot hold, and no memory for wider ones: it may have been there, so the cell's bound says,
@@ -277,8 +285,7 @@ impl Shape {
         // Rounded up packet by packet it would run away from the truth; what U was then and all that came since is a bound too.
         parts.iter_mut().zip(self.missed(bucket)).for_each(|(part, missed)| *part = (*part).min(*missed));
         self.before_mut(bucket, way).iter_mut().zip(parts).for_each(|(code, part)| *code = compact(*part));
-        let score = self.score_mut(bucket, way);
-        *score = score.saturating_add(units);
+        self.raise(bucket, way, units);
     }
 
     /// Gives a cell that nobody ever had to a key of which nothing was missed.
