@@ -3,11 +3,10 @@
 use super::growth::{DOUBLING_STEP, State, is_thinned};
 use super::table::Shape;
 use super::cells::PARTS_MAX;
-use super::count::{Keyed, add};
 use super::{Step, TopKernel, bucket_mut};
 use crate::arch::hash::spread;
 use crate::arch::lanes::Lanes;
-use crate::stats::columns::Row;
+use crate::stats::columns::{Row, View};
 use crate::stats::weighted::SumLayout;
 
 /// Misses of a bucket after which its scores are halved, again and again.
@@ -79,34 +78,39 @@ impl TopKernel {
     pub(super) fn count_contested<L: Lanes>(
         &self,
         (lanes, shape, words): (L, &Shape, &mut [u64]),
-        state: &mut State,
-        row: &Row<'_>,
-        keyed: &Keyed<'_>,
+        (state, pressure): (&mut State, u32),
+        (view, record): (&View<'_>, usize),
+        key: (u32, &[u32]),
     ) -> Step {
-        let at = Shape::bucket_of(keyed.tag, state.buckets);
+        let at = Shape::bucket_of(key.0, state.buckets);
         let bucket = bucket_mut(words, shape, at);
-        if let Some(way) = shape.find(lanes, bucket, keyed.tag, keyed.key) {
-            return add(shape, (bucket, at, way), row, keyed.units);
-        }
-        let (way, score) = shape.weakest(lanes, bucket);
-        if score == 0 {
-            shape.admit(bucket, way, (keyed.tag, keyed.key));
-            return add(shape, (bucket, at, way), row, keyed.units);
-        }
-        let misses = Shape::miss(bucket);
-        if is_thinned(row, misses.into(), keyed.pressure) {
-            state.thinned = state.thinned.max(keyed.pressure);
-            shape.sums.miss(shape.missed_mut(bucket), row);
-            return missed(misses);
-        }
-        let Some(way) = self.contest((lanes, shape, bucket), row, keyed.units, (misses, way, score)) else {
-            shape.sums.miss(shape.missed_mut(bucket), row);
-            return missed(misses);
+        let way = if let Some(way) = shape.find(lanes, bucket, key.0, key.1) {
+            way
+        } else {
+            let (way, score) = shape.weakest(lanes, bucket);
+            if score == 0 {
+                shape.admit(bucket, way, key);
+                way
+            } else {
+                let row = view.row_without_key(record);
+                let misses = Shape::miss(bucket);
+                if is_thinned(&row, misses.into(), pressure) {
+                    state.thinned = state.thinned.max(pressure);
+                    shape.sums.miss(shape.missed_mut(bucket), &row);
+                    return missed(misses);
+                }
+                let Some(way) = self.contest((lanes, shape, bucket), &row, (misses, way, score)) else {
+                    shape.sums.miss(shape.missed_mut(bucket), &row);
+                    return missed(misses);
+                };
+                let evicted = shape.held(bucket, way);
+                shape.admit(bucket, way, key);
+                shape.sums.miss_parts(shape.missed_mut(bucket), &evicted);
+                way
+            }
         };
-        let evicted = shape.held(bucket, way);
-        shape.admit(bucket, way, (keyed.tag, keyed.key));
-        shape.sums.miss_parts(shape.missed_mut(bucket), &evicted);
-        add(shape, (bucket, at, way), row, keyed.units)
+        let row = view.row_without_key(record);
+        if shape.add(bucket, way, &row, self.units(shape, &row)) { Step::Counted } else { Step::Overflow(at, way) }
     }
 
     /// A new key against the weakest of a full bucket: the cell that it may take.
@@ -115,7 +119,6 @@ impl TopKernel {
         &self,
         (lanes, shape, bucket): (L, &Shape, &mut [u64]),
         row: &Row<'_>,
-        units: u8,
         (misses, way, score): (u32, usize, u8),
     ) -> Option<usize> {
         let (mut way, mut score) = (way, score);
@@ -127,7 +130,7 @@ impl TopKernel {
         let score = score - 1;
         // Drawn from the keyed hash and the bucket's own count: the same packets in the same order decide alike.
         let draw = spread(row.hash ^ u64::from(misses).wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 32;
-        if draw >= DECAY[usize::from(score)].saturating_mul(units.into()) {
+        if draw >= DECAY[usize::from(score)] * u64::from(self.units(shape, row)) {
             return None;
         }
         *shape.score_mut(bucket, way) -= score.min(1);

@@ -19,16 +19,6 @@ pub(super) enum Step {
     Full,
 }
 
-/// A key of a row.
-pub(super) struct Keyed<'a> {
-    pub(super) tag: u32,
-    pub(super) key: &'a [u32],
-    /// How much a packet moves a score.
-    pub(super) units: u8,
-    /// log2 of the weight that new keys are thinned by.
-    pub(super) pressure: u32,
-}
-
 /// Counts rows until one wants memory, or none is left. That one is the first of what is left then.
 pub(super) struct Counting<'a, 'v> {
     pub(super) kernel: &'a TopKernel,
@@ -49,18 +39,24 @@ impl OfShape for Counting<'_, '_> {
         // Copies, which nothing else can change: they stay in registers.
         let (view, mut state, mut left) = (*view, *told, *rest);
         let (mut halves, mut step) = ([0; HALVES_MAX], Step::Counted);
-        while left != 0 {
-            let at = left.trailing_zeros() as usize;
-            let row = view.row_without_key(at);
-            read_key(&view, shape, at, &mut halves);
-            let keyed = Keyed { tag: tag_of(row.hash), key: &halves[..shape.halves], units: kernel.units(shape, &row), pressure };
-            step = if state.contested {
-                kernel.count_contested((lanes, shape, &mut *words), &mut state, &row, &keyed)
-            } else {
-                kernel.count_exactly((lanes, shape, &mut *words), &mut state, &row, &keyed)
-            };
-            let Step::Counted = step else { break };
-            left &= left - 1;
+        if state.contested {
+            while left != 0 {
+                let at = left.trailing_zeros() as usize;
+                read_key(&view, shape, at, &mut halves);
+                let key = (tag_of(view.hash(at)), &halves[..shape.halves]);
+                step = kernel.count_contested((lanes, shape, &mut *words), (&mut state, pressure), (&view, at), key);
+                let Step::Counted = step else { break };
+                left &= left - 1;
+            }
+        } else {
+            while left != 0 {
+                let at = left.trailing_zeros() as usize;
+                read_key(&view, shape, at, &mut halves);
+                let key = (tag_of(view.hash(at)), &halves[..shape.halves]);
+                step = kernel.count_exactly((lanes, shape, &mut *words), &mut state, (&view, at), key);
+                let Step::Counted = step else { break };
+                left &= left - 1;
+            }
         }
         (*told, *rest) = (state, left);
         step
@@ -181,26 +177,19 @@ impl TopKernel {
         &self,
         (lanes, shape, words): (L, &Shape, &mut [u64]),
         state: &mut State,
-        row: &Row<'_>,
-        keyed: &Keyed<'_>,
+        (view, at): (&View<'_>, usize),
+        key: (u32, &[u32]),
     ) -> Step {
-        let mut at = Shape::bucket_of(keyed.tag, state.buckets);
-        for _ in 0..state.buckets {
-            let bucket = bucket_mut(words, shape, at);
-            if let Some(way) = shape.find(lanes, bucket, keyed.tag, keyed.key) {
-                return add(shape, (bucket, at, way), row, keyed.units);
-            }
-            if let Some(way) = shape.free(lanes, bucket) {
-                if state.keys >= self.exact_keys.min(shape.room(state.buckets)) {
-                    return Step::Full;
-                }
-                state.keys += 1;
-                shape.enter(bucket, way, (keyed.tag, keyed.key));
-                return add(shape, (bucket, at, way), row, keyed.units);
-            }
-            at = if at + 1 == state.buckets { 0 } else { at + 1 };
-        }
-        Step::Full
+        let keys_max = self.exact_keys.min(shape.room(state.buckets));
+        let Some(place) = place((lanes, shape, &mut *words), (state, keys_max), (false, 0), key) else { return Step::Full };
+        self.add(shape, words, (usize::from(place >> WAY_BITS), usize::from(place & WAY_MASK)), &view.row_without_key(at))
+    }
+
+    /// Adds a packet to a cell.
+    #[inline(always)]
+    fn add(&self, shape: &Shape, words: &mut [u64], (at, way): (usize, usize), row: &Row<'_>) -> Step {
+        let added = shape.add(bucket_mut(words, shape, at), way, row, self.units(shape, row));
+        if added { Step::Counted } else { Step::Overflow(at, way) }
     }
 }
 
@@ -208,10 +197,4 @@ impl TopKernel {
 #[inline(always)]
 pub(super) const fn tag_of(hash: u64) -> u32 {
     (hash >> 32) as u32 | 1
-}
-
-/// Adds a packet to a cell.
-#[inline(always)]
-pub(super) fn add(shape: &Shape, (bucket, at, way): (&mut [u64], usize, usize), row: &Row<'_>, units: u8) -> Step {
-    if shape.add(bucket, way, row, units) { Step::Counted } else { Step::Overflow(at, way) }
 }
