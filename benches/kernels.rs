@@ -36,10 +36,11 @@ const ONE_RATE: WeightBounds = WeightBounds { passed: 1, blocked: 40, random: tr
 const PLAIN: WeightBounds = WeightBounds { passed: 1, blocked: 1, random: true, rate: None };
 const ANY_RATE: WeightBounds = WeightBounds { passed: 1, blocked: 40, random: true, rate: None };
 
-const CASES: [Case; 6] = [
+const CASES: [Case; 7] = [
     Case { name: "one-range", ranges: 1, batches: 4_000, family: Family::V4, weights: ONE_RATE, different: usize::MAX },
     Case { name: "many-ranges", ranges: 4_000, batches: 4_000, family: Family::V4, weights: ONE_RATE, different: usize::MAX },
     Case { name: "few-keys", ranges: 40, batches: 4_000, family: Family::V4, weights: ONE_RATE, different: 100 },
+    Case { name: "few-keys-cold", ranges: 2_000, batches: 12_000, family: Family::V4, weights: ONE_RATE, different: 100 },
     Case { name: "unsampled", ranges: 10, batches: 4_000, family: Family::V4, weights: PLAIN, different: usize::MAX },
     Case { name: "any-rate", ranges: 10, batches: 2_000, family: Family::V4, weights: ANY_RATE, different: usize::MAX },
     Case { name: "ipv6", ranges: 10, batches: 2_000, family: Family::V6, weights: ONE_RATE, different: usize::MAX },

@@ -19,6 +19,9 @@ pub trait Lanes: Copy {
     /// Which numbers have any of these bits: one bit each.
     fn any_bits(self, numbers: &[u16; 64], bits: u16) -> u64;
 
+    /// Which bytes are not zero: one bit each.
+    fn nonzero_bytes(self, bytes: &[u8; 64]) -> u64;
+
     /// Which numbers are not zero: one bit each.
     fn nonzero(self, numbers: &[u32; 64]) -> u64;
 
@@ -100,9 +103,7 @@ impl Lanes for Avx2 {
 
     #[inline(always)]
     fn equal_long(self, numbers: &[u64; 8], wanted: u64) -> u32 {
-        use core::arch::x86_64::{
-            _mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_loadu_si256, _mm256_movemask_pd, _mm256_set1_epi64x,
-        };
+        use core::arch::x86_64::{_mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_loadu_si256, _mm256_movemask_pd, _mm256_set1_epi64x};
         // SAFETY: the processor has AVX2, or there were no `self`; two loads of four numbers each read the eight.
         unsafe {
             let wanted = _mm256_set1_epi64x(wanted as i64);
@@ -115,8 +116,8 @@ impl Lanes for Avx2 {
     #[inline(always)]
     fn least(self, bytes: &[u8; 16], n: usize) -> (usize, u8) {
         use core::arch::x86_64::{
-            _mm_cmplt_epi8, _mm_cvtepu8_epi16, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_min_epu16, _mm_minpos_epu16, _mm_or_si128, _mm_set1_epi8,
-            _mm_setr_epi8, _mm_setr_epi16, _mm_slli_epi16, _mm_srli_si128,
+            _mm_cmplt_epi8, _mm_cvtepu8_epi16, _mm_cvtsi128_si32, _mm_loadu_si128, _mm_min_epu16, _mm_minpos_epu16, _mm_or_si128,
+            _mm_set1_epi8, _mm_setr_epi8, _mm_setr_epi16, _mm_slli_epi16, _mm_srli_si128,
         };
         // SAFETY: the processor has AVX2 and so SSE4.1, or there were no `self`; the load reads the sixteen bytes.
         unsafe {
@@ -154,10 +155,19 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn nonzero(self, numbers: &[u32; 64]) -> u64 {
-        use core::arch::x86_64::{
-            _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_loadu_si256, _mm256_movemask_ps, _mm256_setzero_si256,
+    fn nonzero_bytes(self, bytes: &[u8; 64]) -> u64 {
+        use core::arch::x86_64::{_mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_setzero_si256};
+        // SAFETY: the processor has AVX2, or there were no `self`; two loads of 32 bytes each read the 64.
+        let (low, high) = unsafe {
+            let zero = |at: usize| _mm256_cmpeq_epi8(_mm256_loadu_si256(bytes.as_ptr().add(at).cast()), _mm256_setzero_si256());
+            (_mm256_movemask_epi8(zero(0)), _mm256_movemask_epi8(zero(32)))
         };
+        u64::from(!high as u32) << 32 | u64::from(!low as u32)
+    }
+
+    #[inline(always)]
+    fn nonzero(self, numbers: &[u32; 64]) -> u64 {
+        use core::arch::x86_64::{_mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_loadu_si256, _mm256_movemask_ps, _mm256_setzero_si256};
         let mut mask = 0;
         for eight in 0..8 {
             // SAFETY: the processor has AVX2, or there were no `self`; eight loads of eight numbers each read the 64.
@@ -248,6 +258,11 @@ impl Lanes for Usual {
     }
 
     #[inline(always)]
+    fn nonzero_bytes(self, bytes: &[u8; 64]) -> u64 {
+        bytes.iter().enumerate().fold(0, |mask, (i, byte)| mask | u64::from(*byte != 0) << i)
+    }
+
+    #[inline(always)]
     fn nonzero(self, numbers: &[u32; 64]) -> u64 {
         numbers.iter().enumerate().fold(0, |mask, (i, number)| mask | u64::from(*number != 0) << i)
     }
@@ -256,6 +271,20 @@ impl Lanes for Usual {
     fn sum(self, numbers: &[u32; 64], which: u64) -> u64 {
         numbers.iter().enumerate().map(|(i, number)| u64::from(*number) * (which >> i & 1)).sum()
     }
+}
+
+/// See [`Lanes::nonzero_bytes`].
+pub fn nonzero_bytes(bytes: &[u8; 64]) -> u64 {
+    struct Nonzero<'a>(&'a [u8; 64]);
+    impl Work for Nonzero<'_> {
+        type Out = u64;
+
+        #[inline(always)]
+        fn run<L: Lanes>(self, lanes: L) -> u64 {
+            lanes.nonzero_bytes(self.0)
+        }
+    }
+    run(Nonzero(bytes))
 }
 
 /// See [`Lanes::nonzero`].
@@ -317,11 +346,14 @@ mod tests {
                 let bytes: [u8; 16] = std::array::from_fn(|i| 255 - (of(i + 12) % few) as u8);
                 assert_eq!(lanes.equal(&numbers, numbers[3]), equal_scalar(&numbers, numbers[3]));
                 assert_eq!(lanes.equal(&numbers, 77), equal_scalar(&numbers, 77));
-                let (short, long): ([u16; 64], [u32; 64]) = (std::array::from_fn(|i| of(i) as u16), std::array::from_fn(|i| (of(i) % few) as u32 * of(i) as u32));
+                let (short, long): ([u16; 64], [u32; 64]) =
+                    (std::array::from_fn(|i| of(i) as u16), std::array::from_fn(|i| (of(i) % few) as u32 * of(i) as u32));
                 let bits = 1 << (round % 16) | of(70) as u16 & 0x11;
                 assert_eq!(lanes.any_bits(&short, bits), Usual.any_bits(&short, bits));
                 let words: [u64; 8] = std::array::from_fn(|i| of(i) % few);
                 assert_eq!(lanes.equal_long(&words, words[5]), Usual.equal_long(&words, words[5]));
+                let flags: [u8; 64] = std::array::from_fn(|i| (of(i + 80) % few) as u8);
+                assert_eq!(lanes.nonzero_bytes(&flags), Usual.nonzero_bytes(&flags));
                 assert_eq!(lanes.nonzero(&long), Usual.nonzero(&long));
                 assert_eq!(lanes.sum(&long, of(71)), Usual.sum(&long, of(71)));
                 for n in 1..=16 {

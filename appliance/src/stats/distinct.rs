@@ -24,6 +24,7 @@ use super::pool::{Handle, Memory, Pool};
 use super::stretch::Stretch;
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
 use crate::arch::lanes::{self, Lanes, Work};
+use crate::arch::prefetch::prefetch_words;
 use crate::axes::{Key, Metric};
 use crate::config::{Refusal, StatSpec};
 use crate::limits::{DISTINCT_EXACT_MAX, DISTINCT_EXACT_MIN};
@@ -306,6 +307,12 @@ impl Work for Entering<'_, '_> {
 impl Kernel for DistinctKernel {
     fn root_words(&self) -> usize {
         ROOT_WORDS + usize::from(self.bounds_missed)
+    }
+
+    fn prefetch(&self, root: &[u64], pool: &Pool) {
+        if root[0] != 0 && precision_of(root) == 0 {
+            prefetch_words(pool.get(Handle::from_word(root[0])));
+        }
     }
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {

@@ -114,6 +114,9 @@ pub trait Kernel: Send + Sync {
         true
     }
 
+    /// Asks for what an update is likely to touch beside the root: nothing waits for it.
+    fn prefetch(&self, _root: &[u64], _pool: &Pool) {}
+
     /// Counts the rows of `view`, at least one.
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted>;
 

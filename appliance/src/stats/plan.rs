@@ -346,6 +346,9 @@ pub fn execute(
     (fast, long): (&mut [u64], &mut [u64]),
     memory: &mut Memory<'_>,
 ) -> u32 {
+    for stat in &plan.stats {
+        stat.kernel.prefetch(stat.root(if stat.period == Period::Fast { fast } else { long }), memory.pool);
+    }
     scratch.fill(plan, records, hash_key);
     let mut starved = 0;
     for stat in &plan.stats {

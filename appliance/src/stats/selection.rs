@@ -144,8 +144,8 @@ impl Spans {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::axes::Metric;
     use crate::arch::lanes::Usual;
+    use crate::axes::Metric;
     use crate::axes::key::{Key, Lengths};
     use crate::record::Has;
 

@@ -1,8 +1,8 @@
 //! A full bucket: who keeps a cell, and who gets one.
 
+use super::cells::PARTS_MAX;
 use super::growth::{DOUBLING_STEP, State, is_thinned};
 use super::table::Shape;
-use super::cells::PARTS_MAX;
 use super::{Step, TopKernel, bucket_mut};
 use crate::arch::hash::spread;
 use crate::arch::lanes::Lanes;

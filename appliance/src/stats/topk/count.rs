@@ -89,21 +89,33 @@ impl OfShape for Placing<'_, '_> {
         let (mut places, mut halves) = ([0_u16; BATCH_RECORDS_MAX], [0; HALVES_MAX]);
         let keys_max = kernel.exact_keys.min(shape.room(state.buckets));
         let hints = view.hints((state.buckets, shape.ways));
-        while rest != 0 {
-            let at = rest.trailing_zeros() as usize % BATCH_RECORDS_MAX;
-            read_key(&view, shape, at, &mut halves);
-            let key = (tag_of(view.hash(at)), &halves[..shape.halves]);
-            let hint = hints.map_or(0, |hints| hints[at].get());
-            let found = place((lanes, shape, &mut *words), (&mut state, keys_max), (hints.is_some(), hint), key);
-            let Some(place) = found else { break };
-            places[at] = place;
-            rest &= rest - 1;
+        if let Some(hints) = hints {
+            while rest != 0 {
+                let at = rest.trailing_zeros() as usize % BATCH_RECORDS_MAX;
+                read_key(&view, shape, at, &mut halves);
+                let (key, hint) = ((tag_of(view.hash(at)), &halves[..shape.halves]), hints[at].get());
+                let bucket = bucket_mut(words, shape, usize::from(hint >> WAY_BITS));
+                places[at] = if shape.is_at(bucket, usize::from(hint & WAY_MASK), key) {
+                    hint
+                } else {
+                    let Some(place) = place((lanes, shape, &mut *words), (&mut state, keys_max), key) else { break };
+                    place
+                };
+                rest &= rest - 1;
+            }
+        } else {
+            while rest != 0 {
+                let at = rest.trailing_zeros() as usize % BATCH_RECORDS_MAX;
+                read_key(&view, shape, at, &mut halves);
+                let key = (tag_of(view.hash(at)), &halves[..shape.halves]);
+                let Some(place) = place((lanes, shape, &mut *words), (&mut state, keys_max), key) else { break };
+                places[at] = place;
+                rest &= rest - 1;
+            }
+            view.set_hints((state.buckets, shape.ways), &places);
         }
         let placed = *left & !rest;
         (*told, *left) = (state, rest);
-        if hints.is_none() {
-            view.set_hints((state.buckets, shape.ways), &places);
-        }
         let mut rows = view.plain_of(placed);
         while rows != 0 {
             let at = rows.trailing_zeros() as usize % BATCH_RECORDS_MAX;
@@ -136,14 +148,11 @@ impl OfShape for Placing<'_, '_> {
 fn place<L: Lanes>(
     (lanes, shape, words): (L, &Shape, &mut [u64]),
     (state, keys_max): (&mut State, usize),
-    (is_hinted, hint): (bool, u16),
     (tag, key): (u32, &[u32]),
 ) -> Option<u16> {
-    if is_hinted && shape.is_at(bucket_mut(words, shape, usize::from(hint >> WAY_BITS)), usize::from(hint & WAY_MASK), (tag, key)) {
-        return Some(hint);
-    }
-    let mut at = Shape::bucket_of(tag, state.buckets);
-    for _ in 0..state.buckets {
+    let home = Shape::bucket_of(tag, state.buckets);
+    let mut at = home;
+    loop {
         let bucket = bucket_mut(words, shape, at);
         if let Some(way) = shape.find(lanes, bucket, tag, key) {
             return Some((at << WAY_BITS | way) as u16);
@@ -157,8 +166,10 @@ fn place<L: Lanes>(
             return Some((at << WAY_BITS | way) as u16);
         }
         at = if at + 1 == state.buckets { 0 } else { at + 1 };
+        if at == home {
+            return None;
+        }
     }
-    None
 }
 
 #[inline(always)]
@@ -181,7 +192,7 @@ impl TopKernel {
         key: (u32, &[u32]),
     ) -> Step {
         let keys_max = self.exact_keys.min(shape.room(state.buckets));
-        let Some(place) = place((lanes, shape, &mut *words), (state, keys_max), (false, 0), key) else { return Step::Full };
+        let Some(place) = place((lanes, shape, &mut *words), (state, keys_max), key) else { return Step::Full };
         self.add(shape, words, (usize::from(place >> WAY_BITS), usize::from(place & WAY_MASK)), &view.row_without_key(at))
     }
 

@@ -14,6 +14,7 @@ use super::pool::{Handle, Memory, Pool};
 use super::stretch::Stretch;
 use super::weighted::SumLayout;
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
+use crate::arch::prefetch::prefetch_words;
 use crate::axes::{Key, KeySpec, Metric};
 use crate::config::{Refusal, StatSpec};
 use crate::limits::TOP_K_MAX;
@@ -171,6 +172,14 @@ fn bucket_mut<'a>(words: &'a mut [u64], shape: &Shape, at: usize) -> &'a mut [u6
 impl Kernel for TopKernel {
     fn root_words(&self) -> usize {
         ROOT_HEAD_WORDS + self.narrow.sums.layout.words()
+    }
+
+    fn prefetch(&self, root: &[u64], pool: &Pool) {
+        let state = State::of(root);
+        // Of a small table nearly all is touched; of a large one, who knows what.
+        if !state.chunk.is_none() && state.buckets <= self.exact_buckets {
+            prefetch_words(pool.get(state.chunk));
+        }
     }
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
