@@ -51,12 +51,30 @@ pub struct Avx2(());
 /// Does `work` by what the processor has, which is found out once.
 #[inline]
 pub fn run<W: Work>(work: W) -> W::Out {
+    #[cfg(test)]
+    if USUAL.get() {
+        return work.run(Usual);
+    }
     #[cfg(target_arch = "x86_64")]
     if let Some(lanes) = Avx2::here() {
         // SAFETY: `lanes` says that the processor has what the function is compiled for.
         return unsafe { run_avx2(work, lanes) };
     }
     work.run(Usual)
+}
+
+#[cfg(test)]
+thread_local! {
+    static USUAL: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Of tests: does it as a processor would that has nothing unusual.
+#[cfg(test)]
+pub(crate) fn as_usual<T>(work: impl FnOnce() -> T) -> T {
+    USUAL.set(true);
+    let done = work();
+    USUAL.set(false);
+    done
 }
 
 #[cfg(target_arch = "x86_64")]

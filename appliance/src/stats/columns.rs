@@ -5,12 +5,13 @@
 use std::array;
 use std::cell::Cell;
 
+use super::weights::Weights;
 use crate::arch::HashKey;
-use crate::arch::lanes::{self, Lanes};
+use crate::arch::lanes;
 use crate::axes::key::number;
 use crate::axes::{KeySpec, Metric};
 use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
-use crate::record::{Has, Record};
+use crate::record::Record;
 use crate::units::Family;
 
 /// One key of each record of a batch.
@@ -100,46 +101,6 @@ impl ValueColumn {
 
     fn fill(&mut self, records: &[Record]) {
         self.nonzero = (self.metric.row().column)(records, &mut self.values);
-    }
-}
-
-/// What weight each record of a batch has, and what kind of packet it is.
-pub struct Weights {
-    weights: [u16; BATCH_RECORDS_MAX],
-    has: [u16; BATCH_RECORDS_MAX],
-    proven: u64,
-    sampled: u64,
-    /// Towards the range, from it, and what was dropped.
-    pub(super) ingress: u64,
-    pub(super) egress: u64,
-    pub(super) blocked: u64,
-}
-
-impl Weights {
-    /// Of an empty batch.
-    pub const fn new() -> Self {
-        let (weights, has) = ([1; BATCH_RECORDS_MAX], [0; BATCH_RECORDS_MAX]);
-        Self { weights, has, proven: 0, sampled: 0, ingress: 0, egress: 0, blocked: 0 }
-    }
-
-    /// Reads a batch.
-    #[inline(always)]
-    pub fn fill<L: Lanes>(&mut self, lanes: L, records: &[Record]) {
-        for (record, (weight, has)) in records.iter().zip(self.weights.iter_mut().zip(&mut self.has)) {
-            (*weight, *has) = (record.weight.max(1), record.has.0);
-        }
-        let (all, have) = (first(records.len()), |what: Has| lanes.any_bits(&self.has, what.0));
-        self.blocked = have(Has::BLOCKED) & all;
-        (self.ingress, self.egress) = (have(Has::INGRESS) & all, have(Has::EGRESS) & all);
-        self.proven = (have(Has::RANDOM) | !self.blocked) & all;
-        // Above one.
-        self.sampled = (lanes.any_bits(&self.weights, !1) | !self.proven) & all;
-    }
-}
-
-impl Default for Weights {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -17,6 +17,7 @@ use bytemuck::{cast_slice, cast_slice_mut};
 
 use super::columns::View;
 use super::figure::{Basis, Confidence, Distinct as Figures, DistinctSketch, Estimate, Figure};
+use super::hashes::{Inserting, LINE_SLOTS, Lacking, Moving, room};
 use super::hll;
 use super::interval::Question;
 use super::once;
@@ -143,66 +144,6 @@ impl DistinctKernel {
     }
 }
 
-/// Hashes that fill a table: seven eighths, but the largest to the last slot.
-const fn room(slots: usize) -> usize {
-    if slots < DISTINCT_EXACT_MAX { slots - slots / 8 } else { slots }
-}
-
-/// Slots that are looked at together: a line of the cache.
-const LINE_SLOTS: usize = 8;
-
-/// Adds hashes of rows to a table. Ends at the first that finds no room.
-struct Inserting<'a, 'v> {
-    table: &'a mut [u64],
-    view: &'a View<'v>,
-    left: &'a mut u64,
-    count: &'a mut usize,
-    /// Hashes that it holds at most.
-    most: usize,
-}
-
-impl Work for Inserting<'_, '_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
-        let Self { table, view, left: rest, count, most } = self;
-        let (view, mut left) = (*view, *rest);
-        let lines = table.as_chunks_mut::<LINE_SLOTS>().0;
-        while left != 0 {
-            let hash = view.hash(left.trailing_zeros() as usize).max(1);
-            match find(lanes, lines, hash) {
-                Some((line, None)) => debug_assert!(line < lines.len(), "it is there"),
-                Some((line, Some(slot))) if *count < most => {
-                    lines[line][slot % LINE_SLOTS] = hash;
-                    *count += 1;
-                }
-                _ => break,
-            }
-            left &= left - 1;
-        }
-        *rest = left;
-    }
-}
-
-/// The line that has a hash; or the one where it belongs, and the free slot there; none: it is not there, and none is free.
-#[inline(always)]
-#[allow(clippy::cast_possible_truncation, reason = "below the number of lines")]
-fn find(lanes: impl Lanes, lines: &[[u64; LINE_SLOTS]], hash: u64) -> Option<(usize, Option<usize>)> {
-    let mut at = ((u128::from(hash) * lines.len() as u128) >> 64) as usize;
-    for _ in 0..lines.len() {
-        if lanes.equal_long(&lines[at], hash) != 0 {
-            return Some((at, None));
-        }
-        let free = lanes.equal_long(&lines[at], 0);
-        if free != 0 {
-            return Some((at, Some(free.trailing_zeros() as usize)));
-        }
-        at = if at + 1 == lines.len() { 0 } else { at + 1 };
-    }
-    None
-}
-
 /// A table half as long again, and so on until it has room for what these rows are about to add. False: there is no memory.
 fn grow_for(root: &mut [u64], memory: &mut Memory<'_>, (view, left): (&View<'_>, u64)) -> bool {
     let count = usize::try_from(root[1]).unwrap_or(0);
@@ -217,30 +158,6 @@ fn grow_for(root: &mut [u64], memory: &mut Memory<'_>, (view, left): (&View<'_>,
         slots = longer(slots);
     }
     grow(root, memory, slots) || least < slots && grow(root, memory, least)
-}
-
-/// Of some rows, those whose hashes a table lacks.
-struct Lacking<'a, 'v> {
-    lines: &'a [[u64; LINE_SLOTS]],
-    view: &'a View<'v>,
-    rows: u64,
-}
-
-impl Work for Lacking<'_, '_> {
-    type Out = u64;
-
-    #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) -> u64 {
-        let (mut left, mut lacking) = (self.rows, self.rows);
-        while left != 0 {
-            let bit = left & left.wrapping_neg();
-            left ^= bit;
-            if let Some((_, None)) = find(lanes, self.lines, self.view.hash(bit.trailing_zeros() as usize).max(1)) {
-                lacking ^= bit;
-            }
-        }
-        lacking
-    }
 }
 
 /// Moves the hashes to a longer table. False: there is no memory.
@@ -259,28 +176,6 @@ fn grow(root: &mut [u64], memory: &mut Memory<'_>, slots: usize) -> bool {
     memory.pool.free(old);
     root[0] = new.word();
     true
-}
-
-/// Moves hashes to a table that has room for all.
-struct Moving<'a> {
-    from: &'a [u64],
-    to: &'a mut [[u64; LINE_SLOTS]],
-}
-
-impl Work for Moving<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
-        for hash in self.from {
-            if *hash == 0 {
-                continue;
-            }
-            if let Some((line, Some(slot))) = find(lanes, self.to, *hash) {
-                self.to[line][slot % LINE_SLOTS] = *hash;
-            }
-        }
-    }
 }
 
 /// Enters hashes of rows into registers.

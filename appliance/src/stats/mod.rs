@@ -17,6 +17,7 @@ pub mod fanout;
 pub mod figure;
 mod gamma;
 pub mod histogram;
+mod hashes;
 mod hll;
 pub mod interval;
 pub mod labels;
@@ -34,6 +35,7 @@ pub mod sum;
 mod table;
 pub mod topk;
 pub mod weighted;
+pub mod weights;
 
 use std::any::Any;
 
@@ -177,6 +179,8 @@ pub struct Past {
     pub until_ns: u64,
 }
 
+#[cfg(test)]
+mod agree_tests;
 #[cfg(test)]
 pub(crate) mod moody_tests;
 #[cfg(test)]

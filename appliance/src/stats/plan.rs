@@ -1,10 +1,11 @@
 //! A list of stats, compiled: which columns and masks a batch needs, and which kernel reads which of them.
 
-use super::columns::{Beside, KeyColumn, ValueColumn, View, Weights, fill};
+use super::columns::{Beside, KeyColumn, ValueColumn, View, fill};
 use super::interval::Question;
 use super::pool::{Memory, Pool};
 use super::selection::{Masks, Selections};
 use super::stretch::Stretch;
+use super::weights::Weights;
 use super::{Calculations, Context, Kernel};
 use crate::arch::HashKey;
 use crate::arch::lanes::{self, Lanes, Work};

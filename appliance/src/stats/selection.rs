@@ -4,7 +4,8 @@
 //! A predicate is a set of tests. A test that stands in several predicates runs once a batch, and gives a word with one
 //! bit a record, as everything here does.
 
-use super::columns::{Weights, first};
+use super::columns::first;
+use super::weights::Weights;
 use crate::axes::key::number;
 use crate::axes::{DecisionAxis, DirectionAxis, KeySpec};
 use crate::config::{Predicate, Span, StatSpec, Test};

@@ -1,8 +1,9 @@
 //! The loop over a batch's rows.
 
+use super::cell::key_halves;
 use super::growth::State;
 use super::shapes::OfShape;
-use super::table::{HALVES_MAX, Shape, key_halves};
+use super::table::{HALVES_MAX, Shape};
 use super::{TopKernel, bucket_mut};
 use crate::arch::lanes::Lanes;
 use crate::limits::BATCH_RECORDS_MAX;
@@ -78,68 +79,89 @@ pub(super) struct Placing<'a, 'v> {
 const WAY_BITS: u32 = 4;
 const WAY_MASK: u16 = (1 << WAY_BITS) - 1;
 
+/// Of each row, its cell.
+type Places = [u16; BATCH_RECORDS_MAX];
+
 impl OfShape for Placing<'_, '_> {
     type Out = Step;
 
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L, shape: &Shape) -> Step {
-        let Self { kernel, words, state: told, view, left } = self;
-        // Copies, which nothing else can change: they stay in registers.
-        let (view, mut state, mut rest) = (*view, *told, *left);
-        let (mut places, mut halves) = ([0_u16; BATCH_RECORDS_MAX], [0; HALVES_MAX]);
-        let keys_max = kernel.exact_keys.min(shape.room(state.buckets));
-        let hints = view.hints((state.buckets, shape.ways));
-        if let Some(hints) = hints {
-            while rest != 0 {
-                let at = rest.trailing_zeros() as usize % BATCH_RECORDS_MAX;
-                read_key(&view, shape, at, &mut halves);
-                let (key, hint) = ((tag_of(view.hash(at)), &halves[..shape.halves]), hints[at].get());
-                let bucket = bucket_mut(words, shape, usize::from(hint >> WAY_BITS));
-                places[at] = if shape.is_at(bucket, usize::from(hint & WAY_MASK), key) {
-                    hint
-                } else {
-                    let Some(place) = place((lanes, shape, &mut *words), (&mut state, keys_max), key) else { break };
-                    place
-                };
-                rest &= rest - 1;
-            }
-        } else {
-            while rest != 0 {
-                let at = rest.trailing_zeros() as usize % BATCH_RECORDS_MAX;
-                read_key(&view, shape, at, &mut halves);
-                let key = (tag_of(view.hash(at)), &halves[..shape.halves]);
-                let Some(place) = place((lanes, shape, &mut *words), (&mut state, keys_max), key) else { break };
-                places[at] = place;
-                rest &= rest - 1;
-            }
-            view.set_hints((state.buckets, shape.ways), &places);
-        }
-        let placed = *left & !rest;
-        (*told, *left) = (state, rest);
-        let mut rows = view.plain_of(placed);
-        while rows != 0 {
-            let at = rows.trailing_zeros() as usize % BATCH_RECORDS_MAX;
-            rows &= rows - 1;
-            let (bucket, way) = (bucket_mut(words, shape, usize::from(places[at] >> WAY_BITS)), usize::from(places[at] & WAY_MASK));
-            let row = view.plain_row(at);
-            shape.sums.add_plain(shape.sum_mut(bucket, way), row.value);
-            if !kernel.derives_scores(shape) {
-                shape.raise(bucket, way, kernel.units(shape, &row));
-            }
-        }
-        let mut rows = view.sampled_of(placed);
-        while rows != 0 {
-            let at = rows.trailing_zeros() as usize % BATCH_RECORDS_MAX;
-            rows &= rows - 1;
-            let (bucket, way) = (bucket_mut(words, shape, usize::from(places[at] >> WAY_BITS)), usize::from(places[at] & WAY_MASK));
-            let row = view.row_without_key(at);
-            shape.sums.add_sampled(shape.sum_mut(bucket, way), &row);
-            if !kernel.derives_scores(shape) {
-                shape.raise(bucket, way, kernel.units(shape, &row));
-            }
-        }
-        if rest == 0 { Step::Counted } else { Step::Full }
+        let Self { kernel, words, state, view, left } = self;
+        let (view, all) = (*view, *left);
+        let mut places = [0; BATCH_RECORDS_MAX];
+        *left = place_rows((lanes, shape, &mut *words), (kernel, state), (&view, all), &mut places);
+        add_rows(kernel, (shape, words), (&view, all & !*left), &places);
+        if *left == 0 { Step::Counted } else { Step::Full }
     }
+}
+
+/// Finds the cells of rows. What is left found no room.
+#[inline(always)]
+fn place_rows<L: Lanes>(
+    (lanes, shape, words): (L, &Shape, &mut [u64]),
+    (kernel, told): (&TopKernel, &mut State),
+    (view, rows): (&View<'_>, u64),
+    places: &mut Places,
+) -> u64 {
+    // A copy, which nothing else can change: it stays in registers.
+    let (mut state, mut rest, mut halves) = (*told, rows, [0; HALVES_MAX]);
+    let keys_max = kernel.exact_keys.min(shape.room(state.buckets));
+    let hints = view.hints((state.buckets, shape.ways));
+    while rest != 0 {
+        let at = rest.trailing_zeros() as usize % BATCH_RECORDS_MAX;
+        read_key(view, shape, at, &mut halves);
+        let key = (tag_of(view.hash(at)), &halves[..shape.halves]);
+        if let Some(hints) = hints {
+            let (bucket, way) = split(hints[at].get());
+            if shape.is_at(bucket_mut(words, shape, bucket), way, key) {
+                places[at] = hints[at].get();
+                rest &= rest - 1;
+                continue;
+            }
+        }
+        let Some(place) = place((lanes, shape, &mut *words), (&mut state, keys_max), key) else { break };
+        places[at] = place;
+        rest &= rest - 1;
+    }
+    if hints.is_none() {
+        view.set_hints((state.buckets, shape.ways), places);
+    }
+    *told = state;
+    rest
+}
+
+/// Adds rows to their cells.
+#[inline(always)]
+fn add_rows(kernel: &TopKernel, (shape, words): (&Shape, &mut [u64]), (view, rows): (&View<'_>, u64), places: &Places) {
+    let mut left = view.plain_of(rows);
+    while left != 0 {
+        let at = left.trailing_zeros() as usize % BATCH_RECORDS_MAX;
+        let ((bucket, way), row) = (split(places[at]), view.plain_row(at));
+        let bucket = bucket_mut(words, shape, bucket);
+        shape.sums.add_plain(shape.sum_mut(bucket, way), row.value);
+        if !kernel.derives_scores(shape) {
+            shape.raise(bucket, way, kernel.units(shape, &row));
+        }
+        left &= left - 1;
+    }
+    let mut left = view.sampled_of(rows);
+    while left != 0 {
+        let at = left.trailing_zeros() as usize % BATCH_RECORDS_MAX;
+        let ((bucket, way), row) = (split(places[at]), view.row_without_key(at));
+        let bucket = bucket_mut(words, shape, bucket);
+        shape.sums.add_sampled(shape.sum_mut(bucket, way), &row);
+        if !kernel.derives_scores(shape) {
+            shape.raise(bucket, way, kernel.units(shape, &row));
+        }
+        left &= left - 1;
+    }
+}
+
+/// Bucket and way of a place.
+#[inline(always)]
+const fn split(place: u16) -> (usize, usize) {
+    ((place >> WAY_BITS) as usize, (place & WAY_MASK) as usize)
 }
 
 /// The cell of a key, which it may get. None: there is no room.
@@ -193,7 +215,7 @@ impl TopKernel {
     ) -> Step {
         let keys_max = self.exact_keys.min(shape.room(state.buckets));
         let Some(place) = place((lanes, shape, &mut *words), (state, keys_max), key) else { return Step::Full };
-        self.add(shape, words, (usize::from(place >> WAY_BITS), usize::from(place & WAY_MASK)), &view.row_without_key(at))
+        self.add(shape, words, split(place), &view.row_without_key(at))
     }
 
     /// Adds a packet to a cell.

@@ -1,9 +1,10 @@
 //! How a table grows: more buckets while all keys have a cell, home to their own buckets after that, then twice as many.
 
+use super::cell::Cell;
 use super::cells::PARTS_MAX;
 use super::count::tag_of;
 use super::shapes::{self, OfShape};
-use super::table::{Cell, Shape};
+use super::table::Shape;
 use super::{DOUBLINGS_MAX, TopKernel, bucket_mut};
 use crate::arch::hash::spread;
 use crate::arch::lanes::{Lanes, Usual};

@@ -20,6 +20,7 @@ use crate::config::{Refusal, StatSpec};
 use crate::limits::TOP_K_MAX;
 use crate::units::Family;
 
+mod cell;
 mod cells;
 mod contest;
 mod count;
@@ -30,11 +31,12 @@ mod summary;
 mod starved_tests;
 mod table;
 
+use cell::Cell;
 use cells::Sums;
 use count::{Counting, Placing, Step};
 use growth::State;
 use summary::TopSummary;
-use table::{Cell, Shape};
+use table::Shape;
 
 /// Keys shown where the row says nothing.
 const K_DEFAULT: u64 = 20;
