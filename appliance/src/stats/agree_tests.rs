@@ -78,7 +78,8 @@ fn each(check: impl Fn(&mut Dice, &StatSpec, WeightBounds, &[Record])) {
 fn a_figure_does_not_depend_on_where_batches_are_cut() {
     each(|dice, spec, weights, records| {
         let whole = figure(spec, weights, records, || 64);
-        let (one, any) = (figure(spec, weights, records, || 1), figure(spec, weights, records, || 1 + dice.below(64) as usize));
+        let (one, any) =
+            (figure(spec, weights, records, || 1), figure(spec, weights, records, || 1 + usize::try_from(dice.below(64)).unwrap()));
         assert!(whole == one && whole == any, "seed {}, {} packets, {spec:?}, {weights:?}", crate::stats::tests::seed(), records.len());
     });
 }
