@@ -28,23 +28,33 @@ struct Case {
     batches: usize,
     family: Family,
     weights: WeightBounds,
+    /// Packets of a range that differ, before the same come again.
+    different: usize,
 }
 
 const ONE_RATE: WeightBounds = WeightBounds { passed: 1, blocked: 40, random: true, rate: Some(40) };
 const PLAIN: WeightBounds = WeightBounds { passed: 1, blocked: 1, random: true, rate: None };
 const ANY_RATE: WeightBounds = WeightBounds { passed: 1, blocked: 40, random: true, rate: None };
 
-const CASES: [Case; 5] = [
-    Case { name: "one-range", ranges: 1, batches: 4_000, family: Family::V4, weights: ONE_RATE },
-    Case { name: "many-ranges", ranges: 4_000, batches: 4_000, family: Family::V4, weights: ONE_RATE },
-    Case { name: "unsampled", ranges: 10, batches: 4_000, family: Family::V4, weights: PLAIN },
-    Case { name: "any-rate", ranges: 10, batches: 2_000, family: Family::V4, weights: ANY_RATE },
-    Case { name: "ipv6", ranges: 10, batches: 2_000, family: Family::V6, weights: ONE_RATE },
+const CASES: [Case; 7] = [
+    Case { name: "one-range", ranges: 1, batches: 4_000, family: Family::V4, weights: ONE_RATE, different: usize::MAX },
+    Case { name: "many-ranges", ranges: 4_000, batches: 4_000, family: Family::V4, weights: ONE_RATE, different: usize::MAX },
+    Case { name: "few-keys", ranges: 40, batches: 4_000, family: Family::V4, weights: ONE_RATE, different: 100 },
+    Case { name: "few-keys-cold", ranges: 2_000, batches: 12_000, family: Family::V4, weights: ONE_RATE, different: 100 },
+    Case { name: "unsampled", ranges: 10, batches: 4_000, family: Family::V4, weights: PLAIN, different: usize::MAX },
+    Case { name: "any-rate", ranges: 10, batches: 2_000, family: Family::V4, weights: ANY_RATE, different: usize::MAX },
+    Case { name: "ipv6", ranges: 10, batches: 2_000, family: Family::V6, weights: ONE_RATE, different: usize::MAX },
 ];
 
 fn records(case: &Case) -> Vec<Record> {
     let mut records: Vec<Record> = traffic(BATCH * case.batches, &Chances::uniform(1)).into_iter().map(|(_, record)| record).collect();
-    for (n, record) in records.iter_mut().enumerate() {
+    for at in 0..if case.different == usize::MAX { 0 } else { records.len() } {
+        // A batch goes to each range in turn.
+        let (range, nth) = (at / BATCH % case.ranges, at / BATCH / case.ranges * BATCH + at % BATCH);
+        let nth = nth % case.different;
+        records[at] = records[(nth / BATCH * case.ranges + range) * BATCH + nth % BATCH];
+    }
+    for (n, record) in records.iter_mut().enumerate().filter(|_| case.different == usize::MAX) {
         // Some keys come again and again.
         if n % 3 == 0 {
             record.src[..4].copy_from_slice(&[9, 9, 9, (spread(n as u64) % 40).to_le_bytes()[0]]);
@@ -60,22 +70,47 @@ fn records(case: &Case) -> Vec<Record> {
     records
 }
 
-/// Runs a window; nanoseconds a packet, and the checksum of its export.
+/// What a window was like.
+#[derive(Clone, Copy)]
+struct Ran {
+    /// A packet.
+    ns: f64,
+    /// Of what is exported.
+    checksum: u64,
+    /// Of the figures that come of it: a word a range is enough to see that two differ.
+    figures: u64,
+}
+
+/// Runs a window.
 #[inline(never)]
-fn window(plan: &Plan, ranges: usize, records: &[Record], key: &HashKey) -> (f64, u64) {
+fn window(plan: &Plan, ranges: usize, records: &[Record], key: &HashKey) -> Ran {
     let (mut pool, mut budget) = (Pool::with_bytes(POOL_BYTES), Budget::of_bytes(POOL_BYTES));
     let mut roots = vec![vec![0; plan.root_words(Period::Long)]; ranges];
     let mut scratch = Scratch::new(plan);
     let begun = ran_ns();
     measured(plan, &mut scratch, &mut roots, records, key, &mut Memory { pool: &mut pool, budget: &mut budget });
-    let ran = (ran_ns() - begun) as f64 / records.len() as f64;
-    let mut sum = 0;
+    let ns = (ran_ns() - begun) as f64 / records.len() as f64;
+    let (mut checksum, mut figures) = (0, 0);
     for root in &roots {
         let mut out = Vec::new();
         plan.export((Period::Long, Place::default()), usize::MAX, root, &pool, &mut out);
-        sum = out.iter().fold(sum, |sum: u64, word| spread(sum.rotate_left(7) ^ word));
+        checksum = out.iter().fold(checksum, |sum: u64, word| spread(sum.rotate_left(7) ^ word));
+        figures = figures_of(plan, &out).bytes().fold(figures, |sum: u64, byte| spread(sum.rotate_left(7) ^ u64::from(byte)));
     }
-    (ran, sum)
+    Ran { ns, checksum, figures }
+}
+
+/// Of an export, as text.
+fn figures_of(plan: &Plan, words: &[u64]) -> String {
+    let (mut rest, mut text) = (words, String::new());
+    for stat in plan.stats() {
+        let (words, more) = rest[1..].split_at(usize::try_from(rest[0]).unwrap_or(0));
+        rest = more;
+        let mut summary = stat.kernel.summary();
+        summary.absorb(words);
+        text += &format!("{:?}\n", summary.figure(&stat.question));
+    }
+    text
 }
 
 /// What `callgrind --toggle-collect` counts.
@@ -98,10 +133,11 @@ fn main() {
             let of = |spec: &StatSpec| calculation == "all" || spec.calculation == calculation;
             let list: Vec<usize> = (0..specs.len()).filter(|at| of(&specs[*at])).collect();
             let plan = Plan::compile(&specs, &list, case.family, case.weights).unwrap_or_else(|refusal| panic!("{}", refusal.message));
-            let runs: Vec<(f64, u64)> = (0..rounds).map(|_| window(&plan, case.ranges, &records, &key)).collect();
-            let (stats, checksum, ns) = (list.len(), runs[0].1, median(runs.iter().map(|(ns, _)| *ns).collect()));
+            let runs: Vec<Ran> = (0..rounds).map(|_| window(&plan, case.ranges, &records, &key)).collect();
+            let (stats, ns) = (list.len(), median(runs.iter().map(|ran| ran.ns).collect()));
+            let Ran { checksum, figures, .. } = runs[0];
             println!(
-                "{{\"bench\": \"kernels\", \"case\": \"{} {calculation}\", \"stats\": {stats}, \"unit\": \"ns a packet\", \"ours\": {ns:.2}, \"checksum\": \"{checksum:016x}\"}}",
+                "{{\"bench\": \"kernels\", \"case\": \"{} {calculation}\", \"stats\": {stats}, \"unit\": \"ns a packet\", \"ours\": {ns:.2}, \"checksum\": \"{checksum:016x}\", \"figures\": \"{figures:016x}\"}}",
                 case.name
             );
         }

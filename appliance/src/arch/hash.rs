@@ -63,6 +63,7 @@ impl HashKey {
 
 impl HashKey {
     /// Hashes of keys of one width that stand one behind the other.
+    #[inline(always)]
     pub fn hash_column(&self, keys: &[u8], width: usize, hashes: &mut [u64]) {
         match width {
             1 => self.column::<1>(keys, hashes),
@@ -77,14 +78,16 @@ impl HashKey {
     }
 
     /// One loop for each width.
-    #[inline]
+    #[inline(always)]
     fn column<const W: usize>(&self, keys: &[u8], hashes: &mut [u64]) {
-        keys.as_chunks::<W>().0.iter().zip(hashes).for_each(|(key, hash)| *hash = self.hash(key));
+        for (key, hash) in keys.as_chunks::<W>().0.iter().zip(hashes) {
+            *hash = self.hash(key);
+        }
     }
 }
 
 /// Up to eight bytes, little endian.
-#[inline]
+#[inline(always)]
 fn word(bytes: &[u8]) -> u64 {
     if let Ok(eight) = <[u8; 8]>::try_from(bytes) {
         return u64::from_le_bytes(eight);
@@ -96,7 +99,7 @@ fn word(bytes: &[u8]) -> u64 {
 }
 
 /// Both halves of the 128-bit product.
-#[inline]
+#[inline(always)]
 #[allow(clippy::cast_possible_truncation, reason = "the halves are the point")]
 const fn fold(a: u64, b: u64) -> u64 {
     let product = a as u128 * b as u128;

@@ -4,7 +4,8 @@
 
 pub use super::text::network as network_text;
 use super::{service, text};
-use crate::limits::{KEY_BYTES_MAX, KEY_PARTS_MAX};
+use crate::arch::lanes;
+use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX, KEY_PARTS_MAX};
 use crate::record::{Has, Record};
 use crate::units::Family;
 
@@ -111,9 +112,11 @@ fn column<const W: usize>(
     out: &mut [u8],
     extract: impl Fn(&Record, &Lengths, &mut [u8]) -> bool,
 ) -> u64 {
-    let keys = out.chunks_exact_mut(if W == 0 { 1 } else { W });
-    let rows = records.iter().zip(keys).enumerate();
-    rows.fold(0, |present, (i, (record, key))| present | u64::from(extract(record, lengths, key)) << i)
+    let (keys, mut present) = (out.chunks_exact_mut(if W == 0 { 1 } else { W }), [0; BATCH_RECORDS_MAX]);
+    for (has, (record, key)) in present.iter_mut().zip(records.iter().zip(keys)) {
+        *has = u8::from(extract(record, lengths, key));
+    }
+    lanes::nonzero_bytes(&present)
 }
 
 /// Every key, in the order of [`Key`].

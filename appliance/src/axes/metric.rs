@@ -1,5 +1,7 @@
 //! What a packet adds to a statistic: one row a metric.
 
+use crate::arch::lanes;
+use crate::limits::BATCH_RECORDS_MAX;
 use crate::record::{Fragment, Has, Record};
 
 /// A metric of the configuration.
@@ -30,7 +32,7 @@ pub struct MetricRow {
     /// What one packet adds; zero means that the packet does not count.
     pub value: fn(&Record) -> u32,
     /// The same of up to 64 records: a mask of those that count.
-    pub column: fn(&[Record], &mut [u32]) -> u64,
+    pub column: fn(&[Record], &mut [u32; BATCH_RECORDS_MAX]) -> u64,
 }
 
 macro_rules! row {
@@ -41,11 +43,11 @@ macro_rules! row {
 
 /// One loop for each metric.
 #[inline]
-fn column(records: &[Record], out: &mut [u32], value: impl Fn(&Record) -> u32) -> u64 {
-    records.iter().zip(out).enumerate().fold(0, |nonzero, (i, (record, slot))| {
-        *slot = value(record);
-        nonzero | u64::from(*slot != 0) << i
-    })
+fn column(records: &[Record], out: &mut [u32; BATCH_RECORDS_MAX], value: impl Fn(&Record) -> u32) -> u64 {
+    let (ours, rest) = out.split_at_mut(records.len().min(BATCH_RECORDS_MAX));
+    ours.iter_mut().zip(records).for_each(|(slot, record)| *slot = value(record));
+    rest.fill(0);
+    lanes::nonzero(out)
 }
 
 /// Every metric.

@@ -3,12 +3,15 @@
 //! A batch has at most 64 records, so that any choice among them is one word.
 
 use std::array;
+use std::cell::Cell;
 
+use super::weights::Weights;
 use crate::arch::HashKey;
+use crate::arch::lanes;
 use crate::axes::key::number;
 use crate::axes::{KeySpec, Metric};
 use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
-use crate::record::{Has, Record};
+use crate::record::Record;
 use crate::units::Family;
 
 /// One key of each record of a batch.
@@ -23,6 +26,17 @@ pub struct KeyColumn {
     /// Of keys of 1 to 4 bytes: four bytes as a big-endian number, the key's and then zeros.
     heads: [u32; BATCH_RECORDS_MAX],
     bytes: Box<[u8]>,
+    told: Told,
+}
+
+/// What kernels that read one key tell each other of a batch.
+struct Told {
+    /// Which records they were asked of, and how many keys those have at least.
+    least: Cell<(u64, usize)>,
+    /// What kind of table the hints are of; zeros: there are none.
+    table: Cell<(usize, usize)>,
+    /// Where each record's key stands in it.
+    hints: [Cell<u16>; BATCH_RECORDS_MAX],
 }
 
 impl KeyColumn {
@@ -31,10 +45,13 @@ impl KeyColumn {
         let width = spec.width(family).min(KEY_BYTES_MAX);
         let bytes = vec![0; width * BATCH_RECORDS_MAX].into_boxed_slice();
         let (hashes, heads) = ([0; BATCH_RECORDS_MAX], [0; BATCH_RECORDS_MAX]);
-        Self { spec, family, width, hashed, present: 0, hashes, heads, bytes }
+        let told = Told { least: Cell::default(), table: Cell::default(), hints: array::from_fn(|_| Cell::new(0)) };
+        Self { spec, family, width, hashed, present: 0, hashes, heads, bytes, told }
     }
 
+    #[inline(always)]
     fn fill(&mut self, records: &[Record], hash_key: &HashKey) {
+        (self.told.least, self.told.table) = (Cell::default(), Cell::default());
         if self.width == 0 {
             self.present = first(records.len());
             return;
@@ -42,10 +59,10 @@ impl KeyColumn {
         self.present = self.spec.column(records, self.family, &mut self.bytes);
         let (keys, heads) = (&self.bytes[..records.len() * self.width], &mut self.heads);
         match self.width {
-            1 => keys.iter().zip(heads).for_each(|(key, head)| *head = u32::from(*key) << 24),
-            2 => keys.as_chunks::<2>().0.iter().zip(heads).for_each(|(key, head)| *head = u32::from(u16::from_be_bytes(*key)) << 16),
-            3 => keys.as_chunks::<3>().0.iter().zip(heads).for_each(|([a, b, c], head)| *head = u32::from_be_bytes([*a, *b, *c, 0])),
-            4 => keys.as_chunks::<4>().0.iter().zip(heads).for_each(|(key, head)| *head = u32::from_be_bytes(*key)),
+            1 => fill_heads::<1>(keys, heads),
+            2 => fill_heads::<2>(keys, heads),
+            3 => fill_heads::<3>(keys, heads),
+            4 => fill_heads::<4>(keys, heads),
             _ => {}
         }
         if self.hashed {
@@ -56,6 +73,16 @@ impl KeyColumn {
     #[inline]
     fn key(&self, i: usize) -> &[u8] {
         self.bytes.get(i * self.width..(i + 1) * self.width).unwrap_or(&[])
+    }
+}
+
+/// Of keys of one width, each as a big-endian number, its bytes and then zeros.
+#[inline(always)]
+fn fill_heads<const W: usize>(keys: &[u8], heads: &mut [u32; BATCH_RECORDS_MAX]) {
+    for (key, head) in keys.as_chunks::<W>().0.iter().zip(heads) {
+        let mut bytes = [0; 4];
+        bytes[..W].copy_from_slice(key);
+        *head = u32::from_be_bytes(bytes);
     }
 }
 
@@ -77,41 +104,16 @@ impl ValueColumn {
     }
 }
 
-/// What weight each record of a batch has.
-pub struct Weights {
-    weights: [u16; BATCH_RECORDS_MAX],
-    proven: u64,
-    sampled: u64,
-}
-
-impl Weights {
-    /// Of an empty batch.
-    pub fn new() -> Self {
-        Self { weights: array::from_fn(|_| 1), proven: 0, sampled: 0 }
-    }
-
-    /// Reads a batch.
-    pub fn fill(&mut self, records: &[Record]) {
-        (self.proven, self.sampled) = (0, 0);
-        for (i, (record, slot)) in records.iter().zip(&mut self.weights).enumerate() {
-            *slot = record.weight.max(1);
-            let proven = record.has.all(Has::RANDOM) || !record.has.all(Has::BLOCKED);
-            self.proven |= u64::from(proven) << i;
-            self.sampled |= u64::from(*slot > 1 || !proven) << i;
-        }
-    }
-}
-
-impl Default for Weights {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Fills columns with a batch.
+#[inline(always)]
 pub fn fill(keys: &mut [KeyColumn], values: &mut [ValueColumn], records: &[Record], hash_key: &HashKey) {
-    keys.iter_mut().for_each(|column| column.fill(records, hash_key));
-    values.iter_mut().for_each(|column| column.fill(records));
+    // What is given to an iterator's own loop is compiled for any processor.
+    for column in keys {
+        column.fill(records, hash_key);
+    }
+    for column in values {
+        column.fill(records);
+    }
 }
 
 /// A mask of the first `n` records.
@@ -222,10 +224,7 @@ impl<'a> View<'a> {
     /// Sum of the metric over the records that count and stand for themselves.
     pub fn plain_sum(&self) -> u64 {
         let plain = self.selected & !self.weights.sampled;
-        if plain == u64::MAX {
-            return self.values.values.iter().map(|value| u64::from(*value)).sum();
-        }
-        places(plain).map(|at| u64::from(self.values.values[at])).sum()
+        lanes::sum(&self.values.values, plain)
     }
 
     /// Those that count and stand for others, or may.
@@ -240,6 +239,62 @@ impl<'a> View<'a> {
     pub const fn plain(mut self) -> Self {
         self.selected &= !self.weights.sampled;
         self
+    }
+
+    /// The records that count: a bit for each place in the batch.
+    #[inline]
+    pub const fn selected(&self) -> u64 {
+        self.selected
+    }
+
+    /// Those of these records that stand for others, or may.
+    #[inline]
+    pub const fn sampled_of(&self, records: u64) -> u64 {
+        records & self.weights.sampled
+    }
+
+    /// Those of these records that stand for themselves.
+    #[inline]
+    pub const fn plain_of(&self, records: u64) -> u64 {
+        records & !self.weights.sampled
+    }
+
+    /// A record that stands for itself, without its key and hash.
+    #[inline]
+    pub const fn plain_row(&self, at: usize) -> Row<'static> {
+        Row { key: &[], hash: 0, value: self.value(at), weight: 1, proven: true }
+    }
+
+    /// How many keys these records have, at least: hardly less, if they are few.
+    #[allow(clippy::cast_possible_truncation, reason = "below the number of bits")]
+    pub(super) fn distinct_least(&self, records: u64) -> usize {
+        const BITS: u64 = 1_024;
+        let (of, least) = self.keys.told.least.get();
+        if of == records {
+            return least;
+        }
+        let mut seen = [0_u64; (BITS / 64) as usize];
+        for at in places(records) {
+            let bit = self.hash(at) >> 20 & (BITS - 1);
+            seen[(bit / 64) as usize] |= 1 << (bit % 64);
+        }
+        let least = seen.iter().map(|word| word.count_ones() as usize).sum();
+        self.keys.told.least.set((records, least));
+        least
+    }
+
+    /// Where the records' keys stand in another table of this kind, as far as it was looked up: a stat with the same key and
+    /// another metric often has them at the same places. They are to be verified.
+    #[inline]
+    pub(super) fn hints(&self, table: (usize, usize)) -> Option<&'a [Cell<u16>; BATCH_RECORDS_MAX]> {
+        (self.keys.told.table.get() == table).then_some(&self.keys.told.hints)
+    }
+
+    /// Tells where the records' keys stand in a table of this kind.
+    #[inline]
+    pub(super) fn set_hints(&self, table: (usize, usize), places: &[u16; BATCH_RECORDS_MAX]) {
+        self.keys.told.table.set(table);
+        self.keys.told.hints.iter().zip(places).for_each(|(hint, place)| hint.set(*place));
     }
 
     /// Places in the batch of the records that count.
@@ -316,7 +371,7 @@ impl<'a> View<'a> {
 
 /// Places of the bits that are set, ascending.
 #[inline]
-fn places(mask: u64) -> impl Iterator<Item = usize> {
+pub(super) fn places(mask: u64) -> impl Iterator<Item = usize> {
     let mut left = mask;
     std::iter::from_fn(move || {
         let at = left.trailing_zeros() as usize;

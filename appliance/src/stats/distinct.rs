@@ -17,12 +17,15 @@ use bytemuck::{cast_slice, cast_slice_mut};
 
 use super::columns::View;
 use super::figure::{Basis, Confidence, Distinct as Figures, DistinctSketch, Estimate, Figure};
+use super::hashes::{Inserting, LINE_SLOTS, Lacking, Moving, room};
 use super::hll;
 use super::interval::Question;
 use super::once;
 use super::pool::{Handle, Memory, Pool};
 use super::stretch::Stretch;
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
+use crate::arch::lanes::{self, Lanes, Work};
+use crate::arch::prefetch::prefetch_words;
 use crate::axes::{Key, Metric};
 use crate::config::{Refusal, StatSpec};
 use crate::limits::{DISTINCT_EXACT_MAX, DISTINCT_EXACT_MIN};
@@ -96,51 +99,24 @@ const fn precision_of(root: &[u64]) -> u32 {
 }
 
 impl DistinctKernel {
-    /// Adds one hash to a table, which it may let grow or turn.
-    fn insert(&self, root: &mut [u64], memory: &mut Memory<'_>, hash: u64) {
-        let count = usize::try_from(root[1]).unwrap_or(0);
-        let table = state(root, memory.pool);
-        match find(table, hash) {
-            Some(slot) if table[slot] == hash => {}
-            Some(slot) if count < exact_max(self.precision) && count < room(table.len()) => {
-                table[slot] = hash;
-                root[1] += 1;
-            }
-            _ => {
-                let grown = count < exact_max(self.precision) && grow(root, memory);
-                if !grown {
-                    self.turn(root, memory);
-                }
-                self.add(root, memory, hash);
-            }
+    /// Adds the hashes of these rows, from a table on that may grow or turn. What is left was not added, because it has turned.
+    fn insert_all(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>, left: &mut u64) {
+        if root[..2] == [0; 2] && view.distinct_least(*left) > room(INLINE_WORDS) {
+            // Without memory it begins in the root.
+            grow_for(root, memory, (view, *left));
         }
-    }
-
-    /// Adds hashes to a table while it need not grow. Ends at the first for which it has to.
-    fn insert_some(&self, root: &mut [u64], pool: &mut Pool, view: &View<'_>, places: &mut impl Iterator<Item = usize>) -> Option<usize> {
-        let count = usize::try_from(root[1]).unwrap_or(0);
-        let table = state(root, pool);
-        let most = exact_max(self.precision).min(room(table.len()));
-        let mut more = 0;
-        let next = places.find(|at| {
-            let hash = view.hash(*at).max(1);
-            let Some(slot) = find(table, hash) else { return true };
-            let new = table[slot] != hash;
-            if !new || count + more < most {
-                table[slot] = hash;
-                more += usize::from(new);
-                return false;
+        while precision_of(root) == 0 {
+            let mut count = usize::try_from(root[1]).unwrap_or(0);
+            let table = state(root, memory.pool);
+            let most = exact_max(self.precision).min(room(table.len()));
+            lanes::run(Inserting { table, view, left, count: &mut count, most });
+            root[1] = count as u64;
+            if *left == 0 {
+                return;
             }
-            true
-        });
-        root[1] += more as u64;
-        next
-    }
-
-    fn add(&self, root: &mut [u64], memory: &mut Memory<'_>, hash: u64) {
-        match precision_of(root) {
-            0 => self.insert(root, memory, hash),
-            precision => hll::set_register(cast_slice_mut(state(root, memory.pool)), precision, hash),
+            if count >= exact_max(self.precision) || !grow_for(root, memory, (view, *left)) {
+                self.turn(root, memory);
+            }
         }
     }
 
@@ -168,26 +144,26 @@ impl DistinctKernel {
     }
 }
 
-/// Hashes that fill a table: seven eighths, but the largest to the last slot.
-const fn room(slots: usize) -> usize {
-    if slots < DISTINCT_EXACT_MAX { slots - slots / 8 } else { slots }
+/// A table half as long again, and so on until it has room for what these rows are about to add. False: there is no memory.
+fn grow_for(root: &mut [u64], memory: &mut Memory<'_>, (view, left): (&View<'_>, u64)) -> bool {
+    let count = usize::try_from(root[1]).unwrap_or(0);
+    let table = state(root, memory.pool);
+    let lines = table.as_chunks::<LINE_SLOTS>().0;
+    let lacking = if count == 0 { left } else { lanes::run(Lacking { lines, view, rows: left }) };
+    let wanted = count + view.distinct_least(lacking);
+    let longer = |slots: usize| (slots + slots / 2).min(DISTINCT_EXACT_MAX).next_multiple_of(LINE_SLOTS);
+    let least = longer(table.len());
+    let mut slots = least;
+    while room(slots) < wanted && slots < DISTINCT_EXACT_MAX {
+        slots = longer(slots);
+    }
+    grow(root, memory, slots) || least < slots && grow(root, memory, least)
 }
 
-/// Slot of a hash, or the free one where it belongs; none: it is not there, and none is free.
-#[inline]
-#[allow(clippy::cast_possible_truncation, reason = "below the table's length")]
-fn find(table: &[u64], hash: u64) -> Option<usize> {
-    let home = ((u128::from(hash) * table.len() as u128) >> 64) as usize;
-    let (before, behind) = table.split_at(home);
-    let fits = |have: &u64| *have == 0 || *have == hash;
-    behind.iter().position(fits).map(|at| home + at).or_else(|| before.iter().position(fits))
-}
-
-/// Moves the hashes to a table half as long again. False: there is no memory.
-fn grow(root: &mut [u64], memory: &mut Memory<'_>) -> bool {
+/// Moves the hashes to a longer table. False: there is no memory.
+fn grow(root: &mut [u64], memory: &mut Memory<'_>, slots: usize) -> bool {
     let old = Handle::from_word(root[0]);
-    let slots = state(root, memory.pool).len();
-    let Some(new) = memory.alloc((slots + slots / 2).min(DISTINCT_EXACT_MAX)) else { return false };
+    let Some(new) = memory.alloc(slots) else { return false };
     let mut inline = [0; INLINE_WORDS];
     let (from, to) = if old.is_none() {
         inline.copy_from_slice(&root[3..ROOT_WORDS]);
@@ -196,19 +172,42 @@ fn grow(root: &mut [u64], memory: &mut Memory<'_>) -> bool {
         let (from, to) = memory.pool.get_two_mut(old, new);
         (&*from, to)
     };
-    for hash in from.iter().filter(|hash| **hash != 0) {
-        if let Some(slot) = find(to, *hash) {
-            to[slot] = *hash;
-        }
-    }
+    lanes::run(Moving { from, to: to.as_chunks_mut().0 });
     memory.pool.free(old);
     root[0] = new.word();
     true
 }
 
+/// Enters hashes of rows into registers.
+struct Entering<'a, 'v> {
+    registers: &'a mut [u8],
+    precision: u32,
+    view: &'a View<'v>,
+    left: u64,
+}
+
+impl Work for Entering<'_, '_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, _lanes: L) {
+        let (view, mut left) = (*self.view, self.left);
+        while left != 0 {
+            hll::set_register(self.registers, self.precision, view.hash(left.trailing_zeros() as usize).max(1));
+            left &= left - 1;
+        }
+    }
+}
+
 impl Kernel for DistinctKernel {
     fn root_words(&self) -> usize {
         ROOT_WORDS + usize::from(self.bounds_missed)
+    }
+
+    fn prefetch(&self, root: &[u64], pool: &Pool) {
+        if root[0] != 0 && precision_of(root) == 0 {
+            prefetch_words(pool.get(Handle::from_word(root[0])));
+        }
     }
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
@@ -217,14 +216,13 @@ impl Kernel for DistinctKernel {
             root[2] += sampled;
             root.get_mut(ROOT_WORDS).into_iter().for_each(|root| once::add_all(root, memory, view));
         }
-        let mut places = view.places();
-        while precision_of(root) == 0 {
-            let Some(at) = self.insert_some(root, memory.pool, view, &mut places) else { return Ok(()) };
-            self.insert(root, memory, view.hash(at).max(1));
+        let mut left = view.selected();
+        self.insert_all(root, memory, view, &mut left);
+        if left != 0 {
+            let precision = precision_of(root);
+            let registers = cast_slice_mut(state(root, memory.pool));
+            lanes::run(Entering { registers, precision, view, left });
         }
-        let precision = precision_of(root);
-        let registers: &mut [u8] = cast_slice_mut(state(root, memory.pool));
-        places.for_each(|at| hll::set_register(registers, precision, view.hash(at).max(1)));
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! HyperLogLog: registers of one byte (Flajolet, Fusy, Gandouet and Meunier, 2007), read by Ertl's estimator (2017).
 
 /// Enters a hash: its top `precision` bits choose the register, the zeros in front of the rest its value.
-#[inline]
+#[inline(always)]
 pub(super) fn set_register(registers: &mut [u8], precision: u32, hash: u64) {
     let index = usize::try_from(hash >> (64 - precision)).unwrap_or(0);
     let rank = (hash << precision | 1 << (precision - 1)).leading_zeros() + 1;

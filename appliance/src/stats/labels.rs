@@ -13,9 +13,10 @@ use super::pool::{Handle, Memory, Pool};
 use super::stretch::{Stretch, chunk};
 use super::weighted::{SumLayout, Weighted};
 use super::{Context, Exhausted, Kernel, Summary};
-use crate::axes::KeySpec;
+use crate::arch::lanes::{self, Lanes, Work};
+use crate::axes::{KeySpec, Metric};
 use crate::config::StatSpec;
-use crate::limits::HISTOGRAM_LABELS_MAX;
+use crate::limits::{BATCH_RECORDS_MAX, HISTOGRAM_LABELS_MAX};
 use crate::units::Family;
 
 /// Labels that a table is made for at first.
@@ -26,7 +27,14 @@ const ROOT_HEAD_WORDS: usize = 2;
 /// A kernel for a stat whose key is a name.
 pub(super) fn kernel(spec: &StatSpec, context: &Context) -> Box<dyn Kernel> {
     let labels = 1 << (8 * spec.key.width(context.family)).min(16);
-    Box::new(LabelKernel { key: spec.key.clone(), family: context.family, layout: SumLayout::of(context, spec.metric), labels })
+    let layout = SumLayout::of(context, spec.metric);
+    let is_counted = match layout {
+        SumLayout::Ones { .. } => true,
+        SumLayout::Plain => spec.metric != Metric::Bytes,
+        SumLayout::Values { .. } | SumLayout::General => false,
+    };
+    let is_counted = is_counted && spec.key.width(context.family) == 1;
+    Box::new(LabelKernel { key: spec.key.clone(), family: context.family, layout, labels, is_counted })
 }
 
 /// Entries stand in the order in which their labels came: a label is one word, its key plus one; then its sum.
@@ -35,9 +43,58 @@ struct LabelKernel {
     family: Family,
     layout: SumLayout,
     labels: usize,
+    /// Labels are bytes, and packets count as one each: those of a batch are counted before their entries are looked for.
+    is_counted: bool,
+}
+
+/// How often each label stands in a batch: packets that stand for themselves, and above [`SAMPLED_BIT`] those that do not.
+struct Counts {
+    of_label: [u32; 256],
+    /// In the order in which they came.
+    labels: [u8; BATCH_RECORDS_MAX + 1],
+    len: usize,
+}
+
+const SAMPLED_BIT: u32 = 16;
+
+/// Counts the labels of a batch.
+struct Counting<'a, 'v>(&'a View<'v>);
+
+impl Work for Counting<'_, '_> {
+    type Out = Counts;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, _lanes: L) -> Counts {
+        let (view, mut counts) = (*self.0, Counts { of_label: [0; 256], labels: [0; BATCH_RECORDS_MAX + 1], len: 0 });
+        let mut left = view.selected();
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            left &= left - 1;
+            let label = view.head(at).to_be_bytes()[0];
+            let count = &mut counts.of_label[usize::from(label)];
+            counts.labels[counts.len % (BATCH_RECORDS_MAX + 1)] = label;
+            counts.len += usize::from(*count == 0);
+            *count += 1 << (SAMPLED_BIT * u32::from(view.is_sampled(at)));
+        }
+        counts
+    }
 }
 
 impl LabelKernel {
+    /// Adds the labels of a batch, each once.
+    fn add_counted(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) {
+        let counts = lanes::run(Counting(view));
+        for label in &counts.labels[..counts.len] {
+            let count = counts.of_label[usize::from(*label)];
+            let more = [u64::from(count & ((1 << SAMPLED_BIT) - 1)), u64::from(count >> SAMPLED_BIT)];
+            let sum = match self.place(root, memory, u64::from(*label) + 1) {
+                Some(entry) => &mut memory.pool.get_mut(Handle::from_word(root[0]))[entry + 1..entry + self.entry_words()],
+                None => &mut root[ROOT_HEAD_WORDS..],
+            };
+            sum.iter_mut().zip(more).for_each(|(word, more)| *word = word.saturating_add(more));
+        }
+    }
+
     fn entry_words(&self) -> usize {
         1 + self.layout.words()
     }
@@ -145,6 +202,10 @@ impl Kernel for LabelKernel {
     }
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
+        if self.is_counted {
+            self.add_counted(root, memory, view);
+            return Ok(());
+        }
         let mut places = view.places();
         while let Some(at) = self.add_known(root, memory.pool, view, &mut places) {
             match self.place(root, memory, view.number(at) + 1) {

@@ -17,6 +17,7 @@ pub mod fanout;
 pub mod figure;
 mod gamma;
 pub mod histogram;
+mod hashes;
 mod hll;
 pub mod interval;
 pub mod labels;
@@ -34,6 +35,7 @@ pub mod sum;
 mod table;
 pub mod topk;
 pub mod weighted;
+pub mod weights;
 
 use std::any::Any;
 
@@ -114,6 +116,9 @@ pub trait Kernel: Send + Sync {
         true
     }
 
+    /// Asks for what an update is likely to touch beside the root: nothing waits for it.
+    fn prefetch(&self, _root: &[u64], _pool: &Pool) {}
+
     /// Counts the rows of `view`, at least one.
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted>;
 
@@ -174,6 +179,8 @@ pub struct Past {
     pub until_ns: u64,
 }
 
+#[cfg(test)]
+mod agree_tests;
 #[cfg(test)]
 pub(crate) mod moody_tests;
 #[cfg(test)]

@@ -1,12 +1,14 @@
 //! A list of stats, compiled: which columns and masks a batch needs, and which kernel reads which of them.
 
-use super::columns::{Beside, KeyColumn, ValueColumn, View, Weights, fill};
+use super::columns::{Beside, KeyColumn, ValueColumn, View, fill};
 use super::interval::Question;
 use super::pool::{Memory, Pool};
 use super::selection::{Masks, Selections};
 use super::stretch::Stretch;
+use super::weights::Weights;
 use super::{Calculations, Context, Kernel};
 use crate::arch::HashKey;
+use crate::arch::lanes::{self, Lanes, Work};
 use crate::axes::{DecisionAxis, Key, KeySpec, Metric};
 use crate::config::{Refusal, StatSpec, Windows};
 use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
@@ -301,9 +303,8 @@ impl Scratch {
     }
 
     fn fill(&mut self, plan: &Plan, records: &[Record], hash_key: &HashKey) {
-        fill(&mut self.keys, &mut self.values, records, hash_key);
-        self.weights.fill(records);
-        plan.selections.fill(&mut self.masks, records);
+        lanes::run(Filling { scratch: self, records, hash_key });
+        plan.selections.fill(&mut self.masks, records, &self.weights);
         if self.reads_times {
             self.times_ns.clear();
             self.times_ns.extend(records.iter().map(|record| record.time_ns));
@@ -318,6 +319,24 @@ impl Scratch {
     }
 }
 
+/// Columns that are read of every batch.
+struct Filling<'a> {
+    scratch: &'a mut Scratch,
+    records: &'a [Record],
+    hash_key: &'a HashKey,
+}
+
+impl Work for Filling<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let Scratch { keys, values, weights, .. } = self.scratch;
+        fill(keys, values, self.records, self.hash_key);
+        weights.fill(lanes, self.records);
+    }
+}
+
 /// Runs every kernel of a plan over a batch of at most 64 records of one range. Says how many stats missed it for want
 /// of memory.
 pub fn execute(
@@ -328,6 +347,9 @@ pub fn execute(
     (fast, long): (&mut [u64], &mut [u64]),
     memory: &mut Memory<'_>,
 ) -> u32 {
+    for stat in &plan.stats {
+        stat.kernel.prefetch(stat.root(if stat.period == Period::Fast { fast } else { long }), memory.pool);
+    }
     scratch.fill(plan, records, hash_key);
     let mut starved = 0;
     for stat in &plan.stats {

@@ -5,11 +5,12 @@
 //! bit a record, as everything here does.
 
 use super::columns::first;
+use super::weights::Weights;
 use crate::axes::key::number;
 use crate::axes::{DecisionAxis, DirectionAxis, KeySpec};
 use crate::config::{Predicate, Span, StatSpec, Test};
 use crate::limits::KEY_BYTES_MAX;
-use crate::record::{Has, Record};
+use crate::record::Record;
 use crate::units::Family;
 
 /// The widest key that is compared as a number.
@@ -75,13 +76,12 @@ impl Selections {
         Masks { tests: vec![0; self.tests.len()], list: vec![0; self.list.len()] }
     }
 
-    /// Reads a batch.
-    pub(super) fn fill(&self, masks: &mut Masks, records: &[Record]) {
+    /// Reads a batch, of which the weights have been read.
+    pub(super) fn fill(&self, masks: &mut Masks, records: &[Record], weights: &Weights) {
         for (mask, (test, spans)) in masks.tests.iter_mut().zip(&self.tests) {
             *mask = spans.mask(&test.key, records, self.family);
         }
-        let have = |what| records.iter().enumerate().fold(0, |mask, (i, record)| mask | u64::from(record.has.all(what)) << i);
-        let (ingress, egress, blocked) = (have(Has::INGRESS), have(Has::EGRESS), have(Has::BLOCKED));
+        let Weights { ingress, egress, blocked, .. } = *weights;
         for (mask, selection) in masks.list.iter_mut().zip(&self.list) {
             let direction = match selection.direction {
                 DirectionAxis::Ingress => ingress,
@@ -145,11 +145,19 @@ impl Spans {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::lanes::Usual;
     use crate::axes::Metric;
     use crate::axes::key::{Key, Lengths};
+    use crate::record::Has;
 
     fn row(tests: Vec<Test>) -> StatSpec {
         StatSpec { predicate: Some(Predicate { tests }), ..StatSpec::new("sum", &[Key::None], Metric::Packets) }
+    }
+
+    fn fill(selections: &Selections, masks: &mut Masks, records: &[Record]) {
+        let mut weights = Weights::new();
+        weights.fill(Usual, records);
+        selections.fill(masks, records, &weights);
     }
 
     fn test(key: Key, spans: &[(&[u8], &[u8])]) -> Test {
@@ -167,7 +175,7 @@ mod tests {
         assert_eq!((selections.tests.len(), selections.list.len()), (2, 2));
         let mut masks = selections.masks();
         let record = |ttl, wire_bytes| Record { ttl, wire_bytes, ..Record::default() };
-        selections.fill(&mut masks, &[record(64, 60), record(63, 70), record(64, 71), record(64, 59)]);
+        fill(&selections, &mut masks, &[record(64, 60), record(63, 70), record(64, 71), record(64, 59)]);
         assert_eq!((masks.of(both), masks.of(one)), (0b0001, 0b0011));
     }
 
@@ -179,7 +187,7 @@ mod tests {
         let at = selections.add(&row(vec![source]));
         let mut masks = selections.masks();
         let record = |src| Record { src: [src; 16], has: Has::V6, ..Record::default() };
-        selections.fill(&mut masks, &[0, 1, 2, 0x1F, 0x20, 0x2A, 0x2F, 0x30].map(record));
+        fill(&selections, &mut masks, &[0, 1, 2, 0x1F, 0x20, 0x2A, 0x2F, 0x30].map(record));
         assert_eq!(masks.of(at), 0b0111_0010);
     }
 }

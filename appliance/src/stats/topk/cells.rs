@@ -59,9 +59,11 @@ impl Sums {
     pub(super) fn add(self, words: &mut [u64], row: &Row<'_>) -> bool {
         match (self.layout, words) {
             (SumLayout::Ones { .. }, [both]) => {
-                let (shift, half) = if row.is_sampled() { (0, *both & HALF_MAX) } else { (32, *both >> 32) };
-                *both += u64::from(half < HALF_MAX) << shift;
-                half < HALF_MAX
+                // Without a branch: nobody foresees which packets were sampled.
+                let shift = 32 * u32::from(!row.is_sampled());
+                let has_room = *both >> shift & HALF_MAX < HALF_MAX;
+                *both += u64::from(has_room) << shift;
+                has_room
             }
             (SumLayout::Values { .. }, [sums, squares]) => add_narrow(sums, squares, row),
             (layout, words) => {
@@ -70,6 +72,45 @@ impl Sums {
                 layout.add(words, &row);
                 true
             }
+        }
+    }
+
+    /// Whether no cell is full if these, the layout's own words, are what all cells hold together.
+    pub(super) fn fits(self, all: &[u64]) -> bool {
+        match (self.layout, all) {
+            _ if self.wide => true,
+            (SumLayout::Ones { .. }, [passed, samples]) => (*passed).max(*samples) <= HALF_MAX,
+            (SumLayout::Values { .. }, [passed, samples, seen, squares]) => {
+                let (samples, largest) = SumLayout::samples_of(*samples);
+                let few = samples < 1 << (64 - NARROW_SAMPLES) && largest <= NARROW_LARGEST_MAX;
+                few && (*passed).max(*seen) <= HALF_MAX && *squares <= NARROW_SQUARES_MAX
+            }
+            _ => true,
+        }
+    }
+
+    /// Adds one packet that stands for itself to a cell that is not full, see [`Self::fits`].
+    #[inline(always)]
+    pub(super) fn add_plain(self, words: &mut [u64], value: u64) {
+        match (self.layout, words) {
+            (SumLayout::Ones { .. }, [both]) => *both += 1 << 32,
+            (SumLayout::Values { .. }, [sums, _]) => *sums += value << 32,
+            (_, [passed, ..]) => *passed = passed.saturating_add(value),
+            (_, []) => {}
+        }
+    }
+
+    /// Adds one packet that stands for others, or may, to a cell that is not full.
+    #[inline(always)]
+    pub(super) fn add_sampled(self, words: &mut [u64], row: &Row<'_>) {
+        match (self.layout, words) {
+            (SumLayout::Ones { .. }, [both]) => *both += 1,
+            (SumLayout::Values { .. }, [sums, two]) => {
+                let largest = (*two >> NARROW_LARGEST & NARROW_LARGEST_MAX).max(row.value);
+                let counts = (*two + (1 << NARROW_SAMPLES) + row.value * row.value) & !(NARROW_LARGEST_MAX << NARROW_LARGEST);
+                (*sums, *two) = (*sums + row.value, counts | largest << NARROW_LARGEST);
+            }
+            (layout, words) => layout.add(words, row),
         }
     }
 
@@ -114,7 +155,7 @@ impl Sums {
     }
 
     /// Adds one packet to a bound.
-    #[inline]
+    #[inline(always)]
     pub(super) fn miss(self, parts: &mut [u64], row: &Row<'_>) {
         let by = if self.layout == SumLayout::General { row.weight } else { 1 };
         match parts {
@@ -134,7 +175,7 @@ impl Sums {
     }
 
     /// What a bound takes of a sum: its parts, of which there are as many as of a bound.
-    #[inline]
+    #[inline(always)]
     pub(super) fn parts_of(self, words: &[u64]) -> [u64; PARTS_MAX] {
         match (self.layout, words) {
             (SumLayout::Ones { .. }, [both]) => [both >> 32, both & HALF_MAX, 0],
@@ -148,7 +189,7 @@ impl Sums {
     }
 
     /// Adds the parts of a sum to a bound.
-    #[inline]
+    #[inline(always)]
     pub(super) fn miss_parts(self, bound: &mut [u64], parts: &[u64; PARTS_MAX]) {
         bound.iter_mut().zip(parts).for_each(|(part, more)| *part = part.saturating_add(*more));
     }
@@ -176,7 +217,7 @@ impl Sums {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn add_narrow(sums: &mut u64, two: &mut u64, row: &Row<'_>) -> bool {
     if !row.is_sampled() {
         let fits = (*sums >> 32) + row.value <= HALF_MAX;
@@ -220,7 +261,20 @@ mod tests {
                 let value = if matches!(layout, SumLayout::Ones { .. }) { 1 } else { 64 + i % 1_400 };
                 let weight = if i % 3 > 0 && layout != SumLayout::Plain { 40 } else { 1 };
                 let row = Row { key: &[], hash: 0, value, weight, proven: true };
+                let mut all = vec![0; layout.words()];
+                narrow.widen(&a, &mut all);
+                layout.add(&mut all, &row);
+                if narrow.fits(&all) {
+                    let (mut fitting, mut plain) = (a.clone(), a.clone());
+                    if row.is_sampled() {
+                        narrow.add_sampled(&mut fitting, &row);
+                    } else {
+                        narrow.add_plain(&mut fitting, row.value);
+                    }
+                    assert!(narrow.add(&mut plain, &row) && fitting == plain, "{layout:?}");
+                }
                 if !narrow.add(&mut a, &row) {
+                    assert!(!narrow.fits(&all));
                     assert!(i > 1_000 && matches!(layout, SumLayout::Values { .. }));
                     break;
                 }

@@ -1,10 +1,13 @@
 //! A full bucket: who keeps a cell, and who gets one.
 
+use super::cells::PARTS_MAX;
 use super::growth::{DOUBLING_STEP, State, is_thinned};
 use super::table::Shape;
-use super::{Keyed, Step, TopKernel, add, bucket_mut};
+use super::{Step, TopKernel, bucket_mut};
 use crate::arch::hash::spread;
-use crate::stats::columns::Row;
+use crate::arch::lanes::Lanes;
+use crate::stats::columns::{Row, View};
+use crate::stats::weighted::SumLayout;
 
 /// Misses of a bucket after which its scores are halved, again and again.
 const AGEING_MISSES: u32 = 512;
@@ -35,10 +38,35 @@ const DECAY: [u64; 256] = {
 
 impl TopKernel {
     /// How much a packet moves a score.
-    #[inline]
-    pub(super) fn units(&self, row: &Row<'_>) -> u8 {
-        let units = if self.by_bytes { row.value / UNIT_BYTES + 1 } else { 1 };
+    #[inline(always)]
+    pub(super) fn units(&self, shape: &Shape, row: &Row<'_>) -> u8 {
+        let by_bytes = match shape.sums.layout {
+            SumLayout::Ones { .. } => false,
+            SumLayout::Values { .. } => true,
+            SumLayout::Plain | SumLayout::General => self.by_bytes,
+        };
+        let units = if by_bytes { row.value / UNIT_BYTES + 1 } else { 1 };
         u8::try_from((units * row.weight).min(UNITS_MAX)).unwrap_or(u8::MAX)
+    }
+
+    /// Whether a cell's score follows from its sum, until it is contested.
+    #[inline(always)]
+    pub(super) const fn derives_scores(&self, shape: &Shape) -> bool {
+        match shape.sums.layout {
+            SumLayout::Ones { .. } => true,
+            SumLayout::Plain => !self.by_bytes,
+            SumLayout::Values { .. } | SumLayout::General => false,
+        }
+    }
+
+    /// The score of a key whose packets each count as one, as it would be had it been kept packet by packet.
+    pub(super) fn derived_score(&self, [passed, samples, _]: [u64; PARTS_MAX]) -> u8 {
+        let of_sample = match self.narrow.sums.layout {
+            SumLayout::Ones { weight } => u64::from(weight).min(UNITS_MAX),
+            _ => 1,
+        };
+        let units = passed.saturating_add(samples.saturating_mul(of_sample));
+        u8::try_from(units.saturating_add(1)).unwrap_or(u8::MAX)
     }
 
     const fn second_chance_least(&self) -> u64 {
@@ -47,49 +75,65 @@ impl TopKernel {
 
     /// Counts in a key's own bucket.
     #[inline(always)]
-    pub(super) fn count_contested(&self, words: &mut [u64], shape: &Shape, state: &mut State, row: &Row<'_>, keyed: &Keyed<'_>) -> Step {
-        let at = Shape::bucket_of(keyed.tag, state.buckets);
+    pub(super) fn count_contested<L: Lanes>(
+        &self,
+        (lanes, shape, words): (L, &Shape, &mut [u64]),
+        (state, pressure): (&mut State, u32),
+        (view, record): (&View<'_>, usize),
+        key: (u32, &[u32]),
+    ) -> Step {
+        let at = Shape::bucket_of(key.0, state.buckets);
         let bucket = bucket_mut(words, shape, at);
-        if let Some(way) = shape.find(bucket, keyed.tag, keyed.key) {
-            return add(shape, (bucket, at, way), row, keyed.units);
-        }
-        let (way, score) = shape.weakest(bucket);
-        if score == 0 {
-            shape.admit(bucket, way, (keyed.tag, keyed.key));
-            return add(shape, (bucket, at, way), row, keyed.units);
-        }
-        let misses = Shape::miss(bucket);
-        if is_thinned(row, misses.into(), keyed.pressure) {
-            state.thinned = state.thinned.max(keyed.pressure);
-            shape.sums.miss(shape.missed_mut(bucket), row);
-            return missed(misses);
-        }
-        let Some(way) = self.contest(shape, bucket, row, keyed.units, (misses, way)) else {
-            shape.sums.miss(shape.missed_mut(bucket), row);
-            return missed(misses);
+        let way = if let Some(way) = shape.find(lanes, bucket, key.0, key.1) {
+            way
+        } else {
+            let (way, score) = shape.weakest(lanes, bucket);
+            if score == 0 {
+                shape.admit(bucket, way, key);
+                way
+            } else {
+                let row = view.row_without_key(record);
+                let misses = Shape::miss(bucket);
+                if is_thinned(&row, misses.into(), pressure) {
+                    state.thinned = state.thinned.max(pressure);
+                    shape.sums.miss(shape.missed_mut(bucket), &row);
+                    return missed(misses);
+                }
+                let Some(way) = self.contest((lanes, shape, bucket), &row, (misses, way, score)) else {
+                    shape.sums.miss(shape.missed_mut(bucket), &row);
+                    return missed(misses);
+                };
+                let evicted = shape.held(bucket, way);
+                shape.admit(bucket, way, key);
+                shape.sums.miss_parts(shape.missed_mut(bucket), &evicted);
+                way
+            }
         };
-        let evicted = shape.held(bucket, way);
-        shape.admit(bucket, way, (keyed.tag, keyed.key));
-        shape.sums.miss_parts(shape.missed_mut(bucket), &evicted);
-        add(shape, (bucket, at, way), row, keyed.units)
+        let row = view.row_without_key(record);
+        if shape.add(bucket, way, &row, self.units(shape, &row)) { Step::Counted } else { Step::Overflow(at, way) }
     }
 
     /// A new key against the weakest of a full bucket: the cell that it may take.
     #[inline(always)]
-    fn contest(&self, shape: &Shape, bucket: &mut [u64], row: &Row<'_>, units: u8, (misses, way): (u32, usize)) -> Option<usize> {
-        let mut way = way;
+    fn contest<L: Lanes>(
+        &self,
+        (lanes, shape, bucket): (L, &Shape, &mut [u64]),
+        row: &Row<'_>,
+        (misses, way, score): (u32, usize, u8),
+    ) -> Option<usize> {
+        let (mut way, mut score) = (way, score);
         if misses.is_multiple_of(AGEING_MISSES) || misses >= AGEING_MISSES_FIRST && misses.is_power_of_two() {
             shape.scores_mut(bucket).iter_mut().for_each(|score| *score = (*score - 1) / 2 + 1);
-            way = shape.weakest(bucket).0;
+            (way, score) = shape.weakest(lanes, bucket);
         }
-        let weakest = shape.score_mut(bucket, way);
-        let score = *weakest - 1;
+        // Scores are kept with one added.
+        let score = score - 1;
         // Drawn from the keyed hash and the bucket's own count: the same packets in the same order decide alike.
         let draw = spread(row.hash ^ u64::from(misses).wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 32;
-        if draw >= DECAY[usize::from(score)].saturating_mul(units.into()) {
+        if draw >= DECAY[usize::from(score)] * u64::from(self.units(shape, row)) {
             return None;
         }
-        *weakest -= score.min(1);
+        *shape.score_mut(bucket, way) -= score.min(1);
         if score > 1 {
             return None;
         }
@@ -97,12 +141,13 @@ impl TopKernel {
     }
 
     /// Whether a cell that is worn down goes: unless it gets a second chance.
+    #[inline(always)]
     fn takes(&self, shape: &Shape, bucket: &mut [u64], way: usize, score: u8) -> bool {
         if score == 0 {
             return true;
         }
         let total = |parts: &[u64]| {
-            let unseen = shape.sums.unseen(parts);
+            let unseen = self.narrow.sums.unseen(parts);
             unseen.passed.saturating_add(unseen.scaled)
         };
         let (missed, held) = (total(shape.missed(bucket)), total(&shape.held(bucket, way)[..shape.sums.parts()]));

@@ -1,10 +1,14 @@
 //! How a table grows: more buckets while all keys have a cell, home to their own buckets after that, then twice as many.
 
+use super::cell::Cell;
 use super::cells::PARTS_MAX;
-use super::table::{Cell, Shape};
+use super::count::tag_of;
+use super::shapes::{self, OfShape};
+use super::table::Shape;
 use super::{DOUBLINGS_MAX, TopKernel, bucket_mut};
 use crate::arch::hash::spread;
-use crate::stats::columns::Row;
+use crate::arch::lanes::{Lanes, Usual};
+use crate::stats::columns::{Row, View};
 use crate::stats::pool::{Handle, Memory};
 
 /// Misses of a bucket at which a table doubles for the first time; each further time, by half of that more.
@@ -63,15 +67,17 @@ impl State {
 }
 
 impl TopKernel {
-    /// The first bucket. False: there is no memory at all.
-    pub(super) fn start(&self, state: &mut State, memory: &mut Memory<'_>, all: &[u64]) -> bool {
-        let Some(chunk) = memory.alloc(self.narrow.words) else {
+    /// As many buckets as the first batch is about to need, or at least one. False: there is no memory at all.
+    pub(super) fn start(&self, state: &mut State, memory: &mut Memory<'_>, (all, view): (&[u64], &View<'_>)) -> bool {
+        let before = self.narrow.sums.bound(all);
+        let is_calm = memory.pressure() == 0 && before == [0; PARTS_MAX];
+        let buckets = if is_calm { self.buckets_of(&self.narrow, 1, view.distinct_least(view.selected())) } else { 1 };
+        let Some(chunk) = memory.alloc(buckets * self.narrow.words).or_else(|| memory.alloc(self.narrow.words)) else {
             state.short = true;
             return false;
         };
         let words = memory.pool.get_mut(chunk);
         (state.chunk, state.buckets) = (chunk, self.fit(&self.narrow, words.len()));
-        let before = self.narrow.sums.bound(all);
         if before != [0; PARTS_MAX] {
             // What found no memory before may be any key's.
             state.contested = true;
@@ -88,22 +94,40 @@ impl TopKernel {
         (words / shape.words).min(self.exact_buckets)
     }
 
-    /// An exact table is full: more buckets, or no longer exact.
-    pub(super) fn make_room(&self, state: &mut State, memory: &mut Memory<'_>, row: &Row<'_>) {
-        let wanted = (state.buckets + state.buckets.div_ceil(2)).min(self.exact_buckets);
-        if state.keys >= self.exact_keys || wanted == state.buckets {
+    /// Buckets of an exact table that has room for so many keys, or all that it may have: it grows by halves, and so has as
+    /// many as it would have if keys came one by one.
+    fn buckets_of(&self, shape: &Shape, buckets: usize, keys: usize) -> usize {
+        let mut buckets = buckets;
+        while shape.room(buckets) < keys && buckets < self.exact_buckets {
+            buckets = (buckets + buckets.div_ceil(2)).min(self.exact_buckets);
+        }
+        buckets
+    }
+
+    /// An exact table is full: more buckets for what is left of a batch, or no longer exact.
+    pub(super) fn make_room(&self, state: &mut State, memory: &mut Memory<'_>, view: &View<'_>, left: u64) {
+        let (shape, pressure) = (self.shape(*state), memory.pressure());
+        let least = self.buckets_of(shape, state.buckets, state.keys + 1);
+        if state.keys >= self.exact_keys || least == state.buckets {
             return self.go_home(state, memory);
         }
-        let pressure = memory.pressure();
-        let refused = is_thinned(row, state.keys as u64, pressure);
+        let more = if pressure == 0 { self.new_least(state, memory, view, left) } else { 1 };
+        let wanted = self.buckets_of(shape, least, state.keys + more);
+        let refused = is_thinned(&view.row(left.trailing_zeros() as usize), state.keys as u64, pressure);
         if refused {
             state.thinned = state.thinned.max(pressure);
-        } else if self.rebuild(state, memory, wanted, state.wide) {
+        } else if self.rebuild(state, memory, wanted, state.wide) || least < wanted && self.rebuild(state, memory, least, state.wide) {
             return;
         } else {
             state.short = true;
         }
         self.go_home(state, memory);
+    }
+
+    /// How many keys of these rows an exact table lacks, at least.
+    fn new_least(&self, state: &State, memory: &Memory<'_>, view: &View<'_>, left: u64) -> usize {
+        let (shape, words) = (self.shape(*state), memory.pool.get(state.chunk));
+        view.distinct_least(shapes::run(Lacking { words, buckets: state.buckets, view, rows: left }, shape))
     }
 
     /// A bucket has missed so many: perhaps there should be more of them.
@@ -137,10 +161,13 @@ impl TopKernel {
                 *Shape::misses(child) = *Shape::misses(parent);
             }
         }
-        for bucket in from.chunks_exact(shape.words).take(state.buckets) {
-            for way in 0..shape.ways {
-                if shape.scores(bucket)[way] > 0 {
-                    move_cell((&shape, bucket, way), (new_shape, to), buckets, state.contested);
+        let contested = state.contested;
+        if shape.sums == new_shape.sums {
+            shapes::run(Moving { from, old_buckets: state.buckets, to, buckets, contested }, &shape);
+        } else {
+            for bucket in from.chunks_exact(shape.words).take(state.buckets) {
+                for cell in (0..shape.ways).filter_map(|way| shape.read(bucket, way)) {
+                    move_cell(cell, (new_shape, to), buckets, contested);
                 }
             }
         }
@@ -154,6 +181,10 @@ impl TopKernel {
         let shape = self.shape(*state);
         let words = memory.pool.get_mut(state.chunk);
         state.contested = true;
+        if self.derives_scores(shape) {
+            let buckets = words.chunks_exact_mut(shape.words).take(state.buckets);
+            buckets.for_each(|bucket| shape.score_all(bucket, |parts| self.derived_score(parts)));
+        }
         for at in 0..state.buckets {
             for way in 0..shape.ways {
                 let bucket = bucket_mut(words, shape, at);
@@ -164,19 +195,93 @@ impl TopKernel {
                 }
             }
         }
+        words.chunks_exact_mut(shape.words).take(state.buckets).for_each(|bucket| shape.sort(bucket));
     }
 }
 
-/// Moves a cell into a larger table: where it is contested into its own bucket, else into the next that has room.
-fn move_cell((shape, bucket, way): (&Shape, &[u64], usize), (new_shape, to): (&Shape, &mut [u64]), buckets: usize, contested: bool) {
-    let mut at = Shape::bucket_of(Shape::tag(bucket, way), buckets);
-    loop {
-        let home = bucket_mut(to, new_shape, at);
-        match new_shape.free(home) {
-            Some(free) if shape.sums == new_shape.sums => return shape.copy(bucket, way, home, free),
-            None if !contested => at = if at + 1 == buckets { 0 } else { at + 1 },
-            _ => return shape.read(bucket, way).map_or((), |cell| settle(new_shape, home, cell)),
+/// Of some rows, those whose tags an exact table lacks.
+struct Lacking<'a, 'v> {
+    words: &'a [u64],
+    buckets: usize,
+    view: &'a View<'v>,
+    rows: u64,
+}
+
+impl OfShape for Lacking<'_, '_> {
+    type Out = u64;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L, shape: &Shape) -> u64 {
+        let Self { words, buckets, view, rows } = self;
+        let (mut left, mut lacking) = (rows, rows);
+        while left != 0 {
+            let bit = left & left.wrapping_neg();
+            let tag = tag_of(view.hash(bit.trailing_zeros() as usize));
+            left ^= bit;
+            let mut at = Shape::bucket_of(tag, buckets);
+            for _ in 0..buckets {
+                let bucket = &words[at * shape.words..][..shape.words];
+                if shape.has_tag(lanes, bucket, tag) {
+                    lacking ^= bit;
+                    break;
+                }
+                if shape.free(lanes, bucket).is_some() {
+                    break;
+                }
+                at = if at + 1 == buckets { 0 } else { at + 1 };
+            }
         }
+        lacking
+    }
+}
+
+/// Moves all cells into a larger table whose cells lie alike.
+struct Moving<'a> {
+    from: &'a [u64],
+    old_buckets: usize,
+    to: &'a mut [u64],
+    buckets: usize,
+    contested: bool,
+}
+
+impl OfShape for Moving<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L, shape: &Shape) {
+        let Self { from, old_buckets, to, buckets, contested } = self;
+        for bucket in from.chunks_exact(shape.words).take(old_buckets) {
+            let mut held = shape.held_ways(lanes, bucket);
+            while held != 0 {
+                let way = held.trailing_zeros() as usize;
+                held &= held - 1;
+                let mut at = Shape::bucket_of(Shape::tag(bucket, way), buckets);
+                loop {
+                    let home = bucket_mut(to, shape, at);
+                    // Of a contested one the halves of a bucket always have room.
+                    if let Some(free) = shape.free(lanes, home) {
+                        break shape.copy(bucket, way, home, free);
+                    }
+                    if contested {
+                        break;
+                    }
+                    at = if at + 1 == buckets { 0 } else { at + 1 };
+                }
+            }
+        }
+    }
+}
+
+/// Moves a cell into a table whose cells lie differently: where it is contested into its own bucket, else into the next that
+/// has room.
+fn move_cell(cell: Cell, (shape, to): (&Shape, &mut [u64]), buckets: usize, contested: bool) {
+    let mut at = Shape::bucket_of(cell.tag, buckets);
+    loop {
+        let home = bucket_mut(to, shape, at);
+        if contested || shape.free(Usual, home).is_some() {
+            return settle(shape, home, cell);
+        }
+        at = if at + 1 == buckets { 0 } else { at + 1 };
     }
 }
 
@@ -187,22 +292,22 @@ fn send_home(words: &mut [u64], shape: &Shape, buckets: usize, cell: Cell) {
         let home = Shape::bucket_of(cell.tag, buckets);
         let bucket = bucket_mut(words, shape, home);
         let guest = (0..shape.ways).find(|way| Shape::bucket_of(Shape::tag(bucket, *way), buckets) != home);
-        let guest = guest.filter(|_| shape.free(bucket).is_none()).and_then(|way| Some((way, shape.read(bucket, way)?)));
+        let guest = guest.filter(|_| shape.free(Usual, bucket).is_none()).and_then(|way| Some((way, shape.read(bucket, way)?)));
         let Some((way, next)) = guest else { return settle(shape, bucket, cell) };
         shape.write(bucket, way, &cell);
         cell = next;
     }
 }
 
-/// Puts a cell into a bucket, or the lightest one there into U.
+/// Puts a cell into a bucket, or the lightest one there into U: of those that weigh the same the one whose tag and key are the
+/// smallest, so that who stays does not depend on who came first.
 fn settle(shape: &Shape, bucket: &mut [u64], cell: Cell) {
-    if let Some(way) = shape.free(bucket) {
+    if let Some(way) = shape.free(Usual, bucket) {
         return shape.write(bucket, way, &cell);
     }
-    let weight = |way: &usize| shape.total(bucket, *way).total();
-    let Some(least) = (0..shape.ways).min_by_key(weight) else { return };
+    let Some(least) = (0..shape.ways).min_by_key(|way| shape.rank(bucket, *way)) else { return };
     let mut out = cell.total(shape.sums);
-    if weight(&least) < out.total() {
+    if shape.rank(bucket, least) < (out.total(), cell.tag, &cell.key[..shape.halves]) {
         out = shape.total(bucket, least);
         shape.write(bucket, least, &cell);
     }
@@ -210,7 +315,7 @@ fn settle(shape: &Shape, bucket: &mut [u64], cell: Cell) {
 }
 
 /// Whether a key is refused under pressure: all but one in 2^`pressure`, drawn from the keyed hash and a count.
-#[inline]
+#[inline(always)]
 pub(super) fn is_thinned(row: &Row<'_>, count: u64, pressure: u32) -> bool {
     pressure > 0 && spread(row.hash.rotate_left(17) ^ count.wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 20 & ((1 << pressure) - 1) != 0
 }

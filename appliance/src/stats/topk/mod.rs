@@ -9,28 +9,34 @@
 //! Where memory runs short, tables grow more slowly and keys are admitted by a keyed draw of one in `thinned`: sample and hold
 //! (Estan and Varghese, 2002). Bounds stay sure, because U takes what is not admitted.
 
-use super::columns::{Row, View};
+use super::columns::View;
 use super::pool::{Handle, Memory, Pool};
 use super::stretch::Stretch;
 use super::weighted::SumLayout;
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
+use crate::arch::prefetch::prefetch_words;
 use crate::axes::{Key, KeySpec, Metric};
 use crate::config::{Refusal, StatSpec};
 use crate::limits::TOP_K_MAX;
 use crate::units::Family;
 
+mod cell;
 mod cells;
 mod contest;
+mod count;
 mod growth;
+mod shapes;
 mod summary;
 #[cfg(test)]
 mod starved_tests;
 mod table;
 
+use cell::Cell;
 use cells::Sums;
+use count::{Counting, Placing, Step};
 use growth::State;
 use summary::TopSummary;
-use table::{Cell, HALVES_MAX, Shape, key_halves};
+use table::Shape;
 
 /// Keys shown where the row says nothing.
 const K_DEFAULT: u64 = 20;
@@ -78,27 +84,6 @@ struct TopKernel {
     by_bytes: bool,
 }
 
-/// What became of one packet.
-enum Step {
-    Counted,
-    /// Its bucket has missed so many.
-    Missed(u32),
-    /// Its cell's sum is full: bucket and cell.
-    Overflow(usize, usize),
-    /// An exact table has no room for it.
-    Full,
-}
-
-/// A key of a row.
-struct Keyed<'a> {
-    tag: u32,
-    key: &'a [u32],
-    /// How much a packet moves a score.
-    units: u8,
-    /// log2 of the weight that new keys are thinned by.
-    pressure: u32,
-}
-
 impl TopKernel {
     fn new(spec: &StatSpec, context: &Context, k: usize) -> Self {
         let (key_bytes, layout) = (spec.key.width(context.family), SumLayout::of(context, spec.metric));
@@ -118,18 +103,24 @@ impl TopKernel {
         self.exact_buckets << DOUBLINGS_MAX
     }
 
-    /// Counts the rows of a batch.
-    fn count(&self, state: &mut State, memory: &mut Memory<'_>, view: &View<'_>) {
-        let (mut places, pressure) = (view.places(), memory.pressure());
-        let mut next = places.next();
-        while let Some(first) = next {
-            let (at, step) = self.count_some(memory.pool.get_mut(state.chunk), state, view, (first, &mut places, pressure));
-            next = if self.wants_again(state, memory, &view.row(at), step) { Some(at) } else { places.next() };
+    /// Counts the rows of a batch, which are in the sum of all keys already.
+    fn count(&self, state: &mut State, memory: &mut Memory<'_>, view: &View<'_>, all: &[u64]) {
+        let (mut left, pressure) = (view.selected(), memory.pressure());
+        while left != 0 {
+            let (words, shape) = (memory.pool.get_mut(state.chunk), self.shape(*state));
+            let step = if !state.contested && shape.sums.fits(all) {
+                shapes::run(Placing { kernel: self, words, state, view, left: &mut left }, shape)
+            } else {
+                shapes::run(Counting { kernel: self, words, state, view, left: &mut left, pressure }, shape)
+            };
+            if left != 0 && !self.wants_again(state, memory, (view, left), step) {
+                left &= left - 1;
+            }
         }
     }
 
-    /// Does what a row could not wait with. Whether it is to be counted again.
-    fn wants_again(&self, state: &mut State, memory: &mut Memory<'_>, row: &Row<'_>, step: Step) -> bool {
+    /// Does what the first of the rows that are left could not wait with. Whether it is to be counted again.
+    fn wants_again(&self, state: &mut State, memory: &mut Memory<'_>, (view, left): (&View<'_>, u64), step: Step) -> bool {
         match step {
             Step::Counted => false,
             Step::Missed(misses) => {
@@ -137,7 +128,7 @@ impl TopKernel {
                 false
             }
             Step::Full => {
-                self.make_room(state, memory, row);
+                self.make_room(state, memory, view, left);
                 true
             }
             Step::Overflow(..) if !state.wide && self.rebuild(state, memory, state.buckets, true) => true,
@@ -148,62 +139,12 @@ impl TopKernel {
                 true
             }
             Step::Overflow(at, way) => {
-                let shape = self.shape(*state);
+                let (shape, row) = (self.shape(*state), view.row(left.trailing_zeros() as usize));
                 state.short = true;
-                shape.add_to_bound(bucket_mut(memory.pool.get_mut(state.chunk), shape, at), way, row, self.units(row));
+                shape.add_to_bound(bucket_mut(memory.pool.get_mut(state.chunk), shape, at), way, &row, self.units(shape, &row));
                 false
             }
         }
-    }
-
-    /// Counts rows until one wants memory, or none is left; says where that was, and what became of it.
-    fn count_some(
-        &self,
-        words: &mut [u64],
-        state: &mut State,
-        view: &View<'_>,
-        (first, places, pressure): (usize, &mut impl Iterator<Item = usize>, u32),
-    ) -> (usize, Step) {
-        let (shape, mut halves, mut at) = (self.shape(*state), [0; HALVES_MAX], first);
-        loop {
-            let row = view.row_without_key(at);
-            if shape.halves == 1 {
-                halves[0] = view.head(at);
-            } else {
-                key_halves(view.key(at), &mut halves[..shape.halves]);
-            }
-            let keyed = Keyed { tag: tag_of(row.hash), key: &halves[..shape.halves], units: self.units(&row), pressure };
-            let step = if state.contested {
-                self.count_contested(words, shape, state, &row, &keyed)
-            } else {
-                self.count_exactly(words, shape, state, &row, &keyed)
-            };
-            let Step::Counted = step else { return (at, step) };
-            let Some(next) = places.next() else { return (at, step) };
-            at = next;
-        }
-    }
-
-    /// Counts where all keys have a cell.
-    #[inline(always)]
-    fn count_exactly(&self, words: &mut [u64], shape: &Shape, state: &mut State, row: &Row<'_>, keyed: &Keyed<'_>) -> Step {
-        let mut at = Shape::bucket_of(keyed.tag, state.buckets);
-        for _ in 0..state.buckets {
-            let bucket = bucket_mut(words, shape, at);
-            if let Some(way) = shape.find(bucket, keyed.tag, keyed.key) {
-                return add(shape, (bucket, at, way), row, keyed.units);
-            }
-            if let Some(way) = shape.free(bucket) {
-                if state.keys >= self.exact_keys.min(shape.room(state.buckets)) {
-                    return Step::Full;
-                }
-                state.keys += 1;
-                shape.admit(bucket, way, (keyed.tag, keyed.key));
-                return add(shape, (bucket, at, way), row, keyed.units);
-            }
-            at = if at + 1 == state.buckets { 0 } else { at + 1 };
-        }
-        Step::Full
     }
 }
 
@@ -224,21 +165,10 @@ fn export_cells(bucket: &[u64], shape: &Shape, bounded: bool, out: &mut Vec<u64>
     (out.len() - before).max(shape.words)
 }
 
-/// What cells are told apart by first; never zero.
-#[inline]
-const fn tag_of(hash: u64) -> u32 {
-    (hash >> 32) as u32 | 1
-}
-
 #[inline(always)]
 fn bucket_mut<'a>(words: &'a mut [u64], shape: &Shape, at: usize) -> &'a mut [u64] {
-    &mut words[at * shape.words..(at + 1) * shape.words]
-}
-
-/// Adds a packet to a cell.
-#[inline(always)]
-fn add(shape: &Shape, (bucket, at, way): (&mut [u64], usize, usize), row: &Row<'_>, units: u8) -> Step {
-    if shape.add(bucket, way, row, units) { Step::Counted } else { Step::Overflow(at, way) }
+    let (_, behind) = words.split_at_mut(at * shape.words);
+    behind.split_at_mut(shape.words).0
 }
 
 impl Kernel for TopKernel {
@@ -246,14 +176,23 @@ impl Kernel for TopKernel {
         ROOT_HEAD_WORDS + self.narrow.sums.layout.words()
     }
 
+    fn prefetch(&self, root: &[u64], pool: &Pool) {
+        let state = State::of(root);
+        // Of a small table nearly all is touched; of a large one, who knows what.
+        if !state.chunk.is_none() && state.buckets <= self.exact_buckets {
+            prefetch_words(pool.get(state.chunk));
+        }
+    }
+
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         let (head, all) = root.split_at_mut(ROOT_HEAD_WORDS);
         let mut state = State::of(head);
-        if !state.chunk.is_none() || self.start(&mut state, memory, all) {
-            self.count(&mut state, memory, view);
+        let has_table = !state.chunk.is_none() || self.start(&mut state, memory, (all, view));
+        self.narrow.sums.layout.add_all(all, view);
+        if has_table {
+            self.count(&mut state, memory, view, all);
         }
         state.write(head);
-        self.narrow.sums.layout.add_all(all, view);
         Ok(())
     }
 

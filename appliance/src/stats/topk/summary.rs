@@ -3,8 +3,9 @@
 use hashbrown::HashMap;
 
 use super::TopKernel;
+use super::cell::Cell;
 use super::cells::Sums;
-use super::table::{Cell, HALVES_MAX, Shape};
+use super::table::{HALVES_MAX, Shape};
 use crate::axes::KeySpec;
 use crate::stats::Summary;
 use crate::stats::figure::{Figure, Top, TopEntry, Unseen};

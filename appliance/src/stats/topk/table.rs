@@ -6,8 +6,9 @@
 
 use bytemuck::{cast_ref, cast_slice, cast_slice_mut};
 
+use super::cell::Cell;
 use super::cells::{PARTS_MAX, Sums, compact, expand};
-use crate::arch::lanes;
+use crate::arch::lanes::Lanes;
 use crate::limits::KEY_BYTES_MAX;
 use crate::stats::columns::Row;
 use crate::stats::weighted::{SumLayout, Weighted};
@@ -23,6 +24,9 @@ const LINE_WORDS: usize = 8;
 /// One cell in so many stays free, so that a free one is soon found.
 const ROOM_SHARE: usize = 32;
 
+/// Words of the longest bucket.
+const WORDS_MAX: usize = Shape::with_ways(KEY_BYTES_MAX, Sums { layout: SumLayout::General, wide: true }, WAYS_MAX).words;
+
 /// How a bucket's words lie.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
@@ -37,26 +41,27 @@ pub(super) struct Shape {
     keys_at: usize,
 }
 
-/// A cell outside of a table.
-pub(super) struct Cell {
-    pub(super) tag: u32,
-    score: u8,
-    key: [u32; HALVES_MAX],
-    sum: [u64; SumLayout::WORDS_MAX],
-    before: [u64; PARTS_MAX],
-}
-
 impl Shape {
     /// With as many cells as fill whole lines best.
-    pub(super) fn new(key_bytes: usize, sums: Sums) -> Self {
-        let all = (WAYS_MIN..=WAYS_MAX).map(|ways| Self::with_ways(key_bytes, sums, ways));
-        let better = |best: Self, next: Self| if next.words * best.ways <= best.words * next.ways { next } else { best };
-        all.reduce(better).unwrap_or_else(|| Self::with_ways(key_bytes, sums, WAYS_MAX))
+    pub(super) const fn new(key_bytes: usize, sums: Sums) -> Self {
+        let (mut best, mut ways) = (Self::with_ways(key_bytes, sums, WAYS_MIN), WAYS_MIN);
+        while ways < WAYS_MAX {
+            ways += 1;
+            let next = Self::with_ways(key_bytes, sums, ways);
+            if next.words * best.ways <= best.words * next.ways {
+                best = next;
+            }
+        }
+        best
     }
 
     /// With so many cells.
-    pub(super) fn with_ways(key_bytes: usize, sums: Sums, ways: usize) -> Self {
-        let halves = key_bytes.div_ceil(4).clamp(1, HALVES_MAX);
+    pub(super) const fn with_ways(key_bytes: usize, sums: Sums, ways: usize) -> Self {
+        let halves = match key_bytes.div_ceil(4) {
+            0 => 1,
+            HALVES_MAX.. => HALVES_MAX,
+            halves => halves,
+        };
         let sums_at = HEAD_WORDS + sums.parts();
         let keys_at = sums_at + ways * sums.words();
         let tail_quarters = ways * (2 * halves + sums.parts());
@@ -78,10 +83,10 @@ impl Shape {
     }
 
     /// The cell of a key.
-    #[inline]
-    pub(super) fn find(&self, bucket: &[u64], tag: u32, key: &[u32]) -> Option<usize> {
+    #[inline(always)]
+    pub(super) fn find(&self, lanes: impl Lanes, bucket: &[u64], tag: u32, key: &[u32]) -> Option<usize> {
         let (head, _) = bucket.split_first_chunk::<TAG_WORDS>()?;
-        let mut same = lanes::equal(cast_ref(head), tag);
+        let mut same = lanes.equal(cast_ref(head), tag);
         while same != 0 {
             let way = same.trailing_zeros() as usize;
             if self.is_key(bucket, way, key) {
@@ -92,7 +97,7 @@ impl Shape {
         None
     }
 
-    #[inline]
+    #[inline(always)]
     fn is_key(&self, bucket: &[u64], way: usize, key: &[u32]) -> bool {
         match key {
             [one] => cast_slice::<u64, u32>(bucket)[2 * self.keys_at + way] == *one,
@@ -100,11 +105,33 @@ impl Shape {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn key<'a>(&self, bucket: &'a [u64], way: usize) -> &'a [u32] {
         &cast_slice(&bucket[self.keys_at..])[way * self.halves..(way + 1) * self.halves]
     }
 
+    /// What cells are told apart by where one has to go: the smallest does.
+    pub(super) fn rank<'a>(&self, bucket: &'a [u64], way: usize) -> (u64, u32, &'a [u32]) {
+        (self.total(bucket, way).total(), Self::tag(bucket, way), self.key(bucket, way))
+    }
+
+    /// Orders the cells of a bucket by tag and key: how they stand depends on nothing but which they are.
+    pub(super) fn sort(&self, bucket: &mut [u64]) {
+        let (mut before, mut ways, mut count) = ([0; WORDS_MAX], [0; WAYS_MAX], 0);
+        for way in (0..self.ways).filter(|way| Self::tag(bucket, *way) != 0) {
+            (ways[count], count) = (way, count + 1);
+        }
+        let ways = &mut ways[..count];
+        let order = |way: usize| (Self::tag(bucket, way), self.key(bucket, way));
+        ways.sort_unstable_by(|a, b| order(*a).cmp(&order(*b)));
+        let before = &mut before[..self.words];
+        before.copy_from_slice(bucket);
+        bucket[..TAG_WORDS].fill(0);
+        self.scores_mut(bucket).fill(0);
+        ways.iter().enumerate().for_each(|(to, way)| self.copy(before, *way, bucket, to));
+    }
+
+    #[inline(always)]
     pub(super) fn tag(bucket: &[u64], way: usize) -> u32 {
         cast_slice(&bucket[..TAG_WORDS])[way]
     }
@@ -117,37 +144,59 @@ impl Shape {
         &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[..self.ways]
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn score_mut<'a>(&self, bucket: &'a mut [u64], way: usize) -> &'a mut u8 {
         &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[way]
     }
 
-    /// The first of the cells with the smallest score, and its score.
-    #[inline]
-    pub(super) fn weakest(&self, bucket: &[u64]) -> (usize, u8) {
-        let scores: &[[u8; 16]] = cast_slice(&bucket[TAG_WORDS..HEAD_WORDS]);
-        let way = lanes::least(&scores[0], self.ways);
-        (way, scores[0][way])
+    /// Gives each cell that a key has the score that follows from what it holds.
+    pub(super) fn score_all(&self, bucket: &mut [u64], score: impl Fn([u64; PARTS_MAX]) -> u8) {
+        for way in 0..self.ways {
+            if Self::tag(bucket, way) != 0 {
+                *self.score_mut(bucket, way) = score(self.held(bucket, way));
+            }
+        }
     }
 
-    #[inline]
+    /// The first of the cells with the smallest score, and its score.
+    #[inline(always)]
+    pub(super) fn weakest(&self, lanes: impl Lanes, bucket: &[u64]) -> (usize, u8) {
+        let scores: &[[u8; 16]] = cast_slice(&bucket[TAG_WORDS..HEAD_WORDS]);
+        lanes.least(&scores[0], self.ways)
+    }
+
+    #[inline(always)]
     pub(super) fn misses(bucket: &mut [u64]) -> &mut u32 {
         &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[3]
     }
 
     /// Counts one more miss; how many there are.
-    #[inline]
+    #[inline(always)]
     pub(super) fn miss(bucket: &mut [u64]) -> u32 {
         let misses = Self::misses(bucket);
         *misses = misses.saturating_add(1);
         *misses
     }
 
-    /// A cell that nobody has.
-    #[inline]
-    pub(super) fn free(&self, bucket: &[u64]) -> Option<usize> {
-        let (way, score) = self.weakest(bucket);
-        (score == 0).then_some(way)
+    /// Whether a cell has this tag.
+    #[inline(always)]
+    pub(super) fn has_tag(&self, lanes: impl Lanes, bucket: &[u64], tag: u32) -> bool {
+        bucket.split_first_chunk::<TAG_WORDS>().is_some_and(|(head, _)| lanes.equal(cast_ref(head), tag) != 0)
+    }
+
+    /// The cells that keys have: a bit for each.
+    #[inline(always)]
+    pub(super) fn held_ways(&self, lanes: impl Lanes, bucket: &[u64]) -> u32 {
+        let all = (1 << self.ways) - 1;
+        bucket.split_first_chunk::<TAG_WORDS>().map_or(0, |(head, _)| !lanes.equal(cast_ref(head), 0) & all)
+    }
+
+    /// The first cell that nobody has: no key has a tag of zero.
+    #[inline(always)]
+    pub(super) fn free(&self, lanes: impl Lanes, bucket: &[u64]) -> Option<usize> {
+        let (head, _) = bucket.split_first_chunk::<TAG_WORDS>()?;
+        let free = lanes.equal(cast_ref(head), 0) & ((1 << self.ways) - 1);
+        (free != 0).then_some(free.trailing_zeros() as usize)
     }
 
     /// U: the bound on what the bucket did not count.
@@ -155,7 +204,7 @@ impl Shape {
         &bucket[HEAD_WORDS..self.sums_at]
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn missed_mut<'a>(&self, bucket: &'a mut [u64]) -> &'a mut [u64] {
         &mut bucket[HEAD_WORDS..self.sums_at]
     }
@@ -169,7 +218,7 @@ impl Shape {
     }
 
     /// What a bound takes of a cell's sum.
-    #[inline]
+    #[inline(always)]
     pub(super) fn held(&self, bucket: &[u64], way: usize) -> [u64; PARTS_MAX] {
         self.sums.parts_of(&bucket[self.sums_at + way * self.sum_words..][..self.sum_words])
     }
@@ -194,9 +243,27 @@ impl Shape {
         if !self.sums.add(&mut bucket[self.sums_at + way * words..][..words], row) {
             return false;
         }
+        self.raise(bucket, way, units);
+        true
+    }
+
+    /// The words of a cell's sum.
+    #[inline(always)]
+    pub(super) fn sum_mut<'a>(&self, bucket: &'a mut [u64], way: usize) -> &'a mut [u64] {
+        &mut bucket[self.sums_at + way * self.sum_words..][..self.sum_words]
+    }
+
+    /// Whether this cell has the key.
+    #[inline(always)]
+    pub(super) fn is_at(&self, bucket: &[u64], way: usize, (tag, key): (u32, &[u32])) -> bool {
+        Self::tag(bucket, way) == tag && self.is_key(bucket, way, key)
+    }
+
+    /// Moves a score.
+    #[inline(always)]
+    pub(super) fn raise(&self, bucket: &mut [u64], way: usize, units: u8) {
         let score = self.score_mut(bucket, way);
         *score = score.saturating_add(units);
-        true
     }
 
     /// One packet that its cell cannot hold, and no memory for wider ones: it may have been there, so the cell's bound says,
@@ -210,11 +277,19 @@ impl Shape {
         // Rounded up packet by packet it would run away from the truth; what U was then and all that came since is a bound too.
         parts.iter_mut().zip(self.missed(bucket)).for_each(|(part, missed)| *part = (*part).min(*missed));
         self.before_mut(bucket, way).iter_mut().zip(parts).for_each(|(code, part)| *code = compact(*part));
-        let score = self.score_mut(bucket, way);
-        *score = score.saturating_add(units);
+        self.raise(bucket, way, units);
+    }
+
+    /// Gives a cell that nobody ever had to a key of which nothing was missed.
+    #[inline(always)]
+    pub(super) fn enter(&self, bucket: &mut [u64], way: usize, (tag, key): (u32, &[u32])) {
+        Self::mark(bucket, way, tag);
+        *self.score_mut(bucket, way) = 1;
+        self.set_key(&mut bucket[self.keys_at..], way, key);
     }
 
     /// Gives a cell to a new key, whose packets so far are in U.
+    #[inline(always)]
     pub(super) fn admit(&self, bucket: &mut [u64], way: usize, (tag, key): (u32, &[u32])) {
         Self::mark(bucket, way, tag);
         *self.score_mut(bucket, way) = 1;
@@ -226,12 +301,14 @@ impl Shape {
         before.iter_mut().zip(&front[HEAD_WORDS..self.sums_at]).for_each(|(code, part)| *code = compact(*part));
     }
 
+    #[inline(always)]
     fn mark(bucket: &mut [u64], way: usize, tag: u32) {
         let tags: &mut [u32] = cast_slice_mut(&mut bucket[..TAG_WORDS]);
         tags[way] = tag;
     }
 
     /// Into the words from the keys on.
+    #[inline(always)]
     fn set_key(&self, back: &mut [u64], way: usize, key: &[u32]) {
         let keys: &mut [u32] = cast_slice_mut(back);
         match key {
@@ -241,9 +318,10 @@ impl Shape {
     }
 
     /// Copies a cell into a free one of another bucket that lies alike.
+    #[inline(always)]
     pub(super) fn copy(&self, from: &[u64], way: usize, to: &mut [u64], free: usize) {
         Self::mark(to, free, Self::tag(from, way));
-        *self.score_mut(to, free) = self.scores(from)[way];
+        *self.score_mut(to, free) = cast_slice::<u64, u8>(&from[TAG_WORDS..HEAD_WORDS])[way];
         let (words, (sum, to_sum)) = (self.sum_words, (self.sums_at + way * self.sum_words, self.sums_at + free * self.sum_words));
         (0..words).for_each(|i| to[to_sum + i] = from[sum + i]);
         let (own, free_before) = (self.before_at(way), self.before_at(free));
@@ -283,54 +361,6 @@ impl Shape {
     }
 }
 
-impl Cell {
-    pub(super) fn total(&self, sums: Sums) -> Weighted {
-        sums.layout.read(&self.sum[..sums.layout.words()])
-    }
-
-    /// As it is told to the reporter: tag and key, sum, and what may have come before.
-    pub(super) fn export(&self, shape: &Shape, bounded: bool, out: &mut Vec<u64>) {
-        out.push(u64::from(self.tag) << 32 | u64::from(self.key[0]));
-        let more = self.key[1..shape.halves].chunks(2);
-        out.extend(more.map(|two| two.iter().fold(0, |word, half| word << 32 | u64::from(*half))));
-        out.extend_from_slice(&self.sum[..shape.sums.layout.words()]);
-        if bounded {
-            out.extend_from_slice(&self.before[..shape.sums.parts()]);
-        }
-    }
-
-    /// Of an export.
-    pub(super) const fn tag_of(words: &[u64]) -> u32 {
-        (words[0] >> 32) as u32
-    }
-
-    /// Of an export.
-    #[allow(clippy::cast_possible_truncation, reason = "two halves a word")]
-    pub(super) fn key_of(words: &[u64], key: &mut [u32]) {
-        key[0] = words[0] as u32;
-        for (word, two) in words[1..].iter().zip(key[1..].chunks_mut(2)) {
-            let count = two.len();
-            two.iter_mut().enumerate().for_each(|(i, half)| *half = (word >> (32 * (count - 1 - i))) as u32);
-        }
-    }
-
-    /// Words of an export.
-    pub(super) const fn export_words(shape: &Shape, bounded: bool) -> usize {
-        1 + (shape.halves - 1).div_ceil(2) + shape.sums.layout.words() + if bounded { shape.sums.parts() } else { 0 }
-    }
-}
-
-/// A key's bytes as numbers, so that numbers order as bytes do.
-#[inline]
-pub(super) fn key_halves(bytes: &[u8], out: &mut [u32]) {
-    for (half, chunk) in out.iter_mut().zip(bytes.chunks(4)) {
-        *half = match *chunk {
-            [a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
-            _ => chunk.iter().enumerate().fold(0, |n, (i, b)| n | u32::from(*b) << (24 - 8 * i)),
-        };
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -346,20 +376,5 @@ mod tests {
         let (ones, values) = (SumLayout::Ones { weight: 40 }, SumLayout::Values { weight: 40 });
         let have = [(4, ones), (4, values), (16, ones), (16, values)].map(|(key_bytes, layout)| lines(key_bytes, layout));
         assert_eq!(have, [(4, 48), (6, 72), (7, 77), (8, 96)]);
-    }
-
-    #[test]
-    fn keys_order_as_their_bytes_and_survive_an_export() {
-        let shape = Shape::new(37, Sums { layout: SumLayout::Plain, wide: true });
-        let bytes: Vec<u8> = (0..37).map(|b| b * 7).collect();
-        let (mut key, mut back) = ([0; 10], [0; 10]);
-        key_halves(&bytes, &mut key);
-        let mut bucket = vec![0; shape.words];
-        shape.admit(&mut bucket, 3, (99, &key));
-        let mut out = Vec::new();
-        shape.read(&bucket, 3).unwrap().export(&shape, true, &mut out);
-        Cell::key_of(&out, &mut back);
-        assert_eq!((Cell::tag_of(&out), back, out.len()), (99, key, Cell::export_words(&shape, true)));
-        assert_eq!(key.iter().flat_map(|half| half.to_be_bytes()).take(37).collect::<Vec<u8>>(), bytes);
     }
 }

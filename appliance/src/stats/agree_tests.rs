@@ -1,0 +1,95 @@
+//! Kernels say the same wherever batches are cut, whatever the processor has, and if no memory is there for what a batch needs
+//! at once.
+
+use crate::arch::lanes;
+use crate::axes::{Key, Metric};
+use crate::config::StatSpec;
+use crate::record::Record;
+use crate::stats::moody_tests::{Dice, Shards, record, spec};
+use crate::stats::plan::WeightBounds;
+
+const BYTES: usize = 64 << 20;
+
+fn plain() -> WeightBounds {
+    WeightBounds { passed: 1, blocked: 1, random: true, rate: None }
+}
+
+fn one_rate() -> WeightBounds {
+    WeightBounds { passed: 1, blocked: 40, random: true, rate: Some(40) }
+}
+
+fn any_rate() -> WeightBounds {
+    WeightBounds { passed: 1, blocked: 40, random: false, rate: None }
+}
+
+/// Packets of so many keys, some of which are heavy.
+fn records(dice: &mut Dice, weights: WeightBounds, packets: u64, keys: u64) -> Vec<Record> {
+    let one = |dice: &mut Dice| {
+        let key = if dice.one_in(2) { dice.below(1 + keys / 8) } else { dice.below(keys) };
+        let sampled = weights.blocked > 1 && dice.one_in(6);
+        let weight = if !sampled { 1 } else { weights.rate.map_or_else(|| dice.of(&[2, 7, 40]), |rate| u16::try_from(rate).unwrap()) };
+        let proven = weights.random || !sampled || dice.one_in(2);
+        let key = u32::try_from(key).unwrap();
+        record((key << 8 | 5, key % 300), dice.of(&[60, 64, 590, 1_514]), weight, proven)
+    };
+    (0..packets).map(|_| one(dice)).collect()
+}
+
+/// What comes of records that are cut like this.
+fn figure(spec: &StatSpec, weights: WeightBounds, records: &[Record], mut cut: impl FnMut() -> usize) -> String {
+    let (mut shards, mut rest) = (Shards::new(spec.clone(), weights, (1, BYTES), 3), records);
+    while !rest.is_empty() {
+        let (batch, behind) = rest.split_at(cut().min(rest.len()));
+        shards.batch(0, batch);
+        rest = behind;
+    }
+    let question = shards.question();
+    format!("{:?}", shards.summary().figure(&question))
+}
+
+fn specs() -> Vec<StatSpec> {
+    vec![
+        spec("topk", &[Key::SrcIp], Metric::Packets, &[("k", 20)]),
+        spec("topk", &[Key::SrcIp], Metric::Bytes, &[("k", 20)]),
+        spec("topk", &[Key::SrcIp, Key::DstIp], Metric::Bytes, &[("k", 5)]),
+        spec("topk", &[Key::SrcIp], Metric::Packets, &[("k", 90)]),
+        spec("topk", &[Key::PacketSize], Metric::Bytes, &[]),
+        spec("distinct", &[Key::SrcIp], Metric::Packets, &[("p", 12)]),
+        spec("distinct", &[Key::SrcIp], Metric::Packets, &[("p", 6)]),
+        spec("histogram", &[Key::Protocol], Metric::Packets, &[]),
+        spec("histogram", &[Key::Icmp], Metric::Bytes, &[]),
+        spec("histogram", &[Key::PacketSize], Metric::Packets, &[]),
+        spec("sum", &[Key::None], Metric::Bytes, &[]),
+    ]
+}
+
+fn each(check: impl Fn(&mut Dice, &StatSpec, WeightBounds, &[Record])) {
+    let mut dice = Dice::new(crate::stats::tests::seed());
+    for (packets, keys) in [(40, 20), (300, 12), (700, 90), (900, 140), (9_000, 4_000), (30_000, 700)] {
+        for weights in [plain(), one_rate(), any_rate()] {
+            let records = records(&mut dice, weights, packets, keys);
+            specs().iter().for_each(|spec| check(&mut dice, spec, weights, &records));
+        }
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "safe code: hours under Miri")]
+fn a_figure_does_not_depend_on_where_batches_are_cut() {
+    each(|dice, spec, weights, records| {
+        let whole = figure(spec, weights, records, || 64);
+        let (one, any) =
+            (figure(spec, weights, records, || 1), figure(spec, weights, records, || 1 + usize::try_from(dice.below(64)).unwrap()));
+        assert!(whole == one && whole == any, "seed {}, {} packets, {spec:?}, {weights:?}", crate::stats::tests::seed(), records.len());
+    });
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "safe code: hours under Miri")]
+fn a_figure_does_not_depend_on_what_the_processor_has() {
+    each(|_, spec, weights, records| {
+        let here = figure(spec, weights, records, || 64);
+        let usual = lanes::as_usual(|| figure(spec, weights, records, || 64));
+        assert!(here == usual, "seed {}, {} packets, {spec:?}, {weights:?}", crate::stats::tests::seed(), records.len());
+    });
+}

@@ -1,0 +1,112 @@
+//! A table of different hashes, none of them zero. A hash stands in the line of the cache that its first bits choose, or in the
+//! next that has room, so that a line is looked at as a whole.
+
+use super::columns::View;
+use crate::arch::lanes::{Lanes, Work};
+use crate::limits::DISTINCT_EXACT_MAX;
+
+/// Hashes that fill a table: seven eighths, but the largest to the last slot.
+pub(super) const fn room(slots: usize) -> usize {
+    if slots < DISTINCT_EXACT_MAX { slots - slots / 8 } else { slots }
+}
+
+/// Slots that are looked at together: a line of the cache.
+pub(super) const LINE_SLOTS: usize = 8;
+
+/// Adds hashes of rows to a table. Ends at the first that finds no room.
+pub(super) struct Inserting<'a, 'v> {
+    pub(super) table: &'a mut [u64],
+    pub(super) view: &'a View<'v>,
+    pub(super) left: &'a mut u64,
+    pub(super) count: &'a mut usize,
+    /// Hashes that it holds at most.
+    pub(super) most: usize,
+}
+
+impl Work for Inserting<'_, '_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        let Self { table, view, left: rest, count, most } = self;
+        let (view, mut left) = (*view, *rest);
+        let lines = table.as_chunks_mut::<LINE_SLOTS>().0;
+        while left != 0 {
+            let hash = view.hash(left.trailing_zeros() as usize).max(1);
+            match find(lanes, lines, hash) {
+                Some((line, None)) => debug_assert!(line < lines.len(), "it is there"),
+                Some((line, Some(slot))) if *count < most => {
+                    lines[line][slot % LINE_SLOTS] = hash;
+                    *count += 1;
+                }
+                _ => break,
+            }
+            left &= left - 1;
+        }
+        *rest = left;
+    }
+}
+
+/// The line that has a hash; or the one where it belongs, and the free slot there; none: it is not there, and none is free.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "below the number of lines")]
+fn find(lanes: impl Lanes, lines: &[[u64; LINE_SLOTS]], hash: u64) -> Option<(usize, Option<usize>)> {
+    let mut at = ((u128::from(hash) * lines.len() as u128) >> 64) as usize;
+    for _ in 0..lines.len() {
+        if lanes.equal_long(&lines[at], hash) != 0 {
+            return Some((at, None));
+        }
+        let free = lanes.equal_long(&lines[at], 0);
+        if free != 0 {
+            return Some((at, Some(free.trailing_zeros() as usize)));
+        }
+        at = if at + 1 == lines.len() { 0 } else { at + 1 };
+    }
+    None
+}
+
+/// Of some rows, those whose hashes a table lacks.
+pub(super) struct Lacking<'a, 'v> {
+    pub(super) lines: &'a [[u64; LINE_SLOTS]],
+    pub(super) view: &'a View<'v>,
+    pub(super) rows: u64,
+}
+
+impl Work for Lacking<'_, '_> {
+    type Out = u64;
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) -> u64 {
+        let (mut left, mut lacking) = (self.rows, self.rows);
+        while left != 0 {
+            let bit = left & left.wrapping_neg();
+            left ^= bit;
+            if let Some((_, None)) = find(lanes, self.lines, self.view.hash(bit.trailing_zeros() as usize).max(1)) {
+                lacking ^= bit;
+            }
+        }
+        lacking
+    }
+}
+
+/// Moves hashes to a table that has room for all.
+pub(super) struct Moving<'a> {
+    pub(super) from: &'a [u64],
+    pub(super) to: &'a mut [[u64; LINE_SLOTS]],
+}
+
+impl Work for Moving<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, lanes: L) {
+        for hash in self.from {
+            if *hash == 0 {
+                continue;
+            }
+            if let Some((line, Some(slot))) = find(lanes, self.to, *hash) {
+                self.to[line][slot % LINE_SLOTS] = *hash;
+            }
+        }
+    }
+}
