@@ -65,7 +65,7 @@ fn frames(case: &Case) -> Vec<Vec<u8>> {
         let range = if draw % 100 < case.hot_percent { 7 } else { spread(n ^ 0x77) % case.ranges as u64 };
         let mut bytes = vec![0; 12];
         for tag in 0..case.tags {
-            let id: u16 = if tag == 0 && n % 40 == 0 { 666 } else { 100 };
+            let id: u16 = if tag == 0 && n.is_multiple_of(40) { 666 } else { 100 };
             bytes.extend([0x81, 0x00]);
             bytes.extend(id.to_be_bytes());
         }
