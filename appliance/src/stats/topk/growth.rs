@@ -4,7 +4,7 @@ use super::cell::Cell;
 use super::cells::PARTS_MAX;
 use super::count::tag_of;
 use super::shapes::{self, OfShape};
-use super::table::Shape;
+use super::table::{Shape, WORDS_MAX};
 use super::{DOUBLINGS_MAX, TopKernel, bucket_mut};
 use crate::arch::hash::spread;
 use crate::arch::lanes::{Lanes, Usual};
@@ -188,14 +188,16 @@ impl TopKernel {
         for at in 0..state.buckets {
             for way in 0..shape.ways {
                 let bucket = bucket_mut(words, shape, at);
-                let Some(cell) = shape.read(bucket, way) else { continue };
-                if Shape::bucket_of(cell.tag, state.buckets) != at {
-                    shape.clear(bucket, way);
-                    send_home(words, shape, state.buckets, cell);
+                if Shape::bucket_of(Shape::tag(bucket, way), state.buckets) == at {
+                    continue;
                 }
+                let Some(cell) = shape.read(bucket, way) else { continue };
+                shape.clear(bucket, way);
+                send_home(words, shape, state.buckets, cell);
             }
         }
-        words.chunks_exact_mut(shape.words).take(state.buckets).for_each(|bucket| shape.sort(bucket));
+        let mut spare = [0; WORDS_MAX];
+        words.chunks_exact_mut(shape.words).take(state.buckets).for_each(|bucket| shape.sort(bucket, &mut spare));
     }
 }
 

@@ -25,7 +25,7 @@ const LINE_WORDS: usize = 8;
 const ROOM_SHARE: usize = 32;
 
 /// Words of the longest bucket.
-const WORDS_MAX: usize = Shape::with_ways(KEY_BYTES_MAX, Sums { layout: SumLayout::General, wide: true }, WAYS_MAX).words;
+pub(super) const WORDS_MAX: usize = Shape::with_ways(KEY_BYTES_MAX, Sums { layout: SumLayout::General, wide: true }, WAYS_MAX).words;
 
 /// How a bucket's words lie.
 #[derive(Clone, Copy, Debug)]
@@ -116,15 +116,15 @@ impl Shape {
     }
 
     /// Orders the cells of a bucket by tag and key: how they stand depends on nothing but which they are.
-    pub(super) fn sort(&self, bucket: &mut [u64]) {
-        let (mut before, mut ways, mut count) = ([0; WORDS_MAX], [0; WAYS_MAX], 0);
+    pub(super) fn sort(&self, bucket: &mut [u64], spare: &mut [u64; WORDS_MAX]) {
+        let (mut ways, mut count) = ([0; WAYS_MAX], 0);
         for way in (0..self.ways).filter(|way| Self::tag(bucket, *way) != 0) {
             (ways[count], count) = (way, count + 1);
         }
         let ways = &mut ways[..count];
         let order = |way: usize| (Self::tag(bucket, way), self.key(bucket, way));
         ways.sort_unstable_by(|a, b| order(*a).cmp(&order(*b)));
-        let before = &mut before[..self.words];
+        let before = &mut spare[..self.words];
         before.copy_from_slice(bucket);
         bucket[..TAG_WORDS].fill(0);
         self.scores_mut(bucket).fill(0);
