@@ -365,7 +365,7 @@ mod tests {
                 assert_eq!(lanes.equal(&numbers, numbers[3]), equal_scalar(&numbers, numbers[3]));
                 assert_eq!(lanes.equal(&numbers, 77), equal_scalar(&numbers, 77));
                 let (short, long): ([u16; 64], [u32; 64]) =
-                    (std::array::from_fn(|i| of(i) as u16), std::array::from_fn(|i| (of(i) % few) as u32 * of(i) as u32));
+                    (std::array::from_fn(|i| of(i) as u16), std::array::from_fn(|i| ((of(i) % few) as u32).wrapping_mul(of(i) as u32)));
                 let bits = 1 << (round % 16) | of(70) as u16 & 0x11;
                 assert_eq!(lanes.any_bits(&short, bits), Usual.any_bits(&short, bits));
                 let words: [u64; 8] = std::array::from_fn(|i| of(i) % few);
