@@ -138,8 +138,8 @@ impl Bench {
     /// User and system time of commands, and of all that they started and waited for.
     fn cpu_ns(&self, commands: &str, pcap: &Path) -> f64 {
         let script = format!(
-            "PATH=$PATH:/usr/sbin:/sbin; rm -rf $dir/flows $dir/argus.out; mkdir -p $dir/flows; TIMEFORMAT='took %3U %3S'\n\
-             time {{ {{ {commands}; }} > $dir/said 2>&1; }}"
+            "PATH=$PATH:/usr/sbin:/sbin; rm -rf \"$dir/flows\" \"$dir/argus.out\"; mkdir -p \"$dir/flows\"; TIMEFORMAT='took %3U %3S'\n\
+             time {{ {{ {commands}; }} > \"$dir/said\" 2>&1; }}"
         );
         let mut command = Command::new("timeout");
         command.arg(PATIENCE_S).args(["bash", "-c", &script]).env("pcap", pcap).env("dir", &self.folder);

@@ -128,7 +128,7 @@ def add_range(total, report, types):
             total["stats"][stat.name] += stat.total.value
 
 
-LEDGER = ["offered", "received", "nic_missed", "parsed", "matched", "unmatched", "records", "counted", "ring_dropped", "late"]
+LEDGER = ["offered", "received", "nic_missed", "parsed", "matched", "unmatched", "records", "counted", "ring_dropped", "late", "overdue"]
 
 
 def balances(ledger):

@@ -46,6 +46,16 @@ pub struct Verdicts {
 impl Verdicts {
     /// None yet.
     pub(super) fn new(rules: &[TagRule]) -> Self {
+        Self { rows: Box::new([Verdict::default(); ROWS]), mask: Self::mask(rules) }
+    }
+
+    /// None yet of another generation, which counts from here on.
+    pub fn renew(&mut self, generation: &Generation) {
+        self.rows.fill(Verdict::default());
+        self.mask = Self::mask(&generation.rules);
+    }
+
+    fn mask(rules: &[TagRule]) -> [u64; 2] {
         let read = |rule: &TagRule| {
             let from = [Some(rule.sampling), rule.rule].into_iter().flatten().filter_map(|given| match given {
                 Given::Fixed(_) => None,
@@ -54,8 +64,7 @@ impl Verdicts {
             rule.matches.fields.iter().map(|(field, _)| *field).chain(from).map(field_mask).fold(0, |mask, more| mask | more)
         };
         let mac = if rules.iter().any(|rule| rule.matches.src_mac.is_some()) { u64::MAX } else { 0 };
-        let mask = [rules.iter().map(read).fold(TAKEN, |mask, more| mask | more), mac];
-        Self { rows: Box::new([Verdict::default(); ROWS]), mask }
+        [rules.iter().map(read).fold(TAKEN, |mask, more| mask | more), mac]
     }
 
     /// What the rules of its generation say.

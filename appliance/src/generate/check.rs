@@ -1,6 +1,6 @@
 //! What may be wrong with a scenario.
 
-use super::scenario::{Attack, Kind, Scenario};
+use super::scenario::{Attack, Kind, Over, Scenario};
 use crate::limits::WINDOW_MS_MAX;
 
 /// More packets a second than any one part may have.
@@ -70,6 +70,7 @@ impl Attack {
             (self.pulse_ms.iter().all(|ms| *ms <= WINDOW_MS_MAX), "pulse_ms: must be at most 3600000 each"),
             (!self.even || self.sources > 0, "even: needs sources"),
             (self.kind != Kind::Scan || self.sources > 0, "sources: a scan has at least one"),
+            (self.kind != Kind::Scan || self.over == Over::Addresses, "over: a scan goes over addresses"),
             (self.kind != Kind::FragmentFlood || !v6, "target: a fragment flood is IPv4"),
             (!tunnelled || self.inner.is_some(), "inner: a tunnelled flood needs the prefix of its inner destinations"),
             (!tunnelled || !self.tunnels.is_empty(), "tunnels: must name one at least: vxlan, gre, ipip"),

@@ -21,6 +21,8 @@ pub(super) struct Window {
     pub(super) cut: bool,
     /// A step of the clock touched it.
     pub(super) jumped: bool,
+    /// Frames of a later window count in it, or its own in an earlier one.
+    pub(super) overdue: bool,
     /// What was lost of it was told with a later one.
     pub(super) untold: bool,
 }

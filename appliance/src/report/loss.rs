@@ -82,12 +82,13 @@ impl Incompleteness {
             (down, "feed_down"),
             (window.cut, "partial_window"),
             (window.jumped, "clock_jumped"),
+            (window.overdue, "overdue"),
         ];
         Self {
             reasons: reasons.into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason).collect(),
             missed: ports.missed(),
             missed_high: ports.missed_high,
-            unbounded: silent || down || window.cut || window.jumped || window.untold,
+            unbounded: silent || down || window.cut || window.jumped || window.overdue || window.untold,
             lost: site.lost.iter().map(|(range, records)| (*range, Lost::of(*records, window.period))).collect(),
             lost_others: Lost::of(site.lost_others, window.period),
             starved,

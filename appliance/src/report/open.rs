@@ -177,11 +177,11 @@ impl Total {
 /// Stretches of epochs that are kept apart; more are taken for one.
 const STRETCHES_MAX: usize = 256;
 
-/// Epochs whose losses were told with a later one's: a core found no room for its account.
+/// Stretches of epochs of which something is to be said.
 #[derive(Default)]
-pub(super) struct Untold(Vec<(Epoch, Epoch)>);
+pub(super) struct Stretches(Vec<(Epoch, Epoch)>);
 
-impl Untold {
+impl Stretches {
     /// From `from` on, before `told`.
     pub(super) fn add(&mut self, from: Epoch, told: Epoch) {
         let full = self.0.len() >= STRETCHES_MAX;
@@ -193,12 +193,19 @@ impl Untold {
         }
     }
 
-    /// Whether a window lacks what was told later.
+    /// Whether it is to be said of a window.
     pub(super) fn of(&self, calendar: &Calendar, period: Period, number: u64) -> bool {
         self.0.iter().any(|(from, told)| match period {
             Period::Fast => from.0 <= number && number < told.0,
             Period::Long => calendar.long(*from) <= number && number < calendar.long(*told),
         })
+    }
+
+    /// Whether a window is of them where they are of more than one: what moves within one window moves nowhere.
+    pub(super) fn parts(&self, calendar: &Calendar, period: Period, number: u64) -> bool {
+        let of = |epoch: Epoch| if period == Period::Fast { epoch.0 } else { calendar.long(epoch) };
+        let within = |from: u64, last: u64| from < last && (from..=last).contains(&number);
+        self.0.iter().any(|(from, told)| within(of(*from), of(Epoch(told.0.saturating_sub(1)))))
     }
 
     /// Forgets what lies in long windows up to this one.

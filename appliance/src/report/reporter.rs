@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::appliance::{Account, Window, appliance_report, unmatched_top};
 use super::loss::Incompleteness;
-use super::open::{Accounts, OpenWindow, Total, Untold};
+use super::open::{Accounts, OpenWindow, Stretches, Total};
 use super::past::Pasts;
 use super::ports::Ports;
 use super::range::{self, Which};
@@ -47,7 +47,10 @@ pub struct Reporter<P, H> {
     clock: Option<ClockState>,
     windows: BTreeMap<(u8, u64), OpenWindow>,
     epochs: BTreeMap<Epoch, Accounts>,
-    untold: Untold,
+    untold: Stretches,
+    overdue: Stretches,
+    /// The last long window had overdue frames.
+    was_overdue: bool,
     /// Accounts of the long window that is open.
     long: Accounts,
     open_long: Option<u64>,
@@ -93,7 +96,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             clock: None,
             windows: BTreeMap::new(),
             epochs: BTreeMap::new(),
-            untold: Untold::default(),
+            untold: Stretches::default(),
+            overdue: Stretches::default(),
+            was_overdue: false,
             long: Accounts::of(count),
             open_long: None,
             passed: Epoch(0),
@@ -160,7 +165,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     pub fn finish(&mut self) {
         let site = self.total.accounts.sum();
         let bounds_ns = (self.total.start_ns.unwrap_or(0), self.total.end_ns);
-        let window = Window { period: Period::Long, bounds_ns, cut: false, jumped: false, untold: false };
+        let window = Window { period: Period::Long, bounds_ns, cut: false, jumped: false, overdue: false, untold: false };
         let clock_offset_ns = self.clock.as_ref().map(|clock| clock.offset_ns);
         let account = Account { window, ranges: self.total.ranges, total: true, clock_offset_ns };
         let health = self.ports.total();
@@ -172,7 +177,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
 
     /// One message of one stream.
     fn take(&mut self, at: usize) -> bool {
-        let Self { sources, plans, coming, calendar, windows, epochs, untold, .. } = self;
+        let Self { sources, plans, coming, calendar, windows, epochs, untold, overdue, .. } = self;
         let streams = sources.len();
         let source = &mut sources[at];
         source.stream.next(|told| match told {
@@ -186,6 +191,11 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             Told::Closed { epoch, next, site } => {
                 if site.taken_over > 0 && site.lost_total() != [0; Cause::COUNT] {
                     untold.add(source.at, epoch);
+                }
+                if site.ports.iter().any(|ledger| ledger.overdue > 0) {
+                    // The next one that it opened lacks them.
+                    let from = if site.taken_over > 0 { source.at } else { epoch };
+                    overdue.add(from, Epoch(next.0.saturating_add(1)));
                 }
                 // A worker may stand between two epochs of which it had nothing to do.
                 if epoch.0 > 0 && !site.is_blank() {
@@ -267,6 +277,19 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.close(Period::Long, long, &accounts);
     }
 
+    /// Says when it begins.
+    fn look_for_overdue(&mut self, site: &Site) {
+        let frames: u64 = site.ports.iter().map(|ledger| ledger.overdue).sum();
+        if frames > 0 && !self.was_overdue {
+            tracing::warn!(
+                frames,
+                "a core still closed a window when the next but one had begun: these frames count in an earlier window than their own \
+                 (`overdue`): after a step of the clock this is usual, else more rx cores or workers, or fewer stats"
+            );
+        }
+        self.was_overdue = frames > 0;
+    }
+
     /// Publishes one window.
     fn close(&mut self, period: Period, number: u64, accounts: &Accounts) {
         let mut window = self.windows.remove(&(rank(period), number)).unwrap_or_default();
@@ -275,8 +298,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.clock = self.ports.clock();
         let (clock, real) = (self.clock.as_ref(), u32::try_from(self.setting.ranges.len()).unwrap_or(u32::MAX));
         let jumped = clock.is_some_and(|clock| clock.touches(bounds_ns));
-        let which =
-            Window { period, bounds_ns, cut: self.is_cut(period, number), jumped, untold: self.untold.of(&self.calendar, period, number) };
+        let (cut, calendar) = (self.is_cut(period, number), &self.calendar);
+        let (overdue, untold) = (self.overdue.parts(calendar, period, number), self.untold.of(calendar, period, number));
+        let which = Window { period, bounds_ns, cut, jumped, overdue, untold };
         let clock_offset_ns = clock.map(|clock| clock.offset_ns);
         let ports = self.ports.read(period, bounds_ns, clock.map(|clock| clock.now_ns));
         let missing = Incompleteness::of(&self.setting, &site, &ports, &which, window.starved(real));
@@ -292,7 +316,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.add_cores(&mut report, accounts, period);
         self.publish_appliance(report);
         if period == Period::Long {
+            self.look_for_overdue(&site);
             self.untold.forget(&self.calendar, number);
+            self.overdue.forget(&self.calendar, number);
             self.total.ranges += ranges;
             for (reason, n) in missing {
                 *self.total.missing.entry(reason).or_default() += n;

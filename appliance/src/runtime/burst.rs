@@ -63,7 +63,7 @@ impl Bursts {
 
     /// Another generation counts.
     pub(super) fn renew(&mut self, world: &World) {
-        self.verdicts = world.generation.verdicts();
+        self.verdicts.renew(&world.generation);
     }
 }
 

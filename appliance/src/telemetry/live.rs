@@ -163,7 +163,7 @@ counters! {
         truncated,
         /// Frames stamped before the open window.
         late,
-        /// Frames counted in the window before their own, which could not be opened yet.
+        /// Frames counted in an earlier window than their own, which could not be opened yet.
         overdue,
         /// Parsed packets that no tag rule matched.
         untagged,

@@ -29,7 +29,7 @@ pub struct Ledger {
     pub records: u64,
     /// Frames that came with a time before the open window.
     pub late: u64,
-    /// Frames counted in the window before their own, which could not be opened yet.
+    /// Frames counted in an earlier window than their own, which could not be opened yet.
     pub overdue: u64,
     /// Frames of which only a part reached us.
     pub truncated: u64,
