@@ -130,7 +130,8 @@ fn cheapest<S: Shape>(first: u64, depth: u32, runs: &[Run<u64>]) -> (usize, u32)
             }
         }
     }
-    let (_, class, bits) = if best.0 < usize::MAX { best } else { sparing };
+    // What few links save must not cost many times the memory.
+    let (_, class, bits) = if best.0 < usize::MAX && best.0 / 2 <= sparing.0 { best } else { sparing };
     (class, bits)
 }
 

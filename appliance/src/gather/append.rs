@@ -93,7 +93,7 @@ impl Gather {
     fn append_held(&mut self, range: RangeIndex, form: Form, words: &[u64], stage: &mut impl Stage) {
         let side = self.side;
         if usize::from(self.chains[range.at()][side].count) >= HELD_RECORDS_MAX {
-            if !self.hasten(stage) {
+            if !self.hasten(1, stage) {
                 return stage.lose(range, self.epochs[side], 1);
             }
             self.hand_on(range.0, side, None, stage);
@@ -144,7 +144,7 @@ impl Gather {
         // It waits for the walk, which goes on, unless that is to pause.
         self.chains[range as usize][self.side].flags |= RUNS;
         if !stage.is_busy() {
-            self.step(stage);
+            self.drive(1, stage);
         }
     }
 
@@ -160,10 +160,17 @@ impl Gather {
     /// What is held has no more room to wait: the walk goes on, even if it had better pause. Whether it is over, and batches may
     /// go.
     #[cold]
-    pub(super) fn hasten(&mut self, stage: &mut impl Stage) -> bool {
+    pub(super) fn hasten(&mut self, steps: usize, stage: &mut impl Stage) -> bool {
         stage.hurry();
-        self.step(stage);
+        self.drive(steps, stage);
         !self.held
+    }
+
+    /// Lets the walk go on by so many steps, once a poll: however many records ask for it, what they do stays bounded.
+    fn drive(&mut self, steps: usize, stage: &mut impl Stage) {
+        if !std::mem::replace(&mut self.driven, true) {
+            let _ = (0..steps).all(|_| self.held && self.walk_on(stage));
+        }
     }
 
     /// The walk is over: from here on the open epoch's batches may go.

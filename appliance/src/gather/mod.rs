@@ -35,8 +35,8 @@ const EMPTY_STEPS: usize = 128;
 /// A range whose batches run as they fill hands one on at each multiple of so many records, if it has as many as a batch:
 /// so a full log is worked off while it grows, a batch at a time.
 const DRAIN_RECORDS: usize = BATCH_RECORDS_MAX / 2;
-/// Records of a range that wait at most for a walk to end: as many as a chain counts.
-const HELD_RECORDS_MAX: usize = u16::MAX as usize / DRAIN_RECORDS * DRAIN_RECORDS;
+/// Records of a range that wait at most for a walk to end: as many as a chain counts, with room to hand on the first of them.
+const HELD_RECORDS_MAX: usize = (u16::MAX as usize / DRAIN_RECORDS - 1) * DRAIN_RECORDS;
 
 /// What a range has gathered of one epoch.
 #[derive(Clone, Copy)]
@@ -115,6 +115,8 @@ pub struct Gather {
     gone: usize,
     /// No batch of the open epoch is handed on before the walk is over.
     held: bool,
+    /// Since the last poll appended records have driven the walk on.
+    driven: bool,
     whole: Box<[u64]>,
     /// Records handed on since the start because the pool was empty.
     early: u64,
@@ -146,6 +148,7 @@ impl Gather {
             to_walk: 0,
             gone: 0,
             held: false,
+            driven: false,
             whole: vec![0; BATCH_WORDS_MAX].into_boxed_slice(),
             early: 0,
         }
@@ -177,8 +180,13 @@ impl Gather {
     }
 
     /// Hands on some batches of the epoch before; false when none is left. What a range's end begins comes before the next
-    /// range.
+    /// range. To be called once a poll.
     pub fn step(&mut self, stage: &mut impl Stage) -> bool {
+        self.driven = false;
+        self.walk_on(stage)
+    }
+
+    fn walk_on(&mut self, stage: &mut impl Stage) -> bool {
         let records_max = stage.walk_records_max();
         for _ in 0..STEP_RANGES {
             if !self.hand_on_old(stage, records_max) {
@@ -279,7 +287,7 @@ impl Gather {
         let old = self.side ^ 1;
         let side = if self.holding[old].is_empty() { self.side } else { old };
         // What the walk has before it holds no record: that is soon done.
-        if side == self.side && self.held && !(0..EMPTY_STEPS).any(|_| self.hasten(stage)) {
+        if side == self.side && self.held && !self.hasten(EMPTY_STEPS, stage) {
             return false;
         }
         let Some(range) = self.holding[side].next(self.hand).or_else(|| self.holding[side].next(0)) else { return false };

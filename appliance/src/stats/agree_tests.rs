@@ -5,6 +5,7 @@ use crate::arch::lanes;
 use crate::axes::{Key, Metric};
 use crate::config::StatSpec;
 use crate::record::Record;
+use crate::stats::Figure;
 use crate::stats::moody_tests::{Dice, Shards, record, spec};
 use crate::stats::plan::WeightBounds;
 
@@ -61,6 +62,21 @@ fn specs() -> Vec<StatSpec> {
         spec("histogram", &[Key::PacketSize], Metric::Packets, &[]),
         spec("sum", &[Key::None], Metric::Bytes, &[]),
     ]
+}
+
+/// A sample that stands for one packet, of a sampler that is not random, is counted as any other.
+#[test]
+fn samples_of_one_packet_are_counted() {
+    let weights = WeightBounds { passed: 1, blocked: 1, random: false, rate: None };
+    let records: Vec<Record> = (0..200).map(|n| record((n, n), 64, 1, n % 3 > 0)).collect();
+    for key in [Key::Protocol, Key::Icmp, Key::PacketSize] {
+        let mut shards = Shards::new(spec("histogram", &[key], Metric::Packets, &[]), weights, (1, BYTES), 3);
+        records.chunks(64).for_each(|batch| shards.batch(0, batch));
+        let question = shards.question();
+        let Figure::Histogram(bins) = shards.summary().figure(&question) else { panic!("a histogram") };
+        let all: f64 = bins.iter().map(|bin| bin.value.value).sum();
+        assert!((all - 200.0).abs() < 0.5, "{key:?}: {all}");
+    }
 }
 
 fn each(check: impl Fn(&mut Dice, &StatSpec, WeightBounds, &[Record])) {

@@ -86,7 +86,9 @@ impl LabelKernel {
         let counts = lanes::run(Counting(view));
         for label in &counts.labels[..counts.len] {
             let count = counts.of_label[usize::from(*label)];
-            let more = [u64::from(count & ((1 << SAMPLED_BIT) - 1)), u64::from(count >> SAMPLED_BIT)];
+            let (plain, sampled) = (u64::from(count & ((1 << SAMPLED_BIT) - 1)), u64::from(count >> SAMPLED_BIT));
+            // One word holds all where no sample stands for more than itself.
+            let more = if self.layout.words() > 1 { [plain, sampled] } else { [plain + sampled, 0] };
             let sum = match self.place(root, memory, u64::from(*label) + 1) {
                 Some(entry) => &mut memory.pool.get_mut(Handle::from_word(root[0]))[entry + 1..entry + self.entry_words()],
                 None => &mut root[ROOT_HEAD_WORDS..],
