@@ -54,22 +54,27 @@ pub(super) fn within(first: u64, runs: &[Run<u64>]) -> &[Run<u64>] {
     &runs[from..]
 }
 
+/// Runs that have a position from `begin` to `end`; `from` is the run where the search goes on, for positions that ascend.
+fn between<'a>(from: &mut usize, (begin, end): (u64, u64), runs: &'a [Run<u64>]) -> &'a [Run<u64>] {
+    while runs.get(*from + 1).is_some_and(|next| next.first <= begin) {
+        *from += 1;
+    }
+    let mut to = *from + 1;
+    while runs.get(to).is_some_and(|next| next.first <= end) {
+        to += 1;
+    }
+    let inner = &runs[*from..to];
+    *from = to - 1;
+    inner
+}
+
 /// Runs of each of the parts of a block.
 pub(super) fn parts(first: u64, depth: u32, bits: u32, runs: &[Run<u64>]) -> impl Iterator<Item = &[Run<u64>]> {
     let mut from = 0;
     (0..1_u64 << bits).map(move |part| {
         let begin = first + if bits == 0 { 0 } else { part << (64 - depth - bits) };
         let end = begin + ((u64::MAX >> depth) >> bits);
-        while runs.get(from + 1).is_some_and(|next| next.first <= begin) {
-            from += 1;
-        }
-        let mut to = from + 1;
-        while runs.get(to).is_some_and(|next| next.first <= end) {
-            to += 1;
-        }
-        let inner = &runs[from..to];
-        from = to - 1;
-        inner
+        between(&mut from, (begin, end), runs)
     })
 }
 
@@ -79,15 +84,6 @@ pub(super) fn blocks(root: Root, runs: &[Run<u64>]) -> impl Iterator<Item = (u64
     (0..1_u64 << root.bits).map(move |at| {
         let begin = root.first + (at << root.shift);
         let end = begin + (u64::MAX >> (64 - root.shift));
-        while runs.get(from + 1).is_some_and(|next| next.first <= begin) {
-            from += 1;
-        }
-        let mut to = from + 1;
-        while runs.get(to).is_some_and(|next| next.first <= end) {
-            to += 1;
-        }
-        let inner = &runs[from..to];
-        from = to - 1;
-        (begin, inner)
+        (begin, between(&mut from, (begin, end), runs))
     })
 }
