@@ -6,7 +6,7 @@
 use std::io;
 use std::ops::{Deref, DerefMut};
 
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::{Advice, MmapMut, MmapOptions};
 
 /// Whether memory is there before it is needed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,6 +63,9 @@ const HUGE_BYTES_MIN: usize = 1 << 20;
 /// Of the hugepages that regions are made of.
 pub const HUGE_PAGE_BYTES: usize = 2 << 20;
 
+/// No page is smaller.
+const SMALL_PAGE_BYTES: usize = 4_096;
+
 impl Region {
     /// So many words.
     pub fn new(words: usize, reserve: Reserve) -> Self {
@@ -86,11 +89,20 @@ impl Region {
             Ok(map) => return Ok((Kind::Huge(map), None)),
             Err(error) => format!("no hugepages: {}", Self::hint(&error)),
         };
-        let map = MmapOptions::new().len(bytes).populate().map_anon().map_err(|error| format!("{no_huge}; no mapping: {error}"))?;
+        let map = MmapOptions::new().len(bytes).map_anon().map_err(|error| format!("{no_huge}; no mapping: {error}"))?;
+        // Before it is touched: the system may make large pages of it by itself, which are as good, but not promised.
+        let _ = map.advise(Advice::HugePage);
         Ok(match map.lock() {
             Ok(()) => (Kind::Locked(map), Some(no_huge)),
-            Err(error) => (Kind::Loose(map), Some(format!("{no_huge}; not locked: {error}"))),
+            Err(error) => (Kind::Loose(Self::touched(map)), Some(format!("{no_huge}; not locked: {error}"))),
         })
+    }
+
+    fn touched(mut map: MmapMut) -> MmapMut {
+        if map.advise(Advice::PopulateWrite).is_err() {
+            map.chunks_mut(SMALL_PAGE_BYTES).for_each(|page| page[0] = std::hint::black_box(0));
+        }
+        map
     }
 
     /// The system says ENOMEM where it means pages.
