@@ -39,6 +39,8 @@ pub const SEGMENT_RECORDS: usize = 8;
 /// with its sketches some 40 KB: the record is the smaller form up to more than a thousand. At 20 million packets a window
 /// over 50,000 ranges by Zipf's law, 2,048 leave 860 ranges with blocks and keep 7.1 million records, 171 MB.
 pub const LOG_RECORDS_MAX: usize = 2_048;
+/// Records of a range that has a block which make it ripe again: so many batches find its block, fetched once, at hand.
+pub const RIPE_RECORDS: usize = 8 * BATCH_RECORDS_MAX;
 /// Parts of a composite key.
 pub const KEY_PARTS_MAX: usize = 3;
 /// Bytes of one key, composites included: three parts, a 5-tuple of IPv6 being the widest.

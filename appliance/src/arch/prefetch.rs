@@ -14,6 +14,19 @@ pub fn prefetch<T>(what: &T) {
     let _ = what;
 }
 
+/// Asks for the line that holds `what`, which is to be written.
+#[inline]
+pub fn prefetch_write<T>(what: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: as above.
+    unsafe {
+        use core::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_ET0>(std::ptr::from_ref(what).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = what;
+}
+
 /// Asks for all lines of a slice of words.
 #[inline]
 pub fn prefetch_words(words: &[u64]) {

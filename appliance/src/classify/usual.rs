@@ -1,6 +1,6 @@
 //! Whose frames of the usual kind are: by their addresses alone, a burst at once.
 
-use super::{Generation, Hit, Lpm, Verdicts, length};
+use super::{Generation, Verdicts, length};
 use crate::limits::BURST_FRAMES_MAX;
 use crate::parse::Usual;
 use crate::record::Has;
@@ -16,6 +16,16 @@ pub struct Sides {
     pub dst: [u32; BURST_FRAMES_MAX],
 }
 
+impl Sides {
+    /// Of a frame, as they stand in an IPv4 header, the source first.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "each half is asked for")]
+    pub const fn put(&mut self, at: usize, addresses: u64) {
+        let numbers = addresses.swap_bytes();
+        (self.src[at], self.dst[at]) = ((numbers >> 32) as u32, numbers as u32);
+    }
+}
+
 /// Ranges of a burst's addresses, as [`Lpm::find_v4`] tells them; none: [`Self::NONE`].
 #[derive(Clone, Copy, Debug)]
 pub struct Found {
@@ -29,26 +39,15 @@ impl Found {
     /// No range.
     pub const NONE: u32 = 0;
 
-    /// Ranges of a frame as [`Generation::classify`] tells them: the first, with its direction, and the other one that it comes
-    /// from. Either may not be there; the first is not only where none is.
+    /// Ranges of a frame as [`Generation::classify`] tells them: the first, with the frame's directions there, and the other one
+    /// that it comes from. Either may be none; the first is that only where both are.
     #[inline]
-    pub const fn hits(&self, at: usize) -> [Option<Hit>; 2] {
+    pub const fn hits(&self, at: usize) -> (u32, Has, u32) {
         let (to, from) = (self.dst[at], self.src[at]);
-        let (first, direction) = match (to, from) {
-            (Self::NONE, from) => (from, Has::EGRESS),
-            (to, from) if to == from => (to, Has::INGRESS.with(Has::EGRESS, true)),
-            (to, _) => (to, Has::INGRESS),
-        };
-        let second = if first == from { Self::NONE } else { from };
-        [Self::hit(first, direction), Self::hit(second, Has::EGRESS)]
-    }
-
-    #[inline]
-    const fn hit(found: u32, direction: Has) -> Option<Hit> {
-        match Lpm::range(found) {
-            Some(range) => Some(Hit { range, direction }),
-            None => None,
-        }
+        let first = if to == Self::NONE { from } else { to };
+        let ingress = if to == Self::NONE { 0 } else { Has::INGRESS.0 };
+        let (egress, second) = if from == first { (Has::EGRESS.0, Self::NONE) } else { (0, from) };
+        (first, Has(ingress | if from == Self::NONE { 0 } else { egress }), second)
     }
 }
 

@@ -67,23 +67,22 @@ impl Verdicts {
         [rules.iter().map(read).fold(TAKEN, |mask, more| mask | more), mac]
     }
 
-    /// What the rules of its generation say.
-    #[inline]
-    pub fn of(&mut self, generation: &Generation, frame: &Frame<'_>, usual: &Usual) -> &Verdict {
-        let key = self.key(frame, usual);
+    /// What the rules of its generation say of a frame with this key.
+    #[inline(never)]
+    pub fn of(&mut self, key: [u64; 2], generation: &Generation, frame: &Frame<'_>, usual: &Usual) -> Verdict {
         let mixed = (key[0] ^ key[1].rotate_left(23)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let row = &mut self.rows[(mixed >> 58) as usize % ROWS];
         if row.key != key {
             *row = ask(key, generation, frame, *usual);
         }
-        row
+        *row
     }
 
-    /// All that a rule can read of it, in numbers.
+    /// All that a rule can read of a frame, in numbers; never zeros.
     #[inline]
-    fn key(&self, frame: &Frame<'_>, usual: &Usual) -> [u64; 2] {
+    pub fn key(&self, frame: &Frame<'_>, usual: &Usual) -> [u64; 2] {
         let vlan = |depth: usize| u64::from(usual.vlans[depth]) << VLAN_SHIFTS[depth];
-        let key = TAKEN | u64::from(frame.port) | vlan(0) | vlan(1) | u64::from(usual.dscp) << DSCP_SHIFT;
+        let key = TAKEN | u64::from(frame.port) | vlan(0) | vlan(1) | u64::from(usual.dscp()) << DSCP_SHIFT;
         let mac = if self.mask[1] == 0 { 0 } else { frame.bytes.get(6..).and_then(|rest| rest.first_chunk()).map_or(0, number) };
         [key & self.mask[0], mac]
     }
@@ -114,7 +113,7 @@ fn ask(key: [u64; 2], generation: &Generation, frame: &Frame<'_>, usual: Usual) 
         parsed.link.vlans[usize::from(parsed.link.vlan_count)] = id & !Usual::TAG;
         parsed.link.vlan_count += 1;
     }
-    parsed.begin(IpHeader { dscp: usual.dscp, ..IpHeader::default() });
+    parsed.begin(IpHeader { dscp: usual.dscp(), ..IpHeader::default() });
     let at = tags::first_match(&generation.rules, frame, &parsed);
     let rule = at.and_then(|at| generation.rules.get(at));
     let mut record = Record { weight: 1, ..Record::default() };

@@ -1,15 +1,18 @@
 //! Records into chains; and what waits in chains while a walk over the epoch before is still in its way.
 
 use super::packed::{Form, Layout, NARROW_WORDS};
-use super::{DRAIN_RECORDS, Gather, HELD_RECORDS_MAX, RUNS, Stage, WIDE};
-use crate::arch::prefetch::prefetch;
+use super::{Chain, DRAIN_RECORDS, Fit, Gather, HELD_RECORDS_MAX, RIPE, RUNS, SLOW_APPENDS, Stage, WIDE};
+use crate::arch::prefetch::prefetch_write;
 use crate::limits::{BATCH_RECORDS_MAX, LOG_RECORDS_MAX};
 use crate::record::Record;
 use crate::units::RangeIndex;
 
-/// Whether a chain of so many records has a batch to hand on, or as many as a log holds.
+#[allow(clippy::cast_possible_truncation, reason = "three")]
+const NARROW_STEP: u32 = NARROW_WORDS as u32;
+
+/// Whether a held chain of so many records has as many as make the walk go on.
 #[inline]
-const fn is_full(count: usize, flags: u8) -> bool {
+const fn drives(count: usize, flags: u8) -> bool {
     if flags & RUNS == 0 { count == LOG_RECORDS_MAX } else { count.is_multiple_of(DRAIN_RECORDS) && count >= BATCH_RECORDS_MAX }
 }
 
@@ -32,35 +35,25 @@ impl Gather {
     /// Asks for a range's chain, soon to be needed.
     #[inline]
     pub fn prefetch_chain(&self, range: RangeIndex) {
-        prefetch(&self.chains[range.at()]);
+        prefetch_write(&self.chains[range.at()]);
     }
 
     /// Asks for where the range's next record goes.
     #[inline]
     pub fn prefetch_tail(&self, range: RangeIndex) {
-        let chain = &self.chains[range.at()][self.side];
-        // Of a narrow chain: of a wide one it is near enough. An empty one has none.
-        self.segments.prefetch(chain.tail, usize::from(chain.filled) * NARROW_WORDS);
+        self.segments.prefetch(self.chains[range.at()][self.side].next);
     }
 
     /// Adds a record in the narrow form, which has no extras.
     #[inline]
     pub fn append_narrow(&mut self, range: RangeIndex, words: &[u64; NARROW_WORDS], stage: &mut impl Stage) {
-        let side = self.side;
-        let segment = self.fits[side][Form::Narrow as usize].segment;
-        let chain = &mut self.chains[range.at()][side];
-        let (filled, count) = (usize::from(chain.filled), usize::from(chain.count) + 1);
-        // Any other is rare: it begins a segment, fills a log or a batch, or does not fit its chain.
-        let usual = filled > 0 && filled < segment && chain.flags & WIDE == 0 && !self.held && !is_full(count, chain.flags);
-        if !usual {
+        let chain = &mut self.chains[range.at()][self.side];
+        if chain.room == 0 {
             return self.append_packed(range, Form::Narrow, words, stage);
         }
-        (chain.filled, chain.count) = (chain.filled + 1, chain.count + 1);
-        let tail = chain.tail;
-        let to = self.segments.words_mut(tail).get_mut(filled * NARROW_WORDS..).and_then(|rest| rest.first_chunk_mut());
-        if let Some(to) = to {
-            *to = *words;
-        }
+        self.segments.put(chain.next, words);
+        chain.next += NARROW_STEP;
+        (chain.count, chain.room) = (chain.count + 1, chain.room - 1);
     }
 
     /// Adds a record that is packed in the narrowest form that it fits.
@@ -115,36 +108,84 @@ impl Gather {
         let side = self.side;
         let mut chain = self.chains[range.at()][side];
         let fit = self.fit(side, form);
-        if chain.count == 0 || usize::from(chain.filled) == fit.segment {
+        if chain.count == 0 || self.left(chain, fit) == 0 {
             let Some(extended) = self.extend(range.0, form, stage) else {
                 return stage.lose(range, self.epochs[side], 1);
             };
             chain = extended;
         }
-        let at = usize::from(chain.filled) * fit.words;
-        let to = &mut self.segments.words_mut(chain.tail)[at..at + fit.words];
-        match (<&mut [u64; NARROW_WORDS]>::try_from(&mut *to), words.first_chunk()) {
-            // Without a call, as nearly all are.
-            (Ok(to), Some(from)) => *to = *from,
-            _ => to.copy_from_slice(&words[..fit.words]),
-        }
-        chain.filled += 1;
+        self.segments.at_mut(chain.next, fit.words).copy_from_slice(&words[..fit.words]);
+        chain.next += fit.step;
         chain.count += 1;
-        self.chains[range.at()][side] = chain;
-        if is_full(usize::from(chain.count), chain.flags) {
+        self.chains[range.at()][side] = Chain { room: self.room(chain, fit), ..chain };
+        if self.held {
+            if drives(usize::from(chain.count), chain.flags) {
+                self.drive_for(range.0, stage);
+            }
+            return;
+        }
+        let is_due = self.ripe.is_due(SLOW_APPENDS);
+        if chain.asks() {
             self.full(range.0, stage);
+        } else if is_due {
+            self.hand_on_ripe(stage);
         }
     }
 
-    #[inline(never)]
-    fn full(&mut self, range: u32, stage: &mut impl Stage) {
-        if !self.held {
-            return self.hand_on(range, self.side, None, stage);
+    /// Records for which a chain's last segment has room.
+    #[inline]
+    fn left(&self, chain: Chain, fit: Fit) -> usize {
+        let filled = chain.next - self.segments.start(self.segments.before(chain.next));
+        fit.segment - (filled / fit.step) as usize
+    }
+
+    /// Records that a chain takes before it has to be looked at.
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "64 at most")]
+    fn room(&self, chain: Chain, fit: Fit) -> u8 {
+        if self.held || chain.flags & WIDE != 0 || !self.layout().is_bare() {
+            return 0;
         }
-        // It waits for the walk, which goes on, unless that is to pause.
+        let until = chain.asks_at().saturating_sub(usize::from(chain.count) + 1);
+        self.left(chain, fit).min(until).min(BATCH_RECORDS_MAX) as u8
+    }
+
+    /// What is held waits for the walk, which goes on, unless that is to pause.
+    #[inline(never)]
+    fn drive_for(&mut self, range: u32, stage: &mut impl Stage) {
         self.chains[range as usize][self.side].flags |= RUNS;
         if !stage.is_busy() {
             self.drive(1, stage);
+        }
+    }
+
+    /// A range is ripe, or has waited too long.
+    #[inline(never)]
+    fn full(&mut self, range: u32, stage: &mut impl Stage) {
+        let chain = &mut self.chains[range as usize][self.side];
+        if chain.flags & RIPE == 0 {
+            chain.flags |= RIPE;
+            return self.ripe.push(range);
+        }
+        self.hand_on(range, self.side, None, stage);
+    }
+
+    /// One batch of the ripe range whose turn it is, until it has none that is whole.
+    #[inline(never)]
+    fn hand_on_ripe(&mut self, stage: &mut impl Stage) {
+        let Some(range) = self.ripe.first() else { return };
+        let side = self.side;
+        let batch_of = |gather: &Self, chain: Chain| gather.fit(side, chain.form()).batch;
+        let chain = self.chains[range as usize][side];
+        if usize::from(chain.count) >= batch_of(self, chain) {
+            self.hand_on(range, side, None, stage);
+        }
+        let chain = &self.chains[range as usize][side];
+        if usize::from(chain.count) < batch_of(self, *chain) {
+            let chain = Chain { flags: chain.flags & !RIPE | RUNS, ..*chain };
+            let room = if chain.count == 0 { 0 } else { self.room(chain, self.fit(side, chain.form())) };
+            self.chains[range as usize][side] = Chain { room, ..chain };
+            self.ripe.pop();
         }
     }
 

@@ -3,8 +3,10 @@
 //! Touching a range's stats packet by packet costs a cache miss each; a batch of up to 64 records touches them once.
 //! What a range has not handed on yet is a chain of small segments from one pool, so that tens of thousands stay small.
 //! The chain is also the smallest exact form of all the range's stats: up to [`LOG_RECORDS_MAX`] records of a window are
-//! kept as they are, and most ranges of most windows need no block before their window ends. A range that has more opens
-//! its block, and from then on hands batches on as they fill. An empty pool hands on early what it holds, it never drops.
+//! kept as they are, and most ranges of most windows need no block before their window ends. A range that has more is ripe:
+//! it waits for its turn, opens its block and hands on all that it has, batch after batch, while the block is at hand; and so
+//! again with each [`RIPE_RECORDS`]. Turns go by records, never by time: a replay cuts the same batches in the same order. An
+//! empty pool hands on early what it holds, it never drops.
 //!
 //! Two epochs can be alive: the open one, and the one before, whose chains are handed on when [`Gather::step`] comes by,
 //! in the order of ranges.
@@ -12,6 +14,7 @@
 mod append;
 pub mod bits;
 pub mod packed;
+mod ripe;
 mod segments;
 mod stage;
 pub mod usual;
@@ -19,12 +22,13 @@ pub mod usual;
 mod tests;
 
 use crate::arch::{Region, Reserve};
-use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, SEGMENT_RECORDS};
+use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX, RIPE_RECORDS, SEGMENT_RECORDS};
 use crate::telemetry::PartFigures;
 use crate::units::{Epoch, RangeIndex};
 
 use bits::Bits;
 use packed::{Batch, Form, Layout};
+use ripe::Ripe;
 use segments::{NONE, Segments};
 pub use stage::{Cause, LossOfRange, Lost, Stage};
 
@@ -32,9 +36,12 @@ pub use stage::{Cause, LossOfRange, Lost, Stage};
 const STEP_RANGES: usize = 4;
 /// Steps over ranges that hold no record, at a stretch: a few microseconds.
 const EMPTY_STEPS: usize = 128;
-/// A range whose batches run as they fill hands one on at each multiple of so many records, if it has as many as a batch:
-/// so a full log is worked off while it grows, a batch at a time.
+/// A range that cannot wait for its turn hands a batch on at each multiple of so many records, if it has as many.
 const DRAIN_RECORDS: usize = BATCH_RECORDS_MAX / 2;
+/// A ripe range that has to wait so long that it has so many hands batches on by itself.
+const WAITING_RECORDS_MAX: usize = 2 * LOG_RECORDS_MAX;
+/// Slow appends, of eight records each in the usual form, for one batch of the ripe range whose turn it is: twice what comes.
+const SLOW_APPENDS: u32 = 4;
 /// Records of a range that wait at most for a walk to end: as many as a chain counts, with room to hand on the first of them.
 const HELD_RECORDS_MAX: usize = (u16::MAX as usize / DRAIN_RECORDS - 1) * DRAIN_RECORDS;
 
@@ -42,12 +49,13 @@ const HELD_RECORDS_MAX: usize = (u16::MAX as usize / DRAIN_RECORDS - 1) * DRAIN_
 #[derive(Clone, Copy)]
 struct Chain {
     head: u32,
-    tail: u32,
+    /// Word of the segments where its next record goes, if it has one.
+    next: u32,
     /// Records.
     count: u16,
-    /// Records in the last segment.
-    filled: u8,
-    /// [`WIDE`], [`RUNS`].
+    /// Narrow records that go there, one behind the other, with nothing else to be done.
+    room: u8,
+    /// [`WIDE`], [`RUNS`], [`RIPE`].
     flags: u8,
 }
 
@@ -55,12 +63,31 @@ struct Chain {
 const WIDE: u8 = 1;
 /// Some were handed on: batches run as they fill.
 const RUNS: u8 = 2;
+/// It waits for its turn to be handed on.
+const RIPE: u8 = 4;
 
-const EMPTY: Chain = Chain { head: NONE, tail: NONE, count: 0, filled: 0, flags: 0 };
+const EMPTY: Chain = Chain { head: NONE, next: 0, count: 0, room: 0, flags: 0 };
 
 impl Chain {
     const fn form(self) -> Form {
         if self.flags & WIDE == 0 { Form::Narrow } else { Form::Wide }
+    }
+
+    /// Records with which it is to be looked at: as many as a log holds; or where it has a block, as many as are worth fetching
+    /// that for; or if it waits for its turn already, very many, and each so many more.
+    const fn asks_at(self) -> usize {
+        match self.flags & (RUNS | RIPE) {
+            0 => LOG_RECORDS_MAX,
+            RUNS => RIPE_RECORDS,
+            _ if (self.count as usize) < WAITING_RECORDS_MAX => WAITING_RECORDS_MAX,
+            _ => (self.count as usize / DRAIN_RECORDS + 1) * DRAIN_RECORDS,
+        }
+    }
+
+    /// Whether it is to be looked at, now that a record came.
+    const fn asks(self) -> bool {
+        let before = Self { count: self.count - 1, ..self };
+        self.count as usize >= before.asks_at()
     }
 }
 
@@ -68,6 +95,8 @@ impl Chain {
 #[derive(Clone, Copy)]
 struct Fit {
     words: usize,
+    /// The same, where words are numbered.
+    step: u32,
     /// Records of a segment.
     segment: usize,
     /// Records of a batch: whole segments.
@@ -79,7 +108,8 @@ impl Fit {
         let words = layout.words(form);
         let segment = (segment_words / words).min(BATCH_RECORDS_MAX);
         let batch = BATCH_RECORDS_MAX.min(BATCH_WORDS_MAX / words);
-        Self { words, segment, batch: batch / segment * segment }
+        let step = u32::try_from(words).unwrap_or(u32::MAX);
+        Self { words, step, segment, batch: batch / segment * segment }
     }
 
     /// Records of a batch that has no more than so many: whole segments.
@@ -117,6 +147,7 @@ pub struct Gather {
     held: bool,
     /// Since the last poll appended records have driven the walk on.
     driven: bool,
+    ripe: Ripe,
     whole: Box<[u64]>,
     /// Records handed on since the start because the pool was empty.
     early: u64,
@@ -131,7 +162,7 @@ impl Gather {
     /// See [`Self::new`]; its memory may be there from the start.
     pub fn reserved(ranges: usize, bytes_max: usize, layout: &Layout, reserve: Reserve) -> Self {
         let segment_words = Self::segment_words(layout);
-        let segments = (bytes_max / (segment_words * 8 + size_of::<u32>())).clamp(2 * BATCH_RECORDS_MAX, NONE as usize - 1);
+        let segments = (bytes_max / (segment_words * 8 + size_of::<u32>())).clamp(2 * BATCH_RECORDS_MAX, Segments::most(segment_words));
         Self {
             layouts: [*layout; 2],
             fits: [Fit::both(layout, segment_words); 2],
@@ -149,6 +180,7 @@ impl Gather {
             gone: 0,
             held: false,
             driven: false,
+            ripe: Ripe::new(ranges),
             whole: vec![0; BATCH_WORDS_MAX].into_boxed_slice(),
             early: 0,
         }
@@ -165,8 +197,9 @@ impl Gather {
         self.fits[self.side] = Fit::both(layout, self.segment_words);
     }
 
-    /// Bytes that a core needs for each range, touched or not: its chains, and four bits with their summaries.
-    pub const RANGE_BYTES: usize = size_of::<[Chain; 2]>() + 1;
+    /// Bytes that a core needs for each range, touched or not: its chains, its place among ripe ones, and four bits with their
+    /// summaries.
+    pub const RANGE_BYTES: usize = size_of::<[Chain; 2]>() + size_of::<u32>() + 1;
 
     /// Opens the next epoch. Call [`Self::step`] until it is done before the one after.
     pub fn advance(&mut self, next: Epoch) {
@@ -176,6 +209,8 @@ impl Gather {
         self.fits[new] = self.fits[old];
         self.layouts[new] = self.layouts[old];
         (self.walking, self.walked, self.hand) = (true, 0, 0);
+        // They are of the epoch that the walk goes over.
+        self.ripe.clear();
         (self.to_walk, self.gone) = (self.touched[old].count(), 0);
     }
 
@@ -266,9 +301,9 @@ impl Gather {
             self.touched[side].set(range);
             self.holding[side].set(range);
         } else {
-            self.segments.link(chain.tail, segment);
+            self.segments.link(self.segments.before(chain.next), segment);
         }
-        (chain.tail, chain.filled) = (segment, 0);
+        chain.next = self.segments.start(segment);
         Some(*chain)
     }
 

@@ -1,17 +1,21 @@
 //! Small pieces of open batches, all of one size, from one region that is reserved at start.
 
-use crate::arch::prefetch::prefetch;
+use crate::arch::prefetch::prefetch_write;
 use crate::arch::{Region, Reserve};
 use crate::telemetry::PartFigures;
 
 /// No segment.
 pub(super) const NONE: u32 = u32::MAX;
 
+/// Fresh segments that are asked for ahead: what is taken is soon written.
+const AHEAD: usize = 16;
+
 /// A region of segments; those not in a chain are free.
 pub(super) struct Segments {
     words: Region,
     next: Vec<u32>,
     segment_words: usize,
+    words_each: u32,
     free: u32,
     /// Segments that were ever taken: those behind are untouched memory.
     taken: usize,
@@ -19,12 +23,18 @@ pub(super) struct Segments {
 }
 
 impl Segments {
+    /// The most that there can be of so many words: each word has a number of 32 bits.
+    pub(super) const fn most(segment_words: usize) -> usize {
+        (u32::MAX as usize - 1) / segment_words
+    }
+
     /// So many, of so many words.
     pub(super) fn new(segments: usize, segment_words: usize, reserve: Reserve) -> Self {
         Self {
             words: Region::new(segments * segment_words, reserve),
             next: vec![0; segments],
             segment_words,
+            words_each: u32::try_from(segment_words).unwrap_or(u32::MAX),
             free: NONE,
             taken: 0,
             used: 0,
@@ -38,9 +48,11 @@ impl Segments {
             let segment = self.free;
             self.free = self.next[segment as usize];
             self.used += 1;
+            self.prefetch_segment(self.free as usize);
             return Some(segment);
         }
         let fresh = (self.taken < self.next.len()).then_some(u32::try_from(self.taken).ok()?);
+        self.prefetch_segment(self.taken + AHEAD);
         self.taken += usize::from(fresh.is_some());
         self.used += usize::from(fresh.is_some());
         fresh
@@ -77,11 +89,42 @@ impl Segments {
         &self.words
     }
 
-    /// Asks for a word of a segment, soon to be written.
+    /// Asks for a word, soon to be written.
     #[inline]
-    pub(super) fn prefetch(&self, segment: u32, at: usize) {
-        if let Some(word) = self.words.get(segment as usize * self.segment_words + at) {
-            prefetch(word);
+    pub(super) fn prefetch(&self, at: u32) {
+        self.words.get(at as usize).into_iter().for_each(prefetch_write);
+    }
+
+    /// Asks for a segment, soon to be written; there may be none.
+    #[inline]
+    fn prefetch_segment(&self, segment: usize) {
+        let words = self.words.get(segment * self.segment_words..(segment + 1) * self.segment_words);
+        words.unwrap_or_default().iter().step_by(8).for_each(prefetch_write);
+    }
+
+    /// Where a segment's words begin.
+    #[inline]
+    pub(super) fn start(&self, segment: u32) -> u32 {
+        segment * self.words_each
+    }
+
+    /// The segment that holds the last word before `at`.
+    #[inline]
+    pub(super) fn before(&self, at: u32) -> u32 {
+        (at - 1) / self.words_each
+    }
+
+    /// So many words from one on, which lie in one segment.
+    #[inline]
+    pub(super) fn at_mut(&mut self, at: u32, words: usize) -> &mut [u64] {
+        &mut self.words[at as usize..at as usize + words]
+    }
+
+    /// Writes words from one on.
+    #[inline]
+    pub(super) fn put<const N: usize>(&mut self, at: u32, words: &[u64; N]) {
+        if let Some(to) = self.words.get_mut(at as usize..).and_then(|rest| rest.first_chunk_mut()) {
+            *to = *words;
         }
     }
 
@@ -89,11 +132,5 @@ impl Segments {
     pub(super) fn words(&self, segment: u32) -> &[u64] {
         let start = segment as usize * self.segment_words;
         &self.words[start..start + self.segment_words]
-    }
-
-    #[inline]
-    pub(super) fn words_mut(&mut self, segment: u32) -> &mut [u64] {
-        let start = segment as usize * self.segment_words;
-        &mut self.words[start..start + self.segment_words]
     }
 }

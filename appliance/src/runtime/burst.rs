@@ -6,18 +6,17 @@
 
 use super::receiver::Receiver;
 use super::world::World;
-use crate::classify::{Found, Hit, Sides, Verdicts};
+use crate::classify::{Found, Sides, Verdict, Verdicts};
 use crate::gather::Stage;
-use crate::gather::packed::{Form, Layout};
-use crate::gather::usual::Words;
+use crate::gather::packed::{Form, Layout, NARROW_WORDS};
+use crate::gather::usual::{Words, direction_word, narrow, tag_word};
 use crate::limits::BURST_FRAMES_MAX;
 use crate::parse::{Usual, usual};
 use crate::record::Has;
-use crate::rx::Frame;
+use crate::rx::{Frame, Frames};
 use crate::units::{Family, RangeIndex};
-use crate::window::{Decisions, Ledger};
+use crate::window::{Ledger, Site};
 
-const V4_ADDRESSES: usize = 12;
 const V6_ADDRESSES: usize = 8;
 
 /// What a frame has become.
@@ -28,22 +27,31 @@ enum Kind {
     /// A record in the narrow form, without extras.
     Narrow,
     /// Any other.
-    Packed(Form),
+    Packed(Form, Family),
+}
+
+/// Where a record goes.
+#[derive(Clone, Copy, Debug)]
+struct Goal {
+    range: RangeIndex,
+    /// The other range that it belongs to, as [`Found`] tells it.
+    from: u32,
+    /// What tells its directions in the first of them.
+    directions: u64,
 }
 
 /// What a core keeps for its bursts: of each frame of one.
 pub(super) struct Bursts {
     verdicts: Verdicts,
     kinds: [Kind; BURST_FRAMES_MAX],
+    rows: [[u64; NARROW_WORDS]; BURST_FRAMES_MAX],
+    /// Of what is not narrow, in place of its row.
     words: Box<[Words; BURST_FRAMES_MAX]>,
     /// Where an IPv6 header stands.
     ip_at: [usize; BURST_FRAMES_MAX],
     sides: Sides,
     found: Found,
-    /// Where its record goes, and as what.
-    to: [Hit; BURST_FRAMES_MAX],
-    /// And the other range that it belongs to.
-    from: [Option<Hit>; BURST_FRAMES_MAX],
+    goals: [Goal; BURST_FRAMES_MAX],
 }
 
 impl Bursts {
@@ -52,12 +60,12 @@ impl Bursts {
         Self {
             verdicts: world.generation.verdicts(),
             kinds: [Kind::Walks; BURST_FRAMES_MAX],
+            rows: [[0; NARROW_WORDS]; BURST_FRAMES_MAX],
             words: Box::new([Words([0; Layout::WORDS_MAX]); BURST_FRAMES_MAX]),
             ip_at: [0; BURST_FRAMES_MAX],
             sides: Sides { src: none, dst: none },
             found: Found { src: none, dst: none },
-            to: [Hit { range: RangeIndex(0), direction: Has(0) }; BURST_FRAMES_MAX],
-            from: [None; BURST_FRAMES_MAX],
+            goals: [Goal { range: RangeIndex(0), from: Found::NONE, directions: 0 }; BURST_FRAMES_MAX],
         }
     }
 
@@ -67,40 +75,38 @@ impl Bursts {
     }
 }
 
-/// What the usual frames of a burst add to the accounts.
-#[derive(Default)]
-struct Sums {
+/// Frames one behind the other of which the tag rules say the same.
+struct Run {
+    key: [u64; 2],
+    verdict: Verdict,
+    /// What it adds to a record.
+    word: u64,
     frames: u64,
+    /// On the wire, without what the mirror added.
     bytes: u64,
-    late: u64,
-    implausible: u64,
-    unproven: u64,
-    unmatched: u64,
-    records: u64,
-    decisions: Decisions,
 }
 
-impl Sums {
-    #[inline]
-    fn frame(&mut self, frame: &Frame<'_>, implausible: bool, unproven: bool) {
-        self.frames += 1;
-        self.bytes += u64::from(frame.wire_bytes);
-        self.late += u64::from(frame.late);
-        self.implausible += u64::from(implausible);
-        self.unproven += u64::from(unproven);
+impl Run {
+    /// Before the first: no frame has this key.
+    fn none() -> Self {
+        Self { key: [0; 2], verdict: Verdict::default(), word: 0, frames: 0, bytes: 0 }
     }
 
-    fn book(&self, overdue: bool, ledger: &mut Ledger) {
+    fn begin(&mut self, key: [u64; 2], verdict: Verdict) {
+        let word = tag_word(verdict.has, verdict.weight);
+        *self = Self { key, verdict, word, frames: 0, bytes: 0 };
+    }
+
+    fn book(&self, site: &mut Site, port: usize) {
+        if self.frames == 0 {
+            return;
+        }
+        site.decisions.add(self.verdict.has, (self.frames, self.bytes), self.verdict.weight);
+        site.tags[usize::from(self.verdict.tag)] += self.frames;
+        let ledger = &mut site.ports[port];
         ledger.received += self.frames;
-        ledger.received_bytes += self.bytes;
         ledger.parsed += self.frames;
-        ledger.late += self.late;
-        ledger.overdue += if overdue { self.frames } else { 0 };
-        ledger.implausible += self.implausible;
-        ledger.unproven += self.unproven;
-        ledger.matched += self.frames - self.unmatched;
-        ledger.unmatched += self.unmatched;
-        ledger.records += self.records;
+        ledger.unproven += if self.verdict.sampling_unproven { self.frames } else { 0 };
     }
 }
 
@@ -109,93 +115,99 @@ impl<S: Stage> Receiver<S> {
     #[inline]
     pub fn frames(&mut self, frames: &[Frame<'_>]) {
         for of_port in frames.chunk_by(|one, other| one.port == other.port) {
-            for burst in of_port.chunks(BURST_FRAMES_MAX) {
-                self.burst(burst);
-            }
+            of_port.chunks(BURST_FRAMES_MAX).for_each(|burst| self.burst(burst));
         }
     }
 
-    /// Frames of one port.
-    fn burst(&mut self, frames: &[Frame<'_>]) {
-        let Some(port) = frames.first().map(|frame| usize::from(frame.port)) else { return };
+    /// The same, of one port, and no more than a burst.
+    #[inline]
+    pub fn burst<'a>(&mut self, frames: impl Frames<'a>) {
+        let count = frames.count().min(BURST_FRAMES_MAX);
+        let Some(port) = frames.at(0).map(|frame| usize::from(frame.port)) else { return };
         if port < self.open.ports.len() && self.world.generation.is_plain() {
-            let mut sums = Sums::default();
-            self.read(frames, &mut sums);
-            self.world.generation.find_v4(frames.len(), &self.bursts.sides, &mut self.bursts.found);
-            self.choose(frames, &mut sums);
-            self.open.decisions += &sums.decisions;
-            sums.book(self.overdue.is_some(), &mut self.open.ports[port]);
+            self.read(frames, (count, port));
+            self.world.generation.find_v4(count, &self.bursts.sides, &mut self.bursts.found);
+            self.choose(frames, (count, port));
         } else {
             self.bursts.kinds = [Kind::Walks; BURST_FRAMES_MAX];
         }
-        for (at, frame) in frames.iter().enumerate().take(BURST_FRAMES_MAX) {
+        for at in 0..count {
             match self.bursts.kinds[at] {
-                Kind::Walks => self.frame(frame),
                 Kind::Narrow => self.append_narrow(at),
-                Kind::Packed(form) => self.append(at, form),
+                Kind::Packed(form, _) => self.append(at, form),
+                Kind::Walks => frames.at(at).iter().for_each(|frame| self.frame(frame)),
             }
         }
     }
 
     /// Reads frames, asks the tag rules and packs; of what is not of the usual kind nothing is counted.
-    fn read(&mut self, frames: &[Frame<'_>], sums: &mut Sums) {
-        let Self { world, bursts, gather, open, .. } = self;
-        let Bursts { verdicts, kinds, words, sides, ip_at, .. } = bursts;
+    #[inline]
+    fn read<'a>(&mut self, frames: impl Frames<'a>, (count, port): (usize, usize)) {
+        let Self { world, bursts, gather, open, overdue, .. } = self;
         let (generation, layout) = (&world.generation, gather.layout());
-        for (at, frame) in frames.iter().enumerate().take(BURST_FRAMES_MAX) {
-            kinds[at] = Kind::Walks;
-            let Some((usual, ip)) = taken(frame, world) else { continue };
-            let verdict = verdicts.of(generation, frame, &usual);
-            if verdict.drops {
+        let (is_bare, mut run) = (layout.is_bare(), Run::none());
+        let (mut received_bytes, mut late, mut implausible_frames, mut taken) = (0, 0, 0, 0);
+        for at in 0..count.min(BURST_FRAMES_MAX) {
+            bursts.kinds[at] = Kind::Walks;
+            let Some(frame) = frames.at(at) else { break };
+            let Some(usual) = whole(&frame, world) else { continue };
+            let key = bursts.verdicts.key(&frame, &usual);
+            if key != run.key {
+                run.book(open, port);
+                run.begin(key, bursts.verdicts.of(key, generation, &frame, &usual));
+            }
+            if run.verdict.drops {
                 continue;
             }
-            let (wire_bytes, implausible) = generation.wire_bytes(frame, &usual, verdict.added_bytes);
-            let words = &mut words[at];
-            if usual.is_v6 {
-                ip_at[at] = usual.link_bytes as usize;
-                words.v6(&usual, ip[V6_ADDRESSES..].first_chunk().unwrap_or(&[0; 32]));
-            } else {
-                let both = ip[V4_ADDRESSES..].first_chunk().unwrap_or(&[0; 8]);
-                words.v4(&usual, both);
-                let [a, b, c, d, e, f, g, h] = *both;
-                (sides.src[at], sides.dst[at]) = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
-            }
-            words.tag(verdict.has, wire_bytes, verdict.weight);
+            let (wire_bytes, implausible) = generation.wire_bytes(&frame, &usual, run.verdict.added_bytes);
+            (run.frames, run.bytes) = (run.frames + 1, run.bytes + u64::from(wire_bytes));
+            received_bytes += u64::from(frame.wire_bytes);
+            late += u64::from(frame.late);
+            (implausible_frames, taken) = (implausible_frames + u64::from(implausible), taken + 1);
             let form = Words::form(&usual, wire_bytes);
-            kinds[at] = if form == Form::Narrow && layout.is_bare() {
-                Kind::Narrow
+            if form == Form::Narrow && is_bare {
+                bursts.rows[at] = narrow(&usual, wire_bytes, run.word);
+                bursts.kinds[at] = Kind::Narrow;
             } else {
-                complete(layout, form, (frame, &usual), (wire_bytes, verdict.rule), words);
-                Kind::Packed(form)
-            };
-            sums.frame(frame, implausible, verdict.sampling_unproven);
-            sums.decisions.add(verdict.has, wire_bytes, verdict.weight);
-            open.tags[usize::from(verdict.tag)] += 1;
+                bursts.pack(at, layout, form, (&frame, &usual), (wire_bytes, &run));
+            }
+            bursts.sides.put(at, usual.addresses);
         }
+        run.book(open, port);
+        let ledger = &mut open.ports[port];
+        (ledger.received_bytes, ledger.late) = (ledger.received_bytes + received_bytes, ledger.late + late);
+        ledger.implausible += implausible_frames;
+        ledger.overdue += if overdue.is_some() { taken } else { 0 };
     }
 
     /// Where the records go, and asks for the memory there.
-    fn choose(&mut self, frames: &[Frame<'_>], sums: &mut Sums) {
-        let Self { world, bursts, gather, .. } = self;
-        for (at, frame) in frames.iter().enumerate().take(BURST_FRAMES_MAX) {
+    #[inline]
+    fn choose<'a>(&mut self, frames: impl Frames<'a>, (count, port): (usize, usize)) {
+        let Self { world, bursts, gather, open, .. } = self;
+        let (mut frames_usual, mut records, mut unmatched) = (0_u64, 0_u64, 0_u64);
+        for at in 0..count.min(BURST_FRAMES_MAX) {
             let family = match bursts.kinds[at] {
                 Kind::Walks => continue,
-                Kind::Packed(_) if bursts.words[at].is_v6() => {
-                    world.generation.find_v6(at, frame.bytes.get(bursts.ip_at[at]..).unwrap_or_default(), &mut bursts.found);
-                    Family::V6
-                }
-                _ => Family::V4,
+                Kind::Narrow => Family::V4,
+                Kind::Packed(_, family) => family,
             };
-            let [first, from] = bursts.found.hits(at);
-            sums.records += u64::from(first.is_some()) + u64::from(from.is_some());
-            sums.unmatched += u64::from(first.is_none());
-            let to = first.unwrap_or_else(|| Hit { range: world.unmatched(family), direction: Has(0) });
-            (bursts.to[at], bursts.from[at]) = (to, from);
-            gather.prefetch_chain(to.range);
+            if family == Family::V6
+                && let Some(frame) = frames.at(at)
+            {
+                world.generation.find_v6(at, frame.bytes.get(bursts.ip_at[at]..).unwrap_or_default(), &mut bursts.found);
+            }
+            let (first, directions, from) = bursts.found.hits(at);
+            frames_usual += 1;
+            records += u64::from(first != Found::NONE) + u64::from(from != Found::NONE);
+            unmatched += u64::from(first == Found::NONE);
+            let range = if first == Found::NONE { world.unmatched(family) } else { RangeIndex(first - 1) };
+            bursts.goals[at] = Goal { range, from, directions: direction_word(directions) };
+            gather.prefetch_chain(range);
         }
-        for (to, kind) in bursts.to.iter().zip(&bursts.kinds).take(frames.len()) {
+        book_ranges(&mut open.ports[port], frames_usual, records, unmatched);
+        for (goal, kind) in bursts.goals.iter().zip(&bursts.kinds).take(count) {
             if *kind != Kind::Walks {
-                gather.prefetch_tail(to.range);
+                gather.prefetch_tail(goal.range);
             }
         }
     }
@@ -203,45 +215,76 @@ impl<S: Stage> Receiver<S> {
     #[inline]
     fn append_narrow(&mut self, at: usize) {
         let Self { bursts, gather, stage, .. } = self;
-        let (words, to, from) = (&bursts.words[at], bursts.to[at], bursts.from[at]);
-        gather.append_narrow(to.range, &words.narrow(to.direction), stage);
-        if let Some(from) = from {
-            gather.append_narrow(from.range, &words.narrow(from.direction), stage);
+        let ([one, two, three], goal) = (bursts.rows[at], bursts.goals[at]);
+        gather.append_narrow(goal.range, &[one, two, three | goal.directions], stage);
+        if let Some(from) = goal.other() {
+            gather.append_narrow(from, &[one, two, three | Goal::FROM], stage);
         }
     }
 
     fn append(&mut self, at: usize, form: Form) {
         let Self { bursts, gather, stage, .. } = self;
         let len = gather.layout().words(form);
-        let (words, to, from) = (&bursts.words[at], bursts.to[at], bursts.from[at]);
-        gather.append_packed(to.range, form, &words.towards(to.direction).0[..len], stage);
-        if let Some(from) = from {
-            gather.append_packed(from.range, form, &words.towards(from.direction).0[..len], stage);
+        let (words, goal) = (&bursts.words[at], bursts.goals[at]);
+        gather.append_packed(goal.range, form, &words.towards(goal.directions).0[..len], stage);
+        if let Some(from) = goal.other() {
+            gather.append_packed(from, form, &words.towards(Goal::FROM).0[..len], stage);
         }
     }
 }
 
-/// A frame of the usual kind, and what is behind its link layer: an IP header at least.
+impl Goal {
+    /// The direction in the range that a packet comes from, where that is another than it goes to.
+    const FROM: u64 = direction_word(Has::EGRESS);
+
+    #[inline]
+    const fn other(&self) -> Option<RangeIndex> {
+        match self.from {
+            Found::NONE => None,
+            from => Some(RangeIndex(from - 1)),
+        }
+    }
+}
+
+#[inline]
+const fn book_ranges(ledger: &mut Ledger, frames: u64, records: u64, unmatched: u64) {
+    ledger.matched += frames - unmatched;
+    ledger.unmatched += unmatched;
+    ledger.records += records;
+}
+
+/// What a frame of the usual kind says, if all of it is there.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "what it gives is taken apart at once, and need not be in memory")]
-fn taken<'a>(frame: &Frame<'a>, world: &World) -> Option<(Usual, &'a [u8])> {
+fn whole(frame: &Frame<'_>, world: &World) -> Option<Usual> {
     if frame.captured_bytes < frame.wire_bytes {
         return None;
     }
-    let usual = usual(frame.bytes, frame.wire_bytes, frame.link, &world.mirror)?;
-    let ip = frame.bytes.get(usual.link_bytes as usize..)?;
-    (ip.len() >= if usual.is_v6 { 40 } else { 20 }).then_some((usual, ip))
+    usual(frame.bytes, frame.wire_bytes, frame.link, &world.mirror)
 }
 
-/// Behind what every form has: what the wide form adds, and what only some stats read.
-#[inline(never)]
-fn complete(layout: &Layout, form: Form, (frame, usual): (&Frame<'_>, &Usual), (wire_bytes, rule): (u32, u32), words: &mut Words) {
-    if form == Form::Wide {
-        words.widen(usual, wire_bytes);
-    }
-    if !layout.is_bare() {
-        let mut record = usual.extras(frame.bytes);
-        (record.time_ns, record.rx_port, record.rule) = (frame.time_ns, frame.port, rule);
-        layout.pack_extras(&record, words.extras(layout, form));
+impl Bursts {
+    /// Packs what has more than the narrow form alone: IPv6, much length, what only some stats read.
+    #[inline(never)]
+    fn pack(&mut self, at: usize, layout: &Layout, form: Form, (frame, usual): (&Frame<'_>, &Usual), (wire_bytes, run): (u32, &Run)) {
+        let words = &mut self.words[at];
+        let family = if usual.is_v6() { Family::V6 } else { Family::V4 };
+        self.kinds[at] = Kind::Packed(form, family);
+        if family == Family::V6 {
+            self.ip_at[at] = usual.link_bytes as usize;
+            let addresses = frame.bytes.get(self.ip_at[at] + V6_ADDRESSES..).and_then(|rest| rest.first_chunk());
+            words.v6(usual, addresses.unwrap_or(&[0; 32]));
+        } else {
+            words.v4(usual);
+        }
+        words.tag(wire_bytes, run.word);
+        if form == Form::Wide {
+            words.widen(usual, wire_bytes);
+        }
+        if !layout.is_bare() {
+            let mut record = usual.extras(frame.bytes);
+            (record.time_ns, record.rx_port, record.rule) = (frame.time_ns, frame.port, run.verdict.rule);
+            layout.pack_extras(&record, words.extras(layout, form));
+        }
     }
 }

@@ -113,6 +113,13 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
 /// What a poll gave, in its order. Whether the queue has ended.
 #[inline]
 fn give<S: Stage>(receiver: &mut Receiver<S>, burst: &Burst) -> bool {
+    if let Some((begins, frames)) = burst.live() {
+        if let Some(epoch) = begins {
+            receiver.epoch(epoch);
+        }
+        receiver.burst(frames);
+        return false;
+    }
     let (mut frames, mut ended) = (ArrayVec::<_, BURST_FRAMES_MAX>::new(), false);
     for event in burst.events() {
         match event {

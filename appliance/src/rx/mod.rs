@@ -48,3 +48,24 @@ pub struct Frame<'a> {
     /// Its time was before the open window; it counts there.
     pub late: bool,
 }
+
+/// Frames of one port, each of which is made when it is looked at: what is the same in all of them costs nothing.
+pub trait Frames<'a>: Copy {
+    /// How many.
+    fn count(self) -> usize;
+
+    /// One of them; none: there are not so many.
+    fn at(self, at: usize) -> Option<Frame<'a>>;
+}
+
+impl<'a> Frames<'a> for &[Frame<'a>] {
+    #[inline]
+    fn count(self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn at(self, at: usize) -> Option<Frame<'a>> {
+        self.get(at).copied()
+    }
+}

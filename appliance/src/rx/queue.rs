@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Frame;
+use super::{Frame, Frames};
 use super::timeline::Timeline;
 use crate::dpdk::{self, FrameTag};
 use crate::units::{Epoch, LinkType};
@@ -130,6 +130,13 @@ impl Burst {
         self.begins = false;
     }
 
+    /// What a live queue gave: whether its epoch is news, which then begins before the frames, and the frames. None of a fed one,
+    /// whose events are to be looked at one by one.
+    #[inline]
+    pub fn live(&self) -> Option<(Option<Epoch>, LiveFrames<'_>)> {
+        (!self.fed).then_some((self.begins.then_some(self.epoch), LiveFrames(self)))
+    }
+
     /// What came, in order.
     #[inline]
     pub fn events(&self) -> Events<'_> {
@@ -139,11 +146,11 @@ impl Burst {
     #[inline]
     fn event(&self, index: usize) -> Option<Event<'_>> {
         let frame = self.raw.frame(index)?;
-        if self.fed { Some(fed(frame, self.raw.tag(index)?)) } else { Some(Event::Frame(self.live(frame))) }
+        if self.fed { Some(fed(frame, self.raw.tag(index)?)) } else { Some(Event::Frame(self.frame(frame))) }
     }
 
     #[inline]
-    fn live<'a>(&self, raw: dpdk::RawFrame<'a>) -> Frame<'a> {
+    fn frame<'a>(&self, raw: dpdk::RawFrame<'a>) -> Frame<'a> {
         let cut = raw.total_bytes >= self.cut_bytes;
         Frame {
             bytes: raw.bytes,
@@ -155,6 +162,22 @@ impl Burst {
             link: LinkType::Ethernet,
             late: false,
         }
+    }
+}
+
+/// The frames of a live queue's burst.
+#[derive(Clone, Copy, Debug)]
+pub struct LiveFrames<'a>(&'a Burst);
+
+impl<'a> Frames<'a> for LiveFrames<'a> {
+    #[inline]
+    fn count(self) -> usize {
+        self.0.len()
+    }
+
+    #[inline]
+    fn at(self, at: usize) -> Option<Frame<'a>> {
+        self.0.raw.frame(at).map(|raw| self.0.frame(raw))
     }
 }
 

@@ -122,20 +122,20 @@ impl Decisions {
     /// Counts a packet.
     #[inline]
     pub fn count(&mut self, record: &Record) {
-        self.add(record.has, record.wire_bytes, record.weight);
+        self.add(record.has, (1, u64::from(record.wire_bytes)), record.weight);
     }
 
-    /// Counts a packet of so many bytes that stands for so many.
+    /// Counts packets and their bytes, each of which stands for so many.
     #[inline]
-    pub fn add(&mut self, has: Has, wire_bytes: u32, weight: u16) {
-        let (bytes, weight) = (u64::from(wire_bytes), u64::from(weight));
+    pub fn add(&mut self, has: Has, (packets, bytes): (u64, u64), weight: u16) {
+        let weight = u64::from(weight);
         let [passed, passed_bytes, samples, blocked, blocked_bytes] = &mut self.0;
         if has.all(Has::BLOCKED) {
-            *samples += 1;
-            *blocked += weight;
+            *samples += packets;
+            *blocked += weight * packets;
             *blocked_bytes += weight * bytes;
         } else {
-            *passed += 1;
+            *passed += packets;
             *passed_bytes += bytes;
         }
     }
