@@ -13,7 +13,7 @@ use tailwater::axes::service::SERVICES;
 use tailwater::config;
 use tailwater::parse::{DropReason, Fault};
 use tailwater::stats::{self, calculations::STANDARD};
-use tailwater::telemetry::{FeedHealth, FeedSnapshot, JournalSnapshot, PartFigures, Registry, SinkState, SinkStatus};
+use tailwater::telemetry::{FeedHealth, FeedSnapshot, JournalSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus};
 
 const PAPERS: [&str; 10] = [
     "README.md",
@@ -189,6 +189,8 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
     registry.set_drop_reasons(&DropReason::ALL.map(DropReason::name));
     let (core, _port) = (registry.core(1, "rx"), registry.port(0, "net_null0", "f"));
     core.memory.iter().for_each(|part| part.set(PartFigures { used: 1, high: 2, size: 3 }));
+    let mut pause = Pause::default();
+    [1, 2].into_iter().for_each(|now_ns| pause.polled(now_ns, &core.pauses));
     registry.set_feeds(vec![FeedSnapshot { name: "f".to_owned(), health: FeedHealth::Live }]);
     registry.set_sinks(|| {
         vec![SinkStatus {

@@ -6,15 +6,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tailwater::arch::HashKey;
 use tailwater::config::Config;
 use tailwater::gather::Stage;
-use tailwater::report::{Edition, Reporter};
+use tailwater::report::Edition;
 use tailwater::runtime::fits::{self, Start};
 use tailwater::runtime::generations::{Decision, Generations};
 use tailwater::runtime::memory::MemoryPlan;
 use tailwater::runtime::receiver::Receiver;
-use tailwater::runtime::wiring::{AnyReceiver, Cores, Wired};
+use tailwater::runtime::wiring::{AnyReceiver, Cores};
 use tailwater::runtime::world::World;
+use tailwater::spread::Worker;
 use tailwater::stats::plan::Period;
 use tailwater::units::Epoch;
+use tailwater::window::Shard;
 
 use super::beneath::Beneath;
 use super::dice::Dice;
@@ -70,6 +72,23 @@ impl<'a> Reloads<'a> {
         self.sent += 1;
         self.pending = true;
         true
+    }
+
+    /// Loads and decides for the next configuration, once all receivers wait for it.
+    fn at(&mut self, gates: &Gates<'_>) {
+        let passed = gates.passed.load(Ordering::Relaxed);
+        if !gates.waiting.iter().all(|gate| (passed + 1..usize::MAX).contains(&gate.load(Ordering::Acquire))) {
+            return;
+        }
+        if self.sent == passed {
+            self.send();
+        }
+        if self.pending {
+            self.decide();
+        }
+        if self.sent > passed && !self.pending {
+            gates.passed.store(passed + 1, Ordering::Release);
+        }
     }
 
     /// Decides for what was sent, if everybody has it.
@@ -149,46 +168,56 @@ pub fn simulate(
 }
 
 /// Before which epochs a reload is to have been decided for, and how far that is.
-struct Gates<'a> {
+pub struct Gates<'a> {
     epochs: &'a [Epoch],
     waiting: Vec<AtomicUsize>,
     passed: AtomicUsize,
 }
 
+impl<'a> Gates<'a> {
+    pub fn new(epochs: &'a [Epoch], receivers: usize) -> Self {
+        Self { epochs, waiting: (0..receivers).map(|_| AtomicUsize::new(0)).collect(), passed: AtomicUsize::new(0) }
+    }
+
+    /// Receiver `i` comes to an epoch, and waits for what is to be decided before it. `gate`: those that are behind it.
+    pub fn pass<S: Stage>(&self, i: usize, gate: &mut usize, next: Epoch, receiver: &mut Receiver<S>) {
+        while self.epochs.get(*gate).is_some_and(|epoch| *epoch <= next) {
+            *gate += 1;
+            self.waiting[i].store(*gate, Ordering::Release);
+            while self.passed.load(Ordering::Acquire) < *gate {
+                receiver.look();
+                if !receiver.step() {
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+
+    /// Receiver `i` has behind it whatever comes.
+    pub fn leave(&self, i: usize) {
+        self.waiting[i].store(usize::MAX, Ordering::Release);
+    }
+}
+
 /// On threads, as [`super::drive::run`], where before each epoch of `at` the next configuration is loaded. All are
 /// decided for: those that no receiver turned to give way to the next.
 pub fn run(eras: (&Setup, &[Setup]), at: &[Epoch], packets: &[Packet], (receivers, workers): (u32, u32), cuts: u64) -> (Log, History) {
-    let config = load(&eras.0.toml(), &eras.0.csv());
-    let world = Arc::new(World::first(&config, HashKey::constant(), PORTS).unwrap());
-    let cores = cores(receivers, workers);
-    assert_eq!(MemoryPlan::new(&world, &cores).lacking(&world), None, "what `run` refuses");
-    let (mut wired, mut reporter) = engine(&config, &world, &cores, (true, false), &Beneath::default());
-    wired.generations.reporter = Some(reporter.control());
-    let control = Reloads::new(eras, (config.clone(), cores.clone()), &world, std::mem::take(&mut wired.generations), false);
-    let queues = queues(&world, packets, receivers);
-    let gates = Gates { epochs: at, waiting: queues.iter().map(|_| AtomicUsize::new(0)).collect(), passed: AtomicUsize::new(0) };
-    let (gates, queues) = (&gates, &queues);
-    let receive = |receiver, i: usize| match receiver {
-        AnyReceiver::Own(receiver) => receive(receiver, &queues[i], (gates, i), cuts * 64 + i as u64),
-        AnyReceiver::Sends(receiver) => receive(receiver, &queues[i], (gates, i), cuts * 64 + i as u64),
+    let run = Run { eras, at, shape: (receivers, workers), waits: true, scarce: false };
+    let receive = |receiver, i: usize, (gates, world): (&Gates<'_>, &World)| {
+        let queues = queues(world, packets, receivers);
+        match receiver {
+            AnyReceiver::Own(receiver) => receive(receiver, &queues[i], (gates, i), cuts * 64 + i as u64),
+            AnyReceiver::Sends(receiver) => receive(receiver, &queues[i], (gates, i), cuts * 64 + i as u64),
+        }
     };
-    on_threads(wired, reporter, control, gates, &receive)
+    run.on_threads(&receive, &|mut worker| work(&mut worker))
 }
 
 fn receive<S: Stage>(mut receiver: Box<Receiver<S>>, events: &[Event<'_>], (gates, i): (&Gates<'_>, usize), seed: u64) {
     let (mut dice, mut left, mut gate) = (Dice::new(seed), 0, 0);
     for event in events {
         if let Event::Epoch(next) = event {
-            while gates.epochs.get(gate).is_some_and(|epoch| epoch <= next) {
-                gate += 1;
-                gates.waiting[i].store(gate, Ordering::Release);
-                while gates.passed.load(Ordering::Acquire) < gate {
-                    receiver.look();
-                    if !receiver.step() {
-                        std::thread::yield_now();
-                    }
-                }
-            }
+            gates.pass(i, &mut gate, *next, &mut receiver);
         }
         give(&mut receiver, event);
         if left == 0 {
@@ -197,51 +226,66 @@ fn receive<S: Stage>(mut receiver: Box<Receiver<S>>, events: &[Event<'_>], (gate
         }
         left -= u64::from(left > 0);
     }
-    gates.waiting[i].store(usize::MAX, Ordering::Release);
+    gates.leave(i);
     receiver.end();
 }
 
-fn on_threads(
-    wired: Wired,
-    mut reporter: Reporter<Log, Beneath>,
-    mut control: Reloads<'_>,
-    gates: &Gates<'_>,
-    receive: &(impl Fn(AnyReceiver, usize) + Sync),
-) -> (Log, History) {
-    std::thread::scope(|scope| {
-        for (mut worker, _) in wired.workers {
-            scope.spawn(move || {
-                loop {
-                    worker.stage().look();
-                    if !worker.poll() {
-                        if worker.at() == Epoch::END {
-                            return;
-                        }
-                        std::thread::yield_now();
-                    }
-                }
-            });
-        }
-        for (i, receiver) in wired.receivers.into_iter().enumerate() {
-            scope.spawn(move || receive(receiver, i));
-        }
-        while reporter.poll() || !reporter.is_over() {
-            assert!(!reporter.is_abandoned(), "a core went away");
-            let passed = gates.passed.load(Ordering::Relaxed);
-            if gates.waiting.iter().all(|gate| (passed + 1..usize::MAX).contains(&gate.load(Ordering::Acquire))) {
-                if control.sent == passed {
-                    control.send();
-                }
-                if control.pending {
-                    control.decide();
-                }
-                if control.sent > passed && !control.pending {
-                    gates.passed.store(passed + 1, Ordering::Release);
-                }
+/// Takes batches until every receiver has said its last.
+pub fn work(worker: &mut Worker<Shard>) {
+    loop {
+        worker.stage().look();
+        if !worker.poll() {
+            if worker.at() == Epoch::END {
+                return;
             }
             std::thread::yield_now();
         }
-    });
-    reporter.finish();
-    (std::mem::take(reporter.publisher()), control.history)
+    }
+}
+
+/// What a run on threads is made of.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    pub eras: (&'a Setup, &'a [Setup]),
+    /// Before each of these the next configuration is loaded.
+    pub at: &'a [Epoch],
+    pub shape: (u32, u32),
+    /// Full rings make their senders wait, as in a replay.
+    pub waits: bool,
+    /// With less memory than `run` would start with.
+    pub scarce: bool,
+}
+
+impl Run<'_> {
+    /// Each core on a thread, doing what `receive` and `work` say.
+    pub fn on_threads(
+        &self,
+        receive: &(impl Fn(AnyReceiver, usize, (&Gates<'_>, &World)) + Sync),
+        work: &(impl Fn(Worker<Shard>) + Sync),
+    ) -> (Log, History) {
+        let (eras, live) = (self.eras, !self.waits);
+        let config = load(&eras.0.toml(), &eras.0.csv());
+        let world = Arc::new(World::first(&config, HashKey::constant(), PORTS).unwrap());
+        let cores = cores(self.shape.0, self.shape.1);
+        assert!(self.scarce == MemoryPlan::new(&world, &cores).lacking(&world).is_some(), "what `run` refuses");
+        let (mut wired, mut reporter) = engine(&config, &world, &cores, (self.waits, live), &Beneath::default());
+        wired.generations.reporter = Some(reporter.control());
+        let mut control = Reloads::new(eras, (config, cores), &world, std::mem::take(&mut wired.generations), live);
+        let (gates, world) = (&Gates::new(self.at, wired.receivers.len()), &*world);
+        std::thread::scope(|scope| {
+            for (worker, _) in wired.workers {
+                scope.spawn(move || work(worker));
+            }
+            for (i, receiver) in wired.receivers.into_iter().enumerate() {
+                scope.spawn(move || receive(receiver, i, (gates, world)));
+            }
+            while reporter.poll() || !reporter.is_over() {
+                assert!(!reporter.is_abandoned(), "a core went away");
+                control.at(gates);
+                std::thread::yield_now();
+            }
+        });
+        reporter.finish();
+        (std::mem::take(reporter.publisher()), control.history)
+    }
 }

@@ -10,7 +10,10 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
-use crate::telemetry::{DEGRADED, FeedHealth, MEMORY_PARTS, PartFigures, PortFigures, SinkState, SinkStatus, Snapshot};
+use crate::telemetry::pauses::pause_bin_ns;
+use crate::telemetry::{
+    CoreSnapshot, DEGRADED, FeedHealth, MEMORY_PARTS, PAUSE_CAUSES, PartFigures, PauseFigures, PortFigures, SinkState, SinkStatus, Snapshot,
+};
 
 /// Encodes everything that the snapshot holds.
 pub fn open_metrics(snapshot: Snapshot) -> String {
@@ -149,7 +152,41 @@ fn cores(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
             (labels, frames)
         })
     });
-    family(to, COUNTER, "core_parse_drops_by_reason", "Frames without a readable IP header, by reason", by_reason)
+    family(to, COUNTER, "core_parse_drops_by_reason", "Frames without a readable IP header, by reason", by_reason)?;
+    pauses(to, snapshot)
+}
+
+/// How long receiving cores did not poll, and why.
+fn pauses(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let polling: Vec<_> = snapshot.cores.iter().filter(|core| core.figures.pauses.count() > 0).collect();
+    let labels = |core: &CoreSnapshot| vec![("lcore", core.lcore.to_string()), ("role", core.role.clone())];
+    if !polling.is_empty() {
+        let help = "From a receiving core's poll of its queues to the next";
+        let mut metric = to.encode_descriptor("core_pause_seconds", help, None, MetricType::Histogram)?;
+        for core in &polling {
+            let pauses = &core.figures.pauses;
+            let bin = |(at, n): (usize, &u64)| (pause_bin_ns(at).map_or(f64::INFINITY, seconds), *n);
+            let bins: Vec<(f64, u64)> = pauses.bins.iter().enumerate().map(bin).collect();
+            let sum = seconds(pauses.total_ns.iter().sum());
+            metric.encode_family(&labels(core))?.encode_histogram::<NoLabelSet>(sum, pauses.count(), &bins, None)?;
+        }
+    }
+    let rows = |value: fn(&PauseFigures) -> [u64; PAUSE_CAUSES.len()]| {
+        let of = move |core: &&CoreSnapshot| {
+            let (labels, values) = (labels(core), value(&core.figures.pauses));
+            PAUSE_CAUSES.into_iter().zip(values).map(move |(cause, ns)| ([labels.clone(), vec![("cause", cause.to_owned())]].concat(), ns))
+        };
+        polling.iter().flat_map(of).collect::<Vec<_>>()
+    };
+    let help = "Time from poll to poll, by what the core did meanwhile";
+    family(to, COUNTER, "core_paused_nanoseconds", help, rows(|pauses| pauses.total_ns))?;
+    let help = "The longest pause since the start, by what the core did meanwhile";
+    family(to, GAUGE, "core_longest_pause_nanoseconds", help, rows(|pauses| pauses.longest_ns))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a time to be read")]
+fn seconds(ns: u64) -> f64 {
+    ns as f64 / 1e9
 }
 
 fn ports(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::config::Token;
-use crate::telemetry::{FeedHealth, FeedSnapshot, Registry, SinkState, SinkStatus};
+use crate::telemetry::{Did, FeedHealth, FeedSnapshot, Pause, Registry, SinkState, SinkStatus};
 
 fn any_port() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
@@ -56,6 +56,11 @@ fn example() -> Arc<Registry> {
     let core = registry.core(2, "rx");
     core.received.add(1000);
     core.drop_frame(1, 3);
+    let mut pause = Pause::default();
+    pause.polled(1_000, &core.pauses);
+    pause.did(Did::Poll, 32);
+    pause.polled(11_000, &core.pauses);
+    pause.polled(311_000, &core.pauses);
     registry.core(3, "worker").counted.add(7);
     let port = registry.port(0, "net_pcap0,rx_pcap=\"a b\".pcap", "mirror-a");
     port.missed.add(5);
@@ -85,6 +90,14 @@ fn metrics_tell_everything_that_registered() {
         "# TYPE tailwater_core_received counter",
         "tailwater_core_received_total{lcore=\"2\",role=\"rx\"} 1000",
         "tailwater_core_counted_total{lcore=\"3\",role=\"worker\"} 7",
+        "# TYPE tailwater_core_pause_seconds histogram",
+        "tailwater_core_pause_seconds_sum{lcore=\"2\",role=\"rx\"} 0.00031",
+        "tailwater_core_pause_seconds_count{lcore=\"2\",role=\"rx\"} 2",
+        "tailwater_core_pause_seconds_bucket{le=\"0.000008192\",lcore=\"2\",role=\"rx\"} 0",
+        "tailwater_core_pause_seconds_bucket{le=\"0.000016384\",lcore=\"2\",role=\"rx\"} 1",
+        "tailwater_core_pause_seconds_bucket{le=\"+Inf\",lcore=\"2\",role=\"rx\"} 2",
+        "tailwater_core_paused_nanoseconds_total{lcore=\"2\",role=\"rx\",cause=\"frames\"} 10000",
+        "tailwater_core_longest_pause_nanoseconds{lcore=\"2\",role=\"rx\",cause=\"system\"} 300000",
         "tailwater_core_parse_drops_by_reason_total{lcore=\"2\",role=\"rx\",reason=\"cut\"} 3",
         "tailwater_port_missed_total{port=\"0\",device=\"net_pcap0,rx_pcap=\\\"a b\\\".pcap\",feed=\"mirror-a\"} 5",
         "tailwater_feed_state{feed=\"mirror-a\",state=\"silent\"} 1",

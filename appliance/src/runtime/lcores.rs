@@ -13,7 +13,7 @@ use crate::gather::Stage;
 use crate::limits::BURST_FRAMES_MAX;
 use crate::rx::{Burst, Event, RxQueue};
 use crate::spread::Worker;
-use crate::telemetry::LiveCore;
+use crate::telemetry::{Did, LiveCore, Pause};
 use crate::units::Epoch;
 use crate::window::Shard;
 
@@ -77,15 +77,9 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
     // Told to stop, a core still takes what already waits in its queues, so that the ledger accounts for it.
     let mut left = LAST_POLLS;
     let (mut polls, mut in_vain, mut was_busy, mut patience) = (0u64, 0u64, false, Patience::default());
+    let mut pause = Pause::default();
     while ended.contains(&false) && left > 0 {
-        let mut busy = false;
-        for (queue, ended) in queues.iter_mut().zip(&mut ended) {
-            burst.limit(receiver.frames_max(burst.time_ns()));
-            queue.poll(&mut burst);
-            busy |= !burst.is_empty();
-            *ended |= give(&mut receiver, &burst);
-            burst.clear();
-        }
+        let mut busy = turn(&mut receiver, (&mut queues, &mut ended), &mut burst, &mut pause);
         if stop.load(Ordering::Relaxed) {
             left = if busy { left - 1 } else { 0 };
         }
@@ -101,13 +95,39 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
             receiver.look();
         }
         was_busy = busy;
+        pause.did(receiver.did(), 0);
         if busy {
             patience.reset();
+        } else if idle == Idle::Spin {
+            std::hint::spin_loop();
         } else {
+            pause.did(Did::Rest, 0);
             idle.rest(&mut patience);
         }
     }
     receiver.end();
+}
+
+/// Polls each queue once. Whether something came. The first poll of a turn ends the pause before it.
+fn turn<S: Stage>(
+    receiver: &mut Receiver<S>,
+    (queues, ended): (&mut [RxQueue], &mut [bool]),
+    burst: &mut Burst,
+    pause: &mut Pause,
+) -> bool {
+    let mut busy = false;
+    for (at, (queue, ended)) in queues.iter_mut().zip(ended).enumerate() {
+        burst.limit(receiver.frames_max(burst.time_ns()));
+        queue.poll(burst);
+        if at == 0 {
+            pause.polled(burst.read_ns(), &receiver.live().pauses);
+        }
+        pause.did(Did::Poll, burst.len() as u64);
+        busy |= !burst.is_empty();
+        *ended |= give(receiver, burst);
+        burst.clear();
+    }
+    busy
 }
 
 /// What a poll gave, in its order. Whether the queue has ended.

@@ -12,7 +12,7 @@ use crate::limits::{BURST_FRAMES_LATE, BURST_FRAMES_MAX};
 use crate::parse::{DropReason, Parsed, parse_into};
 use crate::rx::Frame;
 use crate::stats::plan::Period;
-use crate::telemetry::LiveCore;
+use crate::telemetry::{Did, LiveCore};
 use crate::units::Epoch;
 use crate::window::{Coming, Control, Decisions, Ledger, Outlet, Sent, Site};
 
@@ -48,6 +48,8 @@ pub struct Receiver<S> {
     pub(super) overdue: Option<Epoch>,
     outlet: Outlet,
     live: Arc<LiveCore>,
+    /// Since it was last asked.
+    did: Did,
     /// What earlier epochs counted, for `live`.
     before: Ledger,
     decisions_before: Decisions,
@@ -73,6 +75,7 @@ impl<S: Stage> Receiver<S> {
             overdue: None,
             outlet,
             live,
+            did: Did::Poll,
             before: Ledger::default(),
             decisions_before: Decisions::default(),
             untagged_before: 0,
@@ -133,6 +136,7 @@ impl<S: Stage> Receiver<S> {
 
     fn open(&mut self, next: Epoch) {
         self.live.windows.add(1);
+        self.did = self.did.max(Did::Window);
         let skips = next != Epoch::END && next.0 - 1 > self.at.0;
         self.turn(next);
         if self.outlet.waits() {
@@ -172,6 +176,7 @@ impl<S: Stage> Receiver<S> {
             let old = std::mem::replace(&mut self.world, world);
             self.coming.give_back(Some(old));
             self.began = self.at;
+            self.did = Did::Reload;
         }
         self.open.shape(self.world.tag_rules);
     }
@@ -221,6 +226,22 @@ impl<S: Stage> Receiver<S> {
 
     /// Does a bounded piece of what waits; false if nothing does. To be called once a poll.
     pub fn step(&mut self) -> bool {
+        let busy = self.step_some();
+        self.did = self.did.max(if busy { Did::Closing } else { Did::Poll });
+        busy
+    }
+
+    /// What it did since this was last asked, beside frames.
+    pub fn did(&mut self) -> Did {
+        std::mem::take(&mut self.did)
+    }
+
+    /// Its counters.
+    pub fn live(&self) -> &LiveCore {
+        &self.live
+    }
+
+    fn step_some(&mut self) -> bool {
         let busy = self.stage.step();
         if self.closing.is_none() && self.overdue.is_none() {
             return busy;

@@ -55,6 +55,8 @@ pub struct Burst {
     port: u16,
     cut_bytes: u32,
     time_ns: u64,
+    /// The monotonic clock at that time.
+    read_ns: u64,
     epoch: Epoch,
     /// Whether `epoch` is news.
     begins: bool,
@@ -78,7 +80,7 @@ impl RxQueue {
     /// A burst to poll into, empty; it serves other queues too.
     pub fn burst(&self) -> Burst {
         let (fed, port, cut_bytes) = (matches!(self.source, Source::Fed), self.port, self.cut_bytes);
-        Burst { raw: self.raw.burst(), fed, port, cut_bytes, time_ns: 0, epoch: Epoch(0), begins: false }
+        Burst { raw: self.raw.burst(), fed, port, cut_bytes, time_ns: 0, read_ns: 0, epoch: Epoch(0), begins: false }
     }
 
     /// Replaces what `burst` holds by what has come. An idle poll of a live queue still tells a new epoch.
@@ -89,8 +91,10 @@ impl RxQueue {
         burst.fed = matches!(self.source, Source::Fed);
         burst.begins = false;
         if let Source::Live { base_window_ns, timeline } = &self.source {
+            let (read_ns, now_ns) = timeline.read();
+            burst.read_ns = read_ns;
             // What is made good of the clock may stop it for a moment, never turn it back.
-            burst.time_ns = burst.time_ns.max(timeline.now_ns());
+            burst.time_ns = burst.time_ns.max(now_ns);
             burst.epoch = Epoch::of(burst.time_ns, *base_window_ns);
             burst.begins = self.told != Some(burst.epoch);
             self.told = Some(burst.epoch);
@@ -121,6 +125,12 @@ impl Burst {
     #[inline]
     pub const fn time_ns(&self) -> u64 {
         self.time_ns
+    }
+
+    /// When that was by the monotonic clock, whose zero is any moment; 0 where none was read, as in a replay.
+    #[inline]
+    pub const fn read_ns(&self) -> u64 {
+        self.read_ns
     }
 
     /// Gives the frames back to the driver's pool now, rather than at the next poll.

@@ -134,10 +134,17 @@ impl<C: Clock> Timeline<C> {
         Self { ahead: Shared(AtomicU64::new(wall_ns.wrapping_sub(monotonic_ns))), clock, watch: Mutex::new(watch) }
     }
 
-    /// The time: one read of a clock, one load.
+    /// The time.
     #[inline]
     pub fn now_ns(&self) -> u64 {
-        self.clock.monotonic_ns().wrapping_add(self.ahead.0.load(Ordering::Acquire))
+        self.read().1
+    }
+
+    /// The monotonic clock, and the time that comes of it: one read of a clock, one load.
+    #[inline]
+    pub fn read(&self) -> (u64, u64) {
+        let monotonic_ns = self.clock.monotonic_ns();
+        (monotonic_ns, monotonic_ns.wrapping_add(self.ahead.0.load(Ordering::Acquire)))
     }
 
     /// The clocks beneath.

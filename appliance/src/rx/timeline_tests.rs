@@ -59,6 +59,16 @@ fn it_jumps_ahead_and_knows_what_never_was() {
     assert_eq!(state.jumped_over((START, START + SECOND)), None);
 }
 
+/// What is measured between two polls is not the wall clock's.
+#[test]
+fn the_clock_beneath_does_not_jump() {
+    let timeline = timeline();
+    let before = timeline.read();
+    pass(&timeline, SECOND, 3_600 * SECOND as i64);
+    let after = timeline.read();
+    assert_eq!((after.0 - before.0, after.1 - before.1), (SECOND, 3_601 * SECOND));
+}
+
 #[test]
 fn it_is_held_when_the_wall_clock_goes_back() {
     let timeline = timeline();

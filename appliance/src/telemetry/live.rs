@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::pauses::{LivePauses, PauseFigures};
+
 /// Drop and fault reasons that one core can count apart; reasons beyond are counted in the last.
 pub const REASONS_MAX: usize = 32;
 
@@ -90,6 +92,8 @@ macro_rules! counters {
             pub drops: [Counter; REASONS_MAX],
             /// Its memory, by [`MEMORY_PARTS`].
             pub memory: [LivePart; MEMORY_PARTS.len()],
+            /// From poll to poll, of a receiving core.
+            pub pauses: LivePauses,
         }
 
         $(#[$plain_doc])*
@@ -100,6 +104,8 @@ macro_rules! counters {
             pub drops: [u64; REASONS_MAX],
             /// Its memory, by [`MEMORY_PARTS`].
             pub memory: [PartFigures; MEMORY_PARTS.len()],
+            /// From poll to poll, of a receiving core.
+            pub pauses: PauseFigures,
         }
 
         impl $live {
@@ -112,7 +118,8 @@ macro_rules! counters {
             /// All counters now.
             pub fn read(&self) -> $plain {
                 let drops = std::array::from_fn(|reason| self.drops[reason].get());
-                $plain { $($name: self.$name.get(),)+ drops, memory: self.memory.each_ref().map(LivePart::get) }
+                let (memory, pauses) = (self.memory.each_ref().map(LivePart::get), self.pauses.get());
+                $plain { $($name: self.$name.get(),)+ drops, memory, pauses }
             }
         }
 
@@ -129,6 +136,7 @@ macro_rules! counters {
                     *mine = mine.wrapping_add(theirs);
                 }
                 self.memory.iter_mut().zip(&other.memory).for_each(|(mine, theirs)| mine.add(theirs));
+                self.pauses.add(&other.pauses);
             }
 
             /// What came since `earlier`; 0 where a counter went back.
@@ -138,6 +146,7 @@ macro_rules! counters {
                     $($name: self.$name.saturating_sub(earlier.$name),)+
                     drops: std::array::from_fn(|reason| self.drops[reason].saturating_sub(earlier.drops[reason])),
                     memory: self.memory,
+                    pauses: self.pauses.since(&earlier.pauses),
                 }
             }
         }

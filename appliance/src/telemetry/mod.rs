@@ -2,6 +2,7 @@
 //!
 //! - [`log`]: `tracing` for people on a terminal, JSON otherwise.
 //! - [`live`]: counters that a data path core writes once a burst and anybody reads.
+//! - [`pauses`]: how long a receiving core does not poll, and why.
 //! - [`snapshot`]: the plain figures of one moment; [`registry`]: where they are taken.
 //! - [`status`]: one line a second for a terminal.
 //!
@@ -9,11 +10,13 @@
 
 pub mod live;
 pub mod log;
+pub mod pauses;
 pub mod registry;
 pub mod snapshot;
 pub mod status;
 
 pub use live::{CoreFigures, Counter, LiveCore, LivePart, LivePort, MEMORY_PARTS, PartFigures, PortFigures};
+pub use pauses::{Did, LivePauses, PAUSE_CAUSES, Pause, PauseFigures};
 pub use registry::Registry;
 pub use snapshot::{
     BuildInfo, CoreSnapshot, DEGRADED, FeedHealth, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus,

@@ -1,0 +1,203 @@
+//! How long a receiving core's queues wait for their next poll, and what the core did meanwhile.
+//!
+//! It comes of the clock that is read once a poll anyway: from a turn's first poll to the next one's. What the core did
+//! between the two it says itself. A pause that is longer than all of that can take is the system's: it ran something else
+//! on this CPU, or the machine stood still.
+
+use super::live::Counter;
+
+/// Upper ends of the bins are powers of two, from 256 ns on; the last one has none.
+const FIRST_BIT: u32 = 8;
+/// Bins: up to 1.07 s, and what is above.
+pub const PAUSE_BINS: usize = 24;
+
+/// What a core did between two polls: of several things the last in this order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(usize)]
+pub enum Did {
+    /// Nothing: it polls again.
+    #[default]
+    Poll,
+    /// It rested, on a CPU that is shared: others might run.
+    Rest,
+    /// It worked on frames.
+    Frames,
+    /// It did a piece of what closes the window before.
+    Closing,
+    /// It turned to another window.
+    Window,
+    /// It turned to another configuration.
+    Reload,
+}
+
+/// Causes of a pause: each thing that a core does, and the system.
+pub const PAUSE_CAUSES: [&str; 7] = ["poll", "rest", "frames", "closing", "window", "reload", "system"];
+const SYSTEM: usize = PAUSE_CAUSES.len() - 1;
+
+/// More than a poll takes that brings nothing, or the polling of several queues.
+const POLLS_NS_MAX: u64 = 50_000;
+/// More than a frame takes of a burst, of which some complete batches: one of those takes 40 us with the standard set.
+const FRAME_NS_MAX: u64 = 20_000;
+/// More than a piece of what closes a window takes, 50 us at most (`bash scripts/bench pause`), and than turning to another.
+const PIECE_NS_MAX: u64 = 1_000_000;
+
+impl Did {
+    /// What a pause is put down to. Who rests gives its CPU away for as long as others want it.
+    fn cause(self, pause_ns: u64, frames: u64) -> usize {
+        let piece = if self >= Self::Closing { PIECE_NS_MAX } else { 0 };
+        let can_take = POLLS_NS_MAX + frames * FRAME_NS_MAX + piece;
+        if self != Self::Rest && pause_ns > can_take { SYSTEM } else { self as usize }
+    }
+}
+
+/// Pauses of one core, live. All zero where it has read no clock: workers, and replays.
+#[derive(Debug, Default)]
+pub struct LivePauses {
+    bins: [Counter; PAUSE_BINS],
+    total_ns: [Counter; PAUSE_CAUSES.len()],
+    longest_ns: [Counter; PAUSE_CAUSES.len()],
+}
+
+/// [`LivePauses`], read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PauseFigures {
+    /// How many there were, by [`pause_bin_ns`].
+    pub bins: [u64; PAUSE_BINS],
+    /// By [`PAUSE_CAUSES`]: all of them together.
+    pub total_ns: [u64; PAUSE_CAUSES.len()],
+    /// By [`PAUSE_CAUSES`]: the longest.
+    pub longest_ns: [u64; PAUSE_CAUSES.len()],
+}
+
+/// The upper end of a bin, which is not in it; the last bin has none.
+pub const fn pause_bin_ns(bin: usize) -> Option<u64> {
+    if bin + 1 < PAUSE_BINS { Some(1 << (FIRST_BIT as usize + bin)) } else { None }
+}
+
+impl LivePauses {
+    /// A pause. Only the owner may call this.
+    #[inline]
+    fn add(&self, pause_ns: u64, cause: usize) {
+        let bin = (u64::BITS - pause_ns.leading_zeros()).saturating_sub(FIRST_BIT) as usize;
+        self.bins[bin.min(PAUSE_BINS - 1)].add(1);
+        self.total_ns[cause].add(pause_ns);
+        if pause_ns > self.longest_ns[cause].get() {
+            self.longest_ns[cause].set(pause_ns);
+        }
+    }
+
+    /// Reads; anybody may.
+    pub fn get(&self) -> PauseFigures {
+        PauseFigures {
+            bins: self.bins.each_ref().map(Counter::get),
+            total_ns: self.total_ns.each_ref().map(Counter::get),
+            longest_ns: self.longest_ns.each_ref().map(Counter::get),
+        }
+    }
+}
+
+impl PauseFigures {
+    /// Pauses.
+    pub fn count(&self) -> u64 {
+        self.bins.iter().sum()
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        let add = |mine: &mut [u64], theirs: &[u64]| mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine += theirs);
+        add(&mut self.bins, &other.bins);
+        add(&mut self.total_ns, &other.total_ns);
+        self.longest_ns.iter_mut().zip(other.longest_ns).for_each(|(mine, theirs)| *mine = theirs.max(*mine));
+    }
+
+    pub(super) fn since(&self, earlier: &Self) -> Self {
+        let mut since = *self;
+        let sub = |mine: &mut [u64], theirs: &[u64]| {
+            mine.iter_mut().zip(theirs).for_each(|(mine, theirs)| *mine = mine.saturating_sub(*theirs));
+        };
+        sub(&mut since.bins, &earlier.bins);
+        sub(&mut since.total_ns, &earlier.total_ns);
+        since
+    }
+}
+
+/// What the core itself keeps: since when it has not polled, and what it did.
+#[derive(Debug, Default)]
+pub struct Pause {
+    /// By a monotonic clock; 0: it has not polled yet.
+    since_ns: u64,
+    did: Did,
+    frames: u64,
+}
+
+impl Pause {
+    /// The first poll of a turn was at `now_ns`, by a monotonic clock; 0: none was read.
+    #[inline]
+    pub fn polled(&mut self, now_ns: u64, live: &LivePauses) {
+        if self.since_ns > 0 && now_ns > 0 {
+            let pause_ns = now_ns.saturating_sub(self.since_ns);
+            live.add(pause_ns, self.did.cause(pause_ns, self.frames));
+        }
+        *self = Self { since_ns: now_ns, ..Self::default() };
+    }
+
+    /// The core did this since, or had so many frames.
+    #[inline]
+    pub fn did(&mut self, did: Did, frames: u64) {
+        self.frames += frames;
+        self.did = self.did.max(did).max(if frames > 0 { Did::Frames } else { Did::Poll });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause(name: &str) -> usize {
+        PAUSE_CAUSES.iter().position(|cause| *cause == name).unwrap()
+    }
+
+    #[test]
+    fn a_pause_is_from_poll_to_poll_and_put_down_to_what_was_done() {
+        let (live, mut pause) = (LivePauses::default(), Pause::default());
+        pause.polled(1_000, &live);
+        assert_eq!(live.get(), PauseFigures::default(), "the first has none before it");
+        let cases = [
+            (&[(Did::Poll, 0)][..], 100, "poll"),
+            (&[(Did::Poll, 0)], 50_001, "system"),
+            (&[(Did::Poll, 32)], 10_000, "frames"),
+            (&[(Did::Poll, 1)], 71_000, "system"),
+            (&[(Did::Poll, 32), (Did::Closing, 0)], 900_000, "closing"),
+            (&[(Did::Window, 32), (Did::Closing, 0)], 20_000, "window"),
+            (&[(Did::Reload, 0), (Did::Window, 0)], 1_000_000, "reload"),
+            (&[(Did::Reload, 0)], 3_000_000_000, "system"),
+            (&[(Did::Rest, 0)], 4_000_000, "rest"),
+        ];
+        let mut now_ns = 1_000;
+        for (done, pause_ns, name) in cases {
+            let before = live.get();
+            done.iter().for_each(|(did, frames)| pause.did(*did, *frames));
+            now_ns += pause_ns;
+            pause.polled(now_ns, &live);
+            let news = live.get().since(&before);
+            assert_eq!((news.count(), news.total_ns[cause(name)]), (1, pause_ns), "{name}");
+            let bin = news.bins.iter().position(|n| *n == 1).unwrap();
+            let low = bin.checked_sub(1).map_or(Some(0), pause_bin_ns);
+            assert!(low.is_some_and(|low| low <= pause_ns) && pause_bin_ns(bin).is_none_or(|high| pause_ns < high), "{pause_ns}: {bin}");
+        }
+        let figures = live.get();
+        assert_eq!((figures.longest_ns[cause("system")], figures.longest_ns[cause("frames")]), (3_000_000_000, 10_000));
+        assert_eq!(figures.total_ns.iter().sum::<u64>(), now_ns - 1_000, "no time is lost");
+    }
+
+    #[test]
+    fn sums_add_and_the_longest_is_the_longest_of_all() {
+        let [one, other] = [40, 4_000].map(|pause_ns| {
+            let (live, mut pause) = (LivePauses::default(), Pause::default());
+            [5, 5 + pause_ns].into_iter().for_each(|now_ns| pause.polled(now_ns, &live));
+            live.get()
+        });
+        let mut both = one;
+        both.add(&other);
+        assert_eq!((both.count(), both.total_ns[0], both.longest_ns[0]), (2, 4_040, 4_000));
+    }
+}
