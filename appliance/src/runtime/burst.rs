@@ -14,6 +14,7 @@ use crate::limits::BURST_FRAMES_MAX;
 use crate::parse::{Usual, usual};
 use crate::record::Has;
 use crate::rx::Frame;
+use crate::telemetry::cost::Part;
 use crate::units::{Family, RangeIndex};
 use crate::window::{Decisions, Ledger};
 
@@ -121,10 +122,12 @@ impl<S: Stage> Receiver<S> {
         if port < self.open.ports.len() && self.world.generation.is_plain() {
             let mut sums = Sums::default();
             self.read(frames, &mut sums);
+            self.lap(Part::Parse);
             self.world.generation.find_v4(frames.len(), &self.bursts.sides, &mut self.bursts.found);
             self.choose(frames, &mut sums);
             self.open.decisions += &sums.decisions;
             sums.book(self.overdue.is_some(), &mut self.open.ports[port]);
+            self.lap(Part::Lpm);
         } else {
             self.bursts.kinds = [Kind::Walks; BURST_FRAMES_MAX];
         }
@@ -135,6 +138,7 @@ impl<S: Stage> Receiver<S> {
                 Kind::Packed(form) => self.append(at, form),
             }
         }
+        self.lap(Part::Gather);
     }
 
     /// Reads frames, asks the tag rules and packs; of what is not of the usual kind nothing is counted.

@@ -13,6 +13,7 @@ use crate::parse::{DropReason, Parsed, parse_into};
 use crate::rx::Frame;
 use crate::stats::plan::Period;
 use crate::telemetry::LiveCore;
+use crate::telemetry::cost::{Meter, Part};
 use crate::units::Epoch;
 use crate::window::{Coming, Control, Decisions, Ledger, Outlet, Sent, Site};
 
@@ -48,6 +49,7 @@ pub struct Receiver<S> {
     pub(super) overdue: Option<Epoch>,
     outlet: Outlet,
     live: Arc<LiveCore>,
+    meter: Meter,
     /// What earlier epochs counted, for `live`.
     before: Ledger,
     decisions_before: Decisions,
@@ -73,6 +75,7 @@ impl<S: Stage> Receiver<S> {
             overdue: None,
             outlet,
             live,
+            meter: Meter::new(),
             before: Ledger::default(),
             decisions_before: Decisions::default(),
             untagged_before: 0,
@@ -84,6 +87,11 @@ impl<S: Stage> Receiver<S> {
     /// By this end other generations come.
     pub fn control(&mut self) -> Control<Arc<World>> {
         self.coming.control()
+    }
+
+    /// What it shows.
+    pub const fn live(&self) -> &Arc<LiveCore> {
+        &self.live
     }
 
     /// What takes its batches.
@@ -99,6 +107,26 @@ impl<S: Stage> Receiver<S> {
     /// What logs take of the system.
     pub const fn logs(&self) -> &Region {
         self.gather.region()
+    }
+
+    /// A poll that is timed begins: [`Self::lap`] says what each part of it was.
+    pub fn begin_timing(&mut self) {
+        self.stage.begin_timing();
+        self.meter.begin(self.stage.timed());
+    }
+
+    /// Where the poll is timed: what came since the last call was this, but for what the stage has timed itself.
+    #[inline]
+    pub fn lap(&mut self, part: Part) {
+        if self.meter.is_on() {
+            self.meter.lap(part, self.stage.timed());
+        }
+    }
+
+    /// The poll is over.
+    pub fn end_timing(&mut self) {
+        let counts = self.meter.end();
+        self.stage.end_timing(counts);
     }
 
     /// Looks whether something has come from the control; to be called now and then.
@@ -198,6 +226,9 @@ impl<S: Stage> Receiver<S> {
             ledger.drops[DropReason::Untagged.at()] += 1;
             return;
         };
+        if self.meter.is_on() {
+            self.meter.lap(Part::Parse, self.stage.timed());
+        }
         ledger.parsed += 1;
         if let Some(fault) = self.parsed.fault {
             ledger.faults[fault.at()] += 1;
@@ -303,6 +334,7 @@ impl<S: Stage> Receiver<S> {
         live.unmatched.set(sum.unmatched);
         live.records.set(sum.records);
         self.stage.show(live);
+        self.meter.show(&live.costs);
         live.early.set(self.gather.early());
         live.memory[0].set(self.gather.memory());
         live.untagged.set(self.untagged_before + self.open.tags.last().copied().unwrap_or(0));

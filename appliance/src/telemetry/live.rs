@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::cost::LiveCosts;
+
 /// Drop and fault reasons that one core can count apart; reasons beyond are counted in the last.
 pub const REASONS_MAX: usize = 32;
 
@@ -90,6 +92,8 @@ macro_rules! counters {
             pub drops: [Counter; REASONS_MAX],
             /// Its memory, by [`MEMORY_PARTS`].
             pub memory: [LivePart; MEMORY_PARTS.len()],
+            /// Where its time goes.
+            pub costs: LiveCosts,
         }
 
         $(#[$plain_doc])*

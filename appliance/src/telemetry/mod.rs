@@ -2,11 +2,13 @@
 //!
 //! - [`log`]: `tracing` for people on a terminal, JSON otherwise.
 //! - [`live`]: counters that a data path core writes once a burst and anybody reads.
+//! - [`cost`]: where a core's time goes, of polls that are timed.
 //! - [`snapshot`]: the plain figures of one moment; [`registry`]: where they are taken.
 //! - [`status`]: one line a second for a terminal.
 //!
 //! This room knows none of the later ones: they register here what they want to be seen.
 
+pub mod cost;
 pub mod live;
 pub mod log;
 pub mod registry;
@@ -16,7 +18,7 @@ pub mod status;
 pub use live::{CoreFigures, Counter, LiveCore, LivePart, LivePort, MEMORY_PARTS, PartFigures, PortFigures};
 pub use registry::Registry;
 pub use snapshot::{
-    BuildInfo, CoreSnapshot, DEGRADED, FeedHealth, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus,
-    Snapshot,
+    BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, FeedHealth, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkState,
+    SinkStatus, Snapshot,
 };
 pub use status::StatusLine;
