@@ -16,7 +16,7 @@ use tailwater::stats::{self, calculations::STANDARD};
 use tailwater::telemetry::cost::{Meter, Part, Probe, Watch};
 use tailwater::telemetry::{FeedHealth, FeedSnapshot, JournalSnapshot, PartFigures, Registry, SinkState, SinkStatus};
 
-const PAPERS: [&str; 10] = [
+const PAPERS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -25,6 +25,7 @@ const PAPERS: [&str; 10] = [
     "docs/messages.md",
     "docs/operations.md",
     "docs/generate.md",
+    "docs/plan.md",
     "docs/figures.md",
     "docs/new-calculation.md",
 ];
