@@ -13,9 +13,10 @@ use tailwater::axes::service::SERVICES;
 use tailwater::config;
 use tailwater::parse::{DropReason, Fault};
 use tailwater::stats::{self, calculations::STANDARD};
+use tailwater::telemetry::cost::{Meter, Part, Probe, Watch};
 use tailwater::telemetry::{FeedHealth, FeedSnapshot, JournalSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus};
 
-const PAPERS: [&str; 10] = [
+const PAPERS: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -24,6 +25,7 @@ const PAPERS: [&str; 10] = [
     "docs/messages.md",
     "docs/operations.md",
     "docs/generate.md",
+    "docs/plan.md",
     "docs/figures.md",
     "docs/new-calculation.md",
 ];
@@ -188,6 +190,17 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
     let registry = Registry::new("a", "p", Duration::from_secs(1));
     registry.set_drop_reasons(&DropReason::ALL.map(DropReason::name));
     let (core, _port) = (registry.core(1, "rx"), registry.port(0, "net_null0", "f"));
+    registry.set_stats(["s"].into_iter());
+    let (mut meter, mut watch) = (Meter::new(), Watch::default());
+    meter.begin(0);
+    watch.turn_on();
+    watch.begin();
+    watch.columns();
+    watch.stat(0);
+    meter.lap(Part::Rx, 0);
+    assert!(meter.end(), "a short poll");
+    meter.show(&core.costs);
+    watch.show(&core.costs);
     core.memory.iter().for_each(|part| part.set(PartFigures { used: 1, high: 2, size: 3 }));
     let mut pause = Pause::default();
     [1, 2].into_iter().for_each(|now_ns| pause.polled(now_ns, &core.pauses));

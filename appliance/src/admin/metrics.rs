@@ -40,6 +40,7 @@ impl Collector for Metrics {
         memory(&mut encoder, snapshot)?;
         reloads(&mut encoder, snapshot)?;
         cores(&mut encoder, snapshot)?;
+        costs(&mut encoder, snapshot)?;
         ports(&mut encoder, snapshot)?;
         feeds(&mut encoder, snapshot)?;
         sinks(&mut encoder, snapshot)
@@ -187,6 +188,33 @@ fn pauses(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
 #[allow(clippy::cast_precision_loss, reason = "a time to be read")]
 fn seconds(ns: u64) -> f64 {
     ns as f64 / 1e9
+}
+
+/// Where the time of cores goes, estimated from polls that were timed.
+fn costs(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let labels = |core: &CoreSnapshot| vec![("lcore", core.lcore.to_string()), ("role", core.role.clone())];
+    let timed = snapshot.cores.iter().filter(|core| core.seconds.polls > 0);
+    let polls = timed.clone().map(|core| (labels(core), core.seconds.polls));
+    family(to, COUNTER, "core_timed_polls", "Polls of which the parts were timed", polls)?;
+    let stages = timed.clone().flat_map(|core| {
+        core.seconds.stages.iter().map(move |(stage, seconds)| ([labels(core), vec![("stage", (*stage).to_owned())]].concat(), *seconds))
+    });
+    seconds(to, "stage_seconds", "Time of a core by stage, estimated from timed polls", stages.collect())?;
+    let stats = timed.flat_map(|core| {
+        core.seconds.stats.iter().map(move |(stat, seconds)| ([labels(core), vec![("stat", stat.clone())]].concat(), *seconds))
+    });
+    seconds(to, "stat_seconds", "Time of a core by stat, estimated from timed polls", stats.collect())
+}
+
+fn seconds(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, rows: Vec<(Vec<(&'static str, String)>, f64)>) -> fmt::Result {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut metric = to.encode_descriptor(name, help, None, COUNTER)?;
+    for (labels, value) in rows {
+        metric.encode_family(&labels)?.encode_counter::<NoLabelSet, f64, f64>(&value, None)?;
+    }
+    Ok(())
 }
 
 fn ports(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {

@@ -1,5 +1,6 @@
 //! What depends on the processor, or could: keyed hashing and tables of prefixes, whose scalar forms are the definition;
-//! waiting; rings between cores.
+//! waiting; rings between cores; the
+//! counter that pieces of work are timed with.
 
 pub mod cells;
 pub mod hash;
@@ -9,6 +10,7 @@ pub mod prefetch;
 pub mod region;
 pub mod patience;
 pub mod ring;
+pub mod ticks;
 
 pub use hash::HashKey;
 pub use pages::Pages;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use tailwater::config::Mode;
-use tailwater::generate;
+use tailwater::generate::{self, Shape};
 
 /// Shards or workers of a replay.
 const WORKERS_MAX: i64 = 64;
@@ -38,6 +38,27 @@ pub(super) enum Command {
         /// Configuration
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+    },
+    /// Measures this machine, and says what load the configuration carries, what ends it, and what each stat costs
+    #[command(
+        after_help = "Example:\n  tailwater plan --config tailwater.toml\n  tailwater plan --config tailwater.toml --seconds 20 --json >plan.json"
+    )]
+    Plan {
+        /// Configuration; where it has no [cores], the core map that `run` would take
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// How long to measure, about; below a minute windows are not measured to their end
+        #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3_600))]
+        seconds: u64,
+        /// Different frames of each shape of traffic, instead of a million at a minute and fewer in less
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
+        frames: Option<u64>,
+        /// Measures this shape of traffic only; may be given several times
+        #[arg(long, value_enum, value_name = "NAME")]
+        shape: Vec<Shape>,
+        /// Prints the account as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Replays captures through the data path on their own clock and prints reports as JSON lines
     #[command(

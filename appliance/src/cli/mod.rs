@@ -9,6 +9,8 @@ use clap::Parser;
 use tailwater::config::{self, Config};
 use tailwater::generate;
 use tailwater::runtime::check::{Verdict, check};
+use tailwater::runtime::places::Places;
+use tailwater::runtime::plan;
 use tailwater::runtime::replay::{self, Options};
 use tailwater::runtime::run;
 use tailwater::telemetry::log;
@@ -34,6 +36,9 @@ pub(crate) fn main() -> ExitCode {
     match arguments.command {
         Command::Run { config, share_cpus } => run_appliance(&config, share_cpus),
         Command::Check { config } => check_machine(&config),
+        Command::Plan { config, seconds, frames, shape, json } => {
+            plan_capacity(&config, &plan::Options { seconds, frames, shapes: shape, receives: true }, json)
+        }
         Command::Replay { config, pcap, mode, workers } => {
             replay_captures(&config, Options { captures: pcap, mode: mode.into(), workers: usize::from(workers) })
         }
@@ -65,6 +70,29 @@ fn check_machine(file: &Path) -> ExitCode {
     findings.iter().for_each(|finding| println!("{finding}"));
     let wrong = findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
     if wrong == 0 { ExitCode::SUCCESS } else { fail(FAULT, format!("{wrong} to mend before `run`")) }
+}
+
+#[allow(clippy::print_stdout, clippy::print_stderr, reason = "what the command is for")]
+fn plan_capacity(file: &Path, options: &plan::Options, json: bool) -> ExitCode {
+    let config = match load(file) {
+        Ok(config) => config,
+        Err(status) => return status,
+    };
+    let account = match plan::plan(&config, &Places::of(&config).cores, options, &mut |line| eprintln!("tailwater plan: {line}")) {
+        Ok(account) => account,
+        Err(error) => return fail(if error.is_configuration() { USAGE } else { FAULT }, error),
+    };
+    if !json {
+        println!("{account}");
+        return ExitCode::SUCCESS;
+    }
+    match serde_json::to_string_pretty(&account) {
+        Ok(text) => {
+            println!("{text}");
+            ExitCode::SUCCESS
+        }
+        Err(error) => fail(FAULT, error),
+    }
 }
 
 fn replay_captures(file: &Path, options: Options) -> ExitCode {

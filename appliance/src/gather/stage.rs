@@ -59,6 +59,17 @@ pub trait Stage {
     /// Does a bounded piece of what waits to be done; false if nothing does.
     fn step(&mut self) -> bool;
 
+    /// A poll that is timed begins. Where batches only pass through there is nothing to time.
+    fn begin_timing(&mut self) {}
+
+    /// It is over; what was timed counts, or is forgotten.
+    fn end_timing(&mut self, _counts: bool) {}
+
+    /// Ticks of all that it has timed since the start.
+    fn timed(&self) -> u64 {
+        0
+    }
+
     /// Looks whether something has come from the control; to be called now and then.
     fn look(&mut self) {}
 

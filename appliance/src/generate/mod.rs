@@ -13,6 +13,7 @@ mod packet;
 mod payload;
 mod plan;
 mod scenario;
+mod shapes;
 mod stage;
 mod traffic;
 mod truth;
@@ -23,17 +24,21 @@ mod tests;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use self::dice::Dice;
 pub use self::error::GenerateError;
 use self::plan::Plan;
 pub use self::scenario::Scenario;
+pub use self::shapes::{Crowds, Shape};
 use self::stage::{Actor, Stage};
 pub use self::truth::Totals;
 use self::truth::Truth;
 use crate::rx::capture::PcapWriter;
+
+/// The snap length of a capture that keeps all of each frame.
+const FRAME_BYTES_ALL: u32 = 262_144;
 
 /// What is to be made, and where.
 #[derive(Clone, Debug, clap::Args)]
@@ -108,12 +113,23 @@ pub fn run(options: &Options) -> Result<Summary, GenerateError> {
     on_target(&scenario, &plan).map_err(|faults| GenerateError::Scenario(name.to_owned(), faults))?;
     write_matching(name, &scenario, &plan, options)?;
     let truth = Truth::new(name, &scenario, &plan, create(truth_file)?).map_err(GenerateError::write(truth_file))?;
-    let snap_bytes = if scenario.snap_bytes == 0 { 262_144 } else { scenario.snap_bytes };
+    let snap_bytes = if scenario.snap_bytes == 0 { FRAME_BYTES_ALL } else { scenario.snap_bytes };
     let pcap = PcapWriter::new(create(pcap_file)?, 1, snap_bytes).map_err(GenerateError::write(pcap_file))?;
-    let mut stage = Stage::new(&scenario, &plan, truth, pcap);
+    let mut stage = Stage::new(&scenario, &plan, Some(truth), pcap);
     play(&scenario, &plan, &mut stage);
-    let totals = stage.finish().map_err(GenerateError::write(pcap_file))?.finish().map_err(GenerateError::write(truth_file))?;
+    let truth = stage.finish().map_err(GenerateError::write(pcap_file))?;
+    let totals = truth.map_or_else(|| Ok(Totals::default()), Truth::finish).map_err(GenerateError::write(truth_file))?;
     Ok(Summary { seed: scenario.seed, totals })
+}
+
+/// A scenario's capture in memory, without its truth.
+fn capture(scenario: &Scenario) -> io::Result<Vec<u8>> {
+    let (plan, mut bytes) = (Plan::of(scenario), Vec::new());
+    let to: Box<dyn Write + '_> = Box::new(&mut bytes);
+    let mut stage = Stage::new(scenario, &plan, None, PcapWriter::new(to, 1, FRAME_BYTES_ALL)?);
+    play(scenario, &plan, &mut stage);
+    stage.finish()?;
+    Ok(bytes)
 }
 
 /// The scenario as the options change it.

@@ -33,13 +33,14 @@ pub(super) struct Stage<'a> {
     start_ns: u64,
     scrubber: Dice,
     framer: Framer,
-    truth: Truth<'a>,
+    /// None: nobody asks what is in the capture.
+    truth: Option<Truth<'a>>,
     pcap: PcapWriter<Box<dyn Write + 'a>>,
     fault: Option<io::Error>,
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(scenario: &'a Scenario, plan: &'a Plan, truth: Truth<'a>, pcap: PcapWriter<Box<dyn Write + 'a>>) -> Self {
+    pub(super) fn new(scenario: &'a Scenario, plan: &'a Plan, truth: Option<Truth<'a>>, pcap: PcapWriter<Box<dyn Write + 'a>>) -> Self {
         let seed = scenario.seed;
         Self {
             now_ns: 0,
@@ -62,7 +63,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Ends the capture; gives the truth, which is still open.
-    pub(super) fn finish(self) -> io::Result<Truth<'a>> {
+    pub(super) fn finish(self) -> io::Result<Option<Truth<'a>>> {
         self.fault.map_or(Ok(()), Err)?;
         self.pcap.finish()?;
         Ok(self.truth)
@@ -94,7 +95,7 @@ impl<'a> Stage<'a> {
                 blocked,
                 captured,
             };
-            if let Err(error) = self.truth.count(self.now_ns, &facts) {
+            if let Some(Err(error)) = self.truth.as_mut().map(|truth| truth.count(self.now_ns, &facts)) {
                 self.fault.get_or_insert(error);
             }
             self.keep(facts, packet, piece, policy.rule);
@@ -115,7 +116,9 @@ impl<'a> Stage<'a> {
         }
         let frame = self.framer.frame(packet, piece, &vlans[..count]);
         write(&mut self.pcap, &mut self.fault, self.now_ns, self.scenario.snap_bytes, frame);
-        self.truth.captured(frame.len(), facts.blocked);
+        if let Some(truth) = &mut self.truth {
+            truth.captured(frame.len(), facts.blocked);
+        }
     }
 
     /// A frame that carries no IP passes by.
@@ -127,7 +130,7 @@ impl<'a> Stage<'a> {
         let vlans: &[u16] = if own == 0 { &[] } else { &[own] };
         let salt = self.dice.u16();
         let frame = self.framer.without_ip(lldp, vlans, salt);
-        let turned = self.truth.without_ip(self.now_ns, frame.len());
+        let turned = self.truth.as_mut().map_or(Ok(()), |truth| truth.without_ip(self.now_ns, frame.len()));
         write(&mut self.pcap, &mut self.fault, self.now_ns, self.scenario.snap_bytes, frame);
         if let Err(error) = turned {
             self.fault.get_or_insert(error);

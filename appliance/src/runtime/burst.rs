@@ -14,6 +14,7 @@ use crate::limits::BURST_FRAMES_MAX;
 use crate::parse::{Usual, usual};
 use crate::record::Has;
 use crate::rx::{Frame, Frames};
+use crate::telemetry::cost::Part;
 use crate::units::{Family, RangeIndex};
 use crate::window::{Ledger, Site};
 
@@ -126,8 +127,10 @@ impl<S: Stage> Receiver<S> {
         let Some(port) = frames.at(0).map(|frame| usize::from(frame.port)) else { return };
         if port < self.open.ports.len() && self.world.generation.is_plain() {
             self.read(frames, (count, port));
+            self.lap(Part::Parse);
             self.world.generation.find_v4(count, &self.bursts.sides, &mut self.bursts.found);
             self.choose(frames, (count, port));
+            self.lap(Part::Lpm);
         } else {
             self.bursts.kinds = [Kind::Walks; BURST_FRAMES_MAX];
         }
@@ -138,6 +141,7 @@ impl<S: Stage> Receiver<S> {
                 Kind::Walks => frames.at(at).iter().for_each(|frame| self.frame(frame)),
             }
         }
+        self.lap(Part::Gather);
     }
 
     /// Reads frames, asks the tag rules and packs; of what is not of the usual kind nothing is counted.

@@ -13,6 +13,7 @@ use crate::gather::Stage;
 use crate::limits::BURST_FRAMES_MAX;
 use crate::rx::{Burst, Event, RxQueue};
 use crate::spread::Worker;
+use crate::telemetry::cost::{Meter, Part, TIMED_POLLS};
 use crate::telemetry::{Did, LiveCore, Pause};
 use crate::units::Epoch;
 use crate::window::Shard;
@@ -79,11 +80,19 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
     let (mut polls, mut in_vain, mut was_busy, mut patience) = (0u64, 0u64, false, Patience::default());
     let mut pause = Pause::default();
     while ended.contains(&false) && left > 0 {
+        let timed = polls.is_multiple_of(TIMED_POLLS);
+        if timed {
+            receiver.begin_timing();
+        }
         let mut busy = turn(&mut receiver, (&mut queues, &mut ended), &mut burst, &mut pause);
         if stop.load(Ordering::Relaxed) {
             left = if busy { left - 1 } else { 0 };
         }
         busy |= receiver.step();
+        if timed {
+            receiver.lap(Part::Windows);
+            receiver.end_timing();
+        }
         polls += 1;
         in_vain += u64::from(!busy);
         // Before it rests a core shows what it has; as long as it does not, each so many polls.
@@ -124,8 +133,11 @@ fn turn<S: Stage>(
         }
         pause.did(Did::Poll, burst.len() as u64);
         busy |= !burst.is_empty();
+        let part = if burst.is_empty() { Part::Idle } else { Part::Rx };
+        receiver.lap(part);
         *ended |= give(receiver, burst);
         burst.clear();
+        receiver.lap(part);
     }
     busy
 }
@@ -159,16 +171,17 @@ fn give<S: Stage>(receiver: &mut Receiver<S>, burst: &Burst) -> bool {
 
 /// Takes batches until every receiver has said its last.
 fn work(mut worker: Worker<Shard>, live: &LiveCore, idle: Idle) {
-    let (mut polls, mut patience) = (0_u64, Patience::default());
+    let (mut polls, mut patience, mut meter) = (0_u64, Patience::default(), Meter::new());
     loop {
         polls += 1;
-        let busy = worker.poll();
+        let busy = if polls.is_multiple_of(TIMED_POLLS) { timed(&mut worker, &mut meter) } else { worker.poll() };
         if !busy || polls.is_multiple_of(SHOWN_POLLS) {
             worker.stage().look();
         }
         if busy {
             patience.reset();
             worker.stage().show(live);
+            meter.show(&live.costs);
             continue;
         }
         if worker.at() == Epoch::END {
@@ -176,4 +189,14 @@ fn work(mut worker: Worker<Shard>, live: &LiveCore, idle: Idle) {
         }
         idle.rest(&mut patience);
     }
+}
+
+/// A poll that is timed.
+fn timed(worker: &mut Worker<Shard>, meter: &mut Meter) -> bool {
+    worker.stage().begin_timing();
+    meter.begin(worker.stage().timed());
+    let busy = worker.poll();
+    meter.lap(if busy { Part::Rings } else { Part::Idle }, worker.stage().timed());
+    worker.stage().end_timing(meter.end());
+    busy
 }

@@ -9,6 +9,7 @@ pub mod fixed;
 pub mod generations;
 pub mod made_of;
 pub mod memory;
+pub mod plan;
 mod burst;
 pub mod receiver;
 pub mod reload;

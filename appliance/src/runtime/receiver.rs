@@ -12,6 +12,7 @@ use crate::limits::{BURST_FRAMES_LATE, BURST_FRAMES_MAX};
 use crate::parse::{DropReason, Parsed, parse_into};
 use crate::rx::Frame;
 use crate::stats::plan::Period;
+use crate::telemetry::cost::{Meter, Part};
 use crate::telemetry::{Did, LiveCore};
 use crate::units::Epoch;
 use crate::window::{Coming, Control, Decisions, Ledger, Outlet, Sent, Site};
@@ -50,6 +51,7 @@ pub struct Receiver<S> {
     live: Arc<LiveCore>,
     /// Since it was last asked.
     did: Did,
+    meter: Meter,
     /// What earlier epochs counted, for `live`.
     before: Ledger,
     decisions_before: Decisions,
@@ -76,6 +78,7 @@ impl<S: Stage> Receiver<S> {
             outlet,
             live,
             did: Did::Poll,
+            meter: Meter::new(),
             before: Ledger::default(),
             decisions_before: Decisions::default(),
             untagged_before: 0,
@@ -87,6 +90,11 @@ impl<S: Stage> Receiver<S> {
     /// By this end other generations come.
     pub fn control(&mut self) -> Control<Arc<World>> {
         self.coming.control()
+    }
+
+    /// What it shows.
+    pub const fn live(&self) -> &Arc<LiveCore> {
+        &self.live
     }
 
     /// What takes its batches.
@@ -102,6 +110,26 @@ impl<S: Stage> Receiver<S> {
     /// What logs take of the system.
     pub const fn logs(&self) -> &Region {
         self.gather.region()
+    }
+
+    /// A poll that is timed begins: [`Self::lap`] says what each part of it was.
+    pub fn begin_timing(&mut self) {
+        self.stage.begin_timing();
+        self.meter.begin(self.stage.timed());
+    }
+
+    /// Where the poll is timed: what came since the last call was this, but for what the stage has timed itself.
+    #[inline]
+    pub fn lap(&mut self, part: Part) {
+        if self.meter.is_on() {
+            self.meter.lap(part, self.stage.timed());
+        }
+    }
+
+    /// The poll is over.
+    pub fn end_timing(&mut self) {
+        let counts = self.meter.end();
+        self.stage.end_timing(counts);
     }
 
     /// Looks whether something has come from the control; to be called now and then.
@@ -203,6 +231,9 @@ impl<S: Stage> Receiver<S> {
             ledger.drops[DropReason::Untagged.at()] += 1;
             return;
         };
+        if self.meter.is_on() {
+            self.meter.lap(Part::Parse, self.stage.timed());
+        }
         ledger.parsed += 1;
         if let Some(fault) = self.parsed.fault {
             ledger.faults[fault.at()] += 1;
@@ -324,6 +355,7 @@ impl<S: Stage> Receiver<S> {
         live.unmatched.set(sum.unmatched);
         live.records.set(sum.records);
         self.stage.show(live);
+        self.meter.show(&live.costs);
         live.early.set(self.gather.early());
         live.memory[0].set(self.gather.memory());
         live.untagged.set(self.untagged_before + self.open.tags.last().copied().unwrap_or(0));

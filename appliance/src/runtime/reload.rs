@@ -66,6 +66,7 @@ impl Reloader {
         gate: Gate,
     ) -> Self {
         registry.generation(started.1.number, started.0.ranges.list.len());
+        registry.set_stats(started.0.stats.iter().map(|stat| &stat.name[..]));
         Self {
             counts: started.0.clone(),
             number: started.1.number,
@@ -148,6 +149,7 @@ impl Reloader {
         self.decided = false;
         if let Some(loaded) = self.coming.take() {
             self.registry.generation(loaded.world.number, loaded.config.ranges.list.len());
+            self.registry.set_stats(loaded.config.stats.iter().map(|stat| &stat.name[..]));
             self.counts = loaded.config;
         }
     }

@@ -13,6 +13,7 @@ use crate::axes::{DecisionAxis, Key, KeySpec, Metric};
 use crate::config::{Refusal, StatSpec, Windows};
 use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
 use crate::record::Record;
+use crate::telemetry::cost::Probe;
 use crate::units::Family;
 
 /// Which of a range's windows a stat is kept in.
@@ -344,13 +345,27 @@ pub fn execute(
     scratch: &mut Scratch,
     records: &[Record],
     hash_key: &HashKey,
+    roots: (&mut [u64], &mut [u64]),
+    memory: &mut Memory<'_>,
+) -> u32 {
+    execute_probed(plan, scratch, records, hash_key, roots, memory, &mut ())
+}
+
+/// As [`execute`], and tells `probe` how far it is.
+pub fn execute_probed(
+    plan: &Plan,
+    scratch: &mut Scratch,
+    records: &[Record],
+    hash_key: &HashKey,
     (fast, long): (&mut [u64], &mut [u64]),
     memory: &mut Memory<'_>,
+    probe: &mut impl Probe,
 ) -> u32 {
     for stat in &plan.stats {
         stat.kernel.prefetch(stat.root(if stat.period == Period::Fast { fast } else { long }), memory.pool);
     }
     scratch.fill(plan, records, hash_key);
+    probe.columns();
     let mut starved = 0;
     for stat in &plan.stats {
         let selected = scratch.masks.of(stat.selection);
@@ -363,6 +378,7 @@ pub fn execute(
         }
         let root = stat.root_mut(if stat.period == Period::Fast { &mut *fast } else { &mut *long });
         starved += u32::from(stat.kernel.update(root, memory, &view).is_err());
+        probe.stat(stat.spec);
     }
     starved
 }

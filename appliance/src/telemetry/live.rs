@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::pauses::{LivePauses, PauseFigures};
+use super::cost::LiveCosts;
 
 /// Drop and fault reasons that one core can count apart; reasons beyond are counted in the last.
 pub const REASONS_MAX: usize = 32;
@@ -94,6 +95,8 @@ macro_rules! counters {
             pub memory: [LivePart; MEMORY_PARTS.len()],
             /// From poll to poll, of a receiving core.
             pub pauses: LivePauses,
+            /// Where its time goes.
+            pub costs: LiveCosts,
         }
 
         $(#[$plain_doc])*

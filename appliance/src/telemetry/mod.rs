@@ -2,12 +2,14 @@
 //!
 //! - [`log`]: `tracing` for people on a terminal, JSON otherwise.
 //! - [`live`]: counters that a data path core writes once a burst and anybody reads.
+//! - [`cost`]: where a core's time goes, of polls that are timed.
 //! - [`pauses`]: how long a receiving core does not poll, and why.
 //! - [`snapshot`]: the plain figures of one moment; [`registry`]: where they are taken.
 //! - [`status`]: one line a second for a terminal.
 //!
 //! This room knows none of the later ones: they register here what they want to be seen.
 
+pub mod cost;
 pub mod live;
 pub mod log;
 pub mod pauses;
@@ -19,7 +21,7 @@ pub use live::{CoreFigures, Counter, LiveCore, LivePart, LivePort, MEMORY_PARTS,
 pub use pauses::{Did, LivePauses, PAUSE_CAUSES, Pause, PauseFigures};
 pub use registry::Registry;
 pub use snapshot::{
-    BuildInfo, CoreSnapshot, DEGRADED, FeedHealth, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus,
-    Snapshot,
+    BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, FeedHealth, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkState,
+    SinkStatus, Snapshot,
 };
 pub use status::StatusLine;

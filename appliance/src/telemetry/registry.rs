@@ -6,15 +6,20 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::cost::{CostFigures, PARTS, TIMED_POLLS};
 use super::live::{LiveCore, LivePort, PortFigures};
 use super::snapshot::{
-    BuildInfo, CoreSnapshot, DEGRADED, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot,
+    BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot,
 };
+use crate::arch::ticks::ticks_per_second;
 
 /// A reporter that was silent for so many windows is taken for dead.
 const REPORTER_SILENT_WINDOWS: u32 = 3;
 /// But never sooner than this.
 const REPORTER_SILENT_AT_LEAST: Duration = Duration::from_secs(5);
+
+/// What stands among stats for packets that match no range.
+const UNMATCHED: &str = "(unmatched)";
 
 type Ask<T> = Box<dyn Fn() -> T + Send + Sync>;
 
@@ -46,6 +51,9 @@ struct Shelves {
     cores: Vec<(u32, String, Arc<LiveCore>)>,
     ports: Vec<(u32, String, String, Arc<LivePort>)>,
     drop_reasons: Vec<&'static str>,
+    /// Rows of the configuration, and what each core had of them when they came into use.
+    stats: Vec<String>,
+    stats_before: BTreeMap<u32, CostFigures>,
     feeds: Vec<FeedSnapshot>,
     incomplete: BTreeMap<String, u64>,
     sinks: Option<Ask<Vec<SinkStatus>>>,
@@ -98,6 +106,17 @@ impl Registry {
     /// Names of the drop reasons, in the order of [`LiveCore::drops`].
     pub fn set_drop_reasons(&self, names: &[&'static str]) {
         self.shelves().drop_reasons = names.to_vec();
+    }
+
+    /// Names of the stats in use, in the order of the configuration. Where others were before, their costs begin anew.
+    pub fn set_stats<'a>(&self, names: impl Iterator<Item = &'a str>) {
+        let names: Vec<String> = names.chain([UNMATCHED]).map(str::to_owned).collect();
+        let mut shelves = self.shelves();
+        if shelves.stats != names {
+            let rows = names.len();
+            shelves.stats_before = shelves.cores.iter().map(|(lcore, _, live)| (*lcore, live.costs.read(rows))).collect();
+            shelves.stats = names;
+        }
     }
 
     /// The feeds' states, after each window.
@@ -178,8 +197,12 @@ impl Registry {
     /// Everything, now.
     pub fn snapshot(&self) -> Snapshot {
         let shelves = self.shelves();
-        let core =
-            |(lcore, role, live): &(u32, String, Arc<LiveCore>)| CoreSnapshot { lcore: *lcore, role: role.clone(), figures: live.read() };
+        let core = |(lcore, role, live): &(u32, String, Arc<LiveCore>)| CoreSnapshot {
+            lcore: *lcore,
+            role: role.clone(),
+            figures: live.read(),
+            seconds: shelves.seconds(*lcore, live),
+        };
         let port = |(port, device, feed, live): &(u32, String, String, Arc<LivePort>)| PortSnapshot {
             port: *port,
             device: device.clone(),
@@ -246,6 +269,25 @@ impl Registry {
     }
 }
 
+impl Shelves {
+    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+    fn seconds(&self, lcore: u32, live: &LiveCore) -> CoreSeconds {
+        let read = live.costs.read(self.stats.len());
+        if read.polls == 0 {
+            return CoreSeconds::default();
+        }
+        let pace = ticks_per_second() / TIMED_POLLS as f64;
+        let seconds = |ticks: u64| ticks as f64 / pace;
+        let stages = PARTS.into_iter().zip(read.parts.0).filter(|(_, ticks)| *ticks > 0);
+        let of_rows = self.stats_before.get(&lcore).map_or_else(|| read.clone(), |before| read.since(before)).stats;
+        CoreSeconds {
+            polls: read.polls,
+            stages: stages.map(|(name, ticks)| (name, seconds(ticks))).collect(),
+            stats: self.stats.iter().cloned().zip(of_rows).filter(|(_, ticks)| *ticks > 0).map(|(name, t)| (name, seconds(t))).collect(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,6 +304,37 @@ mod tests {
         assert_eq!(registry.snapshot().not_ready, ["port 0 (net_null0) has no link"]);
         port.link_up.set(1);
         assert!(registry.snapshot().not_ready.is_empty());
+    }
+
+    #[test]
+    fn costs_of_stats_begin_anew_with_other_stats() {
+        use crate::telemetry::cost::{LiveCosts, Meter, Part, Probe, Watch};
+        let registry = Registry::new("a", "", Duration::from_secs(1));
+        let live = registry.core(1, "rx");
+        registry.set_stats(["a", "b"].into_iter());
+        let (mut meter, mut watch) = (Meter::new(), Watch::default());
+        let mut row = |row: usize, costs: &LiveCosts| {
+            meter.begin(0);
+            watch.turn_on();
+            watch.begin();
+            watch.columns();
+            watch.stat(row);
+            meter.lap(Part::Rx, watch.whole());
+            watch.turn_off(true);
+            meter.end();
+            meter.show(costs);
+            watch.show(costs);
+        };
+        row(1, &live.costs);
+        let seconds = |registry: &Registry| registry.snapshot().cores[0].seconds.clone();
+        let first = seconds(&registry);
+        assert_eq!((first.polls, first.stats.len(), &first.stats[0].0[..]), (1, 1, "b"));
+        registry.set_stats(["a", "b"].into_iter());
+        assert_eq!(seconds(&registry), first, "the same ones go on");
+        registry.set_stats(["b", "c"].into_iter());
+        assert!(seconds(&registry).stats.is_empty());
+        row(0, &live.costs);
+        assert_eq!(&seconds(&registry).stats[0].0[..], "b");
     }
 
     #[test]

@@ -36,6 +36,19 @@ pub struct CoreSnapshot {
     pub role: String,
     /// Its counters.
     pub figures: CoreFigures,
+    /// Where its time goes.
+    pub seconds: CoreSeconds,
+}
+
+/// Where the time of one lcore goes, estimated from polls that are timed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CoreSeconds {
+    /// Polls that were timed.
+    pub polls: u64,
+    /// Seconds since the start, by stage; those with none are left out.
+    pub stages: Vec<(&'static str, f64)>,
+    /// Seconds since its row came into use, by stat.
+    pub stats: Vec<(String, f64)>,
 }
 
 /// One port.

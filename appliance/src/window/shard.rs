@@ -23,8 +23,9 @@ use crate::record::Record;
 use crate::spread::Losses;
 use crate::stats::Exhausted;
 use crate::stats::pages::{Pages, Piece};
-use crate::stats::plan::{Period, execute};
+use crate::stats::plan::{Period, execute, execute_probed};
 use crate::stats::pool::{Budget, Memory, Pool};
+use crate::telemetry::cost::{Part, Watch};
 use crate::telemetry::{LiveCore, PartFigures};
 use crate::units::{Epoch, RangeIndex};
 
@@ -75,6 +76,7 @@ pub struct Shard {
     /// Of the open epoch, and of the one that is coming.
     pub(super) losses: [Losses; 2],
     pub(super) outlet: Outlet,
+    watch: Watch,
 }
 
 impl Shard {
@@ -103,6 +105,7 @@ impl Shard {
             hash_key,
             calendar,
             outlet,
+            watch: Watch::default(),
         }
     }
 
@@ -180,10 +183,12 @@ impl Shard {
 
     /// Runs the range's stats over a batch.
     fn count(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
+        self.watch.begin();
         let mut unpacked = std::mem::take(&mut self.unpacked);
         unpacked.resize(BATCH_RECORDS_MAX, Record::default());
         self.records(range, epoch, batch.unpack(&self.plans(epoch).layout, &mut unpacked));
         self.unpacked = unpacked;
+        self.watch.lap(Part::Shard);
     }
 
     /// Runs the range's stats over up to 64 records. Where no root is left they are a block of their own, which the reporter
@@ -237,7 +242,13 @@ impl Shard {
             scratch.open(start(Period::Fast, epoch.0), start(Period::Long, self.calendar.long(epoch)));
         }
         let mut memory = Memory { pool: &mut self.chunks, budget: &mut self.budget };
-        let starved = execute(plan, scratch, records, &self.hash_key, (fast_body, long_body), &mut memory);
+        let roots = (fast_body, long_body);
+        let starved = if self.watch.is_on() {
+            self.watch.lap(Part::Shard);
+            execute_probed(plan, scratch, records, &self.hash_key, roots, &mut memory, &mut self.watch)
+        } else {
+            execute(plan, scratch, records, &self.hash_key, roots, &mut memory)
+        };
         for head in [fast_head, long_head] {
             if let [records, short, _] = head {
                 *records += count;
@@ -289,10 +300,24 @@ impl Stage for Shard {
         if self.closing.is_none() && !self.sealing.is_busy() {
             return false;
         }
+        self.watch.begin();
         if !self.seal_some() {
             self.flip(self.sealing.hurries);
         }
+        self.watch.lap(Part::Windows);
         self.closing.is_some() || self.sealing.is_busy()
+    }
+
+    fn begin_timing(&mut self) {
+        self.watch.turn_on();
+    }
+
+    fn end_timing(&mut self, counts: bool) {
+        self.watch.turn_off(counts);
+    }
+
+    fn timed(&self) -> u64 {
+        self.watch.whole()
     }
 
     fn look(&mut self) {
@@ -300,6 +325,7 @@ impl Stage for Shard {
     }
 
     fn show(&self, live: &LiveCore) {
+        self.watch.show(&live.costs);
         live.counted.set(self.records);
         live.ring_dropped.set(self.losses.iter().map(Losses::total).sum());
         let [_, roots, sketches] = &live.memory;

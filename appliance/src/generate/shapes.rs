@@ -1,0 +1,208 @@
+//! Peace and attacks on ranges that somebody has, in memory: what capacity is measured with.
+
+use std::io;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::capture;
+use super::scenario::{Attack, Family, Kind, Legitimate, Noise, Over, Range, Ranges, Scenario, Tag};
+
+/// Prefixes that carpet bombing covers.
+const CARPET_V4_BITS: u8 = 20;
+const CARPET_V6_BITS: u8 = 44;
+/// Of a hundred packets, those that an attack has.
+const ATTACK_PERCENT: u64 = 90;
+/// Payload of the shortest UDP frame that Ethernet carries, over IPv4.
+const SHORTEST_PAYLOAD_BYTES: [u16; 2] = [18, 18];
+/// Outside addresses of a family in peace.
+const CLIENTS: usize = 5_000;
+
+/// What traffic is like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shape {
+    /// Sessions of all sizes of frame; ranges by Zipf's law.
+    Peace,
+    /// The shortest frames from forged sources, each range alike.
+    Uniform,
+    /// Likewise, nine in ten to one range.
+    OneRange,
+    /// Likewise, nine in ten over all addresses of a /20, or a /44 of IPv6.
+    Carpet,
+    /// Likewise, over all ranges by Zipf's law.
+    Zipf,
+}
+
+impl Shape {
+    /// All of them, each with its name.
+    pub const ALL: [(&'static str, Self); 5] =
+        [("peace", Self::Peace), ("uniform", Self::Uniform), ("one-range", Self::OneRange), ("carpet", Self::Carpet), ("zipf", Self::Zipf)];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, shape)| *shape == self).map_or("", |(name, _)| name)
+    }
+
+    /// In a line.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Peace => "sessions of all sizes, ranges by Zipf's law",
+            Self::Uniform => "spoofed flood, each range alike, 64 bytes",
+            Self::OneRange => "spoofed flood, 90 % on one range, 64 bytes",
+            Self::Carpet => "carpet bombing, 90 % over one /20, 64 bytes",
+            Self::Zipf => "spoofed flood over all ranges by Zipf's law, 64 bytes",
+        }
+    }
+}
+
+/// Whose traffic it is.
+#[derive(Clone, Debug)]
+pub struct Crowds {
+    ranges: Vec<IpNet>,
+    /// VLAN of what was blocked, and of how many blocked packets one is mirrored.
+    tag: Option<(u16, u16)>,
+}
+
+impl Crowds {
+    /// Of these ranges. `tag`: the VLAN of blocked packets and their sampling rate, where there is one.
+    pub fn new(ranges: impl Iterator<Item = IpNet>, tag: Option<(u16, u16)>) -> Self {
+        Self { ranges: ranges.collect(), tag }
+    }
+
+    /// How many ranges.
+    pub fn ranges(&self) -> usize {
+        self.ranges.len()
+    }
+
+    /// About so many frames of a shape, as a capture.
+    ///
+    /// # Errors
+    /// There is no memory for them.
+    pub fn capture(&self, shape: Shape, frames: u64) -> io::Result<Vec<u8>> {
+        capture(&self.scenario(shape, frames.max(1)))
+    }
+
+    fn scenario(&self, shape: Shape, frames: u64) -> Scenario {
+        let (vlan, sampling) = self.tag.unwrap_or_else(|| (Tag::default().vlan, Tag::default().sampling));
+        let range = |prefix: &IpNet| Range { prefix: *prefix, customer: String::new(), plan: String::new() };
+        let peace = shape == Shape::Peace;
+        let v6 = self.of_family(true).count();
+        #[allow(clippy::cast_precision_loss, reason = "a share")]
+        let ipv6 = v6 as f64 / self.ranges.len().max(1) as f64;
+        // Where nothing says what was blocked, nothing is.
+        let blocked = if self.tag.is_some() { Legitimate::default().blocked } else { 0.0 };
+        // Half of a session's packets go from its range, and are not mirrored.
+        let pps = if peace { 2 * frames } else { 0 };
+        Scenario {
+            about: shape.about().to_owned(),
+            duration_s: 1,
+            window_ms: 10_000,
+            sub_window_ms: 0,
+            memory_mb: 0,
+            start: "2025-01-01T00:00:00Z".to_owned(),
+            seed: 1,
+            snap_bytes: 0,
+            egress: false,
+            ranges: Ranges { count: 0, family: Family::Both, list: self.ranges.iter().map(range).collect() },
+            tag: Tag { vlan, rule: false, sampling, own_vlan: 0 },
+            legitimate: Legitimate { pps, ipv6, clients: CLIENTS, blocked },
+            noise: Noise { non_ip_pps: 0, unmatched_pps: 0 },
+            attacks: if peace { Vec::new() } else { self.attacks(shape, frames) },
+        }
+    }
+
+    fn of_family(&self, v6: bool) -> impl Iterator<Item = &IpNet> {
+        self.ranges.iter().filter(move |range| matches!(range, IpNet::V6(_)) == v6)
+    }
+
+    fn attacks(&self, shape: Shape, frames: u64) -> Vec<Attack> {
+        let over = if shape == Shape::Zipf { Over::Zipf } else { Over::Ranges };
+        let Some(victim) = self.victim().filter(|_| matches!(shape, Shape::OneRange | Shape::Carpet)) else {
+            return self.over_all(over, frames);
+        };
+        let target = if shape == Shape::Carpet { carpet(victim) } else { victim };
+        let of_victim = floods(target, Over::Addresses, frames * ATTACK_PERCENT / 100);
+        of_victim.into_iter().chain(self.over_all(over, frames * (100 - ATTACK_PERCENT) / 100)).collect()
+    }
+
+    /// Floods over all ranges of each family.
+    fn over_all(&self, over: Over, frames: u64) -> Vec<Attack> {
+        let everywhere = [(false, IpNet::V4(Ipv4Net::default())), (true, IpNet::V6(Ipv6Net::default()))];
+        let all = self.ranges.len().max(1) as u64;
+        let of = |(v6, target): (bool, IpNet)| floods(target, over, frames * self.of_family(v6).count() as u64 / all);
+        everywhere.into_iter().flat_map(of).collect()
+    }
+
+    /// A range in the midst of the family that has more.
+    fn victim(&self) -> Option<IpNet> {
+        let counts = [false, true].map(|v6| self.of_family(v6).count());
+        let v6 = counts[1] > counts[0];
+        self.of_family(v6).nth(counts[usize::from(v6)] / 2).copied()
+    }
+}
+
+/// The prefix around a range that is bombed: the range itself, where that is larger.
+fn carpet(range: IpNet) -> IpNet {
+    let bits = if range.addr().is_ipv6() { CARPET_V6_BITS } else { CARPET_V4_BITS };
+    IpNet::new(range.addr(), bits.min(range.prefix_len())).map_or(range, |wide| wide.trunc())
+}
+
+/// TCP and UDP from forged sources, half of each.
+fn floods(target: IpNet, over: Over, frames: u64) -> Vec<Attack> {
+    let flood = |kind| Attack {
+        kind,
+        target: target.to_string(),
+        over,
+        begin_s: 0,
+        duration_s: 0,
+        pps: frames / 2,
+        blocked: 0.0,
+        rule: 1,
+        sources: 0,
+        even: false,
+        pulse_ms: [0, 0],
+        ports: Vec::new(),
+        source_ports: Vec::new(),
+        payload_bytes: if target.addr().is_ipv6() { [0, 0] } else { SHORTEST_PAYLOAD_BYTES },
+        tunnels: Vec::new(),
+        inner: None,
+    };
+    if frames < 2 { Vec::new() } else { vec![flood(Kind::TcpFlood), flood(Kind::UdpFlood)] }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+mod tests {
+    use super::*;
+    use crate::rx::capture::Capture;
+
+    /// Destinations of the frames of a shape: IPv4 behind bare Ethernet.
+    fn destinations(shape: Shape) -> Vec<[u8; 4]> {
+        let ranges = (0..64_u8).map(|n| IpNet::V4(Ipv4Net::new([10, n, 0, 0].into(), 24).unwrap()));
+        let bytes = Crowds::new(ranges, None).capture(shape, 4_000).unwrap();
+        let mut capture = Capture::from_reader("memory".as_ref(), Box::new(io::Cursor::new(bytes))).unwrap();
+        let mut found = Vec::new();
+        while let Some(frame) = capture.next_frame().unwrap() {
+            found.push(*frame.bytes[30..].first_chunk().unwrap());
+        }
+        found
+    }
+
+    #[test]
+    fn shapes_are_what_they_say() {
+        for (name, shape) in Shape::ALL {
+            let all = destinations(shape);
+            let on = |n: u8| all.iter().filter(|dst| dst[..3] == [10, n, 0]).count();
+            let most = (0..64).map(on).max().unwrap();
+            assert!((2_500..6_000).contains(&all.len()), "{name}: {}", all.len());
+            match shape {
+                Shape::OneRange => assert!(on(32) > all.len() * 4 / 5, "{name}"),
+                Shape::Carpet => {
+                    assert!(all.iter().filter(|dst| dst[..2] == [10, 32] && dst[2] < 16).count() > all.len() * 4 / 5, "{name}")
+                }
+                Shape::Uniform => assert!(most < all.len() / 30 && (0..64).all(|n| on(n) > 0), "{name}: {most}"),
+                // Each of its two floods has an order of its own.
+                Shape::Peace | Shape::Zipf => assert!(most > all.len() / 16, "{name}: {most}"),
+            }
+        }
+    }
+}

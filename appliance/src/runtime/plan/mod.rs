@@ -1,0 +1,209 @@
+//! `tailwater plan`: what a configuration can carry on this machine, said in advance.
+//!
+//! One core of the appliance runs here as `run` would run it, with the configuration's own ranges, stats and windows, under
+//! traffic that the generator makes in memory. A poll now and then is timed stage by stage and stat by stat; what they leave
+//! over of the time that the thread ran is told as `other`. Taking frames from a queue is measured apart, and so is handing
+//! batches to another core. From these prices follows what the core map carries, in either mode, and what ends it.
+
+mod account;
+mod clock;
+mod engine;
+mod frames;
+mod handoff;
+#[cfg(feature = "dpdk")]
+mod rx;
+mod text;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use account::{Account, BoxAccount, Costs, Limit, ShapeAccount, StatPrice};
+
+use self::engine::Engine;
+use self::frames::Frames;
+use super::memory::{Lacking, MemoryPlan};
+use super::wiring;
+use super::world::World;
+use crate::arch::{HashKey, Reserve};
+use crate::config::{self, Config, Fault, Faults, Given, Refusal, TagField};
+use crate::generate::{Crowds, Shape};
+use crate::rx::capture::CaptureError;
+
+/// Frames of a shape, at a minute.
+const FRAMES: u64 = 1_000_000;
+/// The least, however short the time is.
+const FRAMES_MIN: u64 = 50_000;
+/// Of a configuration's ranges, those that traffic goes to at most: the generator takes long for more. And at least.
+const RANGES_MAX: usize = 50_000;
+const RANGES_MIN: usize = 64;
+/// Of the time that is given, what shapes are measured for; traffic is made and windows are reported in the rest.
+const MEASURED_SHARE: f64 = 0.8;
+/// What a frame costs to receive where nothing was measured: 10-gigabit drivers take some forty cycles.
+const RX_ASSUMED_NS: f64 = 15.0;
+/// Frames whose records are handed to another core.
+const HANDED_FRAMES: u64 = 400_000;
+
+/// What is asked.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How long to measure, about.
+    pub seconds: u64,
+    /// Whether receiving is measured too, where DPDK is at hand; else it is assumed.
+    pub receives: bool,
+    /// Frames of a shape; none: a million at a minute, fewer in less.
+    pub frames: Option<u64>,
+    /// Shapes of traffic; empty: all of them.
+    pub shapes: Vec<Shape>,
+}
+
+/// Why there is no account.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The configuration.
+    #[error("{0}")]
+    Configuration(Faults),
+    /// A row of it.
+    #[error("a stat cannot be compiled: {}: {}", .0.key, .0.message)]
+    Stat(Refusal),
+    /// Traffic could not be made.
+    #[error("traffic could not be made in memory: {0}; lower --seconds, or free memory")]
+    Traffic(#[from] std::io::Error),
+    /// Traffic could not be read.
+    #[error("{0}; please report this")]
+    Capture(#[from] CaptureError),
+    /// The core under measure.
+    #[error("no core could be wired; please report this")]
+    Core,
+}
+
+impl PlanError {
+    /// Whether the configuration is to blame.
+    pub const fn is_configuration(&self) -> bool {
+        matches!(self, Self::Configuration(_) | Self::Stat(_))
+    }
+}
+
+/// Measures, and says what the core map carries. `tell` is given a line now and then.
+///
+/// # Errors
+/// See [`PlanError`].
+pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mut dyn FnMut(&str)) -> Result<Account, PlanError> {
+    let world = world_of_a_core(config, cores)?;
+    let wanted = |shape: &Shape| options.shapes.is_empty() || options.shapes.contains(shape);
+    let shapes: Vec<Shape> = Shape::ALL.into_iter().map(|(_, shape)| shape).filter(wanted).collect();
+    let slice = Duration::from_secs(options.seconds).mul_f64(MEASURED_SHARE) / u32::try_from(shapes.len().max(1)).unwrap_or(1);
+    let prefixes = prefixes(config, slice);
+    if prefixes.is_empty() {
+        let what = "has ranges within domains alone, and traffic for those cannot be made";
+        return Err(fault(config, &["ranges", "file"], what.to_owned(), "plan with ranges that have no domain".to_owned()));
+    }
+    let crowds = Crowds::new(prefixes.into_iter(), tag(config));
+    let mut receiving = Receiving::new(config, options.receives);
+    tell(&format!("receiving: {}", receiving.basis));
+    let mut engine = Engine::new(config, &world).ok_or(PlanError::Core)?;
+    let count = options.frames.unwrap_or_else(|| (FRAMES * options.seconds / 60).clamp(FRAMES_MIN, FRAMES));
+    let mut account = Account::new(config, cores, &receiving.basis);
+    for shape in shapes {
+        tell(&format!("{}: {}", shape.name(), shape.about()));
+        let capture = crowds.capture(shape, count)?;
+        let rx_ns = receiving.price_ns(&capture);
+        let mut frames = Frames::of(capture)?;
+        let fetching_ns = frames.fetching_ns();
+        let handoff = handoff::measure(&world, &mut frames, HANDED_FRAMES.min(count));
+        let window = engine.window(&mut frames, rx_ns - fetching_ns, slice);
+        account.add(shape, (crowds.ranges(), &frames), Costs::of(&window, rx_ns, fetching_ns, handoff), &window);
+    }
+    if let Some(fault) = receiving.fault.take() {
+        tell(&fault);
+    }
+    account.finish(config, receiving.basis);
+    Ok(account)
+}
+
+fn fault(config: &Config, key: &[&str; 2], what: String, remedy: String) -> PlanError {
+    let line = config.line(key).unwrap_or(0);
+    PlanError::Configuration(Faults::one(Fault { file: config.file.clone(), line, key: key.join("."), what, remedy }))
+}
+
+/// What one core shares with nobody: its part of the budget.
+fn world_of_a_core(config: &Config, cores: &config::Cores) -> Result<Arc<World>, PlanError> {
+    let key = config.appliance.hash_key.map_or_else(HashKey::constant, HashKey::new);
+    let mut world = World::first(config, key, config.ports.len().max(1)).map_err(PlanError::Stat)?;
+    let all = wiring::Cores { rx: cores.rx.clone(), workers: cores.workers.clone() };
+    if let Some(Lacking { what, remedy }) = MemoryPlan::new(&world, &all).lacking(&world) {
+        return Err(fault(config, &["appliance", "memory_mb"], what, remedy));
+    }
+    let shards = if cores.workers.is_empty() { cores.rx.len() } else { cores.workers.len() };
+    let one = MemoryPlan::new(&world, &wiring::Cores { rx: vec![1], workers: Vec::new() });
+    world.memory_bytes = (world.memory_bytes / shards.max(1)).max(one.least_mb() << 20);
+    world.reserve = Reserve::AtStart;
+    Ok(Arc::new(world))
+}
+
+/// Where traffic goes: ranges that need no tunnel or tag to be told apart. Where there is no time for a whole window, to fewer of
+/// them, so that each has as many packets as in one.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
+fn prefixes(config: &Config, slice: Duration) -> Vec<ipnet::IpNet> {
+    let plain = || config.ranges.list.iter().filter(|range| range.domain.is_none()).map(|range| range.prefix);
+    let share = slice.as_secs_f64() * 1e3 / config.appliance.window_ms.max(1) as f64;
+    let all = plain().count();
+    let wanted = ((all as f64 * share.min(1.0)) as usize).clamp(RANGES_MIN.min(all), RANGES_MAX);
+    plain().enumerate().filter(|(at, _)| at * wanted / all.max(1) != (at + 1) * wanted / all.max(1)).map(|(_, prefix)| prefix).collect()
+}
+
+/// How what was blocked is marked, where that is a VLAN and a constant rate.
+fn tag(config: &Config) -> Option<(u16, u16)> {
+    config.tags.iter().filter(|rule| rule.blocked).find_map(|rule| {
+        let [(TagField::Vlan, vlan)] = rule.matches.fields[..] else { return None };
+        let Given::Fixed(rate) = rule.sampling else { return None };
+        rule.matches.src_mac.is_none().then_some((u16::try_from(vlan).ok()?, u16::try_from(rate).ok()?))
+    })
+}
+
+/// What receiving costs: measured or assumed.
+struct Receiving {
+    #[cfg(feature = "dpdk")]
+    device: Option<rx::Receives>,
+    basis: String,
+    fault: Option<String>,
+}
+
+impl Receiving {
+    #[cfg(feature = "dpdk")]
+    fn new(config: &Config, wanted: bool) -> Self {
+        let assumed = |why: &str| Self { device: None, basis: format!("assumed to take {RX_ASSUMED_NS} ns a frame: {why}"), fault: None };
+        if !wanted {
+            return assumed("not asked to measure it");
+        }
+        match rx::Receives::new(config) {
+            Ok(device) => Self { basis: device.what().to_owned(), device: Some(device), fault: None },
+            Err(fault) => assumed(&fault),
+        }
+    }
+
+    #[cfg(not(feature = "dpdk"))]
+    fn new(_: &Config, _: bool) -> Self {
+        Self { basis: format!("assumed to take {RX_ASSUMED_NS} ns a frame: this program is built without DPDK"), fault: None }
+    }
+
+    #[cfg(feature = "dpdk")]
+    fn price_ns(&mut self, capture: &[u8]) -> f64 {
+        match self.device.as_mut().map(|device| device.price_ns(capture)) {
+            None => RX_ASSUMED_NS,
+            Some(Ok(ns)) => ns,
+            Some(Err(fault)) => {
+                self.basis = format!("assumed to take {RX_ASSUMED_NS} ns a frame where no device could be polled: {fault}");
+                self.fault = Some(self.basis.clone());
+                RX_ASSUMED_NS
+            }
+        }
+    }
+
+    #[cfg(not(feature = "dpdk"))]
+    #[allow(clippy::unused_self, reason = "with DPDK it asks a device")]
+    fn price_ns(&mut self, _: &[u8]) -> f64 {
+        RX_ASSUMED_NS
+    }
+}

@@ -1,0 +1,94 @@
+//! A small configuration, a second or two: the account adds up, whatever the machine.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
+
+use super::*;
+use crate::config::{Cores, Mode};
+
+const STATS: &str = r#"
+[[tags]]
+match = { vlan = 666 }
+decision = "blocked"
+sampling = 40
+
+[[stats]]
+name = "packets"
+calculation = "sum"
+
+[[stats]]
+name = "recent"
+calculation = "sum"
+metric = "bytes"
+fast = true
+
+[[stats]]
+name = "sources"
+calculation = "topk"
+key = "src_ip"
+
+[[stats]]
+name = "flows"
+calculation = "distinct"
+key = "flow"
+"#;
+
+fn config(folder: &std::path::Path, memory_mb: usize) -> Config {
+    let v4: String = (0..300).map(|n| format!("10.{}.{}.0/24,c{n}\n", n / 256, n % 256)).collect();
+    let v6: String = (0..50).map(|n| format!("2001:db8:{n:x}::/48,d{n}\n")).collect();
+    std::fs::write(folder.join("ranges.csv"), format!("prefix,customer\n{v4}{v6}")).unwrap();
+    let head = format!("[appliance]\nwindow_ms = 2000\nmemory_mb = {memory_mb}\n[ranges]\nfile = \"ranges.csv\"\n");
+    let file = folder.join("small.toml");
+    std::fs::write(&file, head + STATS).unwrap();
+    config::load(&file, &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn cores(mode: Mode, rx: Vec<u32>, workers: Vec<u32>) -> Cores {
+    Cores { mode, main: 0, rx, workers, reporter: 9, io: Vec::new() }
+}
+
+#[test]
+fn an_account_adds_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { seconds: 2, receives: false, frames: Some(20_000), shapes: Vec::new() };
+    let (mut told, map) = (Vec::new(), cores(Mode::Pipeline, vec![1], vec![2, 3, 4]));
+    let account = plan(&config(folder.path(), 64), &map, &options, &mut |line| told.push(line.to_owned())).unwrap();
+    assert_eq!(account.shapes.len(), Shape::ALL.len());
+    assert!(told.len() > Shape::ALL.len(), "{told:?}");
+    for shape in &account.shapes {
+        let name = shape.shape;
+        let stages: f64 = shape.costs.stages.iter().map(|(_, ns)| ns).sum();
+        assert!((stages - shape.ns_per_packet).abs() < 1e-6 * stages, "{name}: {stages} and {}", shape.ns_per_packet);
+        let of = |stage: &str| shape.costs.stages.iter().find(|(known, _)| *known == stage).unwrap().1;
+        assert!((of("rx") - RX_ASSUMED_NS).abs() < 1e-9, "{name}");
+        let at = account.shapes.iter().position(|other| other.shape == name).unwrap();
+        let billed: f64 = account.bill.iter().map(|price| price.ns[at]).sum();
+        assert!((billed - of("stats")).abs() < 1e-6 * billed.max(1.0), "{name}: {billed} and {}", of("stats"));
+        assert!(account.bill.iter().filter(|price| price.stat != "(unmatched)").all(|price| price.ns[at] > 0.0), "{name}");
+        assert!(shape.packets > 0 && shape.reports > 0 && shape.report_bytes > 0, "{name}: {shape:?}");
+        assert!((shape.core_mpps * shape.ns_per_packet - 1e3).abs() < 1e-3, "{name}");
+        let [own, other] = &shape.boxes[..] else { panic!("{name}: {:?}", shape.boxes) };
+        assert_eq!((own.mode, own.rx, own.workers, own.configured), ("pipeline", 1, 3, true), "{name}");
+        assert_eq!((other.mode, other.workers, other.configured), ("run-to-completion", 0, false), "{name}");
+        for of in [own, other] {
+            let full = of.limits.iter().filter(|limit| ["rx cores", "workers"].contains(&limit.resource)).map(|limit| limit.used);
+            assert!((full.fold(0.0, f64::max) - 1.0).abs() < 1e-6, "{name}: cores decide the rate: {of:?}");
+            assert!(of.limits.iter().all(|limit| limit.used <= of.first.used), "{name}: {of:?}");
+        }
+    }
+    assert!(account.bill.windows(2).all(|pair| pair[0].share >= pair[1].share), "the dearest first");
+    let text = account.to_string();
+    assert!(["peace", "sources (topk)", "all stats", "first: "].iter().all(|word| text.contains(word)), "{text}");
+    let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&account).unwrap()).unwrap();
+    assert_eq!(json["shapes"].as_array().map(Vec::len), Some(Shape::ALL.len()));
+}
+
+#[test]
+fn a_budget_that_holds_nothing_is_refused_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { seconds: 1, receives: false, frames: Some(1_000), shapes: vec![Shape::Uniform] };
+    let map = cores(Mode::RunToCompletion, (1..33).collect(), Vec::new());
+    let fault = plan(&config(folder.path(), 8), &map, &options, &mut |_| ()).err().unwrap();
+    assert!(fault.is_configuration());
+    let text = fault.to_string();
+    assert!(text.contains("small.toml:3: appliance.memory_mb: ") && text.contains("set it to at least "), "{text}");
+}

@@ -1,0 +1,113 @@
+//! The account as people read it.
+
+use std::fmt;
+
+use super::account::{Account, BoxAccount, ShapeAccount};
+
+/// Rows of the bill that are written; the rest is summed up.
+const BILLED_MAX: usize = 40;
+/// What timed polls may come to, against what the thread ran, without a word.
+const DISTURBED: f64 = 1.1;
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, ranges, stats, window_ms, receiving, .. } = self;
+        writeln!(f, "{file}: {ranges} ranges, {stats} stats, windows of {} s, on this machine", *window_ms as f64 / 1e3)?;
+        writeln!(f, "receiving: {receiving}\n")?;
+        self.shapes.iter().try_for_each(|shape| writeln!(f, "{:10} {}", shape.shape, shape.about))?;
+        self.capacity(f)?;
+        self.stages(f)?;
+        self.bill(f)
+    }
+}
+
+/// `rx 2 + workers 4`
+fn cores(of: &BoxAccount) -> String {
+    if of.workers == 0 { format!("{} rx", of.rx) } else { format!("{} rx + {} workers", of.rx, of.workers) }
+}
+
+impl Account {
+    fn capacity(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nMillions of packets a second; what is full first as load grows, and how much of all else is used then:")?;
+        for of_shape in &self.shapes {
+            let ShapeAccount { shape, core_mpps, ns_per_packet, window, ranges, pipeline_efficiency, .. } = of_shape;
+            writeln!(
+                f,
+                "\n{shape}: {core_mpps:.2} a core ({ns_per_packet:.1} ns a packet, from {:.0} % of a window, {ranges} ranges)",
+                window * 100.0
+            )?;
+            for of in &of_shape.boxes {
+                let own = if of.configured { "as configured" } else { "as many cores" };
+                if of.rx == 0 {
+                    writeln!(f, "  {:18} wants two cores of the data path at least", of.mode)?;
+                    continue;
+                }
+                let limits: Vec<String> = of.limits.iter().map(|limit| format!("{} {:.0} %", limit.resource, limit.used * 100.0)).collect();
+                writeln!(f, "  {:18} {:7.2} with {} ({own}); first: {}", of.mode, of.mpps, cores(of), of.first.resource)?;
+                writeln!(f, "  {:18} {}", "", limits.join(", "))?;
+                if of.ring_ms > 0.0 {
+                    let percent = pipeline_efficiency * 100.0;
+                    writeln!(f, "  {:18} handing over leaves {percent:.0} % of the cores' time; a ring holds {:.2} ms", "", of.ring_ms)?;
+                }
+            }
+            let ShapeAccount { report_s, reports, report_bytes, degraded, .. } = of_shape;
+            let megabytes = *report_bytes as f64 / 1e6;
+            write!(f, "  a window's report takes {report_s:.2} s of one core; a sink gets {reports} messages, {megabytes:.1} MB")?;
+            writeln!(f, "{}", if *degraded > 0 { format!("; {degraded} figures coarser for want of memory") } else { String::new() })?;
+        }
+        Ok(())
+    }
+
+    fn stages(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nNanoseconds a packet by stage, run-to-completion:\n")?;
+        let names = self.shapes.first().map_or(&[][..], |shape| &shape.costs.stages);
+        self.head(f, "stage")?;
+        for (row, (name, _)) in names.iter().enumerate() {
+            self.row(f, name, self.shapes.iter().map(|shape| shape.costs.stages[row].1))?;
+        }
+        self.row(f, "all", self.shapes.iter().map(|shape| shape.ns_per_packet))?;
+        let disturbed = self.shapes.iter().map(|shape| shape.costs.timed).fold(0.0, f64::max);
+        if disturbed > DISTURBED {
+            writeln!(
+                f,
+                "\nThis machine had other work: what was timed came to up to {:.0} % of what ran, and was scaled.",
+                disturbed * 100.0
+            )?;
+        }
+        writeln!(f, "\n`other` is what the thread ran and no stage was timed at: the loop, and what stages did not wait for.")
+    }
+
+    fn bill(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nNanoseconds a packet by row of the configuration, the dearest first; share of all at worst:\n")?;
+        self.head(f, "stat")?;
+        for price in self.bill.iter().take(BILLED_MAX) {
+            let name = format!("{} ({})", price.stat, price.calculation);
+            self.priced(f, &name, price.ns.iter().copied(), &format!(" {:5.1} %", price.share * 100.0))?;
+        }
+        let rest = self.bill.iter().skip(BILLED_MAX);
+        if rest.clone().next().is_some() {
+            let sum = |shape: usize| rest.clone().map(|price| price.ns[shape]).sum::<f64>();
+            self.row(f, &format!("{} more", rest.clone().count()), (0..self.shapes.len()).map(sum))?;
+        }
+        let sum = |shape: usize| self.bill.iter().map(|price| price.ns[shape]).sum::<f64>();
+        self.row(f, "all stats", (0..self.shapes.len()).map(sum))?;
+        writeln!(f, "\nKeys and hashes that stats share are in `columns`: a row that alone reads a key saves its part of that too.")
+    }
+
+    fn head(&self, f: &mut fmt::Formatter<'_>, first: &str) -> fmt::Result {
+        write!(f, "{first:44}")?;
+        self.shapes.iter().try_for_each(|shape| write!(f, " {:>9}", shape.shape))?;
+        writeln!(f)
+    }
+
+    fn row(&self, f: &mut fmt::Formatter<'_>, name: &str, values: impl Iterator<Item = f64>) -> fmt::Result {
+        self.priced(f, name, values, "")
+    }
+
+    #[allow(clippy::unused_self, reason = "a row of its table")]
+    fn priced(&self, f: &mut fmt::Formatter<'_>, name: &str, mut values: impl Iterator<Item = f64>, behind: &str) -> fmt::Result {
+        write!(f, "{name:44}")?;
+        values.try_for_each(|ns| write!(f, " {ns:9.2}"))?;
+        writeln!(f, "{behind}")
+    }
+}
