@@ -83,6 +83,9 @@ fn receive<S: Stage>(mut receiver: Receiver<S>, mut queues: Vec<RxQueue>, stop: 
             burst.limit(receiver.frames_max(burst.time_ns()));
             queue.poll(&mut burst);
             busy |= !burst.is_empty();
+            if burst.is_empty() {
+                receiver.settle();
+            }
             *ended |= give(&mut receiver, &burst);
             burst.clear();
         }
