@@ -29,6 +29,8 @@ enum Kind {
     Narrow,
     /// Any other.
     Packed(Form, Family),
+    /// No record: where no stat is asked for, the ledger says it all.
+    Told,
 }
 
 /// Where a record goes.
@@ -41,18 +43,41 @@ struct Goal {
     directions: u64,
 }
 
-/// What a core keeps for its bursts: of each frame of one.
-pub(super) struct Bursts {
-    verdicts: Verdicts,
+/// What the frames of one burst have become.
+struct Bank {
     kinds: [Kind; BURST_FRAMES_MAX],
     rows: [[u64; NARROW_WORDS]; BURST_FRAMES_MAX],
     /// Of what is not narrow, in place of its row.
     words: Box<[Words; BURST_FRAMES_MAX]>,
+    goals: [Goal; BURST_FRAMES_MAX],
+    /// Frames that are yet to be appended.
+    waiting: usize,
+}
+
+impl Bank {
+    fn new() -> Self {
+        Self {
+            kinds: [Kind::Walks; BURST_FRAMES_MAX],
+            rows: [[0; NARROW_WORDS]; BURST_FRAMES_MAX],
+            words: Box::new([Words([0; Layout::WORDS_MAX]); BURST_FRAMES_MAX]),
+            goals: [Goal { range: RangeIndex(0), from: Found::NONE, directions: 0 }; BURST_FRAMES_MAX],
+            waiting: 0,
+        }
+    }
+}
+
+/// What a core keeps for its bursts: of each frame of two.
+///
+/// A burst's records are appended when the next has been read: until then the memory where they go has come.
+pub(super) struct Bursts {
+    verdicts: Verdicts,
+    banks: [Bank; 2],
+    /// That of the burst which is being read.
+    bank: usize,
     /// Where an IPv6 header stands.
     ip_at: [usize; BURST_FRAMES_MAX],
     sides: Sides,
     found: Found,
-    goals: [Goal; BURST_FRAMES_MAX],
 }
 
 impl Bursts {
@@ -60,13 +85,11 @@ impl Bursts {
         let none = [0; BURST_FRAMES_MAX];
         Self {
             verdicts: world.generation.verdicts(),
-            kinds: [Kind::Walks; BURST_FRAMES_MAX],
-            rows: [[0; NARROW_WORDS]; BURST_FRAMES_MAX],
-            words: Box::new([Words([0; Layout::WORDS_MAX]); BURST_FRAMES_MAX]),
+            banks: [Bank::new(), Bank::new()],
+            bank: 0,
             ip_at: [0; BURST_FRAMES_MAX],
             sides: Sides { src: none, dst: none },
             found: Found { src: none, dst: none },
-            goals: [Goal { range: RangeIndex(0), from: Found::NONE, directions: 0 }; BURST_FRAMES_MAX],
         }
     }
 
@@ -120,39 +143,65 @@ impl<S: Stage> Receiver<S> {
         }
     }
 
-    /// The same, of one port, and no more than a burst.
+    /// The same, of one port, and no more than a burst. What it adds to ranges may wait for the next one, or for
+    /// [`Self::settle`].
     #[inline]
     pub fn burst<'a>(&mut self, frames: impl Frames<'a>) {
         let count = frames.count().min(BURST_FRAMES_MAX);
         let Some(port) = frames.at(0).map(|frame| usize::from(frame.port)) else { return };
+        let bank = self.bursts.bank;
+        let mut walks = true;
         if port < self.open.ports.len() && self.world.generation.is_plain() {
-            self.read(frames, (count, port));
+            walks = self.read(frames, (count, port));
             self.lap(Part::Parse);
             self.world.generation.find_v4(count, &self.bursts.sides, &mut self.bursts.found);
             self.choose(frames, (count, port));
             self.lap(Part::Lpm);
         } else {
-            self.bursts.kinds = [Kind::Walks; BURST_FRAMES_MAX];
+            self.bursts.banks[bank].kinds = [Kind::Walks; BURST_FRAMES_MAX];
         }
-        for at in 0..count {
-            match self.bursts.kinds[at] {
-                Kind::Narrow => self.append_narrow(at),
-                Kind::Packed(form, _) => self.append(at, form),
+        self.settle();
+        if walks {
+            return self.append_all(bank, count, frames);
+        }
+        self.bursts.banks[bank].waiting = count;
+        self.bursts.bank = bank ^ 1;
+        for goal in &self.bursts.banks[bank].goals[..count] {
+            self.gather.prefetch_tail(goal.range);
+        }
+    }
+
+    /// Appends what waits. To be called before anything else happens to an epoch, and when nothing comes.
+    #[inline]
+    pub fn settle(&mut self) {
+        let bank = self.bursts.bank ^ 1;
+        let waiting = std::mem::take(&mut self.bursts.banks[bank].waiting);
+        if waiting > 0 {
+            self.append_all(bank, waiting, &[][..]);
+        }
+    }
+
+    fn append_all<'a>(&mut self, bank: usize, count: usize, frames: impl Frames<'a>) {
+        for at in 0..count.min(BURST_FRAMES_MAX) {
+            match self.bursts.banks[bank].kinds[at] {
+                Kind::Narrow => self.append_narrow(bank, at),
+                Kind::Packed(form, _) => self.append(bank, at, form),
                 Kind::Walks => frames.at(at).iter().for_each(|frame| self.frame(frame)),
+                Kind::Told => {}
             }
         }
         self.lap(Part::Gather);
     }
 
-    /// Reads frames, asks the tag rules and packs; of what is not of the usual kind nothing is counted.
+    /// Reads frames, asks the tag rules and packs; of what is not of the usual kind nothing is counted. Whether there is any.
     #[inline]
-    fn read<'a>(&mut self, frames: impl Frames<'a>, (count, port): (usize, usize)) {
+    fn read<'a>(&mut self, frames: impl Frames<'a>, (count, port): (usize, usize)) -> bool {
         let Self { world, bursts, gather, open, overdue, .. } = self;
         let (generation, layout) = (&world.generation, gather.layout());
-        let (is_bare, mut run) = (layout.is_bare(), Run::none());
+        let (is_bare, bank, mut run) = (layout.is_bare(), bursts.bank, Run::none());
         let (mut received_bytes, mut late, mut implausible_frames, mut taken) = (0, 0, 0, 0);
         for at in 0..count.min(BURST_FRAMES_MAX) {
-            bursts.kinds[at] = Kind::Walks;
+            bursts.banks[bank].kinds[at] = Kind::Walks;
             let Some(frame) = frames.at(at) else { break };
             let Some(usual) = whole(&frame, world) else { continue };
             let key = bursts.verdicts.key(&frame, &usual);
@@ -170,8 +219,8 @@ impl<S: Stage> Receiver<S> {
             (implausible_frames, taken) = (implausible_frames + u64::from(implausible), taken + 1);
             let form = Words::form(&usual, wire_bytes);
             if form == Form::Narrow && is_bare {
-                bursts.rows[at] = narrow(&usual, wire_bytes, run.word);
-                bursts.kinds[at] = Kind::Narrow;
+                let bank = &mut bursts.banks[bank];
+                (bank.rows[at], bank.kinds[at]) = (narrow(&usual, wire_bytes, run.word), Kind::Narrow);
             } else {
                 bursts.pack(at, layout, form, (&frame, &usual), (wire_bytes, &run));
             }
@@ -182,16 +231,18 @@ impl<S: Stage> Receiver<S> {
         (ledger.received_bytes, ledger.late) = (ledger.received_bytes + received_bytes, ledger.late + late);
         ledger.implausible += implausible_frames;
         ledger.overdue += if overdue.is_some() { taken } else { 0 };
+        taken < count as u64
     }
 
-    /// Where the records go, and asks for the memory there.
+    /// Where the records go, and asks for what is kept of those ranges.
     #[inline]
     fn choose<'a>(&mut self, frames: impl Frames<'a>, (count, port): (usize, usize)) {
         let Self { world, bursts, gather, open, .. } = self;
+        let (bank, counts) = (bursts.bank, world.counts);
         let (mut frames_usual, mut records, mut unmatched) = (0_u64, 0_u64, 0_u64);
         for at in 0..count.min(BURST_FRAMES_MAX) {
-            let family = match bursts.kinds[at] {
-                Kind::Walks => continue,
+            let family = match bursts.banks[bank].kinds[at] {
+                Kind::Walks | Kind::Told => continue,
                 Kind::Narrow => Family::V4,
                 Kind::Packed(_, family) => family,
             };
@@ -202,34 +253,35 @@ impl<S: Stage> Receiver<S> {
             }
             let (first, directions, from) = bursts.found.hits(at);
             frames_usual += 1;
+            if !counts && first != Found::NONE {
+                bursts.banks[bank].kinds[at] = Kind::Told;
+                continue;
+            }
             records += u64::from(first != Found::NONE) + u64::from(from != Found::NONE);
             unmatched += u64::from(first == Found::NONE);
             let range = if first == Found::NONE { world.unmatched(family) } else { RangeIndex(first - 1) };
-            bursts.goals[at] = Goal { range, from, directions: direction_word(directions) };
+            bursts.banks[bank].goals[at] = Goal { range, from, directions: direction_word(directions) };
             gather.prefetch_chain(range);
         }
         book_ranges(&mut open.ports[port], frames_usual, records, unmatched);
-        for (goal, kind) in bursts.goals.iter().zip(&bursts.kinds).take(count) {
-            if *kind != Kind::Walks {
-                gather.prefetch_tail(goal.range);
-            }
-        }
     }
 
     #[inline]
-    fn append_narrow(&mut self, at: usize) {
+    fn append_narrow(&mut self, bank: usize, at: usize) {
         let Self { bursts, gather, stage, .. } = self;
-        let ([one, two, three], goal) = (bursts.rows[at], bursts.goals[at]);
+        let bank = &bursts.banks[bank];
+        let ([one, two, three], goal) = (bank.rows[at], bank.goals[at]);
         gather.append_narrow(goal.range, &[one, two, three | goal.directions], stage);
         if let Some(from) = goal.other() {
             gather.append_narrow(from, &[one, two, three | Goal::FROM], stage);
         }
     }
 
-    fn append(&mut self, at: usize, form: Form) {
+    fn append(&mut self, bank: usize, at: usize, form: Form) {
         let Self { bursts, gather, stage, .. } = self;
         let len = gather.layout().words(form);
-        let (words, goal) = (&bursts.words[at], bursts.goals[at]);
+        let bank = &bursts.banks[bank];
+        let (words, goal) = (&bank.words[at], bank.goals[at]);
         gather.append_packed(goal.range, form, &words.towards(goal.directions).0[..len], stage);
         if let Some(from) = goal.other() {
             gather.append_packed(from, form, &words.towards(Goal::FROM).0[..len], stage);
@@ -271,9 +323,10 @@ impl Bursts {
     /// Packs what has more than the narrow form alone: IPv6, much length, what only some stats read.
     #[inline(never)]
     fn pack(&mut self, at: usize, layout: &Layout, form: Form, (frame, usual): (&Frame<'_>, &Usual), (wire_bytes, run): (u32, &Run)) {
-        let words = &mut self.words[at];
+        let bank = &mut self.banks[self.bank];
+        let words = &mut bank.words[at];
         let family = if usual.is_v6() { Family::V6 } else { Family::V4 };
-        self.kinds[at] = Kind::Packed(form, family);
+        bank.kinds[at] = Kind::Packed(form, family);
         if family == Family::V6 {
             self.ip_at[at] = usual.link_bytes as usize;
             let addresses = frame.bytes.get(self.ip_at[at] + V6_ADDRESSES..).and_then(|rest| rest.first_chunk());

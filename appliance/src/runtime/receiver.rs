@@ -163,6 +163,8 @@ impl<S: Stage> Receiver<S> {
     }
 
     fn open(&mut self, next: Epoch) {
+        // What waits is of the epoch that ends.
+        self.settle();
         self.live.windows.add(1);
         self.did = self.did.max(Did::Window);
         let skips = next != Epoch::END && next.0 - 1 > self.at.0;
@@ -249,6 +251,9 @@ impl<S: Stage> Receiver<S> {
             return self.gather.append(range, &packet.record, &mut self.stage);
         }
         ledger.matched += 1;
+        if !self.world.counts {
+            return;
+        }
         for hit in packet.hits() {
             ledger.records += 1;
             self.gather.append(hit.range, &hit.record(packet.record), &mut self.stage);

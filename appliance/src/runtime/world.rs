@@ -45,6 +45,8 @@ pub struct World {
     pub ports: usize,
     /// Tag rules.
     pub tag_rules: usize,
+    /// Whether any stat is asked for. If not, the ledger says all, and no record is made of what matches a range.
+    pub counts: bool,
     /// The budget of the data path, all cores together.
     pub memory_bytes: usize,
     /// What streams are made for.
@@ -105,6 +107,7 @@ impl World {
             calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
             ports,
             tag_rules: config.tags.len(),
+            counts: !config.stats.is_empty(),
             memory_bytes: usize::try_from(config.appliance.memory_mb << 20).unwrap_or(usize::MAX),
             reserve: Reserve::Lazily,
         })
@@ -125,6 +128,7 @@ impl World {
             calculations: self.calculations.clone(),
             hash_key: self.hash_key.clone(),
             tag_rules: config.tags.len(),
+            counts: !config.stats.is_empty(),
             ..*self
         })
     }
