@@ -112,7 +112,7 @@ impl Stage for Log {
     }
 }
 
-/// Records, and the accounts of the core.
+/// Records of each range, and the accounts of the core.
 fn received(world: &Arc<World>, frames: &[Frame<'_>], short: bool) -> (Vec<(u32, Record)>, String) {
     let registry = Registry::new("t", "", Duration::from_secs(1));
     let (outlet, mut stream) = stream(world.room, false);
@@ -127,7 +127,10 @@ fn received(world: &Arc<World>, frames: &[Frame<'_>], short: bool) -> (Vec<(u32,
         frames.iter().for_each(|frame| receiver.frame(frame));
     }
     receiver.end();
-    (std::mem::take(&mut receiver.stage().records), accounts(&mut stream))
+    let mut records = std::mem::take(&mut receiver.stage().records);
+    // Ranges have their turns by what comes either way; each one's records stay in their order.
+    records.sort_by_key(|(range, _)| *range);
+    (records, accounts(&mut stream))
 }
 
 fn accounts(stream: &mut Stream) -> String {
