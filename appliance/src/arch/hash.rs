@@ -95,6 +95,10 @@ fn word(bytes: &[u8]) -> u64 {
     if let Ok(four) = <[u8; 4]>::try_from(bytes) {
         return u64::from(u32::from_le_bytes(four));
     }
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        // Five to seven: some stand in both, at the same place.
+        return u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << (8 * (bytes.len() - 4));
+    }
     bytes.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b))
 }
 

@@ -10,6 +10,9 @@ pub trait Lanes: Copy {
     /// Which of twelve numbers are `wanted`: one bit each.
     fn equal(self, numbers: &[u32; 12], wanted: u32) -> u32;
 
+    /// Which of twelve numbers are the same as the others: one bit each.
+    fn same(self, numbers: &[u32; 12], others: &[u32; 12]) -> u32;
+
     /// Which of eight long numbers are `wanted`: one bit each.
     fn equal_long(self, numbers: &[u64; 8], wanted: u64) -> u32;
 
@@ -18,6 +21,9 @@ pub trait Lanes: Copy {
 
     /// Which numbers have any of these bits: one bit each.
     fn any_bits(self, numbers: &[u16; 64], bits: u16) -> u64;
+
+    /// Which bytes are `wanted`: one bit each.
+    fn equal_bytes(self, bytes: &[u8; 64], wanted: u8) -> u64;
 
     /// Which bytes are not zero: one bit each.
     fn nonzero_bytes(self, bytes: &[u8; 64]) -> u64;
@@ -120,6 +126,21 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn same(self, numbers: &[u32; 12], others: &[u32; 12]) -> u32 {
+        use core::arch::x86_64::{
+            _mm_castsi128_ps, _mm_cmpeq_epi32, _mm_loadu_si128, _mm_movemask_ps, _mm256_castsi256_ps, _mm256_cmpeq_epi32,
+            _mm256_loadu_si256, _mm256_movemask_ps,
+        };
+        let (ours, theirs) = (numbers.as_ptr(), others.as_ptr());
+        // SAFETY: the processor has AVX2, or there were no `self`; loads of eight and of four numbers read twelve of each.
+        unsafe {
+            let eight = _mm256_cmpeq_epi32(_mm256_loadu_si256(ours.cast()), _mm256_loadu_si256(theirs.cast()));
+            let four = _mm_cmpeq_epi32(_mm_loadu_si128(ours.add(8).cast()), _mm_loadu_si128(theirs.add(8).cast()));
+            (_mm256_movemask_ps(_mm256_castsi256_ps(eight)) | _mm_movemask_ps(_mm_castsi128_ps(four)) << 8) as u32
+        }
+    }
+
+    #[inline(always)]
     fn equal_long(self, numbers: &[u64; 8], wanted: u64) -> u32 {
         use core::arch::x86_64::{_mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_loadu_si256, _mm256_movemask_pd, _mm256_set1_epi64x};
         // SAFETY: the processor has AVX2, or there were no `self`; two loads of four numbers each read the eight.
@@ -173,14 +194,20 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
-    fn nonzero_bytes(self, bytes: &[u8; 64]) -> u64 {
-        use core::arch::x86_64::{_mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_setzero_si256};
+    fn equal_bytes(self, bytes: &[u8; 64], wanted: u8) -> u64 {
+        use core::arch::x86_64::{_mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8};
         // SAFETY: the processor has AVX2, or there were no `self`; two loads of 32 bytes each read the 64.
         let (low, high) = unsafe {
-            let zero = |at: usize| _mm256_cmpeq_epi8(_mm256_loadu_si256(bytes.as_ptr().add(at).cast()), _mm256_setzero_si256());
-            (_mm256_movemask_epi8(zero(0)), _mm256_movemask_epi8(zero(32)))
+            let (wanted, from) = (_mm256_set1_epi8(wanted as i8), bytes.as_ptr());
+            let equal = |at: usize| _mm256_cmpeq_epi8(_mm256_loadu_si256(from.add(at).cast()), wanted);
+            (_mm256_movemask_epi8(equal(0)), _mm256_movemask_epi8(equal(32)))
         };
-        u64::from(!high as u32) << 32 | u64::from(!low as u32)
+        u64::from(high as u32) << 32 | u64::from(low as u32)
+    }
+
+    #[inline(always)]
+    fn nonzero_bytes(self, bytes: &[u8; 64]) -> u64 {
+        !self.equal_bytes(bytes, 0)
     }
 
     #[inline(always)]
@@ -266,6 +293,11 @@ impl Lanes for Usual {
     }
 
     #[inline(always)]
+    fn same(self, numbers: &[u32; 12], others: &[u32; 12]) -> u32 {
+        numbers.iter().zip(others).enumerate().fold(0, |mask, (i, (one, other))| mask | u32::from(one == other) << i)
+    }
+
+    #[inline(always)]
     fn equal_long(self, numbers: &[u64; 8], wanted: u64) -> u32 {
         numbers.iter().enumerate().fold(0, |mask, (i, number)| mask | u32::from(*number == wanted) << i)
     }
@@ -273,6 +305,11 @@ impl Lanes for Usual {
     #[inline(always)]
     fn any_bits(self, numbers: &[u16; 64], bits: u16) -> u64 {
         numbers.iter().enumerate().fold(0, |mask, (i, number)| mask | u64::from(number & bits != 0) << i)
+    }
+
+    #[inline(always)]
+    fn equal_bytes(self, bytes: &[u8; 64], wanted: u8) -> u64 {
+        bytes.iter().enumerate().fold(0, |mask, (i, byte)| mask | u64::from(*byte == wanted) << i)
     }
 
     #[inline(always)]
@@ -344,47 +381,5 @@ fn least_scalar(bytes: &[u8; 16], n: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::arch::hash::spread;
-
-    /// What the scalar forms say.
-    struct Agree;
-
-    impl Work for Agree {
-        type Out = ();
-
-        fn run<L: Lanes>(self, lanes: L) {
-            // Miri takes a thousand times as long, and looks at what is read rather than at what comes out.
-            let rounds = if cfg!(miri) { 40 } else { 20_000 };
-            for round in 0..rounds {
-                let of = |i: usize| spread(round * 64 + i as u64);
-                let few = 1 << (round % 9);
-                let numbers: [u32; 12] = std::array::from_fn(|i| (of(i) % few) as u32 | u32::from(round % 2 == 0) << 31);
-                let bytes: [u8; 16] = std::array::from_fn(|i| 255 - (of(i + 12) % few) as u8);
-                assert_eq!(lanes.equal(&numbers, numbers[3]), equal_scalar(&numbers, numbers[3]));
-                assert_eq!(lanes.equal(&numbers, 77), equal_scalar(&numbers, 77));
-                let (short, long): ([u16; 64], [u32; 64]) =
-                    (std::array::from_fn(|i| of(i) as u16), std::array::from_fn(|i| ((of(i) % few) as u32).wrapping_mul(of(i) as u32)));
-                let bits = 1 << (round % 16) | of(70) as u16 & 0x11;
-                assert_eq!(lanes.any_bits(&short, bits), Usual.any_bits(&short, bits));
-                let words: [u64; 8] = std::array::from_fn(|i| of(i) % few);
-                assert_eq!(lanes.equal_long(&words, words[5]), Usual.equal_long(&words, words[5]));
-                let flags: [u8; 64] = std::array::from_fn(|i| (of(i + 80) % few) as u8);
-                assert_eq!(lanes.nonzero_bytes(&flags), Usual.nonzero_bytes(&flags));
-                assert_eq!(lanes.nonzero(&long), Usual.nonzero(&long));
-                assert_eq!(lanes.sum(&long, of(71)), Usual.sum(&long, of(71)));
-                for n in 1..=16 {
-                    let (place, least) = lanes.least(&bytes, n);
-                    assert_eq!((place, least), (least_scalar(&bytes, n), bytes[place]), "{n} of {bytes:?}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn lanes_say_what_the_scalar_forms_say() {
-        Agree.run(Usual);
-        run(Agree);
-    }
-}
+#[path = "lanes_tests.rs"]
+mod tests;

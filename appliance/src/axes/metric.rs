@@ -45,7 +45,10 @@ macro_rules! row {
 #[inline]
 fn column(records: &[Record], out: &mut [u32; BATCH_RECORDS_MAX], value: impl Fn(&Record) -> u32) -> u64 {
     let (ours, rest) = out.split_at_mut(records.len().min(BATCH_RECORDS_MAX));
-    ours.iter_mut().zip(records).for_each(|(slot, record)| *slot = value(record));
+    // Four at a time: most of what is done for each is counting.
+    let ((fours, few), (our_fours, our_few)) = (records.as_chunks::<4>(), ours.as_chunks_mut::<4>());
+    our_fours.iter_mut().zip(fours).for_each(|(slots, records)| *slots = std::array::from_fn(|i| value(&records[i])));
+    our_few.iter_mut().zip(few).for_each(|(slot, record)| *slot = value(record));
     rest.fill(0);
     lanes::nonzero(out)
 }

@@ -1,13 +1,15 @@
 //! Kernels say the same wherever batches are cut, whatever the processor has, and if no memory is there for what a batch needs
 //! at once.
 
-use crate::arch::lanes;
-use crate::axes::{Key, Metric};
+use crate::arch::{HashKey, lanes};
+use crate::axes::{DecisionAxis, Key, Metric};
 use crate::config::StatSpec;
-use crate::record::Record;
+use crate::record::{Has, Record};
 use crate::stats::Figure;
 use crate::stats::moody_tests::{Dice, Shards, record, spec};
-use crate::stats::plan::WeightBounds;
+use crate::stats::plan::{Period, Place, Plan, Scratch, WeightBounds, execute};
+use crate::stats::pool::{Budget, Memory, Pool};
+use crate::units::Family;
 
 const BYTES: usize = 64 << 20;
 
@@ -108,4 +110,67 @@ fn a_figure_does_not_depend_on_what_the_processor_has() {
         let usual = lanes::as_usual(|| figure(spec, weights, records, || 64));
         assert!(here == usual, "seed {}, {} packets, {spec:?}, {weights:?}", crate::stats::tests::seed(), records.len());
     });
+}
+
+/// The figure of each of these stats, which share a plan and so memory and columns.
+fn figures(specs: &[StatSpec], weights: WeightBounds, records: &[Record]) -> Vec<String> {
+    let list: Vec<usize> = (0..specs.len()).collect();
+    let Ok(plan) = Plan::compile(specs, &list, Family::V4, weights) else { panic!("a plan") };
+    let (mut pool, mut budget) = (Pool::with_bytes(BYTES), Budget::of_bytes(BYTES));
+    let (mut fast, mut long) = (vec![0; plan.root_words(Period::Fast)], vec![0; plan.root_words(Period::Long)]);
+    let (mut scratch, key) = (Scratch::new(&plan), HashKey::constant());
+    for batch in records.chunks(64) {
+        let mut memory = Memory { pool: &mut pool, budget: &mut budget };
+        assert_eq!(execute(&plan, &mut scratch, batch, &key, (&mut fast, &mut long), &mut memory), 0);
+    }
+    let figure = |period, root: &[u64]| {
+        let mut words = Vec::new();
+        assert!(plan.export((period, Place::default()), usize::MAX, root, &pool, &mut words).is_none());
+        let mut rest = &words[..];
+        let of = plan.stats().iter().filter(|stat| stat.period == period).map(|stat| {
+            let (own, behind) = rest[1..].split_at(usize::try_from(rest[0]).unwrap());
+            rest = behind;
+            let mut summary = stat.kernel.summary();
+            summary.absorb(own);
+            (stat.spec, format!("{:?}", summary.figure(&stat.question)))
+        });
+        of.collect::<Vec<_>>()
+    };
+    let mut all = [figure(Period::Fast, &fast), figure(Period::Long, &long)].concat();
+    all.sort();
+    all.into_iter().map(|(_, text)| text).collect()
+}
+
+/// What stats of one key tell each other changes no figure: whatever they select, count, keep and in which order they stand.
+#[test]
+#[cfg_attr(miri, ignore = "safe code: hours under Miri")]
+fn a_figure_does_not_depend_on_which_stats_stand_beside_it() {
+    let of = |calculation, key, metric| spec(calculation, &[key], metric, &[]);
+    let mut specs = Vec::new();
+    for key in [Key::SrcIp, Key::DstIp, Key::PacketSize] {
+        for metric in [Metric::Packets, Metric::Bytes, Metric::ConnectionsOpened] {
+            specs.push(of("topk", key, metric));
+            specs.push(spec("topk", &[key], metric, &[("k", 5)]));
+        }
+        specs.extend([Metric::Packets, Metric::ConnectionsOpened].map(|metric| of("distinct", key, metric)));
+    }
+    for decision in [DecisionAxis::Passed, DecisionAxis::Blocked] {
+        let chosen: Vec<StatSpec> = specs[..8].iter().map(|spec| StatSpec { decision, ..spec.clone() }).collect();
+        specs.extend(chosen);
+    }
+    specs.extend(specs[..8].iter().map(|spec| StatSpec { fast: true, ..spec.clone() }).collect::<Vec<_>>());
+    let mut dice = Dice::new(crate::stats::tests::seed());
+    for (packets, keys) in [(60, 30), (900, 70), (900, 140), (9_000, 100), (9_000, 700), (20_000, 9_000)] {
+        for weights in [plain(), one_rate(), any_rate()] {
+            let mut records = records(&mut dice, weights, packets, keys);
+            for record in &mut records {
+                (record.tcp_flags, record.has) = (if dice.one_in(3) { 2 } else { 16 }, record.has.with(Has::TCP_FLAGS, true));
+            }
+            let together = figures(&specs, weights, &records);
+            for (spec, have) in specs.iter().zip(together) {
+                let alone = figures(std::slice::from_ref(spec), weights, &records);
+                assert!(alone == [have], "seed {}, {packets} of {keys}, {spec:?}, {weights:?}", crate::stats::tests::seed());
+            }
+        }
+    }
 }

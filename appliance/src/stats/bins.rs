@@ -43,6 +43,15 @@ impl Edges {
         edges
     }
 
+    /// The bin of a number.
+    #[inline(always)]
+    pub(super) fn bin(&self, value: u32) -> usize {
+        match self.soon.get(value as usize) {
+            Some(bin) => usize::from(*bin),
+            None => self.search(value.into()),
+        }
+    }
+
     fn search(&self, value: u64) -> usize {
         self.list.partition_point(|edge| *edge <= value)
     }

@@ -2,17 +2,17 @@
 //!
 //! A batch has at most 64 records, so that any choice among them is one word.
 
-use std::array;
-use std::cell::Cell;
-
+use super::told::Told;
+use super::values::Tally;
 use super::weights::Weights;
 use crate::arch::HashKey;
-use crate::arch::lanes;
+use crate::axes::KeySpec;
 use crate::axes::key::number;
-use crate::axes::{KeySpec, Metric};
 use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
 use crate::record::Record;
 use crate::units::Family;
+
+pub use super::values::ValueColumn;
 
 /// One key of each record of a batch.
 pub struct KeyColumn {
@@ -29,29 +29,18 @@ pub struct KeyColumn {
     told: Told,
 }
 
-/// What kernels that read one key tell each other of a batch.
-struct Told {
-    /// Which records they were asked of, and how many keys those have at least.
-    least: Cell<(u64, usize)>,
-    /// What kind of table the hints are of; zeros: there are none.
-    table: Cell<(usize, usize)>,
-    /// Where each record's key stands in it.
-    hints: [Cell<u16>; BATCH_RECORDS_MAX],
-}
-
 impl KeyColumn {
     /// Of this key, for records of one family; `hashed`: some kernel reads hashes.
     pub fn new(spec: KeySpec, family: Family, hashed: bool) -> Self {
         let width = spec.width(family).min(KEY_BYTES_MAX);
         let bytes = vec![0; width * BATCH_RECORDS_MAX].into_boxed_slice();
         let (hashes, heads) = ([0; BATCH_RECORDS_MAX], [0; BATCH_RECORDS_MAX]);
-        let told = Told { least: Cell::default(), table: Cell::default(), hints: array::from_fn(|_| Cell::new(0)) };
-        Self { spec, family, width, hashed, present: 0, hashes, heads, bytes, told }
+        Self { spec, family, width, hashed, present: 0, hashes, heads, bytes, told: Told::default() }
     }
 
     #[inline(always)]
     fn fill(&mut self, records: &[Record], hash_key: &HashKey) {
-        (self.told.least, self.told.table) = (Cell::default(), Cell::default());
+        self.told.forget();
         if self.width == 0 {
             self.present = first(records.len());
             return;
@@ -86,24 +75,6 @@ fn fill_heads<const W: usize>(keys: &[u8], heads: &mut [u32; BATCH_RECORDS_MAX])
     }
 }
 
-/// One metric of each record of a batch.
-pub struct ValueColumn {
-    metric: Metric,
-    nonzero: u64,
-    values: [u32; BATCH_RECORDS_MAX],
-}
-
-impl ValueColumn {
-    /// Of this metric.
-    pub const fn new(metric: Metric) -> Self {
-        Self { metric, nonzero: 0, values: [0; BATCH_RECORDS_MAX] }
-    }
-
-    fn fill(&mut self, records: &[Record]) {
-        self.nonzero = (self.metric.row().column)(records, &mut self.values);
-    }
-}
-
 /// Fills columns with a batch.
 #[inline(always)]
 pub fn fill(keys: &mut [KeyColumn], values: &mut [ValueColumn], records: &[Record], hash_key: &HashKey) {
@@ -128,6 +99,7 @@ pub struct View<'a> {
     values: &'a ValueColumn,
     weights: &'a Weights,
     selected: u64,
+    group: usize,
     beside: Beside<'a>,
 }
 
@@ -172,9 +144,17 @@ impl<'a> View<'a> {
             keys,
             values,
             weights,
-            selected: selected & keys.present & values.nonzero,
+            selected: selected & keys.present & values.nonzero(),
+            group: 0,
             beside: Beside { other: None, times_ns: &[], start_ns: 0 },
         }
+    }
+
+    /// Of a stat that selects the records of this group, which is not zero, and keeps them for the same time as others of it.
+    #[must_use]
+    pub(super) const fn of_group(mut self, group: usize) -> Self {
+        self.group = group;
+        self
     }
 
     /// With what its kernel asks for beside. Records that lack the further key do not count.
@@ -221,10 +201,25 @@ impl<'a> View<'a> {
         (self.selected & of).count_ones() as u64
     }
 
-    /// Sum of the metric over the records that count and stand for themselves.
-    pub fn plain_sum(&self) -> u64 {
-        let plain = self.selected & !self.weights.sampled;
-        lanes::sum(&self.values.values, plain)
+    /// What the metric adds up to over the records that count, of which there is one at least.
+    pub(super) fn tally(&self) -> Tally {
+        self.values.tally(self.plain_of(self.selected), self.sampled_of(self.selected))
+    }
+
+    /// The bytes of the records' keys, which have one each.
+    pub(super) fn key_bytes(&self) -> Option<&'a [u8; BATCH_RECORDS_MAX]> {
+        self.keys.bytes.first_chunk().filter(|_| self.keys.width == 1)
+    }
+
+    /// What a record's head is to be shifted by to be its key's number, which has at most four bytes; none: it has more.
+    pub(super) const fn head_shift(&self) -> Option<u32> {
+        match self.keys.width {
+            1 => Some(24),
+            2 => Some(16),
+            3 => Some(8),
+            4 => Some(0),
+            _ => None,
+        }
     }
 
     /// Those that count and stand for others, or may.
@@ -283,18 +278,24 @@ impl<'a> View<'a> {
         least
     }
 
-    /// Where the records' keys stand in another table of this kind, as far as it was looked up: a stat with the same key and
-    /// another metric often has them at the same places. They are to be verified.
+    /// What kernels that read this key tell each other.
     #[inline]
-    pub(super) fn hints(&self, table: (usize, usize)) -> Option<&'a [Cell<u16>; BATCH_RECORDS_MAX]> {
-        (self.keys.told.table.get() == table).then_some(&self.keys.told.hints)
+    pub(super) const fn told(&self) -> &'a Told {
+        &self.keys.told
     }
 
-    /// Tells where the records' keys stand in a table of this kind.
+    /// Tells of those records whose keys came before, in this window and among the records that the stat selects.
     #[inline]
-    pub(super) fn set_hints(&self, table: (usize, usize), places: &[u16; BATCH_RECORDS_MAX]) {
-        self.keys.told.table.set(table);
-        self.keys.told.hints.iter().zip(places).for_each(|(hint, place)| hint.set(*place));
+    pub(super) fn know(&self, rows: u64) {
+        self.keys.told.know(self.group, rows);
+    }
+
+    /// Records whose keys came before, as far as a kernel that selects the same ones told. A kernel may ask that counts all of
+    /// them, whatever they add.
+    #[inline]
+    pub(super) fn known(&self) -> u64 {
+        let (group, known) = self.keys.told.known.get();
+        if group == self.group { known } else { 0 }
     }
 
     /// Places in the batch of the records that count.
@@ -318,7 +319,7 @@ impl<'a> View<'a> {
     /// What a record adds.
     #[inline]
     pub const fn value(&self, at: usize) -> u64 {
-        self.values.values[at % BATCH_RECORDS_MAX] as u64
+        self.values.at(at % BATCH_RECORDS_MAX)
     }
 
     /// Whether a record stands for others, or may.

@@ -63,13 +63,14 @@ impl Calculation for Distinct {
         }
         let precision = settings::integer(spec, "p", u64::from(PRECISION_DEFAULT), 4..=16)?;
         let precision = u32::try_from(precision).unwrap_or(PRECISION_DEFAULT);
-        Ok(Box::new(DistinctKernel { precision, total: false, bounds_missed: bounds_missed(context) }))
+        let counts_all = spec.metric == Metric::Packets;
+        Ok(Box::new(DistinctKernel { precision, total: false, counts_all, bounds_missed: bounds_missed(context) }))
     }
 }
 
 /// A kernel whose figure is a total.
 pub(super) fn total(precision: u32, context: &Context) -> Box<dyn Kernel> {
-    Box::new(DistinctKernel { precision, total: true, bounds_missed: bounds_missed(context) })
+    Box::new(DistinctKernel { precision, total: true, counts_all: true, bounds_missed: bounds_missed(context) })
 }
 
 /// Whether what a sample missed can be bounded, where there is one.
@@ -80,6 +81,8 @@ const fn bounds_missed(context: &Context) -> bool {
 struct DistinctKernel {
     precision: u32,
     total: bool,
+    /// Every packet that is selected and has the key counts.
+    counts_all: bool,
     bounds_missed: bool,
 }
 
@@ -216,7 +219,12 @@ impl Kernel for DistinctKernel {
             root[2] += sampled;
             root.get_mut(ROOT_WORDS).into_iter().for_each(|root| once::add_all(root, memory, view));
         }
-        let mut left = view.selected();
+        // A key that came before is in here already.
+        let known = if self.counts_all { view.known() } else { 0 };
+        let mut left = view.selected() & !known;
+        if left == 0 {
+            return Ok(());
+        }
         self.insert_all(root, memory, view, &mut left);
         if left != 0 {
             let precision = precision_of(root);
@@ -254,7 +262,7 @@ impl Kernel for DistinctKernel {
     }
 
     fn summary(&self) -> Box<dyn Summary> {
-        let Self { precision, total, bounds_missed } = *self;
+        let Self { precision, total, bounds_missed, .. } = *self;
         let (hashes, registers, once) = (BTreeSet::new(), Vec::new(), once::Sum::default());
         Box::new(DistinctSummary { precision, total, bounds_missed, hashes, registers, sampled: 0, once })
     }

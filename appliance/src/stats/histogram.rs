@@ -3,7 +3,7 @@
 //! Over numbers, half-open bins between edges; over names, one bin each (see [`super::labels`]); over any key, one bin for
 //! each label that is listed, and one for all others.
 
-use super::bins::Bins;
+use super::bins::{Bins, Edges};
 use super::columns::{Row, View};
 use super::figure::{Bin, BinOf, Figure, Unseen};
 use super::interval::{Question, estimate, estimate_key};
@@ -12,6 +12,7 @@ use super::pool::{Handle, Memory, Pool};
 use super::stretch::{Stretch, chunk};
 use super::weighted::{SumLayout, Weighted};
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
+use crate::arch::lanes::{self, Lanes, Work};
 use crate::axes::Metric;
 use crate::config::{Refusal, StatSpec};
 
@@ -68,6 +69,31 @@ impl BinKernel {
     }
 }
 
+/// Counts packets, each as one, into bins between edges.
+struct Counting<'a, 'v> {
+    edges: &'a Edges,
+    view: &'a View<'v>,
+    shift: u32,
+    root: &'a mut [u64],
+}
+
+impl Work for Counting<'_, '_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, _lanes: L) {
+        let Self { edges, view, shift, root } = self;
+        let view = *view;
+        for (mut left, kind) in [(view.plain_of(view.selected()), 0), (view.sampled_of(view.selected()), 1)] {
+            while left != 0 {
+                let bin = edges.bin(view.head(left.trailing_zeros() as usize) >> shift);
+                root[2 * bin + kind] += 1;
+                left &= left - 1;
+            }
+        }
+    }
+}
+
 impl Kernel for BinKernel {
     fn root_words(&self) -> usize {
         if self.inline { self.bins() * self.layout.words() } else { self.bins() + 1 + self.layout.words() }
@@ -79,6 +105,10 @@ impl Kernel for BinKernel {
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         let ones = matches!(self.layout, SumLayout::Ones { .. });
+        if let (true, Bins::Edges(edges), Some(shift)) = (self.inline && ones, &self.bins, view.head_shift()) {
+            lanes::run(Counting { edges, view, shift, root });
+            return Ok(());
+        }
         if self.inline && ones {
             view.places().for_each(|at| root[2 * self.bins.at(view, at) + usize::from(view.is_sampled(at))] += 1);
             return Ok(());

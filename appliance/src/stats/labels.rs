@@ -47,34 +47,39 @@ struct LabelKernel {
     is_counted: bool,
 }
 
-/// How often each label stands in a batch: packets that stand for themselves, and above [`SAMPLED_BIT`] those that do not.
+/// How often each label stands in a batch.
 struct Counts {
-    of_label: [u32; 256],
     /// In the order in which they came.
-    labels: [u8; BATCH_RECORDS_MAX + 1],
+    list: [Count; BATCH_RECORDS_MAX],
     len: usize,
 }
 
-const SAMPLED_BIT: u32 = 16;
+#[derive(Clone, Copy, Default)]
+struct Count {
+    label: u8,
+    /// Packets that stand for themselves, and those that do not.
+    plain: u8,
+    sampled: u8,
+}
 
-/// Counts the labels of a batch.
-struct Counting<'a, 'v>(&'a View<'v>);
+/// Counts the labels of a batch, which are these bytes.
+struct Counting<'a, 'v>(&'a View<'v>, &'a [u8; BATCH_RECORDS_MAX]);
 
 impl Work for Counting<'_, '_> {
     type Out = Counts;
 
     #[inline(always)]
-    fn run<L: Lanes>(self, _lanes: L) -> Counts {
-        let (view, mut counts) = (*self.0, Counts { of_label: [0; 256], labels: [0; BATCH_RECORDS_MAX + 1], len: 0 });
-        let mut left = view.selected();
+    #[allow(clippy::cast_possible_truncation, reason = "64 at most")]
+    fn run<L: Lanes>(self, lanes: L) -> Counts {
+        let Self(view, bytes) = self;
+        let (mut left, mut counts) = (view.selected(), Counts { list: [Count::default(); BATCH_RECORDS_MAX], len: 0 });
         while left != 0 {
-            let at = left.trailing_zeros() as usize;
-            left &= left - 1;
-            let label = view.head(at).to_be_bytes()[0];
-            let count = &mut counts.of_label[usize::from(label)];
-            counts.labels[counts.len % (BATCH_RECORDS_MAX + 1)] = label;
-            counts.len += usize::from(*count == 0);
-            *count += 1 << (SAMPLED_BIT * u32::from(view.is_sampled(at)));
+            let label = bytes[left.trailing_zeros() as usize % BATCH_RECORDS_MAX];
+            let same = lanes.equal_bytes(bytes, label) & left;
+            let (plain, sampled) = (view.plain_of(same).count_ones() as u8, view.sampled_of(same).count_ones() as u8);
+            counts.list[counts.len % BATCH_RECORDS_MAX] = Count { label, plain, sampled };
+            counts.len += 1;
+            left ^= same;
         }
         counts
     }
@@ -83,10 +88,10 @@ impl Work for Counting<'_, '_> {
 impl LabelKernel {
     /// Adds the labels of a batch, each once.
     fn add_counted(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) {
-        let counts = lanes::run(Counting(view));
-        for label in &counts.labels[..counts.len] {
-            let count = counts.of_label[usize::from(*label)];
-            let (plain, sampled) = (u64::from(count & ((1 << SAMPLED_BIT) - 1)), u64::from(count >> SAMPLED_BIT));
+        let Some(bytes) = view.key_bytes() else { return };
+        let counts = lanes::run(Counting(view, bytes));
+        for Count { label, plain, sampled } in &counts.list[..counts.len.min(BATCH_RECORDS_MAX)] {
+            let (plain, sampled) = (u64::from(*plain), u64::from(*sampled));
             // One word holds all where no sample stands for more than itself.
             let more = if self.layout.words() > 1 { [plain, sampled] } else { [plain + sampled, 0] };
             let sum = match self.place(root, memory, u64::from(*label) + 1) {

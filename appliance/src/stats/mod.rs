@@ -33,7 +33,9 @@ pub mod settings;
 pub mod stretch;
 pub mod sum;
 mod table;
+mod told;
 pub mod topk;
+mod values;
 pub mod weighted;
 pub mod weights;
 
@@ -114,6 +116,11 @@ pub trait Kernel: Send + Sync {
     /// Whether it reads the keys' hashes: where no kernel does, they are not made.
     fn reads_hashes(&self) -> bool {
         true
+    }
+
+    /// Whether it tells others of the same key what it learns of a batch, see [`View`]: such run before those that do not.
+    fn tells(&self) -> bool {
+        false
     }
 
     /// Asks for what an update is likely to touch beside the root: nothing waits for it.

@@ -68,6 +68,8 @@ pub struct Planned {
     /// What counts.
     pub kernel: Box<dyn Kernel>,
     offset: usize,
+    /// Of its root.
+    words: usize,
     selection: usize,
     key: usize,
     other: Option<usize>,
@@ -118,6 +120,8 @@ pub struct Plan {
     selections: Selections,
     keys: Vec<KeySpec>,
     metrics: Vec<Metric>,
+    /// Of `stats`, as they run.
+    order: Vec<usize>,
     fast_words: usize,
     long_words: usize,
 }
@@ -137,11 +141,14 @@ impl Plan {
         weights: WeightBounds,
     ) -> Result<Self, Refusal> {
         let (stats, keys) = (Vec::with_capacity(list.len()), Vec::new());
-        let mut plan = Self { stats, family, selections: Selections::new(family), keys, metrics: Vec::new(), fast_words: 0, long_words: 0 };
+        let (selections, metrics, order) = (Selections::new(family), Vec::new(), (0..list.len()).collect());
+        let mut plan = Self { stats, family, selections, keys, metrics, order, fast_words: 0, long_words: 0 };
         for index in list {
             let context = weights.context(family, specs[*index].decision, compiler.windows);
             plan.add(&compiler.calculations, *index, &specs[*index], context)?;
         }
+        let Self { order, stats, .. } = &mut plan;
+        order.sort_by_key(|at| !stats[*at].kernel.tells());
         Ok(plan)
     }
 
@@ -150,14 +157,14 @@ impl Plan {
         let key = calculation.key(row);
         let other = calculation.other_key(row).map(|key| position(&mut self.keys, key));
         let reads_times = calculation.reads_times();
-        let (period, words) = if row.fast { (Period::Fast, &mut self.fast_words) } else { (Period::Long, &mut self.long_words) };
-        let offset = *words;
-        *words += kernel.root_words();
+        let (period, all) = if row.fast { (Period::Fast, &mut self.fast_words) } else { (Period::Long, &mut self.long_words) };
+        let (offset, words) = (*all, kernel.root_words());
+        *all += words;
         let selection = self.selections.add(row);
         let (key, metric) = (position(&mut self.keys, key), position(&mut self.metrics, row.metric));
         let value_max = if row.metric == Metric::Bytes { FRAME_BYTES_USUAL_MAX } else { 1 };
         let question = Question { weight_max: context.weight_max, value_max, random: context.random };
-        self.stats.push(Planned { spec, period, question, kernel, offset, selection, key, other, metric, reads_times });
+        self.stats.push(Planned { spec, period, question, kernel, offset, words, selection, key, other, metric, reads_times });
         Ok(())
     }
 
@@ -253,12 +260,17 @@ impl Plan {
 }
 
 impl Planned {
+    /// Of stats that select the same records and keep them for the same time; not zero.
+    const fn group(&self) -> usize {
+        2 * self.selection + 1 + matches!(self.period, Period::Fast) as usize
+    }
+
     fn root<'a>(&self, root: &'a [u64]) -> &'a [u64] {
-        &root[self.offset..self.offset + self.kernel.root_words()]
+        &root[self.offset..self.offset + self.words]
     }
 
     fn root_mut<'a>(&self, root: &'a mut [u64]) -> &'a mut [u64] {
-        &mut root[self.offset..self.offset + self.kernel.root_words()]
+        &mut root[self.offset..self.offset + self.words]
     }
 }
 
@@ -367,9 +379,10 @@ pub fn execute_probed(
     scratch.fill(plan, records, hash_key);
     probe.columns();
     let mut starved = 0;
-    for stat in &plan.stats {
+    for stat in plan.order.iter().map(|at| &plan.stats[*at]) {
         let selected = scratch.masks.of(stat.selection);
-        let mut view = View::new(&scratch.keys[stat.key], &scratch.values[stat.metric], &scratch.weights, selected);
+        let view = View::new(&scratch.keys[stat.key], &scratch.values[stat.metric], &scratch.weights, selected);
+        let mut view = view.of_group(stat.group());
         if stat.reads_times || stat.other.is_some() {
             view = view.with(scratch.beside(stat));
         }

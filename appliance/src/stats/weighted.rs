@@ -128,6 +128,14 @@ impl SumLayout {
         }
     }
 
+    /// Of each sample, where all have one; else 1.
+    pub const fn weight(self) -> u64 {
+        match self {
+            Self::Ones { weight } | Self::Values { weight } => weight as u64,
+            Self::Plain | Self::General => 1,
+        }
+    }
+
     /// How many words it takes.
     pub const fn words(self) -> usize {
         match self {
@@ -178,8 +186,16 @@ impl SumLayout {
                 *passed += view.count(false);
                 *samples += view.count(true);
             }
+            (Self::Values { .. }, [passed, samples, seen, squares]) => {
+                let tally = view.tally();
+                *passed = passed.saturating_add(tally.plain);
+                let largest = tally.largest.min(LARGEST_MAX).max(*samples & LARGEST_MAX);
+                *samples = (*samples & !LARGEST_MAX).saturating_add(tally.samples << LARGEST_BITS) | largest;
+                *seen = seen.saturating_add(tally.seen);
+                *squares = squares.saturating_add(tally.squares);
+            }
             (_, [passed, ..]) => {
-                *passed = passed.saturating_add(view.plain_sum());
+                *passed = passed.saturating_add(view.tally().plain);
                 view.sampled().rows().for_each(|row| self.add(words, &row));
             }
             (_, []) => {}

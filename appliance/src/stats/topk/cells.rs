@@ -54,18 +54,18 @@ impl Sums {
         }
     }
 
-    /// Adds one packet; false if the narrow words cannot hold it.
+    /// Adds one packet, which is sampled or stands for itself; false if the narrow words cannot hold it.
     #[inline(always)]
-    pub(super) fn add(self, words: &mut [u64], row: &Row<'_>) -> bool {
+    pub(super) fn add(self, words: &mut [u64], row: &Row<'_>, is_sampled: bool) -> bool {
         match (self.layout, words) {
             (SumLayout::Ones { .. }, [both]) => {
                 // Without a branch: nobody foresees which packets were sampled.
-                let shift = 32 * u32::from(!row.is_sampled());
+                let shift = 32 * u32::from(!is_sampled);
                 let has_room = *both >> shift & HALF_MAX < HALF_MAX;
                 *both += u64::from(has_room) << shift;
                 has_room
             }
-            (SumLayout::Values { .. }, [sums, squares]) => add_narrow(sums, squares, row),
+            (SumLayout::Values { .. }, [sums, squares]) => add_narrow(sums, squares, row.value, is_sampled),
             (layout, words) => {
                 // A copy, so that the row itself can stay in registers elsewhere.
                 let row = *row;
@@ -155,11 +155,18 @@ impl Sums {
     }
 
     /// Adds one packet to a bound.
-    #[inline(always)]
     pub(super) fn miss(self, parts: &mut [u64], row: &Row<'_>) {
+        self.miss_row(parts, row, row.is_sampled());
+    }
+
+    /// The same, where it is known whether it is sampled or stands for itself.
+    #[inline(always)]
+    pub(super) fn miss_row(self, parts: &mut [u64], row: &Row<'_>, is_sampled: bool) {
         let by = if self.layout == SumLayout::General { row.weight } else { 1 };
         match parts {
-            [_, samples, rest @ ..] if row.is_sampled() => {
+            // Without a branch: nobody foresees which packets were sampled.
+            [_, _] if matches!(self.layout, SumLayout::Ones { .. }) => parts[usize::from(is_sampled)] += 1,
+            [_, samples, rest @ ..] if is_sampled => {
                 *samples += 1;
                 rest.iter_mut().for_each(|part| *part = part.saturating_add(row.value * by));
             }
@@ -201,6 +208,17 @@ impl Sums {
         parts
     }
 
+    /// What parts come to, where all samples have this weight: the passed and the scaled.
+    #[inline(always)]
+    pub(super) const fn whole(self, [passed, samples, third]: [u64; PARTS_MAX], weight: u64) -> u64 {
+        match self.layout {
+            SumLayout::Plain => passed,
+            SumLayout::Ones { .. } => passed.saturating_add(samples.saturating_mul(weight)),
+            SumLayout::Values { .. } => passed.saturating_add(third.saturating_mul(weight)),
+            SumLayout::General => passed.saturating_add(third),
+        }
+    }
+
     /// A bound, scaled.
     pub(super) fn unseen(self, parts: &[u64]) -> Unseen {
         match (self.layout, parts) {
@@ -218,20 +236,20 @@ impl Sums {
 }
 
 #[inline(always)]
-fn add_narrow(sums: &mut u64, two: &mut u64, row: &Row<'_>) -> bool {
-    if !row.is_sampled() {
-        let fits = (*sums >> 32) + row.value <= HALF_MAX;
-        *sums += if fits { row.value << 32 } else { 0 };
+fn add_narrow(sums: &mut u64, two: &mut u64, value: u64, is_sampled: bool) -> bool {
+    if !is_sampled {
+        let fits = (*sums >> 32) + value <= HALF_MAX;
+        *sums += if fits { value << 32 } else { 0 };
         return fits;
     }
     let (samples, largest, squares) = (*two >> NARROW_SAMPLES, *two >> NARROW_LARGEST & NARROW_LARGEST_MAX, *two & NARROW_SQUARES_MAX);
-    let fits = row.value <= NARROW_LARGEST_MAX
-        && (*sums & HALF_MAX) + row.value <= HALF_MAX
+    let fits = value <= NARROW_LARGEST_MAX
+        && (*sums & HALF_MAX) + value <= HALF_MAX
         && samples + 1 < 1 << (64 - NARROW_SAMPLES)
-        && squares + row.value * row.value <= NARROW_SQUARES_MAX;
+        && squares + value * value <= NARROW_SQUARES_MAX;
     if fits {
-        *sums += row.value;
-        *two = (samples + 1) << NARROW_SAMPLES | largest.max(row.value) << NARROW_LARGEST | (squares + row.value * row.value);
+        *sums += value;
+        *two = (samples + 1) << NARROW_SAMPLES | largest.max(value) << NARROW_LARGEST | (squares + value * value);
     }
     fits
 }
@@ -271,14 +289,14 @@ mod tests {
                     } else {
                         narrow.add_plain(&mut fitting, row.value);
                     }
-                    assert!(narrow.add(&mut plain, &row) && fitting == plain, "{layout:?}");
+                    assert!(narrow.add(&mut plain, &row, row.is_sampled()) && fitting == plain, "{layout:?}");
                 }
-                if !narrow.add(&mut a, &row) {
+                if !narrow.add(&mut a, &row, row.is_sampled()) {
                     assert!(!narrow.fits(&all));
                     assert!(i > 1_000 && matches!(layout, SumLayout::Values { .. }));
                     break;
                 }
-                wide.add(&mut b, &row);
+                wide.add(&mut b, &row, row.is_sampled());
                 assert_eq!(narrow.read(&a), wide.read(&b), "{layout:?}");
                 for (sums, words) in [(narrow, &a), (wide, &b)] {
                     let (mut parts, n) = (sums.parts_of(words), sums.parts());
@@ -288,6 +306,7 @@ mod tests {
                     assert_eq!(parts, want, "{layout:?}");
                     let unseen = sums.unseen(&parts[..n]);
                     assert_eq!(unseen.passed + unseen.scaled, sums.read(words).total());
+                    assert_eq!(sums.whole(parts, layout.weight()), sums.read(words).total());
                 }
             }
         }

@@ -23,6 +23,8 @@ const UNIT_BYTES: u64 = 256;
 /// The most that one packet moves a score.
 const UNITS_MAX: u64 = 64;
 
+const _: () = assert!(AGEING_MISSES.is_multiple_of(AGEING_MISSES_FIRST) && AGEING_MISSES_FIRST.is_power_of_two());
+
 /// 2^32 · 1.08^-score: how likely a miss takes a point from that score.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 2^32")]
 const DECAY: [u64; 256] = {
@@ -78,7 +80,7 @@ impl TopKernel {
     pub(super) fn count_contested<L: Lanes>(
         &self,
         (lanes, shape, words): (L, &Shape, &mut [u64]),
-        (state, pressure): (&mut State, u32),
+        (state, pressure, doubling_misses): (&mut State, u32, u32),
         (view, record): (&View<'_>, usize),
         key: (u32, &[u32]),
     ) -> Step {
@@ -92,16 +94,16 @@ impl TopKernel {
                 shape.admit(bucket, way, key);
                 way
             } else {
-                let row = view.row_without_key(record);
+                let (row, is_sampled) = (view.row_without_key(record), view.is_sampled(record));
                 let misses = Shape::miss(bucket);
                 if is_thinned(&row, misses.into(), pressure) {
                     state.thinned = state.thinned.max(pressure);
-                    shape.sums.miss(shape.missed_mut(bucket), &row);
-                    return missed(misses);
+                    shape.sums.miss_row(shape.missed_mut(bucket), &row, is_sampled);
+                    return missed(misses, doubling_misses);
                 }
                 let Some(way) = self.contest((lanes, shape, bucket), &row, (misses, way, score)) else {
-                    shape.sums.miss(shape.missed_mut(bucket), &row);
-                    return missed(misses);
+                    shape.sums.miss_row(shape.missed_mut(bucket), &row, is_sampled);
+                    return missed(misses, doubling_misses);
                 };
                 let evicted = shape.held(bucket, way);
                 shape.admit(bucket, way, key);
@@ -110,7 +112,11 @@ impl TopKernel {
             }
         };
         let row = view.row_without_key(record);
-        if shape.add(bucket, way, &row, self.units(shape, &row)) { Step::Counted } else { Step::Overflow(at, way) }
+        if shape.add(bucket, way, (&row, view.is_sampled(record)), self.units(shape, &row)) {
+            Step::Counted
+        } else {
+            Step::Overflow(at, way)
+        }
     }
 
     /// A new key against the weakest of a full bucket: the cell that it may take.
@@ -122,7 +128,8 @@ impl TopKernel {
         (misses, way, score): (u32, usize, u8),
     ) -> Option<usize> {
         let (mut way, mut score) = (way, score);
-        if misses.is_multiple_of(AGEING_MISSES) || misses >= AGEING_MISSES_FIRST && misses.is_power_of_two() {
+        // Both kinds are multiples of the first: nearly always it ends there.
+        if misses.is_multiple_of(AGEING_MISSES_FIRST) && (misses.is_multiple_of(AGEING_MISSES) || misses.is_power_of_two()) {
             shape.scores_mut(bucket).iter_mut().for_each(|score| *score = (*score - 1) / 2 + 1);
             (way, score) = shape.weakest(lanes, bucket);
         }
@@ -146,11 +153,9 @@ impl TopKernel {
         if score == 0 {
             return true;
         }
-        let total = |parts: &[u64]| {
-            let unseen = self.narrow.sums.unseen(parts);
-            unseen.passed.saturating_add(unseen.scaled)
-        };
-        let (missed, held) = (total(shape.missed(bucket)), total(&shape.held(bucket, way)[..shape.sums.parts()]));
+        let weight = self.narrow.sums.layout.weight();
+        let total = |parts: [u64; PARTS_MAX]| shape.sums.whole(parts, weight);
+        let (missed, held) = (total(shape.missed_parts(bucket)), total(shape.held(bucket, way)));
         if held >= self.second_chance_least() && held.saturating_mul(SECOND_CHANCE_SHARE) > missed {
             *shape.score_mut(bucket, way) += 2;
             return false;
@@ -159,8 +164,8 @@ impl TopKernel {
     }
 }
 
-/// A packet that found no cell: only now and then is it asked whether there should be more of them.
-#[inline]
-const fn missed(misses: u32) -> Step {
-    if misses.is_multiple_of(DOUBLING_STEP) { Step::Missed(misses) } else { Step::Counted }
+/// A packet that found no cell: only now and then, where there may be more of them, is it asked whether there should.
+#[inline(always)]
+const fn missed(misses: u32, doubling_misses: u32) -> Step {
+    if misses >= doubling_misses && misses.is_multiple_of(DOUBLING_STEP) { Step::Missed(misses) } else { Step::Counted }
 }

@@ -132,11 +132,7 @@ impl TopKernel {
 
     /// A bucket has missed so many: perhaps there should be more of them.
     pub(super) fn consider_doubling(&self, state: &mut State, memory: &mut Memory<'_>, misses: u32) {
-        if 2 * state.buckets > self.buckets_max() || state.doublings > DOUBLINGS_MAX {
-            return;
-        }
-        let least = DOUBLING_MISSES + DOUBLING_MISSES / 2 * state.doublings;
-        if misses < least || memory.free_sixteenths() < DOUBLING_FREE {
+        if misses < self.doubling_misses(state) || memory.free_sixteenths() < DOUBLING_FREE {
             return;
         }
         if self.rebuild(state, memory, 2 * state.buckets, state.wide) {
@@ -144,6 +140,14 @@ impl TopKernel {
         } else {
             state.short = true;
         }
+    }
+
+    /// Misses of a bucket from which on the table may double; if it may not, none has so many.
+    pub(super) const fn doubling_misses(&self, state: &State) -> u32 {
+        if 2 * state.buckets > self.buckets_max() || state.doublings > DOUBLINGS_MAX {
+            return u32::MAX;
+        }
+        DOUBLING_MISSES + DOUBLING_MISSES / 2 * state.doublings
     }
 
     /// Moves all cells into a new chunk of so many buckets. False: there is no memory.

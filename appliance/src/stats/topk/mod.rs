@@ -25,6 +25,7 @@ mod cells;
 mod contest;
 mod count;
 mod growth;
+mod placing;
 mod shapes;
 mod summary;
 #[cfg(test)]
@@ -33,8 +34,9 @@ mod table;
 
 use cell::Cell;
 use cells::Sums;
-use count::{Counting, Placing, Step};
+use count::{Counting, Step};
 use growth::State;
+use placing::{Following, Placing};
 use summary::TopSummary;
 use table::Shape;
 
@@ -105,6 +107,9 @@ impl TopKernel {
 
     /// Counts the rows of a batch, which are in the sum of all keys already.
     fn count(&self, state: &mut State, memory: &mut Memory<'_>, view: &View<'_>, all: &[u64]) {
+        if self.follow(state, memory, view, all) {
+            return;
+        }
         let (mut left, pressure) = (view.selected(), memory.pressure());
         while left != 0 {
             let (words, shape) = (memory.pool.get_mut(state.chunk), self.shape(*state));
@@ -117,6 +122,20 @@ impl TopKernel {
                 left &= left - 1;
             }
         }
+    }
+
+    /// Counts the rows where another table told that it placed them, if this one lies alike: a stat with the same key and
+    /// another metric mostly does.
+    fn follow(&self, state: &mut State, memory: &mut Memory<'_>, view: &View<'_>, all: &[u64]) -> bool {
+        let shape = self.shape(*state);
+        let told = view.told().placed.get().filter(|placed| placed.rows == view.selected() && placed.table != state.chunk);
+        let Some(placed) = told.filter(|placed| placed.kind == (state.buckets, shape.ways)) else { return false };
+        let has_room = state.keys + placed.fresh.count_ones() as usize <= self.exact_keys.min(shape.room(state.buckets));
+        if state.contested || !has_room || !shape.sums.fits(all) {
+            return false;
+        }
+        let (other, words) = memory.pool.get_two_mut(placed.table, state.chunk);
+        shapes::run(Following { kernel: self, other, words, state, view, placed }, shape)
     }
 
     /// Does what the first of the rows that are left could not wait with. Whether it is to be counted again.
@@ -167,13 +186,17 @@ fn export_cells(bucket: &[u64], shape: &Shape, bounded: bool, out: &mut Vec<u64>
 
 #[inline(always)]
 fn bucket_mut<'a>(words: &'a mut [u64], shape: &Shape, at: usize) -> &'a mut [u64] {
-    let (_, behind) = words.split_at_mut(at * shape.words);
-    behind.split_at_mut(shape.words).0
+    let start = at * shape.words;
+    &mut words[start..start + shape.words]
 }
 
 impl Kernel for TopKernel {
     fn root_words(&self) -> usize {
         ROOT_HEAD_WORDS + self.narrow.sums.layout.words()
+    }
+
+    fn tells(&self) -> bool {
+        true
     }
 
     fn prefetch(&self, root: &[u64], pool: &Pool) {

@@ -17,7 +17,7 @@ use crate::stats::weighted::{SumLayout, Weighted};
 pub(super) const WAYS_MAX: usize = 12;
 const WAYS_MIN: usize = 8;
 const HEAD_WORDS: usize = 8;
-const TAG_WORDS: usize = WAYS_MAX / 2;
+pub(super) const TAG_WORDS: usize = WAYS_MAX / 2;
 /// 32-bit parts of the longest key.
 pub(super) const HALVES_MAX: usize = KEY_BYTES_MAX / 4;
 const LINE_WORDS: usize = 8;
@@ -38,7 +38,7 @@ pub(super) struct Shape {
     sum_words: usize,
     parts: usize,
     sums_at: usize,
-    keys_at: usize,
+    pub(super) keys_at: usize,
 }
 
 impl Shape {
@@ -79,7 +79,8 @@ impl Shape {
     #[inline]
     #[allow(clippy::cast_possible_truncation, reason = "below `buckets`")]
     pub(super) const fn bucket_of(tag: u32, buckets: usize) -> usize {
-        ((tag as u64 * buckets as u64) >> 32) as usize
+        // So many fit 32 bits, and so does what comes out: where the bucket starts needs no look at an overflow.
+        ((tag as u64 * (buckets as u32) as u64) >> 32) as usize
     }
 
     /// The cell of a key.
@@ -204,6 +205,18 @@ impl Shape {
         &bucket[HEAD_WORDS..self.sums_at]
     }
 
+    /// The same, as many parts as there may be: those that there are not are zero.
+    #[inline(always)]
+    pub(super) fn missed_parts(&self, bucket: &[u64]) -> [u64; PARTS_MAX] {
+        let have = &bucket[HEAD_WORDS..self.sums_at];
+        match *have {
+            [one] => [one, 0, 0],
+            [one, two] => [one, two, 0],
+            [one, two, three, ..] => [one, two, three],
+            [] => [0; PARTS_MAX],
+        }
+    }
+
     #[inline(always)]
     pub(super) fn missed_mut<'a>(&self, bucket: &'a mut [u64]) -> &'a mut [u64] {
         &mut bucket[HEAD_WORDS..self.sums_at]
@@ -238,25 +251,32 @@ impl Shape {
 
     /// Adds one packet to a cell; false if its narrow sum is full.
     #[inline(always)]
-    pub(super) fn add(&self, bucket: &mut [u64], way: usize, row: &Row<'_>, units: u8) -> bool {
+    pub(super) fn add(&self, bucket: &mut [u64], way: usize, (row, is_sampled): (&Row<'_>, bool), units: u8) -> bool {
         let words = self.sum_words;
-        if !self.sums.add(&mut bucket[self.sums_at + way * words..][..words], row) {
+        if !self.sums.add(&mut bucket[self.sums_at + way * words..][..words], row, is_sampled) {
             return false;
         }
         self.raise(bucket, way, units);
         true
     }
 
-    /// The words of a cell's sum.
+    /// Where the words of a cell's sum begin, in a table of less than 2^28 words.
     #[inline(always)]
-    pub(super) fn sum_mut<'a>(&self, bucket: &'a mut [u64], way: usize) -> &'a mut [u64] {
-        &mut bucket[self.sums_at + way * self.sum_words..][..self.sum_words]
+    #[allow(clippy::cast_possible_truncation, reason = "a bucket has some hundred words")]
+    pub(super) const fn sum_place(&self, (bucket, way): (u32, u32)) -> u32 {
+        bucket * self.words as u32 + self.sums_at as u32 + way * self.sum_words as u32
     }
 
-    /// Whether this cell has the key.
+    /// The byte that is a cell's score.
     #[inline(always)]
-    pub(super) fn is_at(&self, bucket: &[u64], way: usize, (tag, key): (u32, &[u32])) -> bool {
-        Self::tag(bucket, way) == tag && self.is_key(bucket, way, key)
+    #[allow(clippy::cast_possible_truncation, reason = "a bucket has some hundred words")]
+    pub(super) const fn score_place(&self, (bucket, way): (u32, u32)) -> u32 {
+        (bucket * self.words as u32 + TAG_WORDS as u32) * 8 + way
+    }
+
+    /// Words of a bucket, and the first of those with keys.
+    pub(super) const fn keys_place(&self) -> (usize, usize) {
+        (self.words, self.keys_at)
     }
 
     /// Moves a score.
