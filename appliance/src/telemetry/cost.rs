@@ -11,8 +11,12 @@ use crate::limits::STATS_MAX;
 /// One poll in so many is timed. A prime: no loop keeps in step with it.
 pub const TIMED_POLLS: u64 = 1_021;
 
-/// A poll that took longer was held up by others, and tells nothing: the system ran something else meanwhile.
-const HELD_UP_S: f64 = 1e-3;
+/// A poll that took longer than this, and many times as long as others, was held up and tells nothing: the system ran something
+/// else meanwhile.
+const HELD_UP_S: f64 = 250e-6;
+const HELD_UP_TIMES: u64 = 16;
+/// Polls over which it is told how long they take.
+const MEAN_OF_POLLS: u64 = 64;
 
 /// Ticks of that.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a bound")]
@@ -75,7 +79,9 @@ pub struct Spent(pub [u64; PARTS.len()]);
 pub struct Meter {
     on: bool,
     reading: u64,
-    longest: u64,
+    /// What no poll is held up for, and how long polls take, ticks.
+    short: u64,
+    mean: u64,
     begun: u64,
     last: u64,
     inside: u64,
@@ -88,7 +94,7 @@ pub struct Meter {
 impl Meter {
     /// That knows what a reading takes.
     pub fn new() -> Self {
-        Self { reading: ticks_of_reading(), longest: held_up_ticks(), ..Self::default() }
+        Self { reading: ticks_of_reading(), short: held_up_ticks(), ..Self::default() }
     }
 
     /// Whether this poll is timed.
@@ -115,7 +121,10 @@ impl Meter {
     /// The poll is over. False: it was held up, and whoever timed parts of it had better [forget](Watch::turn_off) them too.
     pub const fn end(&mut self) -> bool {
         self.on = false;
-        let counts = self.last.wrapping_sub(self.begun) <= self.longest;
+        let (gone, times) = (self.last.wrapping_sub(self.begun), self.mean.saturating_mul(HELD_UP_TIMES));
+        let longest = if times > self.short { times } else { self.short };
+        let counts = gone <= longest;
+        self.mean = self.mean - self.mean / MEAN_OF_POLLS + if counts { gone } else { longest } / MEAN_OF_POLLS;
         if counts {
             self.polls += 1;
         } else {
@@ -296,7 +305,7 @@ mod tests {
             meter.begin(watch.whole());
             watch.turn_on();
             watch.begin();
-            spin_us(300);
+            spin_us(50);
             watch.stat(3);
             meter.lap(Part::Gather, watch.whole());
             counts = meter.end();

@@ -57,7 +57,8 @@ impl Costs {
             ("stats", inner(Part::Stats)),
             ("windows", outer(Part::Windows) + inner(Part::Windows)),
         ];
-        let other = ran_ns - timed.iter().map(|(_, ns)| ns).sum::<f64>();
+        // What is scaled leaves nothing but what sums are rounded by.
+        let other = (ran_ns - timed.iter().map(|(_, ns)| ns).sum::<f64>()).max(0.0);
         let stages: Vec<_> = [("rx", rx_ns)].into_iter().chain(timed).chain([("other", other)]).collect();
         let works = inner(Part::Shard) + inner(Part::Columns) + inner(Part::Stats) + inner(Part::Windows);
         let receives_ns = rx_ns + ran_ns - works + handoff.sends_ns;
