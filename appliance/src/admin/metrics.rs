@@ -199,14 +199,14 @@ fn costs(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     let stages = timed.clone().flat_map(|core| {
         core.seconds.stages.iter().map(move |(stage, seconds)| ([labels(core), vec![("stage", (*stage).to_owned())]].concat(), *seconds))
     });
-    seconds(to, "stage_seconds", "Time of a core by stage, estimated from timed polls", stages.collect())?;
+    times(to, "stage_seconds", "Time of a core by stage, estimated from timed polls", stages.collect())?;
     let stats = timed.flat_map(|core| {
         core.seconds.stats.iter().map(move |(stat, seconds)| ([labels(core), vec![("stat", stat.clone())]].concat(), *seconds))
     });
-    seconds(to, "stat_seconds", "Time of a core by stat, estimated from timed polls", stats.collect())
+    times(to, "stat_seconds", "Time of a core by stat, estimated from timed polls", stats.collect())
 }
 
-fn seconds(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, rows: Vec<(Vec<(&'static str, String)>, f64)>) -> fmt::Result {
+fn times(to: &mut DescriptorEncoder<'_>, name: &str, help: &str, rows: Vec<(Vec<(&'static str, String)>, f64)>) -> fmt::Result {
     if rows.is_empty() {
         return Ok(());
     }

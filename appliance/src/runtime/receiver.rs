@@ -272,11 +272,6 @@ impl<S: Stage> Receiver<S> {
         std::mem::take(&mut self.did)
     }
 
-    /// Its counters.
-    pub fn live(&self) -> &LiveCore {
-        &self.live
-    }
-
     fn step_some(&mut self) -> bool {
         let busy = self.stage.step();
         if self.closing.is_none() && self.overdue.is_none() {
