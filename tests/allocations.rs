@@ -156,7 +156,7 @@ fn the_data_path_takes_no_memory_and_gives_none_back() {
             let (received, lost) = (total.received, total.ring_dropped);
             let (memory_mb, strain) = (case.setup.memory_mb, log.strain);
             println!("{shape:?}, waits {waits}, {memory_mb} MB: {reloads} reloads, {received} packets, {lost} records lost, {strain:?}");
-            coarser += strain.iter().sum::<u64>();
+            coarser += strain[..4].iter().sum::<u64>();
             assert_eq!((threads.len(), received), ((shape.0 + shape.1) as usize, case.packets.len() as u64));
             // Some may give way to the next, or be refused for want of room.
             assert!((reloads > 0 || scarce) && log.ranges.len() > 20);

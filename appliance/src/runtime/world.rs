@@ -47,6 +47,8 @@ pub struct World {
     pub tag_rules: usize,
     /// The budget of the data path, all cores together.
     pub memory_bytes: usize,
+    /// Where a core has more to do than it can, stats that may leave records out do.
+    pub sheds: bool,
     /// What streams are made for.
     pub room: Room,
     /// Tag rules that accounts are made for.
@@ -105,6 +107,7 @@ impl World {
             calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
             ports,
             tag_rules: config.tags.len(),
+            sheds: config.appliance.shed,
             memory_bytes: usize::try_from(config.appliance.memory_mb << 20).unwrap_or(usize::MAX),
             reserve: Reserve::Lazily,
         })

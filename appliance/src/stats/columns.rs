@@ -2,6 +2,8 @@
 //!
 //! A batch has at most 64 records, so that any choice among them is one word.
 
+mod kept;
+
 use std::array;
 use std::cell::Cell;
 
@@ -128,6 +130,10 @@ pub struct View<'a> {
     values: &'a ValueColumn,
     weights: &'a Weights,
     selected: u64,
+    /// Of those that count, a kernel that may leave some out looks at these.
+    kept: u64,
+    /// log2 of how many records stand behind each that is looked at, about; 0: all are.
+    shed: u32,
     beside: Beside<'a>,
 }
 
@@ -173,6 +179,8 @@ impl<'a> View<'a> {
             values,
             weights,
             selected: selected & keys.present & values.nonzero,
+            kept: u64::MAX,
+            shed: 0,
             beside: Beside { other: None, times_ns: &[], start_ns: 0 },
         }
     }

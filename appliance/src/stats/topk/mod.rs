@@ -26,7 +26,10 @@ mod contest;
 mod count;
 mod growth;
 mod shapes;
+mod shed;
 mod summary;
+#[cfg(test)]
+mod shed_tests;
 #[cfg(test)]
 mod starved_tests;
 mod table;
@@ -44,7 +47,7 @@ const K_DEFAULT: u64 = 20;
 const EXACT_KEYS_MIN: usize = 128;
 /// How often a table that contests its cells may double.
 const DOUBLINGS_MAX: u32 = 3;
-/// Root: chunk, state; then the whole.
+/// Root: chunk, state; then the whole, and the bound's parts of what was left out of it.
 const ROOT_HEAD_WORDS: usize = 2;
 
 /// The calculation.
@@ -105,7 +108,7 @@ impl TopKernel {
 
     /// Counts the rows of a batch, which are in the sum of all keys already.
     fn count(&self, state: &mut State, memory: &mut Memory<'_>, view: &View<'_>, all: &[u64]) {
-        let (mut left, pressure) = (view.selected(), memory.pressure());
+        let (mut left, pressure) = (view.kept(), memory.pressure());
         while left != 0 {
             let (words, shape) = (memory.pool.get_mut(state.chunk), self.shape(*state));
             let step = if !state.contested && shape.sums.fits(all) {
@@ -117,6 +120,14 @@ impl TopKernel {
                 left &= left - 1;
             }
         }
+    }
+
+    /// Sums up rows that no key is looked up of.
+    fn leave_out(&self, parts: &mut [u64], view: &View<'_>) {
+        if let [passed, ..] = parts {
+            *passed = passed.saturating_add(view.plain_sum());
+        }
+        view.sampled().rows().for_each(|row| self.narrow.sums.miss(parts, &row));
     }
 
     /// Does what the first of the rows that are left could not wait with. Whether it is to be counted again.
@@ -173,7 +184,7 @@ fn bucket_mut<'a>(words: &'a mut [u64], shape: &Shape, at: usize) -> &'a mut [u6
 
 impl Kernel for TopKernel {
     fn root_words(&self) -> usize {
-        ROOT_HEAD_WORDS + self.narrow.sums.layout.words()
+        ROOT_HEAD_WORDS + self.narrow.sums.layout.words() + self.narrow.sums.parts()
     }
 
     fn prefetch(&self, root: &[u64], pool: &Pool) {
@@ -185,10 +196,15 @@ impl Kernel for TopKernel {
     }
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
-        let (head, all) = root.split_at_mut(ROOT_HEAD_WORDS);
+        let (head, rest) = root.split_at_mut(ROOT_HEAD_WORDS);
+        let (all, left_out) = rest.split_at_mut(self.narrow.sums.layout.words());
         let mut state = State::of(head);
         let has_table = !state.chunk.is_none() || self.start(&mut state, memory, (all, view));
         self.narrow.sums.layout.add_all(all, view);
+        if view.shed_level() > 0 {
+            state.shed = state.shed.max(view.shed_level());
+            self.leave_out(left_out, &view.left_out());
+        }
         if has_table {
             self.count(&mut state, memory, view, all);
         }
@@ -201,13 +217,15 @@ impl Kernel for TopKernel {
     }
 
     fn export_some(&self, root: &[u64], pool: &Pool, stretch: Stretch, out: &mut Vec<u64>) -> Option<usize> {
-        let (head, all) = root.split_at(ROOT_HEAD_WORDS);
+        let (head, rest) = root.split_at(ROOT_HEAD_WORDS);
+        let (all, left_out) = rest.split_at(self.narrow.sums.layout.words());
         let state = State::of(head);
         let (shape, buckets) = (self.shape(state), state.buckets * usize::from(state.contested));
         let none = state.chunk.is_none();
         if stretch.from == 0 {
             out.push(state.told(if none { 1 } else { buckets }));
             out.extend_from_slice(all);
+            out.extend_from_slice(if state.shed > 0 { left_out } else { &[] });
         }
         if none {
             // What found no memory at all may be any key's.
@@ -232,7 +250,7 @@ impl Kernel for TopKernel {
     fn export_words_max(&self) -> usize {
         let shape = &self.narrow;
         let bucket = shape.sums.parts() + shape.ways * Cell::export_words(shape, true);
-        1 + shape.sums.layout.words() + self.buckets_max() * bucket
+        1 + shape.sums.layout.words() + shape.sums.parts() + self.buckets_max() * bucket
     }
 
     fn release(&self, root: &[u64], pool: &mut Pool) {
