@@ -146,7 +146,8 @@ impl Case {
 fn the_data_path_takes_no_memory_and_gives_none_back() {
     what_is_taken_is_counted();
     let mut coarser = 0;
-    for seed in seeds(4) {
+    let seeds = seeds(4);
+    for seed in seeds.iter().copied() {
         println!("TAILWATER_SEED={seed}");
         let ways = |shape| [(shape, true, false), (shape, false, false), (shape, false, true)];
         for (shape, waits, scarce) in SHAPES.into_iter().flat_map(ways) {
@@ -156,14 +157,14 @@ fn the_data_path_takes_no_memory_and_gives_none_back() {
             let (received, lost) = (total.received, total.ring_dropped);
             let (memory_mb, strain) = (case.setup.memory_mb, log.strain);
             println!("{shape:?}, waits {waits}, {memory_mb} MB: {reloads} reloads, {received} packets, {lost} records lost, {strain:?}");
-            coarser += strain.iter().sum::<u64>();
+            coarser += strain[..4].iter().sum::<u64>();
             assert_eq!((threads.len(), received), ((shape.0 + shape.1) as usize, case.packets.len() as u64));
             // Some may give way to the next, or be refused for want of room.
             assert!((reloads > 0 || scarce) && log.ranges.len() > 20);
             assert!(threads.iter().all(|counted| *counted == Counted::default()), "{threads:?}, the first:\n{}", first());
         }
     }
-    assert!(coarser > 0, "memory was never short");
+    assert!(coarser > 0 || seeds.len() < 4, "memory was never short");
 }
 
 /// The check itself: what a thread takes while it counts is seen, what it takes else is not.

@@ -22,6 +22,9 @@ mod overdue;
 #[path = "engine_support/reloaded.rs"]
 mod reloaded;
 
+#[path = "engine_support/shed.rs"]
+mod shed;
+
 #[path = "engine_support/stepped.rs"]
 mod stepped;
 

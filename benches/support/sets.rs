@@ -22,7 +22,9 @@ const WHERE: [&str; 3] = ["{ protocol = \"udp\" }", "{ protocol = \"tcp\" }", "{
 pub fn configuration(stats: usize, ranges: &Path, window_ms: u64) -> String {
     let text = standard_text();
     let (head, rows) = text.split_once("# 8 sums").expect("the standard set");
-    let head = head.replace("window_ms = 10000", &format!("window_ms = {window_ms}")).replace("memory_mb = 1024", "memory_mb = 4096");
+    let head = head
+        .replace("window_ms = 10000", &format!("window_ms = {window_ms}"))
+        .replace("memory_mb = 1024", "memory_mb = 4096\nshed = false");
     let head = head.replace("ranges.csv", &ranges.display().to_string()).replace("name = \"standard\"", "name = \"bench-line\"");
     let rows: Vec<&str> = rows.split("[[stats]]").skip(1).collect();
     let one = |row: &&&str, names: &[&str]| names.iter().any(|name| row.contains(&format!("name = \"{name}\"")));

@@ -44,6 +44,17 @@ impl Beneath {
         Self { timeline: Some(Arc::clone(timeline)), ..Self::default() }
     }
 
+    /// A port whose losses are told by [`Self::miss`].
+    pub fn that_is_told() -> Self {
+        Self::that_loses(u64::MAX)
+    }
+
+    /// So many frames were lost at the port, and it is so late.
+    pub fn miss(&self, frames: u64, now_ns: u64) {
+        self.now_ns.fetch_max(now_ns, Relaxed);
+        self.missed.fetch_add(frames, Relaxed);
+    }
+
     pub fn missed(&self) -> u64 {
         self.missed.load(Relaxed)
     }

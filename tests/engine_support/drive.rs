@@ -26,7 +26,7 @@ pub struct Log {
     pub ranges: Vec<pb::RangeReport>,
     pub appliance: Vec<pb::ApplianceReport>,
     /// What want of memory did, as it is counted for metrics.
-    pub strain: [u64; 4],
+    pub strain: [u64; 5],
 }
 
 impl Publisher for Log {

@@ -312,7 +312,7 @@ fn counted_as_said(log: &Log) {
         stats().filter(|stat| matches!(&stat.figure, Some(pb::stat::Figure::Top(top)) if is(top))).count() as u64
     };
     let fewer = stats().filter(|stat| matches!(&stat.figure, Some(pb::stat::Figure::Distinct(_))) && is_short(stat)).count() as u64;
-    let [thinned, short, folded, missed] = log.strain;
+    let [thinned, short, folded, missed, _] = log.strain;
     assert_eq!((thinned, short), (tops(|top| top.thinned > 1), tops(|top| top.short_of_memory)));
     assert!(folded >= fewer && thinned + short + folded > 0, "{folded} of at least {fewer}");
     let says = |report: &&pb::RangeReport| report.incomplete.as_ref().is_some_and(|i| i.reasons.iter().any(|r| r == "memory"));

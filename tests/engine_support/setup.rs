@@ -205,8 +205,10 @@ impl Setup {
     }
 
     pub fn toml(&self) -> String {
-        let mut out =
-            format!("[appliance]\nwindow_ms = {}\nfast_window_ms = {}\nmemory_mb = {}\n", self.window_ms, self.fast_ms, self.memory_mb);
+        let mut out = format!(
+            "[appliance]\nshed = false\nwindow_ms = {}\nfast_window_ms = {}\nmemory_mb = {}\n",
+            self.window_ms, self.fast_ms, self.memory_mb
+        );
         let directions: Vec<_> = [(self.ingress, "\"ingress\""), (self.egress, "\"egress\"")].iter().filter(|d| d.0).map(|d| d.1).collect();
         let untagged = if self.drops_untagged { "drop" } else { "passed" };
         let sampler = if self.every_nth { "every_nth" } else { "random" };

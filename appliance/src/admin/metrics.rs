@@ -120,7 +120,7 @@ fn memory(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     family(to, GAUGE, "core_memory_high_bytes", "The most that was in use since the start", rows(|part| part.high))?;
     family(to, GAUGE, "core_memory_size_bytes", "What the core has of it", rows(|part| part.size))?;
     let degraded = DEGRADED.into_iter().zip(snapshot.degraded).map(|(how, n)| (vec![("how", how.to_owned())], n));
-    family(to, COUNTER, "degraded_figures", "Figures that want of memory made coarser", degraded)?;
+    family(to, COUNTER, "degraded_figures", "Figures that want of memory or time made coarser", degraded)?;
     let incomplete = snapshot.incomplete.iter().map(|(reason, n)| (vec![("reason", reason.clone())], *n));
     family(to, COUNTER, "incomplete_reports", "Incomplete reports of ranges, by reason", incomplete)?;
     let help = "Incomplete reports of ranges in the last long window";

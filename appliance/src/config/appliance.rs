@@ -22,6 +22,8 @@ pub struct Appliance {
     pub hash_key: Option<[u8; 32]>,
     /// An idle range says so, once each long window; default false.
     pub heartbeat: bool,
+    /// Where a core has more to do than it can, top-K leaves records out; default true.
+    pub shed: bool,
 }
 
 /// Lengths of windows.
@@ -64,10 +66,11 @@ pub(super) fn read(root: &Section<'_, '_>) -> Option<Appliance> {
     let memory_mb = section.as_ref().and_then(|s| s.integer("memory_mb", 1..=MEMORY_MB_MAX)).unwrap_or(MEMORY_MB);
     let hash_key = section.as_ref().and_then(|s| s.take("hash_key_file")).and_then(|f| hash_key(&f, root.book().file()));
     let heartbeat = section.as_ref().and_then(|s| s.flag("heartbeat")).unwrap_or(false);
+    let shed = section.as_ref().and_then(|s| s.flag("shed")).unwrap_or(true);
     if let Some(section) = section {
         section.close();
     }
-    let made = Appliance { name, pop, window_ms: window_ms?, fast_window_ms: fast_window_ms?, memory_mb, hash_key, heartbeat };
+    let made = Appliance { name, pop, window_ms: window_ms?, fast_window_ms: fast_window_ms?, memory_mb, hash_key, heartbeat, shed };
     (root.book().count() == before).then_some(made)
 }
 

@@ -70,6 +70,9 @@ pub trait Stage {
         0
     }
 
+    /// The core has more to do than it can: from now on stats that may leave records out look at one in 2^level; 0: at all.
+    fn shed(&mut self, _level: u32) {}
+
     /// Looks whether something has come from the control; to be called now and then.
     fn look(&mut self) {}
 

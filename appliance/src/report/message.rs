@@ -101,6 +101,7 @@ fn top(of: &Top) -> pb::Top {
         absent_high_sampled_packets: of.absent.sampled_packets,
         thinned: of.thinned,
         short_of_memory: of.short,
+        shed_weight: of.shed,
         // Told by who knows how the entries were estimated: see `range`.
         order_proven: 0,
         ..pb::Top::default()

@@ -1,11 +1,11 @@
-//! What want of memory did to a window's figures, counted as they are made.
+//! What want of memory, or of time, did to a window's figures, counted as they are made.
 
 use crate::config::StatSpec;
 use crate::stats::distinct::PRECISION_DEFAULT;
 use crate::stats::figure::{Basis, Bin, Distinct, DistinctSketch, Figure};
 use crate::stats::settings;
 
-/// Figures of a window that want of memory made coarser; one may be several of these.
+/// Figures of a window that want of memory or time made coarser; one may be several of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Strain {
     /// Lists that admitted one new key in so many only.
@@ -16,17 +16,19 @@ pub struct Strain {
     pub folded: u64,
     /// Reports of which some stat missed records.
     pub missed: u64,
+    /// Lists that left records out since a core had more to do than it could.
+    pub shed: u64,
 }
 
 impl Strain {
     /// By [`crate::telemetry::DEGRADED`].
-    pub const fn counts(&self) -> [u64; 4] {
-        [self.thinned, self.short, self.folded, self.missed]
+    pub const fn counts(&self) -> [u64; 5] {
+        [self.thinned, self.short, self.folded, self.missed, self.shed]
     }
 
-    /// Whether there was any.
-    pub fn is_any(&self) -> bool {
-        *self != Self::default()
+    /// Whether there was any for want of memory.
+    pub fn is_of_memory(&self) -> bool {
+        Self { shed: 0, ..*self } != Self::default()
     }
 
     /// Looks at a figure. A `sum` of `flows` does not tell whether its registers are fewer: it is not counted.
@@ -35,6 +37,7 @@ impl Strain {
             Figure::Top(top) => {
                 self.thinned += u64::from(top.thinned > 1);
                 self.short += u64::from(top.short);
+                self.shed += u64::from(top.shed > 1);
             }
             Figure::Distinct(distinct) => self.folded += u64::from(is_folded(spec, distinct)),
             Figure::NewKeys(of) => self.folded += u64::from(is_folded(spec, &of.keys)),
@@ -74,7 +77,9 @@ mod tests {
     fn seen(spec: &StatSpec, figure: &Figure) -> [u64; 4] {
         let mut strain = Strain::default();
         strain.see(spec, figure);
-        strain.counts()
+        let [of_memory @ .., shed] = strain.counts();
+        assert_eq!(shed, u64::from(matches!(figure, Figure::Top(top) if top.shed > 1)));
+        of_memory
     }
 
     #[test]
@@ -82,7 +87,8 @@ mod tests {
         let top = |thinned, short| {
             let all = Weighted::default();
             let (entries, reserve, absent) = (Vec::new(), Vec::new(), Unseen::default());
-            Figure::Top(Top { entries, reserve, coverage: 1.0, all: Estimate::exact(0.0), all_sufficient: all, absent, thinned, short })
+            let (all_sufficient, all) = (all, Estimate::exact(0.0));
+            Figure::Top(Top { entries, reserve, coverage: 1.0, all, all_sufficient, absent, thinned, short, shed: 2 * thinned })
         };
         let default = spec(Vec::new());
         assert_eq!(seen(&default, &top(1, false)), [0; 4]);

@@ -69,6 +69,7 @@ fn counts_of_keys_and_lists_are_widened() {
         all_sufficient: all,
         absent,
         thinned: 1,
+        shed: 1,
         short: false,
     };
     assert_eq!(super::super::order::proven(&top, &q), 2);

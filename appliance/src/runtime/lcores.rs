@@ -126,8 +126,10 @@ fn turn<S: Stage>(
 ) -> bool {
     let mut busy = false;
     for (at, (queue, ended)) in queues.iter_mut().zip(ended).enumerate() {
-        burst.limit(receiver.frames_max(burst.time_ns()));
+        let frames_max = receiver.frames_max(burst.time_ns());
+        burst.limit(frames_max);
         queue.poll(burst);
+        receiver.polled_all(burst.len() >= frames_max);
         if at == 0 {
             pause.polled(burst.read_ns(), &receiver.live().pauses);
         }

@@ -11,6 +11,7 @@ use crate::gather::{Gather, Stage};
 use crate::limits::{BURST_FRAMES_LATE, BURST_FRAMES_MAX};
 use crate::parse::{DropReason, Parsed, parse_into};
 use crate::rx::Frame;
+use crate::spread::Load;
 use crate::stats::plan::Period;
 use crate::telemetry::cost::{Meter, Part};
 use crate::telemetry::{Did, LiveCore};
@@ -49,6 +50,8 @@ pub struct Receiver<S> {
     pub(super) overdue: Option<Epoch>,
     outlet: Outlet,
     live: Arc<LiveCore>,
+    /// Of its queues; none where nothing is shed.
+    load: Option<Load>,
     /// Since it was last asked.
     did: Did,
     meter: Meter,
@@ -75,6 +78,7 @@ impl<S: Stage> Receiver<S> {
             spare,
             closing: None,
             overdue: None,
+            load: (world.sheds && !outlet.waits()).then(Load::default),
             outlet,
             live,
             did: Did::Poll,
@@ -322,6 +326,19 @@ impl<S: Stage> Receiver<S> {
         {
             self.keep(closing.site);
         }
+    }
+
+    /// A poll of a queue took all that it may, or not: where that goes on, stats that run here do less.
+    #[inline]
+    pub fn polled_all(&mut self, is_full: bool) {
+        if let Some(level) = self.load.as_mut().and_then(|load| load.polled(is_full)) {
+            self.stage.shed(level);
+        }
+    }
+
+    /// Stats that run here and may leave records out look at one in 2^this.
+    pub fn shed_level(&self) -> u32 {
+        self.load.as_ref().map_or(0, Load::level)
     }
 
     /// Closes everything. The core has said its last.

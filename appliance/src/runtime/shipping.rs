@@ -114,11 +114,11 @@ mod tests {
             (snapshot.degraded, snapshot.incomplete, snapshot.incomplete_last_window)
         };
         let named = |list: &[(&str, u64)]| list.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect::<Vec<_>>();
-        let strain = Strain { thinned: 3, short: 2, folded: 1, missed: 1 };
+        let strain = Strain { thinned: 3, short: 2, folded: 1, missed: 1, shed: 4 };
         let long = window(&[&["memory"], &[], &["memory", "nic_missed"]], strain, pb::WindowKind::Long);
-        assert_eq!(long, ([3, 2, 1, 1], named(&[("memory", 2), ("nic_missed", 1)]), 2));
+        assert_eq!(long, ([3, 2, 1, 1, 4], named(&[("memory", 2), ("nic_missed", 1)]), 2));
         let fast = window(&[&["ring_full"]], strain, pb::WindowKind::Fast);
-        assert_eq!(fast, ([6, 4, 2, 2], named(&[("memory", 2), ("nic_missed", 1), ("ring_full", 1)]), 2), "of the last long window");
+        assert_eq!(fast, ([6, 4, 2, 2, 8], named(&[("memory", 2), ("nic_missed", 1), ("ring_full", 1)]), 2), "of the last long window");
         assert_eq!(window(&[&[]], Strain::default(), pb::WindowKind::Long).2, 0);
     }
 }

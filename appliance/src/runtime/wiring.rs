@@ -64,6 +64,9 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
             inboxes.push(inbox);
         }
         let mut worker = Worker::new(inboxes, shard(told(*lcore, "worker", of_blocks)));
+        if world.sheds && !waits {
+            worker.sheds();
+        }
         made_of::tell(*lcore, "worker", &worker.stage().regions());
         ends.shards.push(worker.stage().control());
         wired.workers.push((worker, registry.core(*lcore, "worker")));

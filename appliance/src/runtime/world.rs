@@ -49,6 +49,8 @@ pub struct World {
     pub counts: bool,
     /// The budget of the data path, all cores together.
     pub memory_bytes: usize,
+    /// Where a core has more to do than it can, stats that may leave records out do.
+    pub sheds: bool,
     /// What streams are made for.
     pub room: Room,
     /// Tag rules that accounts are made for.
@@ -108,6 +110,7 @@ impl World {
             ports,
             tag_rules: config.tags.len(),
             counts: !config.stats.is_empty(),
+            sheds: config.appliance.shed,
             memory_bytes: usize::try_from(config.appliance.memory_mb << 20).unwrap_or(usize::MAX),
             reserve: Reserve::Lazily,
         })

@@ -1,6 +1,6 @@
 //! The receiving end: takes batches of all receiving cores, and flips when all of them have passed an epoch.
 
-use super::{Message, Transfer};
+use super::{Load, Message, Transfer};
 use crate::arch::ring::{Consumer, Producer};
 use crate::gather::Stage;
 use crate::units::Epoch;
@@ -46,16 +46,28 @@ pub struct Worker<S> {
     at: Epoch,
     /// The epoch behind the open one, of which batches were taken already.
     ahead: Option<Epoch>,
+    /// Of its rings; none where nothing is shed.
+    load: Option<Load>,
 }
 
 impl<S: Stage> Worker<S> {
     /// Over these rings.
     pub const fn new(inboxes: Vec<Inbox>, stage: S) -> Self {
-        Self { inboxes, stage, at: Epoch(0), ahead: None }
+        Self { inboxes, stage, at: Epoch(0), ahead: None, load: None }
+    }
+
+    /// Where a ring stays half full, stats do less.
+    pub fn sheds(&mut self) {
+        self.load = Some(Load::default());
     }
 
     /// Takes what waits, a bounded number; false if nothing did.
     pub fn poll(&mut self) -> bool {
+        if let Some(load) = &mut self.load
+            && let Some(level) = load.polled(self.inboxes.iter().any(Inbox::is_half_full))
+        {
+            self.stage.shed(level);
+        }
         let closing = self.stage.step();
         let mut busy = closing;
         // Of the epoch right behind the open one batches are taken before all cores have come to it, so that a ring does not

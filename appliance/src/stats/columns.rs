@@ -2,6 +2,8 @@
 //!
 //! A batch has at most 64 records, so that any choice among them is one word.
 
+mod kept;
+
 use super::told::Told;
 use super::values::Tally;
 use super::weights::Weights;
@@ -100,6 +102,10 @@ pub struct View<'a> {
     weights: &'a Weights,
     selected: u64,
     group: usize,
+    /// Of those that count, a kernel that may leave some out looks at these.
+    kept: u64,
+    /// log2 of how many records stand behind each that is looked at, about; 0: all are.
+    shed: u32,
     beside: Beside<'a>,
 }
 
@@ -146,6 +152,8 @@ impl<'a> View<'a> {
             weights,
             selected: selected & keys.present & values.nonzero(),
             group: 0,
+            kept: u64::MAX,
+            shed: 0,
             beside: Beside { other: None, times_ns: &[], start_ns: 0 },
         }
     }

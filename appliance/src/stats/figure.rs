@@ -142,6 +142,8 @@ pub struct Top {
     pub thinned: u32,
     /// Whether a table found no memory to grow.
     pub short: bool,
+    /// At the worst moment one record in so many was looked at, since a core had more to do than it could; 1: all were.
+    pub shed: u32,
 }
 
 /// What of a `distinct` merges.

@@ -8,7 +8,7 @@ use super::gamma;
 use super::weighted::Weighted;
 
 /// Share of windows whose truth may lie outside one end.
-const TAIL: f64 = 0.025;
+pub(super) const TAIL: f64 = 0.025;
 
 /// What is asked beside the counts.
 #[derive(Clone, Copy, Debug, PartialEq)]

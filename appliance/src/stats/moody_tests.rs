@@ -57,6 +57,8 @@ pub(crate) struct Shards {
     sealed: Vec<Vec<u64>>,
     /// Records of batches that missed something.
     pub(crate) starved: u64,
+    /// Level at which records are left out, and what draws them.
+    shed: (u32, Dice),
 }
 
 impl Shards {
@@ -71,7 +73,15 @@ impl Shards {
             (vec![0; plan.root_words(Period::Long)], pool, Budget::of_bytes(bytes))
         };
         let shards = (0..shards).map(shard).collect();
-        Self { scratch: Scratch::new(&plan), plan, hash_key: HashKey::new(key), shards, sealed: Vec::new(), starved: 0 }
+        Self {
+            scratch: Scratch::new(&plan),
+            plan,
+            hash_key: HashKey::new(key),
+            shards,
+            sealed: Vec::new(),
+            starved: 0,
+            shed: (0, Dice::new(seed)),
+        }
     }
 
     /// The window starts.
@@ -84,9 +94,17 @@ impl Shards {
         self.shards.iter_mut().for_each(|(_, pool, _)| pool.mood.refused = of_256);
     }
 
+    /// From now on one record in 2^level is looked at.
+    pub(crate) fn shed(&mut self, level: u32) {
+        self.shed.0 = level;
+    }
+
     /// Up to 64 records, in one shard.
     pub(crate) fn batch(&mut self, at: usize, records: &[Record]) {
         let at = at % self.shards.len();
+        let (level, dice) = &mut self.shed;
+        let kept = (0..64).fold(0, |kept, at| kept | u64::from(dice.one_in(1 << *level)) << at);
+        self.scratch.shed((*level > 0).then_some((*level, kept)));
         let (root, pool, budget) = &mut self.shards[at];
         let starved = execute(&self.plan, &mut self.scratch, records, &self.hash_key, (&mut [], root), &mut Memory { pool, budget });
         self.starved += if starved > 0 { records.len() as u64 } else { 0 };

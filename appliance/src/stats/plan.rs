@@ -292,6 +292,8 @@ pub struct Scratch {
     /// Starts of the fast and the long window.
     starts_ns: (u64, u64),
     reads_times: bool,
+    /// Of the next batch: what stats look at that may leave records out, and at which level.
+    shed: Option<(u32, u64)>,
 }
 
 impl Scratch {
@@ -302,12 +304,17 @@ impl Scratch {
         let keys = plan.keys.iter().enumerate().map(column).collect();
         let values = plan.metrics.iter().map(|metric| ValueColumn::new(*metric)).collect();
         let (masks, weights, reads_times) = (plan.selections.masks(), Weights::new(), plan.reads_times());
-        Self { keys, values, masks, weights, times_ns: Vec::with_capacity(BATCH_RECORDS_MAX), starts_ns: (0, 0), reads_times }
+        Self { keys, values, masks, weights, times_ns: Vec::with_capacity(BATCH_RECORDS_MAX), starts_ns: (0, 0), reads_times, shed: None }
     }
 
     /// When the fast and the long window started that the next batch belongs to, nanoseconds since 1970.
     pub const fn open(&mut self, fast_ns: u64, long_ns: u64) {
         self.starts_ns = (fast_ns, long_ns);
+    }
+
+    /// Of the batches that come, stats that may leave records out look at those of `kept`, drawn at one in 2^`level`. None: at all.
+    pub const fn shed(&mut self, shed: Option<(u32, u64)>) {
+        self.shed = shed;
     }
 
     /// Whether [`Self::open`] is of use.
@@ -388,6 +395,9 @@ pub fn execute_probed(
         }
         if view.is_empty() {
             continue;
+        }
+        if let Some((level, kept)) = scratch.shed {
+            view = view.shed(level, kept);
         }
         let root = stat.root_mut(if stat.period == Period::Fast { &mut *fast } else { &mut *long });
         starved += u32::from(stat.kernel.update(root, memory, &view).is_err());

@@ -199,6 +199,8 @@ counters! {
         counted,
         /// Records dropped at a full ring or for want of memory.
         ring_dropped,
+        /// Records at which top-K did not look, since the core had more to do than it could.
+        shed,
         /// Records whose log was handed on before it was full: memory for logs was spent.
         early,
         /// Polls of the queues or rings.

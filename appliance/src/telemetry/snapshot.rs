@@ -157,8 +157,8 @@ pub struct ReloadSnapshot {
     pub last: Option<(Duration, bool)>,
 }
 
-/// How want of memory makes figures coarser, by the index of [`Snapshot::degraded`].
-pub const DEGRADED: [&str; 4] = ["thinned", "short_of_memory", "folded", "missed"];
+/// How want of memory, and at last of time, makes figures coarser, by the index of [`Snapshot::degraded`].
+pub const DEGRADED: [&str; 5] = ["thinned", "short_of_memory", "folded", "missed", "shed"];
 
 /// Everything that metrics, health checks and the status line tell, at one moment.
 #[derive(Clone, Debug)]
@@ -189,7 +189,7 @@ pub struct Snapshot {
     pub memory_budget_bytes: u64,
     /// How much of it is in use by logs, roots and sketches.
     pub memory_used_bytes: u64,
-    /// Figures that want of memory made coarser since the start, by [`DEGRADED`].
+    /// Figures that want of memory or time made coarser since the start, by [`DEGRADED`].
     pub degraded: [u64; DEGRADED.len()],
     /// Incomplete reports of ranges since the start, by reason.
     pub incomplete: Vec<(String, u64)>,

@@ -13,6 +13,7 @@ use super::ledger::Site;
 use super::plans::{Compiled, FAST, HEAD_WORDS, LONG, PERIODS, ShardPlans};
 use super::sealing::Sealing;
 use super::stream::{Outlet, Room};
+use crate::arch::hash::spread;
 use crate::arch::prefetch::{prefetch, prefetch_words};
 use crate::arch::{HashKey, Region, Reserve};
 use crate::gather::bits::Bits;
@@ -22,6 +23,7 @@ use crate::limits::BATCH_RECORDS_MAX;
 use crate::record::Record;
 use crate::spread::Losses;
 use crate::stats::Exhausted;
+use crate::stats::columns::first;
 use crate::stats::pages::{Pages, Piece};
 use crate::stats::plan::{Period, execute, execute_probed};
 use crate::stats::pool::{Budget, Memory, Pool};
@@ -36,6 +38,32 @@ const WALK_RECORDS_MAX: usize = 32;
 #[derive(Clone, Copy, Default)]
 pub(super) struct Slot {
     pub(super) roots: [[Piece; 2]; 2],
+}
+
+/// What is left out while the core has more to do than it can.
+#[derive(Default)]
+struct Shed {
+    level: u32,
+    /// Secret, and different for each batch: nobody chooses what is left out.
+    draws: u64,
+    /// Records that were.
+    records: u64,
+}
+
+impl Shed {
+    /// Level and records of the next batch, of so many, that are looked at.
+    fn draw(&mut self, records: usize) -> Option<(u32, u64)> {
+        if self.level == 0 {
+            return None;
+        }
+        let mut kept = u64::MAX;
+        for _ in 0..self.level {
+            self.draws = self.draws.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            kept &= spread(self.draws ^ spread(self.draws).rotate_left(32));
+        }
+        self.records += u64::from((!kept & first(records)).count_ones());
+        Some((self.level, kept))
+    }
 }
 
 /// What a shard may take.
@@ -73,6 +101,7 @@ pub struct Shard {
     pub(super) site: Site,
     pub(super) later: Site,
     records: u64,
+    shed: Shed,
     /// Of the open epoch, and of the one that is coming.
     pub(super) losses: [Losses; 2],
     pub(super) outlet: Outlet,
@@ -101,6 +130,7 @@ impl Shard {
             site: Site::of_worker(),
             later: Site::of_worker(),
             records: 0,
+            shed: Shed { draws: hash_key.hash(b"records that are left out"), ..Shed::default() },
             losses: [(); 2].map(|()| Losses::new(plans.real)),
             hash_key,
             calendar,
@@ -241,6 +271,7 @@ impl Shard {
             let start = |period, number| self.calendar.bounds_ns(period, number).0;
             scratch.open(start(Period::Fast, epoch.0), start(Period::Long, self.calendar.long(epoch)));
         }
+        scratch.shed(self.shed.draw(records.len()));
         let mut memory = Memory { pool: &mut self.chunks, budget: &mut self.budget };
         let roots = (fast_body, long_body);
         let starved = if self.watch.is_on() {
@@ -320,6 +351,10 @@ impl Stage for Shard {
         self.watch.whole()
     }
 
+    fn shed(&mut self, level: u32) {
+        self.shed.level = level;
+    }
+
     fn look(&mut self) {
         self.coming.look(None);
     }
@@ -327,6 +362,7 @@ impl Stage for Shard {
     fn show(&self, live: &LiveCore) {
         self.watch.show(&live.costs);
         live.counted.set(self.records);
+        live.shed.set(self.shed.records);
         live.ring_dropped.set(self.losses.iter().map(Losses::total).sum());
         let [_, roots, sketches] = &live.memory;
         roots.set(PartFigures::of(self.roots.used_bytes(), self.roots.most_bytes(), self.roots.region().len() * 8));

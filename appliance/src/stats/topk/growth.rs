@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) wide: bool,
     /// It should have grown and found no memory.
     pub(super) short: bool,
+    /// log2 of the largest weight of records, where some were left out since the core had more to do than it could.
+    pub(super) shed: u32,
 }
 
 impl State {
@@ -50,19 +52,20 @@ impl State {
             contested: word >> 46 & 1 == 1,
             wide: word >> 47 & 1 == 1,
             short: word >> 48 & 1 == 1,
+            shed: small(49),
         }
     }
 
     pub(super) fn write(&self, head: &mut [u64]) {
         let flags = [self.contested, self.wide, self.short].iter().enumerate().fold(0, |word, (i, on)| word | u64::from(*on) << (46 + i));
-        let small = u64::from(self.doublings) << 40 | u64::from(self.thinned) << 43;
+        let small = u64::from(self.doublings) << 40 | u64::from(self.thinned) << 43 | u64::from(self.shed) << 49;
         head[0] = self.chunk.word();
         head[1] = self.buckets as u64 | (self.keys as u64) << 20 | small | flags;
     }
 
     /// The first word of an export.
     pub(super) fn told(&self, buckets: usize) -> u64 {
-        buckets as u64 | u64::from(self.thinned) << 32 | u64::from(self.short) << 40
+        buckets as u64 | u64::from(self.thinned) << 32 | u64::from(self.short) << 40 | u64::from(self.shed) << 48
     }
 }
 

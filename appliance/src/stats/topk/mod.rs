@@ -27,7 +27,10 @@ mod count;
 mod growth;
 mod placing;
 mod shapes;
+mod shed;
 mod summary;
+#[cfg(test)]
+mod shed_tests;
 #[cfg(test)]
 mod starved_tests;
 mod table;
@@ -46,7 +49,7 @@ const K_DEFAULT: u64 = 20;
 const EXACT_KEYS_MIN: usize = 128;
 /// How often a table that contests its cells may double.
 const DOUBLINGS_MAX: u32 = 3;
-/// Root: chunk, state; then the whole.
+/// Root: chunk, state; then the whole, and the bound's parts of what was left out of it.
 const ROOT_HEAD_WORDS: usize = 2;
 
 /// The calculation.
@@ -110,7 +113,7 @@ impl TopKernel {
         if self.follow(state, memory, view, all) {
             return;
         }
-        let (mut left, pressure) = (view.selected(), memory.pressure());
+        let (mut left, pressure) = (view.kept(), memory.pressure());
         while left != 0 {
             let (words, shape) = (memory.pool.get_mut(state.chunk), self.shape(*state));
             let step = if !state.contested && shape.sums.fits(all) {
@@ -128,7 +131,7 @@ impl TopKernel {
     /// another metric mostly does.
     fn follow(&self, state: &mut State, memory: &mut Memory<'_>, view: &View<'_>, all: &[u64]) -> bool {
         let shape = self.shape(*state);
-        let told = view.told().placed.get().filter(|placed| placed.rows == view.selected() && placed.table != state.chunk);
+        let told = view.told().placed.get().filter(|placed| placed.rows == view.kept() && placed.table != state.chunk);
         let Some(placed) = told.filter(|placed| placed.kind == (state.buckets, shape.ways)) else { return false };
         let has_room = state.keys + placed.fresh.count_ones() as usize <= self.exact_keys.min(shape.room(state.buckets));
         if state.contested || !has_room || !shape.sums.fits(all) {
@@ -136,6 +139,14 @@ impl TopKernel {
         }
         let (other, words) = memory.pool.get_two_mut(placed.table, state.chunk);
         shapes::run(Following { kernel: self, other, words, state, view, placed }, shape)
+    }
+
+    /// Sums up rows that no key is looked up of.
+    fn leave_out(&self, parts: &mut [u64], view: &View<'_>) {
+        if let [passed, ..] = parts {
+            *passed = passed.saturating_add(view.plain_sum());
+        }
+        view.sampled().rows().for_each(|row| self.narrow.sums.miss(parts, &row));
     }
 
     /// Does what the first of the rows that are left could not wait with. Whether it is to be counted again.
@@ -192,7 +203,7 @@ fn bucket_mut<'a>(words: &'a mut [u64], shape: &Shape, at: usize) -> &'a mut [u6
 
 impl Kernel for TopKernel {
     fn root_words(&self) -> usize {
-        ROOT_HEAD_WORDS + self.narrow.sums.layout.words()
+        ROOT_HEAD_WORDS + self.narrow.sums.layout.words() + self.narrow.sums.parts()
     }
 
     fn tells(&self) -> bool {
@@ -208,10 +219,15 @@ impl Kernel for TopKernel {
     }
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
-        let (head, all) = root.split_at_mut(ROOT_HEAD_WORDS);
+        let (head, rest) = root.split_at_mut(ROOT_HEAD_WORDS);
+        let (all, left_out) = rest.split_at_mut(self.narrow.sums.layout.words());
         let mut state = State::of(head);
         let has_table = !state.chunk.is_none() || self.start(&mut state, memory, (all, view));
         self.narrow.sums.layout.add_all(all, view);
+        if view.shed_level() > 0 {
+            state.shed = state.shed.max(view.shed_level());
+            self.leave_out(left_out, &view.left_out());
+        }
         if has_table {
             self.count(&mut state, memory, view, all);
         }
@@ -224,13 +240,15 @@ impl Kernel for TopKernel {
     }
 
     fn export_some(&self, root: &[u64], pool: &Pool, stretch: Stretch, out: &mut Vec<u64>) -> Option<usize> {
-        let (head, all) = root.split_at(ROOT_HEAD_WORDS);
+        let (head, rest) = root.split_at(ROOT_HEAD_WORDS);
+        let (all, left_out) = rest.split_at(self.narrow.sums.layout.words());
         let state = State::of(head);
         let (shape, buckets) = (self.shape(state), state.buckets * usize::from(state.contested));
         let none = state.chunk.is_none();
         if stretch.from == 0 {
             out.push(state.told(if none { 1 } else { buckets }));
             out.extend_from_slice(all);
+            out.extend_from_slice(if state.shed > 0 { left_out } else { &[] });
         }
         if none {
             // What found no memory at all may be any key's.
@@ -255,7 +273,7 @@ impl Kernel for TopKernel {
     fn export_words_max(&self) -> usize {
         let shape = &self.narrow;
         let bucket = shape.sums.parts() + shape.ways * Cell::export_words(shape, true);
-        1 + shape.sums.layout.words() + self.buckets_max() * bucket
+        1 + shape.sums.layout.words() + shape.sums.parts() + self.buckets_max() * bucket
     }
 
     fn release(&self, root: &[u64], pool: &mut Pool) {

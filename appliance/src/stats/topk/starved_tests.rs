@@ -11,8 +11,8 @@ use crate::stats::plan::WeightBounds;
 
 /// What there was of each key, and in all.
 #[derive(Default)]
-struct Truth {
-    of_key: HashMap<String, Unseen>,
+pub(super) struct Truth {
+    pub(super) of_key: HashMap<String, Unseen>,
     all: Unseen,
 }
 
@@ -35,7 +35,7 @@ fn at_most(one: &Unseen, other: &Unseen) -> bool {
 }
 
 /// Every listed key is within its bounds, every other one below the bound for those.
-fn holds(top: &Top, truth: &Truth) {
+pub(super) fn holds(top: &Top, truth: &Truth) {
     assert_eq!(Unseen::of(&top.all_sufficient), truth.all);
     let mut rest: HashMap<&str, &Unseen> = truth.of_key.iter().map(|(key, sum)| (&key[..], sum)).collect();
     for entry in top.entries.iter().chain(&top.reserve) {
@@ -53,20 +53,20 @@ fn holds(top: &Top, truth: &Truth) {
     }
 }
 
-fn top(shards: &mut Shards) -> Top {
+pub(super) fn top(shards: &mut Shards) -> Top {
     let (summary, question) = (shards.summary(), shards.question());
     let Figure::Top(top) = summary.figure(&question) else { unreachable!("a top-K") };
     top
 }
 
-fn address(n: u32) -> String {
+pub(super) fn address(n: u32) -> String {
     Ipv4Addr::from(n).to_string()
 }
 
-const BLOCKED: WeightBounds = WeightBounds { passed: 1, blocked: 40, random: true, rate: Some(40) };
+pub(super) const BLOCKED: WeightBounds = WeightBounds { passed: 1, blocked: 40, random: true, rate: Some(40) };
 
 /// Batches of these records, of which the map knows.
-fn send(shards: &mut Shards, truth: &mut Truth, metric: Metric, records: &[Record]) {
+pub(super) fn send(shards: &mut Shards, truth: &mut Truth, metric: Metric, records: &[Record]) {
     for batch in records.chunks(64) {
         batch.iter().for_each(|r| truth.count(address(u32::from_be_bytes([r.src[0], r.src[1], r.src[2], r.src[3]])), r, metric));
         shards.batch(0, batch);

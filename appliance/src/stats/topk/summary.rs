@@ -5,11 +5,12 @@ use hashbrown::HashMap;
 use super::TopKernel;
 use super::cell::Cell;
 use super::cells::Sums;
+use super::shed::Shed;
 use super::table::{HALVES_MAX, Shape};
 use crate::axes::KeySpec;
 use crate::stats::Summary;
 use crate::stats::figure::{Figure, Top, TopEntry, Unseen};
-use crate::stats::interval::{Question, estimate, estimate_key};
+use crate::stats::interval::{Question, estimate};
 use crate::stats::weighted::Weighted;
 use crate::units::Family;
 
@@ -30,6 +31,7 @@ pub(super) struct TopSummary {
     missed: Vec<Unseen>,
     thinned: u32,
     short: bool,
+    shed: Shed,
 }
 
 /// One key, over the tables that list it.
@@ -56,6 +58,7 @@ impl TopSummary {
             missed: Vec::new(),
             thinned: 0,
             short: false,
+            shed: Shed::default(),
         }
     }
 
@@ -109,11 +112,12 @@ impl TopSummary {
         }
     }
 
-    fn entry(&self, key: &[u32], entry: &Entry, keys: u64, question: &Question) -> TopEntry {
-        let unseen = self.unseen(entry);
+    fn entry(&self, key: &[u32], entry: &Entry, (keys, ratio): (u64, f64), question: &Question) -> TopEntry {
+        let mut unseen = self.unseen(entry);
         // Where a rate is unknown, it is unknown of what was not counted too.
         let question = Question { random: question.random && self.all.unproven == 0, ..*question };
-        let value = estimate_key(&entry.sum, &unseen, keys, &question);
+        let value = self.shed.estimate((&entry.sum, &unseen), ratio, keys, &question);
+        unseen.add(&self.shed.left_out);
         TopEntry { key: self.key.text(&self.bytes(key), self.family), value, sufficient: entry.sum, unseen }
     }
 
@@ -135,6 +139,7 @@ impl TopSummary {
             bound.add(&Unseen::of(&entry.sum));
             absent.raise(&bound);
         }
+        absent.add(&self.shed.left_out);
         absent
     }
 }
@@ -147,6 +152,10 @@ impl Summary for TopSummary {
         self.all.merge(&self.sums().layout.read(all));
         self.thinned = self.thinned.max(u32::try_from(head >> 32 & 0xFF).unwrap_or(0));
         self.short |= head >> 40 & 1 == 1;
+        let shed = u32::try_from(head >> 48 & 7).unwrap_or(0);
+        let (left_out, rest) = rest.split_at(if shed > 0 { self.sums().parts() } else { 0 });
+        self.shed.level = self.shed.level.max(shed);
+        self.shed.left_out.add(&self.sums().unseen(left_out));
         let (heads, cells) = rest.split_at(buckets * self.sums().parts());
         let missed = self.missed_of(heads, buckets);
         if !missed.is_empty() {
@@ -165,9 +174,11 @@ impl Summary for TopSummary {
         let keys = self.keys(question);
         let shown = sorted.len().min(self.k);
         let listed = sorted.len().min(self.k * (1 + RESERVE_RATIO));
-        let make = |list: &[(&Vec<u32>, &Entry)]| list.iter().map(|(words, e)| self.entry(words, e, keys, question)).collect::<Vec<_>>();
+        let ratio = self.shed.ratio(&self.all);
+        let entry = |(words, entry): &(&Vec<u32>, &Entry)| self.entry(words, entry, (keys, ratio), question);
+        let make = |list: &[(&Vec<u32>, &Entry)]| list.iter().map(entry).collect::<Vec<_>>();
         let held: u64 = sorted[..shown].iter().map(|(_, e)| e.sum.total()).sum();
-        let coverage = if self.all.total() == 0 { 0.0 } else { held as f64 / self.all.total() as f64 };
+        let coverage = if self.all.total() == 0 { 0.0 } else { (held as f64 * ratio / self.all.total() as f64).min(1.0) };
         Figure::Top(Top {
             entries: make(&sorted[..shown]),
             reserve: make(&sorted[shown..listed]),
@@ -177,6 +188,7 @@ impl Summary for TopSummary {
             absent: self.absent(&sorted[listed..]),
             thinned: 1 << self.thinned,
             short: self.short,
+            shed: self.shed.weight(),
         })
     }
 }
