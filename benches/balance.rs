@@ -13,7 +13,7 @@ mod support;
 use std::process::Command;
 use std::sync::Arc;
 
-use support::{Chances, Figure, record, twelve_more, world, written};
+use support::{Chances, Figure, assign, record, twelve_more, world, written};
 use tailwater::arch::Reserve;
 use tailwater::arch::hash::spread;
 use tailwater::gather::packed::{Batch, Form, Layout};
@@ -216,9 +216,8 @@ fn main() {
         let (given, by_range) = dispatch(workers, &costs, &efforts, &worlds[2].plans.layout);
         print(&format!("ours-{workers}"), uneven(&given));
         let whole = [vec![1.0], vec![1.0], vec![1.0]];
-        print(&format!("by-range-{workers}"), assigned(workers, &by_range, &whole, |range, _| spread(range as u64) as usize));
-        print(&format!("by-type-{workers}"), assigned(workers, &by_range, &by_type, |_, kind| kind));
-        let pinned = |range: usize, stat: usize| spread((range as u64) << 16 | stat as u64) as usize;
-        print(&format!("by-stat-{workers}"), assigned(workers, &by_range, &by_stat, pinned));
+        print(&format!("by-range-{workers}"), assigned(workers, &by_range, &whole, assign::by_range));
+        print(&format!("by-type-{workers}"), assigned(workers, &by_range, &by_type, assign::by_type));
+        print(&format!("by-stat-{workers}"), assigned(workers, &by_range, &by_stat, assign::by_stat));
     }
 }

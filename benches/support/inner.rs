@@ -45,7 +45,11 @@ pub struct Frames {
 impl Frames {
     /// All of a file.
     pub fn read(pcap: &Path) -> Self {
-        let mut capture = Capture::open(pcap).expect("a capture");
+        Self::of(Capture::open(pcap).expect("a capture"))
+    }
+
+    /// All of a capture.
+    pub fn of(mut capture: Capture) -> Self {
         let mut frames = Self { bytes: Vec::new(), ends: Vec::new() };
         while let Some(frame) = capture.next_frame().expect("a frame") {
             frames.bytes.extend_from_slice(frame.bytes);

@@ -10,6 +10,7 @@
     reason = "a bench"
 )]
 
+pub mod assign;
 pub mod callgrind;
 pub mod captures;
 pub mod inner;

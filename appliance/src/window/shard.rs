@@ -147,6 +147,11 @@ impl Shard {
         [("roots", self.roots.region()), ("sketches", self.chunks.region())]
     }
 
+    /// Whether the reporter has room for a block of so many words: without, what is sealed waits.
+    pub fn has_room(&self, words: usize) -> bool {
+        self.outlet.has_room(words)
+    }
+
     /// By this end other plans come.
     pub fn control(&mut self) -> Control<Compiled> {
         self.coming.control()

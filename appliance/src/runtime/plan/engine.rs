@@ -29,6 +29,8 @@ const LOOK_POLLS: u64 = 512;
 const WARM_FRAMES: u64 = 300_000;
 /// How long the reporter may take for a window before nothing more is expected of it.
 const REPORTED: Duration = Duration::from_secs(120);
+/// How long a closing rests where the reporter has no room.
+const REST: Duration = Duration::from_micros(30);
 /// 2025: times of windows are like real ones.
 const START_NS: u64 = 1_735_689_600_000_000_000;
 
@@ -220,8 +222,12 @@ impl Engine {
     /// Ends the window, and all of what that begins.
     fn close(&mut self, next_ns: u64) {
         self.receiver.epoch(self.world.calendar.epoch(next_ns));
-        let mut busy = true;
+        let (mut busy, block) = (true, self.world.plans.room().block);
         while busy {
+            // Where the reporter is behind, `run` would go on with packets.
+            while !self.receiver.stage_ref().has_room(block) {
+                std::thread::sleep(REST);
+            }
             let timed = self.polls.is_multiple_of(TIMED_POLLS);
             if timed {
                 self.receiver.begin_timing();
