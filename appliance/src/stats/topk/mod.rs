@@ -144,7 +144,7 @@ impl TopKernel {
     /// Sums up rows that no key is looked up of.
     fn leave_out(&self, parts: &mut [u64], view: &View<'_>) {
         if let [passed, ..] = parts {
-            *passed = passed.saturating_add(view.plain_sum());
+            *passed = passed.saturating_add(view.tally().plain);
         }
         view.sampled().rows().for_each(|row| self.narrow.sums.miss(parts, &row));
     }
