@@ -18,7 +18,7 @@ const EIGHT: [&str; 8] = [
 /// Of what more copies of the standard set count.
 const WHERE: [&str; 3] = ["{ protocol = \"udp\" }", "{ protocol = \"tcp\" }", "{ dst_port = \"1024..\" }"];
 
-/// The standard configuration with so many stats (0 is one sum) over the ranges of a capture.
+/// The standard configuration with so many stats (0: the ledger alone; 1: a sum) over the ranges of a capture.
 pub fn configuration(stats: usize, ranges: &Path, window_ms: u64) -> String {
     let text = standard_text();
     let (head, rows) = text.split_once("# 8 sums").expect("the standard set");
@@ -29,11 +29,13 @@ pub fn configuration(stats: usize, ranges: &Path, window_ms: u64) -> String {
     let rows: Vec<&str> = rows.split("[[stats]]").skip(1).collect();
     let one = |row: &&&str, names: &[&str]| names.iter().any(|name| row.contains(&format!("name = \"{name}\"")));
     let chosen: Vec<String> = match stats {
-        0 => rows.iter().filter(|row| one(row, &EIGHT[..1])).map(|row| (*row).to_owned()).collect(),
+        0 => Vec::new(),
+        1 => rows.iter().filter(|row| one(row, &EIGHT[..1])).map(|row| (*row).to_owned()).collect(),
         8 => rows.iter().filter(|row| one(row, &EIGHT)).map(|row| (*row).to_owned()).collect(),
         _ => (0..stats / rows.len()).flat_map(|copy| rows.iter().map(move |row| copied(row, copy))).collect(),
     };
-    assert!(chosen.len() == stats.max(1), "{} stats in place of {stats}", chosen.len());
+    assert!(chosen.len() == stats, "{} stats in place of {stats}", chosen.len());
+    let head = if stats == 0 { "stats = []\n".to_owned() + &head } else { head };
     chosen.iter().fold(head, |text, row| text + "[[stats]]" + row + "\n")
 }
 

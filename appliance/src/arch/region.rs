@@ -92,10 +92,15 @@ impl Region {
         let map = MmapOptions::new().len(bytes).map_anon().map_err(|error| format!("{no_huge}; no mapping: {error}"))?;
         // Before it is touched: the system may make large pages of it by itself, which are as good, but not promised.
         let _ = map.advise(Advice::HugePage);
-        Ok(match map.lock() {
-            Ok(()) => (Kind::Locked(map), Some(no_huge)),
-            Err(error) => (Kind::Loose(Self::touched(map)), Some(format!("{no_huge}; not locked: {error}"))),
-        })
+        let (kind, why) = match map.lock() {
+            Ok(()) => (Kind::Locked(map), no_huge),
+            Err(error) => (Kind::Loose(Self::touched(map)), format!("{no_huge}; not locked: {error}")),
+        };
+        // What became large stays so. What did not shall not be made so later, while packets wait for it.
+        if let Kind::Locked(map) | Kind::Loose(map) = &kind {
+            let _ = map.advise(Advice::NoHugePage);
+        }
+        Ok((kind, Some(why)))
     }
 
     fn touched(mut map: MmapMut) -> MmapMut {

@@ -99,6 +99,13 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let sets = sets::read(&root);
     let windows = appliance.as_ref().map_or_else(Windows::default, Appliance::windows);
     let stats = stats::read(&root, &sets, &|spec| stat_check(spec, windows));
+    if root.rows("stats").is_empty() && appliance.as_ref().is_some_and(|appliance| appliance.heartbeat) {
+        root.fault(
+            "stats",
+            "are none, and with appliance.heartbeat every range would be called idle",
+            "set heartbeat = false, or write a stat",
+        );
+    }
     let sinks = sinks::read(&root);
     let admin = sinks::read_admin(&root);
     root.close();

@@ -92,7 +92,11 @@ type Check<'a> = dyn Fn(&StatSpec) -> Result<(), Refusal> + 'a;
 pub(super) fn read(root: &Section<'_, '_>, sets: &[Set], check: &Check<'_>) -> Vec<StatSpec> {
     let rows = root.rows("stats");
     if rows.is_empty() && root.take("stats").is_none() {
-        root.fault("stats", "are missing: there is nothing to count", "write [[stats]] with name = \"packets\" and calculation = \"sum\"; or stats = [], if the ledger is all that you want");
+        root.fault(
+            "stats",
+            "are missing: there is nothing to count",
+            "write [[stats]] with name = \"packets\" and calculation = \"sum\"; or stats = [], if the ledger is all that you want",
+        );
     }
     if let Some(row) = rows.get(STATS_MAX) {
         row.book().fault(&row.at, format!("is one stat more than the {STATS_MAX} that an appliance may have"), "remove it");

@@ -1,7 +1,7 @@
 //! Records into chains; and what waits in chains while a walk over the epoch before is still in its way.
 
 use super::packed::{Form, Layout, NARROW_WORDS};
-use super::{Chain, DRAIN_RECORDS, Fit, Gather, HELD_RECORDS_MAX, RIPE, RUNS, SLOW_APPENDS, Stage, WIDE};
+use super::{Chain, DRAIN_RECORDS, Fit, Gather, HELD_RECORDS_MAX, RIPE, RUNS, Stage, TURN_RECORDS, WIDE};
 use crate::arch::prefetch::prefetch_write;
 use crate::limits::{BATCH_RECORDS_MAX, LOG_RECORDS_MAX};
 use crate::record::Record;
@@ -117,14 +117,15 @@ impl Gather {
         self.segments.at_mut(chain.next, fit.words).copy_from_slice(&words[..fit.words]);
         chain.next += fit.step;
         chain.count += 1;
-        self.chains[range.at()][side] = Chain { room: self.room(chain, fit), ..chain };
+        let room = self.room(chain, fit);
+        self.chains[range.at()][side] = Chain { room, ..chain };
         if self.held {
             if drives(usize::from(chain.count), chain.flags) {
                 self.drive_for(range.0, stage);
             }
             return;
         }
-        let is_due = self.ripe.is_due(SLOW_APPENDS);
+        let is_due = self.ripe.is_due(1 + u32::from(room), TURN_RECORDS);
         if chain.asks() {
             self.full(range.0, stage);
         } else if is_due {

@@ -40,8 +40,8 @@ const EMPTY_STEPS: usize = 128;
 const DRAIN_RECORDS: usize = BATCH_RECORDS_MAX / 2;
 /// A ripe range that has to wait so long that it has so many hands batches on by itself.
 const WAITING_RECORDS_MAX: usize = 2 * LOG_RECORDS_MAX;
-/// Slow appends, of eight records each in the usual form, for one batch of the ripe range whose turn it is: twice what comes.
-const SLOW_APPENDS: u32 = 4;
+/// Records that come for one batch of the ripe range whose turn it is: half as many as it has.
+const TURN_RECORDS: u32 = 32;
 /// Records of a range that wait at most for a walk to end: as many as a chain counts, with room to hand on the first of them.
 const HELD_RECORDS_MAX: usize = (u16::MAX as usize / DRAIN_RECORDS - 1) * DRAIN_RECORDS;
 
@@ -297,7 +297,7 @@ impl Gather {
         let chain = &mut self.chains[range as usize][side];
         if chain.count == 0 {
             let wide = if form == Form::Wide { WIDE } else { 0 };
-            (chain.head, chain.flags) = (segment, chain.flags & RUNS | wide);
+            (chain.head, chain.flags) = (segment, chain.flags & (RUNS | RIPE) | wide);
             self.touched[side].set(range);
             self.holding[side].set(range);
         } else {

@@ -5,14 +5,14 @@ pub(super) struct Ripe {
     ranges: Box<[u32]>,
     first: usize,
     len: usize,
-    /// Slow appends since the last turn.
-    appends: u32,
+    /// Records since the last turn.
+    came: u32,
 }
 
 impl Ripe {
     /// For so many ranges.
     pub(super) fn new(ranges: usize) -> Self {
-        Self { ranges: vec![0; ranges].into_boxed_slice(), first: 0, len: 0, appends: 0 }
+        Self { ranges: vec![0; ranges].into_boxed_slice(), first: 0, len: 0, came: 0 }
     }
 
     /// None waits.
@@ -22,6 +22,7 @@ impl Ripe {
 
     /// Puts a range behind the last. It is not among them.
     pub(super) fn push(&mut self, range: u32) {
+        debug_assert!(self.len < self.ranges.len(), "a range stands here once");
         let at = self.first + self.len;
         let at = if at < self.ranges.len() { at } else { at - self.ranges.len() };
         self.ranges[at] = range;
@@ -40,14 +41,15 @@ impl Ripe {
         self.first = if self.first + 1 < self.ranges.len() { self.first + 1 } else { 0 };
     }
 
-    /// Counts a slow append. Whether one batch of the first is to go: after each `turn` of them.
+    /// Counts records that came, or will before this is asked again. Whether one batch of the first is to go: after each `turn`
+    /// of them.
     #[inline]
-    pub(super) const fn is_due(&mut self, turn: u32) -> bool {
-        self.appends += 1;
-        if self.appends < turn {
+    pub(super) const fn is_due(&mut self, records: u32, turn: u32) -> bool {
+        self.came += records;
+        if self.came < turn {
             return false;
         }
-        self.appends = 0;
+        self.came -= turn;
         self.len > 0
     }
 }

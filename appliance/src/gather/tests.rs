@@ -193,9 +193,9 @@ fn a_log_is_kept_until_it_is_full_and_then_worked_off() {
         held.push(n + 1 - 64 * log.handed as u64);
     }
     assert_eq!(held[LOG_RECORDS_MAX - 2], LOG_RECORDS_MAX as u64 - 1);
-    let most = RIPE_RECORDS as u64 + u64::from(SLOW_APPENDS);
-    assert!(held[2 * LOG_RECORDS_MAX..].iter().all(|held| *held <= most), "then what is ripe goes, all of it");
-    assert!(held[2 * LOG_RECORDS_MAX..].iter().any(|held| *held < 64), "down to what is no batch");
+    let most = RIPE_RECORDS as u64 + u64::from(TURN_RECORDS);
+    assert!(held[3 * LOG_RECORDS_MAX..].iter().all(|held| *held <= most), "then what is ripe goes, all of it");
+    assert!(held[3 * LOG_RECORDS_MAX..].iter().any(|held| *held < 64), "down to what is no batch");
 }
 
 /// Where lengths are what IP headers claim, one packet in a range's log must not make it run: it would open a block for the

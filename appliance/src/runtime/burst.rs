@@ -186,7 +186,10 @@ impl<S: Stage> Receiver<S> {
             match self.bursts.banks[bank].kinds[at] {
                 Kind::Narrow => self.append_narrow(bank, at),
                 Kind::Packed(form, _) => self.append(bank, at, form),
-                Kind::Walks => frames.at(at).iter().for_each(|frame| self.frame(frame)),
+                Kind::Walks => {
+                    self.lap(Part::Gather);
+                    frames.at(at).iter().for_each(|frame| self.frame(frame));
+                }
                 Kind::Told => {}
             }
         }
@@ -202,7 +205,7 @@ impl<S: Stage> Receiver<S> {
         let (mut received_bytes, mut late, mut implausible_frames, mut taken) = (0, 0, 0, 0);
         for at in 0..count.min(BURST_FRAMES_MAX) {
             bursts.banks[bank].kinds[at] = Kind::Walks;
-            let Some(frame) = frames.at(at) else { break };
+            let Some(frame) = frames.at(at) else { continue };
             let Some(usual) = whole(&frame, world) else { continue };
             let key = bursts.verdicts.key(&frame, &usual);
             if key != run.key {

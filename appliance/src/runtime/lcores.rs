@@ -124,12 +124,12 @@ fn turn<S: Stage>(
     burst: &mut Burst,
     pause: &mut Pause,
 ) -> bool {
-    let mut busy = false;
+    let (mut busy, mut is_full) = (false, false);
     for (at, (queue, ended)) in queues.iter_mut().zip(ended).enumerate() {
         let frames_max = receiver.frames_max(burst.time_ns());
         burst.limit(frames_max);
         queue.poll(burst);
-        receiver.polled_all(burst.len() >= frames_max);
+        is_full |= burst.len() >= frames_max;
         if at == 0 {
             pause.polled(burst.read_ns(), &receiver.live().pauses);
         }
@@ -141,6 +141,11 @@ fn turn<S: Stage>(
         burst.clear();
         receiver.lap(part);
     }
+    if !busy {
+        receiver.settle();
+    }
+    // One queue that overflows is enough, however quiet the others are.
+    receiver.polled_all(is_full);
     busy
 }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Frame, Frames};
 use super::timeline::Timeline;
+use super::{Frame, Frames};
 use crate::dpdk::{self, FrameTag};
 use crate::units::{Epoch, LinkType};
 

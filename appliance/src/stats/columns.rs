@@ -41,7 +41,7 @@ impl KeyColumn {
     }
 
     #[inline(always)]
-    fn fill(&mut self, records: &[Record], hash_key: &HashKey) {
+    pub(super) fn fill(&mut self, records: &[Record], hash_key: &HashKey) {
         self.told.forget();
         if self.width == 0 {
             self.present = first(records.len());
@@ -74,18 +74,6 @@ fn fill_heads<const W: usize>(keys: &[u8], heads: &mut [u32; BATCH_RECORDS_MAX])
         let mut bytes = [0; 4];
         bytes[..W].copy_from_slice(key);
         *head = u32::from_be_bytes(bytes);
-    }
-}
-
-/// Fills columns with a batch.
-#[inline(always)]
-pub fn fill(keys: &mut [KeyColumn], values: &mut [ValueColumn], records: &[Record], hash_key: &HashKey) {
-    // What is given to an iterator's own loop is compiled for any processor.
-    for column in keys {
-        column.fill(records, hash_key);
-    }
-    for column in values {
-        column.fill(records);
     }
 }
 

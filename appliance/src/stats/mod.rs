@@ -15,6 +15,7 @@ pub mod distinct;
 pub mod entropy;
 pub mod fanout;
 pub mod figure;
+mod filling;
 mod gamma;
 pub mod histogram;
 mod hashes;

@@ -1,6 +1,7 @@
 //! A list of stats, compiled: which columns and masks a batch needs, and which kernel reads which of them.
 
-use super::columns::{Beside, KeyColumn, ValueColumn, View, fill};
+use super::columns::{Beside, KeyColumn, ValueColumn, View};
+use super::filling::Filling;
 use super::interval::Question;
 use super::pool::{Memory, Pool};
 use super::selection::{Masks, Selections};
@@ -8,7 +9,7 @@ use super::stretch::Stretch;
 use super::weights::Weights;
 use super::{Calculations, Context, Kernel};
 use crate::arch::HashKey;
-use crate::arch::lanes::{self, Lanes, Work};
+use crate::arch::lanes;
 use crate::axes::{DecisionAxis, Key, KeySpec, Metric};
 use crate::config::{Refusal, StatSpec, Windows};
 use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
@@ -323,7 +324,8 @@ impl Scratch {
     }
 
     fn fill(&mut self, plan: &Plan, records: &[Record], hash_key: &HashKey) {
-        lanes::run(Filling { scratch: self, records, hash_key });
+        let Self { keys, values, weights, .. } = self;
+        lanes::run(Filling { keys, values, weights, records, hash_key });
         plan.selections.fill(&mut self.masks, records, &self.weights);
         if self.reads_times {
             self.times_ns.clear();
@@ -336,24 +338,6 @@ impl Scratch {
     fn beside(&self, stat: &Planned) -> Beside<'_> {
         let start_ns = if stat.period == Period::Fast { self.starts_ns.0 } else { self.starts_ns.1 };
         Beside { other: stat.other.map(|at| &self.keys[at]), times_ns: &self.times_ns, start_ns }
-    }
-}
-
-/// Columns that are read of every batch.
-struct Filling<'a> {
-    scratch: &'a mut Scratch,
-    records: &'a [Record],
-    hash_key: &'a HashKey,
-}
-
-impl Work for Filling<'_> {
-    type Out = ();
-
-    #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
-        let Scratch { keys, values, weights, .. } = self.scratch;
-        fill(keys, values, self.records, self.hash_key);
-        weights.fill(lanes, self.records);
     }
 }
 

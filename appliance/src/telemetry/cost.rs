@@ -113,15 +113,15 @@ impl Meter {
     /// What came since the last call was `part`, without what others have timed of it.
     pub fn lap(&mut self, part: Part, inside: u64) {
         let now = ticks();
-        let others = inside.wrapping_sub(self.inside);
-        self.spent.0[part as usize] += now.wrapping_sub(self.last).saturating_sub(others + self.reading);
+        let others = inside.saturating_sub(self.inside);
+        self.spent.0[part as usize] += now.saturating_sub(self.last).saturating_sub(others + self.reading);
         (self.last, self.inside) = (now, inside);
     }
 
     /// The poll is over. False: it was held up, and whoever timed parts of it had better [forget](Watch::turn_off) them too.
     pub const fn end(&mut self) -> bool {
         self.on = false;
-        let (gone, times) = (self.last.wrapping_sub(self.begun), self.mean.saturating_mul(HELD_UP_TIMES));
+        let (gone, times) = (self.last.saturating_sub(self.begun), self.mean.saturating_mul(HELD_UP_TIMES));
         let longest = if times > self.short { times } else { self.short };
         let counts = gone <= longest;
         self.mean = self.mean - self.mean / MEAN_OF_POLLS + if counts { gone } else { longest } / MEAN_OF_POLLS;
@@ -210,7 +210,7 @@ impl Watch {
 
     fn piece(&mut self) -> u64 {
         let now = ticks();
-        let gone = now.wrapping_sub(self.last);
+        let gone = now.saturating_sub(self.last);
         self.last = now;
         self.whole += gone;
         gone.saturating_sub(self.reading)

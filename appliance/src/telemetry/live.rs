@@ -6,8 +6,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::pauses::{LivePauses, PauseFigures};
 use super::cost::LiveCosts;
+use super::pauses::{LivePauses, PauseFigures};
 
 /// Drop and fault reasons that one core can count apart; reasons beyond are counted in the last.
 pub const REASONS_MAX: usize = 32;

@@ -1,17 +1,16 @@
 //! What it costs to take a frame from a queue and give it back.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arrayvec::ArrayVec;
-
 use super::clock::ran_ns;
 use crate::config::{Config, Port};
 use crate::dpdk::{Eal, EalConfig, Hugepages, LcorePin};
-use crate::limits::{BURST_FRAMES_MAX, LCORES_MAX};
+use crate::limits::LCORES_MAX;
 use crate::rx::timeline::Timeline;
-use crate::rx::{Event, live};
+use crate::rx::{Frames, live};
 
 /// How long a queue is polled.
 const POLLED: Duration = Duration::from_millis(400);
@@ -62,7 +61,9 @@ impl Receives {
         }
         let file = std::env::temp_dir().join(format!("tailwater-plan-{}-{}.pcap", std::process::id(), self.made));
         let stand_in = StandIn(file);
-        std::fs::write(&stand_in.0, first_records(capture, STAND_IN_BYTES))
+        // Nobody else's file, nor one that a link points to.
+        let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&stand_in.0);
+        made.and_then(|mut made| made.write_all(first_records(capture, STAND_IN_BYTES)))
             .map_err(|error| format!("{}: {error}", stand_in.0.display()))?;
         let device = format!("net_pcap{},rx_pcap={},infinite_rx=1", self.made, stand_in.0.display());
         self.made += 1;
@@ -97,13 +98,9 @@ impl Receives {
 
 /// Frames of a burst, taken apart as a receiving core does it.
 fn given(burst: &crate::rx::Burst) -> u64 {
-    let mut frames = ArrayVec::<_, BURST_FRAMES_MAX>::new();
-    for event in burst.events() {
-        if let Event::Frame(frame) = event {
-            frames.push(frame);
-        }
-    }
-    std::hint::black_box(&frames).len() as u64
+    let Some((_, frames)) = burst.live() else { return 0 };
+    (0..frames.count()).for_each(|at| drop(std::hint::black_box(frames.at(at))));
+    frames.count() as u64
 }
 
 /// A capture's header and its first records.

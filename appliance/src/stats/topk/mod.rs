@@ -134,7 +134,9 @@ impl TopKernel {
         let told = view.told().placed.get().filter(|placed| placed.rows == view.kept() && placed.table != state.chunk);
         let Some(placed) = told.filter(|placed| placed.kind == (state.buckets, shape.ways)) else { return false };
         let has_room = state.keys + placed.fresh.count_ones() as usize <= self.exact_keys.min(shape.room(state.buckets));
-        if state.contested || !has_room || !shape.sums.fits(all) {
+        // Of a table that is large beside the batch a look at each row's place is less than one at all buckets.
+        let is_small = state.buckets <= 2 * placed.rows.count_ones() as usize;
+        if !is_small || state.contested || !has_room || !shape.sums.fits(all) {
             return false;
         }
         let (other, words) = memory.pool.get_two_mut(placed.table, state.chunk);
