@@ -99,7 +99,9 @@ impl Receives {
 /// Frames of a burst, taken apart as a receiving core does it.
 fn given(burst: &crate::rx::Burst) -> u64 {
     let Some((_, frames)) = burst.live() else { return 0 };
-    (0..frames.count()).for_each(|at| drop(std::hint::black_box(frames.at(at))));
+    for at in 0..frames.count() {
+        std::hint::black_box(frames.at(at));
+    }
     frames.count() as u64
 }
 
