@@ -44,16 +44,23 @@ impl Gather {
         self.segments.prefetch(self.chains[range.at()][self.side].next);
     }
 
-    /// Adds a record in the narrow form, which has no extras.
-    #[inline]
-    pub fn append_narrow(&mut self, range: RangeIndex, words: &[u64; NARROW_WORDS], stage: &mut impl Stage) {
+    /// Adds a record in the narrow form, which has no extras. Its words stay numbers: gathered in memory first, they would be read
+    /// from there wider than they were written, and so not before all stores until then are through, those to cold lines too.
+    #[inline(always)]
+    #[allow(clippy::inline_always, reason = "what is handed over stays in registers")]
+    pub fn append_narrow(&mut self, range: RangeIndex, (one, two, three): (u64, u64, u64), stage: &mut impl Stage) {
         let chain = &mut self.chains[range.at()][self.side];
         if chain.room == 0 {
-            return self.append_packed(range, Form::Narrow, words, stage);
+            return self.append_slowly(range, [one, two, three], stage);
         }
-        self.segments.put(chain.next, words);
+        self.segments.put(chain.next, (one, two, three));
         chain.next += NARROW_STEP;
         (chain.count, chain.room) = (chain.count + 1, chain.room - 1);
+    }
+
+    #[inline(never)]
+    fn append_slowly(&mut self, range: RangeIndex, words: [u64; NARROW_WORDS], stage: &mut impl Stage) {
+        self.append_packed(range, Form::Narrow, &words, stage);
     }
 
     /// Adds a record that is packed in the narrowest form that it fits.

@@ -49,6 +49,7 @@ impl Segments {
             self.free = self.next[segment as usize];
             self.used += 1;
             self.prefetch_segment(self.free as usize);
+            self.next.get(self.free as usize).into_iter().for_each(prefetch_write);
             return Some(segment);
         }
         let fresh = (self.taken < self.next.len()).then_some(u32::try_from(self.taken).ok()?);
@@ -120,11 +121,11 @@ impl Segments {
         &mut self.words[at as usize..at as usize + words]
     }
 
-    /// Writes words from one on.
+    /// Writes three words from one on.
     #[inline]
-    pub(super) fn put<const N: usize>(&mut self, at: u32, words: &[u64; N]) {
-        if let Some(to) = self.words.get_mut(at as usize..).and_then(|rest| rest.first_chunk_mut()) {
-            *to = *words;
+    pub(super) fn put(&mut self, at: u32, (one, two, three): (u64, u64, u64)) {
+        if let Some([first, second, third, ..]) = self.words.get_mut(at as usize..) {
+            (*first, *second, *third) = (one, two, three);
         }
     }
 

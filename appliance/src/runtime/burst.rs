@@ -150,6 +150,9 @@ impl<S: Stage> Receiver<S> {
         let count = frames.count().min(BURST_FRAMES_MAX);
         let Some(port) = frames.at(0).map(|frame| usize::from(frame.port)) else { return };
         let bank = self.bursts.bank;
+        // What is kept of those ranges has come since the burst before.
+        let waits = &self.bursts.banks[bank ^ 1];
+        waits.goals[..waits.waiting].iter().for_each(|goal| self.gather.prefetch_tail(goal.range));
         let mut walks = true;
         if port < self.open.ports.len() && self.world.generation.is_plain() {
             walks = self.read(frames, (count, port));
@@ -166,9 +169,6 @@ impl<S: Stage> Receiver<S> {
         }
         self.bursts.banks[bank].waiting = count;
         self.bursts.bank = bank ^ 1;
-        for goal in &self.bursts.banks[bank].goals[..count] {
-            self.gather.prefetch_tail(goal.range);
-        }
     }
 
     /// Appends what waits. To be called before anything else happens to an epoch, and when nothing comes.
@@ -274,9 +274,9 @@ impl<S: Stage> Receiver<S> {
         let Self { bursts, gather, stage, .. } = self;
         let bank = &bursts.banks[bank];
         let ([one, two, three], goal) = (bank.rows[at], bank.goals[at]);
-        gather.append_narrow(goal.range, &[one, two, three | goal.directions], stage);
+        gather.append_narrow(goal.range, (one, two, three | goal.directions), stage);
         if let Some(from) = goal.other() {
-            gather.append_narrow(from, &[one, two, three | Goal::FROM], stage);
+            gather.append_narrow(from, (one, two, three | Goal::FROM), stage);
         }
     }
 
