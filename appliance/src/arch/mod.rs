@@ -1,6 +1,5 @@
 //! What depends on the processor, or could: keyed hashing and tables of prefixes, whose scalar forms are the definition;
-//! waiting; rings between cores; the
-//! counter that pieces of work are timed with.
+//! waiting; rings between cores; the counter that pieces of work are timed with.
 
 pub mod cells;
 pub mod hash;

@@ -14,8 +14,7 @@ const AHEAD: usize = 16;
 pub(super) struct Segments {
     words: Region,
     next: Vec<u32>,
-    segment_words: usize,
-    words_each: u32,
+    segment_words: u32,
     free: u32,
     /// Segments that were ever taken: those behind are untouched memory.
     taken: usize,
@@ -33,8 +32,7 @@ impl Segments {
         Self {
             words: Region::new(segments * segment_words, reserve),
             next: vec![0; segments],
-            segment_words,
-            words_each: u32::try_from(segment_words).unwrap_or(u32::MAX),
+            segment_words: u32::try_from(segment_words).unwrap_or(u32::MAX),
             free: NONE,
             taken: 0,
             used: 0,
@@ -81,7 +79,7 @@ impl Segments {
 
     /// Bytes in use, the most that ever were, and all. Free ones are taken before fresh ones.
     pub(super) fn figures(&self) -> PartFigures {
-        let bytes = |segments: usize| segments * self.segment_words * 8;
+        let bytes = |segments: usize| segments * self.segment_words as usize * 8;
         PartFigures::of(bytes(self.used), bytes(self.taken), bytes(self.next.len()))
     }
 
@@ -99,20 +97,21 @@ impl Segments {
     /// Asks for a segment, soon to be written; there may be none.
     #[inline]
     fn prefetch_segment(&self, segment: usize) {
-        let words = self.words.get(segment * self.segment_words..(segment + 1) * self.segment_words);
+        let each = self.segment_words as usize;
+        let words = self.words.get(segment * each..(segment + 1) * each);
         words.unwrap_or_default().iter().step_by(8).for_each(prefetch_write);
     }
 
     /// Where a segment's words begin.
     #[inline]
     pub(super) fn start(&self, segment: u32) -> u32 {
-        segment * self.words_each
+        segment * self.segment_words
     }
 
     /// The segment that holds the last word before `at`.
     #[inline]
     pub(super) fn before(&self, at: u32) -> u32 {
-        (at - 1) / self.words_each
+        (at - 1) / self.segment_words
     }
 
     /// So many words from one on, which lie in one segment.
@@ -131,7 +130,7 @@ impl Segments {
 
     #[inline]
     pub(super) fn words(&self, segment: u32) -> &[u64] {
-        let start = segment as usize * self.segment_words;
-        &self.words[start..start + self.segment_words]
+        let start = self.start(segment) as usize;
+        &self.words[start..start + self.segment_words as usize]
     }
 }
