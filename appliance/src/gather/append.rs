@@ -1,7 +1,8 @@
 //! Records into chains; and what waits in chains while a walk over the epoch before is still in its way.
 
+use super::chain::{Chain, DRAIN_RECORDS, Fit, RIPE, RUNS, WIDE};
 use super::packed::{Form, Layout, NARROW_WORDS};
-use super::{Chain, DRAIN_RECORDS, Fit, Gather, HELD_RECORDS_MAX, RIPE, RUNS, Stage, TURN_RECORDS, WIDE};
+use super::{Gather, HELD_RECORDS_MAX, Stage, TURN_RECORDS};
 use crate::arch::prefetch::prefetch_write;
 use crate::limits::{BATCH_RECORDS_MAX, LOG_RECORDS_MAX};
 use crate::record::Record;
@@ -35,13 +36,13 @@ impl Gather {
     /// Asks for a range's chain, soon to be needed.
     #[inline]
     pub fn prefetch_chain(&self, range: RangeIndex) {
-        prefetch_write(&self.chains[range.at()]);
+        prefetch_write(&self.chains[self.side][range.at()]);
     }
 
     /// Asks for where the range's next record goes.
     #[inline]
     pub fn prefetch_tail(&self, range: RangeIndex) {
-        self.segments.prefetch(self.chains[range.at()][self.side].next);
+        self.segments.prefetch(self.chains[self.side][range.at()].next);
     }
 
     /// Adds a record in the narrow form, which has no extras. Its words stay numbers: gathered in memory first, they would be read
@@ -49,7 +50,7 @@ impl Gather {
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "what is handed over stays in registers")]
     pub fn append_narrow(&mut self, range: RangeIndex, (one, two, three): (u64, u64, u64), stage: &mut impl Stage) {
-        let chain = &mut self.chains[range.at()][self.side];
+        let chain = &mut self.chains[self.side][range.at()];
         if chain.room == 0 {
             return self.append_slowly(range, [one, two, three], stage);
         }
@@ -66,7 +67,7 @@ impl Gather {
     /// Adds a record that is packed in the narrowest form that it fits.
     #[inline]
     pub fn append_packed(&mut self, range: RangeIndex, form: Form, words: &[u64], stage: &mut impl Stage) {
-        let chain = self.chains[range.at()][self.side];
+        let chain = self.chains[self.side][range.at()];
         if self.held {
             return self.append_held(range, form, words, stage);
         }
@@ -92,7 +93,7 @@ impl Gather {
     #[cold]
     fn append_held(&mut self, range: RangeIndex, form: Form, words: &[u64], stage: &mut impl Stage) {
         let side = self.side;
-        if usize::from(self.chains[range.at()][side].count) >= HELD_RECORDS_MAX {
+        if usize::from(self.chains[side][range.at()].count) >= HELD_RECORDS_MAX {
             if !self.hasten(1, stage) {
                 return stage.lose(range, self.epochs[side], 1);
             }
@@ -113,7 +114,7 @@ impl Gather {
     #[inline]
     fn push(&mut self, range: RangeIndex, form: Form, words: &[u64], stage: &mut impl Stage) {
         let side = self.side;
-        let mut chain = self.chains[range.at()][side];
+        let mut chain = self.chains[side][range.at()];
         let fit = self.fit(side, form);
         if chain.count == 0 || self.left(chain, fit) == 0 {
             let Some(extended) = self.extend(range.0, form, stage) else {
@@ -125,7 +126,7 @@ impl Gather {
         chain.next += fit.step;
         chain.count += 1;
         let room = self.room(chain, fit);
-        self.chains[range.at()][side] = Chain { room, ..chain };
+        self.chains[side][range.at()] = Chain { room, ..chain };
         if self.held {
             if drives(usize::from(chain.count), chain.flags) {
                 self.drive_for(range.0, stage);
@@ -143,25 +144,25 @@ impl Gather {
     /// Records for which a chain's last segment has room.
     #[inline]
     fn left(&self, chain: Chain, fit: Fit) -> usize {
-        let filled = chain.next - self.segments.start(self.segments.before(chain.next));
-        fit.segment - (filled / fit.step) as usize
+        let (segment, size) = self.segments.of_word(chain.next - 1);
+        fit.records[size as usize] - ((chain.next - self.segments.start(segment)) / fit.step) as usize
     }
 
     /// Records that a chain takes before it has to be looked at.
     #[inline]
-    #[allow(clippy::cast_possible_truncation, reason = "64 at most")]
+    #[allow(clippy::cast_possible_truncation, reason = "31 at most")]
     fn room(&self, chain: Chain, fit: Fit) -> u8 {
         if self.held || chain.flags & WIDE != 0 || !self.layout().is_bare() {
             return 0;
         }
         let until = chain.asks_at().saturating_sub(usize::from(chain.count) + 1);
-        self.left(chain, fit).min(until).min(BATCH_RECORDS_MAX) as u8
+        self.left(chain, fit).min(until).min(TURN_RECORDS as usize - 1) as u8
     }
 
     /// What is held waits for the walk, which goes on, unless that is to pause.
     #[inline(never)]
     fn drive_for(&mut self, range: u32, stage: &mut impl Stage) {
-        self.chains[range as usize][self.side].flags |= RUNS;
+        self.chains[self.side][range as usize].flags |= RUNS;
         if !stage.is_busy() {
             self.drive(1, stage);
         }
@@ -170,7 +171,7 @@ impl Gather {
     /// A range is ripe, or has waited too long.
     #[inline(never)]
     fn full(&mut self, range: u32, stage: &mut impl Stage) {
-        let chain = &mut self.chains[range as usize][self.side];
+        let chain = &mut self.chains[self.side][range as usize];
         if chain.flags & RIPE == 0 {
             chain.flags |= RIPE;
             return self.ripe.push(range);
@@ -184,15 +185,15 @@ impl Gather {
         let Some(range) = self.ripe.first() else { return };
         let side = self.side;
         let batch_of = |gather: &Self, chain: Chain| gather.fit(side, chain.form()).batch;
-        let chain = self.chains[range as usize][side];
+        let chain = self.chains[side][range as usize];
         if usize::from(chain.count) >= batch_of(self, chain) {
             self.hand_on(range, side, None, stage);
         }
-        let chain = &self.chains[range as usize][side];
+        let chain = &self.chains[side][range as usize];
         if usize::from(chain.count) < batch_of(self, *chain) {
             let chain = Chain { flags: chain.flags & !RIPE | RUNS, ..*chain };
             let room = if chain.count == 0 { 0 } else { self.room(chain, self.fit(side, chain.form())) };
-            self.chains[range as usize][side] = Chain { room, ..chain };
+            self.chains[side][range as usize] = Chain { room, ..chain };
             self.ripe.pop();
         }
     }

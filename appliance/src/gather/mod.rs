@@ -1,7 +1,8 @@
 //! Records → batches of one range.
 //!
 //! Touching a range's stats packet by packet costs a cache miss each; a batch of up to 64 records touches them once.
-//! What a range has not handed on yet is a chain of small segments from one pool, so that tens of thousands stay small.
+//! What a range has not handed on yet is a chain of segments from one pool: small ones first, so that tens of thousands of
+//! ranges stay small, then such as hold a batch, which is worked on where it lies.
 //! The chain is also the smallest exact form of all the range's stats: up to [`LOG_RECORDS_MAX`] records of a window are
 //! kept as they are, and most ranges of most windows need no block before their window ends. A range that has more is ripe:
 //! it waits for its turn, opens its block and hands on all that it has, batch after batch, while the block is at hand; and so
@@ -13,6 +14,7 @@
 
 mod append;
 pub mod bits;
+mod chain;
 pub mod packed;
 mod ripe;
 mod segments;
@@ -22,114 +24,33 @@ pub mod usual;
 mod tests;
 
 use crate::arch::{Region, Reserve};
-use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX, RIPE_RECORDS, SEGMENT_RECORDS};
+use crate::limits::BATCH_WORDS_MAX;
 use crate::telemetry::PartFigures;
 use crate::units::{Epoch, RangeIndex};
 
 use bits::Bits;
+use chain::{Chain, DRAIN_RECORDS, EMPTY, Fit, RIPE, RUNS, WIDE};
 use packed::{Batch, Form, Layout};
 use ripe::Ripe;
-use segments::{NONE, Segments};
+use segments::{Segments, Size, Sizes};
 pub use stage::{Cause, LossOfRange, Lost, Stage};
 
 /// Ranges whose chains one step hands on, where their stats are another core's: a few microseconds.
 const STEP_RANGES: usize = 4;
 /// Steps over ranges that hold no record, at a stretch: a few microseconds.
 const EMPTY_STEPS: usize = 128;
-/// A range that cannot wait for its turn hands a batch on at each multiple of so many records, if it has as many.
-const DRAIN_RECORDS: usize = BATCH_RECORDS_MAX / 2;
-/// A ripe range that has to wait so long that it has so many hands batches on by itself.
-const WAITING_RECORDS_MAX: usize = 2 * LOG_RECORDS_MAX;
 /// Records that come for one batch of the ripe range whose turn it is: half as many as it has.
 const TURN_RECORDS: u32 = 32;
 /// Records of a range that wait at most for a walk to end: as many as a chain counts, with room to hand on the first of them.
 const HELD_RECORDS_MAX: usize = (u16::MAX as usize / DRAIN_RECORDS - 1) * DRAIN_RECORDS;
-
-/// What a range has gathered of one epoch.
-#[derive(Clone, Copy)]
-struct Chain {
-    head: u32,
-    /// Word of the segments where its next record goes, if it has one.
-    next: u32,
-    /// Records.
-    count: u16,
-    /// Narrow records that go there, one behind the other, with nothing else to be done.
-    room: u8,
-    /// [`WIDE`], [`RUNS`], [`RIPE`].
-    flags: u8,
-}
-
-/// The records are in the wide form.
-const WIDE: u8 = 1;
-/// Some were handed on: batches run as they fill.
-const RUNS: u8 = 2;
-/// It waits for its turn to be handed on.
-const RIPE: u8 = 4;
-
-const EMPTY: Chain = Chain { head: NONE, next: 0, count: 0, room: 0, flags: 0 };
-
-impl Chain {
-    const fn form(self) -> Form {
-        if self.flags & WIDE == 0 { Form::Narrow } else { Form::Wide }
-    }
-
-    /// Records with which it is to be looked at: as many as a log holds; or where it has a block, as many as are worth fetching
-    /// that for; or if it waits for its turn already, very many, and each so many more.
-    const fn asks_at(self) -> usize {
-        match self.flags & (RUNS | RIPE) {
-            0 => LOG_RECORDS_MAX,
-            RUNS => RIPE_RECORDS,
-            _ if (self.count as usize) < WAITING_RECORDS_MAX => WAITING_RECORDS_MAX,
-            _ => (self.count as usize / DRAIN_RECORDS + 1) * DRAIN_RECORDS,
-        }
-    }
-
-    /// Whether it is to be looked at, now that a record came.
-    const fn asks(self) -> bool {
-        let before = Self { count: self.count - 1, ..self };
-        self.count as usize >= before.asks_at()
-    }
-}
-
-/// How records of one form lie in segments.
-#[derive(Clone, Copy)]
-struct Fit {
-    words: usize,
-    /// The same, where words are numbered.
-    step: u32,
-    /// Records of a segment.
-    segment: usize,
-    /// Records of a batch: whole segments.
-    batch: usize,
-}
-
-impl Fit {
-    fn new(layout: &Layout, form: Form, segment_words: usize) -> Self {
-        let words = layout.words(form);
-        let segment = (segment_words / words).min(BATCH_RECORDS_MAX);
-        let batch = BATCH_RECORDS_MAX.min(BATCH_WORDS_MAX / words);
-        let step = u32::try_from(words).unwrap_or(u32::MAX);
-        Self { words, step, segment, batch: batch / segment * segment }
-    }
-
-    /// Records of a batch that has no more than so many: whole segments.
-    fn up_to(self, records_max: Option<usize>) -> usize {
-        records_max.map_or(self.batch, |most| (most / self.segment * self.segment).clamp(self.segment, self.batch))
-    }
-
-    /// Of both forms.
-    fn both(layout: &Layout, segment_words: usize) -> [Self; 2] {
-        [Form::Narrow, Form::Wide].map(|form| Self::new(layout, form, segment_words))
-    }
-}
 
 /// What one core has gathered.
 pub struct Gather {
     /// Of each side's epoch: how its records are packed, and how they lie.
     layouts: [Layout; 2],
     fits: [[Fit; 2]; 2],
-    segment_words: usize,
-    chains: Vec<[Chain; 2]>,
+    /// Of each side, every range's.
+    chains: [Vec<Chain>; 2],
     segments: Segments,
     /// Ranges that were touched in an epoch, and those that hold records.
     touched: [Bits; 2],
@@ -161,14 +82,12 @@ impl Gather {
 
     /// See [`Self::new`]; its memory may be there from the start.
     pub fn reserved(ranges: usize, bytes_max: usize, layout: &Layout, reserve: Reserve) -> Self {
-        let segment_words = Self::segment_words(layout);
-        let segments = (bytes_max / (segment_words * 8 + size_of::<u32>())).clamp(2 * BATCH_RECORDS_MAX, Segments::most(segment_words));
+        let segments = Segments::new(bytes_max, Sizes::of(layout), reserve);
         Self {
             layouts: [*layout; 2],
-            fits: [Fit::both(layout, segment_words); 2],
-            segment_words,
-            chains: vec![[EMPTY; 2]; ranges],
-            segments: Segments::new(segments, segment_words, reserve),
+            fits: [Fit::both(layout, segments.sizes()); 2],
+            chains: [vec![EMPTY; ranges], vec![EMPTY; ranges]],
+            segments,
             touched: [Bits::new(ranges), Bits::new(ranges)],
             holding: [Bits::new(ranges), Bits::new(ranges)],
             walked: 0,
@@ -186,15 +105,10 @@ impl Gather {
         }
     }
 
-    /// Words of a segment: eight usual records of the first layout, or one of any.
-    fn segment_words(layout: &Layout) -> usize {
-        (SEGMENT_RECORDS * layout.words(Form::Narrow)).max(Layout::WORDS_MAX)
-    }
-
     /// The records of the open epoch, of which there is none yet, are packed so.
     pub fn pack_as(&mut self, layout: &Layout) {
         self.layouts[self.side] = *layout;
-        self.fits[self.side] = Fit::both(layout, self.segment_words);
+        self.fits[self.side] = Fit::both(layout, self.segments.sizes());
     }
 
     /// Bytes that a core needs for each range, touched or not: its chains, its place among ripe ones, and four bits with their
@@ -268,7 +182,7 @@ impl Gather {
         let (side, old) = (self.side, self.side ^ 1);
         let Some(range) = self.touched[old].next(self.walked) else { return false };
         self.walked = range;
-        let chain = self.chains[range as usize][old];
+        let chain = self.chains[old][range as usize];
         let most = self.fit(old, chain.form()).up_to(records_max);
         let last = usize::from(chain.count) <= most;
         if chain.count > 0 {
@@ -279,7 +193,7 @@ impl Gather {
         if last {
             self.gone += 1;
             self.touched[old].clear(range);
-            self.chains[range as usize][old] = EMPTY;
+            self.chains[old][range as usize] = EMPTY;
         }
         true
     }
@@ -291,25 +205,27 @@ impl Gather {
 
     /// A further segment for a range's chain, which it may begin; none if there is none that may be freed.
     fn extend(&mut self, range: u32, form: Form, stage: &mut impl Stage) -> Option<Chain> {
-        let segment = self.take(stage)?;
         let side = self.side;
+        let size = if self.chains[side][range as usize].grows_large() { Size::Large } else { Size::Small };
+        let segment = self.take(size, stage)?;
         // Taking may have handed on this very chain.
-        let chain = &mut self.chains[range as usize][side];
+        let chain = &mut self.chains[side][range as usize];
+        let start = self.segments.start(segment);
         if chain.count == 0 {
             let wide = if form == Form::Wide { WIDE } else { 0 };
-            (chain.head, chain.flags) = (segment, chain.flags & (RUNS | RIPE) | wide);
+            (chain.first, chain.flags) = (start, chain.flags & (RUNS | RIPE) | wide);
             self.touched[side].set(range);
             self.holding[side].set(range);
         } else {
-            self.segments.link(self.segments.before(chain.next), segment);
+            self.segments.link(self.segments.of_word(chain.next - 1).0, segment);
         }
-        chain.next = self.segments.start(segment);
+        chain.next = start;
         Some(*chain)
     }
 
-    fn take(&mut self, stage: &mut impl Stage) -> Option<u32> {
+    fn take(&mut self, size: Size, stage: &mut impl Stage) -> Option<u32> {
         loop {
-            let segment = self.segments.take();
+            let segment = self.segments.take(size);
             if segment.is_some() || !self.hand_on_early(stage) {
                 return segment;
             }
@@ -327,44 +243,69 @@ impl Gather {
         }
         let Some(range) = self.holding[side].next(self.hand).or_else(|| self.holding[side].next(0)) else { return false };
         self.hand = range + 1;
-        self.early += u64::from(self.chains[range as usize][side].count.min(64));
+        self.early += u64::from(self.chains[side][range as usize].count.min(64));
         self.hand_on(range, side, None, stage);
         true
     }
 
     fn hand_on_all(&mut self, range: u32, stage: &mut impl Stage) {
-        while self.chains[range as usize][self.side].count > 0 {
+        while self.chains[self.side][range as usize].count > 0 {
             self.hand_on(range, self.side, None, stage);
         }
     }
 
     /// Hands on a full batch of a chain, or what it has.
     fn hand_on(&mut self, range: u32, side: usize, ends: Option<Epoch>, stage: &mut impl Stage) {
-        let most = self.fit(side, self.chains[range as usize][side].form()).batch;
+        let most = self.fit(side, self.chains[side][range as usize].form()).batch;
         self.hand_on_some(range, (side, most), ends, stage);
     }
 
-    /// Copies the first records of a chain, so many at most, into one piece, frees their segments and gives them away.
+    /// Gives away the first records of a chain, so many at most.
     fn hand_on_some(&mut self, range: u32, (side, most): (usize, usize), ends: Option<Epoch>, stage: &mut impl Stage) {
-        let chain = self.chains[range as usize][side];
+        let chain = self.chains[side][range as usize];
         let form = chain.form();
-        let fit = self.fit(side, form);
+        let (fit, flags) = (self.fit(side, form), chain.flags | RUNS);
         let len = usize::from(chain.count).min(most);
-        let (mut at, mut last, mut segments) = (chain.head, chain.head, 0);
-        for piece in self.whole[..len * fit.words].chunks_mut(fit.segment * fit.words) {
-            piece.copy_from_slice(&self.segments.words(at)[..piece.len()]);
-            (last, segments) = (at, segments + 1);
-            at = self.segments.next(at);
-        }
-        self.segments.free(chain.head, last, segments);
         let left = chain.count - u16::try_from(len).unwrap_or(chain.count);
-        let flags = chain.flags | RUNS;
-        self.chains[range as usize][side] =
-            if left == 0 { Chain { flags, ..EMPTY } } else { Chain { head: at, count: left, flags, ..chain } };
+        let (is_whole, first) = self.cut(chain, (len, left == 0), fit);
         if left == 0 {
+            self.chains[side][range as usize] = Chain { flags, ..EMPTY };
             self.holding[side].clear(range);
+        } else {
+            self.chains[side][range as usize] = Chain { first, count: left, flags, ..chain };
         }
-        let batch = Batch { form, len, words: &self.whole[..len * fit.words], ends };
-        stage.batch(RangeIndex(range), self.epochs[side], &batch);
+        let words = len * fit.words;
+        // Of a segment that is free now: nothing is taken before this is done.
+        let words = if is_whole { self.segments.at(chain.first, words) } else { &self.whole[..words] };
+        stage.batch(RangeIndex(range), self.epochs[side], &Batch { form, len, words, ends });
+    }
+
+    /// Frees the segments of a chain's first records, which may be all, where nothing else is in them. Whether these lie one behind
+    /// the other, or else were put together; and where the first is that stays.
+    fn cut(&mut self, chain: Chain, (len, is_all): (usize, bool), fit: Fit) -> (bool, u32) {
+        let (mut at, mut done) = (chain.first, 0);
+        let is_whole = len <= self.behind(at, fit);
+        while done < len {
+            let (here, (segment, _)) = (self.behind(at, fit), self.segments.of_word(at));
+            let some = here.min(len - done);
+            if !is_whole {
+                self.whole[done * fit.words..][..some * fit.words].copy_from_slice(self.segments.at(at, some * fit.words));
+            }
+            done += some;
+            let is_last = is_all && done == len;
+            if some == here || is_last {
+                at = if is_last { 0 } else { self.segments.start(self.segments.next(segment)) };
+                self.segments.free(segment);
+            } else {
+                at += fit.step * u32::try_from(some).unwrap_or(0);
+            }
+        }
+        (is_whole, at)
+    }
+
+    /// Records for which a segment has room from a word on.
+    fn behind(&self, at: u32, fit: Fit) -> usize {
+        let (segment, size) = self.segments.of_word(at);
+        fit.records[size as usize] - ((at - self.segments.start(segment)) / fit.step) as usize
     }
 }

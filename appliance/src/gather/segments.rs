@@ -1,60 +1,126 @@
-//! Small pieces of open batches, all of one size, from one region that is reserved at start.
+//! Pieces of open batches, of two sizes, from one region that is reserved at start: small ones for the many ranges that have
+//! little, and large ones that hold a batch, which need not be put together.
+//!
+//! Half of the region is of either kind, and where one runs out, the other is taken: no traffic can make the pool useless for
+//! other traffic.
 
+use super::packed::{Form, Layout};
 use crate::arch::prefetch::prefetch_write;
 use crate::arch::{Region, Reserve};
+use crate::limits::{BATCH_RECORDS_MAX, SEGMENT_RECORDS};
 use crate::telemetry::PartFigures;
 
 /// No segment.
-pub(super) const NONE: u32 = u32::MAX;
-
+const NONE: u32 = u32::MAX;
 /// Fresh segments that are asked for ahead: what is taken is soon written.
-const AHEAD: usize = 16;
+const AHEAD: u32 = 4;
+/// Small ones that there are at least.
+const SMALL_MIN: usize = 2 * BATCH_RECORDS_MAX;
 
-/// A region of segments; those not in a chain are free.
+/// Which kind a segment is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    Small,
+    Large,
+}
+
+/// Words of the two kinds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub(super) words: [u32; 2],
+}
+
+impl Sizes {
+    /// Eight usual records of the first layout, or one of any; and a batch of them.
+    #[allow(clippy::cast_possible_truncation, reason = "some hundred words")]
+    pub(super) fn of(layout: &Layout) -> Self {
+        let usual = layout.words(Form::Narrow);
+        Self { words: [SEGMENT_RECORDS * usual, BATCH_RECORDS_MAX * usual].map(|words| words.max(Layout::WORDS_MAX) as u32) }
+    }
+
+    const fn of_kind(self, size: Size) -> u32 {
+        self.words[size as usize]
+    }
+}
+
+/// Segments of one kind, those not in a chain being free.
+struct Kind {
+    /// Number of the first, and how many there are.
+    from: u32,
+    len: u32,
+    /// The free one that was given back last.
+    free: u32,
+    /// Those that were ever taken: those behind are untouched memory.
+    taken: u32,
+    used: u32,
+}
+
+impl Kind {
+    const fn new(from: u32, len: u32) -> Self {
+        Self { from, len, free: NONE, taken: 0, used: 0 }
+    }
+}
+
+/// A region of segments.
 pub(super) struct Segments {
     words: Region,
+    sizes: Sizes,
+    kinds: [Kind; 2],
+    /// Words of all small ones.
+    small_words: u32,
+    /// Of each segment the next in its chain, or the next that is free.
     next: Vec<u32>,
-    segment_words: u32,
-    free: u32,
-    /// Segments that were ever taken: those behind are untouched memory.
-    taken: usize,
-    used: usize,
 }
 
 impl Segments {
-    /// The most that there can be of so many words: each word has a number of 32 bits.
-    pub(super) const fn most(segment_words: usize) -> usize {
-        (u32::MAX as usize - 1) / segment_words
-    }
-
-    /// So many, of so many words.
-    pub(super) fn new(segments: usize, segment_words: usize, reserve: Reserve) -> Self {
+    /// As many as so many bytes hold, but no fewer than chains can do with.
+    pub(super) fn new(bytes_max: usize, sizes: Sizes, reserve: Reserve) -> Self {
+        let of = |size: Size, bytes: usize| bytes / (sizes.of_kind(size) as usize * 8 + size_of::<u32>());
+        // Words have numbers of 32 bits.
+        let bytes = bytes_max.min((u32::MAX as usize - SMALL_MIN * sizes.of_kind(Size::Small) as usize) * 8);
+        let (small, large) = (of(Size::Small, bytes / 2).max(SMALL_MIN), of(Size::Large, bytes / 2));
+        let [small, large] = [small, large].map(|segments| u32::try_from(segments).unwrap_or(0));
+        let small_words = small * sizes.of_kind(Size::Small);
         Self {
-            words: Region::new(segments * segment_words, reserve),
-            next: vec![0; segments],
-            segment_words: u32::try_from(segment_words).unwrap_or(u32::MAX),
-            free: NONE,
-            taken: 0,
-            used: 0,
+            words: Region::new((small_words + large * sizes.of_kind(Size::Large)) as usize, reserve),
+            sizes,
+            kinds: [Kind::new(0, small), Kind::new(small, large)],
+            small_words,
+            next: vec![0; (small + large) as usize],
         }
     }
 
-    /// A free one; none if there is none.
+    /// What the segments are like.
+    pub(super) const fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    /// A free one, of this size if there is one; none if there is none at all.
     #[inline]
-    pub(super) fn take(&mut self) -> Option<u32> {
-        if self.free != NONE {
-            let segment = self.free;
-            self.free = self.next[segment as usize];
-            self.used += 1;
-            self.prefetch_segment(self.free as usize);
-            self.next.get(self.free as usize).into_iter().for_each(prefetch_write);
-            return Some(segment);
-        }
-        let fresh = (self.taken < self.next.len()).then_some(u32::try_from(self.taken).ok()?);
-        self.prefetch_segment(self.taken + AHEAD);
-        self.taken += usize::from(fresh.is_some());
-        self.used += usize::from(fresh.is_some());
-        fresh
+    pub(super) fn take(&mut self, size: Size) -> Option<u32> {
+        let other = if size == Size::Small { Size::Large } else { Size::Small };
+        self.take_of(size).or_else(|| self.take_of(other))
+    }
+
+    fn take_of(&mut self, size: Size) -> Option<u32> {
+        let kind = &mut self.kinds[size as usize];
+        let segment = if kind.free != NONE {
+            let segment = kind.free;
+            kind.free = self.next[segment as usize];
+            let next = kind.free;
+            self.next.get(next as usize).into_iter().for_each(prefetch_write);
+            self.prefetch_first(next);
+            segment
+        } else if kind.taken < kind.len {
+            let segment = kind.from + kind.taken;
+            kind.taken += 1;
+            self.prefetch_first(segment + AHEAD);
+            segment
+        } else {
+            return None;
+        };
+        self.kinds[size as usize].used += 1;
+        Some(segment)
     }
 
     /// The one behind `segment` in its chain.
@@ -69,18 +135,21 @@ impl Segments {
         self.next[tail as usize] = segment;
     }
 
-    /// Frees a piece of a chain, both ends included: so many segments.
+    /// Frees a segment.
     #[inline]
-    pub(super) fn free(&mut self, head: u32, tail: u32, segments: usize) {
-        self.used -= segments;
-        self.next[tail as usize] = self.free;
-        self.free = head;
+    pub(super) fn free(&mut self, segment: u32) {
+        let kind = &mut self.kinds[self.size(segment) as usize];
+        kind.used -= 1;
+        self.next[segment as usize] = kind.free;
+        kind.free = segment;
     }
 
     /// Bytes in use, the most that ever were, and all. Free ones are taken before fresh ones.
     pub(super) fn figures(&self) -> PartFigures {
-        let bytes = |segments: usize| segments * self.segment_words as usize * 8;
-        PartFigures::of(bytes(self.used), bytes(self.taken), bytes(self.next.len()))
+        let bytes = |of: fn(&Kind) -> u32| -> usize {
+            self.kinds.iter().zip(self.sizes.words).map(|(kind, words)| of(kind) as usize * words as usize * 8).sum()
+        };
+        PartFigures::of(bytes(|kind| kind.used), bytes(|kind| kind.taken), bytes(|kind| kind.len))
     }
 
     /// What it takes of the system.
@@ -88,30 +157,40 @@ impl Segments {
         &self.words
     }
 
-    /// Asks for a word, soon to be written.
+    /// Asks for the place of a narrow record, soon to be written.
     #[inline]
     pub(super) fn prefetch(&self, at: u32) {
         self.words.get(at as usize).into_iter().for_each(prefetch_write);
     }
 
-    /// Asks for a segment, soon to be written; there may be none.
+    /// Asks for where a segment begins, soon to be written; there may be none.
     #[inline]
-    fn prefetch_segment(&self, segment: usize) {
-        let each = self.segment_words as usize;
-        let words = self.words.get(segment * each..(segment + 1) * each);
-        words.unwrap_or_default().iter().step_by(8).for_each(prefetch_write);
+    fn prefetch_first(&self, segment: u32) {
+        if (segment as usize) < self.next.len() {
+            self.prefetch(self.start(segment));
+        }
+    }
+
+    #[inline]
+    const fn size(&self, segment: u32) -> Size {
+        if segment < self.kinds[1].from { Size::Small } else { Size::Large }
     }
 
     /// Where a segment's words begin.
     #[inline]
-    pub(super) fn start(&self, segment: u32) -> u32 {
-        segment * self.segment_words
+    pub(super) const fn start(&self, segment: u32) -> u32 {
+        let [small, large] = self.sizes.words;
+        match self.size(segment) {
+            Size::Small => segment * small,
+            Size::Large => self.small_words + (segment - self.kinds[1].from) * large,
+        }
     }
 
-    /// The segment that holds the last word before `at`.
+    /// The segment that a word is of, and its size.
     #[inline]
-    pub(super) fn before(&self, at: u32) -> u32 {
-        (at - 1) / self.segment_words
+    pub(super) const fn of_word(&self, at: u32) -> (u32, Size) {
+        let [small, large] = self.sizes.words;
+        if at < self.small_words { (at / small, Size::Small) } else { (self.kinds[1].from + (at - self.small_words) / large, Size::Large) }
     }
 
     /// So many words from one on, which lie in one segment.
@@ -120,17 +199,17 @@ impl Segments {
         &mut self.words[at as usize..at as usize + words]
     }
 
+    /// The same, to be read.
+    #[inline]
+    pub(super) fn at(&self, at: u32, words: usize) -> &[u64] {
+        &self.words[at as usize..at as usize + words]
+    }
+
     /// Writes three words from one on.
     #[inline]
     pub(super) fn put(&mut self, at: u32, (one, two, three): (u64, u64, u64)) {
         if let Some([first, second, third, ..]) = self.words.get_mut(at as usize..) {
             (*first, *second, *third) = (one, two, three);
         }
-    }
-
-    #[inline]
-    pub(super) fn words(&self, segment: u32) -> &[u64] {
-        let start = self.start(segment) as usize;
-        &self.words[start..start + self.segment_words as usize]
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::packed::{Batch, Layout};
 use super::*;
 use crate::arch::hash::spread;
-use crate::limits::LOG_RECORDS_MAX;
+use crate::limits::{BATCH_RECORDS_MAX, LOG_RECORDS_MAX, RIPE_RECORDS};
 use crate::record::{Has, Record};
 
 struct Log {

@@ -1,0 +1,93 @@
+//! What a range has gathered of one epoch, and how records lie in its segments.
+
+use super::packed::{Form, Layout};
+use super::segments::Sizes;
+use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX, RIPE_RECORDS};
+
+/// A range that cannot wait for its turn hands a batch on at each multiple of so many records, if it has as many.
+pub(super) const DRAIN_RECORDS: usize = BATCH_RECORDS_MAX / 2;
+/// A ripe range that has to wait so long that it has so many hands batches on by itself.
+const WAITING_RECORDS_MAX: usize = 2 * LOG_RECORDS_MAX;
+
+/// The records are in the wide form.
+pub(super) const WIDE: u8 = 1;
+/// Some were handed on: batches run as they fill.
+pub(super) const RUNS: u8 = 2;
+/// It waits for its turn to be handed on.
+pub(super) const RIPE: u8 = 4;
+
+/// See the module. Four of them fill a line.
+#[derive(Clone, Copy)]
+#[repr(align(16))]
+pub(super) struct Chain {
+    /// Word of the segments where its first record is, if it has one,
+    pub(super) first: u32,
+    /// and where its next one goes, if there is room in its last segment.
+    pub(super) next: u32,
+    /// Records.
+    pub(super) count: u16,
+    /// Narrow records that go there, one behind the other, with nothing else to be done.
+    pub(super) room: u8,
+    /// [`WIDE`], [`RUNS`], [`RIPE`].
+    pub(super) flags: u8,
+}
+
+pub(super) const EMPTY: Chain = Chain { first: 0, next: 0, count: 0, room: 0, flags: 0 };
+
+impl Chain {
+    pub(super) const fn form(self) -> Form {
+        if self.flags & WIDE == 0 { Form::Narrow } else { Form::Wide }
+    }
+
+    /// Records with which it is to be looked at: as many as a log holds; or where it has a block, as many as are worth fetching
+    /// that for; or if it waits for its turn already, very many, and each so many more.
+    pub(super) const fn asks_at(self) -> usize {
+        match self.flags & (RUNS | RIPE) {
+            0 => LOG_RECORDS_MAX,
+            RUNS => RIPE_RECORDS,
+            _ if (self.count as usize) < WAITING_RECORDS_MAX => WAITING_RECORDS_MAX,
+            _ => (self.count as usize / DRAIN_RECORDS + 1) * DRAIN_RECORDS,
+        }
+    }
+
+    /// Whether it is to be looked at, now that a record came.
+    pub(super) const fn asks(self) -> bool {
+        let before = Self { count: self.count - 1, ..self };
+        self.count as usize >= before.asks_at()
+    }
+
+    /// Whether its next segment is a large one: it has a batch, or had one.
+    pub(super) const fn grows_large(self) -> bool {
+        self.flags & RUNS != 0 || self.count as usize >= BATCH_RECORDS_MAX
+    }
+}
+
+/// How records of one form lie in segments.
+#[derive(Clone, Copy)]
+pub(super) struct Fit {
+    pub(super) words: usize,
+    /// The same, where words are numbered.
+    pub(super) step: u32,
+    /// Records of a small and of a large segment.
+    pub(super) records: [usize; 2],
+    /// Records of a batch.
+    pub(super) batch: usize,
+}
+
+impl Fit {
+    fn new(layout: &Layout, form: Form, sizes: Sizes) -> Self {
+        let words = layout.words(form);
+        let (step, batch) = (u32::try_from(words).unwrap_or(u32::MAX), BATCH_RECORDS_MAX.min(BATCH_WORDS_MAX / words));
+        Self { words, step, records: sizes.words.map(|all| (all as usize / words).min(batch)), batch }
+    }
+
+    /// Records of a batch that has no more than so many.
+    pub(super) fn up_to(self, records_max: Option<usize>) -> usize {
+        records_max.map_or(self.batch, |most| most.clamp(1, self.batch))
+    }
+
+    /// Of both forms.
+    pub(super) fn both(layout: &Layout, sizes: Sizes) -> [Self; 2] {
+        [Form::Narrow, Form::Wide].map(|form| Self::new(layout, form, sizes))
+    }
+}
