@@ -3,8 +3,9 @@
 //! What an attacker can make longer, deeper or more numerous is bounded here. Relations between bounds are checked at
 //! compile time.
 
-/// Frames taken from a queue in one poll.
-pub const BURST_FRAMES_MAX: usize = 32;
+/// Frames taken from a queue in one poll: some 15 microseconds' work, within which each stage of it finds its own code and the
+/// next lines of what it reads at hand. Against 32 the whole appliance does a seventh more.
+pub const BURST_FRAMES_MAX: usize = 64;
 /// The same while a core is late with what is over: the fewest that vector drivers give.
 pub const BURST_FRAMES_LATE: usize = 8;
 /// The longest frame a port accepts, FCS not counted.

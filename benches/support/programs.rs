@@ -9,6 +9,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use tailwater::limits::BURST_FRAMES_MAX;
+
 use super::captures::Capture;
 use super::ran_ns_of;
 
@@ -237,7 +239,8 @@ impl Theirs {
         }
         command.arg(format!("--vdev=net_pcap0,rx_pcap={},infinite_rx=1", capture.pcap.display())).arg("--");
         // The segments that our own pool takes for these captures, behind DPDK's headroom of 128 bytes.
-        command.args(["-i", "--auto-start", "--nb-cores=1", "--burst=32", "--no-flush-rx"]).arg(format!("--forward-mode={mode}"));
+        command.args(["-i", "--auto-start", "--nb-cores=1", "--no-flush-rx"]).arg(format!("--forward-mode={mode}"));
+        command.arg(format!("--burst={BURST_FRAMES_MAX}"));
         command.arg(format!("--mbuf-size={}", segment + 128)).arg(format!("--total-num-mbufs={segments}"));
         command
     }

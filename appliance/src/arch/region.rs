@@ -2,9 +2,11 @@
 //!
 //! `run` reserves it: hugepages where there are enough, else ordinary pages, touched and locked. `replay` takes what it
 //! touches.
+#![allow(unsafe_code, reason = "where the words are is found out once, not at each look at them")]
 
 use std::io;
 use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 
 use memmap2::{Advice, MmapMut, MmapOptions};
 
@@ -20,6 +22,8 @@ pub enum Reserve {
 
 /// A region of words.
 pub struct Region {
+    /// The words of `kind`, which owns them.
+    words: NonNull<[u64]>,
     kind: Kind,
     /// Why it is not made of what is better.
     why: Option<String>,
@@ -71,10 +75,18 @@ impl Region {
     pub fn new(words: usize, reserve: Reserve) -> Self {
         let touched = || Kind::Touched(vec![0; words]);
         if reserve == Reserve::Lazily || words * 8 < HUGE_BYTES_MIN {
-            return Self { kind: touched(), why: None };
+            return Self::of(touched(), None);
         }
         let (kind, why) = Self::mapped(words * 8).unwrap_or_else(|why| (touched(), Some(why)));
-        Self { kind, why }
+        Self::of(kind, why)
+    }
+
+    fn of(mut kind: Kind, why: Option<String>) -> Self {
+        let words = match &mut kind {
+            Kind::Touched(words) => NonNull::from(&mut **words),
+            Kind::Huge(map) | Kind::Locked(map) | Kind::Loose(map) => NonNull::from(bytemuck::cast_slice_mut::<u8, u64>(map)),
+        };
+        Self { words, kind, why }
     }
 
     /// Hugepages that a region of so many bytes is made of, where there are enough.
@@ -131,25 +143,27 @@ impl Region {
     }
 }
 
+// SAFETY: it owns the words that it points to, which are numbers, and lends them as a slice would.
+unsafe impl Send for Region {}
+// SAFETY: as above.
+unsafe impl Sync for Region {}
+
 impl Deref for Region {
     type Target = [u64];
 
     #[inline]
     fn deref(&self) -> &[u64] {
-        match &self.kind {
-            Kind::Touched(words) => words,
-            Kind::Huge(map) | Kind::Locked(map) | Kind::Loose(map) => bytemuck::cast_slice(map),
-        }
+        // SAFETY: `kind` owns the words, on the heap or mapped, never gives them up or moves them while `self` is there, and nobody
+        // looks at them but through this pointer; they are borrowed as `self` is.
+        unsafe { self.words.as_ref() }
     }
 }
 
 impl DerefMut for Region {
     #[inline]
     fn deref_mut(&mut self) -> &mut [u64] {
-        match &mut self.kind {
-            Kind::Touched(words) => words,
-            Kind::Huge(map) | Kind::Locked(map) | Kind::Loose(map) => bytemuck::cast_slice_mut(map),
-        }
+        // SAFETY: as above; and `self` is borrowed by nobody else.
+        unsafe { self.words.as_mut() }
     }
 }
 

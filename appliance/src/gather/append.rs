@@ -196,6 +196,16 @@ impl Gather {
             self.chains[side][range as usize] = Chain { room, ..chain };
             self.ripe.pop();
         }
+        self.prefetch_ripe();
+    }
+
+    /// Asks for the batch whose turn is the next.
+    fn prefetch_ripe(&self) {
+        if let Some(range) = self.ripe.first() {
+            let chain = self.chains[self.side][range as usize];
+            let fit = self.fit(self.side, chain.form());
+            self.segments.prefetch_batch(chain.first, fit.batch * fit.words);
+        }
     }
 
     /// The open epoch is not the next after the one before: none of its batches is handed on before the walk is over, so that

@@ -5,7 +5,7 @@
 //! other traffic.
 
 use super::packed::{Form, Layout};
-use crate::arch::prefetch::prefetch_write;
+use crate::arch::prefetch::{prefetch_words, prefetch_write};
 use crate::arch::{Region, Reserve};
 use crate::limits::{BATCH_RECORDS_MAX, SEGMENT_RECORDS};
 use crate::telemetry::PartFigures;
@@ -161,6 +161,13 @@ impl Segments {
     #[inline]
     pub(super) fn prefetch(&self, at: u32) {
         self.words.get(at as usize).into_iter().for_each(prefetch_write);
+    }
+
+    /// Asks for words that lie one behind the other, soon to be read; there may be fewer.
+    #[inline]
+    pub(super) fn prefetch_batch(&self, at: u32, words: usize) {
+        let from = (at as usize).min(self.words.len());
+        prefetch_words(&self.words[from..(from + words).min(self.words.len())]);
     }
 
     /// Asks for where a segment begins, soon to be written; there may be none.

@@ -5,10 +5,12 @@
 //! most polls leave nothing behind, it does more again, a level at a time; where that was too soon, it waits longer the next
 //! time. No clock is read for it.
 
+use crate::limits::BURST_FRAMES_MAX;
+
 /// Levels: at level n stats that may leave records out look at one in 2^n.
 pub const SHED_LEVELS: u32 = 3;
 /// Full polls, less those that were not, after which a core does less: as many as fill a queue of 1,024 frames.
-const RAISE_POLLS: u32 = 32;
+const RAISE_POLLS: u32 = 1_024 / BURST_FRAMES_MAX as u32;
 /// After so many polls of which half were not full a core does more again;
 const CALM_POLLS: u32 = 4_096;
 /// and after so many times that where it was too soon before.
