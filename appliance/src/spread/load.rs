@@ -1,16 +1,14 @@
 //! Whether a core has more to do than it can, told by what waits for it, and how much less it does then.
 //!
 //! A poll that takes all that it may says that more waits. One such poll says nothing: frames come in bunches. As many in a
-//! row as fill a queue say that this core does not keep up; then it does less, and if that does not help, less again. When
+//! row as fill a queue twice say that this core does not keep up; then it does less, and if that does not help, less again. When
 //! most polls leave nothing behind, it does more again, a level at a time; where that was too soon, it waits longer the next
 //! time. No clock is read for it.
 
-use crate::limits::BURST_FRAMES_MAX;
-
 /// Levels: at level n stats that may leave records out look at one in 2^n.
 pub const SHED_LEVELS: u32 = 3;
-/// Full polls, less those that were not, after which a core does less: as many as fill a queue of 1,024 frames.
-const RAISE_POLLS: u32 = 1_024 / BURST_FRAMES_MAX as u32;
+/// Full polls, less those that were not, after which a core does less: as many as fill a queue of 1,024 frames twice.
+const RAISE_POLLS: u32 = 32;
 /// After so many polls of which half were not full a core does more again;
 const CALM_POLLS: u32 = 4_096;
 /// and after so many times that where it was too soon before.
