@@ -8,6 +8,7 @@ pub mod pages;
 pub mod prefetch;
 pub mod region;
 pub mod patience;
+pub mod pieces;
 pub mod ring;
 pub mod ticks;
 

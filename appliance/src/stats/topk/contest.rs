@@ -3,10 +3,10 @@
 use super::cells::PARTS_MAX;
 use super::growth::{DOUBLING_STEP, State, is_thinned};
 use super::table::Shape;
-use super::{Step, TopKernel, bucket_mut};
+use super::{Step, TopKernel};
 use crate::arch::hash::spread;
 use crate::arch::lanes::Lanes;
-use crate::stats::columns::{Row, View};
+use crate::stats::columns::Row;
 use crate::stats::weighted::SumLayout;
 
 /// Misses of a bucket after which its scores are halved, again and again.
@@ -14,6 +14,10 @@ const AGEING_MISSES: u32 = 512;
 /// The first such halving; before [`AGEING_MISSES`] they come at each power of two, so that keys sent ahead of a flood do
 /// not hold a small window's cells.
 const AGEING_MISSES_FIRST: u32 = 32;
+/// Misses of a bucket after which newcomers are let in to contest a cell one by one in
+const CALM_MISSES: u32 = 64;
+/// 2^32 over so many.
+const CONTESTED: u32 = 1 << 30;
 /// A victim that holds more than one in so many of what its bucket missed gets a second chance,
 const SECOND_CHANCE_SHARE: u64 = 96;
 /// unless it holds less than so many packets: of a bucket that missed little, every key would.
@@ -75,76 +79,59 @@ impl TopKernel {
         SECOND_CHANCE_PACKETS_MIN * if self.by_bytes { UNIT_BYTES } else { 1 }
     }
 
-    /// Counts in a key's own bucket.
+    /// Of a bucket's count: up to it, all newcomers contest.
     #[inline(always)]
-    pub(super) fn count_contested<L: Lanes>(
-        &self,
-        (lanes, shape, words): (L, &Shape, &mut [u64]),
-        (state, pressure, doubling_misses): (&mut State, u32, u32),
-        (view, record): (&View<'_>, usize),
-        key: (u32, &[u32]),
-    ) -> Step {
-        let at = Shape::bucket_of(key.0, state.buckets);
-        let bucket = bucket_mut(words, shape, at);
-        let way = if let Some(way) = shape.find(lanes, bucket, key.0, key.1) {
-            way
-        } else {
-            let (way, score) = shape.weakest(lanes, bucket);
-            if score == 0 {
-                shape.admit(bucket, way, key);
-                way
-            } else {
-                let (row, is_sampled) = (view.row_without_key(record), view.is_sampled(record));
-                let misses = Shape::miss(bucket);
-                if is_thinned(&row, misses.into(), pressure) {
-                    state.thinned = state.thinned.max(pressure);
-                    shape.sums.miss_row(shape.missed_mut(bucket), &row, is_sampled);
-                    return missed(misses, doubling_misses);
-                }
-                let Some(way) = self.contest((lanes, shape, bucket), &row, (misses, way, score)) else {
-                    shape.sums.miss_row(shape.missed_mut(bucket), &row, is_sampled);
-                    return missed(misses, doubling_misses);
-                };
-                let evicted = shape.held(bucket, way);
-                shape.admit(bucket, way, key);
-                shape.sums.miss_parts(shape.missed_mut(bucket), &evicted);
-                way
-            }
-        };
-        let row = view.row_without_key(record);
-        if shape.add(bucket, way, (&row, view.is_sampled(record)), self.units(shape, &row)) {
-            Step::Counted
-        } else {
-            Step::Overflow(at, way)
-        }
+    pub(super) const fn calm(&self, pressure: u32) -> u32 {
+        if pressure > 0 { u32::MAX } else { FULL | CALM_MISSES }
     }
 
-    /// A new key against the weakest of a full bucket: the cell that it may take.
+    /// A new key at its bucket, which was not turned away at once.
     #[inline(always)]
-    fn contest<L: Lanes>(
+    pub(super) fn enter<L: Lanes>(
         &self,
         (lanes, shape, bucket): (L, &Shape, &mut [u64]),
-        row: &Row<'_>,
-        (misses, way, score): (u32, usize, u8),
-    ) -> Option<usize> {
-        let (mut way, mut score) = (way, score);
+        (row, is_sampled): (&Row<'_>, bool),
+        key: (u32, &[u32]),
+        (state, pressure): (&mut State, u32),
+    ) -> Entry {
+        let (mut way, mut score) = shape.weakest(lanes, bucket);
+        if score == 0 {
+            shape.admit(bucket, way, key);
+            return Entry::Admitted(way);
+        }
+        let misses = Shape::miss(bucket);
         // Both kinds are multiples of the first: nearly always it ends there.
-        if misses.is_multiple_of(AGEING_MISSES_FIRST) && (misses.is_multiple_of(AGEING_MISSES) || misses.is_power_of_two()) {
+        if ages(misses) {
             shape.scores_mut(bucket).iter_mut().for_each(|score| *score = (*score - 1) / 2 + 1);
             (way, score) = shape.weakest(lanes, bucket);
         }
+        let is_thinned = is_thinned(row, misses.into(), pressure);
+        if is_thinned {
+            state.thinned = state.thinned.max(pressure);
+        }
+        let is_let_in = misses <= CALM_MISSES || may_contest(row.hash, FULL | misses);
+        if is_thinned || !is_let_in || !self.contest((shape, bucket), row, (misses, way, score)) {
+            shape.sums.miss_row(shape.missed_mut(bucket), row, is_sampled);
+            return Entry::Refused(misses);
+        }
+        let evicted = shape.held(bucket, way);
+        shape.admit(bucket, way, key);
+        shape.sums.miss_parts(shape.missed_mut(bucket), &evicted);
+        Entry::Admitted(way)
+    }
+
+    /// A new key against the weakest of a full bucket: whether it takes that cell.
+    #[inline(always)]
+    fn contest(&self, (shape, bucket): (&Shape, &mut [u64]), row: &Row<'_>, (misses, way, score): (u32, usize, u8)) -> bool {
         // Scores are kept with one added.
         let score = score - 1;
         // Drawn from the keyed hash and the bucket's own count: the same packets in the same order decide alike.
         let draw = spread(row.hash ^ u64::from(misses).wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 32;
         if draw >= DECAY[usize::from(score)] * u64::from(self.units(shape, row)) {
-            return None;
+            return false;
         }
         *shape.score_mut(bucket, way) -= score.min(1);
-        if score > 1 {
-            return None;
-        }
-        self.takes(shape, bucket, way, score).then_some(way)
+        score <= 1 && self.takes(shape, bucket, way, score)
     }
 
     /// Whether a cell that is worn down goes: unless it gets a second chance.
@@ -164,8 +151,66 @@ impl TopKernel {
     }
 }
 
+/// Whether scores are halved at this miss.
+#[inline(always)]
+const fn ages(misses: u32) -> bool {
+    misses.is_multiple_of(AGEING_MISSES_FIRST) && (misses.is_multiple_of(AGEING_MISSES) || misses.is_power_of_two())
+}
+
+/// Whether a newcomer may contest a cell of a bucket with this count.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, reason = "the tag is made of the other half")]
+const fn may_contest(hash: u64, count: u32) -> bool {
+    (hash as u32).wrapping_add(count.wrapping_mul(0x9E37_79B9)) < CONTESTED
+}
+
+/// Of a bucket's count of misses: none of its cells is free.
+pub(super) const FULL: u32 = 1 << 31;
+
+/// What became of a newcomer.
+pub(super) enum Entry {
+    /// Its bucket has missed so many.
+    Refused(u32),
+    /// Its cell.
+    Admitted(usize),
+}
+
+impl Shape {
+    /// Counts a newcomer that is turned away at once, if it is.
+    #[inline(always)]
+    pub(super) fn turn_away(&self, bucket: &mut [u64], (calm, doubling_misses): (u32, u32), hash: u64) -> bool {
+        let old = Self::misses_mut(bucket);
+        let count = old.wrapping_add(1);
+        if count <= calm || may_contest(hash, count) {
+            return false;
+        }
+        // Of one in so many something else comes, if at all.
+        if count.is_multiple_of(DOUBLING_STEP) && (count & !FULL >= doubling_misses || ages(count & !FULL)) {
+            return false;
+        }
+        *old = count;
+        true
+    }
+
+    /// Counts one more miss of a bucket whose cells are all taken; how many there are.
+    #[inline(always)]
+    fn miss(bucket: &mut [u64]) -> u32 {
+        let count = Self::misses_mut(bucket);
+        let misses = (*count & !FULL) + 1;
+        // Far beyond what a window has; ageing and draws go on alike.
+        let misses = if misses == FULL { FULL / 2 } else { misses };
+        *count = FULL | misses;
+        misses
+    }
+
+    /// A bucket of which half is moved elsewhere keeps the count, and has free cells.
+    pub(super) fn inherit_misses(bucket: &mut [u64], parent: &mut [u64]) {
+        *Self::misses_mut(bucket) = *Self::misses_mut(parent) & !FULL;
+    }
+}
+
 /// A packet that found no cell: only now and then, where there may be more of them, is it asked whether there should.
 #[inline(always)]
-const fn missed(misses: u32, doubling_misses: u32) -> Step {
+pub(super) const fn missed(misses: u32, doubling_misses: u32) -> Step {
     if misses >= doubling_misses && misses.is_multiple_of(DOUBLING_STEP) { Step::Missed(misses) } else { Step::Counted }
 }

@@ -1,4 +1,4 @@
-//! The loop over a batch's rows.
+//! The loop over rows of an exact table, one of whose cells may get full.
 
 use super::cell::key_halves;
 use super::growth::State;
@@ -28,7 +28,6 @@ pub(super) struct Counting<'a, 'v> {
     pub(super) view: &'a View<'v>,
     /// A bit for each row.
     pub(super) left: &'a mut u64,
-    pub(super) pressure: u32,
 }
 
 impl OfShape for Counting<'_, '_> {
@@ -36,33 +35,17 @@ impl OfShape for Counting<'_, '_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L, shape: &Shape) -> Step {
-        let Self { kernel, words, state: told, view, left: rest, pressure } = self;
+        let Self { kernel, words, state: told, view, left: rest } = self;
         // Copies, which nothing else can change: they stay in registers.
         let (view, mut state, mut left) = (*view, *told, *rest);
         let (mut halves, mut step) = ([0; HALVES_MAX], Step::Counted);
-        if state.contested {
-            let doubling_misses = kernel.doubling_misses(&state);
-            while left != 0 {
-                let at = left.trailing_zeros() as usize;
-                read_key(&view, shape, at, &mut halves);
-                let key = (tag_of(view.hash(at)), &halves[..shape.halves]);
-                let table = (lanes, shape, &mut *words);
-                let done = kernel.count_contested(table, (&mut state, pressure, doubling_misses), (&view, at), key);
-                if !matches!(done, Step::Counted) {
-                    step = done;
-                    break;
-                }
-                left &= left - 1;
-            }
-        } else {
-            while left != 0 {
-                let at = left.trailing_zeros() as usize;
-                read_key(&view, shape, at, &mut halves);
-                let key = (tag_of(view.hash(at)), &halves[..shape.halves]);
-                step = kernel.count_exactly((lanes, shape, &mut *words), &mut state, (&view, at), key);
-                let Step::Counted = step else { break };
-                left &= left - 1;
-            }
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            read_key(&view, shape, at, &mut halves);
+            let key = (tag_of(view.hash(at)), &halves[..shape.halves]);
+            step = kernel.count_exactly((lanes, shape, &mut *words), &mut state, (&view, at), key);
+            let Step::Counted = step else { break };
+            left &= left - 1;
         }
         (*told, *rest) = (state, left);
         step

@@ -165,7 +165,7 @@ impl TopKernel {
                 let parent = bucket_mut(from, &shape, at * state.buckets / buckets);
                 let child = bucket_mut(to, new_shape, at);
                 new_shape.missed_mut(child).copy_from_slice(shape.missed(parent));
-                *Shape::misses(child) = *Shape::misses(parent);
+                Shape::inherit_misses(child, parent);
             }
         }
         let contested = state.contested;

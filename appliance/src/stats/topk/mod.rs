@@ -23,8 +23,10 @@ use crate::units::Family;
 mod cell;
 mod cells;
 mod contest;
+mod contested;
 mod count;
 mod growth;
+mod looks;
 mod placing;
 mod shapes;
 mod shed;
@@ -37,6 +39,7 @@ mod table;
 
 use cell::Cell;
 use cells::Sums;
+use contested::Contesting;
 use count::{Counting, Step};
 use growth::State;
 use placing::{Following, Placing};
@@ -116,10 +119,12 @@ impl TopKernel {
         let (mut left, pressure) = (view.kept(), memory.pressure());
         while left != 0 {
             let (words, shape) = (memory.pool.get_mut(state.chunk), self.shape(*state));
-            let step = if !state.contested && shape.sums.fits(all) {
+            let step = if state.contested {
+                shapes::run(Contesting { kernel: self, words, state, view, left: &mut left, pressure, fits: shape.sums.fits(all) }, shape)
+            } else if shape.sums.fits(all) {
                 shapes::run(Placing { kernel: self, words, state, view, left: &mut left }, shape)
             } else {
-                shapes::run(Counting { kernel: self, words, state, view, left: &mut left, pressure }, shape)
+                shapes::run(Counting { kernel: self, words, state, view, left: &mut left }, shape)
             };
             if left != 0 && !self.wants_again(state, memory, (view, left), step) {
                 left &= left - 1;

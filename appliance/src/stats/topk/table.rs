@@ -99,7 +99,7 @@ impl Shape {
     }
 
     #[inline(always)]
-    fn is_key(&self, bucket: &[u64], way: usize, key: &[u32]) -> bool {
+    pub(super) fn is_key(&self, bucket: &[u64], way: usize, key: &[u32]) -> bool {
         match key {
             [one] => cast_slice::<u64, u32>(bucket)[2 * self.keys_at + way] == *one,
             _ => self.key(bucket, way) == key,
@@ -167,16 +167,8 @@ impl Shape {
     }
 
     #[inline(always)]
-    pub(super) fn misses(bucket: &mut [u64]) -> &mut u32 {
+    pub(super) fn misses_mut(bucket: &mut [u64]) -> &mut u32 {
         &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[3]
-    }
-
-    /// Counts one more miss; how many there are.
-    #[inline(always)]
-    pub(super) fn miss(bucket: &mut [u64]) -> u32 {
-        let misses = Self::misses(bucket);
-        *misses = misses.saturating_add(1);
-        *misses
     }
 
     /// Whether a cell has this tag.
@@ -226,6 +218,11 @@ impl Shape {
         &bucket[self.sums_at + way * self.sums.words()..][..self.sums.words()]
     }
 
+    #[inline(always)]
+    pub(super) fn sum_mut<'a>(&self, bucket: &'a mut [u64], way: usize) -> &'a mut [u64] {
+        &mut bucket[self.sums_at + way * self.sum_words..][..self.sum_words]
+    }
+
     pub(super) fn total(&self, bucket: &[u64], way: usize) -> Weighted {
         self.sums.read(self.sum(bucket, way))
     }
@@ -252,8 +249,7 @@ impl Shape {
     /// Adds one packet to a cell; false if its narrow sum is full.
     #[inline(always)]
     pub(super) fn add(&self, bucket: &mut [u64], way: usize, (row, is_sampled): (&Row<'_>, bool), units: u8) -> bool {
-        let words = self.sum_words;
-        if !self.sums.add(&mut bucket[self.sums_at + way * words..][..words], row, is_sampled) {
+        if !self.sums.add(self.sum_mut(bucket, way), row, is_sampled) {
             return false;
         }
         self.raise(bucket, way, units);
