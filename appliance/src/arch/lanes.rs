@@ -74,6 +74,12 @@ thread_local! {
     static USUAL: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
+/// Of tests: whether all is done as a processor would that has nothing unusual.
+#[cfg(test)]
+pub(super) fn is_usual() -> bool {
+    USUAL.get()
+}
+
 /// Of tests: does it as a processor would that has nothing unusual.
 #[cfg(test)]
 pub(crate) fn as_usual<T>(work: impl FnOnce() -> T) -> T {
