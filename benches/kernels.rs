@@ -12,8 +12,9 @@ use support::{Chances, median, ran_ns, standard, traffic};
 use tailwater::arch::HashKey;
 use tailwater::arch::hash::spread;
 use tailwater::config::StatSpec;
+use tailwater::gather::packed::{Batch, Form, Layout};
 use tailwater::record::{Has, Record};
-use tailwater::stats::plan::{Period, Place, Plan, Scratch, WeightBounds, execute};
+use tailwater::stats::plan::{Period, Place, Plan, Rows, Scratch, WeightBounds, execute_rows};
 use tailwater::stats::pool::{Budget, Memory, Pool};
 use tailwater::units::Family;
 
@@ -70,6 +71,29 @@ fn records(case: &Case) -> Vec<Record> {
     records
 }
 
+/// Batches as they come out of logs.
+struct Packed {
+    layout: Layout,
+    form: Form,
+    words: Vec<u64>,
+    records: usize,
+}
+
+impl Packed {
+    fn new(plan: &Plan, records: &[Record]) -> Self {
+        let layout = Layout::of(|one, other| plan.tells_apart(one, other));
+        let form = if records.iter().all(|record| Form::of(record) == Form::Narrow) { Form::Narrow } else { Form::Wide };
+        let mut words = vec![0; records.len() * layout.words(form)];
+        words.chunks_mut(layout.words(form)).zip(records).for_each(|(words, record)| layout.pack(record, form, words));
+        Self { layout, form, words, records: records.len() }
+    }
+
+    fn batches(&self) -> impl Iterator<Item = Batch<'_>> {
+        let step = self.layout.words(self.form);
+        self.words.chunks(BATCH * step).map(move |words| Batch { form: self.form, len: words.len() / step, words, ends: None })
+    }
+}
+
 /// What a window was like.
 #[derive(Clone, Copy)]
 struct Ran {
@@ -83,13 +107,13 @@ struct Ran {
 
 /// Runs a window.
 #[inline(never)]
-fn window(plan: &Plan, ranges: usize, records: &[Record], key: &HashKey) -> Ran {
+fn window(plan: &Plan, ranges: usize, packed: &Packed, key: &HashKey) -> Ran {
     let (mut pool, mut budget) = (Pool::with_bytes(POOL_BYTES), Budget::of_bytes(POOL_BYTES));
     let mut roots = vec![vec![0; plan.root_words(Period::Long)]; ranges];
     let mut scratch = Scratch::new(plan);
     let begun = ran_ns();
-    measured(plan, &mut scratch, &mut roots, records, key, &mut Memory { pool: &mut pool, budget: &mut budget });
-    let ns = (ran_ns() - begun) as f64 / records.len() as f64;
+    measured(plan, &mut scratch, &mut roots, packed, key, &mut Memory { pool: &mut pool, budget: &mut budget });
+    let ns = (ran_ns() - begun) as f64 / packed.records as f64;
     let (mut checksum, mut figures) = (0, 0);
     for root in &roots {
         let mut out = Vec::new();
@@ -115,10 +139,11 @@ fn figures_of(plan: &Plan, words: &[u64]) -> String {
 
 /// What `callgrind --toggle-collect` counts.
 #[inline(never)]
-fn measured(plan: &Plan, scratch: &mut Scratch, roots: &mut [Vec<u64>], records: &[Record], key: &HashKey, memory: &mut Memory<'_>) {
+fn measured(plan: &Plan, scratch: &mut Scratch, roots: &mut [Vec<u64>], packed: &Packed, key: &HashKey, memory: &mut Memory<'_>) {
     let ranges = roots.len();
-    for (n, batch) in records.chunks(BATCH).enumerate() {
-        execute(plan, scratch, batch, key, (&mut [], &mut roots[n % ranges]), memory);
+    for (n, batch) in packed.batches().enumerate() {
+        let rows = Rows::Packed(&batch, &packed.layout);
+        execute_rows(plan, scratch, rows, key, (&mut [], &mut roots[n % ranges]), memory, &mut ());
     }
 }
 
@@ -133,7 +158,8 @@ fn main() {
             let of = |spec: &StatSpec| calculation == "all" || spec.calculation == calculation;
             let list: Vec<usize> = (0..specs.len()).filter(|at| of(&specs[*at])).collect();
             let plan = Plan::compile(&specs, &list, case.family, case.weights).unwrap_or_else(|refusal| panic!("{}", refusal.message));
-            let runs: Vec<Ran> = (0..rounds).map(|_| window(&plan, case.ranges, &records, &key)).collect();
+            let packed = Packed::new(&plan, &records);
+            let runs: Vec<Ran> = (0..rounds).map(|_| window(&plan, case.ranges, &packed, &key)).collect();
             let (stats, ns) = (list.len(), median(runs.iter().map(|ran| ran.ns).collect()));
             let Ran { checksum, figures, .. } = runs[0];
             println!(

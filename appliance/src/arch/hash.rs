@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 /// Version of the function; part of the key's id.
 pub const HASH_VERSION: u8 = 1;
 
+/// Of what the last product is made.
+const LAST: u64 = 0xE703_7ED1_A0B4_28DB;
+
 /// 256 secret bits and the function that they key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HashKey {
@@ -48,7 +51,7 @@ impl HashKey {
     #[inline(always)]
     pub fn hash(&self, bytes: &[u8]) -> u64 {
         let [k0, k1, k2, k3] = self.words;
-        let mut state = k0 ^ (bytes.len() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let mut state = self.state(bytes.len());
         let mut rest = bytes;
         while rest.len() > 16 {
             let (head, tail) = rest.split_at(16);
@@ -57,7 +60,7 @@ impl HashKey {
         }
         let (a, b) = if rest.len() > 8 { (word(&rest[..8]), word(&rest[8..])) } else { (word(rest), 0) };
         let mixed = fold(a ^ k1 ^ state, b ^ k2 ^ state.rotate_left(32));
-        fold(mixed ^ k3, state ^ k0 ^ 0xE703_7ED1_A0B4_28DB)
+        fold(mixed ^ k3, state ^ k0 ^ LAST)
     }
 }
 
@@ -75,6 +78,23 @@ impl HashKey {
             37 => self.column::<37>(keys, hashes),
             _ => keys.chunks_exact(width.max(1)).zip(hashes).for_each(|(key, hash)| *hash = self.hash(key)),
         }
+    }
+
+    /// Hashes of keys of nine to sixteen bytes, each given as the first eight and the others, the first byte lowest.
+    #[inline(always)]
+    pub fn hash_pairs(&self, width: usize, first: &[u64], rest: &[u64], hashes: &mut [u64]) {
+        let [k0, k1, k2, k3] = self.words;
+        let state = self.state(width);
+        let (with_first, with_rest, last) = (k1 ^ state, k2 ^ state.rotate_left(32), state ^ k0 ^ LAST);
+        for ((first, rest), hash) in first.iter().zip(rest).zip(hashes) {
+            *hash = fold(fold(first ^ with_first, rest ^ with_rest) ^ k3, last);
+        }
+    }
+
+    /// What hashing keys of a width begins with.
+    #[inline(always)]
+    const fn state(&self, width: usize) -> u64 {
+        self.words[0] ^ (width as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 
     /// One loop for each width.
@@ -149,6 +169,12 @@ mod tests {
             let mut hashes = [0; 64];
             key.hash_column(&bytes, width, &mut hashes);
             bytes.chunks_exact(width).zip(hashes).for_each(|(bytes, hash)| assert_eq!(hash, key.hash(bytes), "{width}"));
+        }
+        for width in 9..=16 {
+            let (of, mut hash) = (|bytes: &[u8]| word(bytes), [0]);
+            let bytes = &bytes[..width];
+            key.hash_pairs(width, &[of(&bytes[..8])], &[of(&bytes[8..])], &mut hash);
+            assert_eq!(hash, [key.hash(bytes)], "{width}");
         }
     }
 

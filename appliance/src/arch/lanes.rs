@@ -112,6 +112,18 @@ thread_local! {
     static ONLY: std::cell::Cell<Option<Form>> = const { std::cell::Cell::new(None) };
 }
 
+/// Of tests: whether all is done as a processor would that has nothing unusual.
+#[cfg(test)]
+pub(super) fn is_usual() -> bool {
+    ONLY.get() == Some(Form::Usual)
+}
+
+/// Of tests: does it as a processor would that has nothing unusual.
+#[cfg(test)]
+pub(crate) fn as_usual<T>(work: impl FnOnce() -> T) -> T {
+    only(Form::Usual, work)
+}
+
 /// Of tests: does it as a processor would that has no more than this.
 #[cfg(test)]
 pub(crate) fn only<T>(form: Form, work: impl FnOnce() -> T) -> T {

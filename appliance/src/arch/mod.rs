@@ -2,6 +2,7 @@
 //! waiting; rings between cores; the counter that pieces of work are timed with.
 
 pub mod cells;
+pub mod columns;
 pub mod hash;
 pub mod lanes;
 pub mod pages;

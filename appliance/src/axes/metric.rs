@@ -64,9 +64,12 @@ pub const METRICS: &[MetricRow] = &[
     row!(Flows, "flows", |_| 1),
 ];
 
-const SYN: u8 = 0x02;
-const RST: u8 = 0x04;
-const ACK: u8 = 0x10;
+/// TCP flags that metrics look at.
+pub const SYN: u8 = 0x02;
+/// See [`SYN`].
+pub const RST: u8 = 0x04;
+/// See [`SYN`].
+pub const ACK: u8 = 0x10;
 
 fn syn(record: &Record, ack: u8) -> u32 {
     u32::from(record.has.all(Has::TCP_FLAGS) && record.tcp_flags & (SYN | ACK) == SYN | ack)

@@ -4,6 +4,8 @@
 //! ask for has its place in every form; each other field is one row of [`EXTRAS`] and takes room only where a stat reads
 //! it. Packing loses nothing that is read.
 
+pub mod turned;
+
 use crate::options::{IpOptions, TcpOptions};
 use crate::record::{Fragment, Has, Record, Tunnel};
 use crate::units::Epoch;
@@ -50,6 +52,14 @@ const EXTRAS: &[Extra] = &[
     Extra { bits: 8, get: |r| r.tunnel as u64, set: |r, bits| r.tunnel = Tunnel::of(bits as u8) },
 ];
 
+/// Position of the time, which has a word of its own.
+const TIME: u8 = 0;
+
+/// Of what there are a few dozen at most, or 64.
+fn few(n: usize) -> u8 {
+    u8::try_from(n).unwrap_or(u8::MAX)
+}
+
 fn mac_bits(mac: [u8; 6]) -> u64 {
     mac.iter().fold(0, |bits, byte| bits << 8 | u64::from(*byte))
 }
@@ -62,18 +72,18 @@ fn mac(bits: u64) -> [u8; 6] {
 /// Where an extra lies, behind the words that every record has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Place {
-    extra: usize,
-    word: usize,
-    shift: u32,
+    extra: u8,
+    word: u8,
+    shift: u8,
 }
 
-/// Which fields are kept, and where.
+/// Which fields are kept, and where. Small, since it is copied for a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     places: [Place; EXTRAS.len()],
     /// Those that are kept.
-    kept: usize,
-    extra_words: usize,
+    kept: u8,
+    extra_words: u8,
 }
 
 impl Layout {
@@ -91,25 +101,26 @@ impl Layout {
     }
 
     fn with(keeps: impl Fn(&Extra) -> bool) -> Self {
-        let mut layout = Self { places: [Place::default(); EXTRAS.len()], kept: 0, extra_words: 0 };
+        let mut places = Vec::new();
         let mut filled = Vec::<u32>::new();
         for (extra, row) in EXTRAS.iter().enumerate().filter(|(_, row)| keeps(row)) {
             let word = filled.iter().position(|bits| bits + row.bits <= u64::BITS).unwrap_or(filled.len());
             if word == filled.len() {
                 filled.push(0);
             }
-            layout.places[layout.kept] = Place { extra, word, shift: filled[word] };
-            layout.kept += 1;
+            let [extra, word_byte] = [extra, word].map(few);
+            places.push(Place { extra, word: word_byte, shift: few(filled[word] as usize) });
             filled[word] += row.bits;
         }
-        layout.extra_words = filled.len();
+        let mut layout = Self { places: [Place::default(); EXTRAS.len()], kept: few(places.len()), extra_words: few(filled.len()) };
+        layout.places[..places.len()].copy_from_slice(&places);
         layout
     }
 
     /// Words of a record.
     #[inline]
     pub const fn words(&self, form: Form) -> usize {
-        self.extra_words
+        self.extra_words as usize
             + match form {
                 Form::Narrow => NARROW_WORDS,
                 Form::Wide => WIDE_WORDS,
@@ -136,8 +147,8 @@ impl Layout {
     /// Writes what is kept of a record beside what every form has, behind it.
     pub fn pack_extras(&self, record: &Record, out: &mut [u64]) {
         out.fill(0);
-        for place in &self.places[..self.kept] {
-            out[place.word] |= (EXTRAS[place.extra].get)(record) << place.shift;
+        for place in self.kept() {
+            out[usize::from(place.word)] |= (EXTRAS[usize::from(place.extra)].get)(record) << place.shift;
         }
     }
 
@@ -157,11 +168,24 @@ impl Layout {
         r.wire_bytes = u32::from(wire) | u32::from(has & LONG_BIT) << 1;
         (r.has, r.weight) = (Has(has & !LONG_BIT), weight);
         let rest = if form == Form::Narrow { rest } else { widen(&mut r, rest) };
-        for place in &self.places[..self.kept] {
-            let extra = &EXTRAS[place.extra];
-            (extra.set)(&mut r, rest[place.word] >> place.shift & (u64::MAX >> (u64::BITS - extra.bits)));
+        for place in self.kept() {
+            let extra = &EXTRAS[usize::from(place.extra)];
+            (extra.set)(&mut r, rest[usize::from(place.word)] >> place.shift & (u64::MAX >> (u64::BITS - extra.bits)));
         }
         r
+    }
+
+    fn kept(&self) -> &[Place] {
+        &self.places[..usize::from(self.kept)]
+    }
+
+    /// When each record of a batch was received, nanoseconds since 1970; of a layout that keeps no times, zero.
+    pub fn times(&self, batch: &Batch<'_>, out: &mut Vec<u64>) {
+        out.clear();
+        let at = self.kept().iter().find(|place| place.extra == TIME).map(|place| usize::from(place.word));
+        let rows = batch.words.chunks_exact(self.words(batch.form)).take(batch.len);
+        let head = self.words(batch.form) - usize::from(self.extra_words);
+        out.extend(rows.map(|words| at.map_or(0, |at| words[head + at])));
     }
 }
 

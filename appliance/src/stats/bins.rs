@@ -52,6 +52,20 @@ impl Edges {
         }
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The lowest number of a bin; none: there is no such bin. That of the first is zero.
+    #[inline(always)]
+    pub(super) fn low_of(&self, bin: usize) -> Option<u64> {
+        match bin.checked_sub(1) {
+            Some(edge) => self.list.get(edge).copied(),
+            None => Some(0),
+        }
+    }
+
     fn search(&self, value: u64) -> usize {
         self.list.partition_point(|edge| *edge <= value)
     }

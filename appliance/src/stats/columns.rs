@@ -3,79 +3,18 @@
 //! A batch has at most 64 records, so that any choice among them is one word.
 
 mod kept;
+mod key;
+mod lies;
 
 use super::told::Told;
 use super::values::Tally;
 use super::weights::Weights;
-use crate::arch::HashKey;
-use crate::axes::KeySpec;
 use crate::axes::key::number;
-use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
-use crate::record::Record;
-use crate::units::Family;
+use crate::limits::BATCH_RECORDS_MAX;
 
 pub use super::values::ValueColumn;
-
-/// One key of each record of a batch.
-pub struct KeyColumn {
-    spec: KeySpec,
-    family: Family,
-    width: usize,
-    /// Whether some kernel reads hashes.
-    hashed: bool,
-    present: u64,
-    hashes: [u64; BATCH_RECORDS_MAX],
-    /// Of keys of 1 to 4 bytes: four bytes as a big-endian number, the key's and then zeros.
-    heads: [u32; BATCH_RECORDS_MAX],
-    bytes: Box<[u8]>,
-    told: Told,
-}
-
-impl KeyColumn {
-    /// Of this key, for records of one family; `hashed`: some kernel reads hashes.
-    pub fn new(spec: KeySpec, family: Family, hashed: bool) -> Self {
-        let width = spec.width(family).min(KEY_BYTES_MAX);
-        let bytes = vec![0; width * BATCH_RECORDS_MAX].into_boxed_slice();
-        let (hashes, heads) = ([0; BATCH_RECORDS_MAX], [0; BATCH_RECORDS_MAX]);
-        Self { spec, family, width, hashed, present: 0, hashes, heads, bytes, told: Told::default() }
-    }
-
-    #[inline(always)]
-    pub(super) fn fill(&mut self, records: &[Record], hash_key: &HashKey) {
-        self.told.forget();
-        if self.width == 0 {
-            self.present = first(records.len());
-            return;
-        }
-        self.present = self.spec.column(records, self.family, &mut self.bytes);
-        let (keys, heads) = (&self.bytes[..records.len() * self.width], &mut self.heads);
-        match self.width {
-            1 => fill_heads::<1>(keys, heads),
-            2 => fill_heads::<2>(keys, heads),
-            3 => fill_heads::<3>(keys, heads),
-            4 => fill_heads::<4>(keys, heads),
-            _ => {}
-        }
-        if self.hashed {
-            hash_key.hash_column(keys, self.width, &mut self.hashes);
-        }
-    }
-
-    #[inline]
-    fn key(&self, i: usize) -> &[u8] {
-        self.bytes.get(i * self.width..(i + 1) * self.width).unwrap_or(&[])
-    }
-}
-
-/// Of keys of one width, each as a big-endian number, its bytes and then zeros.
-#[inline(always)]
-fn fill_heads<const W: usize>(keys: &[u8], heads: &mut [u32; BATCH_RECORDS_MAX]) {
-    for (key, head) in keys.as_chunks::<W>().0.iter().zip(heads) {
-        let mut bytes = [0; 4];
-        bytes[..W].copy_from_slice(key);
-        *head = u32::from_be_bytes(bytes);
-    }
-}
+pub use key::{KeyColumn, Read};
+pub(super) use lies::Lies;
 
 /// A mask of the first `n` records.
 pub const fn first(n: usize) -> u64 {
@@ -94,7 +33,7 @@ pub struct View<'a> {
     kept: u64,
     /// log2 of how many records stand behind each that is looked at, about; 0: all are.
     shed: u32,
-    beside: Beside<'a>,
+    beside: Option<&'a Beside<'a>>,
 }
 
 /// What only some kernels ask for.
@@ -132,48 +71,35 @@ impl Row<'_> {
 }
 
 impl<'a> View<'a> {
-    /// Of those among `selected` that have the key and add something.
-    pub const fn new(keys: &'a KeyColumn, values: &'a ValueColumn, weights: &'a Weights, selected: u64) -> Self {
-        Self {
-            keys,
-            values,
-            weights,
-            selected: selected & keys.present & values.nonzero(),
-            group: 0,
-            kept: u64::MAX,
-            shed: 0,
-            beside: Beside { other: None, times_ns: &[], start_ns: 0 },
-        }
-    }
-
-    /// Of a stat that selects the records of this group, which is not zero, and keeps them for the same time as others of it.
-    #[must_use]
-    pub(super) const fn of_group(mut self, group: usize) -> Self {
-        self.group = group;
-        self
+    /// Of those among `selected` that have the key and add something. Of a stat that selects the records of this group, which is
+    /// not zero, and keeps them for the same time as others of it.
+    #[inline]
+    pub(super) const fn new(keys: &'a KeyColumn, values: &'a ValueColumn, weights: &'a Weights, (group, selected): (usize, u64)) -> Self {
+        let selected = selected & keys.present & values.nonzero();
+        Self { keys, values, weights, selected, group, kept: u64::MAX, shed: 0, beside: None }
     }
 
     /// With what its kernel asks for beside. Records that lack the further key do not count.
     #[must_use]
-    pub fn with(mut self, beside: Beside<'a>) -> Self {
+    pub(super) fn with(mut self, beside: &'a Beside<'a>) -> Self {
         self.selected &= beside.other.map_or(u64::MAX, |column| column.present);
-        self.beside = beside;
+        self.beside = Some(beside);
         self
     }
 
     /// Start of the stat's window, nanoseconds since 1970; only for calculations that read times.
-    pub const fn start_ns(&self) -> u64 {
-        self.beside.start_ns
+    pub fn start_ns(&self) -> u64 {
+        self.beside.map_or(0, |beside| beside.start_ns)
     }
 
     /// When a record was received, by its place in the batch; only for calculations that read times.
     pub fn time_ns(&self, at: usize) -> u64 {
-        self.beside.times_ns.get(at).copied().unwrap_or(self.beside.start_ns)
+        self.beside.map_or(0, |beside| beside.times_ns.get(at).copied().unwrap_or(beside.start_ns))
     }
 
     /// A record's further key and its keyed hash; only for calculations that ask for one.
     pub fn other(&self, at: usize) -> (&'a [u8], u64) {
-        self.beside.other.map_or((&[], 0), |column| (column.key(at), column.hashes[at]))
+        self.beside.and_then(|beside| beside.other).map_or((&[], 0), |column| (column.key(at), column.hashes[at]))
     }
 
     /// Whether no record counts.
@@ -310,6 +236,22 @@ impl<'a> View<'a> {
     #[inline]
     pub const fn hash(&self, at: usize) -> u64 {
         self.keys.hashes[at % BATCH_RECORDS_MAX]
+    }
+
+    /// Hashes of all records, whether they count or not.
+    pub(super) const fn hashes(&self) -> &'a [u64; BATCH_RECORDS_MAX] {
+        &self.keys.hashes
+    }
+
+    /// The four bytes of all records' keys, see [`Self::head`].
+    pub(super) const fn heads(&self) -> &'a [u32; BATCH_RECORDS_MAX] {
+        &self.keys.heads
+    }
+
+    /// How many packets a record stands for.
+    #[inline]
+    pub(super) const fn weight(&self, at: usize) -> u16 {
+        self.weights.weights[at % BATCH_RECORDS_MAX]
     }
 
     /// What a record adds.

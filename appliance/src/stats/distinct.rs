@@ -24,7 +24,7 @@ use super::once;
 use super::pool::{Handle, Memory, Pool};
 use super::stretch::Stretch;
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
-use crate::arch::lanes::{self, Lanes, Work};
+use crate::arch::columns::{self, Columns, Task};
 use crate::arch::prefetch::prefetch_words;
 use crate::axes::{Key, Metric};
 use crate::config::{Refusal, StatSpec};
@@ -112,7 +112,7 @@ impl DistinctKernel {
             let mut count = usize::try_from(root[1]).unwrap_or(0);
             let table = state(root, memory.pool);
             let most = exact_max(self.precision).min(room(table.len()));
-            lanes::run(Inserting { table, view, left, count: &mut count, most });
+            columns::run(Inserting { table, view, left, count: &mut count, most });
             root[1] = count as u64;
             if *left == 0 {
                 return;
@@ -152,7 +152,7 @@ fn grow_for(root: &mut [u64], memory: &mut Memory<'_>, (view, left): (&View<'_>,
     let count = usize::try_from(root[1]).unwrap_or(0);
     let table = state(root, memory.pool);
     let lines = table.as_chunks::<LINE_SLOTS>().0;
-    let lacking = if count == 0 { left } else { lanes::run(Lacking { lines, view, rows: left }) };
+    let lacking = if count == 0 { left } else { columns::run(Lacking { lines, view, rows: left }) };
     let wanted = count + view.distinct_least(lacking);
     let longer = |slots: usize| (slots + slots / 2).min(DISTINCT_EXACT_MAX).next_multiple_of(LINE_SLOTS);
     let least = longer(table.len());
@@ -175,7 +175,7 @@ fn grow(root: &mut [u64], memory: &mut Memory<'_>, slots: usize) -> bool {
         let (from, to) = memory.pool.get_two_mut(old, new);
         (&*from, to)
     };
-    lanes::run(Moving { from, to: to.as_chunks_mut().0 });
+    columns::run(Moving { from, to: to.as_chunks_mut().0 });
     memory.pool.free(old);
     root[0] = new.word();
     true
@@ -189,22 +189,22 @@ struct Entering<'a, 'v> {
     left: u64,
 }
 
-impl Work for Entering<'_, '_> {
+impl Task for Entering<'_, '_> {
     type Out = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, _lanes: L) {
-        let (view, mut left) = (*self.view, self.left);
-        while left != 0 {
-            hll::set_register(self.registers, self.precision, view.hash(left.trailing_zeros() as usize).max(1));
-            left &= left - 1;
-        }
+    fn run<C: Columns>(self, columns: C) {
+        columns.enter_all(self.registers, self.precision, self.view.hashes(), self.left);
     }
 }
 
 impl Kernel for DistinctKernel {
     fn root_words(&self) -> usize {
         ROOT_WORDS + usize::from(self.bounds_missed)
+    }
+
+    fn reads_bytes(&self) -> bool {
+        false
     }
 
     fn prefetch(&self, root: &[u64], pool: &Pool) {
@@ -229,7 +229,7 @@ impl Kernel for DistinctKernel {
         if left != 0 {
             let precision = precision_of(root);
             let registers = cast_slice_mut(state(root, memory.pool));
-            lanes::run(Entering { registers, precision, view, left });
+            columns::run(Entering { registers, precision, view, left });
         }
         Ok(())
     }

@@ -3,7 +3,10 @@
 use super::columns::{KeyColumn, ValueColumn};
 use super::weights::Weights;
 use crate::arch::HashKey;
+use crate::arch::columns::{Columns, Task};
 use crate::arch::lanes::{Lanes, Work};
+use crate::gather::packed::turned::Turned;
+use crate::gather::packed::{Batch, Layout};
 use crate::record::Record;
 
 /// Columns that are read of every batch.
@@ -29,5 +32,33 @@ impl Work for Filling<'_> {
             column.fill(records);
         }
         weights.fill(lanes, records);
+    }
+}
+
+/// Columns that are read off the words of a batch's records.
+pub(super) struct Turning<'a> {
+    pub(super) keys: &'a mut [KeyColumn],
+    pub(super) values: &'a mut [ValueColumn],
+    pub(super) weights: &'a mut Weights,
+    pub(super) turned: &'a mut Turned,
+    pub(super) hash_key: &'a HashKey,
+    pub(super) batch: &'a Batch<'a>,
+    pub(super) layout: &'a Layout,
+}
+
+impl Task for Turning<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run<C: Columns>(self, columns: C) {
+        let Self { keys, values, weights, turned, hash_key, batch, layout } = self;
+        turned.fill(batch, layout);
+        weights.fill_turned(columns, turned, batch.len);
+        for column in keys {
+            column.fill_turned(columns, turned, weights, hash_key);
+        }
+        for column in values {
+            column.fill_turned(columns, turned, weights);
+        }
     }
 }

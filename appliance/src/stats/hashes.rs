@@ -2,7 +2,7 @@
 //! next that has room, so that a line is looked at as a whole.
 
 use super::columns::View;
-use crate::arch::lanes::{Lanes, Work};
+use crate::arch::columns::{Columns, Task};
 use crate::limits::DISTINCT_EXACT_MAX;
 
 /// Hashes that fill a table: seven eighths, but the largest to the last slot.
@@ -23,17 +23,17 @@ pub(super) struct Inserting<'a, 'v> {
     pub(super) most: usize,
 }
 
-impl Work for Inserting<'_, '_> {
+impl Task for Inserting<'_, '_> {
     type Out = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
+    fn run<C: Columns>(self, columns: C) {
         let Self { table, view, left: rest, count, most } = self;
         let (view, mut left) = (*view, *rest);
         let lines = table.as_chunks_mut::<LINE_SLOTS>().0;
         while left != 0 {
             let hash = view.hash(left.trailing_zeros() as usize).max(1);
-            match find(lanes, lines, hash) {
+            match find(columns, lines, hash) {
                 Some((line, None)) => debug_assert!(line < lines.len(), "it is there"),
                 Some((line, Some(slot))) if *count < most => {
                     lines[line][slot % LINE_SLOTS] = hash;
@@ -50,13 +50,13 @@ impl Work for Inserting<'_, '_> {
 /// The line that has a hash; or the one where it belongs, and the free slot there; none: it is not there, and none is free.
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, reason = "below the number of lines")]
-fn find(lanes: impl Lanes, lines: &[[u64; LINE_SLOTS]], hash: u64) -> Option<(usize, Option<usize>)> {
+fn find(columns: impl Columns, lines: &[[u64; LINE_SLOTS]], hash: u64) -> Option<(usize, Option<usize>)> {
     let mut at = ((u128::from(hash) * lines.len() as u128) >> 64) as usize;
     for _ in 0..lines.len() {
-        if lanes.equal_long(&lines[at], hash) != 0 {
+        if columns.equal_words(&lines[at], hash) != 0 {
             return Some((at, None));
         }
-        let free = lanes.equal_long(&lines[at], 0);
+        let free = columns.equal_words(&lines[at], 0);
         if free != 0 {
             return Some((at, Some(free.trailing_zeros() as usize)));
         }
@@ -72,16 +72,16 @@ pub(super) struct Lacking<'a, 'v> {
     pub(super) rows: u64,
 }
 
-impl Work for Lacking<'_, '_> {
+impl Task for Lacking<'_, '_> {
     type Out = u64;
 
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) -> u64 {
+    fn run<C: Columns>(self, columns: C) -> u64 {
         let (mut left, mut lacking) = (self.rows, self.rows);
         while left != 0 {
             let bit = left & left.wrapping_neg();
             left ^= bit;
-            if let Some((_, None)) = find(lanes, self.lines, self.view.hash(bit.trailing_zeros() as usize).max(1)) {
+            if let Some((_, None)) = find(columns, self.lines, self.view.hash(bit.trailing_zeros() as usize).max(1)) {
                 lacking ^= bit;
             }
         }
@@ -95,16 +95,16 @@ pub(super) struct Moving<'a> {
     pub(super) to: &'a mut [[u64; LINE_SLOTS]],
 }
 
-impl Work for Moving<'_> {
+impl Task for Moving<'_> {
     type Out = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, lanes: L) {
+    fn run<C: Columns>(self, columns: C) {
         for hash in self.from {
             if *hash == 0 {
                 continue;
             }
-            if let Some((line, Some(slot))) = find(lanes, self.to, *hash) {
+            if let Some((line, Some(slot))) = find(columns, self.to, *hash) {
                 self.to[line][slot % LINE_SLOTS] = *hash;
             }
         }

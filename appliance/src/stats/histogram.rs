@@ -12,9 +12,10 @@ use super::pool::{Handle, Memory, Pool};
 use super::stretch::{Stretch, chunk};
 use super::weighted::{SumLayout, Weighted};
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
-use crate::arch::lanes::{self, Lanes, Work};
+use crate::arch::columns::{self, Columns, Task};
 use crate::axes::Metric;
 use crate::config::{Refusal, StatSpec};
+use crate::limits::BATCH_RECORDS_MAX;
 
 /// Words of all bins' sums that stand in the root itself.
 const INLINE_WORDS_MAX: usize = 64;
@@ -38,7 +39,8 @@ impl Calculation for Histogram {
         let Some(bins) = Bins::read(spec, context.family)? else { return Ok(labels::kernel(spec, context)) };
         let layout = SumLayout::of(context, spec.metric);
         let inline = layout == SumLayout::Plain || bins.count() * layout.words() <= INLINE_WORDS_MAX;
-        Ok(Box::new(BinKernel { bins, layout, inline }))
+        let counts = layout.counts(spec.metric);
+        Ok(Box::new(BinKernel { bins, layout, inline, counts }))
     }
 }
 
@@ -48,6 +50,8 @@ struct BinKernel {
     bins: Bins,
     layout: SumLayout,
     inline: bool,
+    /// Packets count as one each.
+    counts: bool,
 }
 
 impl BinKernel {
@@ -74,23 +78,97 @@ struct Counting<'a, 'v> {
     edges: &'a Edges,
     view: &'a View<'v>,
     shift: u32,
+    /// Words of a bin: of packets that stand for themselves and of others; or one for both, where none stands for more.
+    words: usize,
     root: &'a mut [u64],
 }
 
-impl Work for Counting<'_, '_> {
+/// Numbers of four bytes are compared with an edge in the time that so many take to find their bins.
+const ROWS_OF_EDGE: usize = 6;
+
+impl Task for Counting<'_, '_> {
     type Out = ();
 
     #[inline(always)]
-    fn run<L: Lanes>(self, _lanes: L) {
-        let Self { edges, view, shift, root } = self;
+    fn run<C: Columns>(self, columns: C) {
+        let (rows, edges) = (self.view.selected().count_ones() as usize, self.edges.count());
+        match self.view.key_bytes() {
+            Some(bytes) if rows >= edges => self.compare(columns, Keys::Bytes(bytes)),
+            None if rows >= ROWS_OF_EDGE * edges => {
+                let keys = Keys::Heads(self.view.heads(), self.shift);
+                self.compare(columns, keys);
+            }
+            _ => self.count_each(),
+        }
+    }
+}
+
+/// All records' keys.
+#[derive(Clone, Copy)]
+enum Keys<'a> {
+    Bytes(&'a [u8; BATCH_RECORDS_MAX]),
+    /// And what they are to be shifted by to be numbers.
+    Heads(&'a [u32; BATCH_RECORDS_MAX], u32),
+}
+
+impl Keys<'_> {
+    /// Which of them reach an edge.
+    #[inline(always)]
+    fn reaching(self, columns: impl Columns, edge: u64) -> u64 {
+        match self {
+            Self::Bytes(bytes) => u8::try_from(edge).map_or(0, |least| columns.at_least(bytes, least)),
+            Self::Heads(heads, shift) => match u32::try_from(edge) {
+                Ok(edge) if edge <= u32::MAX >> shift => columns.within(heads, edge << shift, u32::MAX - (edge << shift)),
+                _ => 0,
+            },
+        }
+    }
+}
+
+impl Counting<'_, '_> {
+    /// By asking all records of each edge whether they reach it.
+    #[inline(always)]
+    fn compare(self, columns: impl Columns, keys: Keys<'_>) {
+        let Self { edges, view, words, root, .. } = self;
+        let mut left = view.selected();
+        for (at, bin) in root.chunks_exact_mut(words).enumerate() {
+            let above = match edges.low_of(at + 1) {
+                Some(edge) => left & keys.reaching(columns, edge),
+                None => 0,
+            };
+            add(bin, view, left ^ above);
+            left = above;
+            if left == 0 {
+                break;
+            }
+        }
+    }
+
+    /// Record by record.
+    #[inline(always)]
+    fn count_each(self) {
+        let Self { edges, view, shift, words, root } = self;
         let view = *view;
-        for (mut left, kind) in [(view.plain_of(view.selected()), 0), (view.sampled_of(view.selected()), 1)] {
+        for (mut left, kind) in [(view.plain_of(view.selected()), 0), (view.sampled_of(view.selected()), words - 1)] {
             while left != 0 {
                 let bin = edges.bin(view.head(left.trailing_zeros() as usize) >> shift);
-                root[2 * bin + kind] += 1;
+                root[words * bin + kind] += 1;
                 left &= left - 1;
             }
         }
+    }
+}
+
+/// Adds these records to a bin.
+#[inline(always)]
+fn add(bin: &mut [u64], view: &View<'_>, records: u64) {
+    match bin {
+        [all] => *all += u64::from(records.count_ones()),
+        [plain, sampled] => {
+            *plain += u64::from(view.plain_of(records).count_ones());
+            *sampled += u64::from(view.sampled_of(records).count_ones());
+        }
+        _ => {}
     }
 }
 
@@ -104,12 +182,12 @@ impl Kernel for BinKernel {
     }
 
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
-        let ones = matches!(self.layout, SumLayout::Ones { .. });
-        if let (true, Bins::Edges(edges), Some(shift)) = (self.inline && ones, &self.bins, view.head_shift()) {
-            lanes::run(Counting { edges, view, shift, root });
+        let counts = self.inline && self.counts;
+        if let (true, Bins::Edges(edges), Some(shift)) = (counts, &self.bins, view.head_shift()) {
+            columns::run(Counting { edges, view, shift, words: self.layout.words(), root });
             return Ok(());
         }
-        if self.inline && ones {
+        if counts && self.layout.words() == 2 {
             view.places().for_each(|at| root[2 * self.bins.at(view, at) + usize::from(view.is_sampled(at))] += 1);
             return Ok(());
         }

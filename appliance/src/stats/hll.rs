@@ -1,14 +1,6 @@
 //! HyperLogLog: registers of one byte (Flajolet, Fusy, Gandouet and Meunier, 2007), read by Ertl's estimator (2017).
 
-/// Enters a hash: its top `precision` bits choose the register, the zeros in front of the rest its value.
-#[inline(always)]
-pub(super) fn set_register(registers: &mut [u8], precision: u32, hash: u64) {
-    let index = usize::try_from(hash >> (64 - precision)).unwrap_or(0);
-    let rank = (hash << precision | 1 << (precision - 1)).leading_zeros() + 1;
-    if let Some(register) = registers.get_mut(index) {
-        *register = (*register).max(rank.to_le_bytes()[0]);
-    }
-}
+pub(super) use crate::arch::columns::enter as set_register;
 
 /// The registers that the same hashes would have made with fewer of them: exactly those.
 pub(super) fn fold(registers: &[u8], precision: u32) -> Vec<u8> {

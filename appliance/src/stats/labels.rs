@@ -14,7 +14,7 @@ use super::stretch::{Stretch, chunk};
 use super::weighted::{SumLayout, Weighted};
 use super::{Context, Exhausted, Kernel, Summary};
 use crate::arch::lanes::{self, Lanes, Work};
-use crate::axes::{KeySpec, Metric};
+use crate::axes::KeySpec;
 use crate::config::StatSpec;
 use crate::limits::{BATCH_RECORDS_MAX, HISTOGRAM_LABELS_MAX};
 use crate::units::Family;
@@ -28,12 +28,7 @@ const ROOT_HEAD_WORDS: usize = 2;
 pub(super) fn kernel(spec: &StatSpec, context: &Context) -> Box<dyn Kernel> {
     let labels = 1 << (8 * spec.key.width(context.family)).min(16);
     let layout = SumLayout::of(context, spec.metric);
-    let is_counted = match layout {
-        SumLayout::Ones { .. } => true,
-        SumLayout::Plain => spec.metric != Metric::Bytes,
-        SumLayout::Values { .. } | SumLayout::General => false,
-    };
-    let is_counted = is_counted && spec.key.width(context.family) == 1;
+    let is_counted = layout.counts(spec.metric) && spec.key.width(context.family) == 1;
     Box::new(LabelKernel { key: spec.key.clone(), family: context.family, layout, labels, is_counted })
 }
 

@@ -119,6 +119,11 @@ pub trait Kernel: Send + Sync {
         true
     }
 
+    /// Whether it reads the bytes of keys that have more than four: where no kernel does, only their hashes are made.
+    fn reads_bytes(&self) -> bool {
+        true
+    }
+
     /// Whether it tells others of the same key what it learns of a batch, see [`View`]: such run before those that do not.
     fn tells(&self) -> bool {
         false

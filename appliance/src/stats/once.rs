@@ -114,6 +114,21 @@ impl<'a> Kept<'a> {
         has_room
     }
 
+    /// Counts packets until one finds no room: that one is the first of what is left then.
+    fn add_rows(&mut self, view: &View<'_>, rows: u64) -> u64 {
+        // Nearly all of a window with many keys end here.
+        let (most, mut left) = (u64::MAX >> level_of(self.head[0]), rows);
+        while left != 0 {
+            let at = left.trailing_zeros() as usize;
+            let hash = view.hash(at).max(1);
+            if hash <= most && !self.add(hash, view.weight(at)) {
+                break;
+            }
+            left &= left - 1;
+        }
+        left
+    }
+
     fn put(&mut self, slot: usize, hash: u64, count: u16) {
         (self.hashes[slot], self.counts[slot]) = (hash, count);
         self.head[0] += 1 << LEN_BITS;
@@ -149,20 +164,16 @@ pub(super) fn add_all(root: &mut u64, memory: &mut Memory<'_>, view: &View<'_>) 
         release(*root, memory.pool);
         *root = UNPROVEN;
     }
-    let row = |at: usize| (view.hash(at).max(1), u16::try_from(view.row_without_key(at).weight).unwrap_or(u16::MAX));
-    let mut places = view.sampled().places();
-    while *root < UNPROVEN {
-        let next = if has_chunk(*root) {
-            let mut kept = Kept::of(memory.pool.get_mut(Handle::from_word(*root)));
-            places.find(|at| {
-                let (hash, weight) = row(*at);
-                !kept.add(hash, weight)
-            })
-        } else {
-            places.next()
-        };
-        let Some((hash, weight)) = next.map(row) else { return };
-        add(root, memory, hash, weight);
+    let mut left = view.sampled_of(view.selected());
+    while *root < UNPROVEN && left != 0 {
+        if has_chunk(*root) {
+            left = Kept::of(memory.pool.get_mut(Handle::from_word(*root))).add_rows(view, left);
+        }
+        if left != 0 {
+            let at = left.trailing_zeros() as usize;
+            add(root, memory, view.hash(at).max(1), view.weight(at));
+            left &= left - 1;
+        }
     }
 }
 

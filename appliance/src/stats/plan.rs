@@ -1,21 +1,19 @@
 //! A list of stats, compiled: which columns and masks a batch needs, and which kernel reads which of them.
 
-use super::columns::{Beside, KeyColumn, ValueColumn, View};
-use super::filling::Filling;
+mod scratch;
+
 use super::interval::Question;
-use super::pool::{Memory, Pool};
-use super::selection::{Masks, Selections};
+use super::pool::Pool;
+use super::selection::Selections;
 use super::stretch::Stretch;
-use super::weights::Weights;
 use super::{Calculations, Context, Kernel};
-use crate::arch::HashKey;
-use crate::arch::lanes;
 use crate::axes::{DecisionAxis, Key, KeySpec, Metric};
 use crate::config::{Refusal, StatSpec, Windows};
-use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
+use crate::limits::KEY_BYTES_MAX;
 use crate::record::Record;
-use crate::telemetry::cost::Probe;
 use crate::units::Family;
+
+pub use scratch::{Rows, Scratch, execute, execute_rows};
 
 /// Which of a range's windows a stat is kept in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -280,112 +278,4 @@ pub(super) fn position<T: PartialEq>(list: &mut Vec<T>, item: T) -> usize {
         list.push(item);
         list.len() - 1
     })
-}
-
-/// A plan's columns, made once a shard.
-pub struct Scratch {
-    keys: Vec<KeyColumn>,
-    values: Vec<ValueColumn>,
-    masks: Masks,
-    weights: Weights,
-    /// Of the batch's records; empty where no kernel reads it.
-    times_ns: Vec<u64>,
-    /// Starts of the fast and the long window.
-    starts_ns: (u64, u64),
-    reads_times: bool,
-    /// Of the next batch: what stats look at that may leave records out, and at which level.
-    shed: Option<(u32, u64)>,
-}
-
-impl Scratch {
-    /// Of this plan.
-    pub fn new(plan: &Plan) -> Self {
-        let hashed = |at: usize| plan.stats.iter().any(|stat| stat.key == at && stat.kernel.reads_hashes() || stat.other == Some(at));
-        let column = |(at, key): (usize, &KeySpec)| KeyColumn::new(key.clone(), plan.family, hashed(at));
-        let keys = plan.keys.iter().enumerate().map(column).collect();
-        let values = plan.metrics.iter().map(|metric| ValueColumn::new(*metric)).collect();
-        let (masks, weights, reads_times) = (plan.selections.masks(), Weights::new(), plan.reads_times());
-        Self { keys, values, masks, weights, times_ns: Vec::with_capacity(BATCH_RECORDS_MAX), starts_ns: (0, 0), reads_times, shed: None }
-    }
-
-    /// When the fast and the long window started that the next batch belongs to, nanoseconds since 1970.
-    pub const fn open(&mut self, fast_ns: u64, long_ns: u64) {
-        self.starts_ns = (fast_ns, long_ns);
-    }
-
-    /// Of the batches that come, stats that may leave records out look at those of `kept`, drawn at one in 2^`level`. None: at all.
-    pub const fn shed(&mut self, shed: Option<(u32, u64)>) {
-        self.shed = shed;
-    }
-
-    /// Whether [`Self::open`] is of use.
-    pub const fn reads_times(&self) -> bool {
-        self.reads_times
-    }
-
-    fn fill(&mut self, plan: &Plan, records: &[Record], hash_key: &HashKey) {
-        let Self { keys, values, weights, .. } = self;
-        lanes::run(Filling { keys, values, weights, records, hash_key });
-        plan.selections.fill(&mut self.masks, records, &self.weights);
-        if self.reads_times {
-            self.times_ns.clear();
-            self.times_ns.extend(records.iter().map(|record| record.time_ns));
-        }
-    }
-}
-
-impl Scratch {
-    fn beside(&self, stat: &Planned) -> Beside<'_> {
-        let start_ns = if stat.period == Period::Fast { self.starts_ns.0 } else { self.starts_ns.1 };
-        Beside { other: stat.other.map(|at| &self.keys[at]), times_ns: &self.times_ns, start_ns }
-    }
-}
-
-/// Runs every kernel of a plan over a batch of at most 64 records of one range. Says how many stats missed it for want
-/// of memory.
-pub fn execute(
-    plan: &Plan,
-    scratch: &mut Scratch,
-    records: &[Record],
-    hash_key: &HashKey,
-    roots: (&mut [u64], &mut [u64]),
-    memory: &mut Memory<'_>,
-) -> u32 {
-    execute_probed(plan, scratch, records, hash_key, roots, memory, &mut ())
-}
-
-/// As [`execute`], and tells `probe` how far it is.
-pub fn execute_probed(
-    plan: &Plan,
-    scratch: &mut Scratch,
-    records: &[Record],
-    hash_key: &HashKey,
-    (fast, long): (&mut [u64], &mut [u64]),
-    memory: &mut Memory<'_>,
-    probe: &mut impl Probe,
-) -> u32 {
-    for stat in &plan.stats {
-        stat.kernel.prefetch(stat.root(if stat.period == Period::Fast { fast } else { long }), memory.pool);
-    }
-    scratch.fill(plan, records, hash_key);
-    probe.columns();
-    let mut starved = 0;
-    for stat in plan.order.iter().map(|at| &plan.stats[*at]) {
-        let selected = scratch.masks.of(stat.selection);
-        let view = View::new(&scratch.keys[stat.key], &scratch.values[stat.metric], &scratch.weights, selected);
-        let mut view = view.of_group(stat.group());
-        if stat.reads_times || stat.other.is_some() {
-            view = view.with(scratch.beside(stat));
-        }
-        if view.is_empty() {
-            continue;
-        }
-        if let Some((level, kept)) = scratch.shed {
-            view = view.shed(level, kept);
-        }
-        let root = stat.root_mut(if stat.period == Period::Fast { &mut *fast } else { &mut *long });
-        starved += u32::from(stat.kernel.update(root, memory, &view).is_err());
-        probe.stat(stat.spec);
-    }
-    starved
 }

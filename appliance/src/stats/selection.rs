@@ -4,12 +4,14 @@
 //! A predicate is a set of tests. A test that stands in several predicates runs once a batch, and gives a word with one
 //! bit a record, as everything here does.
 
-use super::columns::first;
+use super::columns::{Lies, first};
 use super::weights::Weights;
+use crate::arch::columns::{self, Columns, Task};
 use crate::axes::key::number;
 use crate::axes::{DecisionAxis, DirectionAxis, KeySpec};
 use crate::config::{Predicate, Span, StatSpec, Test};
-use crate::limits::KEY_BYTES_MAX;
+use crate::gather::packed::turned::Turned;
+use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
 use crate::record::Record;
 use crate::units::Family;
 
@@ -19,8 +21,17 @@ const NUMBER_BYTES_MAX: usize = 8;
 /// What the stats of a plan select by.
 pub(super) struct Selections {
     family: Family,
-    tests: Vec<(Test, Spans)>,
+    tests: Vec<Tested>,
     list: Vec<Selection>,
+}
+
+/// A test, and how it is made.
+struct Tested {
+    test: Test,
+    spans: Spans,
+    /// Where its key lies in narrow records: of four bytes at most, those are compared as numbers.
+    lies: Option<Lies>,
+    width: usize,
 }
 
 /// Which records a stat counts.
@@ -60,15 +71,17 @@ impl Selections {
     }
 
     fn test(&mut self, test: &Test) -> usize {
-        self.tests.iter().position(|(have, _)| have == test).unwrap_or_else(|| {
-            self.tests.push((test.clone(), Spans::new(test, self.family)));
+        self.tests.iter().position(|have| have.test == *test).unwrap_or_else(|| {
+            let (spans, width) = (Spans::new(test, self.family), test.key.width(self.family));
+            let lies = Lies::of(&test.key).filter(|lies| self.family == Family::V4 && !lies.is_flow());
+            self.tests.push(Tested { test: test.clone(), spans, lies, width });
             self.tests.len() - 1
         })
     }
 
     /// Keys that the tests read.
     pub(super) fn keys(&self) -> impl Iterator<Item = &KeySpec> {
-        self.tests.iter().map(|(test, _)| &test.key)
+        self.tests.iter().map(|tested| &tested.test.key)
     }
 
     /// Room for the masks of a batch.
@@ -76,11 +89,31 @@ impl Selections {
         Masks { tests: vec![0; self.tests.len()], list: vec![0; self.list.len()] }
     }
 
+    /// Whether some test is not made on what a batch is turned to.
+    pub(super) fn asks_records(&self) -> bool {
+        self.tests.iter().any(|tested| tested.lies.is_none())
+    }
+
     /// Reads a batch, of which the weights have been read.
     pub(super) fn fill(&self, masks: &mut Masks, records: &[Record], weights: &Weights) {
-        for (mask, (test, spans)) in masks.tests.iter_mut().zip(&self.tests) {
-            *mask = spans.mask(&test.key, records, self.family);
+        for (mask, tested) in masks.tests.iter_mut().zip(&self.tests) {
+            *mask = tested.spans.mask(&tested.test.key, records, self.family);
         }
+        self.select(masks, weights);
+    }
+
+    /// Reads a batch that was turned; `records` are there if some test asks for them.
+    pub(super) fn turn(&self, masks: &mut Masks, turned: &Turned, records: &[Record], weights: &Weights) {
+        for (mask, tested) in masks.tests.iter_mut().zip(&self.tests) {
+            *mask = match tested.lies {
+                Some(lies) => columns::run(Testing { tested, lies, turned, weights }),
+                None => tested.spans.mask(&tested.test.key, records, self.family),
+            };
+        }
+        self.select(masks, weights);
+    }
+
+    fn select(&self, masks: &mut Masks, weights: &Weights) {
         let Weights { ingress, egress, blocked, .. } = *weights;
         for (mask, selection) in masks.list.iter_mut().zip(&self.list) {
             let direction = match selection.direction {
@@ -93,8 +126,44 @@ impl Selections {
                 DecisionAxis::Blocked => blocked,
                 DecisionAxis::Any => u64::MAX,
             };
-            *mask = selection.tests.iter().fold(direction & decision & first(records.len()), |mask, test| mask & masks.tests[*test]);
+            *mask = selection.tests.iter().fold(direction & decision & first(weights.records()), |mask, test| mask & masks.tests[*test]);
         }
+    }
+}
+
+/// Spans that are compared with all records one after the other; of more of them each record's is looked for.
+const SPANS_FEW: usize = 4;
+
+/// A test of a batch that was turned.
+struct Testing<'a> {
+    tested: &'a Tested,
+    lies: Lies,
+    turned: &'a Turned,
+    weights: &'a Weights,
+}
+
+impl Task for Testing<'_> {
+    type Out = u64;
+
+    #[inline(always)]
+    fn run<C: Columns>(self, columns: C) -> u64 {
+        let Self { tested, lies, turned, weights } = self;
+        let (mut heads, left) = ([0; BATCH_RECORDS_MAX], 32 - 8 * tested.width);
+        lies.heads(turned, tested.width, &mut heads);
+        let present = weights.having(columns, turned, lies.needs);
+        let Spans::Numbers(spans) = &tested.spans else { return 0 };
+        let mut found = 0;
+        if spans.len() <= SPANS_FEW {
+            for (low, high) in spans {
+                let head = |number: u64| (number << left) as u32;
+                found |= columns.within(&heads, head(*low), head(high - low));
+            }
+        } else {
+            for (at, head) in heads.iter().enumerate() {
+                found |= u64::from(admits(spans, u64::from(head >> left))) << at;
+            }
+        }
+        found & present
     }
 }
 
@@ -129,17 +198,20 @@ impl Spans {
     /// Whether one of them holds a key: the last that begins at or before it.
     fn admit(&self, bytes: &[u8]) -> bool {
         match self {
-            Self::Numbers(spans) => {
-                let value = number(bytes);
-                let at = spans.partition_point(|(low, _)| *low <= value);
-                at > 0 && value <= spans[at - 1].1
-            }
+            Self::Numbers(spans) => admits(spans, number(bytes)),
             Self::Bytes(spans) => {
                 let at = spans.partition_point(|(low, _)| low.as_slice() <= bytes);
                 at > 0 && bytes <= spans[at - 1].1.as_slice()
             }
         }
     }
+}
+
+/// Whether one of these holds a number.
+#[inline(always)]
+fn admits(spans: &[(u64, u64)], number: u64) -> bool {
+    let at = spans.partition_point(|(low, _)| *low <= number);
+    at > 0 && number <= spans[at - 1].1
 }
 
 #[cfg(test)]

@@ -2,9 +2,13 @@
 
 use std::cell::Cell;
 
-use super::columns::places;
+use super::columns::{first, places};
+use super::weights::Weights;
+use crate::arch::columns::Columns;
 use crate::arch::lanes;
 use crate::axes::Metric;
+use crate::axes::metric::{ACK, RST, SYN};
+use crate::gather::packed::turned::{FRAGMENT_MASK, Turned};
 use crate::limits::BATCH_RECORDS_MAX;
 use crate::record::Record;
 
@@ -13,6 +17,8 @@ pub struct ValueColumn {
     metric: Metric,
     nonzero: u64,
     values: [u32; BATCH_RECORDS_MAX],
+    /// All values are one: who counts packets alone needs nothing but which of them count.
+    ones: bool,
     /// Of the records that were last asked for: stats that select alike ask the same.
     tally: Cell<(u64, Tally)>,
 }
@@ -35,7 +41,7 @@ pub(super) struct Tally {
 impl ValueColumn {
     /// Of this metric.
     pub fn new(metric: Metric) -> Self {
-        Self { metric, nonzero: 0, values: [0; BATCH_RECORDS_MAX], tally: Cell::default() }
+        Self { metric, nonzero: 0, values: [0; BATCH_RECORDS_MAX], ones: false, tally: Cell::default() }
     }
 
     /// Reads a batch.
@@ -43,6 +49,29 @@ impl ValueColumn {
     pub(super) fn fill(&mut self, records: &[Record]) {
         self.tally.take();
         self.nonzero = (self.metric.row().column)(records, &mut self.values);
+        self.ones = false;
+    }
+
+    /// Reads a batch that was turned.
+    #[inline(always)]
+    pub(super) fn fill_turned(&mut self, columns: impl Columns, turned: &Turned, weights: &Weights) {
+        self.tally.take();
+        let all = first(weights.records());
+        let flags = |mask: u8, wanted: u8| columns.matching(&turned.flags, mask.into(), wanted.into());
+        self.nonzero = match self.metric {
+            Metric::Bytes => {
+                turned.wire_bytes(&mut self.values);
+                !columns.within(&self.values, 0, 0) & all
+            }
+            Metric::Packets | Metric::Flows => all,
+            Metric::ConnectionsOpened => flags(SYN | ACK, SYN) & weights.tcp(),
+            Metric::ConnectionsAccepted => flags(SYN | ACK, SYN | ACK) & weights.tcp(),
+            Metric::Resets => flags(RST, RST) & weights.tcp(),
+            Metric::Fragments => !columns.matching(&turned.flags, FRAGMENT_MASK, 0) & all,
+        };
+        if !matches!(self.metric, Metric::Bytes) && !self.ones {
+            (self.values, self.ones) = ([1; BATCH_RECORDS_MAX], true);
+        }
     }
 
     /// The records that add something.

@@ -136,6 +136,15 @@ impl SumLayout {
         }
     }
 
+    /// Whether a sum over this metric is the number of packets of each kind.
+    pub fn counts(self, metric: Metric) -> bool {
+        match self {
+            Self::Ones { .. } => true,
+            Self::Plain => metric != Metric::Bytes,
+            Self::Values { .. } | Self::General => false,
+        }
+    }
+
     /// How many words it takes.
     pub const fn words(self) -> usize {
         match self {

@@ -19,13 +19,12 @@ use crate::arch::{HashKey, Region, Reserve};
 use crate::gather::bits::Bits;
 use crate::gather::packed::Batch;
 use crate::gather::{Cause, Stage};
-use crate::limits::BATCH_RECORDS_MAX;
 use crate::record::Record;
 use crate::spread::Losses;
 use crate::stats::Exhausted;
 use crate::stats::columns::first;
 use crate::stats::pages::{Pages, Piece};
-use crate::stats::plan::{Period, execute, execute_probed};
+use crate::stats::plan::{Period, Rows, execute_rows};
 use crate::stats::pool::{Budget, Memory, Pool};
 use crate::telemetry::cost::{Part, Watch};
 use crate::telemetry::{LiveCore, PartFigures};
@@ -86,7 +85,6 @@ pub struct Shard {
     real: usize,
     hash_key: HashKey,
     pub(super) calendar: Calendar,
-    unpacked: Vec<Record>,
     pub(super) slots: Vec<Slot>,
     pub(super) roots: Pages,
     pub(super) chunks: Pool,
@@ -117,7 +115,6 @@ impl Shard {
             compiled: Compiled::new(&plans),
             coming: Coming::default(),
             real: plans.real,
-            unpacked: vec![Record::default(); BATCH_RECORDS_MAX],
             slots: vec![Slot::default(); ranges],
             roots: Pages::new(plans.roots_least(bytes.roots), plans.page_lines(), bytes.reserve),
             chunks: Pool::new(bytes.sketches, bytes.reserve),
@@ -219,17 +216,21 @@ impl Shard {
     /// Runs the range's stats over a batch.
     fn count(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
         self.watch.begin();
-        let mut unpacked = std::mem::take(&mut self.unpacked);
-        unpacked.resize(BATCH_RECORDS_MAX, Record::default());
-        self.records(range, epoch, batch.unpack(&self.plans(epoch).layout, &mut unpacked));
-        self.unpacked = unpacked;
+        // A copy: the plans may have to make room.
+        let layout = self.plans(epoch).layout;
+        self.rows(range, epoch, Rows::Packed(batch, &layout));
         self.watch.lap(Part::Shard);
     }
 
-    /// Runs the range's stats over up to 64 records. Where no root is left they are a block of their own, which the reporter
-    /// merges with others; if it takes nothing either, they are told as lost.
+    /// Runs the range's stats over up to 64 records.
     pub fn records(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record]) {
-        let count = records.len() as u64;
+        self.rows(range, epoch, Rows::Records(records));
+    }
+
+    /// Runs the range's stats. Where no root is left the records are a block of their own, which the reporter merges with
+    /// others; if it takes nothing either, they are told as lost.
+    fn rows(&mut self, range: RangeIndex, epoch: Epoch, rows: Rows<'_>) {
+        let count = rows.len() as u64;
         if epoch == self.at {
             self.sealing.goes_on(range);
         } else {
@@ -241,7 +242,7 @@ impl Shard {
             self.losses[usize::from(epoch > self.at)].add(range, Cause::Memory, count);
             return;
         }
-        self.execute(range, epoch, records, roots);
+        self.execute(range, epoch, rows, roots);
         for which in [FAST, LONG].into_iter().filter(|which| roots[*which].is_err()) {
             self.send_aside(range, epoch, which);
         }
@@ -252,8 +253,8 @@ impl Shard {
         }
     }
 
-    fn execute(&mut self, range: RangeIndex, epoch: Epoch, records: &[Record], roots: [Result<Piece, Exhausted>; 2]) {
-        let count = records.len() as u64;
+    fn execute(&mut self, range: RangeIndex, epoch: Epoch, rows: Rows<'_>, roots: [Result<Piece, Exhausted>; 2]) {
+        let count = rows.len() as u64;
         let Compiled { plans, scratch, aside } = self.coming.of_mut(epoch).unwrap_or(&mut self.compiled);
         let which = plans.of_range[range.at()] as usize;
         let plan = &plans.plans[which];
@@ -276,14 +277,14 @@ impl Shard {
             let start = |period, number| self.calendar.bounds_ns(period, number).0;
             scratch.open(start(Period::Fast, epoch.0), start(Period::Long, self.calendar.long(epoch)));
         }
-        scratch.shed(self.shed.draw(records.len()));
+        scratch.shed(self.shed.draw(rows.len()));
         let mut memory = Memory { pool: &mut self.chunks, budget: &mut self.budget };
         let roots = (fast_body, long_body);
         let starved = if self.watch.is_on() {
             self.watch.lap(Part::Shard);
-            execute_probed(plan, scratch, records, &self.hash_key, roots, &mut memory, &mut self.watch)
+            execute_rows(plan, scratch, rows, &self.hash_key, roots, &mut memory, &mut self.watch)
         } else {
-            execute(plan, scratch, records, &self.hash_key, roots, &mut memory)
+            execute_rows(plan, scratch, rows, &self.hash_key, roots, &mut memory, &mut ())
         };
         for head in [fast_head, long_head] {
             if let [records, short, _] = head {

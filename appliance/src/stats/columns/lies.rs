@@ -1,0 +1,117 @@
+//! Keys that lie in the words of a narrow record, whatever else a configuration reads: their columns come straight from these.
+//!
+//! What a key is, says its row (`axes/key.rs`); a test holds these columns against it.
+
+use crate::axes::{Key, KeySpec};
+use crate::gather::packed::turned::{
+    DSCP_BITS, DSCP_SHIFT, DST_PORT_SHIFT, FLAGS_SHIFT, FRAGMENT_SHIFT, PAYLOAD_SHIFT, TTL_SHIFT, Turned,
+};
+use crate::limits::BATCH_RECORDS_MAX;
+use crate::record::Has;
+
+/// Where a key of one part lies.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::stats) struct Lies {
+    place: Place,
+    /// What a record must have, or it lacks the key.
+    pub(in crate::stats) needs: Has,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// The address from this bit on, of which so many bits count.
+    Address { shift: u32, mask: u32 },
+    /// So many bits of the second word.
+    Ports { shift: u32, bits: u32 },
+    /// So many of the third.
+    Small { shift: u32, bits: u32 },
+    /// The wire's bytes.
+    Wire,
+    /// The five parts of a flow.
+    Flow,
+}
+
+const NOTHING: Has = Has(0);
+
+impl Lies {
+    /// Of a key; none: it does not, or is of several parts.
+    pub(in crate::stats) fn of(spec: &KeySpec) -> Option<Self> {
+        let cut = !u32::MAX.checked_shr(spec.lengths().v4.into()).unwrap_or(0);
+        let address = |shift, mask| (Place::Address { shift, mask }, NOTHING);
+        let (port, byte) = (|shift| Place::Ports { shift, bits: 16 }, |shift| Place::Small { shift, bits: 8 });
+        let (place, needs) = match spec.single()? {
+            Key::SrcIp => address(0, u32::MAX),
+            Key::DstIp => address(32, u32::MAX),
+            Key::SrcPrefix => address(0, cut),
+            Key::DstPrefix => address(32, cut),
+            Key::SrcPort => (port(0), Has::PORTS),
+            Key::DstPort => (port(DST_PORT_SHIFT), Has::PORTS),
+            Key::Icmp => (port(0), Has::ICMP),
+            Key::PayloadSize => (port(PAYLOAD_SHIFT), NOTHING),
+            Key::PacketSize => (Place::Wire, NOTHING),
+            Key::Protocol => (byte(0), NOTHING),
+            Key::Ttl => (byte(TTL_SHIFT), NOTHING),
+            Key::TcpFlags => (byte(FLAGS_SHIFT), Has::TCP_FLAGS),
+            Key::Dscp => (Place::Small { shift: DSCP_SHIFT, bits: DSCP_BITS }, NOTHING),
+            Key::Fragment => (Place::Small { shift: FRAGMENT_SHIFT, bits: 2 }, NOTHING),
+            Key::Flow => (Place::Flow, Has::PORTS),
+            Key::None
+            | Key::Vlan
+            | Key::InnerVlan
+            | Key::MplsLabel
+            | Key::Rule
+            | Key::Tunnel
+            | Key::RxPort
+            | Key::SrcMac
+            | Key::TcpOptions
+            | Key::IpOptions
+            | Key::TcpWindow
+            | Key::TcpSeq
+            | Key::Service => return None,
+        };
+        Some(Self { place, needs })
+    }
+
+    /// Whether it is of more than four bytes.
+    pub(in crate::stats) const fn is_flow(&self) -> bool {
+        matches!(self.place, Place::Flow)
+    }
+
+    /// Each record's key as a big-endian number of four bytes: its own `width` ones, then zeros. Of flows, nothing.
+    #[inline(always)]
+    #[allow(clippy::inline_always, clippy::cast_possible_truncation, reason = "compiled for what the processor has; 32 bits are asked for")]
+    pub(in crate::stats) fn heads(&self, turned: &Turned, width: usize, heads: &mut [u32; BATCH_RECORDS_MAX]) {
+        match self.place {
+            Place::Address { shift, mask } => {
+                for at in 0..BATCH_RECORDS_MAX {
+                    heads[at] = ((turned.addresses[at] >> shift) as u32).swap_bytes() & mask;
+                }
+            }
+            Place::Ports { shift, bits } => numbers(&turned.ports, (shift, bits, width), heads),
+            Place::Small { shift, bits } => numbers(&turned.small, (shift, bits, width), heads),
+            Place::Wire => turned.wire_bytes(heads),
+            Place::Flow => {}
+        }
+    }
+}
+
+/// So many bits of each word from one on, as keys of so many bytes.
+#[inline(always)]
+#[allow(clippy::inline_always, clippy::cast_possible_truncation, reason = "as above")]
+fn numbers(words: &[u64; BATCH_RECORDS_MAX], (shift, bits, width): (u32, u32, usize), heads: &mut [u32; BATCH_RECORDS_MAX]) {
+    let (mask, left) = (u32::MAX >> (32 - bits), 32 - 8 * width as u32);
+    for at in 0..BATCH_RECORDS_MAX {
+        heads[at] = ((words[at] >> shift) as u32 & mask) << left;
+    }
+}
+
+/// Keys of so many bytes, one behind the other.
+#[inline(always)]
+#[allow(clippy::inline_always, clippy::cast_possible_truncation, reason = "as above")]
+pub(super) fn bytes_of(heads: &[u32; BATCH_RECORDS_MAX], width: usize, bytes: &mut [u8]) {
+    match width {
+        1 => bytes.iter_mut().zip(heads).for_each(|(key, head)| *key = (head >> 24) as u8),
+        2 => bytes.as_chunks_mut().0.iter_mut().zip(heads).for_each(|(key, head)| *key = ((head >> 16) as u16).to_be_bytes()),
+        _ => bytes.as_chunks_mut().0.iter_mut().zip(heads).for_each(|(key, head)| *key = head.to_be_bytes()),
+    }
+}
