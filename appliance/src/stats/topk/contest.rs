@@ -218,3 +218,30 @@ impl Shape {
 pub(super) const fn missed(misses: u32, doubling_misses: u32) -> Step {
     if misses >= doubling_misses && misses.is_multiple_of(DOUBLING_STEP) { Step::Missed(misses) } else { Step::Counted }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of any key, whatever the count goes on by: no rhythm of arrivals keeps it out.
+    #[test]
+    fn newcomers_contest_as_often_as_their_units_say() {
+        for (key, step) in (0..50).flat_map(|key| [1, 2, 3, 4, 5, 8, 12, 16, 64, 100].map(|step| (spread(key), step))) {
+            for units in 1..=5 {
+                let contested = (0..4_000_u32).filter(|n| may_contest(key, FULL | (CALM_MISSES + n * step), units)).count();
+                let expected = 1_000 * usize::from(units).min(4);
+                assert!(contested.abs_diff(expected) <= 60, "every {step}th, {units} units: {contested}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_count_that_runs_over_goes_on() {
+        let mut bucket = [0; 16];
+        *Shape::misses_mut(&mut bucket) = FULL | (FULL - 1);
+        assert_eq!((Shape::miss(&mut bucket), *Shape::misses_mut(&mut bucket)), (FULL / 2, FULL | (FULL / 2)));
+        let mut child = [0; 16];
+        Shape::inherit_misses(&mut child, &mut bucket);
+        assert_eq!(*Shape::misses_mut(&mut child), FULL / 2);
+    }
+}
