@@ -6,14 +6,10 @@ use super::pieces::Pieces;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
-#[cfg(target_arch = "x86_64")]
-mod avx512;
 mod usual;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
-#[cfg(target_arch = "x86_64")]
-pub use avx512::Avx512;
 pub use usual::Usual;
 
 /// What a processor can ask of numbers that stand beside each other.
@@ -68,8 +64,6 @@ pub enum Form {
     Usual,
     /// AVX2, and what came with it.
     Avx2,
-    /// AVX-512 with bytes, words and shorter vectors.
-    Avx512,
 }
 
 impl Form {
@@ -78,10 +72,7 @@ impl Form {
         #[allow(unused_mut, reason = "elsewhere there is no other")]
         let mut forms = vec![Self::Usual];
         #[cfg(target_arch = "x86_64")]
-        {
-            forms.extend(Avx2::here().map(|_| Self::Avx2));
-            forms.extend(Avx512::here().map(|_| Self::Avx512));
-        }
+        forms.extend(Avx2::here().map(|_| Self::Avx2));
         forms
     }
 }
@@ -94,15 +85,9 @@ pub fn run<W: Work>(work: W) -> W::Out {
         return run_by(form, work);
     }
     #[cfg(target_arch = "x86_64")]
-    {
-        if let Some(lanes) = Avx512::here() {
-            // SAFETY: `lanes` says that the processor has what the function is compiled for.
-            return unsafe { run_avx512(work, lanes) };
-        }
-        if let Some(lanes) = Avx2::here() {
-            // SAFETY: likewise.
-            return unsafe { run_avx2(work, lanes) };
-        }
+    if let Some(lanes) = Avx2::here() {
+        // SAFETY: `lanes` says that the processor has what the function is compiled for.
+        return unsafe { run_avx2(work, lanes) };
     }
     work.run(Usual)
 }
@@ -136,12 +121,9 @@ pub(crate) fn only<T>(form: Form, work: impl FnOnce() -> T) -> T {
 #[cfg(test)]
 fn run_by<W: Work>(form: Form, work: W) -> W::Out {
     #[cfg(target_arch = "x86_64")]
-    match (form, Avx2::here(), Avx512::here()) {
+    if let (Form::Avx2, Some(lanes)) = (form, Avx2::here()) {
         // SAFETY: `lanes` says that the processor has what the function is compiled for.
-        (Form::Avx2, Some(lanes), _) => return unsafe { run_avx2(work, lanes) },
-        // SAFETY: likewise.
-        (Form::Avx512, _, Some(lanes)) => return unsafe { run_avx512(work, lanes) },
-        _ => {}
+        return unsafe { run_avx2(work, lanes) };
     }
     work.run(Usual)
 }
@@ -149,12 +131,6 @@ fn run_by<W: Work>(form: Form, work: W) -> W::Out {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
 fn run_avx2<W: Work>(work: W, lanes: Avx2) -> W::Out {
-    work.run(lanes)
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,avx512f,avx512bw,avx512dq,avx512vl")]
-fn run_avx512<W: Work>(work: W, lanes: Avx512) -> W::Out {
     work.run(lanes)
 }
 

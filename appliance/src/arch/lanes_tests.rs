@@ -1,5 +1,7 @@
 //! Lanes of any kind say what the scalar forms say.
+#![allow(clippy::cast_possible_truncation, reason = "a few bits of draws")]
 
+use super::usual::{equal_scalar, least_scalar};
 use super::*;
 use crate::arch::hash::spread;
 
@@ -32,6 +34,16 @@ impl Work for Agree {
             assert_eq!(lanes.equal_bytes(&flags, flags[9]), Usual.equal_bytes(&flags, flags[9]));
             assert_eq!(lanes.nonzero(&long), Usual.nonzero(&long));
             assert_eq!(lanes.sum(&long, of(71)), Usual.sum(&long, of(71)));
+            let mut words: Vec<u64> = (0..8 * 9).map(|i| of(i) % few).collect();
+            let (numbers, wanted) = (std::array::from_fn(|i| (of(i) % 9) as u32), std::array::from_fn(|i| (of(i + 5) % few) as u32));
+            let (mut pieces, rows) = (Pieces::new(&mut words, 8, &numbers), of(72));
+            let (mut have, mut want) = ([77; 64], [77; 64]);
+            lanes.equal_each(&mut pieces, rows, &wanted, &mut have);
+            for at in (0..64).filter(|at| rows >> at & 1 == 1) {
+                let twelve = bytemuck::cast_slice::<u64, u32>(&pieces.of(at)[..6]).try_into().unwrap();
+                want[at] = equal_scalar(&twelve, wanted[at]) as u16;
+            }
+            assert_eq!(have, want);
             for n in 1..=16 {
                 let (place, least) = lanes.least(&bytes, n);
                 assert_eq!((place, least), (least_scalar(&bytes, n), bytes[place]), "{n} of {bytes:?}");
@@ -42,6 +54,7 @@ impl Work for Agree {
 
 #[test]
 fn lanes_say_what_the_scalar_forms_say() {
-    Agree.run(Usual);
-    run(Agree);
+    for form in Form::all() {
+        only(form, || run(Agree));
+    }
 }

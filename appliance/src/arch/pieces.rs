@@ -65,10 +65,10 @@ mod tests {
     #[test]
     fn pieces_are_where_their_numbers_say() {
         let mut words: Vec<u64> = (0..70).collect();
-        let numbers = std::array::from_fn(|row| (row as u32 * 3) % 7);
+        let numbers = std::array::from_fn(|row| u32::try_from(row * 3 % 7).unwrap());
         let mut pieces = Pieces::new(&mut words, 10, &numbers);
-        for row in 0..64 {
-            assert_eq!((pieces.of(row)[0], pieces.of(row).len()), (u64::from(numbers[row]) * 10, 10));
+        for (row, number) in numbers.iter().enumerate() {
+            assert_eq!((pieces.of(row)[0], pieces.of(row).len()), (u64::from(*number) * 10, 10));
             pieces.of(row)[9] = 1;
         }
         assert_eq!(pieces.words().iter().filter(|word| **word == 1).count(), 8);

@@ -107,8 +107,11 @@ fn a_figure_does_not_depend_on_where_batches_are_cut() {
 fn a_figure_does_not_depend_on_what_the_processor_has() {
     each(|_, spec, weights, records| {
         let here = figure(spec, weights, records, || 64);
-        let usual = lanes::as_usual(|| figure(spec, weights, records, || 64));
-        assert!(here == usual, "seed {}, {} packets, {spec:?}, {weights:?}", crate::stats::tests::seed(), records.len());
+        for form in lanes::Form::all() {
+            let by = lanes::only(form, || figure(spec, weights, records, || 64));
+            let (seed, packets) = (crate::stats::tests::seed(), records.len());
+            assert!(here == by, "{form:?}, seed {seed}, {packets} packets, {spec:?}, {weights:?}");
+        }
     });
 }
 

@@ -1,6 +1,6 @@
 //! What a cell holds: narrow or wide sums, and compact bounds that are rounded up.
 
-use crate::stats::columns::{Row, View};
+use crate::stats::columns::Row;
 use crate::stats::figure::Unseen;
 use crate::stats::weighted::{SumLayout, Weighted};
 
@@ -159,18 +159,12 @@ impl Sums {
         self.miss_row(parts, row, row.is_sampled());
     }
 
-    /// The same, of a row of a batch.
+    /// The same, of one that stands for itself: what a window has fits the word.
     #[inline(always)]
-    pub(super) fn miss_one(self, parts: &mut [u64], view: &View<'_>, (at, is_sampled): (usize, bool)) {
-        // Without a branch: nobody foresees which packets were sampled. What a window has fits these words.
-        match (self.layout, parts) {
-            (SumLayout::Ones { .. }, parts @ [_, _]) => parts[usize::from(is_sampled)] += 1,
-            (SumLayout::Values { .. }, parts @ [_, _, _]) => {
-                parts[2 * usize::from(is_sampled)] += view.value(at);
-                parts[1] += u64::from(is_sampled);
-            }
-            (SumLayout::Plain, [passed]) => *passed += view.value(at),
-            (_, parts) => self.miss_row(parts, &view.row_without_key(at), is_sampled),
+    pub(super) fn miss_plain(self, parts: &mut [u64], value: u64) {
+        let ones = matches!(self.layout, SumLayout::Ones { .. });
+        if let [passed, ..] = parts {
+            *passed = passed.wrapping_add(if ones { 1 } else { value });
         }
     }
 

@@ -14,10 +14,10 @@ const AGEING_MISSES: u32 = 512;
 /// The first such halving; before [`AGEING_MISSES`] they come at each power of two, so that keys sent ahead of a flood do
 /// not hold a small window's cells.
 const AGEING_MISSES_FIRST: u32 = 32;
-/// Misses of a bucket after which newcomers are let in to contest a cell one by one in
+/// Misses of a bucket after which newcomers are turned away,
 const CALM_MISSES: u32 = 64;
-/// 2^32 over so many.
-const CONTESTED: u32 = 1 << 30;
+/// all but 2^this of 2^32, by unit: one in four.
+const CONTESTED_BITS: u32 = 30;
 /// A victim that holds more than one in so many of what its bucket missed gets a second chance,
 const SECOND_CHANCE_SHARE: u64 = 96;
 /// unless it holds less than so many packets: of a bucket that missed little, every key would.
@@ -109,7 +109,7 @@ impl TopKernel {
         if is_thinned {
             state.thinned = state.thinned.max(pressure);
         }
-        let is_let_in = misses <= CALM_MISSES || may_contest(row.hash, FULL | misses);
+        let is_let_in = is_sampled || misses <= CALM_MISSES || may_contest(row.hash, FULL | misses, self.units(shape, row));
         if is_thinned || !is_let_in || !self.contest((shape, bucket), row, (misses, way, score)) {
             shape.sums.miss_row(shape.missed_mut(bucket), row, is_sampled);
             return Entry::Refused(misses);
@@ -125,10 +125,13 @@ impl TopKernel {
     fn contest(&self, (shape, bucket): (&Shape, &mut [u64]), row: &Row<'_>, (misses, way, score): (u32, usize, u8)) -> bool {
         // Scores are kept with one added.
         let score = score - 1;
-        // Drawn from the keyed hash and the bucket's own count: the same packets in the same order decide alike.
-        let draw = spread(row.hash ^ u64::from(misses).wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 32;
-        if draw >= DECAY[usize::from(score)] * u64::from(self.units(shape, row)) {
-            return false;
+        // Nearly always nothing is left of it, and any draw takes it.
+        if score > 0 {
+            // Drawn from the keyed hash and the bucket's own count: the same packets in the same order decide alike.
+            let draw = spread(row.hash ^ u64::from(misses).wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 32;
+            if draw >= DECAY[usize::from(score)] * u64::from(self.units(shape, row)) {
+                return false;
+            }
         }
         *shape.score_mut(bucket, way) -= score.min(1);
         score <= 1 && self.takes(shape, bucket, way, score)
@@ -157,11 +160,12 @@ const fn ages(misses: u32) -> bool {
     misses.is_multiple_of(AGEING_MISSES_FIRST) && (misses.is_multiple_of(AGEING_MISSES) || misses.is_power_of_two())
 }
 
-/// Whether a newcomer may contest a cell of a bucket with this count.
+/// Whether a newcomer that stands for itself may contest a cell of a bucket with this count: each unit has its chance.
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, reason = "the tag is made of the other half")]
-const fn may_contest(hash: u64, count: u32) -> bool {
-    (hash as u32).wrapping_add(count.wrapping_mul(0x9E37_79B9)) < CONTESTED
+const fn may_contest(hash: u64, count: u32, units: u8) -> bool {
+    let draw = (hash as u32).wrapping_add(count.wrapping_mul(0x9E37_79B9));
+    (draw as u64) < (units as u64) << CONTESTED_BITS
 }
 
 /// Of a bucket's count of misses: none of its cells is free.
@@ -178,10 +182,10 @@ pub(super) enum Entry {
 impl Shape {
     /// Counts a newcomer that is turned away at once, if it is.
     #[inline(always)]
-    pub(super) fn turn_away(&self, bucket: &mut [u64], (calm, doubling_misses): (u32, u32), hash: u64) -> bool {
+    pub(super) fn turn_away(&self, bucket: &mut [u64], (calm, doubling_misses): (u32, u32), (hash, units): (u64, u8)) -> bool {
         let old = Self::misses_mut(bucket);
         let count = old.wrapping_add(1);
-        if count <= calm || may_contest(hash, count) {
+        if count <= calm || may_contest(hash, count, units) {
             return false;
         }
         // Of one in so many something else comes, if at all.
@@ -213,4 +217,31 @@ impl Shape {
 #[inline(always)]
 pub(super) const fn missed(misses: u32, doubling_misses: u32) -> Step {
     if misses >= doubling_misses && misses.is_multiple_of(DOUBLING_STEP) { Step::Missed(misses) } else { Step::Counted }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of any key, whatever the count goes on by: no rhythm of arrivals keeps it out.
+    #[test]
+    fn newcomers_contest_as_often_as_their_units_say() {
+        for (key, step) in (0..50).flat_map(|key| [1, 2, 3, 4, 5, 8, 12, 16, 64, 100].map(|step| (spread(key), step))) {
+            for units in 1..=5 {
+                let contested = (0..4_000_u32).filter(|n| may_contest(key, FULL | (CALM_MISSES + n * step), units)).count();
+                let expected = 1_000 * usize::from(units).min(4);
+                assert!(contested.abs_diff(expected) <= 60, "every {step}th, {units} units: {contested}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_count_that_runs_over_goes_on() {
+        let mut bucket = [0; 16];
+        *Shape::misses_mut(&mut bucket) = FULL | (FULL - 1);
+        assert_eq!((Shape::miss(&mut bucket), *Shape::misses_mut(&mut bucket)), (FULL / 2, FULL | (FULL / 2)));
+        let mut child = [0; 16];
+        Shape::inherit_misses(&mut child, &mut bucket);
+        assert_eq!(*Shape::misses_mut(&mut child), FULL / 2);
+    }
 }

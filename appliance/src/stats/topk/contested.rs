@@ -42,7 +42,7 @@ impl OfShape for Contesting<'_, '_> {
         let mut have = looks.find((lanes, shape), &mut pieces, &view, rows);
         let mut lack = rows & !have;
         loop {
-            lack = turn_away(shape, &mut pieces, (&view, lack), (kernel.calm(pressure), doubling_misses));
+            lack = turn_away(kernel, (shape, &mut pieces), (&view, lack), (kernel.calm(pressure), doubling_misses));
             // Now all that came before the one that contests a cell count.
             let next = lack & lack.wrapping_neg();
             let before = have & next.wrapping_sub(1);
@@ -90,15 +90,21 @@ impl OfShape for Contesting<'_, '_> {
 
 /// Counts newcomers that are turned away at once, up to one that is not: those that are left.
 #[inline(always)]
-fn turn_away(shape: &Shape, pieces: &mut Pieces<'_>, (view, lack): (&View<'_>, u64), (calm, doubling_misses): (u32, u32)) -> u64 {
-    let (mut left, sampled) = (lack, view.sampled_of(u64::MAX));
+fn turn_away(
+    kernel: &TopKernel,
+    (shape, pieces): (&Shape, &mut Pieces<'_>),
+    (view, lack): (&View<'_>, u64),
+    (calm, doubling_misses): (u32, u32),
+) -> u64 {
+    let (mut left, sampled) = (lack, view.sampled_of(lack));
     while left != 0 {
         let at = left.trailing_zeros() as usize % BATCH_RECORDS_MAX;
-        let bucket = pieces.of(at);
-        if !shape.turn_away(bucket, (calm, doubling_misses), view.hash(at)) {
+        let (bucket, row) = (pieces.of(at), view.plain_row(at));
+        let key = (view.hash(at), kernel.units(shape, &row));
+        if sampled >> at & 1 == 1 || !shape.turn_away(bucket, (calm, doubling_misses), key) {
             break;
         }
-        shape.sums.miss_one(shape.missed_mut(bucket), view, (at, sampled >> at & 1 == 1));
+        shape.sums.miss_plain(shape.missed_mut(bucket), row.value);
         left &= left - 1;
     }
     left

@@ -2,7 +2,9 @@
 //!
 //! A range starts with one bucket of cells, and gets more as keys come; a key whose bucket is full stands in the next that is
 //! not. Beyond `max(4k, 128)` keys each goes home to its own bucket, and newcomers contest its cells: scores decay (after
-//! HeavyGuardian, Yang et al., 2018), and are halved with time so that old keys cannot lock new ones out. Each bucket keeps
+//! HeavyGuardian, Yang et al., 2018), and are halved with time so that old keys cannot lock new ones out. After 64 misses of a
+//! bucket only some newcomers contest: a packet that stands for itself with a chance of a quarter for each unit that it moves
+//! a score by, a sample always (after the randomized admission policy of Ben-Basat et al., 2017). Each bucket keeps
 //! U, a bound on what it did not count of any key: a cell admitted at U holds a truth within [c, c + U], and no key outside
 //! the table is above U. A table that keeps missing doubles its buckets, whose halves inherit U.
 //!
