@@ -40,6 +40,7 @@ pub fn stage(file: &str, function: &str) -> Option<&'static str> {
         "parse" => "parse",
         "classify" if rest.starts_with("lpm") || rest.starts_with("domains") => "LPM",
         "classify" | "record.rs" => "tags",
+        "gather" if rest.contains("turned") => "columns",
         "gather" => "gather",
         "axes" => "columns",
         "stats" if function.contains("export") => "windows",
@@ -54,10 +55,11 @@ pub fn stage(file: &str, function: &str) -> Option<&'static str> {
 fn kernel(file: &str) -> &'static str {
     let name = file.split(['/', '.']).next().unwrap_or_default();
     match name {
-        "hll" => "distinct",
+        "hll" | "hashes" => "distinct",
         "bins" | "labels" => "histogram",
         "weighted" => "sum",
-        "plan" | "columns" | "selection" | "once" | "stretch" | "table" | "pages" | "pool" | "mod" => "columns",
+        "plan" | "columns" | "filling" | "values" | "weights" | "told" | "selection" | "once" | "stretch" | "table" | "pages" | "pool"
+        | "mod" => "columns",
         known => STAGES.into_iter().find(|stage| *stage == known).unwrap_or("other kernels"),
     }
 }

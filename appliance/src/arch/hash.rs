@@ -80,15 +80,12 @@ impl HashKey {
         }
     }
 
-    /// Hashes of keys of nine to sixteen bytes, each given as the first eight and the others, the first byte lowest.
+    /// What hashes of keys of a width up to sixteen bytes are made with.
     #[inline(always)]
-    pub fn hash_pairs(&self, width: usize, first: &[u64], rest: &[u64], hashes: &mut [u64]) {
+    pub const fn seeds(&self, width: usize) -> Seeds {
         let [k0, k1, k2, k3] = self.words;
         let state = self.state(width);
-        let (with_first, with_rest, last) = (k1 ^ state, k2 ^ state.rotate_left(32), state ^ k0 ^ LAST);
-        for ((first, rest), hash) in first.iter().zip(rest).zip(hashes) {
-            *hash = fold(fold(first ^ with_first, rest ^ with_rest) ^ k3, last);
-        }
+        Seeds { first: k1 ^ state, rest: k2 ^ state.rotate_left(32), between: k3, last: state ^ k0 ^ LAST }
     }
 
     /// What hashing keys of a width begins with.
@@ -103,6 +100,23 @@ impl HashKey {
         for (key, hash) in keys.as_chunks::<W>().0.iter().zip(hashes) {
             *hash = self.hash(key);
         }
+    }
+}
+
+/// What is the same for all keys of a width up to sixteen bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Seeds {
+    pub(super) first: u64,
+    pub(super) rest: u64,
+    pub(super) between: u64,
+    pub(super) last: u64,
+}
+
+impl Seeds {
+    /// Hash of a key, given as its first eight bytes and the others, each the first byte lowest.
+    #[inline(always)]
+    pub const fn hash(&self, first: u64, rest: u64) -> u64 {
+        fold(fold(first ^ self.first, rest ^ self.rest) ^ self.between, self.last)
     }
 }
 
@@ -170,11 +184,10 @@ mod tests {
             key.hash_column(&bytes, width, &mut hashes);
             bytes.chunks_exact(width).zip(hashes).for_each(|(bytes, hash)| assert_eq!(hash, key.hash(bytes), "{width}"));
         }
-        for width in 9..=16 {
-            let (of, mut hash) = (|bytes: &[u8]| word(bytes), [0]);
-            let bytes = &bytes[..width];
-            key.hash_pairs(width, &[of(&bytes[..8])], &[of(&bytes[8..])], &mut hash);
-            assert_eq!(hash, [key.hash(bytes)], "{width}");
+        for width in 1..=16 {
+            let (bytes, halves) = (&bytes[..width], width.min(8));
+            let hash = key.seeds(width).hash(word(&bytes[..halves]), word(&bytes[halves..]));
+            assert_eq!(hash, key.hash(bytes), "{width}");
         }
     }
 

@@ -7,6 +7,7 @@ use crate::arch::columns::{Columns, Task};
 use crate::arch::lanes::{Lanes, Work};
 use crate::gather::packed::turned::Turned;
 use crate::gather::packed::{Batch, Layout};
+use crate::limits::BATCH_RECORDS_MAX;
 use crate::record::Record;
 
 /// Columns that are read of every batch.
@@ -51,14 +52,27 @@ impl Task for Turning<'_> {
 
     #[inline(always)]
     fn run<C: Columns>(self, columns: C) {
+        // A window's end brings small batches.
+        if self.batch.len <= BATCH_RECORDS_MAX / 2 {
+            self.turn::<C, { BATCH_RECORDS_MAX / 2 }>(columns);
+        } else {
+            self.turn::<C, BATCH_RECORDS_MAX>(columns);
+        }
+    }
+}
+
+impl Turning<'_> {
+    /// Of up to `N` records.
+    #[inline(always)]
+    fn turn<C: Columns, const N: usize>(self, columns: C) {
         let Self { keys, values, weights, turned, hash_key, batch, layout } = self;
-        turned.fill(batch, layout);
-        weights.fill_turned(columns, turned, batch.len);
+        turned.fill::<N>(batch, layout);
+        weights.fill_turned::<N>(columns, turned, batch.len);
         for column in keys {
-            column.fill_turned(columns, turned, weights, hash_key);
+            column.fill_turned::<N>(columns, turned, weights, hash_key);
         }
         for column in values {
-            column.fill_turned(columns, turned, weights);
+            column.fill_turned::<N>(columns, turned, weights);
         }
     }
 }

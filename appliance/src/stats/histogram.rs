@@ -181,6 +181,10 @@ impl Kernel for BinKernel {
         false
     }
 
+    fn prefetches(&self) -> bool {
+        false
+    }
+
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         let counts = self.inline && self.counts;
         if let (true, Bins::Edges(edges), Some(shift)) = (counts, &self.bins, view.head_shift()) {

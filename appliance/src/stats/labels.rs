@@ -57,6 +57,19 @@ struct Count {
     sampled: u8,
 }
 
+impl Count {
+    /// To a sum that holds both kinds, or in one word all packets, where no sample stands for more than itself.
+    #[inline(always)]
+    fn add_to(self, sum: &mut [u64]) {
+        let (plain, sampled) = (u64::from(self.plain), u64::from(self.sampled));
+        match sum {
+            [all] => *all = all.saturating_add(plain + sampled),
+            [all, samples] => (*all, *samples) = (all.saturating_add(plain), samples.saturating_add(sampled)),
+            _ => {}
+        }
+    }
+}
+
 /// Counts the labels of a batch, which are these bytes.
 struct Counting<'a, 'v>(&'a View<'v>, &'a [u8; BATCH_RECORDS_MAX]);
 
@@ -85,16 +98,35 @@ impl LabelKernel {
     fn add_counted(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) {
         let Some(bytes) = view.key_bytes() else { return };
         let counts = lanes::run(Counting(view, bytes));
-        for Count { label, plain, sampled } in &counts.list[..counts.len.min(BATCH_RECORDS_MAX)] {
-            let (plain, sampled) = (u64::from(*plain), u64::from(*sampled));
-            // One word holds all where no sample stands for more than itself.
-            let more = if self.layout.words() > 1 { [plain, sampled] } else { [plain + sampled, 0] };
-            let sum = match self.place(root, memory, u64::from(*label) + 1) {
+        let counts = &counts.list[..counts.len.min(BATCH_RECORDS_MAX)];
+        let known = self.add_to_known(root, memory, counts);
+        for (_, count) in counts.iter().enumerate().filter(|(at, _)| known >> at & 1 == 0) {
+            let sum = match self.place(root, memory, u64::from(count.label) + 1) {
                 Some(entry) => &mut memory.pool.get_mut(Handle::from_word(root[0]))[entry + 1..entry + self.entry_words()],
                 None => &mut root[ROOT_HEAD_WORDS..],
             };
-            sum.iter_mut().zip(more).for_each(|(word, more)| *word = word.saturating_add(more));
+            count.add_to(sum);
         }
+    }
+
+    /// Adds labels that have entries, which are nearly all. Which they are: a bit each.
+    fn add_to_known(&self, root: &[u64], memory: &mut Memory<'_>, counts: &[Count]) -> u64 {
+        if root[0] == 0 {
+            return 0;
+        }
+        let table = memory.pool.get_mut(Handle::from_word(root[0]));
+        let (words, mask, mut known) = (self.entry_words(), self.slots(table.len()) - 1, 0);
+        for (at, count) in counts.iter().enumerate() {
+            let label = u64::from(count.label) + 1;
+            let entry = Self::probe(table, label, words, mask);
+            if let Some([have, sum @ ..]) = table.get_mut(entry..entry + words)
+                && *have == label
+            {
+                count.add_to(sum);
+                known |= 1 << at;
+            }
+        }
+        known
     }
 
     fn entry_words(&self) -> usize {
@@ -200,6 +232,10 @@ impl Kernel for LabelKernel {
     }
 
     fn reads_hashes(&self) -> bool {
+        false
+    }
+
+    fn prefetches(&self) -> bool {
         false
     }
 

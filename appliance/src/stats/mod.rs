@@ -129,6 +129,11 @@ pub trait Kernel: Send + Sync {
         false
     }
 
+    /// Whether [`Self::prefetch`] asks for anything: who has all in its root does not.
+    fn prefetches(&self) -> bool {
+        true
+    }
+
     /// Asks for what an update is likely to touch beside the root: nothing waits for it.
     fn prefetch(&self, _root: &[u64], _pool: &Pool) {}
 

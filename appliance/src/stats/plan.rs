@@ -121,6 +121,8 @@ pub struct Plan {
     metrics: Vec<Metric>,
     /// Of `stats`, as they run.
     order: Vec<usize>,
+    /// Of `stats`, those that prefetch.
+    ahead: Vec<usize>,
     fast_words: usize,
     long_words: usize,
 }
@@ -141,13 +143,14 @@ impl Plan {
     ) -> Result<Self, Refusal> {
         let (stats, keys) = (Vec::with_capacity(list.len()), Vec::new());
         let (selections, metrics, order) = (Selections::new(family), Vec::new(), (0..list.len()).collect());
-        let mut plan = Self { stats, family, selections, keys, metrics, order, fast_words: 0, long_words: 0 };
+        let mut plan = Self { stats, family, selections, keys, metrics, order, ahead: Vec::new(), fast_words: 0, long_words: 0 };
         for index in list {
             let context = weights.context(family, specs[*index].decision, compiler.windows);
             plan.add(&compiler.calculations, *index, &specs[*index], context)?;
         }
-        let Self { order, stats, .. } = &mut plan;
+        let Self { order, ahead, stats, .. } = &mut plan;
         order.sort_by_key(|at| !stats[*at].kernel.tells());
+        ahead.extend((0..stats.len()).filter(|at| stats[*at].kernel.prefetches()));
         Ok(plan)
     }
 

@@ -146,10 +146,11 @@ impl Task for Testing<'_> {
     type Out = u64;
 
     #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "keys of four bytes at most")]
     fn run<C: Columns>(self, columns: C) -> u64 {
         let Self { tested, lies, turned, weights } = self;
         let (mut heads, left) = ([0; BATCH_RECORDS_MAX], 32 - 8 * tested.width);
-        lies.heads(turned, tested.width, &mut heads);
+        lies.heads::<BATCH_RECORDS_MAX>(turned, tested.width, &mut heads);
         let present = weights.having(columns, turned, lies.needs);
         let Spans::Numbers(spans) = &tested.spans else { return 0 };
         let mut found = 0;

@@ -48,6 +48,10 @@ impl Kernel for SumKernel {
         false
     }
 
+    fn prefetches(&self) -> bool {
+        false
+    }
+
     fn update(&self, root: &mut [u64], _memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         self.layout.add_all(root, view);
         Ok(())

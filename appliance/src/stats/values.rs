@@ -54,13 +54,13 @@ impl ValueColumn {
 
     /// Reads a batch that was turned.
     #[inline(always)]
-    pub(super) fn fill_turned(&mut self, columns: impl Columns, turned: &Turned, weights: &Weights) {
+    pub(super) fn fill_turned<const N: usize>(&mut self, columns: impl Columns, turned: &Turned, weights: &Weights) {
         self.tally.take();
         let all = first(weights.records());
         let flags = |mask: u8, wanted: u8| columns.matching(&turned.flags, mask.into(), wanted.into());
         self.nonzero = match self.metric {
             Metric::Bytes => {
-                turned.wire_bytes(&mut self.values);
+                turned.wire_bytes::<N>(&mut self.values);
                 !columns.within(&self.values, 0, 0) & all
             }
             Metric::Packets | Metric::Flows => all,

@@ -47,8 +47,8 @@ impl Weights {
 
     /// Reads a batch of so many records that was turned.
     #[inline(always)]
-    pub(super) fn fill_turned(&mut self, columns: impl Columns, turned: &Turned, records: usize) {
-        for at in 0..BATCH_RECORDS_MAX {
+    pub(super) fn fill_turned<const N: usize>(&mut self, columns: impl Columns, turned: &Turned, records: usize) {
+        for at in 0..N {
             self.weights[at] = turned.weights[at].max(1);
         }
         self.records = records;

@@ -4,10 +4,13 @@
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "lanes have no sign")]
 
 #[cfg(target_arch = "x86_64")]
+mod narrow;
+#[cfg(target_arch = "x86_64")]
 mod wide;
 
+use super::hash::Seeds;
 #[cfg(target_arch = "x86_64")]
-use super::lanes::{Avx2, Lanes};
+use super::lanes::Avx2;
 use super::lanes::Usual;
 #[cfg(target_arch = "x86_64")]
 pub use wide::Avx512;
@@ -26,11 +29,33 @@ pub trait Columns: Copy {
     /// Which words are `wanted`: one bit each.
     fn equal_words(self, words: &[u64; 8], wanted: u64) -> u32;
 
+    /// Hashes of keys of up to four bytes, each as a big-endian number of four: its bytes and then zeros. Of so many, and of some
+    /// behind them.
+    #[inline(always)]
+    fn hash_heads(self, seeds: &Seeds, heads: &[u32; 64], count: usize, hashes: &mut [u64; 64]) {
+        heads.iter().zip(hashes).take(count).for_each(|(head, hash)| *hash = seeds.hash(u64::from(head.swap_bytes()), 0));
+    }
+
+    /// Hashes of keys of nine to sixteen bytes, see [`Seeds::hash`]. Of so many, and of some behind them.
+    #[inline(always)]
+    fn hash_pairs(self, seeds: &Seeds, (first, rest): (&[u64; 64], &[u64; 64]), count: usize, hashes: &mut [u64; 64]) {
+        for (hash, (first, rest)) in hashes.iter_mut().zip(first.iter().zip(rest)).take(count) {
+            *hash = seeds.hash(*first, *rest);
+        }
+    }
+
     /// Enters those hashes that have a bit into a HyperLogLog of 2^`precision` registers, zero as one: see [`enter`].
+    #[inline(always)]
     fn enter_all(self, registers: &mut [u8], precision: u32, hashes: &[u64; 64], which: u64) {
-        let mut left = which;
+        let (index_shift, guard, mut left) = (64 - precision, 1 << (precision - 1), which);
         while left != 0 {
-            enter(registers, precision, hashes[left.trailing_zeros() as usize % 64].max(1));
+            let hash = hashes[left.trailing_zeros() as usize % 64];
+            let zeros = (hash << precision | guard).leading_zeros();
+            // Of a sketch that has seen many few raise their register.
+            let raises = registers.get((hash >> index_shift) as usize).is_some_and(|register| u32::from(*register) <= zeros);
+            if raises {
+                enter(registers, precision, hash.max(1));
+            }
             left &= left - 1;
         }
     }
@@ -108,65 +133,6 @@ impl Columns for Usual {
     #[inline(always)]
     fn equal_words(self, words: &[u64; 8], wanted: u64) -> u32 {
         words.iter().enumerate().fold(0, |found, (i, word)| found | u32::from(*word == wanted) << i)
-    }
-}
-
-#[cfg(target_arch = "x86_64")]
-impl Columns for Avx2 {
-    #[inline(always)]
-    fn matching(self, numbers: &[u16; 64], mask: u16, wanted: u16) -> u64 {
-        use core::arch::x86_64::{
-            _mm256_and_si256, _mm256_cmpeq_epi16, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_packs_epi16, _mm256_permute4x64_epi64,
-            _mm256_set1_epi16,
-        };
-        let mut found = 0;
-        for half in 0..2 {
-            // SAFETY: the processor has AVX2, or there were no `self`; two loads of sixteen numbers each from 0 and from 32 on
-            // read the 64.
-            let here = unsafe {
-                let (mask, wanted, from) = (_mm256_set1_epi16(mask as i16), _mm256_set1_epi16(wanted as i16), numbers.as_ptr().add(32 * half));
-                let equal = |at: usize| _mm256_cmpeq_epi16(_mm256_and_si256(_mm256_loadu_si256(from.add(at).cast()), mask), wanted);
-                _mm256_movemask_epi8(_mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_packs_epi16(equal(0), equal(16))))
-            };
-            found |= u64::from(here as u32) << (32 * half);
-        }
-        found
-    }
-
-    #[inline(always)]
-    fn within(self, numbers: &[u32; 64], low: u32, span: u32) -> u64 {
-        use core::arch::x86_64::{
-            _mm256_castsi256_ps, _mm256_cmpeq_epi32, _mm256_loadu_si256, _mm256_min_epu32, _mm256_movemask_ps, _mm256_set1_epi32,
-            _mm256_sub_epi32,
-        };
-        let mut found = 0;
-        for eight in 0..8 {
-            // SAFETY: the processor has AVX2, or there were no `self`; eight loads of eight numbers each read the 64.
-            let here = unsafe {
-                let (low, span) = (_mm256_set1_epi32(low as i32), _mm256_set1_epi32(span as i32));
-                let above = _mm256_sub_epi32(_mm256_loadu_si256(numbers.as_ptr().add(8 * eight).cast()), low);
-                _mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpeq_epi32(_mm256_min_epu32(above, span), above)))
-            };
-            found |= u64::from(here as u8) << (8 * eight);
-        }
-        found
-    }
-
-    #[inline(always)]
-    fn at_least(self, bytes: &[u8; 64], least: u8) -> u64 {
-        use core::arch::x86_64::{_mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_max_epu8, _mm256_movemask_epi8, _mm256_set1_epi8};
-        // SAFETY: the processor has AVX2, or there were no `self`; two loads of 32 bytes each read the 64.
-        let (low, high) = unsafe {
-            let (least, from) = (_mm256_set1_epi8(least as i8), bytes.as_ptr());
-            let above = |have| _mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(have, least), have));
-            (above(_mm256_loadu_si256(from.cast())), above(_mm256_loadu_si256(from.add(32).cast())))
-        };
-        u64::from(high as u32) << 32 | u64::from(low as u32)
-    }
-
-    #[inline(always)]
-    fn equal_words(self, words: &[u64; 8], wanted: u64) -> u32 {
-        self.equal_long(words, wanted)
     }
 }
 

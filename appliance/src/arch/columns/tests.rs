@@ -1,6 +1,7 @@
 //! Columns of any kind say what the scalar forms say.
 
 use super::*;
+use crate::arch::HashKey;
 use crate::arch::hash::spread;
 use crate::arch::lanes::as_usual;
 
@@ -28,10 +29,24 @@ impl Task for Agree {
             for least in [0, 1, bytes[7], 255, of(69) as u8] {
                 assert_eq!(columns.at_least(&bytes, least), Usual.at_least(&bytes, least), "{least}");
             }
+            agree_on_hashes(columns, round, &long);
             let words: [u64; 8] = std::array::from_fn(|i| of(i) % few);
             assert_eq!(columns.equal_words(&words, words[5]), Usual.equal_words(&words, words[5]));
         }
     }
+}
+
+fn agree_on_hashes(columns: impl Columns, round: u64, heads: &[u32; 64]) {
+    let (seeds, count) = (HashKey::constant().seeds(1 + (round % 16) as usize), (round % 65) as usize);
+    let (mut have, mut want) = ([7; 64], [7; 64]);
+    columns.hash_heads(&seeds, heads, count, &mut have);
+    Usual.hash_heads(&seeds, heads, count, &mut want);
+    assert_eq!(have[..count], want[..count]);
+    let of = |salt: u64| std::array::from_fn(|i| spread(round * 64 + i as u64 + salt) << (round % 64));
+    let (first, rest) = (of(3), of(4));
+    columns.hash_pairs(&seeds, (&first, &rest), count, &mut have);
+    Usual.hash_pairs(&seeds, (&first, &rest), count, &mut want);
+    assert_eq!(have[..count], want[..count]);
 }
 
 /// Registers are those that hashes make one by one.
@@ -49,7 +64,11 @@ impl Task for Enter {
                 let hashes: [u64; 64] = std::array::from_fn(|i| of(i as u64));
                 let which = spread(batch ^ 77) | if batch % 3 == 0 { u64::MAX } else { 0 };
                 columns.enter_all(&mut have, precision, &hashes, which);
-                hashes.iter().enumerate().filter(|(i, _)| which >> i & 1 == 1).for_each(|(_, hash)| enter(&mut want, precision, (*hash).max(1)));
+                hashes
+                    .iter()
+                    .enumerate()
+                    .filter(|(i, _)| which >> i & 1 == 1)
+                    .for_each(|(_, hash)| enter(&mut want, precision, (*hash).max(1)));
                 assert_eq!(have, want, "2^{precision}, batch {batch}");
             }
         }

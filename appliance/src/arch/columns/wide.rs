@@ -1,8 +1,10 @@
 //! AVX-512: a column of 64 short numbers is two vectors, of words eight.
 
+use core::arch::x86_64::__m512i;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::{Columns, enter};
+use crate::arch::hash::Seeds;
 use crate::arch::lanes::Avx2;
 
 /// AVX-512 with numbers of 8 to 64 bits, and counting of leading zeros: there is one of these only where the processor has it.
@@ -72,6 +74,41 @@ impl Columns for Avx512 {
         u32::from(same)
     }
 
+    #[inline(always)]
+    fn hash_heads(self, seeds: &Seeds, heads: &[u32; 64], count: usize, hashes: &mut [u64; 64]) {
+        use core::arch::x86_64::{
+            _mm_setr_epi8, _mm256_broadcastsi128_si256, _mm256_loadu_si256, _mm256_shuffle_epi8, _mm512_cvtepu32_epi64, _mm512_set1_epi64,
+            _mm512_storeu_si512, _mm512_xor_si512,
+        };
+        for eight in 0..count.min(64).div_ceil(8) {
+            // SAFETY: the processor has AVX-512, or there were no `self`; of the 64 numbers the load reads those of one eight, and
+            // the store writes as many hashes.
+            unsafe {
+                let swap = _mm256_broadcastsi128_si256(_mm_setr_epi8(3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12));
+                let keys = _mm256_shuffle_epi8(_mm256_loadu_si256(heads.as_ptr().add(8 * eight).cast()), swap);
+                let first = _mm512_xor_si512(_mm512_cvtepu32_epi64(keys), _mm512_set1_epi64(seeds.first as i64));
+                let mixed = _mm512_xor_si512(fold(first, _mm512_set1_epi64(seeds.rest as i64)), _mm512_set1_epi64(seeds.between as i64));
+                _mm512_storeu_si512(hashes.as_mut_ptr().add(8 * eight).cast(), fold(mixed, _mm512_set1_epi64(seeds.last as i64)));
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn hash_pairs(self, seeds: &Seeds, (first, rest): (&[u64; 64], &[u64; 64]), count: usize, hashes: &mut [u64; 64]) {
+        use core::arch::x86_64::{_mm512_loadu_si512, _mm512_set1_epi64, _mm512_storeu_si512, _mm512_xor_si512};
+        for eight in 0..count.min(64).div_ceil(8) {
+            // SAFETY: as above.
+            unsafe {
+                let first = _mm512_loadu_si512(first.as_ptr().add(8 * eight).cast());
+                let rest = _mm512_loadu_si512(rest.as_ptr().add(8 * eight).cast());
+                let first = _mm512_xor_si512(first, _mm512_set1_epi64(seeds.first as i64));
+                let mixed = fold(first, _mm512_xor_si512(rest, _mm512_set1_epi64(seeds.rest as i64)));
+                let mixed = _mm512_xor_si512(mixed, _mm512_set1_epi64(seeds.between as i64));
+                _mm512_storeu_si512(hashes.as_mut_ptr().add(8 * eight).cast(), fold(mixed, _mm512_set1_epi64(seeds.last as i64)));
+            }
+        }
+    }
+
     /// Most hashes of a sketch that has seen many raise no register: eight are compared at once, and only those that do are entered.
     #[inline(always)]
     fn enter_all(self, registers: &mut [u8], precision: u32, hashes: &[u64; 64], which: u64) {
@@ -87,6 +124,25 @@ impl Columns for Avx512 {
             left &= left - 1;
         }
     }
+}
+
+/// Both halves of eight products of 128 bits, out of four of 64 bits each.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn fold(a: __m512i, b: __m512i) -> __m512i {
+    use core::arch::x86_64::{
+        _mm512_add_epi64, _mm512_and_si512, _mm512_mask_blend_epi32, _mm512_mul_epu32, _mm512_set1_epi64, _mm512_slli_epi64,
+        _mm512_srli_epi64, _mm512_xor_si512,
+    };
+    let low = _mm512_set1_epi64(0xFFFF_FFFF);
+    let (a_high, b_high) = (_mm512_srli_epi64::<32>(a), _mm512_srli_epi64::<32>(b));
+    let lowest = _mm512_mul_epu32(a, b);
+    let one = _mm512_add_epi64(_mm512_mul_epu32(a, b_high), _mm512_srli_epi64::<32>(lowest));
+    let other = _mm512_add_epi64(_mm512_mul_epu32(a_high, b), _mm512_and_si512(one, low));
+    let highest = _mm512_add_epi64(_mm512_mul_epu32(a_high, b_high), _mm512_srli_epi64::<32>(one));
+    let upper = _mm512_add_epi64(highest, _mm512_srli_epi64::<32>(other));
+    let lower = _mm512_mask_blend_epi32(0xAAAA, lowest, _mm512_slli_epi64::<32>(other));
+    _mm512_xor_si512(lower, upper)
 }
 
 impl Avx512 {
@@ -107,7 +163,8 @@ impl Avx512 {
         unsafe {
             let hashes = _mm512_loadu_si512(hashes.as_ptr().cast());
             let index = _mm512_srl_epi64(hashes, _mm_cvtsi32_si128(64 - precision as i32));
-            let fours = _mm512_mask_i64gather_epi32::<4>(_mm256_setzero_si256(), which, _mm512_srli_epi64::<2>(index), registers.as_ptr().cast());
+            let fours =
+                _mm512_mask_i64gather_epi32::<4>(_mm256_setzero_si256(), which, _mm512_srli_epi64::<2>(index), registers.as_ptr().cast());
             let shift = _mm256_slli_epi32::<3>(_mm256_and_si256(_mm512_cvtepi64_epi32(index), _mm256_set1_epi32(3)));
             let have = _mm256_and_si256(_mm256_srlv_epi32(fours, shift), _mm256_set1_epi32(0xFF));
             let rest = _mm512_sll_epi64(hashes, _mm_cvtsi32_si128(precision as i32));

@@ -1,6 +1,6 @@
 //! A batch of narrow records turned on its side: what nearly all stats read of them, a column each.
 //!
-//! [`Layout::unpack`] is the definition: a test holds columns against it. Loops are plain and over all 64 records, so that they
+//! [`Layout::unpack`] is the definition: a test holds columns against it. Loops are plain and over 32 or 64 records, so that they
 //! are compiled into whole vectors; what stands behind the last record is left from batches before.
 
 use super::{Batch, Form, LONG_BIT, Layout, NARROW_WORDS};
@@ -58,17 +58,17 @@ impl Turned {
         matches!(batch.form, Form::Narrow)
     }
 
-    /// Reads a batch of narrow records.
+    /// Reads a batch of up to `N` narrow records.
     #[inline(always)]
-    #[allow(clippy::inline_always, reason = "it is compiled for what the processor has")]
-    pub fn fill(&mut self, batch: &Batch<'_>, layout: &Layout) {
+    #[allow(clippy::needless_range_loop, reason = "a place of all columns a step: whole vectors come of it")]
+    pub fn fill<const N: usize>(&mut self, batch: &Batch<'_>, layout: &Layout) {
         let step = layout.words(Form::Narrow);
         let words = &batch.words[..batch.words.len().min(batch.len * step)];
-        if let (NARROW_WORDS, Some(all)) = (step, words.first_chunk::<{ NARROW_WORDS * BATCH_RECORDS_MAX }>()) {
-            for at in 0..BATCH_RECORDS_MAX {
-                self.addresses[at] = all[NARROW_WORDS * at];
-                self.ports[at] = all[NARROW_WORDS * at + 1];
-                self.small[at] = all[NARROW_WORDS * at + 2];
+        let bare = words.as_chunks::<NARROW_WORDS>().0.first_chunk::<N>().filter(|_| step == NARROW_WORDS);
+        if let Some(all) = bare {
+            for at in 0..N {
+                let [addresses, ports, small] = all[at];
+                (self.addresses[at], self.ports[at], self.small[at]) = (addresses, ports, small);
             }
         } else {
             let to = self.addresses.iter_mut().zip(&mut self.ports).zip(&mut self.small);
@@ -78,15 +78,15 @@ impl Turned {
                 }
             }
         }
-        self.part();
+        self.part::<N>();
     }
 
     /// Makes of the third words what is asked of all records at once.
     #[inline(always)]
-    #[allow(clippy::inline_always, clippy::cast_possible_truncation, reason = "as above; sixteen bits each are asked for")]
-    fn part(&mut self) {
+    #[allow(clippy::needless_range_loop, clippy::cast_possible_truncation, reason = "as above; sixteen bits each are asked for")]
+    fn part<const N: usize>(&mut self) {
         let Self { small, has, flags, weights, .. } = self;
-        for at in 0..BATCH_RECORDS_MAX {
+        for at in 0..N {
             has[at] = (small[at] >> HAS_SHIFT) as u16;
             flags[at] = (small[at] >> FLAGS_SHIFT) as u16;
             weights[at] = (small[at] >> WEIGHT_SHIFT) as u16;
@@ -95,18 +95,18 @@ impl Turned {
 
     /// Bytes on the wire.
     #[inline(always)]
-    #[allow(clippy::inline_always, clippy::cast_possible_truncation, reason = "as above; 17 bits")]
-    pub fn wire_bytes(&self, out: &mut [u32; BATCH_RECORDS_MAX]) {
-        for at in 0..BATCH_RECORDS_MAX {
+    #[allow(clippy::needless_range_loop, clippy::cast_possible_truncation, reason = "as above; 17 bits")]
+    pub fn wire_bytes<const N: usize>(&self, out: &mut [u32; BATCH_RECORDS_MAX]) {
+        for at in 0..N {
             out[at] = (self.ports[at] >> WIRE_SHIFT & 0xFFFF | (self.small[at] >> (HAS_SHIFT + 15) & 1) << 16) as u32;
         }
     }
 
     /// Of flows as bytes in their order, each as words of which the first byte is the lowest: the first eight, and the other five.
     #[inline(always)]
-    #[allow(clippy::inline_always, reason = "as above")]
-    pub fn flows(&self, first: &mut [u64; BATCH_RECORDS_MAX], rest: &mut [u64; BATCH_RECORDS_MAX]) {
-        for at in 0..BATCH_RECORDS_MAX {
+    #[allow(clippy::needless_range_loop, reason = "as above")]
+    pub fn flows<const N: usize>(&self, first: &mut [u64; BATCH_RECORDS_MAX], rest: &mut [u64; BATCH_RECORDS_MAX]) {
+        for at in 0..N {
             let (src, dst, ports) = (self.addresses[at] & 0xFFFF_FFFF, self.addresses[at] >> 32, self.ports[at]);
             // Both ports with their bytes exchanged.
             let swapped = (ports & 0x00FF_00FF) << 8 | (ports & 0xFF00_FF00) >> 8;

@@ -52,9 +52,15 @@ impl KeyColumn {
         self.width > 0 && self.lies.is_none()
     }
 
-    /// Reads a batch that was turned, if its key lies there.
+    /// Reads a batch of up to `N` records that was turned, if its key lies there.
     #[inline(always)]
-    pub(in crate::stats) fn fill_turned(&mut self, columns: impl Columns, turned: &Turned, weights: &Weights, hash_key: &HashKey) {
+    pub(in crate::stats) fn fill_turned<const N: usize>(
+        &mut self,
+        columns: impl Columns,
+        turned: &Turned,
+        weights: &Weights,
+        hash_key: &HashKey,
+    ) {
         self.told.forget();
         let records = weights.records();
         let Some(lies) = self.lies else {
@@ -63,21 +69,21 @@ impl KeyColumn {
         };
         self.present = weights.having(columns, turned, lies.needs);
         if lies.is_flow() {
-            return self.fill_flows(turned, records, hash_key);
+            return self.fill_flows::<N>(columns, turned, records, hash_key);
         }
-        lies.heads(turned, self.width, &mut self.heads);
-        bytes_of(&self.heads, self.width, &mut self.bytes);
+        lies.heads::<N>(turned, self.width, &mut self.heads);
+        bytes_of::<N>(&self.heads, self.width, &mut self.bytes);
         if self.read.hashes {
-            hash_key.hash_column(&self.bytes[..records * self.width], self.width, &mut self.hashes);
+            columns.hash_heads(&hash_key.seeds(self.width), &self.heads, records, &mut self.hashes);
         }
     }
 
     #[inline(always)]
-    fn fill_flows(&mut self, turned: &Turned, records: usize, hash_key: &HashKey) {
+    fn fill_flows<const N: usize>(&mut self, columns: impl Columns, turned: &Turned, records: usize, hash_key: &HashKey) {
         let (mut head, mut rest) = ([0; BATCH_RECORDS_MAX], [0; BATCH_RECORDS_MAX]);
-        turned.flows(&mut head, &mut rest);
+        turned.flows::<N>(&mut head, &mut rest);
         if self.read.hashes {
-            hash_key.hash_pairs(self.width, &head[..records], &rest[..records], &mut self.hashes);
+            columns.hash_pairs(&hash_key.seeds(self.width), (&head, &rest), records, &mut self.hashes);
         }
         if self.read.bytes {
             for (key, (head, rest)) in self.bytes.chunks_exact_mut(self.width).zip(head.iter().zip(&rest)) {

@@ -3,9 +3,7 @@
 //! What a key is, says its row (`axes/key.rs`); a test holds these columns against it.
 
 use crate::axes::{Key, KeySpec};
-use crate::gather::packed::turned::{
-    DSCP_BITS, DSCP_SHIFT, DST_PORT_SHIFT, FLAGS_SHIFT, FRAGMENT_SHIFT, PAYLOAD_SHIFT, TTL_SHIFT, Turned,
-};
+use crate::gather::packed::turned::{DSCP_BITS, DSCP_SHIFT, DST_PORT_SHIFT, FLAGS_SHIFT, FRAGMENT_SHIFT, PAYLOAD_SHIFT, TTL_SHIFT, Turned};
 use crate::limits::BATCH_RECORDS_MAX;
 use crate::record::Has;
 
@@ -77,19 +75,19 @@ impl Lies {
         matches!(self.place, Place::Flow)
     }
 
-    /// Each record's key as a big-endian number of four bytes: its own `width` ones, then zeros. Of flows, nothing.
+    /// The first `N` records' keys, each as a big-endian number of four bytes: its own `width` ones, then zeros. Of flows, nothing.
     #[inline(always)]
-    #[allow(clippy::inline_always, clippy::cast_possible_truncation, reason = "compiled for what the processor has; 32 bits are asked for")]
-    pub(in crate::stats) fn heads(&self, turned: &Turned, width: usize, heads: &mut [u32; BATCH_RECORDS_MAX]) {
+    #[allow(clippy::needless_range_loop, clippy::cast_possible_truncation, reason = "whole vectors come of it; 32 bits are asked for")]
+    pub(in crate::stats) fn heads<const N: usize>(&self, turned: &Turned, width: usize, heads: &mut [u32; BATCH_RECORDS_MAX]) {
         match self.place {
             Place::Address { shift, mask } => {
-                for at in 0..BATCH_RECORDS_MAX {
+                for at in 0..N {
                     heads[at] = ((turned.addresses[at] >> shift) as u32).swap_bytes() & mask;
                 }
             }
-            Place::Ports { shift, bits } => numbers(&turned.ports, (shift, bits, width), heads),
-            Place::Small { shift, bits } => numbers(&turned.small, (shift, bits, width), heads),
-            Place::Wire => turned.wire_bytes(heads),
+            Place::Ports { shift, bits } => numbers::<N>(&turned.ports, (shift, bits, width), heads),
+            Place::Small { shift, bits } => numbers::<N>(&turned.small, (shift, bits, width), heads),
+            Place::Wire => turned.wire_bytes::<N>(heads),
             Place::Flow => {}
         }
     }
@@ -97,21 +95,43 @@ impl Lies {
 
 /// So many bits of each word from one on, as keys of so many bytes.
 #[inline(always)]
-#[allow(clippy::inline_always, clippy::cast_possible_truncation, reason = "as above")]
-fn numbers(words: &[u64; BATCH_RECORDS_MAX], (shift, bits, width): (u32, u32, usize), heads: &mut [u32; BATCH_RECORDS_MAX]) {
+#[allow(clippy::needless_range_loop, clippy::cast_possible_truncation, reason = "as above")]
+fn numbers<const N: usize>(
+    words: &[u64; BATCH_RECORDS_MAX],
+    (shift, bits, width): (u32, u32, usize),
+    heads: &mut [u32; BATCH_RECORDS_MAX],
+) {
     let (mask, left) = (u32::MAX >> (32 - bits), 32 - 8 * width as u32);
-    for at in 0..BATCH_RECORDS_MAX {
+    for at in 0..N {
         heads[at] = ((words[at] >> shift) as u32 & mask) << left;
     }
 }
 
 /// Keys of so many bytes, one behind the other.
 #[inline(always)]
-#[allow(clippy::inline_always, clippy::cast_possible_truncation, reason = "as above")]
-pub(super) fn bytes_of(heads: &[u32; BATCH_RECORDS_MAX], width: usize, bytes: &mut [u8]) {
+#[allow(clippy::needless_range_loop, clippy::cast_possible_truncation, reason = "as above")]
+pub(super) fn bytes_of<const N: usize>(heads: &[u32; BATCH_RECORDS_MAX], width: usize, bytes: &mut [u8]) {
     match width {
-        1 => bytes.iter_mut().zip(heads).for_each(|(key, head)| *key = (head >> 24) as u8),
-        2 => bytes.as_chunks_mut().0.iter_mut().zip(heads).for_each(|(key, head)| *key = ((head >> 16) as u16).to_be_bytes()),
-        _ => bytes.as_chunks_mut().0.iter_mut().zip(heads).for_each(|(key, head)| *key = head.to_be_bytes()),
+        1 => {
+            if let Some(keys) = bytes.first_chunk_mut::<N>() {
+                for at in 0..N {
+                    keys[at] = (heads[at] >> 24) as u8;
+                }
+            }
+        }
+        2 => {
+            if let Some(keys) = bytes.as_chunks_mut().0.first_chunk_mut::<N>() {
+                for at in 0..N {
+                    keys[at] = ((heads[at] >> 16) as u16).to_be_bytes();
+                }
+            }
+        }
+        _ => {
+            if let Some(keys) = bytes.as_chunks_mut().0.first_chunk_mut::<N>() {
+                for at in 0..N {
+                    keys[at] = heads[at].to_be_bytes();
+                }
+            }
+        }
     }
 }

@@ -169,7 +169,7 @@ pub fn execute_rows(
     memory: &mut Memory<'_>,
     probe: &mut impl Probe,
 ) -> u32 {
-    for stat in &plan.stats {
+    for stat in plan.ahead.iter().map(|at| &plan.stats[*at]) {
         stat.kernel.prefetch(stat.root(if stat.period == Period::Fast { fast } else { long }), memory.pool);
     }
     scratch.fill(plan, rows, hash_key);
