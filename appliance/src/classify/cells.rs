@@ -27,7 +27,14 @@ struct Builder<S> {
 
 impl<S: Shape> Builder<S> {
     fn new(references: usize) -> Self {
-        Self { words: vec![0; references], links: Vec::new(), uniform: HashMap::new(), second: false, direct: false, shape: std::marker::PhantomData }
+        Self {
+            words: vec![0; references],
+            links: Vec::new(),
+            uniform: HashMap::new(),
+            second: false,
+            direct: false,
+            shape: std::marker::PhantomData,
+        }
     }
 
     fn done(self, root: Root, form: Form) -> Cells<S> {

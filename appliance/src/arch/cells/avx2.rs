@@ -106,7 +106,7 @@ fn places(cells: &Cells<V4>, address: __m256i) -> __m256i {
 /// Of a wide root.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 unsafe fn wide<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) {
-    let bytes = cells.pages.words().as_ptr().cast::<u8>();
+    let bytes = cells.pages.start();
     for (addresses, values) in addresses.chunks(8).zip(values.chunks_mut(8)) {
         let place = places(cells, of(eight(addresses)));
         let at = _mm256_add_epi32(place, _mm256_add_epi32(place, place));
@@ -132,7 +132,7 @@ struct Entries {
 /// Of a root with entries of a word.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 unsafe fn narrow<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) {
-    let bytes = cells.pages.words().as_ptr().cast::<u8>();
+    let bytes = cells.pages.start();
     let depth = _mm256_set1_epi32(63 - cells.root.shift as i32);
     let mut all = Entries { entry: [0; BURST_MAX], units: 0 };
     for (block, (addresses, values)) in addresses.chunks(8).zip(values.chunks_mut(8)).enumerate().take(BURST_MAX / 8) {
@@ -158,7 +158,7 @@ unsafe fn narrow<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], valu
 /// Of IPv6.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 unsafe fn burst_v6<const GATHERS: bool>(cells: &Cells<V6>, addresses: &[[u8; 16]], values: &mut [u32]) {
-    let bytes = cells.pages.words().as_ptr().cast::<u8>();
+    let bytes = cells.pages.start();
     let mut all = Entries { entry: [0; BURST_MAX], units: 0 };
     for (block, (addresses, values)) in addresses.chunks(8).zip(values.chunks_mut(8)).enumerate().take(BURST_MAX / 8) {
         let position = eight(addresses).map(|address| halves(&address).0);

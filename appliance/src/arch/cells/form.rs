@@ -29,8 +29,6 @@ impl Form {
         *BEST.get_or_init(|| Self::all().into_iter().min_by_key(|form| form.takes()).unwrap_or(Self::Scalar))
     }
 
-    pub fn measured() -> Vec<(Self, Duration)> { Self::all().into_iter().map(|form| (form, form.takes())).collect() }
-
     /// Those that this processor has.
     pub fn all() -> Vec<Self> {
         #[allow(unused_mut, reason = "elsewhere there is no other")]

@@ -173,18 +173,24 @@ impl Cells<V4> {
     /// Values of addresses, as many as there is room for.
     #[inline]
     pub fn find_all(&self, addresses: &[u32], values: &mut [u32]) {
-        for (addresses, values) in addresses.chunks(BURST_MAX).zip(values.chunks_mut(BURST_MAX)) {
-            match self.form {
-                #[cfg(target_arch = "x86_64")]
-                Form::Avx2 { gathers: true } => avx2::v4::<true>(self, addresses, values),
-                #[cfg(target_arch = "x86_64")]
-                Form::Avx2 { gathers: false } => avx2::v4::<false>(self, addresses, values),
-                #[cfg(target_arch = "x86_64")]
-                Form::Avx512 { gathers: true } => avx512::v4::<true>(self, addresses, values),
-                #[cfg(target_arch = "x86_64")]
-                Form::Avx512 { gathers: false } => avx512::v4::<false>(self, addresses, values),
-                _ => self.find_each(addresses, |address| (u64::from(*address) << 32, 0), values),
-            }
+        if addresses.len() <= BURST_MAX {
+            return self.find_burst(addresses, values);
+        }
+        addresses.chunks(BURST_MAX).zip(values.chunks_mut(BURST_MAX)).for_each(|(addresses, values)| self.find_burst(addresses, values));
+    }
+
+    #[inline]
+    fn find_burst(&self, addresses: &[u32], values: &mut [u32]) {
+        match self.form {
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx2 { gathers: true } => avx2::v4::<true>(self, addresses, values),
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx2 { gathers: false } => avx2::v4::<false>(self, addresses, values),
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx512 { gathers: true } => avx512::v4::<true>(self, addresses, values),
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx512 { gathers: false } => avx512::v4::<false>(self, addresses, values),
+            _ => self.find_each(addresses, |address| (u64::from(*address) << 32, 0), values),
         }
     }
 }
@@ -200,18 +206,24 @@ impl Cells<V6> {
     /// Values of addresses, as many as there is room for.
     #[inline]
     pub fn find_all(&self, addresses: &[[u8; 16]], values: &mut [u32]) {
-        for (addresses, values) in addresses.chunks(BURST_MAX).zip(values.chunks_mut(BURST_MAX)) {
-            match self.form {
-                #[cfg(target_arch = "x86_64")]
-                Form::Avx2 { gathers: true } => avx2::v6::<true>(self, addresses, values),
-                #[cfg(target_arch = "x86_64")]
-                Form::Avx2 { gathers: false } => avx2::v6::<false>(self, addresses, values),
-                #[cfg(target_arch = "x86_64")]
-                Form::Avx512 { gathers: true } => avx512::v6::<true>(self, addresses, values),
-                #[cfg(target_arch = "x86_64")]
-                Form::Avx512 { gathers: false } => avx512::v6::<false>(self, addresses, values),
-                _ => self.find_each(addresses, halves, values),
-            }
+        if addresses.len() <= BURST_MAX {
+            return self.find_burst(addresses, values);
+        }
+        addresses.chunks(BURST_MAX).zip(values.chunks_mut(BURST_MAX)).for_each(|(addresses, values)| self.find_burst(addresses, values));
+    }
+
+    #[inline]
+    fn find_burst(&self, addresses: &[[u8; 16]], values: &mut [u32]) {
+        match self.form {
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx2 { gathers: true } => avx2::v6::<true>(self, addresses, values),
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx2 { gathers: false } => avx2::v6::<false>(self, addresses, values),
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx512 { gathers: true } => avx512::v6::<true>(self, addresses, values),
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx512 { gathers: false } => avx512::v6::<false>(self, addresses, values),
+            _ => self.find_each(addresses, halves, values),
         }
     }
 }

@@ -12,7 +12,7 @@ mod v6;
 use core::arch::x86_64::*;
 
 use super::format::{CODE_BITS, VALUE_BITS};
-use super::{BURST_MAX, Class, LINK, Shape};
+use super::{BURST_MAX, Cells, Class, LINK, Shape};
 
 pub(super) use v4::v4;
 pub(super) use v6::v6;
@@ -36,13 +36,30 @@ struct Asked {
     keys: [u32; ROOM],
 }
 
+/// Follows the links among values.
+#[cold]
+#[inline(never)]
+fn follow<S: Shape, A>(cells: &Cells<S>, addresses: &[A], values: &mut [u32], halves: impl Fn(&A) -> (u64, u64)) {
+    for (address, value) in addresses.iter().zip(values).filter(|(_, value)| **value & LINK != 0) {
+        let (position, second) = halves(address);
+        *value = cells.follow(*value, position, second);
+    }
+}
+
 /// Looks whole vectors up: a burst that ends within one is copied. Whether any value is a link.
 #[inline]
 fn whole<A: Copy + Default>(addresses: &[A], values: &mut [u32], burst: impl Fn(&[A], &mut [u32]) -> bool) -> bool {
-    let count = addresses.len().min(values.len()).min(BURST_MAX);
-    if count.is_multiple_of(16) {
-        return burst(&addresses[..count], &mut values[..count]);
+    let count = addresses.len();
+    if count == values.len() && count.is_multiple_of(16) && count <= BURST_MAX {
+        return burst(addresses, values);
     }
+    copied(addresses, values, burst)
+}
+
+#[cold]
+#[inline(never)]
+fn copied<A: Copy + Default>(addresses: &[A], values: &mut [u32], burst: impl Fn(&[A], &mut [u32]) -> bool) -> bool {
+    let count = addresses.len().min(values.len()).min(BURST_MAX);
     let (mut all, mut found, whole) = ([A::default(); BURST_MAX], [0; BURST_MAX], count.next_multiple_of(16));
     all[..count].copy_from_slice(&addresses[..count]);
     let linked = burst(&all[..whole], &mut found[..whole]);
@@ -80,6 +97,19 @@ unsafe fn pick_all<const GATHERS: bool, const SCALE: i32>(bytes: *const u8, at: 
         }
         let low = pick::<false, SCALE>(bytes, _mm512_castsi512_si256(at));
         _mm512_inserti64x4::<1>(_mm512_castsi256_si512(low), pick::<false, SCALE>(bytes, _mm512_extracti64x4_epi64::<1>(at)))
+    }
+}
+
+/// The same at those of sixteen that are asked for.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,bmi2,popcnt")]
+unsafe fn pick_some<const GATHERS: bool>(bytes: *const u8, lanes: u16, at: __m512i) -> __m512i {
+    // SAFETY: the caller has words at all places.
+    unsafe {
+        match GATHERS {
+            true => _mm512_mask_i32gather_epi32::<1>(_mm512_setzero_si512(), lanes, at, bytes.cast()),
+            false => pick_all::<false, 1>(bytes, at),
+        }
     }
 }
 

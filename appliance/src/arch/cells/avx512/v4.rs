@@ -5,27 +5,35 @@ use std::mem::MaybeUninit;
 
 use super::super::format::WIDE;
 use super::super::{BURST_MAX, Below, Cells, LINK, V4, WIDE_LINK};
-use super::{Asked, decoded, direct, keep, pick_all, tell, whole};
+use super::{Asked, decoded, direct, follow, keep, pick_all, pick_some, tell, whole};
 
-/// Vectors of a burst.
-const BLOCKS: usize = BURST_MAX / 16;
+/// [`Below`], as code is made for it.
+const KEYED: u8 = 0;
+const RARE: u8 = 1;
+const OFTEN: u8 = 2;
 
-/// What a burst's roots said, and which lanes ask units.
-struct Entries {
-    entry: [__m512i; BLOCKS],
-    units: [u16; BLOCKS],
+/// So many vectors: what was asked, what the root said, and which lanes ask units.
+struct Vectors<const N: usize> {
+    address: [__m512i; N],
+    entry: [__m512i; N],
+    value: [__m512i; N],
+    units: [u16; N],
 }
 
 /// Up to [`BURST_MAX`] of each, as many as there is room for.
 #[inline]
 pub(in super::super) fn v4<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) {
-    let burst = if cells.root.wide { wide::<GATHERS> } else { narrow::<GATHERS> };
     // SAFETY: a table has this form only if the processor has what the functions ask for; these are whole vectors.
-    let linked = whole(addresses, values, |addresses, values| unsafe { burst(cells, addresses, values) });
-    if linked {
-        for (address, value) in addresses.iter().zip(values).filter(|(_, value)| **value & LINK != 0) {
-            *value = cells.follow(*value, u64::from(*address) << 32, 0);
+    let linked = whole(addresses, values, |addresses, values| unsafe {
+        match (cells.root.wide, cells.below) {
+            (true, _) => wide::<GATHERS>(cells, addresses, values),
+            (_, Below::Keyed) => narrow::<GATHERS, KEYED>(cells, addresses, values),
+            (_, Below::Rare) => narrow::<GATHERS, RARE>(cells, addresses, values),
+            (_, Below::Often) => narrow::<GATHERS, OFTEN>(cells, addresses, values),
         }
+    });
+    if linked {
+        follow(cells, addresses, values, |address| (u64::from(*address) << 32, 0));
     }
 }
 
@@ -41,7 +49,7 @@ fn places(cells: &Cells<V4>, address: __m512i) -> __m512i {
 /// Of a wide root. Whether any value is a link.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,popcnt")]
 unsafe fn wide<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) -> bool {
-    let bytes = cells.pages.words().as_ptr().cast::<u8>();
+    let bytes = cells.pages.start();
     let mut linked = 0;
     for here in (0..addresses.len().min(BURST_MAX)).step_by(16) {
         // SAFETY: these are whole vectors; the root has an entry for each place, and a byte behind the last.
@@ -66,83 +74,96 @@ fn behind(cells: &Cells<V4>, address: __m512i) -> __m512i {
 }
 
 /// Of a root with entries of a word. Whether any value is a link.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,popcnt")]
-unsafe fn narrow<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) -> bool {
-    let bytes = cells.pages.words().as_ptr().cast::<u8>();
-    let mut entries = Entries { entry: [_mm512_setzero_si512(); BLOCKS], units: [0; BLOCKS] };
-    let mut any = 0;
-    let blocks = entries.entry.iter_mut().zip(&mut entries.units).enumerate();
-    for (block, (entry, units)) in blocks.take(addresses.len() / 16) {
-        // SAFETY: these are whole vectors; the root has an entry for each place.
-        unsafe {
-            let address = _mm512_loadu_si512(addresses.as_ptr().add(16 * block).cast());
-            *entry = pick_all::<GATHERS, 4>(bytes, places(cells, address));
-            let (value, more) = decoded(*entry, behind(cells, address));
-            _mm512_storeu_si512(values.as_mut_ptr().add(16 * block).cast(), value);
-            *units = more;
-        }
-        any |= *units;
-    }
-    // SAFETY: these are whole vectors.
+unsafe fn narrow<const GATHERS: bool, const BELOW: u8>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) -> bool {
+    // SAFETY: these are whole vectors. Where it is known how many, all of them stay in registers.
     unsafe {
-        match cells.below {
-            Below::Keyed => any != 0 && ask_units(cells, &entries, addresses, values),
-            Below::Rare => any != 0 && ask_values::<GATHERS>(cells, &entries, addresses, values),
-            Below::Often => ask_values::<GATHERS>(cells, &entries, addresses, values),
+        match addresses.len() / 16 {
+            4 => vectors::<GATHERS, BELOW, 4>(cells, addresses, values),
+            3 => vectors::<GATHERS, BELOW, 3>(cells, addresses, values),
+            2 => vectors::<GATHERS, BELOW, 2>(cells, addresses, values),
+            1 => vectors::<GATHERS, BELOW, 1>(cells, addresses, values),
+            _ => false,
         }
     }
 }
 
-/// What units without keys say: a burst's lanes together, if no two ask at one place of their vectors. Whether any value is a
-/// link.
+/// The same for `N` vectors.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,popcnt")]
+unsafe fn vectors<const GATHERS: bool, const BELOW: u8, const N: usize>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) -> bool {
+    let bytes = cells.pages.start();
+    let none = [_mm512_setzero_si512(); N];
+    let mut all = Vectors { address: none, entry: none, value: none, units: [0; N] };
+    // All is read before anything is written: what was written last could be taken for what is read.
+    for block in 0..N {
+        // SAFETY: the caller has so many vectors.
+        all.address[block] = unsafe { _mm512_loadu_si512(addresses.as_ptr().add(16 * block).cast()) };
+    }
+    for block in 0..N {
+        let address = all.address[block];
+        // SAFETY: the root has an entry for each place.
+        all.entry[block] = unsafe { pick_all::<GATHERS, 4>(bytes, places(cells, address)) };
+        (all.value[block], all.units[block]) = decoded(all.entry[block], behind(cells, address));
+    }
+    let any = all.units.iter().fold(0, |any, units| any | units);
+    let asks = BELOW == OFTEN || any != 0;
+    // SAFETY: these are what the root said.
+    let mut linked = BELOW != KEYED && asks && unsafe { ask_values::<GATHERS, N>(cells, &mut all) };
+    for block in 0..N {
+        // SAFETY: the caller has so many vectors.
+        unsafe { _mm512_storeu_si512(values.as_mut_ptr().add(16 * block).cast(), all.value[block]) };
+    }
+    if BELOW == KEYED && asks {
+        // SAFETY: as above, and these are whole vectors.
+        linked = unsafe { ask_units(cells, &all, addresses, values) };
+    }
+    linked
+}
+
+/// What units without keys say: all lanes together, if no two ask at one place of their vectors. Whether any value is a link.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,popcnt")]
-unsafe fn ask_values<const GATHERS: bool>(cells: &Cells<V4>, entries: &Entries, addresses: &[u32], values: &mut [u32]) -> bool {
-    let bytes = cells.pages.words().as_ptr().cast::<u8>();
-    let blocks = || entries.entry.iter().zip(entries.units).enumerate().take(addresses.len() / 16);
-    // SAFETY: these are whole vectors.
-    let load = |from: &[u32], block: usize| unsafe { _mm512_loadu_si512(from.as_ptr().add(16 * block).cast()) };
+unsafe fn ask_values<const GATHERS: bool, const N: usize>(cells: &Cells<V4>, all: &mut Vectors<N>) -> bool {
+    let bytes = cells.pages.start();
     let (mut entry, mut address) = (_mm512_setzero_si512(), _mm512_setzero_si512());
-    let (mut all, mut twice) = (0, 0);
-    for (block, (of, units)) in blocks() {
-        entry = _mm512_mask_mov_epi32(entry, units, *of);
-        address = _mm512_mask_mov_epi32(address, units, load(addresses, block));
-        (all, twice) = (all | units, twice | all & units);
+    let (mut any, mut twice) = (0, 0);
+    for block in 0..N {
+        let units = all.units[block];
+        entry = _mm512_mask_mov_epi32(entry, units, all.entry[block]);
+        address = _mm512_mask_mov_epi32(address, units, all.address[block]);
+        (any, twice) = (any | units, twice | any & units);
     }
     // SAFETY: references lead to units that are there; without one it is the first word.
-    let mut told = unsafe { pick_all::<GATHERS, 1>(bytes, direct(entry, behind(cells, address))) };
-    let mut links = _mm512_movepi32_mask(told) & all;
-    for (block, (of, units)) in blocks() {
+    let mut told = unsafe { pick_some::<GATHERS>(bytes, any, direct(entry, behind(cells, address))) };
+    let mut links = _mm512_movepi32_mask(told) & any;
+    for block in 0..N {
+        let units = all.units[block];
         if twice != 0 {
-            let at = direct(_mm512_maskz_mov_epi32(units, *of), behind(cells, load(addresses, block)));
+            let at = direct(_mm512_maskz_mov_epi32(units, all.entry[block]), behind(cells, all.address[block]));
             // SAFETY: as above.
-            told = unsafe { pick_all::<GATHERS, 1>(bytes, at) };
+            told = unsafe { pick_some::<GATHERS>(bytes, units, at) };
             links |= _mm512_movepi32_mask(told) & units;
         }
-        let value = _mm512_mask_mov_epi32(load(values, block), units, told);
-        // SAFETY: these are whole vectors.
-        unsafe { _mm512_storeu_si512(values.as_mut_ptr().add(16 * block).cast(), value) };
+        all.value[block] = _mm512_mask_mov_epi32(all.value[block], units, told);
     }
     links != 0
 }
 
 /// What units say. Whether any value is a link.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,popcnt")]
-unsafe fn ask_units(cells: &Cells<V4>, entries: &Entries, addresses: &[u32], values: &mut [u32]) -> bool {
-    let bytes = cells.pages.words().as_ptr().cast::<u8>();
+unsafe fn ask_units<const N: usize>(cells: &Cells<V4>, all: &Vectors<N>, addresses: &[u32], values: &mut [u32]) -> bool {
     let mut asked = MaybeUninit::<Asked>::uninit();
-    let (all, mut lanes) = (asked.as_mut_ptr(), 0);
-    for (block, (entry, units)) in entries.entry.iter().zip(entries.units).enumerate().take(addresses.len() / 16) {
-        // SAFETY: these are whole vectors.
-        unsafe {
-            let address = _mm512_loadu_si512(addresses.as_ptr().add(16 * block).cast());
-            keep::<V4>(all, 16 * block, *entry, behind(cells, address));
-        }
-        lanes |= u64::from(units) << (16 * block);
+    let (to, mut lanes) = (asked.as_mut_ptr(), 0);
+    for block in 0..N {
+        // SAFETY: there is room for a burst's.
+        unsafe { keep::<V4>(to, 16 * block, all.entry[block], behind(cells, all.address[block])) };
+        lanes |= u64::from(all.units[block]) << (16 * block);
     }
     // SAFETY: all blocks' were stored; eight words stand behind the last unit.
     unsafe {
-        tell(bytes, all, lanes, values, |unit, lane| {
+        tell(cells.pages.start(), to, lanes, values, |unit, lane| {
             let keys = _mm256_loadu_si256(unit.cast());
             u32::from(_mm256_cmplt_epu16_mask(keys, _mm256_set1_epi16(*addresses.get_unchecked(lane) as i16)))
         })

@@ -3,8 +3,8 @@
 use core::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-use super::super::{BURST_MAX, Cells, LINK, V6, halves};
-use super::{Asked, decoded, keep, pick, tell, whole};
+use super::super::{BURST_MAX, Cells, V6, halves};
+use super::{Asked, decoded, follow, keep, pick, tell, whole};
 
 /// Up to [`BURST_MAX`] of each, as many as there is room for.
 #[inline]
@@ -12,10 +12,7 @@ pub(in super::super) fn v6<const GATHERS: bool>(cells: &Cells<V6>, addresses: &[
     // SAFETY: a table has this form only if the processor has what the function asks for; these are whole vectors.
     let linked = whole(addresses, values, |addresses, values| unsafe { burst::<GATHERS>(cells, addresses, values) });
     if linked {
-        for (address, value) in addresses.iter().zip(values).filter(|(_, value)| **value & LINK != 0) {
-            let (position, second) = halves(address);
-            *value = cells.follow(*value, position, second);
-        }
+        follow(cells, addresses, values, halves);
     }
 }
 
@@ -51,7 +48,7 @@ fn behind(cells: &Cells<V6>, position: __m512i) -> __m512i {
 /// Whether any value is a link.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,popcnt")]
 unsafe fn burst<const GATHERS: bool>(cells: &Cells<V6>, addresses: &[[u8; 16]], values: &mut [u32]) -> bool {
-    let bytes = cells.pages.words().as_ptr().cast::<u8>();
+    let bytes = cells.pages.start();
     let mut asked = MaybeUninit::<Asked>::uninit();
     let (all, mut lanes) = (asked.as_mut_ptr(), 0);
     for at in (0..addresses.len().min(BURST_MAX)).step_by(8) {
@@ -68,11 +65,12 @@ unsafe fn burst<const GATHERS: bool>(cells: &Cells<V6>, addresses: &[[u8; 16]], 
         }
     }
     // SAFETY: all were stored; eight words stand behind the last unit.
-    lanes != 0 && unsafe {
-        tell(bytes, all, lanes, values, |unit, lane| {
-            let keys = _mm256_loadu_si256(unit.cast());
-            let (position, _) = halves(addresses.get_unchecked(lane));
-            u32::from(_mm256_cmplt_epu64_mask(keys, _mm256_set1_epi64x(position as i64)))
-        })
-    }
+    lanes != 0
+        && unsafe {
+            tell(bytes, all, lanes, values, |unit, lane| {
+                let keys = _mm256_loadu_si256(unit.cast());
+                let (position, _) = halves(addresses.get_unchecked(lane));
+                u32::from(_mm256_cmplt_epu64_mask(keys, _mm256_set1_epi64x(position as i64)))
+            })
+        }
 }
