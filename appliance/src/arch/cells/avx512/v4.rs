@@ -37,13 +37,23 @@ pub(in super::super) fn v4<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[
     }
 }
 
+/// Of one shift in each lane, by which shifting is half the work that it is by one for all: so the compiler must not know.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn shifts(by: u32) -> __m512i {
+    let mut all = _mm512_set1_epi32(by as i32);
+    // SAFETY: does nothing.
+    unsafe { core::arch::asm!("/* {0} */", inout(zmm_reg) all, options(pure, nomem, nostack, preserves_flags)) };
+    all
+}
+
 /// Places of entries in the root.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn places(cells: &Cells<V4>, address: __m512i) -> __m512i {
     let root = cells.root;
     let from = _mm512_sub_epi32(address, _mm512_set1_epi32((root.first >> 32) as i32));
-    _mm512_min_epu32(_mm512_srlv_epi32(from, _mm512_set1_epi32(root.shift as i32 - 32)), _mm512_set1_epi32(1 << root.bits))
+    _mm512_min_epu32(_mm512_srlv_epi32(from, shifts(root.shift - 32)), _mm512_set1_epi32(1 << root.bits))
 }
 
 /// Of a wide root. Whether any value is a link.
@@ -70,7 +80,7 @@ unsafe fn wide<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], values
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn behind(cells: &Cells<V4>, address: __m512i) -> __m512i {
-    _mm512_sllv_epi32(address, _mm512_set1_epi32(63 - cells.root.shift as i32))
+    _mm512_sllv_epi32(address, shifts(63 - cells.root.shift))
 }
 
 /// Of a root with entries of a word. Whether any value is a link.
