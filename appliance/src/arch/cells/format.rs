@@ -264,6 +264,12 @@ impl Root {
         if self.wide { (WIDE_BYTES * self.entries()).div_ceil(4) + 1 } else { self.entries() }
     }
 
+    /// Whether nothing lies beside it.
+    #[inline]
+    pub(super) const fn is_all(self) -> bool {
+        self.shift + self.bits == 64
+    }
+
     /// The place of a position's entry.
     #[inline]
     pub(super) fn at(self, position: u64) -> usize {

@@ -25,11 +25,14 @@ struct Vectors<const N: usize> {
 pub(in super::super) fn v4<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) {
     // SAFETY: a table has this form only if the processor has what the functions ask for; these are whole vectors.
     let linked = whole(addresses, values, |addresses, values| unsafe {
-        match (cells.root.wide, cells.below) {
-            (true, _) => wide::<GATHERS>(cells, addresses, values),
-            (_, Below::Keyed) => narrow::<GATHERS, KEYED>(cells, addresses, values),
-            (_, Below::Rare) => narrow::<GATHERS, RARE>(cells, addresses, values),
-            (_, Below::Often) => narrow::<GATHERS, OFTEN>(cells, addresses, values),
+        match (cells.below, cells.root.is_all()) {
+            _ if cells.root.wide => wide::<GATHERS>(cells, addresses, values),
+            (Below::Keyed, true) => narrow::<GATHERS, KEYED, true>(cells, addresses, values),
+            (Below::Rare, true) => narrow::<GATHERS, RARE, true>(cells, addresses, values),
+            (Below::Often, true) => narrow::<GATHERS, OFTEN, true>(cells, addresses, values),
+            (Below::Keyed, false) => narrow::<GATHERS, KEYED, false>(cells, addresses, values),
+            (Below::Rare, false) => narrow::<GATHERS, RARE, false>(cells, addresses, values),
+            (Below::Often, false) => narrow::<GATHERS, OFTEN, false>(cells, addresses, values),
         }
     });
     if linked {
@@ -50,8 +53,11 @@ fn shifts(by: u32) -> __m512i {
 /// Places of entries in the root.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn places(cells: &Cells<V4>, address: __m512i) -> __m512i {
+fn places<const ALL: bool>(cells: &Cells<V4>, address: __m512i) -> __m512i {
     let root = cells.root;
+    if ALL {
+        return _mm512_srlv_epi32(address, shifts(root.shift - 32));
+    }
     let from = _mm512_sub_epi32(address, _mm512_set1_epi32((root.first >> 32) as i32));
     _mm512_min_epu32(_mm512_srlv_epi32(from, shifts(root.shift - 32)), _mm512_set1_epi32(1 << root.bits))
 }
@@ -64,7 +70,7 @@ unsafe fn wide<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], values
     for here in (0..addresses.len().min(BURST_MAX)).step_by(16) {
         // SAFETY: these are whole vectors; the root has an entry for each place, and a byte behind the last.
         unsafe {
-            let place = places(cells, _mm512_loadu_si512(addresses.as_ptr().add(here).cast()));
+            let place = places::<false>(cells, _mm512_loadu_si512(addresses.as_ptr().add(here).cast()));
             let at = _mm512_add_epi32(place, _mm512_add_epi32(place, place));
             let entry = _mm512_and_si512(pick_all::<GATHERS, 1>(bytes, at), _mm512_set1_epi32(WIDE as i32));
             let links = _mm512_test_epi32_mask(entry, _mm512_set1_epi32(WIDE_LINK as i32));
@@ -86,14 +92,14 @@ fn behind(cells: &Cells<V4>, address: __m512i) -> __m512i {
 /// Of a root with entries of a word. Whether any value is a link.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,popcnt")]
-unsafe fn narrow<const GATHERS: bool, const BELOW: u8>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) -> bool {
+unsafe fn narrow<const GATHERS: bool, const BELOW: u8, const ALL: bool>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) -> bool {
     // SAFETY: these are whole vectors. Where it is known how many, all of them stay in registers.
     unsafe {
         match addresses.len() / 16 {
-            4 => vectors::<GATHERS, BELOW, 4>(cells, addresses, values),
-            3 => vectors::<GATHERS, BELOW, 3>(cells, addresses, values),
-            2 => vectors::<GATHERS, BELOW, 2>(cells, addresses, values),
-            1 => vectors::<GATHERS, BELOW, 1>(cells, addresses, values),
+            4 => vectors::<GATHERS, BELOW, ALL, 4>(cells, addresses, values),
+            3 => vectors::<GATHERS, BELOW, ALL, 3>(cells, addresses, values),
+            2 => vectors::<GATHERS, BELOW, ALL, 2>(cells, addresses, values),
+            1 => vectors::<GATHERS, BELOW, ALL, 1>(cells, addresses, values),
             _ => false,
         }
     }
@@ -101,7 +107,11 @@ unsafe fn narrow<const GATHERS: bool, const BELOW: u8>(cells: &Cells<V4>, addres
 
 /// The same for `N` vectors.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,popcnt")]
-unsafe fn vectors<const GATHERS: bool, const BELOW: u8, const N: usize>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) -> bool {
+unsafe fn vectors<const GATHERS: bool, const BELOW: u8, const ALL: bool, const N: usize>(
+    cells: &Cells<V4>,
+    addresses: &[u32],
+    values: &mut [u32],
+) -> bool {
     let bytes = cells.pages.start();
     let none = [_mm512_setzero_si512(); N];
     let mut all = Vectors { address: none, entry: none, value: none, units: [0; N] };
@@ -113,7 +123,7 @@ unsafe fn vectors<const GATHERS: bool, const BELOW: u8, const N: usize>(cells: &
     for block in 0..N {
         let address = all.address[block];
         // SAFETY: the root has an entry for each place.
-        all.entry[block] = unsafe { pick_all::<GATHERS, 4>(bytes, places(cells, address)) };
+        all.entry[block] = unsafe { pick_all::<GATHERS, 4>(bytes, places::<ALL>(cells, address)) };
         (all.value[block], all.units[block]) = decoded(all.entry[block], behind(cells, address));
     }
     let any = all.units.iter().fold(0, |any, units| any | units);
