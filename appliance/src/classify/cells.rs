@@ -219,7 +219,7 @@ impl Layout {
         }
         let bits_max = match prefixes.len() {
             0..Self::FEW => 16,
-            Self::FEW..2_000 => 19,
+            Self::FEW..4_000 => 17,
             _ => 18,
         };
         let mut depth = Self::DEPTH_MIN;

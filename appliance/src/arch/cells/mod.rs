@@ -51,7 +51,7 @@ enum Below {
 
 impl Below {
     /// Entries that hold a prefix, to one that leads on.
-    const RARE: usize = 256;
+    const RARE: usize = 512;
 
     fn of(entries: &[u32]) -> Self {
         let is_keyed = |word: &&u32| Entry(**word).reference().is_some_and(|reference| !reference.is_direct());
