@@ -6,7 +6,10 @@
 //! runs but the last, and then the runs' values: one line, whatever the prefixes' lengths. Where a block has more runs than
 //! its units hold, a value is a *link* to a row deeper down. A *wide* root holds values alone, three bytes each.
 //!
-//! The scalar forms are the definition. Which form is used is chosen once, when a table is made. Who makes one says what
+//! Units without keys are values, one behind the other: where the root leads to no others, and they are few, a burst asks all of
+//! them at once.
+//!
+//! The scalar forms are the definition. Which form is used is measured once: processors differ in what a gather costs. Who makes one says what
 //! stands in memory; [`Cells::new`] looks at each reference once, so that vector forms need not look again.
 
 #![allow(clippy::cast_possible_truncation, reason = "words are cut where that is the point")]
@@ -38,6 +41,7 @@ pub const LINK: u32 = 1 << 31;
 const LINKS_DEEP_MAX: usize = 128;
 /// Words behind the last unit: vectors are read whole.
 const BEHIND_WORDS: usize = 8;
+
 /// How a table's root leads on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Below {
