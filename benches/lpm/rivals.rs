@@ -1,5 +1,6 @@
 //! What we race: DPDK's tables, and crates.
 
+use std::cell::RefCell;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 
@@ -13,8 +14,8 @@ use super::sets::Net;
 /// Addresses that one call is given.
 pub const BURST: usize = 64;
 
-/// Looks a burst up, and gives the sum of the values that it found.
-pub type Burst<A> = Box<dyn Fn(&[A]) -> u64>;
+/// Looks a burst up; gives the sum of the values that it found, if it is asked for.
+pub type Burst<A> = Box<dyn Fn(&[A], bool) -> u64>;
 
 /// One that we race.
 pub struct Side<A> {
@@ -25,26 +26,28 @@ pub struct Side<A> {
 /// Makes some of prefixes; none where there is no memory, or no such CPU.
 pub type Build<N, A> = fn(&Eal, &[Net<N>]) -> Vec<Side<A>>;
 
-/// One lookup after the other, values kept as a caller would.
+/// One lookup after the other.
 pub fn each<A: Copy + 'static>(name: &'static str, lookup: impl Fn(A) -> u32 + 'static) -> Side<A> {
-    let burst = move |addresses: &[A]| {
-        let mut values = [0; BURST];
+    let find = move |addresses: &[A], values: &mut [u32]| {
         values.iter_mut().zip(addresses).for_each(|(value, address)| *value = lookup(*address));
-        std::hint::black_box(&values).iter().map(|value| u64::from(*value)).sum()
     };
-    Side { name, burst: Box::new(burst) }
+    bulk(name, find, u64::from)
 }
 
-/// Of a bulk lookup: `find` fills values, of which each is worth `value`.
+/// Of a bulk lookup: `find` fills values, of which each is worth `value`. They are left where the caller would read them, and
+/// nobody adds them up while the clock runs.
 pub fn bulk<A, V: Copy + Default + 'static>(
     name: &'static str,
     find: impl Fn(&[A], &mut [V]) + 'static,
     value: impl Fn(V) -> u64 + 'static,
 ) -> Side<A> {
-    let burst = move |addresses: &[A]| {
-        let mut values = [V::default(); BURST];
-        find(addresses, &mut values[..addresses.len()]);
-        values.iter().map(|v| value(*v)).sum()
+    let values = RefCell::new([V::default(); BURST]);
+    let burst = move |addresses: &[A], adds: bool| {
+        let mut values = values.borrow_mut();
+        let found = &mut values[..addresses.len()];
+        find(addresses, found);
+        let found: &[V] = std::hint::black_box(found);
+        if adds { found.iter().map(|v| value(*v)).sum() } else { 0 }
     };
     Side { name, burst: Box::new(burst) }
 }

@@ -70,6 +70,41 @@ pub fn v6(count: usize, lengths: Lengths) -> Vec<Net<u128>> {
     (1..).zip(set).map(|(value, (bits, length))| Net { bits, length, value }).collect()
 }
 
+/// Blocks that the registries give from: five /12 and a /16.
+const REGISTRIES: [(u128, u8); 6] =
+    [(0x2400 << 112, 12), (0x2600 << 112, 12), (0x2800 << 112, 12), (0x2A00 << 112, 12), (0x2C00 << 112, 12), (0x2001 << 112, 16)];
+
+/// Lengths of the routes of the Internet, roughly; none longer than /48.
+const fn bgp_v6_length(draw: u64) -> u8 {
+    match draw % 100 {
+        0..46 => 48,
+        46..58 => 44,
+        58..68 => 40,
+        68..74 => 36,
+        74..80 => 45 + (draw / 100 % 3) as u8,
+        80..86 => 33 + (draw / 100 % 3) as u8,
+        86..97 => 32,
+        _ => 29,
+    }
+}
+
+/// So many as the Internet has them, sorted by address and length: in as many /32 as an eighth of them.
+pub fn bgp_v6(count: usize) -> Vec<Net<u128>> {
+    let (mut draws, mut set) = (Draws::new(16), BTreeSet::new());
+    let holders: Vec<u128> = (0..count / 8)
+        .map(|_| {
+            let (block, length) = REGISTRIES[draws.next() as usize % REGISTRIES.len()];
+            (block | draws.wide() >> length) >> 96 << 96
+        })
+        .collect();
+    while set.len() < count {
+        let length = bgp_v6_length(draws.next());
+        let holder = holders[draws.next() as usize % holders.len()];
+        set.insert(((holder | draws.wide() >> 32) >> (128 - length) << (128 - length), length));
+    }
+    (1..).zip(set).map(|(value, (bits, length))| Net { bits, length, value }).collect()
+}
+
 const fn global(bits: u128) -> u128 {
     bits >> 3 | 1 << 125
 }

@@ -41,6 +41,15 @@ impl Pages {
         }
     }
 
+    /// The first of their bytes.
+    #[inline]
+    pub(super) fn start(&self) -> *const u8 {
+        match &self.0 {
+            Kind::Small(words) => words.as_ptr().cast(),
+            Kind::Large(map) => map.as_ptr(),
+        }
+    }
+
     /// Memory that it takes, bytes.
     pub fn bytes(&self) -> usize {
         4 * self.words().len()

@@ -20,12 +20,21 @@ struct Builder<S> {
     uniform: HashMap<u32, Reference>,
     /// It is second halves of addresses that are told apart.
     second: bool,
+    /// Units have no keys: there are as many as tell all.
+    direct: bool,
     shape: std::marker::PhantomData<S>,
 }
 
 impl<S: Shape> Builder<S> {
     fn new(references: usize) -> Self {
-        Self { words: vec![0; references], links: Vec::new(), uniform: HashMap::new(), second: false, shape: std::marker::PhantomData }
+        Self {
+            words: vec![0; references],
+            links: Vec::new(),
+            uniform: HashMap::new(),
+            second: false,
+            direct: false,
+            shape: std::marker::PhantomData,
+        }
     }
 
     fn done(self, root: Root, form: Form) -> Cells<S> {
@@ -71,7 +80,10 @@ impl<S: Shape> Builder<S> {
         if let [run] = runs {
             return self.uniform(run.value);
         }
-        let (class, bits) = cheapest::<S>(first, depth, runs);
+        let (class, bits) = match self.direct {
+            true => (0, told_by(depth, runs)),
+            false => cheapest::<S>(first, depth, runs),
+        };
         let Class { keys, shift } = S::CLASSES[class];
         let words = (1_usize << shift) / 4;
         let row = self.room(words << bits, words);
@@ -95,6 +107,11 @@ impl<S: Shape> Builder<S> {
         self.links.push(Link { second: self.second, depth, first, beside, reference });
         LINK | (self.links.len() - 1) as u32
     }
+}
+
+/// Bits behind those of a block that tell all its runs apart.
+fn told_by(depth: u32, runs: &[Run<u64>]) -> u32 {
+    runs.iter().skip(1).map(|run| 64 - run.first.trailing_zeros() - depth).max().unwrap_or(0)
 }
 
 /// One unit in so many may lead on, where that saves memory.
@@ -152,6 +169,14 @@ fn single(first: u64, depth: u32, runs: &[Run<u64>]) -> Option<Entry> {
     (whole && longer <= Entry::LONGER_MAX && own.value & LINK == 0).then(|| Entry::prefix(bits as u32, longer, own.value))
 }
 
+/// Units without keys may take so many bytes.
+const DIRECT_BYTES_MAX: usize = 256 << 10;
+
+/// Blocks of a root that are more than one prefix.
+fn several(root: Root, runs: &[Run<u64>]) -> impl Iterator<Item = &[Run<u64>]> {
+    blocks(root, runs).filter(move |(begin, inner)| single(*begin, 64 - root.shift, inner).is_none()).map(|(_, inner)| inner)
+}
+
 /// A root and what is below it.
 fn rooted<S: Shape>(mut builder: Builder<S>, root: Root, beside: u32, runs: &[Run<u64>], form: Form) -> Cells<S> {
     let depth = 64 - root.shift;
@@ -178,37 +203,61 @@ impl Layout {
     /// One prefix in so many may be longer.
     const LONGER_RARE: usize = 64;
     const WIDE_DEPTH: u32 = 24;
+    /// Bits that another root looks at, at least.
+    const DEPTH_MIN: u32 = 16;
     /// Fewer prefixes have a small root.
     const FEW: usize = 250;
+    /// Runs, to one that the root cannot tell: such a root is as good as any.
+    const UNTOLD_RARE: usize = 2_048;
 
-    /// The fastest for these. A block of the root should seldom have more than one prefix, so that the root tells all; a few
-    /// hundred KB more of it are cheaper than a second look.
-    pub(super) fn of(prefixes: &[Prefix<u32>]) -> Self {
+    /// The fastest for these. A block of the root should seldom have more than one prefix, so that the root tells all; what
+    /// it takes of the caches is other tables' loss, so it is no larger than it must be for that.
+    fn of(prefixes: &[Prefix<u32>], runs: &[Run<u64>]) -> Self {
         let longer = prefixes.iter().filter(|prefix| prefix.length > Self::WIDE_DEPTH).count();
-        let wide = prefixes.len() >= Self::WIDE_PREFIXES_MIN && longer <= prefixes.len() / Self::LONGER_RARE;
-        let depth = match prefixes.len() {
-            _ if wide => Self::WIDE_DEPTH,
+        if prefixes.len() >= Self::WIDE_PREFIXES_MIN && longer <= prefixes.len() / Self::LONGER_RARE {
+            return Self { depth: Self::WIDE_DEPTH, wide: true };
+        }
+        let bits_max = match prefixes.len() {
             0..Self::FEW => 16,
-            4_000..50_000 => 17,
+            Self::FEW..4_000 => 17,
             _ => 18,
         };
-        Self { depth, wide }
+        let mut depth = Self::DEPTH_MIN;
+        while depth < V4::DEPTH_MAX {
+            let untold: usize = several(root_v4(runs, depth, false).0, runs).map(<[_]>::len).sum();
+            if untold * Self::UNTOLD_RARE <= runs.len() || root_v4(runs, depth + 1, false).0.bits > bits_max {
+                break;
+            }
+            depth += 1;
+        }
+        Self { depth, wide: false }
     }
 
     /// All that can be chosen.
     #[cfg(test)]
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        (16..=18).map(|depth| Self { depth, wide: false }).chain([Self { depth: Self::WIDE_DEPTH, wide: true }])
+        [16, 17, 18, 21].into_iter().map(|depth| Self { depth, wide: false }).chain([Self { depth: Self::WIDE_DEPTH, wide: true }])
     }
 }
 
+/// A root that looks at so many bits, and what holds beside it.
+fn root_v4(runs: &[Run<u64>], depth: u32, wide: bool) -> (Root, u32) {
+    let (first, shared, beside) = narrowed(runs, 0, depth - 1);
+    (Root { first, shift: 64 - depth, bits: depth - shared, wide }, beside)
+}
+
 /// A table of IPv4.
-pub(super) fn v4(prefixes: &[Prefix<u32>], Layout { depth, wide }: Layout, form: Form) -> Cells<V4> {
+pub(super) fn v4(prefixes: &[Prefix<u32>], layout: Option<Layout>, form: Form) -> Cells<V4> {
     let runs: Vec<Run<u64>> = runs(prefixes).into_iter().map(|run| Run { first: u64::from(run.first) << 32, value: run.value }).collect();
-    let (first, shared, beside) = narrowed(&runs, 0, depth - 1);
-    let root = Root { first, shift: 64 - depth, bits: depth - shared, wide };
-    let builder = Builder::<V4>::new(root.words());
-    if wide { widely(builder, root, beside, &runs, form) } else { rooted(builder, root, beside, &runs, form) }
+    let Layout { depth, wide } = layout.unwrap_or_else(|| Layout::of(prefixes, &runs));
+    let (root, beside) = root_v4(&runs, depth, wide);
+    let mut builder = Builder::<V4>::new(root.words());
+    if wide {
+        return widely(builder, root, beside, &runs, form);
+    }
+    let direct_bytes: usize = several(root, &runs).map(|inner| (4_usize << told_by(depth, inner)).max(4 * GRAIN_WORDS)).sum();
+    builder.direct = direct_bytes <= DIRECT_BYTES_MAX;
+    rooted(builder, root, beside, &runs, form)
 }
 
 /// A table of IPv6.

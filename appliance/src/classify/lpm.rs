@@ -37,7 +37,6 @@ impl Lpm {
     /// The same, looked up by this code, which the processor has; and with another layout for IPv4 than would be chosen.
     pub(super) fn made(prefixes: impl IntoIterator<Item = (u32, IpNet)>, form: Form, layout: Option<Layout>) -> Self {
         let (v4, v6) = by_family(prefixes);
-        let layout = layout.unwrap_or_else(|| Layout::of(&v4));
         Self {
             v4: (!v4.is_empty()).then(|| Arc::new(cells::v4(&v4, layout, form))),
             v6: (!v6.is_empty()).then(|| Arc::new(cells::v6(&v6, form))),

@@ -132,6 +132,11 @@ impl Entry {
         if self.0 & UNITS == 0 { None } else { Some(Reference(self.0 & !UNITS)) }
     }
 
+    /// Whether it is a prefix's.
+    pub(super) const fn holds(self) -> bool {
+        self.0 & UNITS == 0 && self.0 & ((1 << VALUE_BITS) - 1) != 0
+    }
+
     /// The value at a position, if it stands here.
     pub(super) const fn value(self, position: u64, depth: u32) -> u32 {
         let code = self.0 >> VALUE_BITS;
@@ -152,6 +157,16 @@ impl Reference {
     /// `first`: its grain.
     pub const fn new(first: u32, class: usize, bits: u32) -> Self {
         Self(first << 7 | bits << 2 | class as u32)
+    }
+
+    /// Keys of each of its units.
+    pub(super) const fn keys<S: Shape>(self) -> u32 {
+        S::CLASSES[self.class()].keys
+    }
+
+    /// Whether its units are values without keys.
+    pub(super) const fn is_direct(self) -> bool {
+        self.class() == 0
     }
 
     const fn class(self) -> usize {
@@ -182,7 +197,7 @@ impl Reference {
     /// The value at a position.
     #[inline]
     pub(super) fn value<S: Shape>(self, words: &[u32], position: u64, depth: u32) -> u32 {
-        let keys = S::CLASSES[self.class()].keys;
+        let keys = self.keys::<S>();
         let Some(unit) = words.get(self.unit::<S>(position, depth)..) else { return 0 };
         let run = (0..keys as usize).filter(|place| S::stored(unit, *place) < S::key(position)).count();
         unit.get((keys * S::KEY_BYTES / 4) as usize + run).copied().unwrap_or(0)
@@ -247,6 +262,12 @@ impl Root {
     /// Words that these take; an entry of a wide root can be read as a word.
     pub const fn words(self) -> usize {
         if self.wide { (WIDE_BYTES * self.entries()).div_ceil(4) + 1 } else { self.entries() }
+    }
+
+    /// Whether nothing lies beside it.
+    #[inline]
+    pub(super) const fn is_all(self) -> bool {
+        self.shift + self.bits == 64
     }
 
     /// The place of a position's entry.

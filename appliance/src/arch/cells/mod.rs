@@ -6,17 +6,24 @@
 //! runs but the last, and then the runs' values: one line, whatever the prefixes' lengths. Where a block has more runs than
 //! its units hold, a value is a *link* to a row deeper down. A *wide* root holds values alone, three bytes each.
 //!
-//! The scalar forms are the definition. Which form is used is chosen once, when a table is made. Who makes one says what
+//! Units without keys are values, one behind the other: where the root leads to no others, and they are few, a burst asks all of
+//! them at once.
+//!
+//! The scalar forms are the definition. Which form is used is measured once: processors differ in what a gather costs. Who makes one says what
 //! stands in memory; [`Cells::new`] looks at each reference once, so that vector forms need not look again.
 
 #![allow(clippy::cast_possible_truncation, reason = "words are cut where that is the point")]
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+mod form;
 mod format;
 #[cfg(test)]
 mod tests;
 
+pub use form::Form;
 pub use format::{Class, Entry, GRAIN_WORDS, Link, Reference, Root, Shape, V4, V6, WIDE_BYTES, WIDE_LINK};
 
 use std::marker::PhantomData;
@@ -34,34 +41,31 @@ pub const LINK: u32 = 1 << 31;
 const LINKS_DEEP_MAX: usize = 128;
 /// Words behind the last unit: vectors are read whole.
 const BEHIND_WORDS: usize = 8;
-/// Which code looks up.
+
+/// How a table's root leads on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// For any processor.
-    Scalar,
-    /// AVX-512 with bytes and words.
-    Avx512,
+enum Below {
+    /// To units of any class.
+    Keyed,
+    /// To units without keys, and seldom: whether it does is asked first.
+    Rare,
+    /// To units without keys: to ask one for nothing costs less than to guess wrong whether any is asked.
+    Often,
 }
 
-impl Form {
-    /// The best that this processor has.
-    pub fn best() -> Self {
-        Self::all().pop().unwrap_or(Self::Scalar)
-    }
+impl Below {
+    /// Entries that hold a prefix, to one that leads on.
+    const RARE: usize = 512;
 
-    /// Those that this processor has, the best last.
-    pub fn all() -> Vec<Self> {
-        #[allow(unused_mut, reason = "elsewhere there is no other")]
-        let mut forms = vec![Self::Scalar];
-        #[cfg(target_arch = "x86_64")]
-        {
-            let bits = is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2") && is_x86_feature_detected!("popcnt");
-            let wide = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
-            if bits && wide && is_x86_feature_detected!("avx512vl") {
-                forms.push(Self::Avx512);
-            }
+    fn of(entries: &[u32]) -> Self {
+        let is_keyed = |word: &&u32| Entry(**word).reference().is_some_and(|reference| !reference.is_direct());
+        let leads = entries.iter().filter(|word| Entry(**word).reference().is_some()).count();
+        let holds = entries.iter().filter(|word| Entry(**word).holds()).count();
+        match entries.iter().find(is_keyed) {
+            Some(_) => Self::Keyed,
+            None if leads * Self::RARE < holds || leads == 0 => Self::Rare,
+            None => Self::Often,
         }
-        forms
     }
 }
 
@@ -71,6 +75,7 @@ pub struct Cells<S> {
     root: Root,
     pages: Pages,
     links: Vec<Link>,
+    below: Below,
     form: Form,
     shape: PhantomData<S>,
 }
@@ -97,7 +102,7 @@ impl<S: Shape> Cells<S> {
         if !Form::all().contains(&form) {
             return Err("a form that the processor lacks");
         }
-        Ok(Self { root, pages: Pages::of(words, BEHIND_WORDS), links, form, shape: PhantomData })
+        Ok(Self { root, pages: Pages::of(words, BEHIND_WORDS), links, below: Below::of(entries), form, shape: PhantomData })
     }
 
     /// Memory that it takes, bytes.
@@ -172,12 +177,24 @@ impl Cells<V4> {
     /// Values of addresses, as many as there is room for.
     #[inline]
     pub fn find_all(&self, addresses: &[u32], values: &mut [u32]) {
-        for (addresses, values) in addresses.chunks(BURST_MAX).zip(values.chunks_mut(BURST_MAX)) {
-            match self.form {
-                #[cfg(target_arch = "x86_64")]
-                Form::Avx512 => avx512::v4(self, addresses, values),
-                _ => self.find_each(addresses, |address| (u64::from(*address) << 32, 0), values),
-            }
+        if addresses.len() <= BURST_MAX {
+            return self.find_burst(addresses, values);
+        }
+        addresses.chunks(BURST_MAX).zip(values.chunks_mut(BURST_MAX)).for_each(|(addresses, values)| self.find_burst(addresses, values));
+    }
+
+    #[inline]
+    fn find_burst(&self, addresses: &[u32], values: &mut [u32]) {
+        match self.form {
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx2 { gathers: true } => avx2::v4::<true>(self, addresses, values),
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx2 { gathers: false } => avx2::v4::<false>(self, addresses, values),
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx512 { gathers: true } => avx512::v4::<true>(self, addresses, values),
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx512 { gathers: false } => avx512::v4::<false>(self, addresses, values),
+            _ => self.find_each(addresses, |address| (u64::from(*address) << 32, 0), values),
         }
     }
 }
@@ -193,12 +210,24 @@ impl Cells<V6> {
     /// Values of addresses, as many as there is room for.
     #[inline]
     pub fn find_all(&self, addresses: &[[u8; 16]], values: &mut [u32]) {
-        for (addresses, values) in addresses.chunks(BURST_MAX).zip(values.chunks_mut(BURST_MAX)) {
-            match self.form {
-                #[cfg(target_arch = "x86_64")]
-                Form::Avx512 => avx512::v6(self, addresses, values),
-                _ => self.find_each(addresses, halves, values),
-            }
+        if addresses.len() <= BURST_MAX {
+            return self.find_burst(addresses, values);
+        }
+        addresses.chunks(BURST_MAX).zip(values.chunks_mut(BURST_MAX)).for_each(|(addresses, values)| self.find_burst(addresses, values));
+    }
+
+    #[inline]
+    fn find_burst(&self, addresses: &[[u8; 16]], values: &mut [u32]) {
+        match self.form {
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx2 { gathers: true } => avx2::v6::<true>(self, addresses, values),
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx2 { gathers: false } => avx2::v6::<false>(self, addresses, values),
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx512 { gathers: true } => avx512::v6::<true>(self, addresses, values),
+            #[cfg(target_arch = "x86_64")]
+            Form::Avx512 { gathers: false } => avx512::v6::<false>(self, addresses, values),
+            _ => self.find_each(addresses, halves, values),
         }
     }
 }

@@ -3,50 +3,76 @@
 use core::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-use super::super::format::{CODE_BITS, WIDE};
-use super::super::{BURST_MAX, Cells, LINK, V4, WIDE_LINK};
-use super::{Waiting, ask, decoded, pick_all, take, wait, whole};
+use super::super::format::WIDE;
+use super::super::{BURST_MAX, Below, Cells, LINK, V4, WIDE_LINK};
+use super::{Asked, decoded, direct, follow, keep, pick_all, pick_some, tell, whole};
 
-/// Vectors of a burst.
-const BLOCKS: usize = BURST_MAX / 16;
+/// [`Below`], as code is made for it.
+const KEYED: u8 = 0;
+const RARE: u8 = 1;
+const OFTEN: u8 = 2;
 
-/// What a burst's roots said, and which lanes ask units.
-struct Entries {
-    entry: [__m512i; BLOCKS],
-    units: [u16; BLOCKS],
+/// So many vectors: what was asked, what the root said, and which lanes ask units.
+struct Vectors<const N: usize> {
+    address: [__m512i; N],
+    entry: [__m512i; N],
+    value: [__m512i; N],
+    units: [u16; N],
 }
 
 /// Up to [`BURST_MAX`] of each, as many as there is room for.
-pub(in super::super) fn v4(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) {
-    let burst = if cells.root.wide { wide } else { narrow };
+#[inline]
+pub(in super::super) fn v4<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) {
     // SAFETY: a table has this form only if the processor has what the functions ask for; these are whole vectors.
-    let linked = whole(addresses, values, |addresses, values| unsafe { burst(cells, addresses, values) });
-    if linked {
-        for (address, value) in addresses.iter().zip(values).filter(|(_, value)| **value & LINK != 0) {
-            *value = cells.follow(*value, u64::from(*address) << 32, 0);
+    let linked = whole(addresses, values, |addresses, values| unsafe {
+        match (cells.below, cells.root.is_all()) {
+            _ if cells.root.wide => wide::<GATHERS>(cells, addresses, values),
+            (Below::Keyed, true) => narrow::<GATHERS, KEYED, true>(cells, addresses, values),
+            (Below::Rare, true) => narrow::<GATHERS, RARE, true>(cells, addresses, values),
+            (Below::Often, true) => narrow::<GATHERS, OFTEN, true>(cells, addresses, values),
+            (Below::Keyed, false) => narrow::<GATHERS, KEYED, false>(cells, addresses, values),
+            (Below::Rare, false) => narrow::<GATHERS, RARE, false>(cells, addresses, values),
+            (Below::Often, false) => narrow::<GATHERS, OFTEN, false>(cells, addresses, values),
         }
+    });
+    if linked {
+        follow(cells, addresses, values, |address| (u64::from(*address) << 32, 0));
     }
+}
+
+/// Of one shift in each lane, by which shifting is half the work that it is by one for all: so the compiler must not know.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn shifts(by: u32) -> __m512i {
+    let mut all = _mm512_set1_epi32(by as i32);
+    // SAFETY: does nothing.
+    unsafe { core::arch::asm!("/* {0} */", inout(zmm_reg) all, options(pure, nomem, nostack, preserves_flags)) };
+    all
 }
 
 /// Places of entries in the root.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn places(cells: &Cells<V4>, address: __m512i) -> __m512i {
+fn places<const ALL: bool>(cells: &Cells<V4>, address: __m512i) -> __m512i {
     let root = cells.root;
+    if ALL {
+        return _mm512_srlv_epi32(address, shifts(root.shift - 32));
+    }
     let from = _mm512_sub_epi32(address, _mm512_set1_epi32((root.first >> 32) as i32));
-    _mm512_min_epu32(_mm512_srl_epi32(from, _mm_cvtsi32_si128(root.shift as i32 - 32)), _mm512_set1_epi32(1 << root.bits))
+    _mm512_min_epu32(_mm512_srlv_epi32(from, shifts(root.shift - 32)), _mm512_set1_epi32(1 << root.bits))
 }
 
 /// Of a wide root. Whether any value is a link.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,bmi2,popcnt")]
-unsafe fn wide(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) -> bool {
-    let bytes = cells.pages.words().as_ptr().cast::<u8>();
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,popcnt")]
+unsafe fn wide<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) -> bool {
+    let bytes = cells.pages.start();
     let mut linked = 0;
     for here in (0..addresses.len().min(BURST_MAX)).step_by(16) {
         // SAFETY: these are whole vectors; the root has an entry for each place, and a byte behind the last.
         unsafe {
-            let address = _mm512_loadu_si512(addresses.as_ptr().add(here).cast());
-            let entry = _mm512_and_si512(pick_all::<3>(bytes, places(cells, address)), _mm512_set1_epi32(WIDE as i32));
+            let place = places::<false>(cells, _mm512_loadu_si512(addresses.as_ptr().add(here).cast()));
+            let at = _mm512_add_epi32(place, _mm512_add_epi32(place, place));
+            let entry = _mm512_and_si512(pick_all::<GATHERS, 1>(bytes, at), _mm512_set1_epi32(WIDE as i32));
             let links = _mm512_test_epi32_mask(entry, _mm512_set1_epi32(WIDE_LINK as i32));
             let value = _mm512_mask_xor_epi32(entry, links, entry, _mm512_set1_epi32((LINK | WIDE_LINK) as i32));
             _mm512_storeu_si512(values.as_mut_ptr().add(here).cast(), value);
@@ -56,59 +82,110 @@ unsafe fn wide(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) -> bool
     linked != 0
 }
 
+/// The 31 bits behind those that the root looks at, and one before.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn behind(cells: &Cells<V4>, address: __m512i) -> __m512i {
+    _mm512_sllv_epi32(address, shifts(63 - cells.root.shift))
+}
+
 /// Of a root with entries of a word. Whether any value is a link.
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,bmi2,popcnt")]
-unsafe fn narrow(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) -> bool {
-    let bytes = cells.pages.words().as_ptr().cast::<u8>();
-    let depth = _mm_cvtsi32_si128(64 - cells.root.shift as i32);
-    let mut entries = Entries { entry: [_mm512_setzero_si512(); BLOCKS], units: [0; BLOCKS] };
-    let mut any = 0;
-    let blocks = entries.entry.iter_mut().zip(&mut entries.units).enumerate();
-    for (block, (entry, units)) in blocks.take(addresses.len() / 16) {
-        // SAFETY: these are whole vectors; the root has an entry for each place.
-        unsafe {
-            let address = _mm512_loadu_si512(addresses.as_ptr().add(16 * block).cast());
-            *entry = pick_all::<4>(bytes, places(cells, address));
-            let (value, more) = decoded(*entry, _mm512_srli_epi32::<{ 32 - CODE_BITS }>(_mm512_sll_epi32(address, depth)));
-            _mm512_storeu_si512(values.as_mut_ptr().add(16 * block).cast(), value);
-            *units = more;
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,popcnt")]
+unsafe fn narrow<const GATHERS: bool, const BELOW: u8, const ALL: bool>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) -> bool {
+    // SAFETY: these are whole vectors. Where it is known how many, all of them stay in registers.
+    unsafe {
+        match addresses.len() / 16 {
+            4 => vectors::<GATHERS, BELOW, ALL, 4>(cells, addresses, values),
+            3 => vectors::<GATHERS, BELOW, ALL, 3>(cells, addresses, values),
+            2 => vectors::<GATHERS, BELOW, ALL, 2>(cells, addresses, values),
+            1 => vectors::<GATHERS, BELOW, ALL, 1>(cells, addresses, values),
+            _ => false,
         }
-        any |= *units;
     }
-    // SAFETY: these are whole vectors.
-    any != 0 && unsafe { ask_units(cells, &entries, addresses, values) }
+}
+
+/// The same for `N` vectors.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,popcnt")]
+unsafe fn vectors<const GATHERS: bool, const BELOW: u8, const ALL: bool, const N: usize>(
+    cells: &Cells<V4>,
+    addresses: &[u32],
+    values: &mut [u32],
+) -> bool {
+    let bytes = cells.pages.start();
+    let none = [_mm512_setzero_si512(); N];
+    let mut all = Vectors { address: none, entry: none, value: none, units: [0; N] };
+    // All is read before anything is written: what was written last could be taken for what is read.
+    for block in 0..N {
+        // SAFETY: the caller has so many vectors.
+        all.address[block] = unsafe { _mm512_loadu_si512(addresses.as_ptr().add(16 * block).cast()) };
+    }
+    for block in 0..N {
+        let address = all.address[block];
+        // SAFETY: the root has an entry for each place.
+        all.entry[block] = unsafe { pick_all::<GATHERS, 4>(bytes, places::<ALL>(cells, address)) };
+        (all.value[block], all.units[block]) = decoded(all.entry[block], behind(cells, address));
+    }
+    let any = all.units.iter().fold(0, |any, units| any | units);
+    let asks = BELOW == OFTEN || any != 0;
+    // SAFETY: these are what the root said.
+    let mut linked = BELOW != KEYED && asks && unsafe { ask_values::<GATHERS, N>(cells, &mut all) };
+    for block in 0..N {
+        // SAFETY: the caller has so many vectors.
+        unsafe { _mm512_storeu_si512(values.as_mut_ptr().add(16 * block).cast(), all.value[block]) };
+    }
+    if BELOW == KEYED && asks {
+        // SAFETY: as above, and these are whole vectors.
+        linked = unsafe { ask_units(cells, &all, addresses, values) };
+    }
+    linked
+}
+
+/// What units without keys say: all lanes together, if no two ask at one place of their vectors. Whether any value is a link.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,popcnt")]
+unsafe fn ask_values<const GATHERS: bool, const N: usize>(cells: &Cells<V4>, all: &mut Vectors<N>) -> bool {
+    let bytes = cells.pages.start();
+    let (mut entry, mut address) = (_mm512_setzero_si512(), _mm512_setzero_si512());
+    let (mut any, mut twice) = (0, 0);
+    for block in 0..N {
+        let units = all.units[block];
+        entry = _mm512_mask_mov_epi32(entry, units, all.entry[block]);
+        address = _mm512_mask_mov_epi32(address, units, all.address[block]);
+        (any, twice) = (any | units, twice | any & units);
+    }
+    // SAFETY: references lead to units that are there; without one it is the first word.
+    let mut told = unsafe { pick_some::<GATHERS>(bytes, any, direct(entry, behind(cells, address))) };
+    let mut links = _mm512_movepi32_mask(told) & any;
+    for block in 0..N {
+        let units = all.units[block];
+        if twice != 0 {
+            let at = direct(_mm512_maskz_mov_epi32(units, all.entry[block]), behind(cells, all.address[block]));
+            // SAFETY: as above.
+            told = unsafe { pick_some::<GATHERS>(bytes, units, at) };
+            links |= _mm512_movepi32_mask(told) & units;
+        }
+        all.value[block] = _mm512_mask_mov_epi32(all.value[block], units, told);
+    }
+    links != 0
 }
 
 /// What units say. Whether any value is a link.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi1,bmi2,popcnt")]
-unsafe fn ask_units(cells: &Cells<V4>, entries: &Entries, addresses: &[u32], values: &mut [u32]) -> bool {
-    let bytes = cells.pages.words().as_ptr().cast::<u8>();
-    let depth = _mm_cvtsi32_si128(64 - cells.root.shift as i32);
-    let mut waiting = MaybeUninit::<Waiting<u32>>::uninit();
-    let (all, mut waits) = (waiting.as_mut_ptr(), 0);
-    let mut lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    for (block, (entry, units)) in entries.entry.iter().zip(entries.units).enumerate().take(addresses.len() / 16) {
-        // SAFETY: these are whole vectors; at most the blocks before wait, and all arrays have 16 more than a burst.
-        unsafe {
-            let address = _mm512_loadu_si512(addresses.as_ptr().add(16 * block).cast());
-            let position = (&raw mut (*all).position).cast::<u32>().add(waits);
-            _mm512_storeu_si512(position.cast(), _mm512_maskz_compress_epi32(units, address));
-            wait::<V4, u32>(all, waits, (units, lanes), *entry, _mm512_srli_epi32::<1>(_mm512_sll_epi32(address, depth)));
-        }
-        waits += units.count_ones() as usize;
-        lanes = _mm512_add_epi32(lanes, _mm512_set1_epi32(16));
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi1,bmi2,popcnt")]
+unsafe fn ask_units<const N: usize>(cells: &Cells<V4>, all: &Vectors<N>, addresses: &[u32], values: &mut [u32]) -> bool {
+    let mut asked = MaybeUninit::<Asked>::uninit();
+    let (to, mut lanes) = (asked.as_mut_ptr(), 0);
+    for block in 0..N {
+        // SAFETY: there is room for a burst's.
+        unsafe { keep::<V4>(to, 16 * block, all.entry[block], behind(cells, all.address[block])) };
+        lanes |= u64::from(all.units[block]) << (16 * block);
     }
-    // SAFETY: so many were stored.
-    unsafe { ask(bytes, all, waits) };
-    let mut linked = 0;
-    for at in 0..waits {
-        // SAFETY: all of these were stored; a reference leads to units that are there, and eight words stand behind the last.
-        linked |= unsafe {
-            let keys = _mm256_loadu_si256(bytes.add((*all).unit[at] as usize).cast());
-            let below = _mm256_cmplt_epu16_mask(keys, _mm256_set1_epi16((*all).position[at] as i16));
-            take(bytes, all, at, u32::from(below), values)
-        };
+    // SAFETY: all blocks' were stored; eight words stand behind the last unit.
+    unsafe {
+        tell(cells.pages.start(), to, lanes, values, |unit, lane| {
+            let keys = _mm256_loadu_si256(unit.cast());
+            u32::from(_mm256_cmplt_epu16_mask(keys, _mm256_set1_epi16(*addresses.get_unchecked(lane) as i16)))
+        })
     }
-    linked & LINK != 0
 }
