@@ -14,6 +14,7 @@ mod burst;
 pub mod receiver;
 pub mod reload;
 pub mod reporting;
+mod showing;
 pub mod wiring;
 pub mod world;
 
@@ -25,6 +26,8 @@ pub mod monitor;
 mod orders;
 #[cfg(feature = "dpdk")]
 pub mod places;
+#[cfg(feature = "dpdk")]
+mod polling;
 #[cfg(feature = "dpdk")]
 pub mod reader;
 #[cfg(feature = "dpdk")]

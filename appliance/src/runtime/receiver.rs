@@ -49,16 +49,18 @@ pub struct Receiver<S> {
     /// The epoch that has begun, while the one before the open one still closes: there are no more than two.
     pub(super) overdue: Option<Epoch>,
     outlet: Outlet,
-    live: Arc<LiveCore>,
+    pub(super) live: Arc<LiveCore>,
     /// Of its queues; none where nothing is shed.
     load: Option<Load>,
+    /// So much sheds the core that it takes bursts from.
+    helped: u32,
     /// Since it was last asked.
     did: Did,
-    meter: Meter,
+    pub(super) meter: Meter,
     /// What earlier epochs counted, for `live`.
-    before: Ledger,
-    decisions_before: Decisions,
-    untagged_before: u64,
+    pub(super) before: Ledger,
+    pub(super) decisions_before: Decisions,
+    pub(super) untagged_before: u64,
 }
 
 impl<S: Stage> Receiver<S> {
@@ -79,6 +81,7 @@ impl<S: Stage> Receiver<S> {
             closing: None,
             overdue: None,
             load: (world.sheds && !outlet.waits()).then(Load::default),
+            helped: 0,
             outlet,
             live,
             did: Did::Poll,
@@ -145,7 +148,7 @@ impl<S: Stage> Receiver<S> {
     /// Opens an epoch, unless it or a later one is open or due. Where the one before the open one is still closing it is due
     /// when that is done, and until then frames count in the open one: an end at once would hold this core as long as it takes.
     pub fn epoch(&mut self, next: Epoch) {
-        if next <= self.overdue.unwrap_or(self.at) {
+        if next <= self.reached() {
             return;
         }
         if self.may_turn() {
@@ -153,6 +156,24 @@ impl<S: Stage> Receiver<S> {
         } else {
             self.overdue = Some(next);
             self.stage.hurry();
+        }
+    }
+
+    /// The epoch that is open, or has begun and waits.
+    pub const fn reached(&self) -> Epoch {
+        match self.overdue {
+            Some(epoch) => epoch,
+            None => self.at,
+        }
+    }
+
+    /// So many frames come that another core polled in this epoch. Where that is over here they count in the open one.
+    #[inline]
+    pub fn late(&mut self, port: u16, of: Epoch, frames: u64) {
+        if of < self.at
+            && let Some(ledger) = self.open.ports.get_mut(usize::from(port))
+        {
+            ledger.late += frames;
         }
     }
 
@@ -331,14 +352,23 @@ impl<S: Stage> Receiver<S> {
     /// A poll of a queue took all that it may, or not: where that goes on, stats that run here do less.
     #[inline]
     pub fn polled_all(&mut self, is_full: bool) {
-        if let Some(level) = self.load.as_mut().and_then(|load| load.polled(is_full)) {
-            self.stage.shed(level);
+        if self.load.as_mut().and_then(|load| load.polled(is_full)).is_some() {
+            self.stage.shed(self.shed_level());
+        }
+    }
+
+    /// Takes bursts from a core that sheds so much: then there is more than both can do.
+    #[inline]
+    pub fn helps(&mut self, level: u32) {
+        if self.helped != level {
+            self.helped = level;
+            self.stage.shed(self.shed_level());
         }
     }
 
     /// Stats that run here and may leave records out look at one in 2^this.
     pub fn shed_level(&self) -> u32 {
-        self.load.as_ref().map_or(0, Load::level)
+        self.load.as_ref().map_or(0, Load::level).max(self.helped)
     }
 
     /// Closes everything. The core has said its last.
@@ -352,46 +382,6 @@ impl<S: Stage> Receiver<S> {
             std::thread::yield_now();
         }
         self.show();
-    }
-
-    /// Shows the counters to whoever looks. It costs some sixty stores: to be called now and then, and before a core rests.
-    pub fn show(&self) {
-        let mut sum = self.before;
-        sum += &self.open.ledger();
-        let live = &*self.live;
-        live.received.set(sum.received);
-        live.received_bytes.set(sum.received_bytes);
-        live.parsed.set(sum.parsed);
-        live.parse_drops.set(sum.drops.iter().sum());
-        sum.drops.iter().zip(&live.drops).for_each(|(n, counter)| counter.set(*n));
-        live.faults.set(sum.faults.iter().sum());
-        live.truncated.set(sum.truncated);
-        live.late.set(sum.late);
-        live.overdue.set(sum.overdue);
-        live.matched.set(sum.matched);
-        live.unmatched.set(sum.unmatched);
-        live.records.set(sum.records);
-        self.stage.show(live);
-        self.meter.show(&live.costs);
-        live.early.set(self.gather.early());
-        live.memory[0].set(self.gather.memory());
-        live.untagged.set(self.untagged_before + self.open.tags.last().copied().unwrap_or(0));
-        let mut decisions = self.decisions_before;
-        decisions += &self.open.decisions;
-        let counters = [&live.passed, &live.passed_bytes, &live.blocked_samples, &live.blocked, &live.blocked_bytes];
-        counters.into_iter().zip(decisions.0).for_each(|(counter, n)| counter.set(n));
-    }
-
-    /// Shows how often the queues were asked, and how often in vain.
-    pub fn polled(&self, polls: u64, in_vain: u64) {
-        self.live.polls.set(polls);
-        self.live.empty_polls.set(in_vain);
-    }
-
-    fn keep_live(&mut self) {
-        self.before += &self.open.ledger();
-        self.decisions_before += &self.open.decisions;
-        self.untagged_before += self.open.tags.last().copied().unwrap_or(0);
     }
 }
 
