@@ -6,6 +6,7 @@ pub mod check;
 mod check_memory;
 pub mod fits;
 pub mod fixed;
+mod frame;
 pub mod generations;
 pub mod made_of;
 pub mod memory;

@@ -54,13 +54,7 @@ struct Polling<S> {
 }
 
 /// Polls queues until all have ended, or until told to stop.
-pub(super) fn receive<S: Stage>(
-    mut receiver: Receiver<S>,
-    queues: Vec<RxQueue>,
-    hands: Handover<Parcel>,
-    stop: &AtomicBool,
-    idle: Idle,
-) {
+pub(super) fn receive<S: Stage>(mut receiver: Receiver<S>, queues: Vec<RxQueue>, hands: Handover<Parcel>, stop: &AtomicBool, idle: Idle) {
     let Some((burst, from_other)) = queues.first().map(|queue| (queue.burst(), queue.burst())) else { return receiver.end() };
     let mut polling = Polling {
         receiver,
@@ -239,6 +233,7 @@ impl<S: Stage> Polling<S> {
         let Self { receiver, from_other, taken, pause, .. } = self;
         let frames = from_other.len();
         taken.add(frames);
+        receiver.lap(Part::Rx);
         pause.did(Did::Poll, frames as u64);
         receiver.helps(level);
         receiver.epoch(from_other.epoch());

@@ -9,8 +9,7 @@ use super::world::World;
 use crate::arch::Region;
 use crate::gather::{Gather, Stage};
 use crate::limits::{BURST_FRAMES_LATE, BURST_FRAMES_MAX};
-use crate::parse::{DropReason, Parsed, parse_into};
-use crate::rx::Frame;
+use crate::parse::Parsed;
 use crate::spread::Load;
 use crate::stats::plan::Period;
 use crate::telemetry::cost::{Meter, Part};
@@ -39,7 +38,7 @@ pub struct Receiver<S> {
     pub(super) gather: Gather,
     pub(super) stage: S,
     pub(super) bursts: Bursts,
-    parsed: Parsed,
+    pub(super) parsed: Parsed,
     at: Epoch,
     /// The first epoch in which `world` counted.
     began: Epoch,
@@ -239,50 +238,6 @@ impl<S: Stage> Receiver<S> {
     fn keep(&mut self, mut site: Site) {
         site.clear();
         self.spare = site;
-    }
-
-    /// Counts one frame, whatever it is.
-    #[inline(never)]
-    pub fn frame(&mut self, frame: &Frame<'_>) {
-        let Some(ledger) = self.open.ports.get_mut(usize::from(frame.port)) else { return };
-        ledger.received += 1;
-        ledger.received_bytes += u64::from(frame.wire_bytes);
-        ledger.late += u64::from(frame.late);
-        ledger.overdue += u64::from(self.overdue.is_some());
-        ledger.truncated += u64::from(frame.captured_bytes < frame.wire_bytes);
-        if let Err(reason) = parse_into(frame.bytes, frame.wire_bytes, frame.link, &self.world.mirror, &mut self.parsed) {
-            ledger.drops[reason.at()] += 1;
-            return;
-        }
-        let Ok(packet) = self.world.generation.classify(frame, &self.parsed) else {
-            ledger.drops[DropReason::Untagged.at()] += 1;
-            return;
-        };
-        if self.meter.is_on() {
-            self.meter.lap(Part::Parse, self.stage.timed());
-        }
-        ledger.parsed += 1;
-        if let Some(fault) = self.parsed.fault {
-            ledger.faults[fault.at()] += 1;
-        }
-        ledger.implausible += u64::from(packet.length_implausible);
-        ledger.unproven += u64::from(packet.sampling_unproven);
-        let tag = packet.tag.map_or(self.world.tag_rules, usize::from);
-        self.open.tags[tag] += 1;
-        self.open.decisions.count(&packet.record);
-        if packet.is_unmatched() {
-            ledger.unmatched += 1;
-            let range = self.world.unmatched(packet.record.family());
-            return self.gather.append(range, &packet.record, &mut self.stage);
-        }
-        ledger.matched += 1;
-        if !self.world.counts {
-            return;
-        }
-        for hit in packet.hits() {
-            ledger.records += 1;
-            self.gather.append(hit.range, &hit.record(packet.record), &mut self.stage);
-        }
     }
 
     /// Does a bounded piece of what waits; false if nothing does. To be called once a poll.

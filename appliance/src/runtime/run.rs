@@ -80,7 +80,8 @@ fn count(
     gate: Gate,
 ) -> Result<(), RunError> {
     let timeline = Arc::new(Timeline::default());
-    let ports = live::open_for(eal, &config.ports, takers(config, &places.cores), world.calendar.epoch_ns(), &timeline).map_err(RunError::Ports)?;
+    let ports =
+        live::open_for(eal, &config.ports, takers(config, &places.cores), world.calendar.epoch_ns(), &timeline).map_err(RunError::Ports)?;
     let cores = Cores { rx: polling(&places.cores.rx, &ports), workers: places.cores.workers.clone() };
     let mut wired = wire(world, &cores, registry, false);
     let streams = std::mem::take(&mut wired.streams);
