@@ -16,7 +16,7 @@ use support::drive::{Log, load};
 use support::setup::Setup;
 use support::traffic::{Mix, Packet, draw};
 use tailwater::dpdk::Eal;
-use tailwater::report::pb;
+use tailwater::runtime::lcores::Idle;
 
 const HOUR_MS: u64 = 3_600_000;
 /// Sent over and over.
@@ -47,7 +47,7 @@ fn packets(dice: &mut Dice) -> Vec<Packet> {
 fn run(eal: &Eal, config: &str, csv: &str, packets: &[Packet], shape: (u32, u32), hands_over: bool) -> (usize, Log) {
     let config = load(&config.replace("[appliance]\n", &format!("[appliance]\nhand_over = {hands_over}\n")), csv);
     let frames: Vec<Vec<u8>> = packets.iter().map(Packet::frame).collect();
-    let mut fed = Fed::start(eal, &config, shape);
+    let mut fed = Fed::start(eal, &config, shape, Idle::Yield);
     until(10, "cores poll", || fed.receivers().iter().all(|core| core.empty_polls > 1_000));
     let (begun, mut rounds) = (Instant::now(), 0);
     let is_enough = |fed: &Fed| !hands_over || fed.receivers()[0].taken_frames > TAKEN;
@@ -66,17 +66,6 @@ fn run(eal: &Eal, config: &str, csv: &str, packets: &[Packet], shape: (u32, u32)
     (rounds, log)
 }
 
-/// An appliance that starts within a window says so of this window; the model knows no clock.
-fn without_the_start(mut log: Log) -> Log {
-    let forget = |incomplete: &mut Option<pb::Incomplete>| {
-        let reasons = incomplete.take().map_or_else(Vec::new, |incomplete| incomplete.reasons);
-        assert!(reasons.iter().all(|reason| reason == "partial_window"), "{reasons:?}");
-    };
-    log.ranges.iter_mut().for_each(|report| forget(&mut report.incomplete));
-    log.appliance.iter_mut().for_each(|report| forget(&mut report.incomplete));
-    log
-}
-
 #[test]
 fn what_another_core_takes_is_counted_once_and_alike() {
     let eal = eal(4);
@@ -89,7 +78,6 @@ fn what_another_core_takes_is_counted_once_and_alike() {
                 .map(|_| run(&eal, &setup.toml(), &setup.csv(), &packets, shape, hands_over))
                 .find(|(_, log)| log.appliance.len() == 2)
                 .unwrap();
-            let log = without_the_start(log);
             let mut sent: Vec<Packet> = (0..rounds).flat_map(|_| packets.clone()).collect();
             sent.iter_mut().for_each(|packet| packet.time_ns = log.appliance[0].window_start_ns);
             check(&setup, &sent, &log);
