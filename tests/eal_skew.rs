@@ -16,7 +16,6 @@ use support::drive::{Log, load};
 use support::setup::Setup;
 use support::traffic::{Mix, Packet, draw};
 use tailwater::dpdk::Eal;
-use tailwater::runtime::lcores::Idle;
 
 const HOUR_MS: u64 = 3_600_000;
 /// Sent over and over.
@@ -25,6 +24,8 @@ const PACKETS: usize = 1_500;
 const ROUNDS: (usize, usize) = (12, 60);
 /// Frames that are taken by the other core are enough for a verdict.
 const TAKEN: u64 = 4_000;
+/// Frames that wait in a queue.
+const WAITING_FRAMES: u32 = 4_096;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// All calculations but `peak`, which tells when a packet came; one window holds all.
@@ -47,7 +48,7 @@ fn packets(dice: &mut Dice) -> Vec<Packet> {
 fn run(eal: &Eal, config: &str, csv: &str, packets: &[Packet], shape: (u32, u32), hands_over: bool) -> (usize, Log) {
     let config = load(&config.replace("[appliance]\n", &format!("[appliance]\nhand_over = {hands_over}\n")), csv);
     let frames: Vec<Vec<u8>> = packets.iter().map(Packet::frame).collect();
-    let mut fed = Fed::start(eal, &config, shape, Idle::Yield);
+    let mut fed = Fed::start(eal, &config, shape, WAITING_FRAMES);
     until(10, "cores poll", || fed.receivers().iter().all(|core| core.empty_polls > 1_000));
     let (begun, mut rounds) = (Instant::now(), 0);
     let is_enough = |fed: &Fed| !hands_over || fed.receivers()[0].taken_frames > TAKEN;

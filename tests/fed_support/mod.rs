@@ -18,9 +18,6 @@ use tailwater::telemetry::{CoreFigures, Registry};
 
 use crate::support::drive::{Log, PORTS, cores, setting_of, world};
 
-/// Frames that wait in a queue.
-pub(crate) const WAITING_FRAMES: u32 = 4_096;
-
 /// EAL with so many lcores beside the main one, which share this machine's CPUs.
 pub(crate) fn eal(lcores: u32) -> Eal {
     let cpus: Vec<usize> = core_affinity::get_core_ids().unwrap().into_iter().map(|core| core.id).collect();
@@ -57,13 +54,13 @@ pub(crate) struct Fed {
 }
 
 impl Fed {
-    /// With so many receivers and workers. Its reports do not say that the first
+    /// With so many receivers and workers, and queues in which so many frames wait. Its reports do not say that the first
     /// and the last window are partial: the test knows.
-    pub(crate) fn start(eal: &Eal, config: &Config, (receivers, workers): (u32, u32), idle: Idle) -> Self {
+    pub(crate) fn start(eal: &Eal, config: &Config, (receivers, workers): (u32, u32), waiting_frames: u32) -> Self {
         let (world, cores) = (world(config), cores(receivers, workers));
         let registry = Registry::new("fed", "", Duration::from_secs(1));
         let mut wired = wire(&world, &cores, &registry, false);
-        let setup = RingSetup { queues: u16::try_from(receivers).unwrap(), waiting_frames: WAITING_FRAMES };
+        let setup = RingSetup { queues: u16::try_from(receivers).unwrap(), waiting_frames };
         let (_, raw, feeders) = ring_port(eal, setup).unwrap();
         let (timeline, missed) = (Arc::new(Timeline::default()), Arc::default());
         let queues = raw.into_iter().map(|queue| vec![rx::live::fed(queue, 0, world.calendar.epoch_ns(), &timeline)]).collect();
@@ -72,7 +69,7 @@ impl Fed {
         let reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, Log::default(), health);
         let reporter = std::thread::spawn(move || reporting::run(reporter, || ()));
         let stop = Arc::new(AtomicBool::new(false));
-        let handles = launch_all(eal, (&cores.rx, &cores.workers), wired, (queues, world.hands_over), &stop, idle).unwrap();
+        let handles = launch_all(eal, (&cores.rx, &cores.workers), wired, (queues, world.hands_over), &stop, Idle::Yield).unwrap();
         Self { stop, handles, reporter: Some(reporter), registry, feeders, missed }
     }
 
