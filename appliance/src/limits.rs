@@ -8,6 +8,10 @@
 pub const BURST_FRAMES_MAX: usize = 64;
 /// The same while a core is late with what is over: the fewest that vector drivers give.
 pub const BURST_FRAMES_LATE: usize = 8;
+/// Bursts that are on their way from one receiving core to others: as many frames as a queue holds.
+pub const HANDED_BURSTS_MAX: usize = 32;
+/// Receiving cores that one of them gives bursts to. Who only receives feeds some seven that count 24 stats.
+pub const TAKERS_MAX: usize = 15;
 /// The longest frame a port accepts, FCS not counted.
 pub const FRAME_BYTES_MAX: usize = 9_728;
 /// The longest frame that carries one IP packet: Ethernet, VLAN tags, the packet.

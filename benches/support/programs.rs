@@ -166,7 +166,8 @@ pub fn frames_of(admin: u16) -> Option<u64> {
     metric(&metrics(admin)?, "tailwater_core_received_total{").first().map(|(_, frames)| *frames)
 }
 
-fn metrics(admin: u16) -> Option<String> {
+/// What it says of itself now.
+pub fn metrics(admin: u16) -> Option<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", admin)).ok()?;
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").ok()?;
     let mut text = String::new();
@@ -184,7 +185,7 @@ pub fn since(now: &[(String, u64)], then: &[(String, u64)]) -> String {
 }
 
 /// Rows of one family: labels and value.
-fn metric(text: &str, family: &str) -> Vec<(String, u64)> {
+pub fn metric(text: &str, family: &str) -> Vec<(String, u64)> {
     let rows = text.lines().filter_map(|line| line.strip_prefix(family)?.rsplit_once("} "));
     rows.filter_map(|(labels, value)| Some((labels.to_owned(), value.trim().parse().ok()?))).collect()
 }

@@ -24,6 +24,8 @@ pub struct Appliance {
     pub heartbeat: bool,
     /// Where a core has more to do than it can, top-K leaves records out; default true.
     pub shed: bool,
+    /// A receiving core that has more to do than it can gives bursts to others that have time; default true.
+    pub hand_over: bool,
 }
 
 /// Lengths of windows.
@@ -67,10 +69,12 @@ pub(super) fn read(root: &Section<'_, '_>) -> Option<Appliance> {
     let hash_key = section.as_ref().and_then(|s| s.take("hash_key_file")).and_then(|f| hash_key(&f, root.book().file()));
     let heartbeat = section.as_ref().and_then(|s| s.flag("heartbeat")).unwrap_or(false);
     let shed = section.as_ref().and_then(|s| s.flag("shed")).unwrap_or(true);
+    let hand_over = section.as_ref().and_then(|s| s.flag("hand_over")).unwrap_or(true);
     if let Some(section) = section {
         section.close();
     }
-    let made = Appliance { name, pop, window_ms: window_ms?, fast_window_ms: fast_window_ms?, memory_mb, hash_key, heartbeat, shed };
+    let (window_ms, fast_window_ms) = (window_ms?, fast_window_ms?);
+    let made = Appliance { name, pop, window_ms, fast_window_ms, memory_mb, hash_key, heartbeat, shed, hand_over };
     (root.book().count() == before).then_some(made)
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use dpdk_sys as sys;
 
+use super::parcel::Parcel;
 use super::port::{Opened, RxQueue};
 use super::tag::{FrameTag, TagField};
 use crate::limits::{BURST_FRAMES_MAX, HEADER_SLICE_BYTES_MAX};
@@ -115,6 +116,42 @@ impl Burst {
     /// Replaces the content by what `queue` holds.
     #[inline]
     pub(super) fn fill(&mut self, queue: &RxQueue) {
+        self.frames = self.draw(queue);
+        self.locate();
+    }
+
+    /// The same; but as many as it may hold go into the parcel.
+    #[inline]
+    pub(super) fn fill_or_pack(&mut self, queue: &RxQueue, parcel: &mut Parcel) -> bool {
+        let came = self.draw(queue);
+        if came < usize::from(self.most) {
+            self.frames = came;
+            self.locate();
+            return false;
+        }
+        parcel.clear();
+        (parcel.frames, parcel.mbufs, parcel.tag) = (came, self.mbufs, self.tag);
+        if !Arc::ptr_eq(&parcel.port, &queue.port) {
+            parcel.port = Arc::clone(&queue.port);
+        }
+        true
+    }
+
+    /// Replaces the content by what the parcel holds, which then is empty.
+    #[inline]
+    pub fn unpack(&mut self, parcel: &mut Parcel) {
+        self.clear();
+        if !Arc::ptr_eq(&self.port, &parcel.port) {
+            self.port = Arc::clone(&parcel.port);
+        }
+        (self.mbufs, self.tag) = (parcel.mbufs, parcel.tag);
+        self.frames = std::mem::take(&mut parcel.frames).min(BURST_FRAMES_MAX);
+        self.locate();
+    }
+
+    /// Takes frames from the queue; as long as nobody says how many there are, the burst holds none.
+    #[inline]
+    fn draw(&mut self, queue: &RxQueue) -> usize {
         self.clear();
         if !Arc::ptr_eq(&self.port, &queue.port) {
             self.port = Arc::clone(&queue.port);
@@ -122,8 +159,7 @@ impl Burst {
         self.tag = queue.tag;
         // SAFETY: the port is started, the queue is set up, only its one owner polls it, and the array holds `BURST_FRAMES`.
         let came = unsafe { sys::tw_rx_burst(queue.port.id, queue.index, self.mbufs.as_mut_ptr(), self.most) };
-        self.frames = usize::from(came).min(BURST_FRAMES_MAX);
-        self.locate();
+        usize::from(came).min(BURST_FRAMES_MAX)
     }
 
     /// Finds each frame's headers, and asks for them ahead of the parser.

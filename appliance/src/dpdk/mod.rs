@@ -9,6 +9,7 @@
 //! | `eal` | the process-wide start and end; `arguments`, `memory`, `prefix`, `log` are its parts |
 //! | `lcore` | closures on EAL's threads |
 //! | `mempool`, `port`, `burst` | what a poll needs |
+//! | `parcel` | what a poll gave, on its way to another core |
 //! | `ring` | a port that is fed from this process |
 //! | `tag` | what a fed frame carries beside its bytes |
 //! | `tables` | DPDK's own prefix tables, which a bench compares with ours |
@@ -27,6 +28,7 @@ mod memory;
 mod mempool;
 mod netdev;
 mod packet_socket;
+mod parcel;
 mod port;
 mod prefix;
 mod ring;
@@ -44,6 +46,7 @@ pub use memory::is_mounted;
 pub use mempool::{Mempool, PoolSpec, SEGMENT_BYTES};
 pub use netdev::{InterfaceCounters, InterfaceState, interface_counters, interface_index, interface_name, interface_state};
 pub use packet_socket::KernelSockets;
+pub use parcel::Parcel;
 pub use port::{Link, Port, PortCounters, RxQueue};
 pub use ring::{Feeder, Full, RingSetup, ring_port};
 pub use setup::{PortReport, PortSetup, start};
@@ -61,6 +64,7 @@ mod tests {
     fn what_may_cross_threads_does() {
         goes_to_another_thread::<RxQueue>();
         goes_to_another_thread::<Burst>();
+        goes_to_another_thread::<Parcel>();
         goes_to_another_thread::<Feeder>();
         goes_to_another_thread::<KernelSockets>();
         is_shared::<Port>();

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::check_memory::{self, Machine, Need};
 use super::memory::MemoryPlan;
 use super::places::{Places, usable_cpus};
+use super::run::takers;
 use super::wiring::Cores;
 use super::world::World;
 use crate::arch::HashKey;
@@ -82,7 +83,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
 /// What the data path takes, before it does; and hugepages, DPDK's own too.
 fn memory(config: &Config) -> Vec<Finding> {
     let (places, budget_mb) = (Places::of(config), config.appliance.memory_mb);
-    let cores = Cores { rx: places.cores.rx.clone(), workers: places.cores.workers };
+    let cores = Cores { rx: places.cores.rx.clone(), workers: places.cores.workers.clone() };
     let about = format!("{}: appliance.memory_mb", config.locate(&["appliance", "memory_mb"]));
     let Ok(world) = World::first(config, HashKey::constant(), config.ports.len()) else {
         return vec![bad(Verdict::Wrong, "stats", "a stat cannot be compiled", "correct its row")];
@@ -90,7 +91,8 @@ fn memory(config: &Config) -> Vec<Finding> {
     let plan = MemoryPlan::new(&world, &cores);
     let pci = live::pci_addresses(&config.ports);
     let node = check_memory::node_of(pci.iter().map(String::as_str));
-    let need = Need { budget_mb, pages: Need::pages_of(&plan), dpdk_mb: u64::from(live::memory_mb(&config.ports)), node };
+    let dpdk_mb = u64::from(live::memory_mb(&config.ports, takers(config, &places.cores)));
+    let need = Need { budget_mb, pages: Need::pages_of(&plan), dpdk_mb, node };
     let machine = Machine::here();
     if let Some(lacking) = plan.lacking(&world) {
         return vec![bad(Verdict::Wrong, about, lacking.what, lacking.remedy), machine.hugepages(need)];
@@ -108,7 +110,7 @@ const fn mb(bytes: usize) -> usize {
 }
 
 fn per_core(plan: &MemoryPlan, world: &World) -> String {
-    let (receiver, shard) = (plan.receiver_slots + plan.streams.0 + plan.lanes, plan.shard_slots + plan.streams.1);
+    let (receiver, shard) = (plan.receiver_slots + plan.streams.0 + plan.lanes + plan.hands, plan.shard_slots + plan.streams.1);
     format!(
         "a receiver {} MB (logs {}, slots, streams and rings {}), a shard {} MB (roots {}, sketches {}, slots and stream {}); \
          an idle range {} bytes; one range's largest block {} KB",

@@ -16,6 +16,7 @@ pub fn check(started: &Config, new: &Config) -> Result<(), Faults> {
     compare(&mut faults, new, &["appliance", "window_ms"], &old.window_ms, &now.window_ms);
     compare(&mut faults, new, &["appliance", "fast_window_ms"], &old.fast_window_ms, &now.fast_window_ms);
     compare(&mut faults, new, &["appliance", "shed"], &old.shed, &now.shed);
+    compare(&mut faults, new, &["appliance", "hand_over"], &old.hand_over, &now.hand_over);
     compare(&mut faults, new, &["appliance", "memory_mb"], &old.memory_mb, &now.memory_mb);
     if old.hash_key != now.hash_key {
         refuse(&mut faults, new, &["appliance", "hash_key_file"], "holds another key than at the start");

@@ -8,6 +8,7 @@ use super::world::World;
 use crate::gather::Gather;
 use crate::gather::packed::Form;
 use crate::limits::{LOG_RECORDS_MAX, RIPE_RECORDS};
+use crate::spread::handover::handover_bytes;
 use crate::spread::{Dispatcher, lane_bytes};
 use crate::window::{Room, Shard, ShardBytes};
 
@@ -25,6 +26,9 @@ const PART_BYTES_MIN: usize = 1 << 18;
 const ROOTS_SPARE_SHARE: usize = 4;
 const ROOTS_SPARE_BYTES_MIN: usize = 2 << 20;
 const ROOTS_SPARE_OF_LEFT: usize = 8;
+
+/// A burst on its way to another receiver.
+pub const PARCEL_BYTES: usize = 384;
 
 /// A million a second.
 const EXPECTED_PACKETS_PER_MS: usize = 1_000;
@@ -53,6 +57,8 @@ pub struct MemoryPlan {
     pub streams: (usize, usize),
     /// Rings to workers and their boxes.
     pub lanes: usize,
+    /// Rings to other receivers and their boxes.
+    pub hands: usize,
     /// Roots of all ranges in a shard.
     pub roots_wanted: usize,
     /// What a receiver's logs get.
@@ -75,6 +81,7 @@ impl MemoryPlan {
             shard_slots: ranges * Shard::RANGE_BYTES,
             streams: (Room::of_account(world.ports, world.tag_room).bytes(), world.room.bytes()),
             lanes: workers * lane_bytes(),
+            hands: if world.hands_over { handover_bytes(receivers, PARCEL_BYTES) } else { 0 },
             roots_wanted: world.plans.roots_least(world.plans.roots_bytes()),
             logs: 0,
             shard: ShardBytes { roots: 0, sketches: 0, reserve: world.reserve },
@@ -96,7 +103,7 @@ impl MemoryPlan {
     /// What is neither logs nor blocks, of all cores.
     pub const fn fixed(&self) -> usize {
         let (receivers, shards) = self.cores;
-        receivers * (self.receiver_slots + self.streams.0 + self.lanes) + shards * (self.shard_slots + self.streams.1)
+        receivers * (self.receiver_slots + self.streams.0 + self.lanes + self.hands) + shards * (self.shard_slots + self.streams.1)
     }
 
     /// What all cores can ever take.

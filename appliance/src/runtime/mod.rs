@@ -6,6 +6,7 @@ pub mod check;
 mod check_memory;
 pub mod fits;
 pub mod fixed;
+mod frame;
 pub mod generations;
 pub mod made_of;
 pub mod memory;
@@ -14,6 +15,7 @@ mod burst;
 pub mod receiver;
 pub mod reload;
 pub mod reporting;
+mod showing;
 pub mod wiring;
 pub mod world;
 
@@ -25,6 +27,8 @@ pub mod monitor;
 mod orders;
 #[cfg(feature = "dpdk")]
 pub mod places;
+#[cfg(feature = "dpdk")]
+mod polling;
 #[cfg(feature = "dpdk")]
 pub mod reader;
 #[cfg(feature = "dpdk")]

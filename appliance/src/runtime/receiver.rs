@@ -9,8 +9,7 @@ use super::world::World;
 use crate::arch::Region;
 use crate::gather::{Gather, Stage};
 use crate::limits::{BURST_FRAMES_LATE, BURST_FRAMES_MAX};
-use crate::parse::{DropReason, Parsed, parse_into};
-use crate::rx::Frame;
+use crate::parse::Parsed;
 use crate::spread::Load;
 use crate::stats::plan::Period;
 use crate::telemetry::cost::{Meter, Part};
@@ -39,7 +38,7 @@ pub struct Receiver<S> {
     pub(super) gather: Gather,
     pub(super) stage: S,
     pub(super) bursts: Bursts,
-    parsed: Parsed,
+    pub(super) parsed: Parsed,
     at: Epoch,
     /// The first epoch in which `world` counted.
     began: Epoch,
@@ -49,16 +48,18 @@ pub struct Receiver<S> {
     /// The epoch that has begun, while the one before the open one still closes: there are no more than two.
     pub(super) overdue: Option<Epoch>,
     outlet: Outlet,
-    live: Arc<LiveCore>,
+    pub(super) live: Arc<LiveCore>,
     /// Of its queues; none where nothing is shed.
     load: Option<Load>,
+    /// So much sheds the core that it takes bursts from.
+    helped: u32,
     /// Since it was last asked.
     did: Did,
-    meter: Meter,
+    pub(super) meter: Meter,
     /// What earlier epochs counted, for `live`.
-    before: Ledger,
-    decisions_before: Decisions,
-    untagged_before: u64,
+    pub(super) before: Ledger,
+    pub(super) decisions_before: Decisions,
+    pub(super) untagged_before: u64,
 }
 
 impl<S: Stage> Receiver<S> {
@@ -79,6 +80,7 @@ impl<S: Stage> Receiver<S> {
             closing: None,
             overdue: None,
             load: (world.sheds && !outlet.waits()).then(Load::default),
+            helped: 0,
             outlet,
             live,
             did: Did::Poll,
@@ -145,7 +147,7 @@ impl<S: Stage> Receiver<S> {
     /// Opens an epoch, unless it or a later one is open or due. Where the one before the open one is still closing it is due
     /// when that is done, and until then frames count in the open one: an end at once would hold this core as long as it takes.
     pub fn epoch(&mut self, next: Epoch) {
-        if next <= self.overdue.unwrap_or(self.at) {
+        if next <= self.reached() {
             return;
         }
         if self.may_turn() {
@@ -153,6 +155,24 @@ impl<S: Stage> Receiver<S> {
         } else {
             self.overdue = Some(next);
             self.stage.hurry();
+        }
+    }
+
+    /// The epoch that is open, or has begun and waits.
+    pub const fn reached(&self) -> Epoch {
+        match self.overdue {
+            Some(epoch) => epoch,
+            None => self.at,
+        }
+    }
+
+    /// So many frames come that another core polled in this epoch. Where that is over here they count in the open one.
+    #[inline]
+    pub fn late(&mut self, port: u16, of: Epoch, frames: u64) {
+        if of < self.at
+            && let Some(ledger) = self.open.ports.get_mut(usize::from(port))
+        {
+            ledger.late += frames;
         }
     }
 
@@ -218,50 +238,6 @@ impl<S: Stage> Receiver<S> {
     fn keep(&mut self, mut site: Site) {
         site.clear();
         self.spare = site;
-    }
-
-    /// Counts one frame, whatever it is.
-    #[inline(never)]
-    pub fn frame(&mut self, frame: &Frame<'_>) {
-        let Some(ledger) = self.open.ports.get_mut(usize::from(frame.port)) else { return };
-        ledger.received += 1;
-        ledger.received_bytes += u64::from(frame.wire_bytes);
-        ledger.late += u64::from(frame.late);
-        ledger.overdue += u64::from(self.overdue.is_some());
-        ledger.truncated += u64::from(frame.captured_bytes < frame.wire_bytes);
-        if let Err(reason) = parse_into(frame.bytes, frame.wire_bytes, frame.link, &self.world.mirror, &mut self.parsed) {
-            ledger.drops[reason.at()] += 1;
-            return;
-        }
-        let Ok(packet) = self.world.generation.classify(frame, &self.parsed) else {
-            ledger.drops[DropReason::Untagged.at()] += 1;
-            return;
-        };
-        if self.meter.is_on() {
-            self.meter.lap(Part::Parse, self.stage.timed());
-        }
-        ledger.parsed += 1;
-        if let Some(fault) = self.parsed.fault {
-            ledger.faults[fault.at()] += 1;
-        }
-        ledger.implausible += u64::from(packet.length_implausible);
-        ledger.unproven += u64::from(packet.sampling_unproven);
-        let tag = packet.tag.map_or(self.world.tag_rules, usize::from);
-        self.open.tags[tag] += 1;
-        self.open.decisions.count(&packet.record);
-        if packet.is_unmatched() {
-            ledger.unmatched += 1;
-            let range = self.world.unmatched(packet.record.family());
-            return self.gather.append(range, &packet.record, &mut self.stage);
-        }
-        ledger.matched += 1;
-        if !self.world.counts {
-            return;
-        }
-        for hit in packet.hits() {
-            ledger.records += 1;
-            self.gather.append(hit.range, &hit.record(packet.record), &mut self.stage);
-        }
     }
 
     /// Does a bounded piece of what waits; false if nothing does. To be called once a poll.
@@ -331,14 +307,23 @@ impl<S: Stage> Receiver<S> {
     /// A poll of a queue took all that it may, or not: where that goes on, stats that run here do less.
     #[inline]
     pub fn polled_all(&mut self, is_full: bool) {
-        if let Some(level) = self.load.as_mut().and_then(|load| load.polled(is_full)) {
-            self.stage.shed(level);
+        if self.load.as_mut().and_then(|load| load.polled(is_full)).is_some() {
+            self.stage.shed(self.shed_level());
+        }
+    }
+
+    /// Takes bursts from a core that sheds so much: then there is more than both can do.
+    #[inline]
+    pub fn helps(&mut self, level: u32) {
+        if self.helped != level {
+            self.helped = level;
+            self.stage.shed(self.shed_level());
         }
     }
 
     /// Stats that run here and may leave records out look at one in 2^this.
     pub fn shed_level(&self) -> u32 {
-        self.load.as_ref().map_or(0, Load::level)
+        self.load.as_ref().map_or(0, Load::level).max(self.helped)
     }
 
     /// Closes everything. The core has said its last.
@@ -352,46 +337,6 @@ impl<S: Stage> Receiver<S> {
             std::thread::yield_now();
         }
         self.show();
-    }
-
-    /// Shows the counters to whoever looks. It costs some sixty stores: to be called now and then, and before a core rests.
-    pub fn show(&self) {
-        let mut sum = self.before;
-        sum += &self.open.ledger();
-        let live = &*self.live;
-        live.received.set(sum.received);
-        live.received_bytes.set(sum.received_bytes);
-        live.parsed.set(sum.parsed);
-        live.parse_drops.set(sum.drops.iter().sum());
-        sum.drops.iter().zip(&live.drops).for_each(|(n, counter)| counter.set(*n));
-        live.faults.set(sum.faults.iter().sum());
-        live.truncated.set(sum.truncated);
-        live.late.set(sum.late);
-        live.overdue.set(sum.overdue);
-        live.matched.set(sum.matched);
-        live.unmatched.set(sum.unmatched);
-        live.records.set(sum.records);
-        self.stage.show(live);
-        self.meter.show(&live.costs);
-        live.early.set(self.gather.early());
-        live.memory[0].set(self.gather.memory());
-        live.untagged.set(self.untagged_before + self.open.tags.last().copied().unwrap_or(0));
-        let mut decisions = self.decisions_before;
-        decisions += &self.open.decisions;
-        let counters = [&live.passed, &live.passed_bytes, &live.blocked_samples, &live.blocked, &live.blocked_bytes];
-        counters.into_iter().zip(decisions.0).for_each(|(counter, n)| counter.set(n));
-    }
-
-    /// Shows how often the queues were asked, and how often in vain.
-    pub fn polled(&self, polls: u64, in_vain: u64) {
-        self.live.polls.set(polls);
-        self.live.empty_polls.set(in_vain);
-    }
-
-    fn keep_live(&mut self) {
-        self.before += &self.open.ledger();
-        self.decisions_before += &self.open.decisions;
-        self.untagged_before += self.open.tags.last().copied().unwrap_or(0);
     }
 }
 

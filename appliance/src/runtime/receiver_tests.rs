@@ -6,6 +6,7 @@ use super::*;
 use crate::arch::HashKey;
 use crate::config;
 use crate::runtime::wiring::{AnyReceiver, Cores, Wired, wire};
+use crate::rx::Frame;
 use crate::telemetry::Registry;
 use crate::units::LinkType;
 use crate::window::Told;

@@ -79,7 +79,7 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
     let reporter = std::thread::spawn(move || reporting::run(reporter, || ()));
     let queues = queues.into_iter().map(|queue| vec![queue]).collect();
     let stop = Arc::new(AtomicBool::new(false));
-    let handles = launch_all(&eal, (&cores.rx, &cores.workers), wired, queues, &stop, Idle::Nap)?;
+    let handles = launch_all(&eal, (&cores.rx, &cores.workers), wired, (queues, false), &stop, Idle::Nap)?;
     let read = feed_all(&mut captures, &mut feed, &world.calendar);
     for handle in handles {
         handle.join()?;

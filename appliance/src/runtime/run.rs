@@ -19,7 +19,7 @@ use super::world::{World, setting};
 use super::{RunError, reporting};
 use crate::admin::{Admin, Asked, Gate};
 use crate::arch::{HashKey, Reserve};
-use crate::config::{Config, Fault, Faults, Mode};
+use crate::config::{self, Config, Fault, Faults, Mode};
 use crate::dpdk::{Eal, EalConfig, FilePrefix, Hugepages, LcoreHandle};
 use crate::journal::{Bound, Journal};
 use crate::parse::DropReason;
@@ -28,6 +28,7 @@ use crate::rx::RxQueue;
 use crate::rx::live::{self, LivePort};
 use crate::rx::timeline::Timeline;
 use crate::sink::{self, RunningSinks};
+use crate::spread::handover::takers_of;
 use crate::telemetry::{Registry, StatusLine, log};
 
 /// How long sinks may take at the end to deliver what waits.
@@ -79,7 +80,8 @@ fn count(
     gate: Gate,
 ) -> Result<(), RunError> {
     let timeline = Arc::new(Timeline::default());
-    let ports = live::open(eal, &config.ports, world.calendar.epoch_ns(), &timeline).map_err(RunError::Ports)?;
+    let ports =
+        live::open_for(eal, &config.ports, takers(config, &places.cores), world.calendar.epoch_ns(), &timeline).map_err(RunError::Ports)?;
     let cores = Cores { rx: polling(&places.cores.rx, &ports), workers: places.cores.workers.clone() };
     let mut wired = wire(world, &cores, registry, false);
     let streams = std::mem::take(&mut wired.streams);
@@ -99,7 +101,7 @@ fn count(
             reporting::run(reporter, || registry.reporter_beat())
         })
     };
-    let handles = launch_all(eal, (&cores.rx, &cores.workers), wired, queues, &orders.stop, places.idle)?;
+    let handles = launch_all(eal, (&cores.rx, &cores.workers), wired, (queues, world.hands_over), &orders.stop, places.idle)?;
     registry.window_opened();
     tracing::info!(mode = mode(places), rx = ?cores.rx, workers = ?cores.workers, ranges = config.ranges.list.len(), "counting");
     watch(&handles, &monitor, registry, (orders, reloader), &reporter);
@@ -221,6 +223,11 @@ fn polling(rx: &[u32], ports: &[LivePort]) -> Vec<u32> {
     rx.iter().copied().take(queues).collect()
 }
 
+/// Cores that may take bursts from the one that polls a queue.
+pub(super) fn takers(config: &Config, cores: &config::Cores) -> usize {
+    if config.appliance.hand_over { takers_of(cores.rx.len()) } else { 0 }
+}
+
 /// Gives queues to receivers in turn, and what is left of the ports to the monitor.
 fn split(
     ports: Vec<LivePort>,
@@ -261,13 +268,13 @@ fn eal_config(config: &Config, places: &Places) -> EalConfig {
         lcores: places.pins.clone(),
         main_lcore: places.cores.main,
         pci: live::pci_addresses(&config.ports),
-        memory_mb: live::memory_mb(&config.ports),
+        memory_mb: live::memory_mb(&config.ports, takers(config, &places.cores)),
         hugepages: Hugepages::Auto,
     }
 }
 
 fn port_names(config: &Config) -> Vec<PortName> {
-    let name = |port: &crate::config::Port| PortName { device: port.device.clone(), feed: port.feed.clone(), min_pps: port.min_pps };
+    let name = |port: &config::Port| PortName { device: port.device.clone(), feed: port.feed.clone(), min_pps: port.min_pps };
     config.ports.iter().map(name).collect()
 }
 

@@ -51,6 +51,8 @@ pub struct World {
     pub memory_bytes: usize,
     /// Where a core has more to do than it can, stats that may leave records out do.
     pub sheds: bool,
+    /// A receiving core gives bursts to others, where those have time.
+    pub hands_over: bool,
     /// What streams are made for.
     pub room: Room,
     /// Tag rules that accounts are made for.
@@ -111,6 +113,7 @@ impl World {
             tag_rules: config.tags.len(),
             counts: !config.stats.is_empty(),
             sheds: config.appliance.shed,
+            hands_over: config.appliance.hand_over,
             memory_bytes: usize::try_from(config.appliance.memory_mb << 20).unwrap_or(usize::MAX),
             reserve: Reserve::Lazily,
         })

@@ -8,14 +8,20 @@ use super::queue::{RxQueue, Source};
 use super::timeline::Timeline;
 use crate::config;
 use crate::dpdk::{self, Device, DpdkError, Eal, KernelSockets, Mempool, PoolSpec, PortReport, PortSetup, SEGMENT_BYTES};
-use crate::limits::{FRAME_BYTES_MAX, IP_FRAME_BYTES_MAX};
+use crate::limits::{BURST_FRAMES_MAX, FRAME_BYTES_MAX, HANDED_BURSTS_MAX, IP_FRAME_BYTES_MAX};
 
 /// Descriptors of a queue, where the device lets us choose.
 const DESCRIPTORS: u16 = 1_024;
 /// Segments of a queue: its descriptors, and what bursts and caches hold.
 const QUEUE_SEGMENTS: u32 = 2_048;
+/// Segments of a queue that are on their way to other cores.
+#[allow(clippy::cast_possible_truncation, reason = "limits.rs keeps it small")]
+const HANDED_SEGMENTS: u32 = (HANDED_BURSTS_MAX * BURST_FRAMES_MAX) as u32;
 /// Segments that each lcore keeps for itself.
 const CACHE_SEGMENTS: u32 = 256;
+/// Segments of a core that takes bursts from others: its cache at its fullest, and what it has in hand.
+#[allow(clippy::cast_possible_truncation, reason = "limits.rs keeps it small")]
+const TAKER_SEGMENTS: u32 = CACHE_SEGMENTS + CACHE_SEGMENTS / 2 + BURST_FRAMES_MAX as u32;
 /// Polls that empty a queue of what it took in before it was bound.
 const DISCARD_POLLS_MAX: u32 = 4_096;
 /// Memory of EAL itself, of rings and of drivers, MB.
@@ -51,30 +57,44 @@ pub fn frame_bytes_max(ports: &[config::Port]) -> u32 {
     u32::try_from(if all_pci { FRAME_BYTES_MAX } else { IP_FRAME_BYTES_MAX }).unwrap_or(u32::MAX)
 }
 
-/// Memory that the ports need of DPDK, MB.
-pub fn memory_mb(ports: &[config::Port]) -> u32 {
+/// Memory that the ports need of DPDK, MB, where so many cores may take bursts from the one that polls a queue.
+pub fn memory_mb(ports: &[config::Port], takers: usize) -> u32 {
     let need = |port: &config::Port| {
         let vdev = match DeviceName::read(&port.device) {
             DeviceName::Pci(_) => None,
             DeviceName::Vdev(vdev) => Some(completed(vdev, port.queues)),
         };
-        let spec = pool_spec(vdev.as_ref(), port.queues, None);
+        let spec = pool_spec(vdev.as_ref(), port.queues, takers, None);
         u64::from(spec.segments) * (u64::from(spec.segment_bytes) + 512)
     };
     let bytes: u64 = ports.iter().map(need).sum();
     BASE_MB.saturating_add(u32::try_from(bytes >> 20).unwrap_or(u32::MAX))
 }
 
-/// Starts every port. Its frames' times are the timeline's.
+/// Starts every port, each of whose queues is one core's alone. Its frames' times are the timeline's.
 ///
 /// # Errors
 /// All ports' faults at once; those that did start are closed again.
 pub fn open(eal: &Eal, ports: &[config::Port], base_window_ns: u64, timeline: &Arc<Timeline>) -> Result<Vec<LivePort>, Vec<DpdkError>> {
+    open_for(eal, ports, 0, base_window_ns, timeline)
+}
+
+/// The same, where so many cores may take bursts from the one that polls a queue.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_for(
+    eal: &Eal,
+    ports: &[config::Port],
+    takers: usize,
+    base_window_ns: u64,
+    timeline: &Arc<Timeline>,
+) -> Result<Vec<LivePort>, Vec<DpdkError>> {
     let numbered = ports.iter().zip(0u16..);
     let (mut started, mut faults) = (Vec::new(), Vec::new());
     for (port, index) in numbered {
         let source = Source::Live { base_window_ns, timeline: Arc::clone(timeline) };
-        match open_one(eal, port, index, &source) {
+        match open_one(eal, port, (index, takers), &source) {
             Ok(port) => started.push(port),
             Err(fault) => faults.push(fault),
         }
@@ -82,7 +102,12 @@ pub fn open(eal: &Eal, ports: &[config::Port], base_window_ns: u64, timeline: &A
     if faults.is_empty() { Ok(started) } else { Err(faults) }
 }
 
-fn open_one(eal: &Eal, port: &config::Port, index: u16, source: &Source) -> Result<LivePort, DpdkError> {
+/// A queue that this process feeds, as if it were a port's.
+pub fn fed(raw: dpdk::RxQueue, port: u16, base_window_ns: u64, timeline: &Arc<Timeline>) -> RxQueue {
+    RxQueue::new(raw, Source::Live { base_window_ns, timeline: Arc::clone(timeline) }, port, u32::MAX)
+}
+
+fn open_one(eal: &Eal, port: &config::Port, (index, takers): (u16, usize), source: &Source) -> Result<LivePort, DpdkError> {
     let before = KernelSockets::now();
     let (device, vdev) = match DeviceName::read(&port.device) {
         DeviceName::Pci(address) => (Device::find(eal, &address)?, None),
@@ -99,7 +124,7 @@ fn open_one(eal: &Eal, port: &config::Port, index: u16, source: &Source) -> Resu
     // Before memory is taken for them.
     device.check_queues(port.queues, queues_remedy)?;
     let info = device.info()?;
-    let pool = Mempool::new(eal, pool_spec(vdev.as_ref(), port.queues, info.numa_node))?;
+    let pool = Mempool::new(eal, pool_spec(vdev.as_ref(), port.queues, takers, info.numa_node))?;
     let setup = PortSetup {
         queues: port.queues,
         descriptors: DESCRIPTORS,
@@ -162,10 +187,13 @@ fn describe(report: &mut PortReport, health: &PortHealth, device: &str) {
     }
 }
 
-fn pool_spec(vdev: Option<&Vdev>, queues: u16, numa_node: Option<i32>) -> PoolSpec {
+fn pool_spec(vdev: Option<&Vdev>, queues: u16, takers: usize, numa_node: Option<i32>) -> PoolSpec {
     let preloaded = vdev.map_or(0, Vdev::preloaded_segments);
+    let handed = if takers > 0 { HANDED_SEGMENTS } else { 0 };
+    let of_takers = u32::try_from(takers).unwrap_or(u32::MAX).saturating_mul(TAKER_SEGMENTS);
+    let of_queue = (QUEUE_SEGMENTS + handed).saturating_add(preloaded);
     PoolSpec {
-        segments: u32::from(queues.max(1)).saturating_mul(QUEUE_SEGMENTS.saturating_add(preloaded)),
+        segments: u32::from(queues.max(1)).saturating_mul(of_queue).saturating_add(of_takers),
         segment_bytes: vdev.map_or(SEGMENT_BYTES, Vdev::segment_bytes),
         cache: CACHE_SEGMENTS,
         numa_node: numa_node.unwrap_or(-1),
@@ -184,8 +212,9 @@ mod tests {
     fn ports_say_what_eal_must_give_them() {
         let ports = [port("net_null0", 2), port("3b:00.0", 4), port("0000:AF:00.1", 1)];
         assert_eq!(pci_addresses(&ports), ["0000:3b:00.0", "0000:af:00.1"]);
-        assert!(memory_mb(&ports) > memory_mb(&ports[..1]));
+        assert!(memory_mb(&ports, 0) > memory_mb(&ports[..1], 0));
+        assert!(memory_mb(&ports, 3) > memory_mb(&ports, 0), "what is handed over is not the queues'");
         let jumbo = [port("net_af_packet0,iface=none,framesz=16384,blocksz=16384", 1)];
-        assert!(memory_mb(&jumbo) >= BASE_MB + 32);
+        assert!(memory_mb(&jumbo, 0) >= BASE_MB + 32);
     }
 }

@@ -21,7 +21,7 @@ mod queue;
 pub mod replay;
 
 #[cfg(feature = "dpdk")]
-pub use queue::{Burst, Event, Events, RxQueue};
+pub use queue::{Burst, Event, Events, Parcel, RxQueue};
 
 pub mod capture;
 pub mod timeline;

@@ -87,6 +87,28 @@ impl RxQueue {
     #[inline]
     pub fn poll(&mut self, burst: &mut Burst) {
         self.raw.poll(&mut burst.raw);
+        self.stamp(burst);
+    }
+
+    /// A parcel for another core, empty.
+    pub fn parcel(&self) -> Parcel {
+        Parcel { raw: self.raw.parcel(), port: self.port, cut_bytes: self.cut_bytes, time_ns: 0, epoch: Epoch(0) }
+    }
+
+    /// As [`Self::poll`], of a live queue. But if as many frames have come as `burst` may hold they go into the parcel, with
+    /// the time of this poll: then `burst` holds none, and this is true.
+    #[inline]
+    pub fn poll_or_pack(&mut self, burst: &mut Burst, parcel: &mut Parcel) -> bool {
+        let packed = self.raw.poll_or_pack(&mut burst.raw, &mut parcel.raw);
+        self.stamp(burst);
+        (parcel.port, parcel.cut_bytes) = (burst.port, burst.cut_bytes);
+        (parcel.time_ns, parcel.epoch) = (burst.time_ns, burst.epoch);
+        packed
+    }
+
+    /// What this poll's frames have in common.
+    #[inline]
+    fn stamp(&mut self, burst: &mut Burst) {
         (burst.port, burst.cut_bytes) = (self.port, self.cut_bytes);
         burst.fed = matches!(self.source, Source::Fed);
         burst.begins = false;
@@ -99,6 +121,33 @@ impl RxQueue {
             burst.begins = self.told != Some(burst.epoch);
             self.told = Some(burst.epoch);
         }
+    }
+}
+
+/// A poll's frames on their way to another core. They keep the time of that poll.
+#[derive(Debug)]
+pub struct Parcel {
+    raw: dpdk::Parcel,
+    port: u16,
+    cut_bytes: u32,
+    time_ns: u64,
+    epoch: Epoch,
+}
+
+impl Parcel {
+    /// Frames in it.
+    pub fn len(&self) -> usize {
+        self.raw.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.raw.is_empty()
+    }
+
+    /// The epoch in which it was polled.
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
     }
 }
 
@@ -131,6 +180,28 @@ impl Burst {
     #[inline]
     pub const fn read_ns(&self) -> u64 {
         self.read_ns
+    }
+
+    /// Replaces the content by what the parcel holds, which then is empty. The time is the parcel's own: such a burst is kept
+    /// apart from the one that holds the lcore's clock.
+    #[inline]
+    pub fn unpack(&mut self, parcel: &mut Parcel) {
+        self.raw.unpack(&mut parcel.raw);
+        (self.port, self.cut_bytes) = (parcel.port, parcel.cut_bytes);
+        (self.time_ns, self.epoch) = (parcel.time_ns, parcel.epoch);
+        (self.fed, self.begins) = (false, false);
+    }
+
+    /// Index of the port that its frames came to.
+    #[inline]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The epoch of the last poll of a live queue.
+    #[inline]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// Gives the frames back to the driver's pool now, rather than at the next poll.

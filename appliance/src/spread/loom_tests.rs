@@ -157,3 +157,37 @@ fn a_worker_flips_when_all_have_passed() {
         assert!(ended.into_iter().all(|(_, lane)| lane.boxes() == 1));
     });
 }
+
+/// A giver that is behind, and a taker that ends when nothing more can come: each box is taken once, or kept by the giver.
+#[test]
+fn a_burst_that_is_handed_over_is_taken_once() {
+    model(3, || {
+        const POLLS: u64 = 3;
+        let mut cores = handover::tests_of_order(1);
+        let (mut taker, mut giver) = (cores.remove(1), cores.remove(0));
+        let sender = thread::spawn(move || {
+            let mut kept = Vec::new();
+            for n in 0..POLLS {
+                let fill = |what: &mut u64| {
+                    *what = n;
+                    Some((Epoch(n / 2), 0))
+                };
+                if giver.give(fill).is_none() {
+                    kept.push(n);
+                }
+            }
+            giver.close();
+            kept
+        });
+        let mut all = Vec::new();
+        while !taker.is_over() {
+            if taker.take(Epoch(POLLS), |n, _, _| all.push(*n)).is_none() {
+                thread::yield_now();
+            }
+        }
+        assert!(all.is_sorted(), "in the order in which they were sent");
+        all.extend(sender.join().unwrap());
+        all.sort_unstable();
+        assert_eq!(all, (0..POLLS).collect::<Vec<_>>());
+    });
+}

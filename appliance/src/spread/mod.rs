@@ -8,6 +8,7 @@
 
 #[cfg(all(test, feature = "loom"))]
 mod loom_tests;
+pub mod handover;
 pub mod load;
 mod losses;
 mod worker;
@@ -22,6 +23,7 @@ use crate::limits::{BATCH_WORDS_MAX, LOG_RECORDS_MAX};
 use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
 
+pub use handover::{Handover, handovers};
 pub use load::Load;
 pub use losses::{LOSING_RANGES_MAX, Losses};
 pub use worker::{Inbox, Worker};

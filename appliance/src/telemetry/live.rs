@@ -161,9 +161,9 @@ counters! {
     LiveCore,
     /// [`LiveCore`], read.
     CoreFigures {
-        /// Frames taken from queues.
+        /// Frames taken from queues, and not handed over, or taken from other cores.
         received,
-        /// Bytes of frames taken from queues.
+        /// Bytes of frames received.
         received_bytes,
         /// Frames with a readable IP header.
         parsed,
@@ -203,6 +203,14 @@ counters! {
         shed,
         /// Records whose log was handed on before it was full: memory for logs was spent.
         early,
+        /// Bursts handed over to other cores.
+        handed_bursts,
+        /// Frames handed over to other cores, which count them.
+        handed_frames,
+        /// Bursts taken from other cores.
+        taken_bursts,
+        /// Frames taken from other cores; they are among those received.
+        taken_frames,
         /// Polls of the queues or rings.
         polls,
         /// Polls that found nothing.

@@ -34,7 +34,7 @@ impl Receives {
         let own = config.ports.iter().find(|port| port.device.starts_with("net_pcap") && port.device.contains("infinite_rx=1")).cloned();
         let usable = core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id);
         let cpus = usable.filter(|cpu| *cpu < LCORES_MAX).collect();
-        let memory_mb = own.as_ref().map_or(MEMORY_MB, |port| live::memory_mb(std::slice::from_ref(port)));
+        let memory_mb = own.as_ref().map_or(MEMORY_MB, |port| live::memory_mb(std::slice::from_ref(port), 0));
         let lcores = vec![LcorePin { lcore: 0, cpus }];
         let eal = Eal::init(&EalConfig { lcores, memory_mb, hugepages: Hugepages::Auto, ..EalConfig::private("tailwater", &[]) });
         Ok(Self { eal: eal.map_err(|error| error.to_string())?, own, own_ns: None, made: 0 })
