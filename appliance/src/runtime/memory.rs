@@ -7,7 +7,7 @@ use super::wiring::Cores;
 use super::world::World;
 use crate::gather::Gather;
 use crate::gather::packed::Form;
-use crate::limits::{LOG_RECORDS_MAX, RIPE_RECORDS};
+use crate::limits::{BURST_FRAMES_MAX, LOG_RECORDS_MAX, RIPE_RECORDS};
 use crate::spread::handover::handover_bytes;
 use crate::spread::{Dispatcher, lane_bytes};
 use crate::window::{Room, Shard, ShardBytes};
@@ -28,7 +28,7 @@ const ROOTS_SPARE_BYTES_MIN: usize = 2 << 20;
 const ROOTS_SPARE_OF_LEFT: usize = 8;
 
 /// A burst on its way to another receiver.
-pub const PARCEL_BYTES: usize = 384;
+pub const PARCEL_BYTES: usize = 8 * BURST_FRAMES_MAX + 128;
 
 /// A million a second.
 const EXPECTED_PACKETS_PER_MS: usize = 1_000;
