@@ -17,6 +17,7 @@ use fed_support::{Fed, eal, until};
 use support::dice::Dice;
 use support::drive::{Log, load};
 use tailwater::dpdk::Eal;
+use tailwater::limits::BURST_FRAMES_MAX;
 use tailwater::report::pb;
 
 const WINDOW_MS: u64 = 500;
@@ -28,9 +29,9 @@ const FRAME_BYTES: usize = 64;
 /// Sources that half of the frames are of, each half as heavy as the one before.
 const HEAVY: u32 = 8;
 /// Frames that wait in a queue: twice as many as make a core shed.
-const WAITING_FRAMES: u32 = 2_048;
+const WAITING_FRAMES: u32 = 4_096;
 /// What the core has received may be told so much later: 64 polls.
-const LEAD: u64 = 2 * 64 * 32 + WAITING_FRAMES as u64;
+const LEAD: u64 = 2 * 64 * BURST_FRAMES_MAX as u64 + WAITING_FRAMES as u64;
 /// Frames of the phase of overload, and those that the port shall miss; in any case it ends when this is over.
 const OFFERED: u64 = 200_000;
 const MISSED: u64 = 20_000;

@@ -3,14 +3,13 @@
 //! What an attacker can make longer, deeper or more numerous is bounded here. Relations between bounds are checked at
 //! compile time.
 
-/// Frames taken from a queue in one poll: some 15 microseconds' work, within which each stage of it finds its own code and the
-/// next lines of what it reads at hand. Against 32 the whole appliance does a seventh more.
+/// Frames taken from a queue in one poll: each stage finds its own code, and the next lines of what it reads, at hand.
 pub const BURST_FRAMES_MAX: usize = 64;
 /// The same while a core is late with what is over: the fewest that vector drivers give.
 pub const BURST_FRAMES_LATE: usize = 8;
-/// Bursts that are on their way from one receiving core to others: as many frames as a queue holds.
+/// Bursts that are on their way from one receiving core to others: as many frames as two queues of 1,024 hold.
 pub const HANDED_BURSTS_MAX: usize = 32;
-/// Receiving cores that one of them gives bursts to. Who only receives feeds some seven that count 24 stats.
+/// Receiving cores that one of them gives bursts to.
 pub const TAKERS_MAX: usize = 15;
 /// The longest frame a port accepts, FCS not counted.
 pub const FRAME_BYTES_MAX: usize = 9_728;

@@ -1,6 +1,6 @@
 //! Cores, queues and rings in discrete steps: a burst is received, a batch is worked off.
 //!
-//! Receiving cores take bursts of 32 from queues of 1,024 frames, gather records to batches of 64 of one range, and put them into a
+//! Receiving cores take bursts of 64 from queues of 1,024 frames, gather records to batches of 64 of one range, and put them into a
 //! ring of 256 batches to each worker that has a part of them; what finds a full ring, or a full queue, is lost. Workers take from
 //! their rings in turn. Times are the prices that were measured; nothing else delays anybody: no cache that cores share, no memory
 //! bandwidth. So it says what balance and rings cost, and is an upper bound of all else.
@@ -8,12 +8,13 @@
 use std::collections::VecDeque;
 
 use tailwater::arch::hash::spread;
+use tailwater::limits::BURST_FRAMES_MAX;
 
 use super::prices::Prices;
 use super::shape::Crowd;
 use super::support::assign;
 
-const BURST: usize = 32;
+const BURST: usize = BURST_FRAMES_MAX;
 const BATCH: u32 = 64;
 const QUEUE_FRAMES: f64 = 1_024.0;
 const RING_BATCHES: usize = 256;

@@ -19,6 +19,7 @@ impl<'a> Pieces<'a> {
             starts[at] = numbers[at].wrapping_mul(len as u32);
             last = if numbers[at] > last { numbers[at] } else { last };
         }
+        assert!(len <= u32::MAX as usize);
         let end = (u64::from(last) + 1) * len as u64;
         assert!(end <= words.len() as u64 && end <= u64::from(u32::MAX));
         Self { words, starts, len }

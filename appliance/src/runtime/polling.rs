@@ -142,16 +142,17 @@ impl<S: Stage> Polling<S> {
     /// Polls each queue once, then takes what another core gave. Whether anything came. The first poll of a turn ends the pause
     /// before it.
     fn turn(&mut self) -> bool {
-        let (mut came, mut kept_full, mut gave) = (false, false, false);
+        let (mut came, mut kept_full, mut gave, mut is_late) = (false, false, false, false);
         for at in 0..self.queues.len() {
             let frames_max = self.receiver.frames_max(self.burst.time_ns());
+            is_late |= frames_max < BURST_FRAMES_MAX;
             let given = self.poll(at, frames_max);
             gave |= given;
             kept_full |= self.burst.len() >= frames_max;
             if at == 0 {
                 self.pause.polled(self.burst.read_ns(), &self.receiver.live().pauses);
             }
-            self.pause.did(Did::Poll, self.burst.len() as u64);
+            self.pause.did(if given { Did::Frames } else { Did::Poll }, self.burst.len() as u64);
             came |= given || !self.burst.is_empty();
             let part = if given || !self.burst.is_empty() { Part::Rx } else { Part::Idle };
             self.receiver.lap(part);
@@ -159,13 +160,14 @@ impl<S: Stage> Polling<S> {
             self.burst.clear();
             self.receiver.lap(part);
         }
-        self.hands.polled(kept_full || gave);
+        self.hands.polled(kept_full || gave || is_late);
         // What another core took is not more than this one can do.
         if kept_full || !gave {
             self.receiver.polled_all(kept_full);
         }
-        let took = self.take(self.receiver.reached());
-        self.help(took);
+        // What is late with a window takes as little as it can.
+        let took = !is_late && self.take(self.receiver.reached());
+        self.help();
         if !came && !took {
             self.receiver.settle();
         }
@@ -173,17 +175,22 @@ impl<S: Stage> Polling<S> {
     }
 
     /// Polls a queue. Whether what came was given to another core: then the burst is empty. One queue that overflows is enough
-    /// for that, however quiet the others are.
+    /// for that, however quiet the others are. A core that is late with a window takes few, and gives none.
     #[inline]
     fn poll(&mut self, at: usize, frames_max: usize) -> bool {
         let Self { queues, burst, hands, receiver, given, .. } = self;
         let queue = &mut queues[at];
+        if frames_max < BURST_FRAMES_MAX {
+            burst.limit(frames_max);
+            queue.poll(burst);
+            return false;
+        }
         let gave = hands.give(|parcel| {
             // It costs this core the same, however many there are.
             burst.limit(BURST_FRAMES_MAX);
             queue.poll_or_pack(burst, parcel).then(|| {
                 given.add(parcel.len());
-                (parcel.epoch(), receiver.shed_level())
+                (parcel.epoch(), receiver.own_shed_level())
             })
         });
         gave.unwrap_or_else(|| {
@@ -230,12 +237,14 @@ impl<S: Stage> Polling<S> {
     }
 
     fn count_other(&mut self, level: u32) {
-        let Self { receiver, from_other, taken, pause, .. } = self;
+        let Self { receiver, from_other, taken, untaken, pause, .. } = self;
         let frames = from_other.len();
         taken.add(frames);
         receiver.lap(Part::Rx);
         pause.did(Did::Poll, frames as u64);
-        receiver.helps(level);
+        if receiver.helps(level) {
+            *untaken = 0;
+        }
         receiver.epoch(from_other.epoch());
         receiver.late(from_other.port(), from_other.epoch(), frames as u64);
         if let Some((_, burst)) = from_other.live() {
@@ -245,12 +254,12 @@ impl<S: Stage> Polling<S> {
         receiver.lap(Part::Rx);
     }
 
-    /// A core that takes from one which sheds does so too, as long as it is given something.
+    /// A core that takes from one which sheds does so too, as long as it is given something by one that sheds as much.
     #[inline]
-    fn help(&mut self, took: bool) {
-        self.untaken = if took { 0 } else { self.untaken.saturating_add(1) };
+    fn help(&mut self) {
+        self.untaken = self.untaken.saturating_add(1);
         if self.untaken == UNHELPED_TURNS {
-            self.receiver.helps(0);
+            self.receiver.helps_nobody();
         }
     }
 

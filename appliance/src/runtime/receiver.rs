@@ -312,18 +312,32 @@ impl<S: Stage> Receiver<S> {
         }
     }
 
-    /// Takes bursts from a core that sheds so much: then there is more than both can do.
+    /// Takes bursts from a core that sheds so much: then there is more than both can do. False: it helps one that sheds more.
     #[inline]
-    pub fn helps(&mut self, level: u32) {
-        if self.helped != level {
+    pub fn helps(&mut self, level: u32) -> bool {
+        if self.helped < level {
             self.helped = level;
+            self.stage.shed(self.shed_level());
+        }
+        self.helped == level
+    }
+
+    /// It is not given anything any more by a core that sheds as much as it was told.
+    pub fn helps_nobody(&mut self) {
+        if self.helped > 0 {
+            self.helped = 0;
             self.stage.shed(self.shed_level());
         }
     }
 
+    /// What others should shed that help this core: what it only heard of others is no reason.
+    pub fn own_shed_level(&self) -> u32 {
+        self.load.as_ref().map_or(0, Load::level)
+    }
+
     /// Stats that run here and may leave records out look at one in 2^this.
     pub fn shed_level(&self) -> u32 {
-        self.load.as_ref().map_or(0, Load::level).max(self.helped)
+        self.own_shed_level().max(self.helped)
     }
 
     /// Closes everything. The core has said its last.

@@ -28,7 +28,7 @@ use loom::sync::{
 /// Bursts in one ring: a taker has enough to do while the giver does one itself, or a piece of what closes a window.
 const RING_BURSTS_MAX: usize = 8;
 const RING_BURSTS_MIN: usize = 2;
-/// Full polls, less those that were not, from which on a core gives. It is half a queue of 1,024 frames, and half of what
+/// Full polls, less those that were not, from which on a core gives. As many frames as a queue of 1,024 holds, and half of what
 /// makes it shed: work is shed only where nobody takes enough.
 const GIVE_POLLS: u32 = 16;
 /// More than this is not remembered, so that it ends soon.

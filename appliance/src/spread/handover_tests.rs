@@ -109,7 +109,7 @@ fn what_is_on_its_way_at_the_end_is_taken() {
 }
 
 #[test]
-fn a_core_sends_no_more_than_a_queue_holds() {
+fn a_core_sends_no_more_than_its_bursts() {
     for cores in 0..130 {
         let all = handovers(cores, |_| ());
         for one in &all {

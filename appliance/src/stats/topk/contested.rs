@@ -25,6 +25,8 @@ pub(super) struct Contesting<'a, 'v> {
     /// A bit for each row.
     pub(super) left: &'a mut u64,
     pub(super) pressure: u32,
+    /// Misses of a bucket from which on the table may double.
+    pub(super) doubling_misses: u32,
     /// Whether no cell gets full.
     pub(super) fits: bool,
 }
@@ -34,9 +36,8 @@ impl OfShape for Contesting<'_, '_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, lanes: L, shape: &Shape) -> Step {
-        let Self { kernel, words, state, view, left, pressure, fits } = self;
+        let Self { kernel, words, state, view, left, pressure, doubling_misses, fits } = self;
         let (view, rows) = (*view, *left);
-        let doubling_misses = kernel.doubling_misses(state);
         let mut looks = Looks::of(&view, state.buckets);
         let mut pieces = Pieces::new(words, shape.words, &looks.buckets);
         let mut have = looks.find((lanes, shape), &mut pieces, &view, rows);

@@ -153,6 +153,11 @@ impl TopKernel {
         DOUBLING_MISSES + DOUBLING_MISSES / 2 * state.doublings
     }
 
+    /// The same; none has so many where there is no memory for it either.
+    pub(super) fn doubling_misses_here(&self, state: &State, memory: &Memory<'_>) -> u32 {
+        if memory.free_sixteenths() < DOUBLING_FREE { u32::MAX } else { self.doubling_misses(state) }
+    }
+
     /// Moves all cells into a new chunk of so many buckets. False: there is no memory.
     pub(super) fn rebuild(&self, state: &mut State, memory: &mut Memory<'_>, buckets: usize, wide: bool) -> bool {
         let (old, shape) = (state.chunk, *self.shape(*state));

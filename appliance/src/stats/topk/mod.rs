@@ -120,9 +120,11 @@ impl TopKernel {
         }
         let (mut left, pressure) = (view.kept(), memory.pressure());
         while left != 0 {
+            let doubling_misses = self.doubling_misses_here(state, memory);
             let (words, shape) = (memory.pool.get_mut(state.chunk), self.shape(*state));
             let step = if state.contested {
-                shapes::run(Contesting { kernel: self, words, state, view, left: &mut left, pressure, fits: shape.sums.fits(all) }, shape)
+                let (left, fits) = (&mut left, shape.sums.fits(all));
+                shapes::run(Contesting { kernel: self, words, state, view, left, pressure, doubling_misses, fits }, shape)
             } else if shape.sums.fits(all) {
                 shapes::run(Placing { kernel: self, words, state, view, left: &mut left }, shape)
             } else {
