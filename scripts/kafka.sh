@@ -43,8 +43,9 @@ library() {
   if [ ! -e "$lib/complete" ]; then
     need mvn maven
     mkdir -p "$base"
-    fresh="$(mktemp -d "$base/resolving.XXXXXX")"
+    fresh="$(mktemp -u "$base/resolving.XXXXXX")"
     trap "rm -rf '$fresh'" EXIT # whatever ends this, half a library is not left behind
+    mkdir "$fresh"
     echo "kafka.sh: resolving the broker by Maven (once)" >&2
     mvn -q -B -f "$here/kafka/pom.xml" dependency:copy-dependencies -DincludeScope=runtime -DoutputDirectory="$fresh" >&2 ||
       die "Maven could not resolve scripts/kafka/pom.xml; its message stands above: is Maven Central, or your mirror of it in ~/.m2/settings.xml, reachable?"
