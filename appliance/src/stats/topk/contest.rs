@@ -14,10 +14,12 @@ const AGEING_MISSES: u32 = 512;
 /// The first such halving; before [`AGEING_MISSES`] they come at each power of two, so that keys sent ahead of a flood do
 /// not hold a small window's cells.
 const AGEING_MISSES_FIRST: u32 = 32;
-/// Misses of a bucket after which newcomers are turned away,
+/// Misses of a bucket after which newcomers are turned away.
 const CALM_MISSES: u32 = 64;
-/// all but 2^this of 2^32, by unit: one in four.
-const CONTESTED_BITS: u32 = 30;
+/// Of the others, by unit, as many contest a cell as make this of all that the bucket missed: what a key loses until it gets in
+/// stays one in so many of that. No more than one in four, and no fewer than one in 64.
+const LOST_SHARE: u32 = 128;
+const LET_IN_SHARES: [u32; 2] = [4, 64];
 /// A victim that holds more than one in so many of what its bucket missed gets a second chance,
 const SECOND_CHANCE_SHARE: u64 = 96;
 /// unless it holds less than so many packets: of a bucket that missed little, every key would.
@@ -165,7 +167,17 @@ const fn ages(misses: u32) -> bool {
 #[allow(clippy::cast_possible_truncation, reason = "the tag is made of the other half")]
 const fn may_contest(hash: u64, count: u32, units: u8) -> bool {
     let draw = (hash as u32).wrapping_add(count.wrapping_mul(0x9E37_79B9));
-    (draw as u64) < (units as u64) << CONTESTED_BITS
+    draw as u64 * missed_shares(count) < (units as u64 * LOST_SHARE as u64) << 32
+}
+
+/// [`LOST_SHARE`] times how many newcomers of one unit come for one that may contest a cell.
+#[inline(always)]
+const fn missed_shares(count: u32) -> u64 {
+    const LEAST: u32 = LOST_SHARE * LET_IN_SHARES[0];
+    const MOST: u32 = LOST_SHARE * LET_IN_SHARES[1];
+    let misses = count & !FULL;
+    let misses = if misses < LEAST { LEAST } else { misses };
+    (if misses > MOST { MOST } else { misses }) as u64
 }
 
 /// Of a bucket's count of misses: none of its cells is free.
@@ -228,9 +240,11 @@ mod tests {
     fn newcomers_contest_as_often_as_their_units_say() {
         for (key, step) in (0..50).flat_map(|key| [1, 2, 3, 4, 5, 8, 12, 16, 64, 100].map(|step| (spread(key), step))) {
             for units in 1..=5 {
-                let contested = (0..4_000_u32).filter(|n| may_contest(key, FULL | (CALM_MISSES + n * step), units)).count();
-                let expected = 1_000 * usize::from(units).min(4);
-                assert!(contested.abs_diff(expected) <= 60, "every {step}th, {units} units: {contested}");
+                let counts = (0..4_000_u32).map(|n| FULL | (CALM_MISSES + n * step));
+                let chance = |count| f64::from(u32::from(units) * LOST_SHARE) / missed_shares(count) as f64;
+                let expected: f64 = counts.clone().map(|count| chance(count).min(1.0)).sum();
+                let contested = counts.filter(|count| may_contest(key, *count, units)).count();
+                assert!((contested as f64 - expected).abs() <= 60.0, "every {step}th, {units} units: {contested} for {expected}");
             }
         }
     }

@@ -97,18 +97,20 @@ fn turn_away(
     (view, lack): (&View<'_>, u64),
     (calm, doubling_misses): (u32, u32),
 ) -> u64 {
-    let (mut left, sampled) = (lack, view.sampled_of(lack));
+    // None from the first sample on.
+    let sampled = view.sampled_of(lack);
+    let others = if sampled == 0 { 0 } else { lack & (sampled & sampled.wrapping_neg()).wrapping_neg() };
+    let mut left = lack & !others;
     while left != 0 {
         let at = left.trailing_zeros() as usize % BATCH_RECORDS_MAX;
         let (bucket, row) = (pieces.of(at), view.plain_row(at));
-        let key = (view.hash(at), kernel.units(shape, &row));
-        if sampled >> at & 1 == 1 || !shape.turn_away(bucket, (calm, doubling_misses), key) {
+        if !shape.turn_away(bucket, (calm, doubling_misses), (view.hash(at), kernel.units(shape, &row))) {
             break;
         }
         shape.sums.miss_plain(shape.missed_mut(bucket), row.value);
         left &= left - 1;
     }
-    left
+    left | others
 }
 
 /// Adds rows to their cells, up to one that is full: those that are left.
