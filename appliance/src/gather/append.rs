@@ -59,6 +59,25 @@ impl Gather {
         (chain.count, chain.room) = (chain.count + 1, chain.room - 1);
     }
 
+    /// Adds narrow records, one behind the other: as [`Self::append_narrow`] of each.
+    #[inline]
+    pub fn append_run(&mut self, range: RangeIndex, mut rows: impl ExactSizeIterator<Item = (u64, u64, u64)>, stage: &mut impl Stage) {
+        while rows.len() > 0 {
+            let chain = &mut self.chains[self.side][range.at()];
+            let some = rows.len().min(usize::from(chain.room));
+            let words = self.segments.at_mut(chain.next, some * NARROW_WORDS);
+            for (words, (one, two, three)) in words.as_chunks_mut().0.iter_mut().zip(&mut rows) {
+                *words = [one, two, three];
+            }
+            let some = u8::try_from(some).unwrap_or(0);
+            chain.next += u32::from(some) * NARROW_STEP;
+            (chain.count, chain.room) = (chain.count + u16::from(some), chain.room - some);
+            if let Some((one, two, three)) = rows.next() {
+                self.append_slowly(range, [one, two, three], stage);
+            }
+        }
+    }
+
     #[inline(never)]
     fn append_slowly(&mut self, range: RangeIndex, words: [u64; NARROW_WORDS], stage: &mut impl Stage) {
         self.append_packed(range, Form::Narrow, &words, stage);

@@ -64,6 +64,13 @@ impl Bank {
             waiting: 0,
         }
     }
+
+    /// The words of a narrow record with these directions.
+    #[inline]
+    const fn row(&self, at: usize, directions: u64) -> (u64, u64, u64) {
+        let [one, two, three] = self.rows[at];
+        (one, two, three | directions)
+    }
 }
 
 /// What a core keeps for its bursts: of each frame of two.
@@ -182,9 +189,11 @@ impl<S: Stage> Receiver<S> {
     }
 
     fn append_all<'a>(&mut self, bank: usize, count: usize, frames: impl Frames<'a>) {
-        for at in 0..count.min(BURST_FRAMES_MAX) {
+        let (count, mut at) = (count.min(BURST_FRAMES_MAX), 0);
+        while at < count {
+            let mut frames_done = 1;
             match self.bursts.banks[bank].kinds[at] {
-                Kind::Narrow => self.append_narrow(bank, at),
+                Kind::Narrow => frames_done = self.append_narrow(bank, (at, count)),
                 Kind::Packed(form, _) => self.append(bank, at, form),
                 Kind::Walks => {
                     self.lap(Part::Gather);
@@ -192,6 +201,7 @@ impl<S: Stage> Receiver<S> {
                 }
                 Kind::Told => {}
             }
+            at += frames_done;
         }
         self.lap(Part::Gather);
     }
@@ -269,15 +279,25 @@ impl<S: Stage> Receiver<S> {
         book_ranges(&mut open.ports[port], frames_usual, records, unmatched);
     }
 
+    /// Of a narrow record, and of those right behind it that go to the same range alone. Says of how many.
     #[inline]
-    fn append_narrow(&mut self, bank: usize, at: usize) {
+    fn append_narrow(&mut self, bank: usize, (at, count): (usize, usize)) -> usize {
         let Self { bursts, gather, stage, .. } = self;
         let bank = &bursts.banks[bank];
-        let ([one, two, three], goal) = (bank.rows[at], bank.goals[at]);
-        gather.append_narrow(goal.range, (one, two, three | goal.directions), stage);
+        let goal = bank.goals[at];
         if let Some(from) = goal.other() {
-            gather.append_narrow(from, (one, two, three | Goal::FROM), stage);
+            gather.append_narrow(goal.range, bank.row(at, goal.directions), stage);
+            gather.append_narrow(from, bank.row(at, Goal::FROM), stage);
+            return 1;
         }
+        let is_next = |at: usize| bank.kinds[at] == Kind::Narrow && bank.goals[at].is_alone_in(goal.range);
+        let run = 1 + (at + 1..count).take_while(|at| is_next(*at)).count();
+        if run == 1 {
+            gather.append_narrow(goal.range, bank.row(at, goal.directions), stage);
+        } else {
+            gather.append_run(goal.range, (at..at + run).map(|at| bank.row(at, bank.goals[at].directions)), stage);
+        }
+        run
     }
 
     fn append(&mut self, bank: usize, at: usize, form: Form) {
@@ -295,6 +315,11 @@ impl<S: Stage> Receiver<S> {
 impl Goal {
     /// The direction in the range that a packet comes from, where that is another than it goes to.
     const FROM: u64 = direction_word(Has::EGRESS);
+
+    #[inline]
+    const fn is_alone_in(&self, range: RangeIndex) -> bool {
+        self.range.0 == range.0 && self.from == Found::NONE
+    }
 
     #[inline]
     const fn other(&self) -> Option<RangeIndex> {
