@@ -77,6 +77,15 @@ fn top_sources_are_found_and_bounded() {
     assert!(missed.is_empty(), "{missed:?}");
 }
 
+/// A short burst long ago is still among the largest: what comes since must not wear it away while it is not asked for.
+#[test]
+fn what_a_burst_left_stays_listed() {
+    for n in [1_000_000, 4_000_000] {
+        let share = recall(Stream::Pulses, n, 1, 11);
+        assert!(share >= 0.95, "{n}: {share}");
+    }
+}
+
 #[test]
 fn distinct_errs_as_its_theory_says() {
     let (seeds, sizes): (u64, &[u32]) =

@@ -136,15 +136,13 @@ impl TopKernel {
             }
         }
         *shape.score_mut(bucket, way) -= score.min(1);
-        score <= 1 && self.takes(shape, bucket, way, score)
+        score <= 1 && self.takes(shape, bucket, way)
     }
 
-    /// Whether a cell that is worn down goes: unless it gets a second chance.
+    /// Whether a cell that is worn down, or whose score has grown old, goes: unless it gets a second chance. Few newcomers contest
+    /// between one ageing and the next: what a short burst left would be gone before it is ever asked for.
     #[inline(always)]
-    fn takes(&self, shape: &Shape, bucket: &mut [u64], way: usize, score: u8) -> bool {
-        if score == 0 {
-            return true;
-        }
+    fn takes(&self, shape: &Shape, bucket: &mut [u64], way: usize) -> bool {
         let weight = self.narrow.sums.layout.weight();
         let total = |parts: [u64; PARTS_MAX]| shape.sums.whole(parts, weight);
         let (missed, held) = (total(shape.missed_parts(bucket)), total(shape.held(bucket, way)));
