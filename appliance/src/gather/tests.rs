@@ -70,6 +70,43 @@ impl Stage for Order {
     }
 }
 
+/// The same batches, whether records come one by one or a few at once.
+#[test]
+fn a_run_is_its_records_one_by_one() {
+    #[derive(Default)]
+    struct Words(Vec<(u64, u64, Vec<u64>)>);
+    impl Stage for Words {
+        fn batch(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
+            self.0.push((range.0.into(), epoch.0, batch.words.to_vec()));
+        }
+        fn advance(&mut self, _: Epoch) {}
+        fn step(&mut self) -> bool {
+            false
+        }
+    }
+    let bare = Layout::of(|_, _| false);
+    assert!(bare.is_bare());
+    for bytes in [1 << 24, 0] {
+        let gathers = || (Gather::new(40, bytes, &bare), Words::default());
+        let ((mut single, mut singles), (mut many, mut batches)) = (gathers(), gathers());
+        let mut n = 0_u64;
+        while n < 200_000 {
+            let (range, run) = (RangeIndex(u32::try_from(spread(n) % 40).unwrap() / 3), 1 + spread(n + 7) % 64);
+            let rows = (n..n + run).map(|n| (n, n + 1, n & 0xFFFF));
+            rows.clone().for_each(|row| single.append_narrow(range, row, &mut singles));
+            many.append_run(range, rows.collect::<Vec<_>>().into_iter(), &mut batches);
+            n += run;
+        }
+        for (gather, stage) in [(&mut single, &mut singles), (&mut many, &mut batches)] {
+            gather.advance(Epoch(1));
+            while gather.step(stage) {}
+        }
+        let records: usize = batches.0.iter().map(|(_, _, words)| words.len() / 3).sum();
+        assert_eq!(records as u64, n);
+        assert!(singles.0 == batches.0, "{bytes}");
+    }
+}
+
 /// Whatever its packets are like, and however little memory there is: nothing of a held epoch goes before the walk is over, and
 /// nothing is lost.
 #[test]
