@@ -86,6 +86,21 @@ fn what_a_burst_left_stays_listed() {
     }
 }
 
+/// Steady keys hold all cells; whoever comes late and sends more than any of them has one soon.
+#[test]
+fn who_comes_late_and_sends_most_is_listed() {
+    for (hosts, each) in [(2_000_u32, 1_000_u32), (1_000, 200), (20_000, 300)] {
+        let mut bench = Bench::new(spec("topk", Metric::Packets), 1, 1, 5);
+        (0..hosts * each).for_each(|i| bench.packet(0x0A00_0000 + i % hosts, 64, 1));
+        let late = 0x0C00_0001;
+        let sent = (0..90 * each.max(400)).map(|_| bench.packet(late, 64, 1)).count() as u64;
+        let top = bench.top();
+        let found = top.entries.iter().find(|entry| entry.key == std::net::Ipv4Addr::from(late).to_string());
+        let counted = found.map_or(0, |entry| entry.sufficient.passed);
+        assert!(counted >= sent / 2, "{hosts} hosts of {each}: {counted} of {sent}");
+    }
+}
+
 #[test]
 fn distinct_errs_as_its_theory_says() {
     let (seeds, sizes): (u64, &[u32]) =

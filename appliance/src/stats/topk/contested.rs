@@ -99,7 +99,7 @@ fn turn_away(
 ) -> u64 {
     // None from the first sample on.
     let sampled = view.sampled_of(lack);
-    let others = if sampled == 0 { 0 } else { lack & (sampled & sampled.wrapping_neg()).wrapping_neg() };
+    let others = lack & (sampled & sampled.wrapping_neg()).wrapping_neg();
     let mut left = lack & !others;
     while left != 0 {
         let at = left.trailing_zeros() as usize % BATCH_RECORDS_MAX;
