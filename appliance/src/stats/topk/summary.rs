@@ -1,5 +1,6 @@
 //! What the tables of all shards say together.
 
+use arrayvec::ArrayVec;
 use hashbrown::HashMap;
 
 use super::TopKernel;
@@ -17,6 +18,9 @@ use crate::units::Family;
 /// Entries in reserve, for each that is shown.
 const RESERVE_RATIO: usize = 1;
 
+/// A key's words: of so many keys none is a piece of memory of its own.
+type Words = ArrayVec<u32, HALVES_MAX>;
+
 /// The union of tables.
 pub(super) struct TopSummary {
     key: KeySpec,
@@ -26,7 +30,7 @@ pub(super) struct TopSummary {
     /// Into how many parts the tags are cut, at most.
     parts_max: usize,
     all: Weighted,
-    entries: HashMap<Vec<u32>, Entry>,
+    entries: HashMap<Words, Entry>,
     /// Over all tables: what no cell holds, by part of the tags, as fine as any table's buckets; empty if every table is exact.
     missed: Vec<Unseen>,
     thinned: u32,
@@ -98,12 +102,12 @@ impl TopSummary {
 
     fn absorb_cell(&mut self, cell: &[u64], missed: &[Unseen]) {
         let (key_words, halves) = (1 + (self.shape.halves - 1).div_ceil(2), self.shape.halves);
-        let mut key = [0; HALVES_MAX];
-        Cell::key_of(cell, &mut key[..halves]);
+        let mut key: Words = std::iter::repeat_n(0, halves).collect();
+        Cell::key_of(cell, &mut key);
         let (sums, tag) = (self.sums(), Cell::tag_of(cell));
         let at = self.of_tag(tag);
         let (sum, before) = cell[key_words..].split_at(sums.layout.words());
-        let entry = self.entries.entry_ref(&key[..halves]).or_default();
+        let entry = self.entries.entry(key).or_default();
         entry.tag = tag;
         entry.sum.merge(&sums.layout.read(sum));
         entry.before.add(&sums.unseen(before));
@@ -131,7 +135,7 @@ impl TopSummary {
     }
 
     /// A bound for every key outside of the lists: what no table counted, or the heaviest entry left out.
-    fn absent(&self, left_out: &[(&Vec<u32>, &Entry)]) -> Unseen {
+    fn absent(&self, left_out: &[(&Words, &Entry)]) -> Unseen {
         let mut absent = Unseen::default();
         self.missed.iter().for_each(|missed| absent.raise(missed));
         for (_, entry) in left_out {
@@ -162,21 +166,28 @@ impl Summary for TopSummary {
             self.missed.resize(self.parts_max, Unseen::default());
         }
         self.missed.iter_mut().zip(&missed).for_each(|(ours, theirs)| ours.add(theirs));
-        for cell in cells.chunks_exact(Cell::export_words(&self.shape, buckets > 0)) {
+        let cell_words = Cell::export_words(&self.shape, buckets > 0);
+        self.entries.reserve(cells.len() / cell_words);
+        for cell in cells.chunks_exact(cell_words) {
             self.absorb_cell(cell, &missed);
         }
     }
 
     #[allow(clippy::cast_precision_loss, reason = "a share")]
     fn figure(&self, question: &Question) -> Figure {
-        let mut sorted: Vec<(&Vec<u32>, &Entry)> = self.entries.iter().collect();
-        sorted.sort_by(|a, b| b.1.sum.total().cmp(&a.1.sum.total()).then_with(|| a.0.cmp(b.0)));
+        let mut sorted: Vec<(&Words, &Entry)> = self.entries.iter().collect();
+        let order = |a: &(&Words, &Entry), b: &(&Words, &Entry)| b.1.sum.total().cmp(&a.1.sum.total()).then_with(|| a.0.cmp(b.0));
         let keys = self.keys(question);
         let shown = sorted.len().min(self.k);
         let listed = sorted.len().min(self.k * (1 + RESERVE_RATIO));
+        // Those behind are in no order.
+        if listed < sorted.len() {
+            sorted.select_nth_unstable_by(listed, order);
+        }
+        sorted[..listed].sort_unstable_by(order);
         let ratio = self.shed.ratio(&self.all);
-        let entry = |(words, entry): &(&Vec<u32>, &Entry)| self.entry(words, entry, (keys, ratio), question);
-        let make = |list: &[(&Vec<u32>, &Entry)]| list.iter().map(entry).collect::<Vec<_>>();
+        let entry = |(words, entry): &(&Words, &Entry)| self.entry(words, entry, (keys, ratio), question);
+        let make = |list: &[(&Words, &Entry)]| list.iter().map(entry).collect::<Vec<_>>();
         let held: u64 = sorted[..shown].iter().map(|(_, e)| e.sum.total()).sum();
         let coverage = if self.all.total() == 0 { 0.0 } else { (held as f64 * ratio / self.all.total() as f64).min(1.0) };
         Figure::Top(Top {
