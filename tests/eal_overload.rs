@@ -91,12 +91,14 @@ impl Sender {
     fn recover(&mut self, mut shed: u64) -> bool {
         let (begun, polls) = (Instant::now(), self.polls());
         loop {
+            // It may recover within the two windows: those polls count that came before them.
+            let polled = self.polls() - polls;
             self.easy(Duration::from_millis(2 * WINDOW_MS));
             let before = std::mem::replace(&mut shed, self.fed.total().shed);
             if before == shed {
                 return true;
             }
-            assert!(self.polls() - polls < RECOVERY_POLLS, "it goes on shedding: {shed}");
+            assert!(polled < RECOVERY_POLLS, "it goes on shedding: {shed}");
             if begun.elapsed() > RECOVERY {
                 return false;
             }
