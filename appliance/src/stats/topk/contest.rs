@@ -166,19 +166,16 @@ const fn ages(misses: u32) -> bool {
 /// Whether a newcomer that stands for itself may contest a cell of a bucket with this count: each unit has its chance.
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, reason = "the tag is made of the other half")]
-const fn may_contest(hash: u64, count: u32, units: u8) -> bool {
+fn may_contest(hash: u64, count: u32, units: u8) -> bool {
     let draw = (hash as u32).wrapping_add(count.wrapping_mul(0x9E37_79B9));
-    draw as u64 * missed_shares(count) < (units as u64 * LOST_SHARE as u64) << 32
+    u64::from(draw) * missed_shares(count) < u64::from(u32::from(units) * LOST_SHARE) << 32
 }
 
 /// [`LOST_SHARE`] times how many newcomers of one unit come for one that may contest a cell.
 #[inline(always)]
-const fn missed_shares(count: u32) -> u64 {
-    const LEAST: u32 = LOST_SHARE * LET_IN_SHARES[0];
-    const MOST: u32 = LOST_SHARE * LET_IN_SHARES[1];
-    let misses = count & !FULL;
-    let misses = if misses < LEAST { LEAST } else { misses };
-    (if misses > MOST { MOST } else { misses }) as u64
+fn missed_shares(count: u32) -> u64 {
+    let [least, most] = LET_IN_SHARES.map(|share| LOST_SHARE * share);
+    (count & !FULL).clamp(least, most).into()
 }
 
 /// Of a bucket's count of misses: none of its cells is free.

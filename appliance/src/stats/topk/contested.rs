@@ -97,10 +97,10 @@ fn turn_away(
     (view, lack): (&View<'_>, u64),
     (calm, doubling_misses): (u32, u32),
 ) -> u64 {
-    // None from the first sample on.
+    // Only those before the first sample.
     let sampled = view.sampled_of(lack);
-    let others = lack & (sampled & sampled.wrapping_neg()).wrapping_neg();
-    let mut left = lack & !others;
+    let mut left = lack & !sampled & sampled.wrapping_sub(1);
+    let others = lack & !left;
     while left != 0 {
         let at = left.trailing_zeros() as usize % BATCH_RECORDS_MAX;
         let (bucket, row) = (pieces.of(at), view.plain_row(at));
