@@ -33,6 +33,9 @@ pub trait Lanes: Copy {
     /// Which numbers have any of these bits: one bit each.
     fn any_bits(self, numbers: &[u16; 64], bits: u16) -> u64;
 
+    /// Which numbers are below their bounds: one bit each. All of them are below 2^31.
+    fn below(self, numbers: &[u32; 64], bounds: &[u32; 64]) -> u64;
+
     /// Which bytes are `wanted`: one bit each.
     fn equal_bytes(self, bytes: &[u8; 64], wanted: u8) -> u64;
 

@@ -33,6 +33,8 @@ impl Work for Agree {
             assert_eq!(lanes.nonzero_bytes(&flags), Usual.nonzero_bytes(&flags));
             assert_eq!(lanes.equal_bytes(&flags, flags[9]), Usual.equal_bytes(&flags, flags[9]));
             assert_eq!(lanes.nonzero(&long), Usual.nonzero(&long));
+            let (draws, bounds) = (long.map(|number| number >> 1), std::array::from_fn(|i| long[63 - i] >> 1));
+            assert_eq!(lanes.below(&draws, &bounds), Usual.below(&draws, &bounds));
             assert_eq!(lanes.sum(&long, of(71)), Usual.sum(&long, of(71)));
             let mut words: Vec<u64> = (0..8 * 9).map(|i| of(i) % few).collect();
             let (numbers, wanted) = (std::array::from_fn(|i| (of(i) % 9) as u32), std::array::from_fn(|i| (of(i + 5) % few) as u32));

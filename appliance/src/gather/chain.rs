@@ -2,7 +2,7 @@
 
 use super::packed::{Form, Layout};
 use super::segments::Sizes;
-use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX, RIPE_RECORDS};
+use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX};
 
 /// A range that cannot wait for its turn hands a batch on at each multiple of so many records, if it has as many.
 pub(super) const DRAIN_RECORDS: usize = BATCH_RECORDS_MAX / 2;
@@ -39,13 +39,12 @@ impl Chain {
         if self.flags & WIDE == 0 { Form::Narrow } else { Form::Wide }
     }
 
-    /// Records with which it is to be looked at: as many as a log holds; or where it has a block, as many as are worth fetching
-    /// that for; or if it waits for its turn already, very many, and each so many more.
+    /// Records with which it is to be looked at: as many as a log holds, which are worth fetching its block for; or if it waits
+    /// for its turn already, very many, and each so many more.
     pub(super) const fn asks_at(self) -> usize {
-        match self.flags & (RUNS | RIPE) {
-            0 => LOG_RECORDS_MAX,
-            RUNS => RIPE_RECORDS,
-            _ if (self.count as usize) < WAITING_RECORDS_MAX => WAITING_RECORDS_MAX,
+        match self.count as usize {
+            _ if self.flags & RIPE == 0 => LOG_RECORDS_MAX,
+            0..WAITING_RECORDS_MAX => WAITING_RECORDS_MAX,
             _ => (self.count as usize / DRAIN_RECORDS + 1) * DRAIN_RECORDS,
         }
     }

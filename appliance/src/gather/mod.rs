@@ -6,7 +6,7 @@
 //! The chain is also the smallest exact form of all the range's stats: up to [`LOG_RECORDS_MAX`] records of a window are
 //! kept as they are, and most ranges of most windows need no block before their window ends. A range that has more is ripe:
 //! it waits for its turn, opens its block and hands on all that it has, batch after batch, while the block is at hand; and so
-//! again with each [`RIPE_RECORDS`]. Turns go by records, never by time: a replay cuts the same batches in the same order. An
+//! again each time that it has as many. Turns go by records, never by time: a replay cuts the same batches in the same order. An
 //! empty pool hands on early what it holds, it never drops.
 //!
 //! Two epochs can be alive: the open one, and the one before, whose chains are handed on when [`Gather::step`] comes by,

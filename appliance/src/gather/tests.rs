@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::packed::{Batch, Layout};
 use super::*;
 use crate::arch::hash::spread;
-use crate::limits::{BATCH_RECORDS_MAX, LOG_RECORDS_MAX, RIPE_RECORDS};
+use crate::limits::{BATCH_RECORDS_MAX, LOG_RECORDS_MAX};
 use crate::record::{Has, Record};
 
 struct Log {
@@ -230,7 +230,7 @@ fn a_log_is_kept_until_it_is_full_and_then_worked_off() {
         held.push(n + 1 - 64 * log.handed as u64);
     }
     assert_eq!(held[LOG_RECORDS_MAX - 2], LOG_RECORDS_MAX as u64 - 1);
-    let most = RIPE_RECORDS as u64 + u64::from(TURN_RECORDS);
+    let most = LOG_RECORDS_MAX as u64 + u64::from(TURN_RECORDS);
     assert!(held[3 * LOG_RECORDS_MAX..].iter().all(|held| *held <= most), "then what is ripe goes, all of it");
     assert!(held[3 * LOG_RECORDS_MAX..].iter().any(|held| *held < 64), "down to what is no batch");
 }

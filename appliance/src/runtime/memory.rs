@@ -7,7 +7,7 @@ use super::wiring::Cores;
 use super::world::World;
 use crate::gather::Gather;
 use crate::gather::packed::Form;
-use crate::limits::{BURST_FRAMES_MAX, LOG_RECORDS_MAX, RIPE_RECORDS};
+use crate::limits::{BURST_FRAMES_MAX, LOG_RECORDS_MAX};
 use crate::spread::handover::handover_bytes;
 use crate::spread::{Dispatcher, lane_bytes};
 use crate::window::{Room, Shard, ShardBytes};
@@ -152,7 +152,7 @@ impl MemoryPlan {
         let of_rank = |rank: usize| packets as f64 / harmonic / rank as f64;
         let full = (1..=ranges).take_while(|rank| of_rank(*rank) >= LOG_RECORDS_MAX as f64).count();
         let kept: f64 = (full + 1..=ranges).map(of_rank).sum();
-        let logs = (kept as usize + full * RIPE_RECORDS / 2) * 8 * world.plans.layout.words(Form::Narrow);
+        let logs = (kept as usize + full * LOG_RECORDS_MAX / 2) * 8 * world.plans.layout.words(Form::Narrow);
         let roots = self.roots_wanted / ranges * full;
         let sketches = world.plans.room().block * 8 / 2 * full;
         self.fixed() + receivers * logs.min(self.logs) + shards * (roots.min(self.shard.roots) + sketches.min(self.shard.sketches))

@@ -260,6 +260,12 @@ impl<'a> View<'a> {
         self.values.at(at % BATCH_RECORDS_MAX)
     }
 
+    /// The same, as it is kept.
+    #[inline]
+    pub(super) const fn small_value(&self, at: usize) -> u32 {
+        self.values.small_at(at % BATCH_RECORDS_MAX)
+    }
+
     /// Whether a record stands for others, or may.
     #[inline]
     pub const fn is_sampled(&self, at: usize) -> bool {

@@ -79,6 +79,12 @@ impl ValueColumn {
         self.nonzero
     }
 
+    /// The same, as it is kept.
+    #[inline(always)]
+    pub(super) const fn small_at(&self, at: usize) -> u32 {
+        self.values[at]
+    }
+
     /// What a record adds.
     #[inline(always)]
     pub(super) const fn at(&self, at: usize) -> u64 {

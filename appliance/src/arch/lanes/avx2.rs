@@ -126,6 +126,22 @@ impl Lanes for Avx2 {
     }
 
     #[inline(always)]
+    fn below(self, numbers: &[u32; 64], bounds: &[u32; 64]) -> u64 {
+        use core::arch::x86_64::{_mm256_castsi256_ps, _mm256_cmpgt_epi32, _mm256_loadu_si256, _mm256_movemask_ps};
+        let mut mask = 0;
+        for eight in 0..8 {
+            // SAFETY: the processor has AVX2, or there were no `self`; eight loads of eight numbers each read the 64 of both.
+            let below = unsafe {
+                let (numbers, bounds) = (numbers.as_ptr().add(8 * eight), bounds.as_ptr().add(8 * eight));
+                let below = _mm256_cmpgt_epi32(_mm256_loadu_si256(bounds.cast()), _mm256_loadu_si256(numbers.cast()));
+                _mm256_movemask_ps(_mm256_castsi256_ps(below))
+            };
+            mask |= u64::from(below as u8) << (8 * eight);
+        }
+        mask
+    }
+
+    #[inline(always)]
     fn equal_bytes(self, bytes: &[u8; 64], wanted: u8) -> u64 {
         use core::arch::x86_64::{_mm256_cmpeq_epi8, _mm256_loadu_si256, _mm256_movemask_epi8, _mm256_set1_epi8};
         // SAFETY: the processor has AVX2, or there were no `self`; two loads of 32 bytes each read the 64.

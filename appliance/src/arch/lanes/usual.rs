@@ -78,6 +78,11 @@ impl Lanes for Usual {
     }
 
     #[inline(always)]
+    fn below(self, numbers: &[u32; 64], bounds: &[u32; 64]) -> u64 {
+        numbers.iter().zip(bounds).enumerate().fold(0, |mask, (i, (number, bound))| mask | u64::from(number < bound) << i)
+    }
+
+    #[inline(always)]
     fn equal_bytes(self, bytes: &[u8; 64], wanted: u8) -> u64 {
         bytes.iter().enumerate().fold(0, |mask, (i, byte)| mask | u64::from(*byte == wanted) << i)
     }

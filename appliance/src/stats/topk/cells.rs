@@ -159,15 +159,6 @@ impl Sums {
         self.miss_row(parts, row, row.is_sampled());
     }
 
-    /// The same, of one that stands for itself: what a window has fits the word.
-    #[inline(always)]
-    pub(super) fn miss_plain(self, parts: &mut [u64], value: u64) {
-        let ones = matches!(self.layout, SumLayout::Ones { .. });
-        if let [passed, ..] = parts {
-            *passed = passed.wrapping_add(if ones { 1 } else { value });
-        }
-    }
-
     /// The same, where it is known whether it is sampled or stands for itself.
     #[inline(always)]
     pub(super) fn miss_row(self, parts: &mut [u64], row: &Row<'_>, is_sampled: bool) {

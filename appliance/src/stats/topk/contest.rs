@@ -1,26 +1,32 @@
 //! A full bucket: who keeps a cell, and who gets one.
 
+use bytemuck::{cast_slice, cast_slice_mut};
+
+use super::TopKernel;
 use super::cells::PARTS_MAX;
-use super::growth::{DOUBLING_STEP, State, is_thinned};
-use super::table::Shape;
-use super::{Step, TopKernel};
+use super::growth::{State, is_thinned};
+use super::table::{HEAD_WORDS, Shape, TAG_WORDS};
 use crate::arch::hash::spread;
 use crate::arch::lanes::Lanes;
-use crate::stats::columns::Row;
+use crate::limits::BATCH_RECORDS_MAX;
+use crate::stats::columns::{Row, View};
 use crate::stats::weighted::SumLayout;
 
-/// Misses of a bucket after which its scores are halved, again and again: some hundred contests, so that what a burst left is
-/// not worn away while hardly anybody asks for its cell, and that who comes late need not wait long for one.
-const AGEING_MISSES: u32 = 4_096;
+/// Misses after which scores are halved, again and again, as of all that follows on average of each bucket: some hundred
+/// contests, so that what a burst left is not worn away while hardly anybody asks for its cell, and that who comes late need
+/// not wait long for one.
+const AGEING_MISSES: u64 = 4_096;
 /// The first such halving; before [`AGEING_MISSES`] they come at each power of two, so that keys sent ahead of a flood do
 /// not hold a small window's cells.
-const AGEING_MISSES_FIRST: u32 = 32;
-/// Misses of a bucket after which newcomers are turned away.
-const CALM_MISSES: u32 = 64;
-/// Of the others, by unit, as many contest a cell as make this of all that the bucket missed: what a key loses until it contests
+const AGEING_MISSES_FIRST: u64 = 32;
+/// Misses after which newcomers are turned away.
+const CALM_MISSES: u64 = 64;
+/// Of the others, by unit, as many contest a cell as make this of all that a bucket missed: what a key loses until it contests
 /// is one in so many of that. No more than one in four, and no fewer than one in 64.
-const LOST_SHARE: u32 = 128;
-const LET_IN_SHARES: [u32; 2] = [4, 64];
+const LOST_SHARE: u64 = 128;
+const LET_IN_SHARES: [u64; 2] = [4, 64];
+/// Bits of a draw and of the chance that it is held against: both leave room for all units.
+const DRAW_BITS: u32 = 26;
 /// A victim that holds more than one in so many of what its bucket missed gets a second chance,
 const SECOND_CHANCE_SHARE: u64 = 96;
 /// unless it holds less than so many packets: of a bucket that missed little, every key would.
@@ -30,7 +36,7 @@ const UNIT_BYTES: u64 = 256;
 /// The most that one packet moves a score.
 const UNITS_MAX: u64 = 64;
 
-const _: () = assert!(AGEING_MISSES.is_multiple_of(AGEING_MISSES_FIRST) && AGEING_MISSES_FIRST.is_power_of_two());
+const _: () = assert!((UNITS_MAX << DRAW_BITS) / LET_IN_SHARES[0] < 1 << 31, "a chance of all units is a number without a sign");
 
 /// 2^32 · 1.08^-score: how likely a miss takes a point from that score.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 2^32")]
@@ -82,56 +88,67 @@ impl TopKernel {
         SECOND_CHANCE_PACKETS_MIN * if self.by_bytes { UNIT_BYTES } else { 1 }
     }
 
-    /// Of a bucket's count: up to it, all newcomers contest.
+    /// Of rows, those that may contest a cell if they are newcomers; the others are turned away.
     #[inline(always)]
-    pub(super) const fn calm(&self, pressure: u32) -> u32 {
-        if pressure > 0 { u32::MAX } else { FULL | CALM_MISSES }
+    #[allow(clippy::cast_possible_truncation, reason = "the tag is made of the other half")]
+    pub(super) fn let_in<L: Lanes>(
+        &self,
+        (lanes, shape): (L, &Shape),
+        (view, rows): (&View<'_>, u64),
+        state: &State,
+        nths: &[u32; BATCH_RECORDS_MAX],
+    ) -> u64 {
+        let each = state.misses_each();
+        if each < CALM_MISSES {
+            return rows;
+        }
+        let (one, mut draws, mut chances) = (chance_of_one(each), [0; BATCH_RECORDS_MAX], [0; BATCH_RECORDS_MAX]);
+        for at in 0..BATCH_RECORDS_MAX {
+            draws[at] = draw(view.hash(at) as u32, nths[at]);
+            chances[at] = one * u32::from(self.units(shape, &view.plain_row(at)));
+        }
+        rows & lanes.below(&draws, &chances) | view.sampled_of(rows)
     }
 
-    /// A new key at its bucket, which was not turned away at once.
+    /// A new key at its bucket, which was not turned away: its cell, or none. It is in the `nth` row.
     #[inline(always)]
     pub(super) fn enter<L: Lanes>(
         &self,
         (lanes, shape, bucket): (L, &Shape, &mut [u64]),
-        (row, is_sampled): (&Row<'_>, bool),
+        (row, is_sampled, nth): (&Row<'_>, bool, u32),
         key: (u32, &[u32]),
         (state, pressure): (&mut State, u32),
-    ) -> Entry {
-        let (mut way, mut score) = shape.weakest(lanes, bucket);
+    ) -> Option<usize> {
+        let (way, score) = shape.weakest(lanes, bucket);
         if score == 0 {
             shape.admit(bucket, way, key);
-            return Entry::Admitted(way);
+            return Some(way);
         }
-        let misses = Shape::miss(bucket);
-        // Both kinds are multiples of the first: nearly always it ends there.
-        if ages(misses) {
-            shape.scores_mut(bucket).iter_mut().for_each(|score| *score = (*score - 1) / 2 + 1);
-            (way, score) = shape.weakest(lanes, bucket);
-        }
-        let is_thinned = is_thinned(row, misses.into(), pressure);
+        *Shape::turned_away_mut(bucket) |= CLOSED;
+        state.fresh_misses += 1;
+        let is_thinned = is_thinned(row, nth.into(), pressure);
         if is_thinned {
             state.thinned = state.thinned.max(pressure);
         }
-        let is_let_in = is_sampled || misses <= CALM_MISSES || may_contest(row.hash, FULL | misses, self.units(shape, row));
-        if is_thinned || !is_let_in || !self.contest((shape, bucket), row, (misses, way, score)) {
+        if is_thinned || !self.contest((shape, bucket), row, (nth, way, score)) {
             shape.sums.miss_row(shape.missed_mut(bucket), row, is_sampled);
-            return Entry::Refused(misses);
+            return None;
         }
         let evicted = shape.held(bucket, way);
         shape.admit(bucket, way, key);
         shape.sums.miss_parts(shape.missed_mut(bucket), &evicted);
-        Entry::Admitted(way)
+        Some(way)
     }
 
     /// A new key against the weakest of a full bucket: whether it takes that cell.
     #[inline(always)]
-    fn contest(&self, (shape, bucket): (&Shape, &mut [u64]), row: &Row<'_>, (misses, way, score): (u32, usize, u8)) -> bool {
+    fn contest(&self, (shape, bucket): (&Shape, &mut [u64]), row: &Row<'_>, (nth, way, score): (u32, usize, u8)) -> bool {
         // Scores are kept with one added.
         let score = score - 1;
         // Nearly always nothing is left of it, and any draw takes it.
         if score > 0 {
-            // Drawn from the keyed hash and the bucket's own count: the same packets in the same order decide alike.
-            let draw = spread(row.hash ^ u64::from(misses).wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 32;
+            // Drawn from the keyed hash and the table's own count: the same packets in the same order decide alike.
+            let draw = spread(row.hash ^ u64::from(nth).wrapping_mul(0x9E37_79B9_7F4A_7C15)) >> 32;
             if draw >= DECAY[usize::from(score)] * u64::from(self.units(shape, row)) {
                 return false;
             }
@@ -157,106 +174,115 @@ impl TopKernel {
     }
 }
 
-/// Whether scores are halved at this miss.
-#[inline(always)]
-const fn ages(misses: u32) -> bool {
-    misses.is_multiple_of(AGEING_MISSES_FIRST) && (misses.is_multiple_of(AGEING_MISSES) || misses.is_power_of_two())
+/// Whether scores are halved on the way from so many misses of each bucket to so many.
+pub(super) const fn ages(before: u64, after: u64) -> bool {
+    before / AGEING_MISSES != after / AGEING_MISSES || after >= AGEING_MISSES_FIRST && before.leading_zeros() != after.leading_zeros()
 }
 
-/// Whether a newcomer that stands for itself may contest a cell of a bucket with this count: each unit has its chance.
+/// What a newcomer draws: a number of [`DRAW_BITS`]. The next time, it draws another one.
 #[inline(always)]
-#[allow(clippy::cast_possible_truncation, reason = "the tag is made of the other half")]
-fn may_contest(hash: u64, count: u32, units: u8) -> bool {
-    let draw = (hash as u32).wrapping_add(count.wrapping_mul(0x9E37_79B9));
-    u64::from(draw) * missed_shares(count) < u64::from(u32::from(units) * LOST_SHARE) << 32
+const fn draw(hash: u32, nth: u32) -> u32 {
+    hash.wrapping_add(nth.wrapping_mul(0x9E37_79B9)) >> (u32::BITS - DRAW_BITS)
 }
 
-/// [`LOST_SHARE`] times how many newcomers of one unit come for one that may contest a cell.
+/// How likely a newcomer of one unit may contest a cell where each bucket missed so many: draws below do.
 #[inline(always)]
-fn missed_shares(count: u32) -> u64 {
+#[allow(clippy::cast_possible_truncation, reason = "a quarter of a draw's range at most")]
+fn chance_of_one(misses_each: u64) -> u32 {
     let [least, most] = LET_IN_SHARES.map(|share| LOST_SHARE * share);
-    (count & !FULL).clamp(least, most).into()
+    ((LOST_SHARE << DRAW_BITS) / misses_each.clamp(least, most)) as u32
 }
 
-/// Of a bucket's count of misses: none of its cells is free.
-pub(super) const FULL: u32 = 1 << 31;
-
-/// What became of a newcomer.
-pub(super) enum Entry {
-    /// Its bucket has missed so many.
-    Refused(u32),
-    /// Its cell.
-    Admitted(usize),
-}
+/// None of a bucket's cells is free, so that newcomers may be turned away from it at once.
+const CLOSED: u32 = 1 << 31;
 
 impl Shape {
-    /// Counts a newcomer that is turned away at once, if it is.
+    /// Counts what a newcomer that is turned away adds; false if a cell may be free for it.
+    ///
+    /// It is summed up in the bucket's first line, where its tags are, and moves on to U before there is no room.
     #[inline(always)]
-    pub(super) fn turn_away(&self, bucket: &mut [u64], (calm, doubling_misses): (u32, u32), (hash, units): (u64, u8)) -> bool {
-        let old = Self::misses_mut(bucket);
-        let count = old.wrapping_add(1);
-        if count <= calm || may_contest(hash, count, units) {
-            return false;
+    pub(super) fn turn_away(&self, bucket: &mut [u64], by: u32) -> bool {
+        let sum = Self::turned_away_mut(bucket);
+        let more = sum.wrapping_add(by);
+        // What is this large itself might wrap around.
+        if *sum & more & !by & CLOSED == 0 {
+            return self.turn_away_slowly(bucket, by);
         }
-        // Of one in so many something else comes, if at all.
-        if count.is_multiple_of(DOUBLING_STEP) && (count & !FULL >= doubling_misses || ages(count & !FULL)) {
-            return false;
-        }
-        *old = count;
+        *sum = more;
         true
     }
 
-    /// Counts one more miss of a bucket whose cells are all taken; how many there are.
+    #[cold]
+    #[inline(never)]
+    fn turn_away_slowly(&self, bucket: &mut [u64], by: u32) -> bool {
+        let sum = std::mem::replace(Self::turned_away_mut(bucket), CLOSED);
+        if sum & CLOSED == 0 {
+            *Self::turned_away_mut(bucket) = sum;
+            return false;
+        }
+        let passed = &mut self.missed_mut(bucket)[0];
+        *passed = passed.saturating_add(u64::from(sum & !CLOSED) + u64::from(by));
+        true
+    }
+
+    /// Halves the scores of a bucket: free cells have none, and keep that.
+    pub(super) fn halve_scores(&self, bucket: &mut [u64]) {
+        self.scores_mut(bucket).iter_mut().for_each(|score| *score = score.div_ceil(2));
+    }
+
+    /// What was turned away of a bucket and did not move on to U yet.
     #[inline(always)]
-    fn miss(bucket: &mut [u64]) -> u32 {
-        let count = Self::misses_mut(bucket);
-        let misses = (*count & !FULL) + 1;
-        // Far beyond what a window has; ageing and draws go on alike.
-        let misses = if misses == FULL { FULL / 2 } else { misses };
-        *count = FULL | misses;
-        misses
+    pub(super) fn turned_away(bucket: &[u64]) -> u64 {
+        u64::from(cast_slice::<u64, u32>(&bucket[TAG_WORDS..HEAD_WORDS])[3] & !CLOSED)
     }
 
-    /// A bucket of which half is moved elsewhere keeps the count, and has free cells.
-    pub(super) fn inherit_misses(bucket: &mut [u64], parent: &mut [u64]) {
-        *Self::misses_mut(bucket) = *Self::misses_mut(parent) & !FULL;
+    #[inline(always)]
+    fn turned_away_mut(bucket: &mut [u64]) -> &mut u32 {
+        &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[3]
     }
-}
-
-/// A packet that found no cell: only now and then, where there may be more of them, is it asked whether there should.
-#[inline(always)]
-pub(super) const fn missed(misses: u32, doubling_misses: u32) -> Step {
-    if misses >= doubling_misses && misses.is_multiple_of(DOUBLING_STEP) { Step::Missed(misses) } else { Step::Counted }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "draws")]
+    use super::super::cells::Sums;
     use super::*;
 
     /// Of any key, whatever the count goes on by: no rhythm of arrivals keeps it out.
     #[test]
     fn newcomers_contest_as_often_as_their_units_say() {
-        for (key, step) in (0..50).flat_map(|key| [1, 2, 3, 4, 5, 8, 12, 16, 64, 100].map(|step| (spread(key), step))) {
-            for units in 1..=5 {
-                let counts = (0..4_000_u32).map(|n| FULL | (CALM_MISSES + n * step));
-                let chance = |count| f64::from(u32::from(units) * LOST_SHARE) / missed_shares(count) as f64;
-                let expected: f64 = counts.clone().map(|count| chance(count).min(1.0)).sum();
-                let contested = counts.filter(|count| may_contest(key, *count, units)).count();
+        for (key, step) in (0..50).flat_map(|key| [1, 2, 3, 4, 5, 8, 12, 16, 64, 100].map(|step| (spread(key) as u32, step))) {
+            for (units, each) in (1..=5).flat_map(|units| [64, 600, 5_000, 1 << 40].map(|each| (units, each))) {
+                let chance = units * chance_of_one(each);
+                let expected = (4_000.0 * f64::from(chance) / f64::from(1 << DRAW_BITS)).min(4_000.0);
+                let contested = (0..4_000).filter(|n| draw(key, n * step) < chance).count();
                 assert!(
                     (contested as f64 - expected).abs() <= 10.0 + expected / 16.0,
-                    "every {step}th, {units} units: {contested} for {expected}"
+                    "every {step}th, {units} units, {each} misses: {contested} for {expected}"
                 );
             }
         }
     }
 
     #[test]
-    fn a_count_that_runs_over_goes_on() {
-        let mut bucket = [0; 16];
-        *Shape::misses_mut(&mut bucket) = FULL | (FULL - 1);
-        assert_eq!((Shape::miss(&mut bucket), *Shape::misses_mut(&mut bucket)), (FULL / 2, FULL | (FULL / 2)));
-        let mut child = [0; 16];
-        Shape::inherit_misses(&mut child, &mut bucket);
-        assert_eq!(*Shape::misses_mut(&mut child), FULL / 2);
+    fn scores_age_at_powers_of_two_and_then_steadily() {
+        let aged: Vec<u64> = (1..20_000).filter(|n| ages(n - 1, *n)).collect();
+        assert_eq!(aged, [32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 12_288, 16_384]);
+        assert!(ages(31, 33) && !ages(33, 63) && ages(4_000, 4_200) && !ages(8_193, 12_287));
+    }
+
+    #[test]
+    fn what_is_turned_away_moves_on_to_the_bound() {
+        let shape = Shape::new(4, Sums { layout: SumLayout::Plain, wide: false });
+        let mut bucket = vec![0; shape.words];
+        assert!(!shape.turn_away(&mut bucket, 5) && !shape.turn_away(&mut bucket, u32::MAX));
+        *Shape::turned_away_mut(&mut bucket) |= CLOSED;
+        let by = [5, u32::MAX, 0, CLOSED - 1, 1, CLOSED, CLOSED - 1, 7];
+        let mut sum = 0;
+        for by in by {
+            assert!(shape.turn_away(&mut bucket, by));
+            sum += u64::from(by);
+            assert_eq!(shape.missed_parts(&bucket)[0], sum);
+        }
     }
 }

@@ -7,16 +7,16 @@ use super::shapes::OfShape;
 use super::table::{HALVES_MAX, Shape};
 use super::{TopKernel, bucket_mut};
 use crate::arch::lanes::Lanes;
+use crate::limits::BATCH_RECORDS_MAX;
 use crate::stats::columns::View;
 
-/// What became of one packet.
+/// What became of rows.
 pub(super) enum Step {
+    /// None is left.
     Counted,
-    /// Its bucket has missed so many.
-    Missed(u32),
-    /// Its cell's sum is full: bucket and cell.
-    Overflow(usize, usize),
-    /// An exact table has no room for it.
+    /// One of those that are left found its cell's sum full: its place in the batch, bucket and cell.
+    Overflow(usize, (usize, usize)),
+    /// An exact table has no room for the first of those that are left.
     Full,
 }
 
@@ -40,7 +40,7 @@ impl OfShape for Counting<'_, '_> {
         let (view, mut state, mut left) = (*view, *told, *rest);
         let (mut halves, mut step) = ([0; HALVES_MAX], Step::Counted);
         while left != 0 {
-            let at = left.trailing_zeros() as usize;
+            let at = left.trailing_zeros() as usize % BATCH_RECORDS_MAX;
             read_key(&view, shape, at, &mut halves);
             let key = (tag_of(view.hash(at)), &halves[..shape.halves]);
             step = kernel.count_exactly((lanes, shape, &mut *words), &mut state, (&view, at), key);
@@ -76,7 +76,7 @@ impl TopKernel {
         let Some((place, _)) = place((lanes, shape, &mut *words), (state, keys_max), key) else { return Step::Full };
         let ((bucket, way), row) = (split(place), view.row_without_key(at));
         let added = shape.add(bucket_mut(words, shape, bucket), way, (&row, view.is_sampled(at)), self.units(shape, &row));
-        if added { Step::Counted } else { Step::Overflow(bucket, way) }
+        if added { Step::Counted } else { Step::Overflow(at, (bucket, way)) }
     }
 }
 

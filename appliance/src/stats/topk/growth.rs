@@ -2,21 +2,24 @@
 
 use super::cell::Cell;
 use super::cells::PARTS_MAX;
+use super::contest::ages;
 use super::count::tag_of;
 use super::shapes::{self, OfShape};
 use super::table::{Shape, WORDS_MAX};
 use super::{DOUBLINGS_MAX, TopKernel, bucket_mut};
 use crate::arch::hash::spread;
 use crate::arch::lanes::{Lanes, Usual};
+use crate::limits::BATCH_RECORDS_MAX;
 use crate::stats::columns::{Row, View};
 use crate::stats::pool::{Handle, Memory};
 
-/// Misses of a bucket at which a table doubles for the first time; each further time, by half of that more.
-const DOUBLING_MISSES: u32 = 96;
+/// Misses of each bucket, on average, at which a table doubles for the first time; each further time, by half of that more.
+const DOUBLING_MISSES: u64 = 64;
 /// Sixteenths of the memory for sketches that must be free for it: what is there for all is not for the first ones alone.
 const DOUBLING_FREE: usize = 14;
-/// How often it is asked whether it should.
-pub(super) const DOUBLING_STEP: u32 = 16;
+
+/// Rows from turn to turn: those of a full batch.
+const TURN_ROWS: u64 = BATCH_RECORDS_MAX as u64;
 
 /// A root's head.
 #[derive(Clone, Copy)]
@@ -26,6 +29,12 @@ pub(super) struct State {
     /// Keys of an exact table.
     pub(super) keys: usize,
     pub(super) doublings: u32,
+    /// Rows that were counted, all in all.
+    pub(super) rows: u64,
+    /// Newcomers that found all cells of their buckets taken, up to the last turn; what a half inherits counts for each.
+    pub(super) misses: u64,
+    /// The same, since then.
+    pub(super) fresh_misses: u32,
     /// log2 of the largest weight that keys were thinned by.
     pub(super) thinned: u32,
     /// Keys are at home, and newcomers contest their cells.
@@ -48,6 +57,9 @@ impl State {
             buckets: number(0, 20),
             keys: number(20, 20),
             doublings: small(40),
+            rows: head[2],
+            misses: head[3],
+            fresh_misses: u32::try_from(word >> 52 & 127).unwrap_or(0),
             thinned: small(43),
             contested: word >> 46 & 1 == 1,
             wide: word >> 47 & 1 == 1,
@@ -60,7 +72,36 @@ impl State {
         let flags = [self.contested, self.wide, self.short].iter().enumerate().fold(0, |word, (i, on)| word | u64::from(*on) << (46 + i));
         let small = u64::from(self.doublings) << 40 | u64::from(self.thinned) << 43 | u64::from(self.shed) << 49;
         head[0] = self.chunk.word();
-        head[1] = self.buckets as u64 | (self.keys as u64) << 20 | small | flags;
+        head[1] = self.buckets as u64 | (self.keys as u64) << 20 | small | flags | u64::from(self.fresh_misses) << 52;
+        (head[2], head[3]) = (self.rows, self.misses);
+    }
+
+    /// Of rows that are to be counted, those up to the next turn, at each 64th of all: there, scores age and tables double, so
+    /// that both happen at the same row wherever batches are cut.
+    pub(super) const fn until_turn(&self, rows: u64) -> u64 {
+        let some = TURN_ROWS - self.rows % TURN_ROWS;
+        let (mut rest, mut n) = (rows, 0);
+        if rows.count_ones() as u64 <= some {
+            return rows;
+        }
+        while n < some {
+            (rest, n) = (rest & (rest - 1), n + 1);
+        }
+        rows & !rest
+    }
+
+    /// Whether a turn has come, now that so many rows were counted.
+    pub(super) fn is_turn(&mut self, counted: u32) -> bool {
+        self.rows += u64::from(counted);
+        counted > 0 && self.rows.is_multiple_of(TURN_ROWS)
+    }
+
+    /// Misses of each bucket, on average, up to the last turn.
+    #[inline(always)]
+    #[allow(clippy::cast_possible_truncation, reason = "of numbers that are short")]
+    pub(super) const fn misses_each(&self) -> u64 {
+        // A division of short numbers is the faster one.
+        if self.misses <= u32::MAX as u64 { (self.misses as u32 / self.buckets as u32) as u64 } else { self.misses / self.buckets as u64 }
     }
 
     /// The first word of an export.
@@ -133,29 +174,30 @@ impl TopKernel {
         view.distinct_least(shapes::run(Lacking { words, buckets: state.buckets, view, rows: left }, shape))
     }
 
-    /// A bucket has missed so many: perhaps there should be more of them.
-    pub(super) fn consider_doubling(&self, state: &mut State, memory: &mut Memory<'_>, misses: u32) {
-        if misses < self.doubling_misses(state) || memory.free_sixteenths() < DOUBLING_FREE {
+    /// What is done at a turn: scores age, and the table doubles, if buckets missed so many since.
+    pub(super) fn turn(&self, state: &mut State, memory: &mut Memory<'_>) {
+        let before = state.misses_each();
+        state.misses += u64::from(std::mem::take(&mut state.fresh_misses));
+        if ages(before, state.misses_each()) {
+            let (shape, words) = (self.shape(*state), memory.pool.get_mut(state.chunk));
+            words.chunks_exact_mut(shape.words).take(state.buckets).for_each(|bucket| shape.halve_scores(bucket));
+        }
+        self.consider_doubling(state, memory);
+    }
+
+    /// Buckets missed so many that there should be more of them, if there may be.
+    fn consider_doubling(&self, state: &mut State, memory: &mut Memory<'_>) {
+        let misses = DOUBLING_MISSES + DOUBLING_MISSES / 2 * u64::from(state.doublings);
+        let may_double = 2 * state.buckets <= self.buckets_max() && state.doublings <= DOUBLINGS_MAX;
+        if state.misses_each() < misses || !may_double || memory.free_sixteenths() < DOUBLING_FREE {
             return;
         }
         if self.rebuild(state, memory, 2 * state.buckets, state.wide) {
             state.doublings += 1;
+            state.misses *= 2;
         } else {
             state.short = true;
         }
-    }
-
-    /// Misses of a bucket from which on the table may double; if it may not, none has so many.
-    pub(super) const fn doubling_misses(&self, state: &State) -> u32 {
-        if 2 * state.buckets > self.buckets_max() || state.doublings > DOUBLINGS_MAX {
-            return u32::MAX;
-        }
-        DOUBLING_MISSES + DOUBLING_MISSES / 2 * state.doublings
-    }
-
-    /// The same; none has so many where there is no memory for it either.
-    pub(super) fn doubling_misses_here(&self, state: &State, memory: &Memory<'_>) -> u32 {
-        if memory.free_sixteenths() < DOUBLING_FREE { u32::MAX } else { self.doubling_misses(state) }
     }
 
     /// Moves all cells into a new chunk of so many buckets. False: there is no memory.
@@ -169,8 +211,8 @@ impl TopKernel {
             for at in 0..buckets {
                 let parent = bucket_mut(from, &shape, at * state.buckets / buckets);
                 let child = bucket_mut(to, new_shape, at);
-                new_shape.missed_mut(child).copy_from_slice(shape.missed(parent));
-                Shape::inherit_misses(child, parent);
+                let missed = new_shape.missed_mut(child);
+                missed.copy_from_slice(&shape.missed_parts(parent)[..missed.len()]);
             }
         }
         let contested = state.contested;

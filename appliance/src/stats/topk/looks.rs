@@ -1,6 +1,6 @@
 //! Where a batch's rows look for their cells: all ask their own buckets at once.
 
-use super::count::{read_key, tag_of};
+use super::count::{Step, read_key, tag_of};
 use super::table::{HALVES_MAX, Shape};
 use crate::arch::lanes::Lanes;
 use crate::arch::pieces::Pieces;
@@ -72,6 +72,13 @@ impl Looks {
     #[inline(always)]
     pub(super) const fn way(&self, at: usize) -> usize {
         (self.ways[at % BATCH_RECORDS_MAX] & WAY_MASK) as usize
+    }
+
+    /// That the first of these rows found its cell full.
+    #[inline(always)]
+    pub(super) fn overflow(&self, full: u64) -> Step {
+        let at = full.trailing_zeros() as usize % BATCH_RECORDS_MAX;
+        Step::Overflow(at, (self.buckets[at] as usize, self.way(at)))
     }
 
     /// The rows whose buckets a row's may be.

@@ -2,8 +2,8 @@
 //!
 //! A range starts with one bucket of cells, and gets more as keys come; a key whose bucket is full stands in the next that is
 //! not. Beyond `max(4k, 128)` keys each goes home to its own bucket, and newcomers contest its cells: scores decay (after
-//! HeavyGuardian, Yang et al., 2018), and are halved with time so that old keys cannot lock new ones out. After 64 misses of a
-//! bucket only some newcomers contest: a packet that stands for itself with a chance of a quarter for each unit that it moves
+//! HeavyGuardian, Yang et al., 2018), and are halved with time so that old keys cannot lock new ones out. After 64 misses of each
+//! bucket only some newcomers contest: a packet that stands for itself with a chance of a quarter or less for each unit that it moves
 //! a score by, a sample always (after the randomized admission policy of Ben-Basat et al., 2017). Each bucket keeps
 //! U, a bound on what it did not count of any key: a cell admitted at U holds a truth within [c, c + U], and no key outside
 //! the table is above U. A table that keeps missing doubles its buckets, whose halves inherit U.
@@ -54,8 +54,8 @@ const K_DEFAULT: u64 = 20;
 const EXACT_KEYS_MIN: usize = 128;
 /// How often a table that contests its cells may double.
 const DOUBLINGS_MAX: u32 = 3;
-/// Root: chunk, state; then the whole, and the bound's parts of what was left out of it.
-const ROOT_HEAD_WORDS: usize = 2;
+/// Root: chunk, state, rows, misses; then the whole, and the bound's parts of what was left out of it.
+const ROOT_HEAD_WORDS: usize = 4;
 
 /// The calculation.
 pub struct TopK;
@@ -116,22 +116,26 @@ impl TopKernel {
     /// Counts the rows of a batch, which are in the sum of all keys already.
     fn count(&self, state: &mut State, memory: &mut Memory<'_>, view: &View<'_>, all: &[u64]) {
         if self.follow(state, memory, view, all) {
+            state.rows += u64::from(view.kept().count_ones());
             return;
         }
-        let (mut left, pressure) = (view.kept(), memory.pressure());
-        while left != 0 {
-            let doubling_misses = self.doubling_misses_here(state, memory);
+        let (mut rows, pressure) = (view.kept(), memory.pressure());
+        while rows != 0 {
             let (words, shape) = (memory.pool.get_mut(state.chunk), self.shape(*state));
+            let some = if state.contested { state.until_turn(rows) } else { rows };
+            let (mut rest, fits) = (some, shape.sums.fits(all));
+            let left = &mut rest;
             let step = if state.contested {
-                let (left, fits) = (&mut left, shape.sums.fits(all));
-                shapes::run(Contesting { kernel: self, words, state, view, left, pressure, doubling_misses, fits }, shape)
-            } else if shape.sums.fits(all) {
-                shapes::run(Placing { kernel: self, words, state, view, left: &mut left }, shape)
+                shapes::run(Contesting { kernel: self, words, state, view, left, pressure, fits }, shape)
+            } else if fits {
+                shapes::run(Placing { kernel: self, words, state, view, left }, shape)
             } else {
-                shapes::run(Counting { kernel: self, words, state, view, left: &mut left }, shape)
+                shapes::run(Counting { kernel: self, words, state, view, left }, shape)
             };
-            if left != 0 && !self.wants_again(state, memory, (view, left), step) {
-                left &= left - 1;
+            self.make_way(state, memory, (view, left), step);
+            rows &= !some | rest;
+            if state.is_turn((some & !rest).count_ones()) && state.contested {
+                self.turn(state, memory);
             }
         }
     }
@@ -160,30 +164,23 @@ impl TopKernel {
         view.sampled().rows().for_each(|row| self.narrow.sums.miss(parts, &row));
     }
 
-    /// Does what the first of the rows that are left could not wait with. Whether it is to be counted again.
-    fn wants_again(&self, state: &mut State, memory: &mut Memory<'_>, (view, left): (&View<'_>, u64), step: Step) -> bool {
+    /// Does what the rows that are left could not wait with.
+    fn make_way(&self, state: &mut State, memory: &mut Memory<'_>, (view, left): (&View<'_>, &mut u64), step: Step) {
         match step {
-            Step::Counted => false,
-            Step::Missed(misses) => {
-                self.consider_doubling(state, memory, misses);
-                false
-            }
-            Step::Full => {
-                self.make_room(state, memory, view, left);
-                true
-            }
-            Step::Overflow(..) if !state.wide && self.rebuild(state, memory, state.buckets, true) => true,
+            Step::Counted => {}
+            Step::Full => self.make_room(state, memory, view, *left),
+            Step::Overflow(..) if !state.wide && self.rebuild(state, memory, state.buckets, true) => {}
             Step::Overflow(..) if !state.contested => {
                 // An exact table has no bounds to put it in.
                 state.short = true;
                 self.go_home(state, memory);
-                true
             }
-            Step::Overflow(at, way) => {
-                let (shape, row) = (self.shape(*state), view.row(left.trailing_zeros() as usize));
+            Step::Overflow(row, (bucket, way)) => {
+                *left &= !(1 << row);
+                let (shape, row) = (self.shape(*state), view.row(row));
                 state.short = true;
-                shape.add_to_bound(bucket_mut(memory.pool.get_mut(state.chunk), shape, at), way, &row, self.units(shape, &row));
-                false
+                let bucket = bucket_mut(memory.pool.get_mut(state.chunk), shape, bucket);
+                shape.add_to_bound(bucket, way, &row, self.units(shape, &row));
             }
         }
     }
@@ -194,7 +191,7 @@ const LOOK_WORDS: usize = 16;
 
 /// Appends what a bucket missed. Says what it cost, in words.
 fn export_missed(bucket: &[u64], shape: &Shape, out: &mut Vec<u64>) -> usize {
-    out.extend_from_slice(shape.missed(bucket));
+    out.extend_from_slice(&shape.missed_parts(bucket)[..shape.sums.parts()]);
     LOOK_WORDS
 }
 

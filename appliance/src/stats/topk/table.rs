@@ -1,8 +1,8 @@
 //! A table of buckets: how its words lie, and what is done to one bucket.
 //!
-//! A bucket starts with a line of its own: the tags of its cells, to be compared at once, their scores, and how often a key
-//! found no cell. Behind it stand U, the bound on what the bucket did not count, then the cells' sums, keys, and what U was
-//! when each was admitted. Scores are kept with one added: zero is a free cell.
+//! A bucket starts with a line of its own: the tags of its cells, to be compared at once, their scores, and what was turned
+//! away of late. Behind it stand U, the bound on what the bucket did not count before, then the cells' sums, keys, and what U
+//! was when each was admitted. Scores are kept with one added: zero is a free cell.
 
 use bytemuck::{cast_ref, cast_slice, cast_slice_mut};
 
@@ -16,7 +16,7 @@ use crate::stats::weighted::{SumLayout, Weighted};
 /// The most cells of a bucket: so many tags and scores fill its first line.
 pub(super) const WAYS_MAX: usize = 12;
 const WAYS_MIN: usize = 8;
-const HEAD_WORDS: usize = 8;
+pub(super) const HEAD_WORDS: usize = 8;
 pub(super) const TAG_WORDS: usize = WAYS_MAX / 2;
 /// 32-bit parts of the longest key.
 pub(super) const HALVES_MAX: usize = KEY_BYTES_MAX / 4;
@@ -166,11 +166,6 @@ impl Shape {
         lanes.least(&scores[0], self.ways)
     }
 
-    #[inline(always)]
-    pub(super) fn misses_mut(bucket: &mut [u64]) -> &mut u32 {
-        &mut cast_slice_mut(&mut bucket[TAG_WORDS..HEAD_WORDS])[3]
-    }
-
     /// Whether a cell has this tag.
     #[inline(always)]
     pub(super) fn has_tag(&self, lanes: impl Lanes, bucket: &[u64], tag: u32) -> bool {
@@ -192,23 +187,20 @@ impl Shape {
         (free != 0).then_some(free.trailing_zeros() as usize)
     }
 
-    /// U: the bound on what the bucket did not count.
-    pub(super) fn missed<'a>(&self, bucket: &'a [u64]) -> &'a [u64] {
-        &bucket[HEAD_WORDS..self.sums_at]
-    }
-
-    /// The same, as many parts as there may be: those that there are not are zero.
+    /// U: the bound on what the bucket did not count. As many parts as there may be: those that there are not are zero.
     #[inline(always)]
     pub(super) fn missed_parts(&self, bucket: &[u64]) -> [u64; PARTS_MAX] {
         let have = &bucket[HEAD_WORDS..self.sums_at];
-        match *have {
+        let [passed, samples, third] = match *have {
             [one] => [one, 0, 0],
             [one, two] => [one, two, 0],
             [one, two, three, ..] => [one, two, three],
             [] => [0; PARTS_MAX],
-        }
+        };
+        [passed.saturating_add(Self::turned_away(bucket)), samples, third]
     }
 
+    /// The same, but for what was turned away since it was summed up.
     #[inline(always)]
     pub(super) fn missed_mut<'a>(&self, bucket: &'a mut [u64]) -> &'a mut [u64] {
         &mut bucket[HEAD_WORDS..self.sums_at]
@@ -291,7 +283,7 @@ impl Shape {
         parts.iter_mut().zip(self.before(bucket, way)).for_each(|(part, code)| *part = expand(*code));
         self.sums.miss(parts, row);
         // Rounded up packet by packet it would run away from the truth; what U was then and all that came since is a bound too.
-        parts.iter_mut().zip(self.missed(bucket)).for_each(|(part, missed)| *part = (*part).min(*missed));
+        parts.iter_mut().zip(self.missed_parts(bucket)).for_each(|(part, missed)| *part = (*part).min(missed));
         self.before_mut(bucket, way).iter_mut().zip(parts).for_each(|(code, part)| *code = compact(*part));
         self.raise(bucket, way, units);
     }
@@ -309,12 +301,12 @@ impl Shape {
     pub(super) fn admit(&self, bucket: &mut [u64], way: usize, (tag, key): (u32, &[u32])) {
         Self::mark(bucket, way, tag);
         *self.score_mut(bucket, way) = 1;
-        let words = self.sum_words;
+        let (words, missed) = (self.sum_words, self.missed_parts(bucket));
         bucket[self.sums_at + way * words..][..words].fill(0);
-        let (front, back) = bucket.split_at_mut(self.keys_at);
+        let back = &mut bucket[self.keys_at..];
         self.set_key(back, way, key);
         let before: &mut [u16] = &mut cast_slice_mut(back)[self.before_at(way)..][..self.parts];
-        before.iter_mut().zip(&front[HEAD_WORDS..self.sums_at]).for_each(|(code, part)| *code = compact(*part));
+        before.iter_mut().zip(missed).for_each(|(code, part)| *code = compact(part));
     }
 
     #[inline(always)]
