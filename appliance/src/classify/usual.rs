@@ -1,6 +1,7 @@
 //! Whose frames of the usual kind are: by their addresses alone, a burst at once.
 
 use super::{Generation, Verdicts, length};
+use crate::config::LengthFrom;
 use crate::limits::BURST_FRAMES_MAX;
 use crate::parse::Usual;
 use crate::record::Has;
@@ -23,6 +24,11 @@ impl Sides {
     pub const fn put(&mut self, at: usize, addresses: u64) {
         let numbers = addresses.swap_bytes();
         (self.src[at], self.dst[at]) = ((numbers >> 32) as u32, numbers as u32);
+    }
+
+    /// Of all frames of a burst.
+    pub fn put_all(&mut self, addresses: &[u64; BURST_FRAMES_MAX]) {
+        addresses.iter().enumerate().for_each(|(at, addresses)| self.put(at, *addresses));
     }
 }
 
@@ -55,6 +61,12 @@ impl Generation {
     /// What a core remembers of the tag rules.
     pub fn verdicts(&self) -> Verdicts {
         Verdicts::new(&self.rules)
+    }
+
+    /// Whether a frame's length is its own, not what its IP header says.
+    #[inline]
+    pub fn measures_frames(&self) -> bool {
+        self.length == LengthFrom::Frame
     }
 
     /// Whether frames of the usual kind can be told whose they are by their addresses alone.

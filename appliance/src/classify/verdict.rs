@@ -78,6 +78,14 @@ impl Verdicts {
         *row
     }
 
+    /// What the rules say of all untagged frames of a frame's port; none, if they ask more of them.
+    #[inline]
+    pub fn untagged(&mut self, generation: &Generation, frame: &Frame<'_>) -> Option<Verdict> {
+        let reads_more = self.mask[1] != 0 || self.mask[0] & field_mask(TagField::Dscp) != 0;
+        let key = [(TAKEN | u64::from(frame.port)) & self.mask[0], 0];
+        (!reads_more).then(|| self.of(key, generation, frame, &Usual::UNTAGGED))
+    }
+
     /// All that a rule can read of a frame, in numbers; never zeros.
     #[inline]
     pub fn key(&self, frame: &Frame<'_>, usual: &Usual) -> [u64; 2] {

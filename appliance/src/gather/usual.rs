@@ -1,7 +1,10 @@
 //! Packets of the usual kind, straight into the words of a packed record: see `packed.rs`, which is the definition.
 
 use super::packed::{Form, Layout, NARROW_WORDS, WIDE_WORDS, long_bit, low};
+use crate::arch::columns::{Columns, Task};
+use crate::limits::BURST_FRAMES_MAX;
 use crate::parse::Usual;
+use crate::parse::plain::Plain;
 use crate::record::Has;
 
 /// Adds what a tag says of a record to its third word.
@@ -41,6 +44,79 @@ const fn wire_word(wire_bytes: u32) -> u64 {
 #[allow(clippy::inline_always, reason = "as above")]
 const fn long_word(wire_bytes: u32) -> u64 {
     (long_bit(wire_bytes) as u64) << 32
+}
+
+/// The narrow forms of a burst's IPv4 packets, but for their directions: three words of each.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    /// First words.
+    pub addresses: [u64; BURST_FRAMES_MAX],
+    /// Second words.
+    pub sizes: [u64; BURST_FRAMES_MAX],
+    /// Third words.
+    pub rest: [u64; BURST_FRAMES_MAX],
+}
+
+impl Rows {
+    /// Of none.
+    pub const fn new() -> Self {
+        let none = [0; BURST_FRAMES_MAX];
+        Self { addresses: none, sizes: none, rest: none }
+    }
+
+    /// Of one more.
+    #[inline]
+    pub const fn put(&mut self, at: usize, [one, two, three]: [u64; NARROW_WORDS]) {
+        (self.addresses[at], self.sizes[at], self.rest[at]) = (one, two, three);
+    }
+
+    /// With these directions.
+    #[inline]
+    pub const fn row(&self, at: usize, directions: u64) -> (u64, u64, u64) {
+        (self.addresses[at], self.sizes[at], self.rest[at] | directions)
+    }
+}
+
+/// Reads the plainest frames of a burst at once, and packs them.
+pub struct Reading<'a> {
+    /// What the frames say.
+    pub plain: &'a Plain,
+    /// Where records go, of those that are taken; of others stands anything.
+    pub rows: &'a mut Rows,
+    /// See [`crate::parse::MirrorPlan::reads_options`].
+    pub reads_options: bool,
+    /// What the mirror added to each frame.
+    pub added_bytes: u32,
+    /// Of all, see [`tag_word`].
+    pub tag: u64,
+}
+
+impl Task for Reading<'_> {
+    /// The frames that are taken, a bit each, and their bytes on the wire without what the mirror added.
+    type Out = (u64, u64);
+
+    #[inline(always)]
+    fn run<C: Columns>(self, columns: C) -> (u64, u64) {
+        let Self { plain, rows, reads_options, added_bytes, tag } = self;
+        let (mut taken, mut bytes) = ([0_u8; BURST_FRAMES_MAX], 0);
+        for at in 0..BURST_FRAMES_MAX {
+            let (said, wire_bytes) = (plain.said(at, reads_options), plain.wire_bytes[at].saturating_sub(added_bytes));
+            let is_taken = said.is_taken & is_narrow(wire_bytes, said.payload_bytes);
+            rows.sizes[at] = u64::from(said.ports) | u64::from(wire_bytes & 0xFFFF | said.payload_bytes << 16) << 32;
+            rows.rest[at] = u64::from(said.small) | u64::from(said.has) << 32 | tag | long_word(wire_bytes);
+            taken[at] = u8::from(is_taken);
+            bytes += if is_taken { u64::from(wire_bytes) } else { 0 };
+        }
+        rows.addresses = plain.addresses;
+        (columns.at_least(&taken, 1), bytes)
+    }
+}
+
+/// Whether the narrow form holds an IPv4 packet of these lengths.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "as above")]
+const fn is_narrow(wire_bytes: u32, payload_bytes: u32) -> bool {
+    (wire_bytes >> 1 | payload_bytes) >> 16 == 0
 }
 
 /// A record that is being packed.
@@ -104,6 +180,6 @@ impl Words {
     /// The form of a packet.
     #[inline]
     pub const fn form(usual: &Usual, wire_bytes: u32) -> Form {
-        if usual.is_v6() || (wire_bytes >> 1 | usual.payload_bytes) >> 16 != 0 { Form::Wide } else { Form::Narrow }
+        if !usual.is_v6() && is_narrow(wire_bytes, usual.payload_bytes) { Form::Narrow } else { Form::Wide }
     }
 }

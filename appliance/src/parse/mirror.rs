@@ -33,7 +33,7 @@ impl MirrorPlan {
 
     /// Whether options are read.
     #[inline]
-    pub(super) const fn reads_options(&self) -> bool {
+    pub const fn reads_options(&self) -> bool {
         !self.passes_options
     }
 

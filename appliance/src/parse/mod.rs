@@ -30,6 +30,7 @@ mod mpls;
 mod nsh;
 mod options;
 mod parsed;
+pub mod plain;
 mod ppp;
 mod pppoe;
 mod reason;

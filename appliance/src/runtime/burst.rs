@@ -6,16 +6,19 @@
 
 use super::receiver::Receiver;
 use super::world::World;
+use crate::arch::columns;
 use crate::classify::{Found, Sides, Verdict, Verdicts};
 use crate::gather::Stage;
-use crate::gather::packed::{Form, Layout, NARROW_WORDS};
-use crate::gather::usual::{Words, direction_word, narrow, tag_word};
+use crate::gather::packed::{Form, Layout};
+use crate::gather::usual::{Reading, Rows, Words, direction_word, narrow, tag_word};
 use crate::limits::BURST_FRAMES_MAX;
+use crate::parse::plain::Plain;
 use crate::parse::{Usual, usual};
 use crate::record::Has;
 use crate::rx::{Frame, Frames};
 use crate::telemetry::cost::Part;
-use crate::units::{Family, RangeIndex};
+use crate::stats::columns::first;
+use crate::units::{Family, LinkType, RangeIndex};
 use crate::window::{Ledger, Site};
 
 const V6_ADDRESSES: usize = 8;
@@ -46,7 +49,7 @@ struct Goal {
 /// What the frames of one burst have become.
 struct Bank {
     kinds: [Kind; BURST_FRAMES_MAX],
-    rows: [[u64; NARROW_WORDS]; BURST_FRAMES_MAX],
+    rows: Rows,
     /// Of what is not narrow, in place of its row.
     words: Box<[Words; BURST_FRAMES_MAX]>,
     goals: [Goal; BURST_FRAMES_MAX],
@@ -58,18 +61,11 @@ impl Bank {
     fn new() -> Self {
         Self {
             kinds: [Kind::Walks; BURST_FRAMES_MAX],
-            rows: [[0; NARROW_WORDS]; BURST_FRAMES_MAX],
+            rows: Rows::new(),
             words: Box::new([Words([0; Layout::WORDS_MAX]); BURST_FRAMES_MAX]),
             goals: [Goal { range: RangeIndex(0), from: Found::NONE, directions: 0 }; BURST_FRAMES_MAX],
             waiting: 0,
         }
-    }
-
-    /// The words of a narrow record with these directions.
-    #[inline]
-    const fn row(&self, at: usize, directions: u64) -> (u64, u64, u64) {
-        let [one, two, three] = self.rows[at];
-        (one, two, three | directions)
     }
 }
 
@@ -83,6 +79,7 @@ pub(super) struct Bursts {
     bank: usize,
     /// Where an IPv6 header stands.
     ip_at: [usize; BURST_FRAMES_MAX],
+    plain: Plain,
     sides: Sides,
     found: Found,
 }
@@ -95,6 +92,7 @@ impl Bursts {
             banks: [Bank::new(), Bank::new()],
             bank: 0,
             ip_at: [0; BURST_FRAMES_MAX],
+            plain: Plain::new(),
             sides: Sides { src: none, dst: none },
             found: Found { src: none, dst: none },
         }
@@ -157,9 +155,6 @@ impl<S: Stage> Receiver<S> {
         let count = frames.count().min(BURST_FRAMES_MAX);
         let Some(port) = frames.at(0).map(|frame| usize::from(frame.port)) else { return };
         let bank = self.bursts.bank;
-        // What is kept of those ranges has come since the burst before.
-        let waits = &self.bursts.banks[bank ^ 1];
-        waits.goals[..waits.waiting].iter().for_each(|goal| self.gather.prefetch_tail(goal.range));
         let mut walks = true;
         if port < self.open.ports.len() && self.world.generation.is_plain() {
             walks = self.read(frames, (count, port));
@@ -176,6 +171,8 @@ impl<S: Stage> Receiver<S> {
         }
         self.bursts.banks[bank].waiting = count;
         self.bursts.bank = bank ^ 1;
+        // What is kept of these ranges has come meanwhile; where their records go comes while the next burst is received.
+        self.bursts.banks[bank].goals[..count].iter().for_each(|goal| self.gather.prefetch_tail(goal.range));
     }
 
     /// Appends what waits. To be called before anything else happens to an epoch, and when nothing comes.
@@ -213,7 +210,16 @@ impl<S: Stage> Receiver<S> {
         let (generation, layout) = (&world.generation, gather.layout());
         let (is_bare, bank, mut run) = (layout.is_bare(), bursts.bank, Run::none());
         let (mut received_bytes, mut late, mut implausible_frames, mut taken) = (0, 0, 0, 0);
-        for at in 0..count.min(BURST_FRAMES_MAX) {
+        let plain = if is_bare { bursts.read_plain(frames, count, world) } else { Told::default() };
+        if plain.frames != 0 {
+            run.begin(PLAIN_KEY, plain.verdict);
+            (run.frames, run.bytes) = (plain.frames.count_ones().into(), plain.bytes);
+            (received_bytes, late, taken) = (plain.received_bytes, plain.late, run.frames);
+        }
+        let mut others = first(count) & !plain.frames;
+        while others != 0 {
+            let at = others.trailing_zeros() as usize % BURST_FRAMES_MAX;
+            others &= others - 1;
             bursts.banks[bank].kinds[at] = Kind::Walks;
             let Some(frame) = frames.at(at) else { continue };
             let Some(usual) = whole(&frame, world) else { continue };
@@ -233,7 +239,8 @@ impl<S: Stage> Receiver<S> {
             let form = Words::form(&usual, wire_bytes);
             if form == Form::Narrow && is_bare {
                 let bank = &mut bursts.banks[bank];
-                (bank.rows[at], bank.kinds[at]) = (narrow(&usual, wire_bytes, run.word), Kind::Narrow);
+                bank.rows.put(at, narrow(&usual, wire_bytes, run.word));
+                bank.kinds[at] = Kind::Narrow;
             } else {
                 bursts.pack(at, layout, form, (&frame, &usual), (wire_bytes, &run));
             }
@@ -286,16 +293,16 @@ impl<S: Stage> Receiver<S> {
         let bank = &bursts.banks[bank];
         let goal = bank.goals[at];
         if let Some(from) = goal.other() {
-            gather.append_narrow(goal.range, bank.row(at, goal.directions), stage);
-            gather.append_narrow(from, bank.row(at, Goal::FROM), stage);
+            gather.append_narrow(goal.range, bank.rows.row(at, goal.directions), stage);
+            gather.append_narrow(from, bank.rows.row(at, Goal::FROM), stage);
             return 1;
         }
         let is_next = |at: usize| bank.kinds[at] == Kind::Narrow && bank.goals[at].is_alone_in(goal.range);
         let run = 1 + (at + 1..count).take_while(|at| is_next(*at)).count();
         if run == 1 {
-            gather.append_narrow(goal.range, bank.row(at, goal.directions), stage);
+            gather.append_narrow(goal.range, bank.rows.row(at, goal.directions), stage);
         } else {
-            gather.append_run(goal.range, (at..at + run).map(|at| bank.row(at, bank.goals[at].directions)), stage);
+            gather.append_run(goal.range, (at..at + run).map(|at| bank.rows.row(at, bank.goals[at].directions)), stage);
         }
         run
     }
@@ -335,6 +342,52 @@ const fn book_ranges(ledger: &mut Ledger, frames: u64, records: u64, unmatched: 
     ledger.matched += frames - unmatched;
     ledger.unmatched += unmatched;
     ledger.records += records;
+}
+
+/// A key that no frame's is.
+const PLAIN_KEY: [u64; 2] = [0, 1];
+/// Fewer frames of the plainest kind are not worth to be read at once.
+const PLAIN_FRAMES_MIN: u32 = 8;
+
+/// Frames of the plainest kind that were read.
+#[derive(Default)]
+struct Told {
+    /// A bit each.
+    frames: u64,
+    verdict: Verdict,
+    /// On the wire, without what the mirror added; and with it.
+    bytes: u64,
+    received_bytes: u64,
+    late: u64,
+}
+
+impl Bursts {
+    /// Reads those frames of a burst that are of the plainest kind, where rules and lengths allow.
+    #[inline]
+    fn read_plain<'a>(&mut self, frames: impl Frames<'a>, count: usize, world: &World) -> Told {
+        let Some(one) = frames.at(0).filter(|one| one.link == LinkType::Ethernet) else { return Told::default() };
+        let verdict = self.verdicts.untagged(&world.generation, &one).filter(|verdict| !verdict.drops);
+        let Some(verdict) = verdict.filter(|_| world.generation.measures_frames()) else { return Told::default() };
+        let (mut have, mut late) = (0_u64, 0_u64);
+        for at in 0..count.min(BURST_FRAMES_MAX) {
+            let Some(frame) = frames.at(at) else { break };
+            let is_whole = frame.captured_bytes >= frame.wire_bytes && frame.link == LinkType::Ethernet;
+            have |= u64::from(self.plain.put(at, if is_whole { frame.bytes } else { &[] }, frame.wire_bytes)) << at;
+            late |= u64::from(frame.late) << at;
+        }
+        if have.count_ones() < PLAIN_FRAMES_MIN {
+            return Told::default();
+        }
+        self.plain.end(count);
+        let (plain, bank) = (&self.plain, &mut self.banks[self.bank]);
+        let (reads_options, added_bytes) = (world.mirror.reads_options(), verdict.added_bytes);
+        let tag = tag_word(verdict.has, verdict.weight);
+        let (frames, bytes) = columns::run(Reading { plain, rows: &mut bank.rows, reads_options, added_bytes, tag });
+        self.sides.put_all(&plain.addresses);
+        bank.kinds[..count.min(BURST_FRAMES_MAX)].fill(Kind::Narrow);
+        let received_bytes = plain.wire_bytes.iter().enumerate().map(|(at, bytes)| u64::from(*bytes) * (frames >> at & 1)).sum();
+        Told { frames, verdict, bytes, received_bytes, late: (late & frames).count_ones().into() }
+    }
 }
 
 /// What a frame of the usual kind says, if all of it is there.
