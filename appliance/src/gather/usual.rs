@@ -57,13 +57,15 @@ pub struct Rows {
     pub rest: [u64; BURST_FRAMES_MAX],
 }
 
-impl Rows {
+impl Default for Rows {
     /// Of none.
-    pub const fn new() -> Self {
+    fn default() -> Self {
         let none = [0; BURST_FRAMES_MAX];
         Self { addresses: none, sizes: none, rest: none }
     }
+}
 
+impl Rows {
     /// Of one more.
     #[inline]
     pub const fn put(&mut self, at: usize, [one, two, three]: [u64; NARROW_WORDS]) {
@@ -99,12 +101,12 @@ impl Task for Reading<'_> {
     fn run<C: Columns>(self, columns: C) -> (u64, u64) {
         let Self { plain, rows, reads_options, added_bytes, tag } = self;
         let (mut taken, mut bytes) = ([0_u8; BURST_FRAMES_MAX], 0);
-        for at in 0..BURST_FRAMES_MAX {
+        for (at, taken) in taken.iter_mut().enumerate() {
             let (said, wire_bytes) = (plain.said(at, reads_options), plain.wire_bytes[at].saturating_sub(added_bytes));
             let is_taken = said.is_taken & is_narrow(wire_bytes, said.payload_bytes);
             rows.sizes[at] = u64::from(said.ports) | u64::from(wire_bytes & 0xFFFF | said.payload_bytes << 16) << 32;
             rows.rest[at] = u64::from(said.small) | u64::from(said.has) << 32 | tag | long_word(wire_bytes);
-            taken[at] = u8::from(is_taken);
+            *taken = u8::from(is_taken);
             bytes += if is_taken { u64::from(wire_bytes) } else { 0 };
         }
         rows.addresses = plain.addresses;

@@ -55,15 +55,16 @@ pub struct Said {
     pub payload_bytes: u32,
 }
 
-impl Plain {
+impl Default for Plain {
     /// Of no frames.
-    pub const fn new() -> Self {
-        let none = [0; BURST_FRAMES_MAX];
-        let addresses = [0; BURST_FRAMES_MAX];
+    fn default() -> Self {
+        let (none, addresses) = ([0; BURST_FRAMES_MAX], [0; BURST_FRAMES_MAX]);
         let (heads, lengths, lives, ports) = (none, none, none, none);
         Self { heads, lengths, lives, addresses, ports, behind_ports: none, offsets: none, wire_bytes: none }
     }
+}
 
+impl Plain {
     /// Puts a frame beside the others; false if it cannot be taken: it lacks bytes, or is not IPv4 without tags.
     #[inline(always)]
     #[allow(clippy::inline_always, reason = "its loop does little else")]
@@ -124,27 +125,20 @@ const fn turned(word: u32) -> u32 {
 
 impl Usual {
     /// A frame of which nothing is told but that it is untagged.
-    pub const UNTAGGED: Self = Self {
-        link_bytes: LINK_BYTES,
-        vlans: [0; 2],
-        has: Has::MAC,
-        addresses: 0,
-        small: 0,
-        ports: 0,
-        ip_bytes: 0,
-        payload_bytes: 0,
-    };
+    pub const UNTAGGED: Self =
+        Self { link_bytes: LINK_BYTES, vlans: [0; 2], has: Has::MAC, addresses: 0, small: 0, ports: 0, ip_bytes: 0, payload_bytes: 0 };
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "dice")]
     use super::*;
     use crate::arch::hash::spread;
 
     /// Frames of which each byte that matters is often what is usual, and often not: what is taken is what [`Usual`] reads.
     #[test]
     fn what_is_taken_is_what_a_usual_frame_says() {
-        let (mut plain, mut taken) = (Plain::new(), 0);
+        let (mut plain, mut taken) = (Plain::default(), 0);
         for n in 0..if cfg!(miri) { 500 } else { 200_000_u64 } {
             let dice = |i: u64| spread(n * 97 + i);
             let mut frame: Vec<u8> = (0..54 + dice(1) % 20).map(|i| dice(100 + i).to_le_bytes()[0]).collect();

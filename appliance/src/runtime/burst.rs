@@ -4,22 +4,24 @@
 //! A frame that [`crate::parse::usual`] takes becomes a packed record without ever being a [`crate::parse::Parsed`]; any other
 //! takes the general way in its turn, so that each range's records stay in their order.
 
+mod plain;
+
 use super::receiver::Receiver;
 use super::world::World;
-use crate::arch::columns;
 use crate::classify::{Found, Sides, Verdict, Verdicts};
 use crate::gather::Stage;
 use crate::gather::packed::{Form, Layout};
-use crate::gather::usual::{Reading, Rows, Words, direction_word, narrow, tag_word};
+use crate::gather::usual::{Rows, Words, direction_word, narrow, tag_word};
 use crate::limits::BURST_FRAMES_MAX;
 use crate::parse::plain::Plain;
 use crate::parse::{Usual, usual};
 use crate::record::Has;
 use crate::rx::{Frame, Frames};
-use crate::telemetry::cost::Part;
 use crate::stats::columns::first;
-use crate::units::{Family, LinkType, RangeIndex};
+use crate::telemetry::cost::Part;
+use crate::units::{Family, RangeIndex};
 use crate::window::{Ledger, Site};
+use plain::{PLAIN_KEY, Told};
 
 const V6_ADDRESSES: usize = 8;
 
@@ -61,7 +63,7 @@ impl Bank {
     fn new() -> Self {
         Self {
             kinds: [Kind::Walks; BURST_FRAMES_MAX],
-            rows: Rows::new(),
+            rows: Rows::default(),
             words: Box::new([Words([0; Layout::WORDS_MAX]); BURST_FRAMES_MAX]),
             goals: [Goal { range: RangeIndex(0), from: Found::NONE, directions: 0 }; BURST_FRAMES_MAX],
             waiting: 0,
@@ -92,7 +94,7 @@ impl Bursts {
             banks: [Bank::new(), Bank::new()],
             bank: 0,
             ip_at: [0; BURST_FRAMES_MAX],
-            plain: Plain::new(),
+            plain: Plain::default(),
             sides: Sides { src: none, dst: none },
             found: Found { src: none, dst: none },
         }
@@ -342,52 +344,6 @@ const fn book_ranges(ledger: &mut Ledger, frames: u64, records: u64, unmatched: 
     ledger.matched += frames - unmatched;
     ledger.unmatched += unmatched;
     ledger.records += records;
-}
-
-/// A key that no frame's is.
-const PLAIN_KEY: [u64; 2] = [0, 1];
-/// Fewer frames of the plainest kind are not worth to be read at once.
-const PLAIN_FRAMES_MIN: u32 = 8;
-
-/// Frames of the plainest kind that were read.
-#[derive(Default)]
-struct Told {
-    /// A bit each.
-    frames: u64,
-    verdict: Verdict,
-    /// On the wire, without what the mirror added; and with it.
-    bytes: u64,
-    received_bytes: u64,
-    late: u64,
-}
-
-impl Bursts {
-    /// Reads those frames of a burst that are of the plainest kind, where rules and lengths allow.
-    #[inline]
-    fn read_plain<'a>(&mut self, frames: impl Frames<'a>, count: usize, world: &World) -> Told {
-        let Some(one) = frames.at(0).filter(|one| one.link == LinkType::Ethernet) else { return Told::default() };
-        let verdict = self.verdicts.untagged(&world.generation, &one).filter(|verdict| !verdict.drops);
-        let Some(verdict) = verdict.filter(|_| world.generation.measures_frames()) else { return Told::default() };
-        let (mut have, mut late) = (0_u64, 0_u64);
-        for at in 0..count.min(BURST_FRAMES_MAX) {
-            let Some(frame) = frames.at(at) else { break };
-            let is_whole = frame.captured_bytes >= frame.wire_bytes && frame.link == LinkType::Ethernet;
-            have |= u64::from(self.plain.put(at, if is_whole { frame.bytes } else { &[] }, frame.wire_bytes)) << at;
-            late |= u64::from(frame.late) << at;
-        }
-        if have.count_ones() < PLAIN_FRAMES_MIN {
-            return Told::default();
-        }
-        self.plain.end(count);
-        let (plain, bank) = (&self.plain, &mut self.banks[self.bank]);
-        let (reads_options, added_bytes) = (world.mirror.reads_options(), verdict.added_bytes);
-        let tag = tag_word(verdict.has, verdict.weight);
-        let (frames, bytes) = columns::run(Reading { plain, rows: &mut bank.rows, reads_options, added_bytes, tag });
-        self.sides.put_all(&plain.addresses);
-        bank.kinds[..count.min(BURST_FRAMES_MAX)].fill(Kind::Narrow);
-        let received_bytes = plain.wire_bytes.iter().enumerate().map(|(at, bytes)| u64::from(*bytes) * (frames >> at & 1)).sum();
-        Told { frames, verdict, bytes, received_bytes, late: (late & frames).count_ones().into() }
-    }
 }
 
 /// What a frame of the usual kind says, if all of it is there.
