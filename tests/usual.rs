@@ -75,6 +75,19 @@ sampling = 8
 sampler = "every_nth"
 "#;
 
+/// Rules that say the same of all untagged frames of a port.
+const PORTS: &str = r#"
+[[tags]]
+match = { port = 1 }
+decision = "blocked"
+sampling = 40
+added_bytes = 4
+[[tags]]
+match = { vlan = 3 }
+decision = "blocked"
+sampling = { from = "vlan" }
+"#;
+
 /// Configurations that differ in what the short path has to know.
 fn configurations() -> Vec<String> {
     let of = |mirror: &str, rest: &str| format!("[appliance]\nmemory_mb = 64\n[ranges]\nfile = \"r.csv\"\n[mirror]\n{mirror}\n{rest}");
@@ -83,6 +96,8 @@ fn configurations() -> Vec<String> {
         of("directions = [\"ingress\"]", &format!("{SUM}{TAGS}")),
         of("directions = [\"egress\"]\nlength = \"ip\"", &format!("{SUM}{EXTRAS}{TAGS}")),
         of("untagged = \"drop\"\nlength = \"ip\"", &format!("{SUM}{TAGS}")),
+        of("", &format!("{SUM}{PORTS}")),
+        of("untagged = \"drop\"", &format!("{SUM}{PORTS}")),
         of("", &format!("{SUM}{EXTRAS}{OPTIONS}[parse]\nkeys_from = \"innermost\"\n")),
     ]
 }
@@ -143,12 +158,17 @@ fn accounts(stream: &mut Stream) -> String {
     told
 }
 
-/// How many of them the short path takes.
-fn judge<'a>(name: &str, held: &'a [Held]) -> usize {
+/// How many of them the short path takes, by bursts of few and of many frames.
+fn judge(name: &str, held: &[Held]) -> usize {
+    [5, 150].iter().for_each(|run| judge_runs(name, held, *run));
+    held.iter().filter(|held| alike(name, held)).count()
+}
+
+/// Runs of either port.
+fn judge_runs<'a>(name: &str, held: &'a [Held], run: usize) {
     let frame = |(at, held): (usize, &'a Held)| {
         let captured_bytes = u32::try_from(held.bytes.len()).unwrap();
-        // Runs of either port.
-        let (port, late) = (u16::try_from(at / 5 % 2).unwrap(), at % 9 == 0);
+        let (port, late) = (u16::try_from(at / run % 2).unwrap(), at % 9 == 0);
         let (bytes, wire_bytes) = (&held.bytes[..], held.wire_bytes.max(captured_bytes));
         Frame { bytes, wire_bytes, captured_bytes, time_ns: at as u64, epoch: Epoch(1), port, link: held.link, late }
     };
@@ -160,7 +180,6 @@ fn judge<'a>(name: &str, held: &'a [Held]) -> usize {
         let differs = walked.0.iter().zip(&short.0).find(|(one, other)| one != other);
         assert!(walked.0.len() == short.0.len() && differs.is_none(), "{name}: {differs:?}\n{toml}");
     }
-    held.iter().filter(|held| alike(name, held)).count()
 }
 
 /// What the short path takes is what the walk reads; false if it does not take the frame.
@@ -238,7 +257,7 @@ fn nearly(dice: &mut Dice) -> Held {
     if dice.one_in(10) {
         bytes.truncate(dice.below(bytes.len() as u64 + 1));
     }
-    let more = dice.of(&[0, 0, 0, 0, 1, 2_000]);
+    let more = if dice.one_in(50) { dice.of(&[66_000, 140_000]) } else { dice.of(&[0, 0, 0, 0, 1, 2_000]) };
     Held { wire_bytes: u32::try_from(bytes.len() + more).unwrap(), bytes, link: LinkType::Ethernet }
 }
 
@@ -267,6 +286,26 @@ fn frames_that_are_nearly_usual() {
     let taken = judge("made", &held);
     println!("{taken} of {} are taken", held.len());
     assert!(taken > held.len() / 20 && taken < held.len() / 2);
+}
+
+/// Untagged IPv4, which is read in columns, and now and then something else between.
+#[test]
+fn frames_that_are_mostly_plain() {
+    let seed = seed();
+    println!("TAILWATER_SEED={seed}");
+    let mut dice = Dice(seed << 32 | 1 << 31);
+    let made: Vec<Held> = (0..20_000).map(|_| nearly(&mut dice)).collect();
+    let is_plain = |held: &&Held| held.bytes.get(12..14) == Some(&[8, 0]) && alike("made", held);
+    let plain: Vec<&Held> = made.iter().filter(is_plain).collect();
+    let one = |dice: &mut Dice| {
+        let of = if dice.one_in(5) { &made[dice.below(20_000)] } else { plain[dice.below(plain.len() as u64)] };
+        // Of another link it is something else.
+        let link = if dice.one_in(40) { LinkType::RawIp } else { of.link };
+        Held { bytes: of.bytes.clone(), link, ..*of }
+    };
+    let held: Vec<Held> = (0..20_000).map(|_| one(&mut dice)).collect();
+    let taken = judge("mostly plain", &held);
+    assert!(plain.len() > 100 && taken > held.len() / 2, "{} of {taken}", plain.len());
 }
 
 #[test]

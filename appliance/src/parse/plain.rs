@@ -74,11 +74,15 @@ impl Plain {
             return false;
         };
         let word = |from: usize| u32::from_le_bytes([f[from], f[from + 1], f[from + 2], f[from + 3]]);
-        (self.heads[at], self.lengths[at], self.lives[at]) = (word(12), word(16), word(20));
+        self.heads[at] = word(12);
+        if self.heads[at] & V4_HEAD_MASK != V4_HEAD {
+            return false;
+        }
+        (self.lengths[at], self.lives[at]) = (word(16), word(20));
         self.addresses[at] = u64::from(word(26)) | u64::from(word(30)) << 32;
         (self.ports[at], self.behind_ports[at], self.offsets[at]) = (word(34), word(38), word(46));
         self.wire_bytes[at] = wire_bytes;
-        self.heads[at] & V4_HEAD_MASK == V4_HEAD
+        true
     }
 
     /// There are so many frames: none stands behind them.

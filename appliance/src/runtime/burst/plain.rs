@@ -35,7 +35,10 @@ impl Bursts {
         let Some(verdict) = verdict.filter(|_| world.generation.measures_frames()) else { return Told::default() };
         let (mut have, mut late) = (0_u64, 0_u64);
         for at in 0..count.min(BURST_FRAMES_MAX) {
-            let Some(frame) = frames.at(at) else { break };
+            let Some(frame) = frames.at(at) else {
+                self.plain.put(at, &[], 0);
+                continue;
+            };
             let is_whole = frame.captured_bytes >= frame.wire_bytes && frame.link == LinkType::Ethernet;
             have |= u64::from(self.plain.put(at, if is_whole { frame.bytes } else { &[] }, frame.wire_bytes)) << at;
             late |= u64::from(frame.late) << at;

@@ -12,13 +12,10 @@ use crate::limits::BATCH_RECORDS_MAX;
 use crate::stats::columns::{Row, View};
 use crate::stats::weighted::SumLayout;
 
-/// Misses after which scores are halved, again and again, as of all that follows on average of each bucket: some hundred
-/// contests, so that what a burst left is not worn away while hardly anybody asks for its cell, and that who comes late need
-/// not wait long for one.
-const AGEING_MISSES: u64 = 4_096;
-/// The first such halving; before [`AGEING_MISSES`] they come at each power of two, so that keys sent ahead of a flood do
-/// not hold a small window's cells.
-const AGEING_MISSES_FIRST: u64 = 32;
+/// Newcomers of a bucket, as many as contest a cell where each stands for one unit, after which its scores are halved: so what a
+/// burst left is not worn away while hardly anybody asks for its cell, and who comes late need not wait long for one.
+const AGEING_CONTESTS: u32 = 1 << TICK_BITS;
+const TICK_BITS: u32 = 6;
 /// Misses after which newcomers are turned away.
 const CALM_MISSES: u64 = 64;
 /// Of the others, by unit, as many contest a cell as make this of all that a bucket missed: what a key loses until it contests
@@ -36,6 +33,7 @@ const UNIT_BYTES: u64 = 256;
 /// The most that one packet moves a score.
 const UNITS_MAX: u64 = 64;
 
+const _: () = assert!(TICKS / (TURNED_AWAY_MAX + 1) == AGEING_CONTESTS - 1, "a count that is full is the last");
 const _: () = assert!((UNITS_MAX << DRAW_BITS) / LET_IN_SHARES[0] < 1 << 31, "a chance of all units is a number without a sign");
 
 /// 2^32 · 1.08^-score: how likely a miss takes a point from that score.
@@ -88,7 +86,8 @@ impl TopKernel {
         SECOND_CHANCE_PACKETS_MIN * if self.by_bytes { UNIT_BYTES } else { 1 }
     }
 
-    /// Of rows, those that may contest a cell if they are newcomers; the others are turned away.
+    /// Of rows, those that may contest a cell if they are newcomers; the others are turned away. And those of them that would if
+    /// each stood for one unit.
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation, reason = "the tag is made of the other half")]
     pub(super) fn let_in<L: Lanes>(
@@ -97,35 +96,40 @@ impl TopKernel {
         (view, rows): (&View<'_>, u64),
         state: &State,
         nths: &[u32; BATCH_RECORDS_MAX],
-    ) -> u64 {
+    ) -> (u64, u64) {
         let each = state.misses_each();
         if each < CALM_MISSES {
-            return rows;
+            return (rows, rows);
         }
         let (one, mut draws, mut chances) = (chance_of_one(each), [0; BATCH_RECORDS_MAX], [0; BATCH_RECORDS_MAX]);
         for at in 0..BATCH_RECORDS_MAX {
             draws[at] = draw(view.hash(at) as u32, nths[at]);
             chances[at] = one * u32::from(self.units(shape, &view.plain_row(at)));
         }
-        rows & lanes.below(&draws, &chances) | view.sampled_of(rows)
+        (rows & lanes.below(&draws, &chances) | view.sampled_of(rows), rows & lanes.below(&draws, &[one; BATCH_RECORDS_MAX]))
     }
 
-    /// A new key at its bucket, which was not turned away: its cell, or none. It is in the `nth` row.
+    /// A new key at its bucket, which was not turned away: its cell, or none. It is in the `nth` row, and makes scores age if it
+    /// `ticks`.
     #[inline(always)]
     pub(super) fn enter<L: Lanes>(
         &self,
         (lanes, shape, bucket): (L, &Shape, &mut [u64]),
-        (row, is_sampled, nth): (&Row<'_>, bool, u32),
+        (row, is_sampled): (&Row<'_>, bool),
+        (nth, ticks): (u32, bool),
         key: (u32, &[u32]),
         (state, pressure): (&mut State, u32),
     ) -> Option<usize> {
-        let (way, score) = shape.weakest(lanes, bucket);
+        let (mut way, mut score) = shape.weakest(lanes, bucket);
         if score == 0 {
             shape.admit(bucket, way, key);
             return Some(way);
         }
         *Shape::turned_away_mut(bucket) |= CLOSED;
         state.fresh_misses += 1;
+        if ticks && shape.tick(bucket) {
+            (way, score) = shape.weakest(lanes, bucket);
+        }
         let is_thinned = is_thinned(row, nth.into(), pressure);
         if is_thinned {
             state.thinned = state.thinned.max(pressure);
@@ -174,15 +178,12 @@ impl TopKernel {
     }
 }
 
-/// Whether scores are halved on the way from so many misses of each bucket to so many.
-pub(super) const fn ages(before: u64, after: u64) -> bool {
-    before / AGEING_MISSES != after / AGEING_MISSES || after >= AGEING_MISSES_FIRST && before.leading_zeros() != after.leading_zeros()
-}
-
-/// What a newcomer draws: a number of [`DRAW_BITS`]. The next time, it draws another one.
+/// What a newcomer draws: a number of [`DRAW_BITS`]. The next time, it draws another one, which has nothing to do with how many
+/// rows there were in between: who sends most of them chooses that.
 #[inline(always)]
 const fn draw(hash: u32, nth: u32) -> u32 {
-    hash.wrapping_add(nth.wrapping_mul(0x9E37_79B9)) >> (u32::BITS - DRAW_BITS)
+    let mixed = (hash ^ nth).wrapping_mul(0x9E37_79B9);
+    (mixed ^ mixed >> 15).wrapping_mul(0x85EB_CA6B) >> (u32::BITS - DRAW_BITS)
 }
 
 /// How likely a newcomer of one unit may contest a cell where each bucket missed so many: draws below do.
@@ -193,8 +194,11 @@ fn chance_of_one(misses_each: u64) -> u32 {
     ((LOST_SHARE << DRAW_BITS) / misses_each.clamp(least, most)) as u32
 }
 
-/// None of a bucket's cells is free, so that newcomers may be turned away from it at once.
+/// None of a bucket's cells is free, so that newcomers may be turned away from it at once. It stands above what was turned away,
 const CLOSED: u32 = 1 << 31;
+/// and between both how many contests there were since its scores were halved.
+const TURNED_AWAY_MAX: u32 = (1 << (31 - TICK_BITS)) - 1;
+const TICKS: u32 = !(CLOSED | TURNED_AWAY_MAX);
 
 impl Shape {
     /// Counts what a newcomer that is turned away adds; false if a cell may be free for it.
@@ -203,37 +207,50 @@ impl Shape {
     #[inline(always)]
     pub(super) fn turn_away(&self, bucket: &mut [u64], by: u32) -> bool {
         let sum = Self::turned_away_mut(bucket);
-        let more = sum.wrapping_add(by);
-        // What is this large itself might wrap around.
-        if *sum & more & !by & CLOSED == 0 {
+        let more = (*sum & TURNED_AWAY_MAX).wrapping_add(by);
+        // What is too large itself might wrap around.
+        if (more | by) & !TURNED_AWAY_MAX | !*sum & CLOSED != 0 {
             return self.turn_away_slowly(bucket, by);
         }
-        *sum = more;
+        *sum += by;
         true
     }
 
     #[cold]
     #[inline(never)]
     fn turn_away_slowly(&self, bucket: &mut [u64], by: u32) -> bool {
-        let sum = std::mem::replace(Self::turned_away_mut(bucket), CLOSED);
+        let sum = *Self::turned_away_mut(bucket);
         if sum & CLOSED == 0 {
-            *Self::turned_away_mut(bucket) = sum;
             return false;
         }
+        *Self::turned_away_mut(bucket) = sum & !TURNED_AWAY_MAX;
         let passed = &mut self.missed_mut(bucket)[0];
-        *passed = passed.saturating_add(u64::from(sum & !CLOSED) + u64::from(by));
+        *passed = passed.saturating_add(u64::from(sum & TURNED_AWAY_MAX) + u64::from(by));
         true
     }
 
-    /// Halves the scores of a bucket: free cells have none, and keep that.
-    pub(super) fn halve_scores(&self, bucket: &mut [u64]) {
-        self.scores_mut(bucket).iter_mut().for_each(|score| *score = score.div_ceil(2));
+    /// None of a bucket's cells is free if none of this one's is.
+    pub(super) fn close_as(bucket: &mut [u64], other: &mut [u64]) {
+        *Self::turned_away_mut(bucket) |= *Self::turned_away_mut(other) & !TURNED_AWAY_MAX;
+    }
+
+    /// Counts a contest. Whether it is the one after which scores were halved: free cells have none, and keep that.
+    #[inline(always)]
+    fn tick(&self, bucket: &mut [u64]) -> bool {
+        let word = Self::turned_away_mut(bucket);
+        if *word & TICKS == TICKS {
+            *word &= !TICKS;
+            self.scores_mut(bucket).iter_mut().for_each(|score| *score = score.div_ceil(2));
+            return true;
+        }
+        *word += TURNED_AWAY_MAX + 1;
+        false
     }
 
     /// What was turned away of a bucket and did not move on to U yet.
     #[inline(always)]
     pub(super) fn turned_away(bucket: &[u64]) -> u64 {
-        u64::from(cast_slice::<u64, u32>(&bucket[TAG_WORDS..HEAD_WORDS])[3] & !CLOSED)
+        u64::from(cast_slice::<u64, u32>(&bucket[TAG_WORDS..HEAD_WORDS])[3] & TURNED_AWAY_MAX)
     }
 
     #[inline(always)]
@@ -251,24 +268,30 @@ mod tests {
     /// Of any key, whatever the count goes on by: no rhythm of arrivals keeps it out.
     #[test]
     fn newcomers_contest_as_often_as_their_units_say() {
-        for (key, step) in (0..50).flat_map(|key| [1, 2, 3, 4, 5, 8, 12, 16, 64, 100].map(|step| (spread(key) as u32, step))) {
+        const STEPS: [u32; 14] = [1, 2, 3, 4, 5, 8, 12, 21, 55, 64, 100, 233, 987, 4_096];
+        for (key, step) in (0..50).flat_map(|key| STEPS.map(|step| (spread(key) as u32, step))) {
             for (units, each) in (1..=5).flat_map(|units| [64, 600, 5_000, 1 << 40].map(|each| (units, each))) {
                 let chance = units * chance_of_one(each);
                 let expected = (4_000.0 * f64::from(chance) / f64::from(1 << DRAW_BITS)).min(4_000.0);
-                let contested = (0..4_000).filter(|n| draw(key, n * step) < chance).count();
-                assert!(
-                    (contested as f64 - expected).abs() <= 10.0 + expected / 16.0,
-                    "every {step}th, {units} units, {each} misses: {contested} for {expected}"
-                );
+                let contests: Vec<u32> = (0..4_000).filter(|n| draw(key, n * step) < chance).collect();
+                let longest = contests.windows(2).map(|two| two[1] - two[0]).max().unwrap();
+                let said = format!("every {step}th, {units} units, {each} misses: {} for {expected}, {longest} apart", contests.len());
+                assert!((contests.len() as f64 - expected).abs() <= 6.0 * expected.sqrt(), "{said}");
+                assert!(f64::from(longest) <= 20.0 * (4_000.0 / expected), "{said}");
             }
         }
     }
 
     #[test]
-    fn scores_age_at_powers_of_two_and_then_steadily() {
-        let aged: Vec<u64> = (1..20_000).filter(|n| ages(n - 1, *n)).collect();
-        assert_eq!(aged, [32, 64, 128, 256, 512, 1_024, 2_048, 4_096, 8_192, 12_288, 16_384]);
-        assert!(ages(31, 33) && !ages(33, 63) && ages(4_000, 4_200) && !ages(8_193, 12_287));
+    fn scores_are_halved_at_each_64th_tick() {
+        let shape = Shape::new(4, Sums { layout: SumLayout::Plain, wide: false });
+        let mut bucket = vec![0; shape.words];
+        *Shape::turned_away_mut(&mut bucket) |= CLOSED;
+        shape.scores_mut(&mut bucket).iter_mut().zip([0, 1, 2, 255]).for_each(|(score, to)| *score = to);
+        let aged: Vec<u32> = (1..=200).filter(|_| shape.tick(&mut bucket)).collect();
+        assert_eq!(aged, [AGEING_CONTESTS, 2 * AGEING_CONTESTS, 3 * AGEING_CONTESTS]);
+        assert_eq!(shape.scores(&bucket)[..4], [0, 1, 1, 32]);
+        assert!(shape.turn_away(&mut bucket, 9) && Shape::turned_away(&bucket) == 9);
     }
 
     #[test]
@@ -277,7 +300,7 @@ mod tests {
         let mut bucket = vec![0; shape.words];
         assert!(!shape.turn_away(&mut bucket, 5) && !shape.turn_away(&mut bucket, u32::MAX));
         *Shape::turned_away_mut(&mut bucket) |= CLOSED;
-        let by = [5, u32::MAX, 0, CLOSED - 1, 1, CLOSED, CLOSED - 1, 7];
+        let by = [5, u32::MAX, 0, CLOSED - 1, 1, CLOSED, TURNED_AWAY_MAX, 7, TURNED_AWAY_MAX - 7, 1, TURNED_AWAY_MAX + 1];
         let mut sum = 0;
         for by in by {
             assert!(shape.turn_away(&mut bucket, by));

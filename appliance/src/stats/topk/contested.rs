@@ -1,6 +1,7 @@
 //! Rows of a table whose buckets are full: all look for their cells at once, then newcomers come in their order.
 //!
-//! What becomes of a row depends on the rows before it alone, never on which batch it is in. A newcomer that is turned away
+//! What becomes of a row depends on the rows before it alone, never on which batch it is in, as long as no cell's sum is full, or
+//! wide ones find memory. A newcomer that is turned away
 //! changes U and a count, which no row reads that has a cell: so those that have one wait until a newcomer contests a cell.
 //! What hangs on how much was missed changes at each 64th row of all, see [`State::until_turn`].
 
@@ -37,7 +38,7 @@ impl OfShape for Contesting<'_, '_> {
         let Self { kernel, words, state, view, left, pressure, fits } = self;
         let (view, rows) = (*view, *left);
         let nths = nths(state.rows, rows);
-        let let_in = if pressure > 0 { rows } else { kernel.let_in((lanes, shape), (&view, rows), state, &nths) };
+        let (let_in, ticks) = kernel.let_in((lanes, shape), (&view, rows), state, &nths);
         let mut looks = Looks::of(&view, state.buckets);
         let mut table = Table { kernel, pieces: Pieces::new(words, shape.words, &looks.buckets), fits };
         let mut have = looks.find((lanes, shape), &mut table.pieces, &view, rows);
@@ -61,7 +62,9 @@ impl OfShape for Contesting<'_, '_> {
             let (row, key) = ((view.row_without_key(at), view.is_sampled(at)), (looks.tags[at], &halves[..shape.halves]));
             let bucket = (lanes, shape, table.pieces.of(at));
             lack ^= next;
-            let Some(way) = kernel.enter(bucket, (&row.0, row.1, nths[at]), key, (state, pressure)) else { continue };
+            let Some(way) = kernel.enter(bucket, (&row.0, row.1), (nths[at], ticks >> at & 1 == 1), key, (state, pressure)) else {
+                continue;
+            };
             if !shape.add(table.pieces.of(at), way, (&row.0, row.1), kernel.units(shape, &row.0)) {
                 return Step::Overflow(at, (looks.buckets[at] as usize, way));
             }

@@ -2,7 +2,6 @@
 
 use super::cell::Cell;
 use super::cells::PARTS_MAX;
-use super::contest::ages;
 use super::count::tag_of;
 use super::shapes::{self, OfShape};
 use super::table::{Shape, WORDS_MAX};
@@ -76,8 +75,8 @@ impl State {
         (head[2], head[3]) = (self.rows, self.misses);
     }
 
-    /// Of rows that are to be counted, those up to the next turn, at each 64th of all: there, scores age and tables double, so
-    /// that both happen at the same row wherever batches are cut.
+    /// Of rows that are to be counted, those up to the next turn, at each 64th of all: there, misses count and tables
+    /// double, so that it happens at the same row wherever batches are cut.
     pub(super) const fn until_turn(&self, rows: u64) -> u64 {
         let some = TURN_ROWS - self.rows % TURN_ROWS;
         let (mut rest, mut n) = (rows, 0);
@@ -174,15 +173,13 @@ impl TopKernel {
         view.distinct_least(shapes::run(Lacking { words, buckets: state.buckets, view, rows: left }, shape))
     }
 
-    /// What is done at a turn: scores age, and the table doubles, if buckets missed so many since.
+    /// What is done at a turn: the table doubles, if buckets missed so many since.
     pub(super) fn turn(&self, state: &mut State, memory: &mut Memory<'_>) {
         let before = state.misses_each();
         state.misses += u64::from(std::mem::take(&mut state.fresh_misses));
-        if ages(before, state.misses_each()) {
-            let (shape, words) = (self.shape(*state), memory.pool.get_mut(state.chunk));
-            words.chunks_exact_mut(shape.words).take(state.buckets).for_each(|bucket| shape.halve_scores(bucket));
+        if before != state.misses_each() {
+            self.consider_doubling(state, memory);
         }
-        self.consider_doubling(state, memory);
     }
 
     /// Buckets missed so many that there should be more of them, if there may be.
@@ -213,6 +210,10 @@ impl TopKernel {
                 let child = bucket_mut(to, new_shape, at);
                 let missed = new_shape.missed_mut(child);
                 missed.copy_from_slice(&shape.missed_parts(parent)[..missed.len()]);
+                // Halves have free cells.
+                if buckets == state.buckets {
+                    Shape::close_as(child, parent);
+                }
             }
         }
         let contested = state.contested;
