@@ -234,13 +234,19 @@ impl Shape {
         *Self::turned_away_mut(bucket) |= *Self::turned_away_mut(other) & !TURNED_AWAY_MAX;
     }
 
-    /// Counts a contest. Whether it is the one after which scores were halved: free cells have none, and keep that.
+    /// Halves the scores of a bucket: free cells have none, and keep that.
+    #[inline(always)]
+    pub(super) fn halve_scores(&self, bucket: &mut [u64]) {
+        self.scores_mut(bucket).iter_mut().for_each(|score| *score = score.div_ceil(2));
+    }
+
+    /// Counts a contest. Whether it is the one after which scores were halved.
     #[inline(always)]
     fn tick(&self, bucket: &mut [u64]) -> bool {
         let word = Self::turned_away_mut(bucket);
         if *word & TICKS == TICKS {
             *word &= !TICKS;
-            self.scores_mut(bucket).iter_mut().for_each(|score| *score = score.div_ceil(2));
+            self.halve_scores(bucket);
             return true;
         }
         *word += TURNED_AWAY_MAX + 1;

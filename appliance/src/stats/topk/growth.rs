@@ -1,5 +1,7 @@
 //! How a table grows: more buckets while all keys have a cell, home to their own buckets after that, then twice as many.
 
+use std::ops::Range;
+
 use super::cell::Cell;
 use super::cells::PARTS_MAX;
 use super::count::tag_of;
@@ -14,6 +16,9 @@ use crate::stats::pool::{Handle, Memory};
 
 /// Misses of each bucket, on average, at which a table doubles for the first time; each further time, by half of that more.
 const DOUBLING_MISSES: u64 = 64;
+/// Misses of each bucket, on average, at which scores of all are halved: at each power of two among them, so that keys sent
+/// ahead of a flood do not hold a small window's cells. Later each bucket's own contests make them age.
+const EARLY_AGEING_MISSES: Range<u64> = 32..4_096;
 /// Sixteenths of the memory for sketches that must be free for it: what is there for all is not for the first ones alone.
 const DOUBLING_FREE: usize = 14;
 
@@ -173,13 +178,19 @@ impl TopKernel {
         view.distinct_least(shapes::run(Lacking { words, buckets: state.buckets, view, rows: left }, shape))
     }
 
-    /// What is done at a turn: the table doubles, if buckets missed so many since.
+    /// What is done at a turn: scores age, and the table doubles, if buckets missed so many since.
     pub(super) fn turn(&self, state: &mut State, memory: &mut Memory<'_>) {
         let before = state.misses_each();
         state.misses += u64::from(std::mem::take(&mut state.fresh_misses));
-        if before != state.misses_each() {
-            self.consider_doubling(state, memory);
+        let after = state.misses_each();
+        if before == after {
+            return;
         }
+        if before.leading_zeros() != after.leading_zeros() && EARLY_AGEING_MISSES.contains(&after) {
+            let (shape, words) = (self.shape(*state), memory.pool.get_mut(state.chunk));
+            words.chunks_exact_mut(shape.words).take(state.buckets).for_each(|bucket| shape.halve_scores(bucket));
+        }
+        self.consider_doubling(state, memory);
     }
 
     /// Buckets missed so many that there should be more of them, if there may be.
