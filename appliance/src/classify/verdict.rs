@@ -35,6 +35,14 @@ pub struct Verdict {
     pub rule: u32,
 }
 
+impl Verdict {
+    /// Of the frames that it is said of, see [`Verdicts::key`]; of none before it is said.
+    #[inline]
+    pub const fn key(&self) -> [u64; 2] {
+        self.key
+    }
+}
+
 /// Verdicts of one generation, at one core.
 #[derive(Clone, Debug)]
 pub struct Verdicts {

@@ -42,10 +42,13 @@ impl Chain {
     /// Records with which it is to be looked at: as many as a log holds, which are worth fetching its block for; or if it waits
     /// for its turn already, very many, and each so many more.
     pub(super) const fn asks_at(self) -> usize {
-        match self.count as usize {
-            _ if self.flags & RIPE == 0 => LOG_RECORDS_MAX,
-            0..WAITING_RECORDS_MAX => WAITING_RECORDS_MAX,
-            _ => (self.count as usize / DRAIN_RECORDS + 1) * DRAIN_RECORDS,
+        let count = self.count as usize;
+        if self.flags & RIPE == 0 {
+            LOG_RECORDS_MAX
+        } else if count < WAITING_RECORDS_MAX {
+            WAITING_RECORDS_MAX
+        } else {
+            (count / DRAIN_RECORDS + 1) * DRAIN_RECORDS
         }
     }
 

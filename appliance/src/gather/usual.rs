@@ -23,15 +23,15 @@ pub const fn direction_word(direction: Has) -> u64 {
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "its result is stored at once")]
 pub const fn narrow(usual: &Usual, wire_bytes: u32, tag: u64) -> [u64; NARROW_WORDS] {
-    let [word, small] = usual_words(usual);
+    let [word, small] = usual_words(usual.ports, usual.payload_bytes, (usual.small, usual.has));
     [usual.addresses, word | wire_word(wire_bytes), small | tag | long_word(wire_bytes)]
 }
 
 /// The second and the third word, but for what a tag and the wire say.
 #[inline(always)]
 #[allow(clippy::inline_always, reason = "as above")]
-const fn usual_words(usual: &Usual) -> [u64; 2] {
-    [usual.ports as u64 | (low(usual.payload_bytes) as u64) << 48, usual.small as u64 | (usual.has.0 as u64) << 32]
+const fn usual_words(ports: u32, payload_bytes: u32, (small, has): (u32, Has)) -> [u64; 2] {
+    [ports as u64 | (low(payload_bytes) as u64) << 48, small as u64 | (has.0 as u64) << 32]
 }
 
 #[inline(always)]
@@ -104,8 +104,8 @@ impl Task for Reading<'_> {
         for (at, taken) in taken.iter_mut().enumerate() {
             let (said, wire_bytes) = (plain.said(at, reads_options), plain.wire_bytes[at].saturating_sub(added_bytes));
             let is_taken = said.is_taken & is_narrow(wire_bytes, said.payload_bytes);
-            rows.sizes[at] = u64::from(said.ports) | u64::from(wire_bytes & 0xFFFF | said.payload_bytes << 16) << 32;
-            rows.rest[at] = u64::from(said.small) | u64::from(said.has) << 32 | tag | long_word(wire_bytes);
+            let [word, small] = usual_words(said.ports, said.payload_bytes, (said.small, said.has));
+            (rows.sizes[at], rows.rest[at]) = (word | wire_word(wire_bytes), small | tag | long_word(wire_bytes));
             *taken = u8::from(is_taken);
             bytes += if is_taken { u64::from(wire_bytes) } else { 0 };
         }
@@ -144,7 +144,7 @@ impl Words {
 
     #[inline]
     const fn common(&mut self, usual: &Usual) {
-        let [word, small] = usual_words(usual);
+        let [word, small] = usual_words(usual.ports, usual.payload_bytes, (usual.small, usual.has));
         (self.0[1], self.0[2]) = (word, small);
     }
 

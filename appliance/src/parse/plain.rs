@@ -50,7 +50,7 @@ pub struct Said {
     /// See [`Usual::small`].
     pub small: u32,
     /// See [`Usual::has`].
-    pub has: u32,
+    pub has: Has,
     /// See [`Usual::payload_bytes`].
     pub payload_bytes: u32,
 }
@@ -114,7 +114,7 @@ impl Plain {
             is_taken: is_whole & is_there & (tcp | udp | is_icmp),
             ports: if is_icmp { ports & 0xFFFF } else { ports },
             small: protocol | ttl << 8 | flags << 16 | head >> 26 << 24,
-            has: u32::from(Has::MAC.0 | upper),
+            has: Has(Has::MAC.0 | upper),
             payload_bytes: body.saturating_sub(behind),
         }
     }
@@ -168,7 +168,7 @@ mod tests {
             assert_eq!(said.is_taken, usual.is_some(), "{frame:?}");
             let Some(usual) = usual else { continue };
             let have = (plain.addresses[at], said.ports, said.small, said.has, said.payload_bytes);
-            assert_eq!(have, (usual.addresses, usual.ports, usual.small, u32::from(usual.has.0), usual.payload_bytes), "{frame:?}");
+            assert_eq!(have, (usual.addresses, usual.ports, usual.small, usual.has, usual.payload_bytes), "{frame:?}");
             taken += 1;
         }
         assert!(taken > n_least(), "{taken}");

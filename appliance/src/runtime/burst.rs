@@ -21,7 +21,7 @@ use crate::stats::columns::first;
 use crate::telemetry::cost::Part;
 use crate::units::{Family, RangeIndex};
 use crate::window::{Ledger, Site};
-use plain::{PLAIN_KEY, Told};
+use plain::Told;
 
 const V6_ADDRESSES: usize = 8;
 
@@ -108,7 +108,6 @@ impl Bursts {
 
 /// Frames one behind the other of which the tag rules say the same.
 struct Run {
-    key: [u64; 2],
     verdict: Verdict,
     /// What it adds to a record.
     word: u64,
@@ -120,12 +119,12 @@ struct Run {
 impl Run {
     /// Before the first: no frame has this key.
     fn none() -> Self {
-        Self { key: [0; 2], verdict: Verdict::default(), word: 0, frames: 0, bytes: 0 }
+        Self { verdict: Verdict::default(), word: 0, frames: 0, bytes: 0 }
     }
 
-    fn begin(&mut self, key: [u64; 2], verdict: Verdict) {
+    fn begin(&mut self, verdict: Verdict) {
         let word = tag_word(verdict.has, verdict.weight);
-        *self = Self { key, verdict, word, frames: 0, bytes: 0 };
+        *self = Self { verdict, word, frames: 0, bytes: 0 };
     }
 
     fn book(&self, site: &mut Site, port: usize) {
@@ -214,7 +213,7 @@ impl<S: Stage> Receiver<S> {
         let (mut received_bytes, mut late, mut implausible_frames, mut taken) = (0, 0, 0, 0);
         let plain = if is_bare { bursts.read_plain(frames, count, world) } else { Told::default() };
         if plain.frames != 0 {
-            run.begin(PLAIN_KEY, plain.verdict);
+            run.begin(plain.verdict);
             (run.frames, run.bytes) = (plain.frames.count_ones().into(), plain.bytes);
             (received_bytes, late, taken) = (plain.received_bytes, plain.late, run.frames);
         }
@@ -226,9 +225,9 @@ impl<S: Stage> Receiver<S> {
             let Some(frame) = frames.at(at) else { continue };
             let Some(usual) = whole(&frame, world) else { continue };
             let key = bursts.verdicts.key(&frame, &usual);
-            if key != run.key {
+            if key != run.verdict.key() {
                 run.book(open, port);
-                run.begin(key, bursts.verdicts.of(key, generation, &frame, &usual));
+                run.begin(bursts.verdicts.of(key, generation, &frame, &usual));
             }
             if run.verdict.drops {
                 continue;

@@ -79,16 +79,16 @@ impl ValueColumn {
         self.nonzero
     }
 
-    /// The same, as it is kept.
-    #[inline(always)]
-    pub(super) const fn small_at(&self, at: usize) -> u32 {
-        self.values[at]
-    }
-
     /// What a record adds.
     #[inline(always)]
     pub(super) const fn at(&self, at: usize) -> u64 {
         self.values[at] as u64
+    }
+
+    /// The same, as it is kept.
+    #[inline(always)]
+    pub(super) const fn small_at(&self, at: usize) -> u32 {
+        self.values[at]
     }
 
     /// What records that stand for themselves add up to, and those that do not: there is one, and all add something. Of one

@@ -9,8 +9,6 @@ use crate::runtime::world::World;
 use crate::rx::Frames;
 use crate::units::LinkType;
 
-/// A key of tag rules that no frame has.
-pub(super) const PLAIN_KEY: [u64; 2] = [0, 1];
 /// Fewer frames of the plainest kind are not worth to be read at once.
 const PLAIN_FRAMES_MIN: u32 = 8;
 

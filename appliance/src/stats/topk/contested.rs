@@ -59,13 +59,14 @@ impl OfShape for Contesting<'_, '_> {
             }
             let at = next.trailing_zeros() as usize % BATCH_RECORDS_MAX;
             read_key(&view, shape, at, &mut halves);
-            let (row, key) = ((view.row_without_key(at), view.is_sampled(at)), (looks.tags[at], &halves[..shape.halves]));
+            let (row, is_sampled) = (&view.row_without_key(at), view.is_sampled(at));
+            let key = (looks.tags[at], &halves[..shape.halves]);
             let bucket = (lanes, shape, table.pieces.of(at));
             lack ^= next;
-            let Some(way) = kernel.enter(bucket, (&row.0, row.1), (nths[at], ticks >> at & 1 == 1), key, (state, pressure)) else {
+            let Some(way) = kernel.enter(bucket, (row, is_sampled), (nths[at], ticks >> at & 1 == 1), key, (state, pressure)) else {
                 continue;
             };
-            if !shape.add(table.pieces.of(at), way, (&row.0, row.1), kernel.units(shape, &row.0)) {
+            if !shape.add(table.pieces.of(at), way, (row, is_sampled), kernel.units(shape, row)) {
                 return Step::Overflow(at, (looks.buckets[at] as usize, way));
             }
             // Another key has the cell now: who comes later looks again.
