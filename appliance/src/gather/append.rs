@@ -1,15 +1,13 @@
 //! Records into chains; and what waits in chains while a walk over the epoch before is still in its way.
 
 use super::chain::{Chain, DRAIN_RECORDS, Fit, RIPE, RUNS, WIDE};
+use super::desk::{DESK_RECORDS, DESK_STEP, NARROW_STEP};
 use super::packed::{Form, Layout, NARROW_WORDS};
 use super::{Gather, HELD_RECORDS_MAX, Stage, TURN_RECORDS};
 use crate::arch::prefetch::prefetch_write;
-use crate::limits::{BATCH_RECORDS_MAX, LOG_RECORDS_MAX};
+use crate::limits::{BATCH_RECORDS_MAX, LOG_RECORDS_MAX, SEGMENT_RECORDS};
 use crate::record::Record;
 use crate::units::RangeIndex;
-
-#[allow(clippy::cast_possible_truncation, reason = "three")]
-const NARROW_STEP: u32 = NARROW_WORDS as u32;
 
 /// Whether a held chain of so many records has as many as make the walk go on.
 #[inline]
@@ -39,10 +37,15 @@ impl Gather {
         prefetch_write(&self.chains[self.side][range.at()]);
     }
 
-    /// Asks for where the range's next record goes.
+    /// Asks for where the range's next record goes, and if it makes what lies on a desk go, for where that goes.
     #[inline]
     pub fn prefetch_tail(&self, range: RangeIndex) {
-        self.segments.prefetch(self.chains[self.side][range.at()].next);
+        let chain = self.chains[self.side][range.at()];
+        if chain.room == 0 && chain.is_at_desk() {
+            self.segments.prefetch_desk(chain.next.wrapping_sub(DESK_STEP), chain.lot);
+        } else {
+            self.segments.prefetch(chain.next);
+        }
     }
 
     /// Adds a record in the narrow form, which has no extras. Its words stay numbers: gathered in memory first, they would be read
@@ -80,6 +83,12 @@ impl Gather {
 
     #[inline(never)]
     fn append_slowly(&mut self, range: RangeIndex, words: [u64; NARROW_WORDS], stage: &mut impl Stage) {
+        if self.append_first(range, words) {
+            if self.ripe.is_due(DESK_RECORDS.into(), TURN_RECORDS) {
+                self.hand_on_ripe(stage);
+            }
+            return;
+        }
         self.append_packed(range, Form::Narrow, &words, stage);
     }
 
@@ -163,6 +172,9 @@ impl Gather {
     /// Records for which a chain's last segment has room.
     #[inline]
     fn left(&self, chain: Chain, fit: Fit) -> usize {
+        if chain.is_at_desk() {
+            return chain.count.wrapping_neg() as usize % SEGMENT_RECORDS;
+        }
         let (segment, size) = self.segments.of_word(chain.next - 1);
         fit.records[size as usize] - ((chain.next - self.segments.start(segment)) / fit.step) as usize
     }

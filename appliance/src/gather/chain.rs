@@ -1,8 +1,8 @@
 //! What a range has gathered of one epoch, and how records lie in its segments.
 
-use super::packed::{Form, Layout};
+use super::packed::{Form, Layout, NARROW_WORDS};
 use super::segments::Sizes;
-use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX};
+use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX, SEGMENT_RECORDS};
 
 /// A range that cannot wait for its turn hands a batch on at each multiple of so many records, if it has as many.
 pub(super) const DRAIN_RECORDS: usize = BATCH_RECORDS_MAX / 2;
@@ -15,6 +15,10 @@ pub(super) const WIDE: u8 = 1;
 pub(super) const RUNS: u8 = 2;
 /// It waits for its turn to be handed on.
 pub(super) const RIPE: u8 = 4;
+/// Its last segment is a desk: what is before it are whole lots.
+pub(super) const DESK: u8 = 8;
+/// Above this bit: lots for which the segment before the desk has room.
+pub(super) const LOTS_SHIFT: u32 = 4;
 
 /// See the module. Four of them fill a line.
 #[derive(Clone, Copy)]
@@ -24,15 +28,17 @@ pub(super) struct Chain {
     pub(super) first: u32,
     /// and where its next one goes, if there is room in its last segment.
     pub(super) next: u32,
+    /// Where its last segment is a desk: the word behind the last record before it, if there is one, or 0.
+    pub(super) lot: u32,
     /// Records.
     pub(super) count: u16,
     /// Narrow records that go there, one behind the other, with nothing else to be done.
     pub(super) room: u8,
-    /// [`WIDE`], [`RUNS`], [`RIPE`].
+    /// [`WIDE`], [`RUNS`], [`RIPE`], [`DESK`], and above [`LOTS_SHIFT`].
     pub(super) flags: u8,
 }
 
-pub(super) const EMPTY: Chain = Chain { first: 0, next: 0, count: 0, room: 0, flags: 0 };
+pub(super) const EMPTY: Chain = Chain { first: 0, next: 0, lot: 0, count: 0, room: 0, flags: 0 };
 
 impl Chain {
     pub(super) const fn form(self) -> Form {
@@ -70,8 +76,8 @@ pub(super) struct Fit {
     pub(super) words: usize,
     /// The same, where words are numbered.
     pub(super) step: u32,
-    /// Records of a small and of a large segment.
-    pub(super) records: [usize; 2],
+    /// Records of a segment, by its size.
+    pub(super) records: [usize; 3],
     /// Records of a batch.
     pub(super) batch: usize,
 }
@@ -80,7 +86,9 @@ impl Fit {
     fn new(layout: &Layout, form: Form, sizes: Sizes) -> Self {
         let words = layout.words(form);
         let (step, batch) = (u32::try_from(words).unwrap_or(u32::MAX), BATCH_RECORDS_MAX.min(BATCH_WORDS_MAX / words));
-        Self { words, step, records: sizes.words.map(|all| (all as usize / words).min(batch)), batch }
+        // What comes from a desk is eight at once.
+        let lot = if words == NARROW_WORDS { SEGMENT_RECORDS } else { 1 };
+        Self { words, step, records: sizes.words.map(|all| (all as usize / words).min(batch) / lot * lot), batch }
     }
 
     /// Records of a batch that has no more than so many.

@@ -15,6 +15,7 @@
 mod append;
 pub mod bits;
 mod chain;
+mod desk;
 pub mod packed;
 mod ripe;
 mod segments;
@@ -29,7 +30,7 @@ use crate::telemetry::PartFigures;
 use crate::units::{Epoch, RangeIndex};
 
 use bits::Bits;
-use chain::{Chain, DRAIN_RECORDS, EMPTY, Fit, RIPE, RUNS, WIDE};
+use chain::{Chain, DESK, DRAIN_RECORDS, EMPTY, Fit, LOTS_SHIFT, RIPE, RUNS, WIDE};
 use packed::{Batch, Form, Layout};
 use ripe::Ripe;
 use segments::{Segments, Size, Sizes};
@@ -82,7 +83,7 @@ impl Gather {
 
     /// See [`Self::new`]; its memory may be there from the start.
     pub fn reserved(ranges: usize, bytes_max: usize, layout: &Layout, reserve: Reserve) -> Self {
-        let segments = Segments::new(bytes_max, Sizes::of(layout), reserve);
+        let segments = Segments::new(bytes_max, ranges, Sizes::of(layout), reserve);
         Self {
             layouts: [*layout; 2],
             fits: [Fit::both(layout, segments.sizes()); 2],
@@ -206,21 +207,37 @@ impl Gather {
     /// A further segment for a range's chain, which it may begin; none if there is none that may be freed.
     fn extend(&mut self, range: u32, form: Form, stage: &mut impl Stage) -> Option<Chain> {
         let side = self.side;
-        let size = if self.chains[side][range as usize].grows_large() { Size::Large } else { Size::Small };
-        let segment = self.take(size, stage)?;
-        // Taking may have handed on this very chain.
-        let chain = &mut self.chains[side][range as usize];
-        let start = self.segments.start(segment);
-        if chain.count == 0 {
-            let wide = if form == Form::Wide { WIDE } else { 0 };
-            (chain.first, chain.flags) = (start, chain.flags & (RUNS | RIPE) | wide);
-            self.touched[side].set(range);
-            self.holding[side].set(range);
-        } else {
-            self.segments.link(self.segments.of_word(chain.next - 1).0, segment);
+        if self.chains[side][range as usize].is_at_desk() {
+            return self.clear_desk(range, stage);
         }
-        chain.next = start;
-        Some(*chain)
+        let segment = self.take_for(range, form, stage)?;
+        // Taking may have handed on this very chain.
+        if self.chains[side][range as usize].count == 0 {
+            self.begin(range, form, segment);
+        } else {
+            self.lengthen(range, segment);
+        }
+        Some(self.chains[side][range as usize])
+    }
+
+    /// A chain that holds nothing begins there.
+    fn begin(&mut self, range: u32, form: Form, segment: u32) {
+        let (side, wide, start) = (self.side, if form == Form::Wide { WIDE } else { 0 }, self.segments.start(segment));
+        let desk = self.note(segment);
+        let chain = &mut self.chains[side][range as usize];
+        *chain = Chain { first: start, next: start, flags: chain.flags & (RUNS | RIPE) | wide | desk, ..EMPTY };
+        self.touched[side].set(range);
+        self.holding[side].set(range);
+    }
+
+    /// A chain whose last segment is full goes on there.
+    fn lengthen(&mut self, range: u32, segment: u32) {
+        let start = self.segments.start(segment);
+        let chain = self.chains[self.side][range as usize];
+        self.segments.link(self.segments.of_word(chain.next - 1).0, segment);
+        let flags = chain.flags | self.note(segment);
+        let lot = if flags & DESK != 0 { chain.next } else { 0 };
+        self.chains[self.side][range as usize] = Chain { next: start, lot, flags, ..chain };
     }
 
     fn take(&mut self, size: Size, stage: &mut impl Stage) -> Option<u32> {
@@ -269,10 +286,12 @@ impl Gather {
         let left = chain.count - u16::try_from(len).unwrap_or(chain.count);
         let (is_whole, first) = self.cut(chain, (len, left == 0), fit);
         if left == 0 {
-            self.chains[side][range as usize] = Chain { flags, ..EMPTY };
+            self.chains[side][range as usize] = Chain { flags: flags & (WIDE | RUNS | RIPE), ..EMPTY };
             self.holding[side].clear(range);
         } else {
-            self.chains[side][range as usize] = Chain { first, count: left, flags, ..chain };
+            let is_gone = chain.flags & DESK != 0 && self.segments.of_word(first).1 == Size::Desk;
+            let (lot, lots) = if is_gone { (0, u8::MAX << LOTS_SHIFT) } else { (chain.lot, 0) };
+            self.chains[side][range as usize] = Chain { first, lot, count: left, flags: flags & !lots, ..chain };
         }
         let words = len * fit.words;
         // Of a segment that is free now: nothing is taken before this is done.
@@ -284,9 +303,9 @@ impl Gather {
     /// the other, or else were put together; and where the first is that stays.
     fn cut(&mut self, chain: Chain, (len, is_all): (usize, bool), fit: Fit) -> (bool, u32) {
         let (mut at, mut done) = (chain.first, 0);
-        let is_whole = len <= self.behind(at, fit);
+        let is_whole = len <= self.behind(chain, at, fit);
         while done < len {
-            let (here, (segment, _)) = (self.behind(at, fit), self.segments.of_word(at));
+            let (here, (segment, _)) = (self.behind(chain, at, fit), self.segments.of_word(at));
             let some = here.min(len - done);
             if !is_whole {
                 self.whole[done * fit.words..][..some * fit.words].copy_from_slice(self.segments.at(at, some * fit.words));
@@ -303,9 +322,13 @@ impl Gather {
         (is_whole, at)
     }
 
-    /// Records for which a segment has room from a word on.
-    fn behind(&self, at: u32, fit: Fit) -> usize {
+    /// Records that a segment of a chain has from a word on, or has room for where that is its last.
+    fn behind(&self, chain: Chain, at: u32, fit: Fit) -> usize {
         let (segment, size) = self.segments.of_word(at);
+        // What is before a desk need not be full.
+        if chain.flags & DESK != 0 && chain.lot > at && self.segments.of_word(chain.lot - 1).0 == segment {
+            return ((chain.lot - at) / fit.step) as usize;
+        }
         fit.records[size as usize] - ((at - self.segments.start(segment)) / fit.step) as usize
     }
 }

@@ -5,14 +5,15 @@ pub(super) struct Ripe {
     ranges: Box<[u32]>,
     first: usize,
     len: usize,
-    /// Records since the last turn.
+    /// Records since the last turn, and ever, of which only differences tell something.
     came: u32,
+    all: u32,
 }
 
 impl Ripe {
     /// For so many ranges.
     pub(super) fn new(ranges: usize) -> Self {
-        Self { ranges: vec![0; ranges].into_boxed_slice(), first: 0, len: 0, came: 0 }
+        Self { ranges: vec![0; ranges].into_boxed_slice(), first: 0, len: 0, came: 0, all: 0 }
     }
 
     /// None waits.
@@ -41,11 +42,18 @@ impl Ripe {
         self.first = if self.first + 1 < self.ranges.len() { self.first + 1 } else { 0 };
     }
 
+    /// Records that came ever, as far as 32 bits go.
+    #[inline]
+    pub(super) const fn all(&self) -> u32 {
+        self.all
+    }
+
     /// Counts records that came, or will before this is asked again. Whether one batch of the first is to go: after each `turn`
     /// of them.
     #[inline]
     pub(super) const fn is_due(&mut self, records: u32, turn: u32) -> bool {
         self.came += records;
+        self.all = self.all.wrapping_add(records);
         if self.came < turn {
             return false;
         }

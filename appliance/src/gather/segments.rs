@@ -1,10 +1,10 @@
-//! Pieces of open batches, of two sizes, from one region that is reserved at start: small ones for the many ranges that have
-//! little, and large ones that hold a batch, which need not be put together.
+//! Pieces of open batches, of three kinds, from one region that is reserved at start: small ones for the many ranges that have
+//! little, large ones that hold a batch, which need not be put together, and desks, where a large one's records are written first.
 //!
-//! Half of the region is of either kind, and where one runs out, the other is taken: no traffic can make the pool useless for
-//! other traffic.
+//! Half of the region is small ones, and half of it the others. Where one of the first two kinds runs out, the other is taken: no
+//! traffic can make the pool useless for other traffic.
 
-use super::packed::{Form, Layout};
+use super::packed::{Form, Layout, NARROW_WORDS};
 use crate::arch::prefetch::{prefetch_words, prefetch_write};
 use crate::arch::{Region, Reserve};
 use crate::limits::{BATCH_RECORDS_MAX, SEGMENT_RECORDS};
@@ -16,26 +16,33 @@ const NONE: u32 = u32::MAX;
 const AHEAD: u32 = 4;
 /// Small ones that there are at least.
 const SMALL_MIN: usize = 2 * BATCH_RECORDS_MAX;
+/// One part in so many of the region is desks, at most.
+const DESKS_PART: usize = 16;
+
+/// Words of a desk.
+pub(super) const DESK_WORDS: usize = SEGMENT_RECORDS * NARROW_WORDS;
 
 /// Which kind a segment is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
     Small,
     Large,
+    Desk,
 }
 
-/// Words of the two kinds.
+/// Words of the kinds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
-    pub(super) words: [u32; 2],
+    pub(super) words: [u32; 3],
 }
 
 impl Sizes {
-    /// Eight usual records of the first layout, or one of any; and a batch of them.
+    /// Eight usual records of the first layout, or one of any; a batch of them; eight records that have no more than every record.
     #[allow(clippy::cast_possible_truncation, reason = "some hundred words")]
     pub(super) fn of(layout: &Layout) -> Self {
         let usual = layout.words(Form::Narrow);
-        Self { words: [SEGMENT_RECORDS * usual, BATCH_RECORDS_MAX * usual].map(|words| words.max(Layout::WORDS_MAX) as u32) }
+        let [small, large] = [SEGMENT_RECORDS * usual, BATCH_RECORDS_MAX * usual].map(|words| words.max(Layout::WORDS_MAX) as u32);
+        Self { words: [small, large, DESK_WORDS as u32] }
     }
 
     const fn of_kind(self, size: Size) -> u32 {
@@ -65,28 +72,31 @@ impl Kind {
 pub(super) struct Segments {
     words: Region,
     sizes: Sizes,
-    kinds: [Kind; 2],
-    /// Words of all small ones.
-    small_words: u32,
+    kinds: [Kind; 3],
+    /// Words of all small ones, and of these and all large ones.
+    words_before: [u32; 2],
     /// Of each segment the next in its chain, or the next that is free.
     next: Vec<u32>,
 }
 
 impl Segments {
-    /// As many as so many bytes hold, but no fewer than chains can do with.
-    pub(super) fn new(bytes_max: usize, sizes: Sizes, reserve: Reserve) -> Self {
-        let of = |size: Size, bytes: usize| bytes / (sizes.of_kind(size) as usize * 8 + size_of::<u32>());
+    /// As many as so many bytes hold, but no fewer than chains can do with, and no more desks than two for each range.
+    pub(super) fn new(bytes_max: usize, ranges: usize, sizes: Sizes, reserve: Reserve) -> Self {
+        let bytes_of = |size: Size| sizes.of_kind(size) as usize * 8 + size_of::<u32>();
         // Words have numbers of 32 bits.
         let bytes = bytes_max.min((u32::MAX as usize - SMALL_MIN * sizes.of_kind(Size::Small) as usize) * 8);
-        let (small, large) = (of(Size::Small, bytes / 2).max(SMALL_MIN), of(Size::Large, bytes / 2));
-        let [small, large] = [small, large].map(|segments| u32::try_from(segments).unwrap_or(0));
+        let desks = (bytes / DESKS_PART / bytes_of(Size::Desk)).min(2 * ranges);
+        let large = (bytes / 2 - desks * bytes_of(Size::Desk)) / bytes_of(Size::Large);
+        let small = (bytes / 2 / bytes_of(Size::Small)).max(SMALL_MIN);
+        let [small, large, desks] = [small, large, desks].map(|segments| u32::try_from(segments).unwrap_or(0));
         let small_words = small * sizes.of_kind(Size::Small);
+        let before_desks = small_words + large * sizes.of_kind(Size::Large);
         Self {
-            words: Region::new((small_words + large * sizes.of_kind(Size::Large)) as usize, reserve),
+            words: Region::new((before_desks + desks * sizes.of_kind(Size::Desk)) as usize, reserve),
             sizes,
-            kinds: [Kind::new(0, small), Kind::new(small, large)],
-            small_words,
-            next: vec![0; (small + large) as usize],
+            kinds: [Kind::new(0, small), Kind::new(small, large), Kind::new(small + large, desks)],
+            words_before: [small_words, before_desks],
+            next: vec![0; (small + large + desks) as usize],
         }
     }
 
@@ -95,10 +105,14 @@ impl Segments {
         self.sizes
     }
 
-    /// A free one, of this size if there is one; none if there is none at all.
+    /// A free one, of this size if there is one; none if there is none at all. In place of a desk nothing else is given.
     #[inline]
     pub(super) fn take(&mut self, size: Size) -> Option<u32> {
-        let other = if size == Size::Small { Size::Large } else { Size::Small };
+        let other = match size {
+            Size::Small => Size::Large,
+            Size::Large => Size::Small,
+            Size::Desk => return self.take_of(size),
+        };
         self.take_of(size).or_else(|| self.take_of(other))
     }
 
@@ -127,6 +141,18 @@ impl Segments {
     #[inline]
     pub(super) fn next(&self, segment: u32) -> u32 {
         self.next[segment as usize]
+    }
+
+    /// Keeps a number with the last one of a chain.
+    #[inline]
+    pub(super) fn note(&mut self, tail: u32, number: u32) {
+        self.next[tail as usize] = number;
+    }
+
+    /// The number that is kept with the last one of a chain.
+    #[inline]
+    pub(super) fn noted(&self, tail: u32) -> u32 {
+        self.next[tail as usize]
     }
 
     /// Puts `segment` behind `tail`.
@@ -179,25 +205,38 @@ impl Segments {
     }
 
     #[inline]
-    const fn size(&self, segment: u32) -> Size {
-        if segment < self.kinds[1].from { Size::Small } else { Size::Large }
+    pub(super) const fn size(&self, segment: u32) -> Size {
+        if segment < self.kinds[1].from {
+            Size::Small
+        } else if segment < self.kinds[2].from {
+            Size::Large
+        } else {
+            Size::Desk
+        }
     }
 
     /// Where a segment's words begin.
     #[inline]
     pub(super) const fn start(&self, segment: u32) -> u32 {
-        let [small, large] = self.sizes.words;
+        let [small, large, desk] = self.sizes.words;
         match self.size(segment) {
             Size::Small => segment * small,
-            Size::Large => self.small_words + (segment - self.kinds[1].from) * large,
+            Size::Large => self.words_before[0] + (segment - self.kinds[1].from) * large,
+            Size::Desk => self.words_before[1] + (segment - self.kinds[2].from) * desk,
         }
     }
 
     /// The segment that a word is of, and its size.
     #[inline]
     pub(super) const fn of_word(&self, at: u32) -> (u32, Size) {
-        let [small, large] = self.sizes.words;
-        if at < self.small_words { (at / small, Size::Small) } else { (self.kinds[1].from + (at - self.small_words) / large, Size::Large) }
+        let ([small, large, desk], [before_large, before_desks]) = (self.sizes.words, self.words_before);
+        if at < before_large {
+            (at / small, Size::Small)
+        } else if at < before_desks {
+            (self.kinds[1].from + (at - before_large) / large, Size::Large)
+        } else {
+            (self.kinds[2].from + (at - before_desks) / desk, Size::Desk)
+        }
     }
 
     /// So many words from one on, which lie in one segment.
@@ -210,6 +249,24 @@ impl Segments {
     #[inline]
     pub(super) fn at(&self, at: u32, words: usize) -> &[u64] {
         &self.words[at as usize..at as usize + words]
+    }
+
+    /// Copies what a desk holds.
+    #[inline]
+    pub(super) fn copy(&mut self, from: u32, to: u32) {
+        let Some(words) = self.words.get(from as usize..).and_then(<[u64]>::first_chunk::<DESK_WORDS>).copied() else { return };
+        if let Some(to) = self.words.get_mut(to as usize..).and_then(<[u64]>::first_chunk_mut) {
+            *to = words;
+        }
+    }
+
+    /// Asks for what a desk holds, and for where it goes.
+    #[inline]
+    pub(super) fn prefetch_desk(&self, from: u32, to: u32) {
+        for at in (0..DESK_WORDS).step_by(8) {
+            self.words.get(from as usize + at).into_iter().for_each(prefetch_write);
+            self.words.get(to as usize + at).into_iter().for_each(prefetch_write);
+        }
     }
 
     /// Writes three words from one on.

@@ -247,3 +247,55 @@ fn no_length_that_an_ip_header_claims_cuts_a_log() {
     }
     assert_eq!(log.handed, 0);
 }
+
+/// What waits on desks too: of some thousand ranges, hot ones and cold ones, whatever the pool's size, each record of the usual kind
+/// once, in its order, also where a walk takes a few records at a time.
+#[test]
+fn what_lies_on_a_desk_is_handed_on_in_its_order() {
+    #[derive(Default)]
+    struct Words(BTreeMap<(u32, u64), Vec<u64>>);
+    impl Stage for Words {
+        fn batch(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
+            let numbers = batch.words.as_chunks::<3>().0.iter().map(|[n, ..]| *n);
+            assert_eq!(numbers.len(), batch.len);
+            self.0.entry((range.0, epoch.0)).or_default().extend(numbers);
+        }
+        fn walk_records_max(&self) -> Option<usize> {
+            Some(13)
+        }
+        fn advance(&mut self, _: Epoch) {}
+        fn step(&mut self) -> bool {
+            false
+        }
+    }
+    const RANGES: u64 = 3_000;
+    let bare = Layout::of(|_, _| false);
+    // The pool was cut for wider records in the one case, for these in the other.
+    for (bytes, first) in [(0, bare), (3 << 20, bare), (3 << 20, Layout::whole()), (1 << 27, bare), (1 << 27, Layout::whole())] {
+        let mut gather = Gather::new(usize::try_from(RANGES).unwrap(), bytes, &first);
+        gather.pack_as(&bare);
+        let (mut words, mut want) = (Words::default(), BTreeMap::<(u32, u64), Vec<u64>>::new());
+        let (mut epoch, mut desks) = (Epoch(0), 0);
+        for n in 0..900_000_u64 {
+            if n % 400_000 == 399_999 {
+                while gather.is_walking() && gather.step(&mut words) {}
+                epoch = Epoch(epoch.0 + 1);
+                gather.advance(epoch);
+            }
+            let draw = spread(n * 31 + bytes as u64);
+            let range = u32::try_from(if draw % 64 < 48 { draw / 64 % RANGES } else { draw / 64 % 5 }).unwrap();
+            want.entry((range, epoch.0)).or_default().push(n);
+            gather.append_narrow(RangeIndex(range), (n, 0, 0), &mut words);
+            desks += usize::from(gather.chains[gather.side][range as usize].is_at_desk());
+            if n % 32 == 0 && gather.is_walking() {
+                gather.step(&mut words);
+            }
+        }
+        while gather.step(&mut words) {}
+        gather.advance(Epoch::END);
+        while gather.step(&mut words) {}
+        assert!(words.0 == want, "{bytes} bytes");
+        assert_eq!(desks > 100_000, bytes > 0, "{bytes} bytes: {desks} records on desks");
+        assert_eq!(gather.memory().used, 0, "every segment is free again");
+    }
+}
