@@ -1,6 +1,6 @@
 //! Records into chains; and what waits in chains while a walk over the epoch before is still in its way.
 
-use super::chain::{Chain, DRAIN_RECORDS, Fit, RIPE, RUNS, WIDE};
+use super::chain::{Chain, DRAIN_RECORDS, Fit, LOTS_SHIFT, RIPE, RUNS, WIDE};
 use super::desk::{DESK_RECORDS, DESK_STEP, NARROW_STEP};
 use super::packed::{Form, Layout, NARROW_WORDS};
 use super::{Gather, HELD_RECORDS_MAX, Stage, TURN_RECORDS};
@@ -41,7 +41,7 @@ impl Gather {
     #[inline]
     pub fn prefetch_tail(&self, range: RangeIndex) {
         let chain = self.chains[self.side][range.at()];
-        if chain.room == 0 && chain.is_at_desk() {
+        if chain.room == 0 && chain.flags >> LOTS_SHIFT != 0 {
             self.segments.prefetch_desk(chain.next.wrapping_sub(DESK_STEP), chain.lot);
         } else {
             self.segments.prefetch(chain.next);
@@ -143,12 +143,12 @@ impl Gather {
     fn push(&mut self, range: RangeIndex, form: Form, words: &[u64], stage: &mut impl Stage) {
         let side = self.side;
         let mut chain = self.chains[side][range.at()];
-        let fit = self.fit(side, form);
+        let (fit, mut counted) = (self.fit(side, form), u32::from(chain.room));
         if chain.count == 0 || self.left(chain, fit) == 0 {
             let Some(extended) = self.extend(range.0, form, stage) else {
                 return stage.lose(range, self.epochs[side], 1);
             };
-            chain = extended;
+            (chain, counted) = (extended, 0);
         }
         self.segments.at_mut(chain.next, fit.words).copy_from_slice(&words[..fit.words]);
         chain.next += fit.step;
@@ -161,7 +161,7 @@ impl Gather {
             }
             return;
         }
-        let is_due = self.ripe.is_due(1 + u32::from(room), TURN_RECORDS);
+        let is_due = self.ripe.is_due((1 + u32::from(room)).saturating_sub(counted), TURN_RECORDS);
         if chain.asks() {
             self.full(range.0, stage);
         } else if is_due {

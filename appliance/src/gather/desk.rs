@@ -3,7 +3,7 @@
 //! Tens of thousands of ranges have each a segment that is being written. Where these are large, as many pages are: more than the
 //! processor has addresses of at hand, all the more where a hypervisor gives hugepages that are not, so that each record would
 //! wait for one. On a desk lie eight records, and desks lie side by side; what is on a full one goes to a large segment
-//! at once, as whole lines. Ranges of which a record comes every now and then write where it stays.
+//! at once. Ranges do without that have no batch yet, and the busiest, whose lines are at hand anyway.
 
 use super::chain::{Chain, DESK, LOTS_SHIFT};
 use super::packed::{Form, NARROW_WORDS};
@@ -23,6 +23,8 @@ pub(super) const DESK_RECORDS: u8 = SEGMENT_RECORDS as u8;
 /// Records of all ranges, of which those of a large segment were one in 2,048: its lines are in the caches then.
 #[allow(clippy::cast_possible_truncation, reason = "some hundred thousand")]
 const HOT_RECORDS: u32 = 2_048 * BATCH_RECORDS_MAX as u32;
+
+const _: () = assert!(BATCH_RECORDS_MAX / SEGMENT_RECORDS <= (u8::MAX >> LOTS_SHIFT) as usize, "lots are counted in a flag's upper bits");
 
 impl Chain {
     /// Whether it holds something, and the last of it on a desk.
@@ -75,6 +77,7 @@ impl Gather {
             return false;
         }
         let from = chain.next - DESK_STEP;
+        debug_assert_eq!(self.segments.of_word(from).0, self.segments.of_word(chain.next - 1).0, "a desk that is full");
         self.segments.copy(from, chain.lot);
         self.segments.put(from, (one, two, three));
         (chain.lot, chain.next, chain.count) = (chain.lot + DESK_STEP, from + NARROW_STEP, chain.count + 1);
@@ -82,7 +85,7 @@ impl Gather {
         true
     }
 
-    /// Makes room on a full desk. A range that has become a hot one has none from then on.
+    /// Makes room on a full desk. A range that has become a hot one has none while its large segments fill quickly.
     pub(super) fn clear_desk(&mut self, range: u32, stage: &mut impl Stage) -> Option<Chain> {
         let (side, desk) = (self.side, self.segments.of_word(self.chains[self.side][range as usize].next - 1).0);
         if self.chains[side][range as usize].flags >> LOTS_SHIFT == 0 {
@@ -107,6 +110,7 @@ impl Gather {
     fn put_before(&mut self, range: u32, segment: u32, desk: u32) -> bool {
         let (now, start, size) = (self.ripe.all(), self.segments.start(segment), self.segments.size(segment));
         let is_hot = size == Size::Large && self.came_quickly(desk);
+        self.holding[self.side].set(range);
         let chain = &mut self.chains[self.side][range as usize];
         if chain.lot == 0 {
             chain.first = start;
@@ -123,7 +127,8 @@ impl Gather {
             let lots = u8::try_from(records / SEGMENT_RECORDS).unwrap_or(1);
             (chain.lot, chain.flags) = (start, chain.flags | lots << LOTS_SHIFT);
             self.segments.link(segment, desk);
-            self.segments.note(desk, now);
+            // Eight records say little.
+            self.segments.note(desk, if size == Size::Large { now } else { now.wrapping_sub(HOT_RECORDS) });
         }
         is_hot
     }

@@ -53,7 +53,7 @@ pub struct Gather {
     /// Of each side, every range's.
     chains: [Vec<Chain>; 2],
     segments: Segments,
-    /// Ranges that were touched in an epoch, and those that hold records.
+    /// Ranges that were touched in an epoch, and those that hold a segment which another may use: more than a desk.
     touched: [Bits; 2],
     holding: [Bits; 2],
     /// Where the walk over the old epoch is, and where the pool last asked for segments.
@@ -83,7 +83,9 @@ impl Gather {
 
     /// See [`Self::new`]; its memory may be there from the start.
     pub fn reserved(ranges: usize, bytes_max: usize, layout: &Layout, reserve: Reserve) -> Self {
-        let segments = Segments::new(bytes_max, ranges, Sizes::of(layout), reserve);
+        // A walk's too; none where records have more than desks hold.
+        let desks_max = if layout.is_bare() { 2 * ranges } else { 0 };
+        let segments = Segments::new(bytes_max, desks_max, Sizes::of(layout), reserve);
         Self {
             layouts: [*layout; 2],
             fits: [Fit::both(layout, segments.sizes()); 2],
@@ -227,7 +229,9 @@ impl Gather {
         let chain = &mut self.chains[side][range as usize];
         *chain = Chain { first: start, next: start, flags: chain.flags & (RUNS | RIPE) | wide | desk, ..EMPTY };
         self.touched[side].set(range);
-        self.holding[side].set(range);
+        if desk == 0 {
+            self.holding[side].set(range);
+        }
     }
 
     /// A chain whose last segment is full goes on there.
@@ -291,6 +295,9 @@ impl Gather {
         } else {
             let is_gone = chain.flags & DESK != 0 && self.segments.of_word(first).1 == Size::Desk;
             let (lot, lots) = if is_gone { (0, u8::MAX << LOTS_SHIFT) } else { (chain.lot, 0) };
+            if is_gone {
+                self.holding[side].clear(range);
+            }
             self.chains[side][range as usize] = Chain { first, lot, count: left, flags: flags & !lots, ..chain };
         }
         let words = len * fit.words;

@@ -2,7 +2,7 @@
 //! little, large ones that hold a batch, which need not be put together, and desks, where a large one's records are written first.
 //!
 //! Half of the region is small ones, and half of it the others. Where one of the first two kinds runs out, the other is taken: no
-//! traffic can make the pool useless for other traffic.
+//! traffic can make that pool useless for other traffic.
 
 use super::packed::{Form, Layout, NARROW_WORDS};
 use crate::arch::prefetch::{prefetch_words, prefetch_write};
@@ -17,7 +17,7 @@ const AHEAD: u32 = 4;
 /// Small ones that there are at least.
 const SMALL_MIN: usize = 2 * BATCH_RECORDS_MAX;
 /// One part in so many of the region is desks, at most.
-const DESKS_PART: usize = 16;
+const DESKS_PART: usize = 32;
 
 /// Words of a desk.
 pub(super) const DESK_WORDS: usize = SEGMENT_RECORDS * NARROW_WORDS;
@@ -80,12 +80,12 @@ pub(super) struct Segments {
 }
 
 impl Segments {
-    /// As many as so many bytes hold, but no fewer than chains can do with, and no more desks than two for each range.
-    pub(super) fn new(bytes_max: usize, ranges: usize, sizes: Sizes, reserve: Reserve) -> Self {
+    /// As many as so many bytes hold, but no fewer than chains can do with, and no more than so many desks.
+    pub(super) fn new(bytes_max: usize, desks_max: usize, sizes: Sizes, reserve: Reserve) -> Self {
         let bytes_of = |size: Size| sizes.of_kind(size) as usize * 8 + size_of::<u32>();
         // Words have numbers of 32 bits.
         let bytes = bytes_max.min((u32::MAX as usize - SMALL_MIN * sizes.of_kind(Size::Small) as usize) * 8);
-        let desks = (bytes / DESKS_PART / bytes_of(Size::Desk)).min(2 * ranges);
+        let desks = (bytes / DESKS_PART / bytes_of(Size::Desk)).min(desks_max);
         let large = (bytes / 2 - desks * bytes_of(Size::Desk)) / bytes_of(Size::Large);
         let small = (bytes / 2 / bytes_of(Size::Small)).max(SMALL_MIN);
         let [small, large, desks] = [small, large, desks].map(|segments| u32::try_from(segments).unwrap_or(0));
@@ -254,6 +254,7 @@ impl Segments {
     /// Copies what a desk holds.
     #[inline]
     pub(super) fn copy(&mut self, from: u32, to: u32) {
+        debug_assert!(self.of_word(from).1 == Size::Desk && to as usize + DESK_WORDS <= self.words.len());
         let Some(words) = self.words.get(from as usize..).and_then(<[u64]>::first_chunk::<DESK_WORDS>).copied() else { return };
         if let Some(to) = self.words.get_mut(to as usize..).and_then(<[u64]>::first_chunk_mut) {
             *to = words;

@@ -270,10 +270,8 @@ fn what_lies_on_a_desk_is_handed_on_in_its_order() {
     }
     const RANGES: u64 = 3_000;
     let bare = Layout::of(|_, _| false);
-    // The pool was cut for wider records in the one case, for these in the other.
-    for (bytes, first) in [(0, bare), (3 << 20, bare), (3 << 20, Layout::whole()), (1 << 27, bare), (1 << 27, Layout::whole())] {
-        let mut gather = Gather::new(usize::try_from(RANGES).unwrap(), bytes, &first);
-        gather.pack_as(&bare);
+    for bytes in [0, 3 << 20, 1 << 27] {
+        let mut gather = Gather::new(usize::try_from(RANGES).unwrap(), bytes, &bare);
         let (mut words, mut want) = (Words::default(), BTreeMap::<(u32, u64), Vec<u64>>::new());
         let (mut epoch, mut desks) = (Epoch(0), 0);
         for n in 0..900_000_u64 {
@@ -296,6 +294,89 @@ fn what_lies_on_a_desk_is_handed_on_in_its_order() {
         while gather.step(&mut words) {}
         assert!(words.0 == want, "{bytes} bytes");
         assert_eq!(desks > 100_000, bytes > 0, "{bytes} bytes: {desks} records on desks");
+        assert_eq!(gather.memory().used, 0, "every segment is free again");
+    }
+}
+
+/// Where no memory is left, one record makes few batches go, however many ranges hold no more than a desk.
+#[test]
+fn no_record_hands_on_all_desks() {
+    const RANGES: u32 = 6_000;
+    const DESKS: u32 = 1_000;
+    let (mut gather, mut order) = (Gather::new(RANGES as usize, 9 << 20, &Layout::of(|_, _| false)), Order::default());
+    let mut append = |gather: &mut Gather, range: u32| {
+        let before = order.0.len();
+        gather.append_narrow(RangeIndex(range), (0, 0, 0), &mut order);
+        assert!(order.0.len() - before <= 2, "{} batches for one record", order.0.len() - before);
+    };
+    (0..70 * DESKS).for_each(|n| append(&mut gather, n % DESKS));
+    let mut others = (DESKS..RANGES).cycle();
+    while (0..DESKS).any(|range| gather.chains[0][range as usize].count > 8) {
+        others.by_ref().take(10_000).for_each(|range| append(&mut gather, range));
+    }
+    (0..DESKS).for_each(|range| append(&mut gather, range));
+    assert!((0..DESKS).all(|range| gather.chains[0][range as usize].is_at_desk()));
+    gather.advance(Epoch(1));
+    (0..RANGES).rev().cycle().take(200_000).for_each(|range| append(&mut gather, range));
+}
+
+/// Records of all forms, one by one and in runs, in epochs of either layout, held ones among them: each once and in its order.
+#[test]
+fn whatever_way_records_come_they_keep_their_order() {
+    struct Numbers(Layout, BTreeMap<(u32, u64), Vec<u32>>);
+    impl Stage for Numbers {
+        fn batch(&mut self, range: RangeIndex, epoch: Epoch, batch: &Batch<'_>) {
+            let layout = if epoch.0.is_multiple_of(2) { Layout::of(|_, _| false) } else { self.0 };
+            let mut out = [Record::default(); BATCH_RECORDS_MAX];
+            let numbers = batch.unpack(&layout, &mut out).iter().map(|r| u32::from(r.src_port) | u32::from(r.dst_port) << 16);
+            self.1.entry((range.0, epoch.0)).or_default().extend(numbers);
+        }
+        fn lose(&mut self, range: RangeIndex, epoch: Epoch, records: u64) {
+            panic!("{records} of {range:?} in {epoch:?}");
+        }
+        fn advance(&mut self, _: Epoch) {}
+        fn step(&mut self) -> bool {
+            false
+        }
+    }
+    let bare = Layout::of(|_, _| false);
+    for (bytes, first) in [(4 << 20, bare), (1 << 26, bare), (1 << 26, Layout::whole())] {
+        let mut gather = Gather::new(3_000, bytes, &first);
+        gather.pack_as(&bare);
+        let (mut stage, mut want) = (Numbers(Layout::whole(), BTreeMap::new()), BTreeMap::<(u32, u64), Vec<u32>>::new());
+        let (mut epoch, mut n) = (Epoch(0), 0_u32);
+        for step in 0..700_000_u64 {
+            if step % 200_000 == 199_999 {
+                while gather.step(&mut stage) {}
+                epoch = Epoch(epoch.0 + 1);
+                gather.advance(epoch);
+                gather.pack_as(if epoch.0.is_multiple_of(2) { &bare } else { &stage.0 });
+            }
+            let draw = spread(step * 31 + bytes as u64);
+            let range = RangeIndex(u32::try_from(if draw % 64 < 48 { draw / 64 % 3_000 } else { draw / 64 % 5 }).unwrap());
+            let run = if draw.is_multiple_of(512) { 1 + u32::try_from(draw / 512 % 40).unwrap() } else { 1 };
+            want.entry((range.0, epoch.0)).or_default().extend(n..n + run);
+            if run > 1 && gather.layout().is_bare() {
+                gather.append_run(range, (n..n + run).map(|n| (0, n.into(), 0)), &mut stage);
+            } else {
+                let is_v6 = draw.is_multiple_of(20_011);
+                let record = |n: u32| Record {
+                    src_port: (n & 0xFFFF) as u16,
+                    dst_port: (n >> 16) as u16,
+                    has: Has::default().with(Has::V6, is_v6),
+                    ..Record::default()
+                };
+                (n..n + run).for_each(|n| gather.append(range, &record(n), &mut stage));
+            }
+            n += run;
+            if step % 32 == 0 && gather.is_walking() {
+                gather.step(&mut stage);
+            }
+        }
+        while gather.step(&mut stage) {}
+        gather.advance(Epoch::END);
+        while gather.step(&mut stage) {}
+        assert!(stage.1 == want, "{bytes} bytes");
         assert_eq!(gather.memory().used, 0, "every segment is free again");
     }
 }
