@@ -71,18 +71,25 @@ impl Gather {
     /// more may follow.
     #[inline]
     pub(super) fn append_first(&mut self, range: RangeIndex, [one, two, three]: [u64; NARROW_WORDS]) -> bool {
-        let chain = &mut self.chains[self.side][range.at()];
+        let chain = self.chains[self.side][range.at()];
         let count = usize::from(chain.count);
         if chain.flags >> LOTS_SHIFT == 0 || !count.is_multiple_of(SEGMENT_RECORDS) || count + SEGMENT_RECORDS >= chain.asks_at() {
             return false;
         }
+        let chain = self.move_lot(chain);
+        self.segments.put(chain.next, (one, two, three));
+        let (next, count, room) = (chain.next + NARROW_STEP, chain.count + 1, DESK_RECORDS - 1);
+        self.chains[self.side][range.at()] = Chain { next, count, room, ..chain };
+        true
+    }
+
+    /// Moves what lies on a chain's desk, which is full, to the segment before, which has room for it.
+    #[inline]
+    fn move_lot(&mut self, chain: Chain) -> Chain {
         let from = chain.next - DESK_STEP;
         debug_assert_eq!(self.segments.of_word(from).0, self.segments.of_word(chain.next - 1).0, "a desk that is full");
         self.segments.copy(from, chain.lot);
-        self.segments.put(from, (one, two, three));
-        (chain.lot, chain.next, chain.count) = (chain.lot + DESK_STEP, from + NARROW_STEP, chain.count + 1);
-        (chain.flags, chain.room) = (chain.flags - (1 << LOTS_SHIFT), DESK_RECORDS - 1);
-        true
+        Chain { next: from, lot: chain.lot + DESK_STEP, flags: chain.flags - (1 << LOTS_SHIFT), ..chain }
     }
 
     /// Makes room on a full desk. A range that has become a hot one has none while its large segments fill quickly.
@@ -99,11 +106,9 @@ impl Gather {
                 return Some(self.chains[side][range as usize]);
             }
         }
-        let chain = &mut self.chains[side][range as usize];
-        let from = chain.next - DESK_STEP;
-        self.segments.copy(from, chain.lot);
-        (chain.lot, chain.next, chain.flags) = (chain.lot + DESK_STEP, from, chain.flags - (1 << LOTS_SHIFT));
-        Some(*chain)
+        let chain = self.move_lot(self.chains[side][range as usize]);
+        self.chains[side][range as usize] = chain;
+        Some(chain)
     }
 
     /// Puts a segment into a chain, before its desk, or in its place: says whether.
@@ -121,7 +126,7 @@ impl Gather {
             self.segments.copy(self.segments.start(desk), start);
             (chain.next, chain.lot, chain.flags) = (start + DESK_STEP, 0, chain.flags & !DESK);
             self.segments.free(desk);
-            self.segments.note(segment, now);
+            self.note(segment);
         } else {
             let records = self.fits[self.side][Form::Narrow as usize].records[size as usize];
             let lots = u8::try_from(records / SEGMENT_RECORDS).unwrap_or(1);
