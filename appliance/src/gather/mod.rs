@@ -198,7 +198,16 @@ impl Gather {
             self.touched[old].clear(range);
             self.chains[old][range as usize] = EMPTY;
         }
+        self.prefetch_old(old, records_max);
         true
+    }
+
+    /// Asks for what the walk hands on next.
+    fn prefetch_old(&self, side: usize, records_max: Option<usize>) {
+        let Some(range) = self.touched[side].next(self.walked) else { return };
+        let chain = self.chains[side][range as usize];
+        let fit = self.fit(side, chain.form());
+        self.segments.prefetch_batch(chain.first, fit.up_to(records_max).min(chain.count.into()) * fit.words);
     }
 
     #[inline]

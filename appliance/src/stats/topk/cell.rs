@@ -1,6 +1,6 @@
 //! A cell outside of a table, and as the reporter is told of it.
 
-use super::cells::{PARTS_MAX, Sums};
+use super::cells::{PARTS_MAX, Sums, expand};
 use super::table::{HALVES_MAX, Shape};
 use crate::stats::weighted::{SumLayout, Weighted};
 
@@ -18,17 +18,6 @@ impl Cell {
         sums.layout.read(&self.sum[..sums.layout.words()])
     }
 
-    /// As it is told to the reporter: tag and key, sum, and what may have come before.
-    pub(super) fn export(&self, shape: &Shape, bounded: bool, out: &mut Vec<u64>) {
-        out.push(u64::from(self.tag) << 32 | u64::from(self.key[0]));
-        let more = self.key[1..shape.halves].chunks(2);
-        out.extend(more.map(|two| two.iter().fold(0, |word, half| word << 32 | u64::from(*half))));
-        out.extend_from_slice(&self.sum[..shape.sums.layout.words()]);
-        if bounded {
-            out.extend_from_slice(&self.before[..shape.sums.parts()]);
-        }
-    }
-
     /// Of an export.
     pub(super) const fn tag_of(words: &[u64]) -> u32 {
         (words[0] >> 32) as u32
@@ -43,10 +32,40 @@ impl Cell {
             two.iter_mut().enumerate().for_each(|(i, half)| *half = (word >> (32 * (count - 1 - i))) as u32);
         }
     }
+}
 
-    /// Words of an export.
-    pub(super) const fn export_words(shape: &Shape, bounded: bool) -> usize {
-        1 + (shape.halves - 1).div_ceil(2) + shape.sums.layout.words() + if bounded { shape.sums.parts() } else { 0 }
+impl Shape {
+    /// Appends a bucket's cells as they are told to the reporter: tag and key, sum, and if there is a bound, what may have come
+    /// before.
+    pub(super) fn export(&self, bucket: &[u64], bounded: bool, out: &mut Vec<u64>) {
+        let (cell_words, from) = (self.export_words(bounded), out.len());
+        out.resize(from + self.ways * cell_words, 0);
+        let mut cells = 0;
+        for (way, score) in self.scores(bucket).iter().enumerate() {
+            let at = from + cells * cell_words;
+            cells += usize::from(*score > 0);
+            // What a free one says goes again.
+            self.tell(bucket, way, &mut out[at..at + cell_words]);
+        }
+        out.truncate(from + cells * cell_words);
+    }
+
+    /// Writes a cell, as long as it is told.
+    #[inline]
+    fn tell(&self, bucket: &[u64], way: usize, out: &mut [u64]) {
+        let ([first, more @ ..], sum_words) = (self.key(bucket, way), self.sums.layout.words()) else { return };
+        let (head, rest) = out.split_at_mut(1 + more.len().div_ceil(2));
+        head[0] = u64::from(Self::tag(bucket, way)) << 32 | u64::from(*first);
+        let two = more.chunks(2).map(|two| two.iter().fold(0, |word, half| word << 32 | u64::from(*half)));
+        head[1..].iter_mut().zip(two).for_each(|(word, two)| *word = two);
+        let (sum, before) = rest.split_at_mut(sum_words);
+        self.sums.widen(self.sum(bucket, way), sum);
+        before.iter_mut().zip(self.before(bucket, way)).for_each(|(part, code)| *part = expand(*code));
+    }
+
+    /// Words of a cell, as it is told.
+    pub(super) const fn export_words(&self, bounded: bool) -> usize {
+        1 + (self.halves - 1).div_ceil(2) + self.sums.layout.words() + if bounded { self.sums.parts() } else { 0 }
     }
 }
 
@@ -78,9 +97,9 @@ mod tests {
         let mut bucket = vec![0; shape.words];
         shape.admit(&mut bucket, 3, (99, &key));
         let mut out = Vec::new();
-        shape.read(&bucket, 3).unwrap().export(&shape, true, &mut out);
+        shape.export(&bucket, true, &mut out);
         Cell::key_of(&out, &mut back);
-        assert_eq!((Cell::tag_of(&out), back, out.len()), (99, key, Cell::export_words(&shape, true)));
+        assert_eq!((Cell::tag_of(&out), back, out.len()), (99, key, shape.export_words(true)));
         assert_eq!(key.iter().flat_map(|half| half.to_be_bytes()).take(37).collect::<Vec<u8>>(), bytes);
     }
 }

@@ -39,7 +39,6 @@ mod shed_tests;
 mod starved_tests;
 mod table;
 
-use cell::Cell;
 use cells::Sums;
 use contested::Contesting;
 use count::{Counting, Step};
@@ -198,8 +197,7 @@ fn export_missed(bucket: &[u64], shape: &Shape, out: &mut Vec<u64>) -> usize {
 /// Appends a bucket's cells. Says what it cost, in words.
 fn export_cells(bucket: &[u64], shape: &Shape, bounded: bool, out: &mut Vec<u64>) -> usize {
     let before = out.len();
-    let cells = (0..shape.ways).filter_map(|way| shape.read(bucket, way));
-    cells.for_each(|cell: Cell| cell.export(shape, bounded, out));
+    shape.export(bucket, bounded, out);
     (out.len() - before).max(shape.words)
 }
 
@@ -280,7 +278,7 @@ impl Kernel for TopKernel {
 
     fn export_words_max(&self) -> usize {
         let shape = &self.narrow;
-        let bucket = shape.sums.parts() + shape.ways * Cell::export_words(shape, true);
+        let bucket = shape.sums.parts() + shape.ways * shape.export_words(true);
         1 + shape.sums.layout.words() + shape.sums.parts() + self.buckets_max() * bucket
     }
 

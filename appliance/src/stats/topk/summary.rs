@@ -166,7 +166,7 @@ impl Summary for TopSummary {
             self.missed.resize(self.parts_max, Unseen::default());
         }
         self.missed.iter_mut().zip(&missed).for_each(|(ours, theirs)| ours.add(theirs));
-        let cell_words = Cell::export_words(&self.shape, buckets > 0);
+        let cell_words = self.shape.export_words(buckets > 0);
         self.entries.reserve(cells.len() / cell_words);
         for cell in cells.chunks_exact(cell_words) {
             self.absorb_cell(cell, &missed);

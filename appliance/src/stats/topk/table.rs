@@ -206,7 +206,7 @@ impl Shape {
         &mut bucket[HEAD_WORDS..self.sums_at]
     }
 
-    fn sum<'a>(&self, bucket: &'a [u64], way: usize) -> &'a [u64] {
+    pub(super) fn sum<'a>(&self, bucket: &'a [u64], way: usize) -> &'a [u64] {
         &bucket[self.sums_at + way * self.sums.words()..][..self.sums.words()]
     }
 
@@ -225,7 +225,7 @@ impl Shape {
         self.sums.parts_of(&bucket[self.sums_at + way * self.sum_words..][..self.sum_words])
     }
 
-    fn before<'a>(&self, bucket: &'a [u64], way: usize) -> &'a [u16] {
+    pub(super) fn before<'a>(&self, bucket: &'a [u64], way: usize) -> &'a [u16] {
         &cast_slice(&bucket[self.keys_at..])[self.before_at(way)..][..self.sums.parts()]
     }
 
