@@ -39,11 +39,13 @@ pub const BATCH_RECORDS_MAX: usize = 64;
 pub const BATCH_WORDS_MAX: usize = 512;
 /// Records in one segment of what a range has gathered.
 pub const SEGMENT_RECORDS: usize = 8;
-/// Records of a range and window that are kept as they are before its block is opened. A record takes 24 bytes, a block
-/// with its sketches some 40 KB: the record is the smaller form up to more than a thousand. At 20 million packets a window
-/// over 50,000 ranges by Zipf's law, 2,048 leave 860 ranges with blocks and keep 7.1 million records, 171 MB. And so many more are
-/// gathered each time that a block is fetched: 32 batches find it at hand.
-pub const LOG_RECORDS_MAX: usize = 2_048;
+/// Records of a range and window that are kept as they are before its block is opened, and so many more are gathered each time
+/// that it is fetched: 64 batches find it at hand.
+pub const LOG_RECORDS_MAX: usize = 4_096;
+/// The same, where half of the memory for logs is in use. A record takes 24 bytes, a block with its sketches some 40 KB: the record is
+/// the smaller form up to more than a thousand. At 20 million packets a window over 50,000 ranges by Zipf's law, 2,048 leave 860
+/// ranges with blocks and keep 7.1 million records, 171 MB.
+pub const LOG_RECORDS_SCARCE: usize = 2_048;
 /// Parts of a composite key.
 pub const KEY_PARTS_MAX: usize = 3;
 /// Bytes of one key, composites included: three parts, a 5-tuple of IPv6 being the widest.

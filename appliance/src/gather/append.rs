@@ -162,7 +162,7 @@ impl Gather {
             return;
         }
         let is_due = self.ripe.is_due((1 + u32::from(room)).saturating_sub(counted), TURN_RECORDS);
-        if chain.asks() {
+        if chain.asks(self.lengths) {
             self.full(range.0, stage);
         } else if is_due {
             self.hand_on_ripe(stage);
@@ -186,7 +186,7 @@ impl Gather {
         if self.held || chain.flags & WIDE != 0 || !self.layout().is_bare() {
             return 0;
         }
-        let until = chain.asks_at().saturating_sub(usize::from(chain.count) + 1);
+        let until = chain.asks_at(self.lengths).saturating_sub(usize::from(chain.count) + 1);
         self.left(chain, fit).min(until).min(TURN_RECORDS as usize - 1) as u8
     }
 

@@ -2,7 +2,7 @@
 
 use super::packed::{Form, Layout, NARROW_WORDS};
 use super::segments::Sizes;
-use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX, SEGMENT_RECORDS};
+use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX, LOG_RECORDS_SCARCE, SEGMENT_RECORDS};
 
 /// A range that cannot wait for its turn hands a batch on at each multiple of so many records, if it has as many.
 pub(super) const DRAIN_RECORDS: usize = BATCH_RECORDS_MAX / 2;
@@ -47,10 +47,10 @@ impl Chain {
 
     /// Records with which it is to be looked at: as many as a log holds, which are worth fetching its block for; or if it waits
     /// for its turn already, very many, and each so many more.
-    pub(super) const fn asks_at(self) -> usize {
+    pub(super) const fn asks_at(self, lengths: Lengths) -> usize {
         let count = self.count as usize;
         if self.flags & RIPE == 0 {
-            LOG_RECORDS_MAX
+            if self.flags & RUNS == 0 { lengths.unopened } else { lengths.opened }
         } else if count < WAITING_RECORDS_MAX {
             WAITING_RECORDS_MAX
         } else {
@@ -59,15 +59,33 @@ impl Chain {
     }
 
     /// Whether it is to be looked at, now that a record came.
-    pub(super) const fn asks(self) -> bool {
+    pub(super) const fn asks(self, lengths: Lengths) -> bool {
         let before = Self { count: self.count - 1, ..self };
-        self.count as usize >= before.asks_at()
+        self.count as usize >= before.asks_at(lengths)
     }
 
     /// Whether its next segment is a large one: it has a batch, or had one.
-    pub(super) const fn grows_large(self) -> bool {
-        self.flags & RUNS != 0 || self.count as usize >= BATCH_RECORDS_MAX
+    pub(super) const fn grows_large(self, lengths: Lengths) -> bool {
+        self.flags & RUNS != 0 || self.count as usize >= lengths.small
     }
+}
+
+/// Records of a range and what becomes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lengths {
+    /// It is to be looked at, as its block was not opened yet,
+    unopened: usize,
+    /// and as it was.
+    opened: usize,
+    /// Up to so many it has small segments.
+    small: usize,
+}
+
+impl Lengths {
+    /// Where there is memory enough.
+    pub(super) const PLENTY: Self = Self { unopened: LOG_RECORDS_MAX, opened: LOG_RECORDS_MAX, small: BATCH_RECORDS_MAX };
+    /// Where there is not: who has a block keeps little beside it, so that others need none; and little is left empty.
+    pub(super) const SCARCE: Self = Self { unopened: LOG_RECORDS_SCARCE, opened: 4 * BATCH_RECORDS_MAX, small: 4 * BATCH_RECORDS_MAX };
 }
 
 /// How records of one form lie in segments.

@@ -37,7 +37,7 @@ impl Gather {
     /// A segment for a chain to grow by.
     pub(super) fn take_for(&mut self, range: u32, form: Form, stage: &mut impl Stage) -> Option<u32> {
         let chain = self.chains[self.side][range as usize];
-        if !chain.grows_large() {
+        if !chain.grows_large(self.lengths) {
             return self.take(Size::Small, stage);
         }
         let may = form == Form::Narrow && self.layout().is_bare() && !self.held && !self.was_hot(chain);
@@ -73,7 +73,10 @@ impl Gather {
     pub(super) fn append_first(&mut self, range: RangeIndex, [one, two, three]: [u64; NARROW_WORDS]) -> bool {
         let chain = self.chains[self.side][range.at()];
         let count = usize::from(chain.count);
-        if chain.flags >> LOTS_SHIFT == 0 || !count.is_multiple_of(SEGMENT_RECORDS) || count + SEGMENT_RECORDS >= chain.asks_at() {
+        if chain.flags >> LOTS_SHIFT == 0
+            || !count.is_multiple_of(SEGMENT_RECORDS)
+            || count + SEGMENT_RECORDS >= chain.asks_at(self.lengths)
+        {
             return false;
         }
         let chain = self.move_lot(chain);

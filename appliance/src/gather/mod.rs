@@ -25,12 +25,12 @@ pub mod usual;
 mod tests;
 
 use crate::arch::{Region, Reserve};
-use crate::limits::BATCH_WORDS_MAX;
+use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX};
 use crate::telemetry::PartFigures;
 use crate::units::{Epoch, RangeIndex};
 
 use bits::Bits;
-use chain::{Chain, DESK, DRAIN_RECORDS, EMPTY, Fit, LOTS_SHIFT, RIPE, RUNS, WIDE};
+use chain::{Chain, DESK, DRAIN_RECORDS, EMPTY, Fit, LOTS_SHIFT, Lengths, RIPE, RUNS, WIDE};
 use packed::{Batch, Form, Layout};
 use ripe::Ripe;
 use segments::{Segments, Size, Sizes};
@@ -42,6 +42,8 @@ const STEP_RANGES: usize = 4;
 const EMPTY_STEPS: usize = 128;
 /// Records that come for one batch of the ripe range whose turn it is: half as many as it has.
 const TURN_RECORDS: u32 = 32;
+/// Ranges among which one with a batch is looked for where the pool is empty.
+const HOLDERS_LOOKED_AT: usize = 32;
 /// Records of a range that wait at most for a walk to end: as many as a chain counts, with room to hand on the first of them.
 const HELD_RECORDS_MAX: usize = (u16::MAX as usize / DRAIN_RECORDS - 1) * DRAIN_RECORDS;
 
@@ -53,6 +55,8 @@ pub struct Gather {
     /// Of each side, every range's.
     chains: [Vec<Chain>; 2],
     segments: Segments,
+    /// As there is memory.
+    lengths: Lengths,
     /// Ranges that were touched in an epoch, and those that hold a segment which another may use: more than a desk.
     touched: [Bits; 2],
     holding: [Bits; 2],
@@ -91,6 +95,7 @@ impl Gather {
             fits: [Fit::both(layout, segments.sizes()); 2],
             chains: [vec![EMPTY; ranges], vec![EMPTY; ranges]],
             segments,
+            lengths: Lengths::PLENTY,
             touched: [Bits::new(ranges), Bits::new(ranges)],
             holding: [Bits::new(ranges), Bits::new(ranges)],
             walked: 0,
@@ -254,6 +259,7 @@ impl Gather {
     }
 
     fn take(&mut self, size: Size, stage: &mut impl Stage) -> Option<u32> {
+        self.lengths = if self.segments.is_half_full() { Lengths::SCARCE } else { Lengths::PLENTY };
         loop {
             let segment = self.segments.take(size);
             if segment.is_some() || !self.hand_on_early(stage) {
@@ -262,8 +268,7 @@ impl Gather {
         }
     }
 
-    /// The pool is empty: a batch of the old epoch, or else of the range that has waited longest. False if all that is left is
-    /// held.
+    /// The pool is empty: a batch of the old epoch, or else of the open one. False if all that is left is held.
     fn hand_on_early(&mut self, stage: &mut impl Stage) -> bool {
         let old = self.side ^ 1;
         let side = if self.holding[old].is_empty() { self.side } else { old };
@@ -271,11 +276,21 @@ impl Gather {
         if side == self.side && self.held && !self.hasten(EMPTY_STEPS, stage) {
             return false;
         }
-        let Some(range) = self.holding[side].next(self.hand).or_else(|| self.holding[side].next(0)) else { return false };
-        self.hand = range + 1;
+        let Some(range) = self.next_holder(side) else { return false };
         self.early += u64::from(self.chains[side][range as usize].count.min(64));
         self.hand_on(range, side, None, stage);
+        // All batches that a range has go to the block that it opened for one.
+        let has_more = usize::from(self.chains[side][range as usize].count) >= BATCH_RECORDS_MAX;
+        self.hand = range + u32::from(!has_more);
         true
+    }
+
+    /// The next range with a batch, or the next if there is none nearby: few blocks are opened for what is freed.
+    fn next_holder(&self, side: usize) -> Option<u32> {
+        let holding = &self.holding[side];
+        let first = holding.next(self.hand).or_else(|| holding.next(0))?;
+        let mut some = std::iter::successors(Some(first), |range| holding.next(range + 1)).take(HOLDERS_LOOKED_AT);
+        some.find(|range| usize::from(self.chains[side][*range as usize].count) >= BATCH_RECORDS_MAX).or(Some(first))
     }
 
     fn hand_on_all(&mut self, range: u32, stage: &mut impl Stage) {

@@ -170,6 +170,12 @@ impl Segments {
         kind.free = segment;
     }
 
+    /// Whether half of all words are in use, but for desks.
+    pub(super) fn is_half_full(&self) -> bool {
+        let used: u64 = self.kinds.iter().zip(self.sizes.words).take(2).map(|(kind, words)| u64::from(kind.used) * u64::from(words)).sum();
+        2 * used >= u64::from(self.words_before[1])
+    }
+
     /// Bytes in use, the most that ever were, and all. Free ones are taken before fresh ones.
     pub(super) fn figures(&self) -> PartFigures {
         let bytes = |of: fn(&Kind) -> u32| -> usize {

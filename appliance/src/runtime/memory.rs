@@ -7,16 +7,16 @@ use super::wiring::Cores;
 use super::world::World;
 use crate::gather::Gather;
 use crate::gather::packed::Form;
-use crate::limits::{BURST_FRAMES_MAX, LOG_RECORDS_MAX};
+use crate::limits::{BURST_FRAMES_MAX, LOG_RECORDS_MAX, LOG_RECORDS_SCARCE};
 use crate::spread::handover::handover_bytes;
 use crate::spread::{Dispatcher, lane_bytes};
 use crate::window::{Room, Shard, ShardBytes};
 
 /// Percent of what is left that logs take; sketches take the rest. By Zipf's law over 50,000 ranges and 20 million packets
-/// a core and window, logs of 2,048 records hold 171 MB at a window's end, beside the beginning of the next: at 78 % none
-/// is handed on early, at 75 % a few are, and at 72 % one figure in ten is short of memory. A log that finds no room opens a
-/// block, which takes many times what it gives. The 860 ranges that have more records take some 45 MB of sketches, which
-/// should be less than seven eighths of them.
+/// a core and window, logs of 2,048 records hold 171 MB at a window's end, beside the beginning of the next and what ends of
+/// segments leave empty. A log that finds no room opens a block, which takes many times what it gives. The 860 ranges that have
+/// more records take some 45 MB of sketches, which should be less than seven eighths of them. So on four cores with 1,400 MB one
+/// record in twenty is handed on early, and one figure of a core in nine says that it was short of memory (`scripts/bench memory`).
 const LOGS_PERCENT: usize = 78;
 /// The least that logs of a receiver, or sketches of a shard, are worth running with.
 const PART_BYTES_MIN: usize = 1 << 18;
@@ -150,9 +150,15 @@ impl MemoryPlan {
         let packets = EXPECTED_PACKETS_PER_MS.saturating_mul(window_ms);
         let harmonic: f64 = (1..=ranges).map(|rank| 1.0 / rank as f64).sum();
         let of_rank = |rank: usize| packets as f64 / harmonic / rank as f64;
-        let full = (1..=ranges).take_while(|rank| of_rank(*rank) >= LOG_RECORDS_MAX as f64).count();
-        let kept: f64 = (full + 1..=ranges).map(of_rank).sum();
-        let logs = (kept as usize + full * LOG_RECORDS_MAX / 2) * 8 * world.plans.layout.words(Form::Narrow);
+        let of_logs = |records: usize| {
+            let full = (1..=ranges).take_while(|rank| of_rank(*rank) >= records as f64).count();
+            let kept: f64 = (full + 1..=ranges).map(of_rank).sum();
+            (full, (kept as usize + full * records / 2) * 8 * world.plans.layout.words(Form::Narrow))
+        };
+        let (full, logs) = match of_logs(LOG_RECORDS_MAX) {
+            (_, logs) if logs > self.logs / 2 => of_logs(LOG_RECORDS_SCARCE),
+            long => long,
+        };
         let roots = self.roots_wanted / ranges * full;
         let sketches = world.plans.room().block * 8 / 2 * full;
         self.fixed() + receivers * logs.min(self.logs) + shards * (roots.min(self.shard.roots) + sketches.min(self.shard.sketches))

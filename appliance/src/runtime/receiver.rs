@@ -26,7 +26,9 @@ struct Closing {
     handed: bool,
 }
 
-/// The part of an epoch in which the one before is to be closed.
+/// A walk that would not be over in so many hundredths of its epoch goes on by so many pieces a poll.
+const PACES: [(u128, u32); 2] = [(60, 2), (80, 4)];
+/// One that would not be over in these either leaves no more frames to a poll than [`BURST_FRAMES_LATE`].
 const WALK_PERCENT: u128 = 95;
 
 /// See the module.
@@ -45,6 +47,8 @@ pub struct Receiver<S> {
     pub(super) open: Site,
     spare: Site,
     closing: Option<Closing>,
+    /// Pieces of what waits that a step does.
+    pieces: u32,
     /// The epoch that has begun, while the one before the open one still closes: there are no more than two.
     pub(super) overdue: Option<Epoch>,
     outlet: Outlet,
@@ -78,6 +82,7 @@ impl<S: Stage> Receiver<S> {
             open,
             spare,
             closing: None,
+            pieces: 1,
             overdue: None,
             load: (world.sheds && !outlet.waits()).then(Load::default),
             helped: 0,
@@ -242,7 +247,10 @@ impl<S: Stage> Receiver<S> {
 
     /// Does a bounded piece of what waits; false if nothing does. To be called once a poll.
     pub fn step(&mut self) -> bool {
-        let busy = self.step_some();
+        let mut busy = self.step_some();
+        for _ in 1..self.pieces {
+            busy = busy && self.step_some();
+        }
         self.did = self.did.max(if busy { Did::Closing } else { Did::Poll });
         busy
     }
@@ -271,20 +279,24 @@ impl<S: Stage> Receiver<S> {
     }
 
     /// Frames that the next poll may bring, at a time: fewer where the epoch before closes here more slowly than the open one
-    /// goes by. Then this core has more to do than it can, and what it cannot take is for the NIC to miss, and to count.
-    pub fn frames_max(&self, time_ns: u64) -> usize {
-        let late = self.overdue.is_some() || self.gather.is_walking() && self.stage.walk_records_max().is_some() && self.is_late(time_ns);
+    /// goes by, whatever a step does. Then this core has more to do than it can, and what it cannot take is for the NIC to miss,
+    /// and to count.
+    pub fn frames_max(&mut self, time_ns: u64) -> usize {
+        let walks = self.gather.is_walking() && self.stage.walk_records_max().is_some();
+        let behind = PACES.iter().take_while(|(percent, _)| walks && self.is_behind(time_ns, *percent));
+        self.pieces = behind.last().map_or(1, |(_, pieces)| *pieces);
+        let late = self.overdue.is_some() || self.pieces > 1 && self.is_behind(time_ns, WALK_PERCENT);
         if late { BURST_FRAMES_LATE } else { BURST_FRAMES_MAX }
     }
 
-    /// A walk is late that would not be over when [`WALK_PERCENT`] of its epoch are gone, if it went on as until now.
-    fn is_late(&self, time_ns: u64) -> bool {
+    /// Whether the walk would not be over when so much of its epoch is gone, if it went on as until now.
+    fn is_behind(&self, time_ns: u64, percent: u128) -> bool {
         let calendar = &self.world.calendar;
         let gone_ns = u128::from(time_ns.saturating_sub(calendar.bounds_ns(Period::Fast, self.at.0).0));
         let (walked, all) = self.gather.walked();
         // Some ahead: each step is a piece of a range only.
         let walked = walked + all / 64 + 1;
-        walked as u128 * u128::from(calendar.epoch_ns()) * WALK_PERCENT < gone_ns * all as u128 * 100
+        walked as u128 * u128::from(calendar.epoch_ns()) * percent < gone_ns * all as u128 * 100
     }
 
     /// Does the next piece of what closes the epoch before.

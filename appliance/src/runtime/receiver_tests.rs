@@ -180,8 +180,8 @@ impl Bench {
         }
     }
 
-    fn frames_max(&self, time_ns: u64) -> usize {
-        match &self.wired.receivers[0] {
+    fn frames_max(&mut self, time_ns: u64) -> usize {
+        match &mut self.wired.receivers[0] {
             AnyReceiver::Own(receiver) => receiver.frames_max(time_ns),
             AnyReceiver::Sends(receiver) => receiver.frames_max(time_ns),
         }
@@ -253,7 +253,7 @@ fn a_late_walk_takes_its_share_of_the_core() {
         (0..2_000).for_each(|_| frames = bench.poll(frames));
         assert_eq!(bench.frames_max(at(0) - 1), BURST_FRAMES_MAX);
         bench.epoch(11);
-        let most = |percent| bench.frames_max(at(percent));
+        let mut most = |percent| bench.frames_max(at(percent));
         let late = if workers == 0 { BURST_FRAMES_LATE } else { BURST_FRAMES_MAX };
         assert_eq!((most(0), most(1), most(2), most(99)), (BURST_FRAMES_MAX, BURST_FRAMES_MAX, late, late));
         while bench.is_closing() {

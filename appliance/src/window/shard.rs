@@ -30,9 +30,9 @@ use crate::telemetry::cost::{Part, Watch};
 use crate::telemetry::{LiveCore, PartFigures};
 use crate::units::{Epoch, RangeIndex};
 
-/// Records of a range's end that are worked off at a stretch: some 20 microseconds with the standard set, where a full batch
-/// takes 40 (`bash scripts/bench pause`).
-const WALK_RECORDS_MAX: usize = 64;
+/// Records of a range's end that are worked off at a stretch: 45 microseconds at most with the standard set, where a full batch
+/// takes 64, as tables of many keys change their form in it (`bash scripts/bench pause`).
+const WALK_RECORDS_MAX: usize = 32;
 /// The blocks of a range: fast and long, each of the open window and of the next.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Slot {
