@@ -260,7 +260,7 @@ impl Gather {
     /// Lets the walk go on by so many steps, once a poll: however many records ask for it, what they do stays bounded.
     fn drive(&mut self, steps: usize, stage: &mut impl Stage) {
         if !std::mem::replace(&mut self.driven, true) {
-            let _ = (0..steps).all(|_| self.held && self.walk_on(stage));
+            let _ = (0..steps).all(|_| self.held && self.walk_on(stage, stage.walk_records_max()));
         }
     }
 

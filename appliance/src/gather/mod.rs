@@ -18,6 +18,8 @@ mod chain;
 mod desk;
 pub mod packed;
 mod ripe;
+#[cfg(test)]
+mod scarce_tests;
 mod segments;
 mod stage;
 pub mod usual;
@@ -140,11 +142,16 @@ impl Gather {
     /// range. To be called once a poll.
     pub fn step(&mut self, stage: &mut impl Stage) -> bool {
         self.driven = false;
-        self.walk_on(stage)
+        self.walk_on(stage, stage.walk_records_max())
     }
 
-    fn walk_on(&mut self, stage: &mut impl Stage) -> bool {
-        let records_max = stage.walk_records_max();
+    /// The same for who is late: where this core works on it, twice as much at a stretch.
+    pub fn stride(&mut self, stage: &mut impl Stage) -> bool {
+        self.driven = false;
+        self.walk_on(stage, stage.walk_records_max().map(|most| 2 * most))
+    }
+
+    fn walk_on(&mut self, stage: &mut impl Stage, records_max: Option<usize>) -> bool {
         for _ in 0..STEP_RANGES {
             if !self.hand_on_old(stage, records_max) {
                 self.walking = false;

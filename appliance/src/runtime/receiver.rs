@@ -26,8 +26,8 @@ struct Closing {
     handed: bool,
 }
 
-/// A walk that would not be over in so many hundredths of its epoch goes on by so many pieces a poll.
-const PACES: [(u128, u32); 2] = [(60, 2), (80, 4)];
+/// A walk that would not be over in so many hundredths of its epoch goes on by so many long pieces a poll.
+const PACES: [(u128, u32); 3] = [(25, 1), (50, 2), (75, 4)];
 /// One that would not be over in these either leaves no more frames to a poll than [`BURST_FRAMES_LATE`].
 const WALK_PERCENT: u128 = 95;
 
@@ -47,8 +47,8 @@ pub struct Receiver<S> {
     pub(super) open: Site,
     spare: Site,
     closing: Option<Closing>,
-    /// Pieces of what waits that a step does.
-    pieces: u32,
+    /// Long pieces of a walk that a step does; none: a short one.
+    strides: u32,
     /// The epoch that has begun, while the one before the open one still closes: there are no more than two.
     pub(super) overdue: Option<Epoch>,
     outlet: Outlet,
@@ -82,7 +82,7 @@ impl<S: Stage> Receiver<S> {
             open,
             spare,
             closing: None,
-            pieces: 1,
+            strides: 0,
             overdue: None,
             load: (world.sheds && !outlet.waits()).then(Load::default),
             helped: 0,
@@ -248,7 +248,7 @@ impl<S: Stage> Receiver<S> {
     /// Does a bounded piece of what waits; false if nothing does. To be called once a poll.
     pub fn step(&mut self) -> bool {
         let mut busy = self.step_some();
-        for _ in 1..self.pieces {
+        for _ in 1..self.strides {
             busy = busy && self.step_some();
         }
         self.did = self.did.max(if busy { Did::Closing } else { Did::Poll });
@@ -284,8 +284,8 @@ impl<S: Stage> Receiver<S> {
     pub fn frames_max(&mut self, time_ns: u64) -> usize {
         let walks = self.gather.is_walking() && self.stage.walk_records_max().is_some();
         let behind = PACES.iter().take_while(|(percent, _)| walks && self.is_behind(time_ns, *percent));
-        self.pieces = behind.last().map_or(1, |(_, pieces)| *pieces);
-        let late = self.overdue.is_some() || self.pieces > 1 && self.is_behind(time_ns, WALK_PERCENT);
+        self.strides = behind.last().map_or(0, |(_, strides)| *strides);
+        let late = self.overdue.is_some() || self.strides > 0 && self.is_behind(time_ns, WALK_PERCENT);
         if late { BURST_FRAMES_LATE } else { BURST_FRAMES_MAX }
     }
 
@@ -303,7 +303,11 @@ impl<S: Stage> Receiver<S> {
     fn close(&mut self) {
         let Some(closing) = &mut self.closing else { return };
         if self.gather.is_walking() {
-            self.gather.step(&mut self.stage);
+            if self.strides > 0 {
+                self.gather.stride(&mut self.stage)
+            } else {
+                self.gather.step(&mut self.stage)
+            };
         } else if !closing.handed {
             closing.handed = true;
             self.stage.advance(closing.to);

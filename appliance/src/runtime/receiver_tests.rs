@@ -187,6 +187,13 @@ impl Bench {
         }
     }
 
+    fn strides(&self) -> u32 {
+        match &self.wired.receivers[0] {
+            AnyReceiver::Own(receiver) => receiver.strides,
+            AnyReceiver::Sends(receiver) => receiver.strides,
+        }
+    }
+
     fn is_overdue(&self) -> bool {
         match &self.wired.receivers[0] {
             AnyReceiver::Own(receiver) => receiver.is_overdue(),
@@ -256,6 +263,11 @@ fn a_late_walk_takes_its_share_of_the_core() {
         let mut most = |percent| bench.frames_max(at(percent));
         let late = if workers == 0 { BURST_FRAMES_LATE } else { BURST_FRAMES_MAX };
         assert_eq!((most(0), most(1), most(2), most(99)), (BURST_FRAMES_MAX, BURST_FRAMES_MAX, late, late));
+        let mut strides = |percent| {
+            bench.frames_max(at(percent));
+            bench.strides()
+        };
+        assert_eq!((strides(0), strides(99)), if workers == 0 { (0, 4) } else { (0, 0) });
         while bench.is_closing() {
             frames = bench.poll(frames);
         }
