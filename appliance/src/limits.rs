@@ -46,6 +46,8 @@ pub const LOG_RECORDS_MAX: usize = 4_096;
 /// the smaller form up to more than a thousand. At 20 million packets a window over 50,000 ranges by Zipf's law, 2,048 leave 860
 /// ranges with blocks and keep 7.1 million records, 171 MB.
 pub const LOG_RECORDS_SCARCE: usize = 2_048;
+/// Records that a range with a block keeps beside it there.
+pub const LOG_RECORDS_OPENED: usize = 4 * BATCH_RECORDS_MAX;
 /// Parts of a composite key.
 pub const KEY_PARTS_MAX: usize = 3;
 /// Bytes of one key, composites included: three parts, a 5-tuple of IPv6 being the widest.

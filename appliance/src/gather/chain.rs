@@ -2,7 +2,7 @@
 
 use super::packed::{Form, Layout, NARROW_WORDS};
 use super::segments::Sizes;
-use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX, LOG_RECORDS_SCARCE, SEGMENT_RECORDS};
+use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX, LOG_RECORDS_MAX, LOG_RECORDS_OPENED, LOG_RECORDS_SCARCE, SEGMENT_RECORDS};
 
 /// A range that cannot wait for its turn hands a batch on at each multiple of so many records, if it has as many.
 pub(super) const DRAIN_RECORDS: usize = BATCH_RECORDS_MAX / 2;
@@ -85,7 +85,7 @@ impl Lengths {
     /// Where there is memory enough.
     pub(super) const PLENTY: Self = Self { unopened: LOG_RECORDS_MAX, opened: LOG_RECORDS_MAX, small: BATCH_RECORDS_MAX };
     /// Where there is not: who has a block keeps little beside it, so that others need none; and little is left empty.
-    pub(super) const SCARCE: Self = Self { unopened: LOG_RECORDS_SCARCE, opened: 4 * BATCH_RECORDS_MAX, small: 4 * BATCH_RECORDS_MAX };
+    pub(super) const SCARCE: Self = Self { unopened: LOG_RECORDS_SCARCE, opened: LOG_RECORDS_OPENED, small: LOG_RECORDS_OPENED };
 }
 
 /// How records of one form lie in segments.

@@ -27,7 +27,7 @@ pub mod usual;
 mod tests;
 
 use crate::arch::{Region, Reserve};
-use crate::limits::{BATCH_RECORDS_MAX, BATCH_WORDS_MAX};
+use crate::limits::BATCH_WORDS_MAX;
 use crate::telemetry::PartFigures;
 use crate::units::{Epoch, RangeIndex};
 
@@ -287,8 +287,7 @@ impl Gather {
         self.early += u64::from(self.chains[side][range as usize].count.min(64));
         self.hand_on(range, side, None, stage);
         // All batches that a range has go to the block that it opened for one.
-        let has_more = usize::from(self.chains[side][range as usize].count) >= BATCH_RECORDS_MAX;
-        self.hand = range + u32::from(!has_more);
+        self.hand = range + u32::from(!self.has_batch(range, side));
         true
     }
 
@@ -297,7 +296,12 @@ impl Gather {
         let holding = &self.holding[side];
         let first = holding.next(self.hand).or_else(|| holding.next(0))?;
         let mut some = std::iter::successors(Some(first), |range| holding.next(range + 1)).take(HOLDERS_LOOKED_AT);
-        some.find(|range| usize::from(self.chains[side][*range as usize].count) >= BATCH_RECORDS_MAX).or(Some(first))
+        some.find(|range| self.has_batch(*range, side)).or(Some(first))
+    }
+
+    fn has_batch(&self, range: u32, side: usize) -> bool {
+        let chain = self.chains[side][range as usize];
+        usize::from(chain.count) >= self.fit(side, chain.form()).batch
     }
 
     fn hand_on_all(&mut self, range: u32, stage: &mut impl Stage) {

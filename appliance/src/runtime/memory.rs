@@ -7,7 +7,7 @@ use super::wiring::Cores;
 use super::world::World;
 use crate::gather::Gather;
 use crate::gather::packed::Form;
-use crate::limits::{BURST_FRAMES_MAX, LOG_RECORDS_MAX, LOG_RECORDS_SCARCE};
+use crate::limits::{BURST_FRAMES_MAX, LOG_RECORDS_MAX, LOG_RECORDS_OPENED, LOG_RECORDS_SCARCE};
 use crate::spread::handover::handover_bytes;
 use crate::spread::{Dispatcher, lane_bytes};
 use crate::window::{Room, Shard, ShardBytes};
@@ -150,13 +150,13 @@ impl MemoryPlan {
         let packets = EXPECTED_PACKETS_PER_MS.saturating_mul(window_ms);
         let harmonic: f64 = (1..=ranges).map(|rank| 1.0 / rank as f64).sum();
         let of_rank = |rank: usize| packets as f64 / harmonic / rank as f64;
-        let of_logs = |records: usize| {
+        let of_logs = |records: usize, opened: usize| {
             let full = (1..=ranges).take_while(|rank| of_rank(*rank) >= records as f64).count();
             let kept: f64 = (full + 1..=ranges).map(of_rank).sum();
-            (full, (kept as usize + full * records / 2) * 8 * world.plans.layout.words(Form::Narrow))
+            (full, (kept as usize + full * opened / 2) * 8 * world.plans.layout.words(Form::Narrow))
         };
-        let (full, logs) = match of_logs(LOG_RECORDS_MAX) {
-            (_, logs) if logs > self.logs / 2 => of_logs(LOG_RECORDS_SCARCE),
+        let (full, logs) = match of_logs(LOG_RECORDS_MAX, LOG_RECORDS_MAX) {
+            (_, logs) if logs > self.logs / 2 => of_logs(LOG_RECORDS_SCARCE, LOG_RECORDS_OPENED),
             long => long,
         };
         let roots = self.roots_wanted / ranges * full;

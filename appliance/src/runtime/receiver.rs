@@ -27,7 +27,7 @@ struct Closing {
 }
 
 /// A walk that would not be over in so many hundredths of its epoch goes on by so many long pieces a poll.
-const PACES: [(u128, u32); 3] = [(25, 1), (50, 2), (75, 4)];
+const PACES: [(u128, u32); 3] = [(40, 1), (80, 2), (90, 4)];
 /// One that would not be over in these either leaves no more frames to a poll than [`BURST_FRAMES_LATE`].
 const WALK_PERCENT: u128 = 95;
 
@@ -220,7 +220,7 @@ impl<S: Stage> Receiver<S> {
         }
         let site = std::mem::replace(&mut self.open, std::mem::take(&mut self.spare));
         self.closing = Some(Closing { from: self.at, to: next, site, handed: false });
-        self.at = next;
+        (self.at, self.strides) = (next, 0);
         self.look();
         self.renew();
         self.gather.advance(next);
@@ -248,8 +248,10 @@ impl<S: Stage> Receiver<S> {
     /// Does a bounded piece of what waits; false if nothing does. To be called once a poll.
     pub fn step(&mut self) -> bool {
         let mut busy = self.step_some();
-        for _ in 1..self.strides {
-            busy = busy && self.step_some();
+        let mut done = 1;
+        while busy && done < self.strides && self.gather.is_walking() {
+            busy = self.step_some();
+            done += 1;
         }
         self.did = self.did.max(if busy { Did::Closing } else { Did::Poll });
         busy

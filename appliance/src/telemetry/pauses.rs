@@ -38,7 +38,8 @@ const SYSTEM: usize = PAUSE_CAUSES.len() - 1;
 const POLLS_NS_MAX: u64 = 50_000;
 /// More than a frame takes of a burst, of which some complete batches: one of those takes 40 us with the standard set.
 const FRAME_NS_MAX: u64 = 20_000;
-/// More than a piece of what closes a window takes, 50 us at most (`bash scripts/bench pause`), and than turning to another.
+/// More than what closes a window takes in a poll, a piece of 50 us at most (`bash scripts/bench pause`) or where that is late up to
+/// four longer ones, and than turning to another.
 const PIECE_NS_MAX: u64 = 1_000_000;
 
 impl Did {
