@@ -254,7 +254,7 @@ fn idle() {
 }
 
 fn overloaded() {
-    let budget_mb = 832;
+    let budget_mb = 1_040;
     let config = standard(50_000, budget_mb, &twelve_more());
     let world = world(&config);
     let before = status("VmRSS");
