@@ -215,14 +215,12 @@ impl Gather {
     fn hand_on_ripe(&mut self, stage: &mut impl Stage) {
         let Some(range) = self.ripe.first() else { return };
         let side = self.side;
-        let batch_of = |gather: &Self, chain: Chain| gather.fit(side, chain.form()).batch;
-        let chain = self.chains[side][range as usize];
-        if usize::from(chain.count) >= batch_of(self, chain) {
+        if self.has_batch(range, side) {
             self.hand_on(range, side, None, stage);
         }
-        let chain = &self.chains[side][range as usize];
-        if usize::from(chain.count) < batch_of(self, *chain) {
-            let chain = Chain { flags: chain.flags & !RIPE | RUNS, ..*chain };
+        if !self.has_batch(range, side) {
+            let chain = self.chains[side][range as usize];
+            let chain = Chain { flags: chain.flags & !RIPE | RUNS, ..chain };
             let room = if chain.count == 0 { 0 } else { self.room(chain, self.fit(side, chain.form())) };
             self.chains[side][range as usize] = Chain { room, ..chain };
             self.ripe.pop();

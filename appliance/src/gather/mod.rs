@@ -299,6 +299,8 @@ impl Gather {
         some.find(|range| self.has_batch(*range, side)).or(Some(first))
     }
 
+    /// Whether a range's chain has a whole batch.
+    #[inline]
     fn has_batch(&self, range: u32, side: usize) -> bool {
         let chain = self.chains[side][range as usize];
         usize::from(chain.count) >= self.fit(side, chain.form()).batch
