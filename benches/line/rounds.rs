@@ -1,4 +1,4 @@
-//! Rounds of one case: ours over a window's end, then each of theirs.
+//! Rounds of one case: ours for all but two windows, then each of theirs.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,12 +9,14 @@ use super::support::programs::{Ours, Theirs};
 const ROUNDS: usize = 5;
 /// Rounds whose clocks differ by more do not count.
 const CLOCKS_MAX: f64 = 1.03;
-/// A round of all takes one window of the standard set.
+/// A window of the standard set.
 pub(crate) const WINDOW_MS: u64 = 10_000;
-/// Ours runs from so long before a window's end to so long after it; what is left is theirs.
-const BEFORE_MS: u64 = 2_000;
-const AFTER_MS: u64 = 4_500;
-const THEIRS_MS: u64 = 600;
+/// A round of all takes so long: ours closes two windows in it, which is no less than its share of the time.
+const ROUND_MS: u64 = 2 * WINDOW_MS;
+/// In the midst of a window, where none is being closed, ours is stopped for so long; that is theirs.
+const STOP_AT_MS: u64 = 6_500;
+const STOPPED_MS: u64 = 2_500;
+const THEIRS_MS: u64 = 800;
 
 /// What a round measured, in millions of frames a second that the core ran.
 #[derive(Clone)]
@@ -23,7 +25,7 @@ pub(crate) struct Round {
     pub(crate) theirs: Vec<f64>,
     /// The fastest clock over the slowest.
     clocks: f64,
-    /// It came right behind the one before: the window that it closed was whole.
+    /// It came right behind the one before: the windows that it closed were whole.
     whole: bool,
 }
 
@@ -35,10 +37,10 @@ pub(crate) struct Rounds {
     pub(crate) unsteady: bool,
 }
 
-/// Sleeps until so many milliseconds after a window's end, the next time that this comes.
+/// Sleeps until so many milliseconds after the start of a round, the next time that this comes.
 fn until(phase_ms: u64) {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis() as u64;
-    sleep(Duration::from_millis((WINDOW_MS + phase_ms - now % WINDOW_MS) % WINDOW_MS));
+    sleep(Duration::from_millis((ROUND_MS + phase_ms - now % ROUND_MS) % ROUND_MS));
 }
 
 /// Ticks of the clock of a CPU.
@@ -48,14 +50,14 @@ fn clock_of(cpu: usize) -> f64 {
 }
 
 fn round(ours: &Ours, theirs: &[Theirs], cpu: usize, last: &mut Option<Instant>) -> Round {
-    until(WINDOW_MS - BEFORE_MS - 100);
+    until(STOP_AT_MS + STOPPED_MS - 100);
     let now = Instant::now();
-    let whole = last.replace(now).is_some_and(|last| (now - last).as_millis() < u128::from(WINDOW_MS) * 3 / 2);
+    let whole = last.replace(now).is_some_and(|last| (now - last).as_millis() < u128::from(ROUND_MS) * 3 / 2);
     let mut clocks = vec![clock_of(cpu)];
     ours.signal("CONT");
-    until(WINDOW_MS - BEFORE_MS);
+    until(STOP_AT_MS + STOPPED_MS);
     let begun = ours.point();
-    until(AFTER_MS);
+    until(STOP_AT_MS);
     let mpps = ours.point().mpps_since(begun);
     ours.signal("STOP");
     clocks.push(clock_of(cpu));

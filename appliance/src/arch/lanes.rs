@@ -6,10 +6,14 @@ use super::pieces::Pieces;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod usual;
 
 #[cfg(target_arch = "x86_64")]
 pub use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub use avx512::Avx512;
 pub use usual::Usual;
 
 /// What a processor can ask of numbers that stand beside each other.
@@ -67,6 +71,8 @@ pub enum Form {
     Usual,
     /// AVX2, and what came with it.
     Avx2,
+    /// AVX-512 with numbers of 8 to 64 bits, and shorter vectors.
+    Avx512,
 }
 
 impl Form {
@@ -75,7 +81,10 @@ impl Form {
         #[allow(unused_mut, reason = "elsewhere there is no other")]
         let mut forms = vec![Self::Usual];
         #[cfg(target_arch = "x86_64")]
-        forms.extend(Avx2::here().map(|_| Self::Avx2));
+        {
+            forms.extend(Avx2::here().map(|_| Self::Avx2));
+            forms.extend(Avx512::here().map(|_| Self::Avx512));
+        }
         forms
     }
 }
@@ -88,9 +97,15 @@ pub fn run<W: Work>(work: W) -> W::Out {
         return run_by(form, work);
     }
     #[cfg(target_arch = "x86_64")]
-    if let Some(lanes) = Avx2::here() {
-        // SAFETY: `lanes` says that the processor has what the function is compiled for.
-        return unsafe { run_avx2(work, lanes) };
+    {
+        if let Some(lanes) = Avx512::here() {
+            // SAFETY: `lanes` says that the processor has what the function is compiled for.
+            return unsafe { run_avx512(work, lanes) };
+        }
+        if let Some(lanes) = Avx2::here() {
+            // SAFETY: as above.
+            return unsafe { run_avx2(work, lanes) };
+        }
     }
     work.run(Usual)
 }
@@ -124,11 +139,20 @@ pub(crate) fn only<T>(form: Form, work: impl FnOnce() -> T) -> T {
 #[cfg(test)]
 fn run_by<W: Work>(form: Form, work: W) -> W::Out {
     #[cfg(target_arch = "x86_64")]
-    if let (Form::Avx2, Some(lanes)) = (form, Avx2::here()) {
+    match (form, Avx2::here(), Avx512::here()) {
         // SAFETY: `lanes` says that the processor has what the function is compiled for.
-        return unsafe { run_avx2(work, lanes) };
+        (Form::Avx2, Some(lanes), _) => return unsafe { run_avx2(work, lanes) },
+        // SAFETY: as above.
+        (Form::Avx512, _, Some(lanes)) => return unsafe { run_avx512(work, lanes) },
+        _ => {}
     }
     work.run(Usual)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn run_avx512<W: Work>(work: W, lanes: Avx512) -> W::Out {
+    work.run(lanes)
 }
 
 #[cfg(target_arch = "x86_64")]

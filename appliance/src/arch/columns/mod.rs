@@ -9,11 +9,9 @@ mod narrow;
 mod wide;
 
 use super::hash::Seeds;
-#[cfg(target_arch = "x86_64")]
-use super::lanes::Avx2;
 use super::lanes::Usual;
 #[cfg(target_arch = "x86_64")]
-pub use wide::Avx512;
+use super::lanes::{Avx2, Avx512};
 
 /// What a processor can ask of 64 numbers that stand beside each other.
 pub trait Columns: Copy {

@@ -1,35 +1,10 @@
 //! AVX-512: a column of 64 short numbers is two vectors, of words eight.
 
 use core::arch::x86_64::__m512i;
-use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::{Columns, enter};
 use crate::arch::hash::Seeds;
-use crate::arch::lanes::Avx2;
-
-/// AVX-512 with numbers of 8 to 64 bits, and counting of leading zeros: there is one of these only where the processor has it.
-#[derive(Clone, Copy, Debug)]
-pub struct Avx512(());
-
-impl Avx512 {
-    /// If the processor has it.
-    #[inline]
-    pub fn here() -> Option<Self> {
-        static HERE: AtomicU8 = AtomicU8::new(UNKNOWN);
-        const UNKNOWN: u8 = 2;
-        #[cold]
-        fn find_out() -> u8 {
-            let has = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512dq");
-            let has = has && is_x86_feature_detected!("avx512vl") && is_x86_feature_detected!("avx512cd");
-            let here = u8::from(has && Avx2::here().is_some());
-            HERE.store(here, Ordering::Relaxed);
-            here
-        }
-        let here = HERE.load(Ordering::Relaxed);
-        let here = if here == UNKNOWN { find_out() } else { here };
-        (here == 1).then_some(Self(()))
-    }
-}
+use crate::arch::lanes::Avx512;
 
 impl Columns for Avx512 {
     #[inline(always)]

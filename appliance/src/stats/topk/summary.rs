@@ -30,7 +30,9 @@ pub(super) struct TopSummary {
     /// Into how many parts the tags are cut, at most.
     parts_max: usize,
     all: Weighted,
-    entries: HashMap<Words, Entry>,
+    entries: Vec<Entry>,
+    /// Where each key's entry is; none until a second table comes, since one lists no key twice.
+    places: Option<HashMap<Words, u32>>,
     /// Over all tables: what no cell holds, by part of the tags, as fine as any table's buckets; empty if every table is exact.
     missed: Vec<Unseen>,
     thinned: u32,
@@ -41,6 +43,7 @@ pub(super) struct TopSummary {
 /// One key, over the tables that list it.
 #[derive(Default)]
 struct Entry {
+    key: Words,
     sum: Weighted,
     tag: u32,
     /// What may have come before it was admitted.
@@ -57,7 +60,8 @@ impl TopSummary {
             k: kernel.k,
             shape: kernel.narrow,
             all: Weighted::default(),
-            entries: HashMap::new(),
+            entries: Vec::new(),
+            places: None,
             parts_max: kernel.buckets_max(),
             missed: Vec::new(),
             thinned: 0,
@@ -100,6 +104,17 @@ impl TopSummary {
         (0..if buckets == 0 { 0 } else { fine }).map(of).collect()
     }
 
+    /// A key's entry, which is made if there is none.
+    #[allow(clippy::cast_possible_truncation, reason = "no tables have so many cells")]
+    fn entry_of(&mut self, key: Words) -> &mut Entry {
+        let next = self.entries.len();
+        let at = self.places.as_mut().map_or(next, |places| *places.entry(key.clone()).or_insert(next as u32) as usize);
+        if at == next {
+            self.entries.push(Entry { key, ..Entry::default() });
+        }
+        &mut self.entries[at]
+    }
+
     fn absorb_cell(&mut self, cell: &[u64], missed: &[Unseen]) {
         let (key_words, halves) = (1 + (self.shape.halves - 1).div_ceil(2), self.shape.halves);
         let mut key: Words = std::iter::repeat_n(0, halves).collect();
@@ -107,7 +122,7 @@ impl TopSummary {
         let (sums, tag) = (self.sums(), Cell::tag_of(cell));
         let at = self.of_tag(tag);
         let (sum, before) = cell[key_words..].split_at(sums.layout.words());
-        let entry = self.entries.entry(key).or_default();
+        let entry = self.entry_of(key);
         entry.tag = tag;
         entry.sum.merge(&sums.layout.read(sum));
         entry.before.add(&sums.unseen(before));
@@ -116,29 +131,29 @@ impl TopSummary {
         }
     }
 
-    fn entry(&self, key: &[u32], entry: &Entry, (keys, ratio): (u64, f64), question: &Question) -> TopEntry {
+    fn entry(&self, entry: &Entry, (keys, ratio): (u64, f64), question: &Question) -> TopEntry {
         let mut unseen = self.unseen(entry);
         // Where a rate is unknown, it is unknown of what was not counted too.
         let question = Question { random: question.random && self.all.unproven == 0, ..*question };
         let value = self.shed.estimate((&entry.sum, &unseen), ratio, keys, &question);
         unseen.add(&self.shed.left_out);
-        TopEntry { key: self.key.text(&self.bytes(key), self.family), value, sufficient: entry.sum, unseen }
+        TopEntry { key: self.key.text(&self.bytes(&entry.key), self.family), value, sufficient: entry.sum, unseen }
     }
 
     /// How many keys the winners were chosen from, about and rather more: those listed, each uncounted packet its own, and those
     /// that the sample missed, which have weight − 1 packets for each key that it shows once.
     fn keys(&self, question: &Question) -> u64 {
-        let samples = || self.entries.values().map(|entry| entry.sum.sampled_packets);
+        let samples = || self.entries.iter().map(|entry| entry.sum.sampled_packets);
         let uncounted = self.all.sampled_packets.saturating_sub(samples().sum());
         let once = uncounted + samples().filter(|samples| *samples == 1).count() as u64;
         self.entries.len() as u64 + uncounted + u64::from(question.weight_max - 1) * once
     }
 
     /// A bound for every key outside of the lists: what no table counted, or the heaviest entry left out.
-    fn absent(&self, left_out: &[(&Words, &Entry)]) -> Unseen {
+    fn absent(&self, left_out: &[&Entry]) -> Unseen {
         let mut absent = Unseen::default();
         self.missed.iter().for_each(|missed| absent.raise(missed));
-        for (_, entry) in left_out {
+        for entry in left_out {
             let mut bound = self.unseen(entry);
             bound.add(&Unseen::of(&entry.sum));
             absent.raise(&bound);
@@ -168,6 +183,9 @@ impl Summary for TopSummary {
         self.missed.iter_mut().zip(&missed).for_each(|(ours, theirs)| ours.add(theirs));
         let cell_words = self.shape.export_words(buckets > 0);
         self.entries.reserve(cells.len() / cell_words);
+        if !self.entries.is_empty() && self.places.is_none() {
+            self.places = Some(self.entries.iter().zip(0..).map(|(entry, at)| (entry.key.clone(), at)).collect());
+        }
         for cell in cells.chunks_exact(cell_words) {
             self.absorb_cell(cell, &missed);
         }
@@ -175,8 +193,8 @@ impl Summary for TopSummary {
 
     #[allow(clippy::cast_precision_loss, reason = "a share")]
     fn figure(&self, question: &Question) -> Figure {
-        let mut sorted: Vec<(&Words, &Entry)> = self.entries.iter().collect();
-        let order = |a: &(&Words, &Entry), b: &(&Words, &Entry)| b.1.sum.total().cmp(&a.1.sum.total()).then_with(|| a.0.cmp(b.0));
+        let mut sorted: Vec<&Entry> = self.entries.iter().collect();
+        let order = |a: &&Entry, b: &&Entry| b.sum.total().cmp(&a.sum.total()).then_with(|| a.key.cmp(&b.key));
         let keys = self.keys(question);
         let shown = sorted.len().min(self.k);
         let listed = sorted.len().min(self.k * (1 + RESERVE_RATIO));
@@ -186,9 +204,8 @@ impl Summary for TopSummary {
         }
         sorted[..listed].sort_unstable_by(order);
         let ratio = self.shed.ratio(&self.all);
-        let entry = |(words, entry): &(&Words, &Entry)| self.entry(words, entry, (keys, ratio), question);
-        let make = |list: &[(&Words, &Entry)]| list.iter().map(entry).collect::<Vec<_>>();
-        let held: u64 = sorted[..shown].iter().map(|(_, e)| e.sum.total()).sum();
+        let make = |list: &[&Entry]| list.iter().map(|entry| self.entry(entry, (keys, ratio), question)).collect::<Vec<_>>();
+        let held: u64 = sorted[..shown].iter().map(|entry| entry.sum.total()).sum();
         let coverage = if self.all.total() == 0 { 0.0 } else { (held as f64 * ratio / self.all.total() as f64).min(1.0) };
         Figure::Top(Top {
             entries: make(&sorted[..shown]),
