@@ -116,9 +116,7 @@ unsafe fn wide<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], values
         let value = _mm256_xor_si256(entry, _mm256_and_si256(is_link, _mm256_set1_epi32((LINK | WIDE_LINK) as i32)));
         put(values, value);
         if _mm256_movemask_epi8(is_link) != 0 {
-            for (address, value) in addresses.iter().zip(values).filter(|(_, value)| **value & LINK != 0) {
-                *value = cells.follow(*value, u64::from(*address) << 32, 0);
-            }
+            cells.follow_all(addresses, values, |address| (u64::from(*address) << 32, 0));
         }
     }
 }
@@ -204,15 +202,19 @@ unsafe fn ask<S: Shape, A, const BITS: u32>(
         // SAFETY: a prefetch reads nothing that the program sees.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(words.as_ptr().wrapping_add(asked[lane].0).cast()) };
     }
+    let mut linked = 0;
     for lane in each() {
         let (unit, keys) = asked[lane];
-        let (position, second) = halves(&addresses[lane]);
+        let (position, _) = halves(&addresses[lane]);
         // SAFETY: references lead to units that are there, and a unit has a value more than keys.
         let value = unsafe {
             let unit = words.as_ptr().add(unit);
             let run = (below(unit.cast(), position) & ((1 << (BITS * keys)) - 1)).count_ones() / BITS;
             *unit.add((keys * S::KEY_BYTES / 4 + run) as usize)
         };
-        values[lane] = if value & LINK == 0 { value } else { cells.follow(value, position, second) };
+        (values[lane], linked) = (value, linked | value);
+    }
+    if linked & LINK != 0 {
+        cells.follow_all(addresses, values, halves);
     }
 }

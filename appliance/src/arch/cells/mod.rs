@@ -28,6 +28,8 @@ pub use format::{Class, Entry, GRAIN_WORDS, Link, Reference, Root, Shape, V4, V6
 
 use std::marker::PhantomData;
 
+use arrayvec::ArrayVec;
+
 use format::wide;
 
 use super::Pages;
@@ -118,14 +120,16 @@ impl<S: Shape> Cells<S> {
             let value = wide(words, at);
             return if value & LINK == 0 { value } else { self.follow(value, position, second) };
         }
-        self.resolve(Entry(words.get(at).copied().unwrap_or(0)), position, second)
+        let value = self.resolve(Entry(words.get(at).copied().unwrap_or(0)), position);
+        if value & LINK == 0 { value } else { self.follow(value, position, second) }
     }
 
     /// One after the other, but what all need is asked for first.
     fn find_each<A>(&self, addresses: &[A], halves: impl Fn(&A) -> (u64, u64), values: &mut [u32]) {
         if self.root.wide {
-            let found = addresses.iter().map(halves).map(|(position, second)| self.value(position, second));
-            return values.iter_mut().zip(found).for_each(|(value, found)| *value = found);
+            let found = addresses.iter().map(|address| wide(self.pages.words(), self.root.at(halves(address).0)));
+            values.iter_mut().zip(found).for_each(|(value, found)| *value = found);
+            return self.follow_all(addresses, values, halves);
         }
         let (words, depth) = (self.pages.words(), 64 - self.root.shift);
         let mut entries = [Entry(0); BURST_MAX];
@@ -136,18 +140,50 @@ impl<S: Shape> Cells<S> {
                 words.get(reference.unit::<S>(position, depth)).into_iter().for_each(prefetch);
             }
         }
-        for ((address, entry), value) in addresses.iter().zip(entries).zip(values) {
-            let (position, second) = halves(address);
-            *value = self.resolve(entry, position, second);
+        for ((address, entry), value) in addresses.iter().zip(entries).zip(&mut *values) {
+            *value = self.resolve(entry, halves(address).0);
         }
+        self.follow_all(addresses, values, halves);
     }
 
+    /// The value, or a link.
     #[inline]
-    fn resolve(&self, entry: Entry, position: u64, second: u64) -> u32 {
+    fn resolve(&self, entry: Entry, position: u64) -> u32 {
         let depth = 64 - self.root.shift;
-        let Some(reference) = entry.reference() else { return entry.value(position, depth) };
-        let value = reference.value::<S>(self.pages.words(), position, depth);
-        if value & LINK == 0 { value } else { self.follow(value, position, second) }
+        entry
+            .reference()
+            .map_or_else(|| entry.value(position, depth), |reference| reference.value::<S>(self.pages.words(), position, depth))
+    }
+
+    /// Follows the links among a burst's values, all of them a step at a time: while one waits for memory, others ask.
+    #[cold]
+    #[inline(never)]
+    fn follow_all<A>(&self, addresses: &[A], values: &mut [u32], halves: impl Fn(&A) -> (u64, u64)) {
+        let words = self.pages.words();
+        let mut lanes: ArrayVec<(u8, u64, u64), BURST_MAX> = ArrayVec::new();
+        let linked = values.iter().zip(addresses).enumerate().filter(|(_, (value, _))| **value & LINK != 0);
+        lanes.extend(linked.take(BURST_MAX).map(|(lane, (_, address))| {
+            let (position, second) = halves(address);
+            (lane as u8, position, second)
+        }));
+        for _ in 0..LINKS_DEEP_MAX {
+            let mut steps: ArrayVec<(u8, u64, &Link), BURST_MAX> = ArrayVec::new();
+            for (lane, position, second) in &lanes {
+                let Some(link) = self.links.get((values[usize::from(*lane)] & !LINK) as usize) else { continue };
+                let position = if link.second { *second } else { *position };
+                words.get(link.reference.unit::<S>(position, link.depth)).into_iter().for_each(prefetch);
+                steps.push((*lane, position, link));
+            }
+            for (lane, position, link) in steps {
+                let value = link.value::<S>(words, position);
+                values[usize::from(lane)] = value;
+                self.links.get((value & !LINK) as usize).filter(|_| value & LINK != 0).into_iter().for_each(prefetch);
+            }
+            lanes.retain(|(lane, ..)| values[usize::from(*lane)] & LINK != 0);
+            if lanes.is_empty() {
+                return;
+            }
+        }
     }
 
     #[cold]

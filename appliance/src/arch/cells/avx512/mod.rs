@@ -12,7 +12,7 @@ mod v6;
 use core::arch::x86_64::*;
 
 use super::format::{CODE_BITS, VALUE_BITS};
-use super::{BURST_MAX, Cells, Class, LINK, Shape};
+use super::{BURST_MAX, Class, LINK, Shape};
 
 pub(super) use v4::v4;
 pub(super) use v6::v6;
@@ -34,16 +34,6 @@ struct Asked {
     unit: [u32; ROOM],
     values: [u32; ROOM],
     keys: [u32; ROOM],
-}
-
-/// Follows the links among values.
-#[cold]
-#[inline(never)]
-fn follow<S: Shape, A>(cells: &Cells<S>, addresses: &[A], values: &mut [u32], halves: impl Fn(&A) -> (u64, u64)) {
-    for (address, value) in addresses.iter().zip(values).filter(|(_, value)| **value & LINK != 0) {
-        let (position, second) = halves(address);
-        *value = cells.follow(*value, position, second);
-    }
 }
 
 /// Looks whole vectors up: a burst that ends within one is copied. Whether any value is a link.

@@ -4,7 +4,7 @@ use core::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
 use super::super::{BURST_MAX, Cells, V6, halves};
-use super::{Asked, decoded, follow, keep, pick, tell, whole};
+use super::{Asked, decoded, keep, pick, tell, whole};
 
 /// Up to [`BURST_MAX`] of each, as many as there is room for.
 #[inline]
@@ -12,7 +12,7 @@ pub(in super::super) fn v6<const GATHERS: bool>(cells: &Cells<V6>, addresses: &[
     // SAFETY: a table has this form only if the processor has what the function asks for; these are whole vectors.
     let linked = whole(addresses, values, |addresses, values| unsafe { burst::<GATHERS>(cells, addresses, values) });
     if linked {
-        follow(cells, addresses, values, halves);
+        cells.follow_all(addresses, values, halves);
     }
 }
 
