@@ -6,62 +6,17 @@
 
 mod e2e_support;
 mod eal_support;
+#[path = "e2e_support/place.rs"]
+mod place;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use e2e_support::{Appliance, BINARY, Broker, Reports, interface, output, run, wait};
-use eal_support::{in_namespace, is_able, is_inside, sh, write_pcap};
+use e2e_support::{Appliance, BINARY, Broker, interface, output, run, wait};
+use eal_support::{in_namespace, is_able, is_inside, sh};
+use place::{ANY_ADMIN, FILE, MIRROR, Place};
 use serde_json::Value;
-
-const MIRROR: &str = "[[ports]]\ndevice = \"net_af_packet0,iface=mirror0\"\nfeed = \"mirror\"\n";
-const ANY_ADMIN: &str = "[admin]\nlisten = \"127.0.0.1:0\"\n";
-const FILE: &str = "[sinks.file]\npath = \"reports.jsonl\"\n";
-
-/// A veth pair, and a folder with ranges and frames towards one of them.
-struct Place {
-    folder: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        assert!(sh("ip link set lo up && ip link add mirror0 type veth peer name scrubber0"));
-        assert!(sh("ip link set mirror0 up && ip link set scrubber0 up"));
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("ranges.csv"), "prefix,customer\n203.0.113.0/24,web-shop\n").unwrap();
-        write_pcap(&folder.path().join("frames.pcap"), 500, 100, false);
-        Self { folder }
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// A configuration with windows of so many milliseconds; the name of the appliance is the test's alone.
-    fn config(&self, window_ms: u64, rest: &[&str]) -> PathBuf {
-        let name = format!("behaviour-{}", std::process::id());
-        let first = format!(
-            "[appliance]\nname = \"{name}\"\nwindow_ms = {window_ms}\nmemory_mb = 64\n[ranges]\nfile = \"ranges.csv\"\n\
-             [[stats]]\nname = \"packets\"\ncalculation = \"sum\"\n"
-        );
-        let file = self.file("tailwater.toml");
-        fs::write(&file, [&first, rest.concat().as_str()].concat()).unwrap();
-        file
-    }
-
-    /// 500 frames, and waits until the appliance has them all.
-    fn send(&self, appliance: &Appliance) {
-        let before = appliance.metric("tailwater_core_received_total", "");
-        output(Command::new("tcpreplay").args(["-q", "--pps=5000", "--intf1=scrubber0"]).arg(self.file("frames.pcap")));
-        let all = || appliance.metric("tailwater_core_received_total", "") == before + 500;
-        wait(10, all, || appliance.log());
-    }
-
-    fn reports(&self) -> Reports {
-        Reports::of(&self.file("reports.jsonl"))
-    }
-}
 
 #[test]
 fn a_second_run_is_refused_with_the_pid_of_the_first() {

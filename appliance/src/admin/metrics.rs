@@ -98,8 +98,10 @@ fn appliance(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result
     to.encode_descriptor("clock_offset_nanoseconds", help, None, GAUGE)?.encode_gauge(&snapshot.clock_offset_ns)?;
     family(to, COUNTER, "clock_jumps", "Steps of the wall clock, suspended time included", plain(snapshot.clock_jumps))?;
     family(to, COUNTER, "journal_appended", "Reports appended to the journal", plain(snapshot.journal.appended))?;
-    family(to, GAUGE, "journal_messages", "Reports held by the journal", plain(snapshot.journal.messages))?;
-    family(to, GAUGE, "journal_bytes", "Bytes held by the journal", plain(snapshot.journal.bytes))
+    family(to, GAUGE, "journal_messages", "Reports that the journal holds in memory", plain(snapshot.journal.messages))?;
+    family(to, GAUGE, "journal_bytes", "Bytes that the journal holds in memory", plain(snapshot.journal.bytes))?;
+    family(to, GAUGE, "journal_disk_bytes", "Bytes that the journal holds on disk", plain(snapshot.journal.disk_bytes))?;
+    family(to, GAUGE, "journal_disk_refuses", "1 while the journal's disk takes nothing", plain(u64::from(snapshot.journal.is_refused)))
 }
 
 /// The budget, and what became coarser or incomplete.

@@ -8,6 +8,7 @@ mod appliance;
 mod cores;
 mod fault;
 mod hash;
+mod journal;
 mod mirror;
 mod predicate;
 pub mod ranges;
@@ -24,6 +25,7 @@ use std::path::{Path, PathBuf};
 pub use appliance::{Appliance, Windows};
 pub use cores::{Cores, Mode, Port};
 pub use fault::{Fault, Faults, near};
+pub use journal::Journal;
 pub use mirror::{KeysFrom, LengthFrom, Mirror, Wrap};
 pub use predicate::{Predicate, Span, Test};
 pub use ranges::{Domain, Range, Ranges};
@@ -57,6 +59,8 @@ pub struct Config {
     pub stats: Vec<StatSpec>,
     /// `[[sets]]`, in order.
     pub sets: Vec<Set>,
+    /// `[journal]`; none: reports wait in memory.
+    pub journal: Option<Journal>,
     /// `[sinks]`
     pub sinks: Sinks,
     /// `[admin]`
@@ -106,12 +110,13 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
             "set heartbeat = false, or write a stat",
         );
     }
+    let journal = journal::read(&root);
     let sinks = sinks::read(&root);
     let admin = sinks::read_admin(&root);
     root.close();
     let (appliance, ranges) = (appliance?, ranges?);
     let mut config =
-        Config { file, appliance, cores, ports, ranges, mirror, keys_from, tags, stats, sets, sinks, admin, hash: String::new() };
+        Config { file, appliance, cores, ports, ranges, mirror, keys_from, tags, stats, sets, journal, sinks, admin, hash: String::new() };
     config.hash = hash::of(&config);
     Some(config)
 }

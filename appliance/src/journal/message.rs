@@ -24,8 +24,17 @@ pub struct Message {
     pub customer: String,
     /// The message on the wire.
     pub payload: Box<[u8]>,
-    /// End of the window it closes, nanoseconds since 1970.
-    pub window_end_ns: u64,
+    /// The window that it closes.
+    pub window: WindowOf,
+}
+
+/// A window, nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WindowOf {
+    /// Its first.
+    pub start_ns: u64,
+    /// The first behind it.
+    pub end_ns: u64,
 }
 
 impl Message {
@@ -36,7 +45,7 @@ impl Message {
             key: report.prefix.clone(),
             customer: report.customer.clone(),
             payload: report.encode_to_vec().into_boxed_slice(),
-            window_end_ns: report.window_end_ns,
+            window: WindowOf { start_ns: report.window_start_ns, end_ns: report.window_end_ns },
         }
     }
 
@@ -47,7 +56,7 @@ impl Message {
             key: report.appliance.clone(),
             customer: String::new(),
             payload: report.encode_to_vec().into_boxed_slice(),
-            window_end_ns: report.window_end_ns,
+            window: WindowOf { start_ns: report.window_start_ns, end_ns: report.window_end_ns },
         }
     }
 

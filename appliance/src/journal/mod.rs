@@ -1,21 +1,46 @@
 //! Reports wait here until every sink has delivered them, or until the bound is reached.
 //!
-//! A bounded queue in memory with one cursor a sink. Appending never waits: when the queue is full the oldest message
-//! falls off, and each sink that had not yet read it counts one overflow. What a sink has read it holds itself until it is
-//! settled (each sink bounds that). So for every sink, at any time,
-//! `appended = committed + overflow + in_flight + unread` (see [`CursorState`]); nothing disappears uncounted.
+//! Appending never waits for anything but the lock: a message goes into a queue in memory. Where a disk is configured, one thread
+//! writes what the queue has into segments ([`Disk`]), and a sink sees a message only when it is written; what is written need not
+//! stay in memory, and what a sink has not delivered when the process dies, it finds again at the next start. A disk that refuses or
+//! is slow fills the queue; while it refuses, sinks read from the queue. Without a disk the queue is all there is.
 //!
-//! All of it is control path: a mutex and a condition variable serve a few thousand messages a second with ease.
+//! When the bound is reached the oldest message falls off, and each sink that had not yet read it counts one overflow, and of which
+//! window and range it was. What a sink has read it holds itself until it is settled (each sink bounds that). So for every sink, at
+//! any time, `appended + backlog = committed + overflow + in_flight + unread` (see [`CursorState`]); nothing disappears uncounted.
+//!
+//! All of it is control path: a mutex and a condition variable serve a few hundred thousand messages a second with ease.
 
+mod cursor;
+mod frame;
+mod losses;
 mod message;
+mod place;
+mod places;
+mod queue;
+mod segment;
+mod store;
+mod writer;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-pub use message::{Kind, Message};
+pub use cursor::{Cursor, Next};
+pub use losses::Losses;
+pub use message::{Kind, Message, WindowOf};
+pub use place::CursorState;
+pub use store::{Disk, OpenError};
 
-/// How much the journal holds before the oldest messages fall off.
+use losses::Lost;
+use place::Place;
+use places::Places;
+use queue::Queue;
+use segment::Segment;
+use store::Store;
+use writer::Writer;
+
+/// How much the journal holds in memory before the oldest messages fall off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bound {
     /// Messages; at least 1.
@@ -31,98 +56,89 @@ impl Default for Bound {
     }
 }
 
-/// Where one sink stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CursorState {
-    /// The sink's name.
-    pub sink: String,
-    /// Messages that it has read and settled (delivered, or given up and counted by the sink).
-    pub committed: u64,
-    /// Messages that fell off before it had read them; of a sink that is gone, also those that came after it.
-    pub overflow: u64,
-    /// Messages read and not settled.
-    pub in_flight: u64,
-    /// Messages not yet read; of a sink that is gone, those that it left unread.
-    pub unread: u64,
-}
-
-impl CursorState {
-    /// Messages that still wait for this sink.
-    pub const fn behind(&self) -> u64 {
-        self.in_flight + self.unread
-    }
-}
-
 /// The whole journal at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JournalState {
     /// Messages appended since the start.
     pub appended: u64,
-    /// Messages held now.
+    /// Messages held in memory now.
     pub messages: usize,
-    /// Bytes held now.
+    /// Bytes held in memory now.
     pub bytes: usize,
+    /// Bytes of all segments on disk.
+    pub disk_bytes: u64,
+    /// Why the disk takes nothing at present.
+    pub fault: Option<String>,
     /// One entry for each sink, in the order given to [`Journal::new`].
     pub cursors: Vec<CursorState>,
 }
 
-/// The bounded queue. Shared by its writer (the reporter) and the sinks.
+/// See the module. Shared by its writer (the reporter) and the sinks.
 #[derive(Debug)]
 pub struct Journal {
-    bound: Bound,
     inner: Mutex<Inner>,
     news: Condvar,
+    writer: Mutex<Option<JoinHandle<()>>>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    queue: VecDeque<Arc<Message>>,
-    /// Position of the queue's front; positions count up from 0 with each append.
-    front: u64,
-    bytes: usize,
+    queue: Queue,
+    /// Position of the first message of this run.
+    begin: u64,
     closed: bool,
-    cursors: Vec<Place>,
+    ended: bool,
+    places: Vec<Place>,
 }
 
-#[derive(Debug)]
-struct Place {
-    sink: String,
-    /// Next position to read.
-    next: u64,
-    /// Read and settled.
-    committed: u64,
-    in_flight: u64,
-    overflow: u64,
-    /// Once its cursor is gone: what it had not read by then. It holds nothing back; what comes later it has missed.
-    left: Option<u64>,
-    taken: bool,
-}
-
-/// What [`Cursor::next`] found.
-#[derive(Debug)]
-pub enum Next {
-    /// The oldest message not yet read. Settle it with [`Cursor::commit`].
-    Message(Arc<Message>),
-    /// Nothing came within the time given.
-    Empty,
-    /// Nothing is left and nothing will come.
-    Closed,
-}
-
-/// One sink's place in the journal. Dropping it says that this sink is gone for good.
-#[derive(Debug)]
-pub struct Cursor {
-    journal: Arc<Journal>,
-    index: usize,
+/// What is to be written.
+enum Unsaved {
+    /// From this position on.
+    Messages(u64, Vec<Arc<Message>>),
+    /// Nothing now.
+    None,
+    /// Nothing, and nothing will come.
+    Ended,
 }
 
 impl Journal {
-    /// An empty journal that is read by the sinks named. Without sinks it forgets what it is given.
+    /// An empty journal in memory that is read by the sinks named. Without sinks it forgets what it is given.
     pub fn new<S: AsRef<str>>(bound: Bound, sinks: &[S]) -> Arc<Self> {
-        let cursors = sinks.iter().map(|sink| Place::new(sink.as_ref())).collect();
-        let inner = Inner { queue: VecDeque::new(), front: 0, bytes: 0, closed: false, cursors };
-        let bound = Bound { messages: bound.messages.max(1), ..bound };
-        Arc::new(Self { bound, inner: Mutex::new(inner), news: Condvar::new() })
+        Self::made(Queue::new(bound, 0, None), sinks.iter().map(|sink| Place::new(sink.as_ref(), 0)).collect())
+    }
+
+    /// A journal on disk, with what an earlier run left there: sinks go on where they were.
+    ///
+    /// # Errors
+    /// The folder cannot be used, or another process uses it.
+    pub fn open<S: AsRef<str>>(bound: Bound, disk: &Disk, sinks: &[S]) -> Result<Arc<Self>, OpenError> {
+        let (store, left) = Store::open(disk)?;
+        let oldest = left.segments.first().map(|segment| segment.first);
+        let last = left.segments.last().map_or(0, |segment| segment.end);
+        // What a power cut took, and a sink had seen, never gets a number again.
+        let begin = left.places.iter().flat_map(Places::values).fold(last, |last, place| last.max(*place));
+        let place = |sink: &S| {
+            let at = match &left.places {
+                // A sink that is new begins with what is new.
+                Some(places) => places.get(sink.as_ref()).copied().unwrap_or(begin),
+                None => oldest.unwrap_or(begin),
+            };
+            Place::new(sink.as_ref(), at)
+        };
+        let mut places: Vec<Place> = sinks.iter().map(place).collect();
+        places.iter_mut().for_each(|place| place.skip(oldest.unwrap_or(begin), &[], &[]));
+        let journal = Self::made(Queue::new(bound, begin, Some(left.segments)), places);
+        let writer = Writer::new(Arc::clone(&journal), store);
+        let thread = thread::Builder::new().name("journal".into()).spawn(|| writer.run());
+        let thread = thread.map_err(|reason| OpenError::Io { folder: disk.folder.clone(), reason })?;
+        *journal.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        Ok(journal)
+    }
+
+    fn made(queue: Queue, places: Vec<Place>) -> Arc<Self> {
+        let begin = queue.end();
+        let inner = Inner { queue, begin, closed: false, ended: false, places };
+        Arc::new(Self { inner: Mutex::new(inner), news: Condvar::new(), writer: Mutex::new(None) })
     }
 
     /// Adds a message; the oldest fall off where the bound asks for it. False if the journal is closed (nothing is added).
@@ -131,12 +147,13 @@ impl Journal {
         if inner.closed {
             return false;
         }
-        inner.bytes += message.bytes();
-        inner.cursors.iter_mut().filter(|place| place.left.is_some()).for_each(|place| place.overflow += 1);
-        inner.queue.push_back(Arc::new(message));
-        inner.forget_read();
-        while inner.queue.len() > self.bound.messages || (inner.bytes > self.bound.bytes && inner.queue.len() > 1) {
-            inner.drop_oldest();
+        let Inner { queue, places, .. } = &mut *inner;
+        places.iter_mut().filter(|place| place.has_left()).for_each(|place| place.overflow += 1);
+        queue.push(Arc::new(message));
+        queue.forget(Place::needed(places));
+        while queue.is_over() {
+            let Some(lost) = queue.drop_oldest() else { continue };
+            places.iter_mut().for_each(|place| place.lose(&lost));
         }
         drop(inner);
         self.news.notify_all();
@@ -149,33 +166,64 @@ impl Journal {
         self.news.notify_all();
     }
 
+    /// Closes it, and has all on the disk before the deadline, with how far the sinks are; after they have ended. Whether nothing is
+    /// lost that they left.
+    pub fn end(&self, deadline: Instant) -> bool {
+        {
+            let mut inner = self.lock();
+            (inner.closed, inner.ended) = (true, true);
+        }
+        self.news.notify_all();
+        let Some(thread) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() else { return false };
+        while !thread.is_finished() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(5));
+        }
+        if !thread.is_finished() {
+            tracing::error!("the disk of the journal hangs: what it had not taken yet is lost");
+            return false;
+        }
+        if thread.join().is_err() {
+            tracing::error!("the journal's thread ended by a fault of its own");
+        }
+        self.lock().queue.is_saved()
+    }
+
     /// The cursor of this sink; `None` if there is no such sink or its cursor was already taken.
     pub fn cursor(self: &Arc<Self>, sink: &str) -> Option<Cursor> {
         let mut inner = self.lock();
-        let index = inner.cursors.iter().position(|place| place.sink == sink && !place.taken)?;
-        inner.cursors[index].taken = true;
-        Some(Cursor { journal: Arc::clone(self), index })
+        let index = inner.places.iter().position(|place| place.sink == sink && !place.taken)?;
+        inner.places[index].taken = true;
+        Some(Cursor::new(Arc::clone(self), index))
     }
 
     /// Where everything stands.
     pub fn state(&self) -> JournalState {
         let inner = self.lock();
-        let end = inner.end();
-        let cursors = inner.cursors.iter().map(|place| place.state(end)).collect();
-        JournalState { appended: end, messages: inner.queue.len(), bytes: inner.bytes, cursors }
+        let queue = &inner.queue;
+        let cursors = inner.places.iter().map(|place| place.state(queue, inner.begin)).collect();
+        let (messages, bytes) = queue.held();
+        let (disk_bytes, fault) = queue.disk();
+        JournalState { appended: queue.end() - inner.begin, messages, bytes, disk_bytes, fault, cursors }
     }
 
     /// Overflow of each sink since the start, for `ApplianceReport.sink_overflow`.
     pub fn overflow(&self) -> Vec<(String, u64)> {
-        self.lock().cursors.iter().map(|place| (place.sink.clone(), place.overflow)).collect()
+        self.lock().places.iter().map(|place| (place.sink.clone(), place.overflow)).collect()
+    }
+
+    /// What each sink lost since this was asked last.
+    pub fn losses(&self) -> Vec<(String, Losses)> {
+        let mut inner = self.lock();
+        let lost = inner.places.iter_mut().filter(|place| !place.losses.is_empty());
+        lost.map(|place| (place.sink.clone(), std::mem::take(&mut place.losses))).collect()
     }
 
     /// Waits until every sink has settled everything, or until the deadline. True if so.
     pub fn drained_by(&self, deadline: Instant) -> bool {
         let mut inner = self.lock();
         loop {
-            let end = inner.end();
-            if inner.cursors.iter().all(|place| place.left.is_some() || place.state(end).behind() == 0) {
+            let Inner { queue, places, begin, .. } = &*inner;
+            if places.iter().all(|place| place.has_left() || place.state(queue, *begin).behind() == 0) {
                 return true;
             }
             let left = deadline.saturating_duration_since(Instant::now());
@@ -192,108 +240,81 @@ impl Journal {
     }
 }
 
-impl Cursor {
-    /// The oldest message that this sink has not read; waits for one at most `timeout`.
-    pub fn next(&self, timeout: Duration) -> Next {
+/// What the writer asks and tells.
+impl Journal {
+    /// Messages that are not on disk yet, of so many bytes about; waits for some at most `timeout`.
+    fn unsaved(&self, timeout: Duration, bytes_max: usize) -> Unsaved {
         let deadline = Instant::now() + timeout;
-        let mut inner = self.journal.lock();
+        let mut inner = self.lock();
         loop {
-            if let Some(message) = inner.read(self.index) {
-                return Next::Message(message);
+            if let Some((first, messages)) = inner.queue.unsaved(bytes_max)
+                && !(inner.ended && inner.queue.disk().1.is_some())
+            {
+                return Unsaved::Messages(first, messages);
             }
-            if inner.closed {
-                return Next::Closed;
+            if inner.ended {
+                return Unsaved::Ended;
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Next::Empty;
+                return Unsaved::None;
             }
-            inner = self.journal.news.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
+            inner = self.news.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// The `count` oldest messages in flight are settled.
-    pub fn commit(&self, count: u64) {
-        let mut inner = self.journal.lock();
-        let place = &mut inner.cursors[self.index];
-        let count = count.min(place.in_flight);
-        place.in_flight -= count;
-        place.committed += count;
+    /// Waits, unless the journal ends.
+    fn rest(&self, time: Duration) {
+        let (inner, deadline) = (self.lock(), Instant::now() + time);
+        let wait = deadline.saturating_duration_since(Instant::now());
+        let _ = self.news.wait_timeout_while(inner, wait, |inner| !inner.ended && Instant::now() < deadline);
+    }
+
+    /// The active segment, with what was written to it.
+    fn saved(&self, active: Segment) {
+        let mut inner = self.lock();
+        let Inner { queue, places, .. } = &mut *inner;
+        if queue.saved(active) {
+            tracing::info!("the disk of the journal takes reports again");
+        }
+        queue.forget(Place::needed(places));
         drop(inner);
-        self.journal.news.notify_all();
+        self.news.notify_all();
     }
 
-    /// Where this sink stands.
-    pub fn state(&self) -> CursorState {
-        let inner = self.journal.lock();
-        inner.cursors[self.index].state(inner.end())
+    fn refused(&self, fault: &str) {
+        if self.lock().queue.refused(fault) {
+            tracing::error!(
+                "the journal cannot be written: {fault}; reports are in memory alone until its disk has room and may be written"
+            );
+        }
+        self.news.notify_all();
     }
-}
 
-impl Drop for Cursor {
-    fn drop(&mut self) {
-        let mut inner = self.journal.lock();
-        let end = inner.end();
-        let place = &mut inner.cursors[self.index];
-        place.left = Some(end - place.next);
-        inner.forget_read();
+    /// The oldest segment, if it is not the last one, and whether some sink has yet to read of it.
+    fn oldest(&self) -> Option<(Segment, bool)> {
+        let inner = self.lock();
+        let oldest = inner.queue.oldest()?.clone();
+        let is_unread = inner.places.iter().any(|place| place.wants(oldest.end));
+        Some((oldest, is_unread))
+    }
+
+    /// The oldest segment goes, of which so much could be read.
+    fn dropped(&self, segment: &Segment, held: &[Lost]) {
+        let mut inner = self.lock();
+        let Inner { queue, places, .. } = &mut *inner;
+        places.iter_mut().filter(|place| place.wants(segment.end)).for_each(|place| place.skip(segment.end, held, queue.holes()));
+        queue.dropped(segment);
         drop(inner);
-        self.journal.news.notify_all();
+        self.news.notify_all();
+    }
+
+    fn places(&self) -> Places {
+        self.lock().places.iter().map(|place| (place.sink.clone(), place.unsettled())).collect()
     }
 }
 
-impl Inner {
-    fn end(&self) -> u64 {
-        self.front + self.queue.len() as u64
-    }
-
-    fn read(&mut self, index: usize) -> Option<Arc<Message>> {
-        let place = &mut self.cursors[index];
-        let at = usize::try_from(place.next.checked_sub(self.front)?).ok()?;
-        let message = self.queue.get(at)?;
-        let message = Arc::clone(message);
-        place.next += 1;
-        place.in_flight += 1;
-        self.forget_read();
-        Some(message)
-    }
-
-    /// Messages that every sink has read are held by those sinks, where they are in flight: they need no place here.
-    fn forget_read(&mut self) {
-        let needed = self.cursors.iter().filter(|place| place.left.is_none()).map(|place| place.next).min();
-        let needed = needed.unwrap_or_else(|| self.end());
-        while self.front < needed && self.pop() {}
-    }
-
-    fn drop_oldest(&mut self) {
-        let oldest = self.front;
-        if !self.pop() {
-            return;
-        }
-        for place in self.cursors.iter_mut().filter(|place| place.left.is_none() && place.next <= oldest) {
-            place.next = oldest + 1;
-            place.overflow += 1;
-        }
-    }
-
-    fn pop(&mut self) -> bool {
-        let Some(message) = self.queue.pop_front() else { return false };
-        self.bytes -= message.bytes();
-        self.front += 1;
-        true
-    }
-}
-
-impl Place {
-    fn new(sink: &str) -> Self {
-        Self { sink: sink.to_owned(), next: 0, committed: 0, in_flight: 0, overflow: 0, left: None, taken: false }
-    }
-
-    fn state(&self, end: u64) -> CursorState {
-        let unread = self.left.unwrap_or(end - self.next);
-        CursorState { sink: self.sink.clone(), committed: self.committed, overflow: self.overflow, in_flight: self.in_flight, unread }
-    }
-}
-
+#[cfg(test)]
+mod disk_tests;
 #[cfg(test)]
 mod tests;

@@ -5,15 +5,21 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn message(n: u64, payload_bytes: usize) -> Message {
+pub(super) fn message(n: u64, payload_bytes: usize) -> Message {
     let mut payload = vec![0; payload_bytes.max(8)];
     payload[..8].copy_from_slice(&n.to_be_bytes());
-    Message { kind: Kind::Ranges, key: String::new(), customer: String::new(), payload: payload.into(), window_end_ns: n }
+    Message {
+        kind: Kind::Ranges,
+        key: String::new(),
+        customer: String::new(),
+        payload: payload.into(),
+        window: WindowOf { start_ns: 0, end_ns: n },
+    }
 }
 
 fn read(cursor: &Cursor) -> Option<u64> {
     match cursor.next(Duration::ZERO) {
-        Next::Message(message) => Some(message.window_end_ns),
+        Next::Message(message) => Some(message.window.end_ns),
         Next::Empty | Next::Closed => None,
     }
 }
@@ -45,7 +51,7 @@ fn the_oldest_falls_off_and_only_who_missed_it_counts() {
     }
     assert_eq!(journal.overflow(), [("fast".to_owned(), 0), ("slow".to_owned(), 7)]);
     assert_eq!(read(&slow), Some(7));
-    assert_eq!(slow.state(), CursorState { sink: "slow".into(), committed: 0, overflow: 7, in_flight: 1, unread: 2 });
+    assert_eq!(slow.state(), CursorState { sink: "slow".into(), backlog: 0, committed: 0, overflow: 7, in_flight: 1, unread: 2 });
 }
 
 #[test]

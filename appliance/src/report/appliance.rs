@@ -79,6 +79,7 @@ pub(super) fn appliance_report(
         clock_source: identity.clock_source.to_owned(),
         clock_offset_ns: account.clock_offset_ns,
         sink_overflow: Vec::new(),
+        journal_losses: Vec::new(),
     }
 }
 

@@ -167,4 +167,9 @@ pub trait Publisher: Send {
     fn overflow(&self) -> Vec<(String, u64)> {
         Vec::new()
     }
+
+    /// Which those were since this was asked last.
+    fn losses(&mut self) -> Vec<pb::JournalLosses> {
+        Vec::new()
+    }
 }

@@ -375,6 +375,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.sequence += 1;
         report.sequence = self.sequence;
         report.sink_overflow = self.publisher.overflow().into_iter().map(|(name, n)| message::count(name, n)).collect();
+        report.journal_losses = self.publisher.losses();
         self.publisher.appliance(&report);
     }
 }

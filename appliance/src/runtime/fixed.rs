@@ -26,7 +26,12 @@ pub fn check(started: &Config, new: &Config) -> Result<(), Faults> {
         let what = format!("is {}, and was {} at the start", text(new.ranges.max), text(started.ranges.max));
         refuse(&mut faults, new, &["ranges", "max"], &what);
     }
-    let sections = [("cores", started.cores != new.cores), ("ports", started.ports != new.ports), ("sinks", started.sinks != new.sinks)];
+    let sections = [
+        ("cores", started.cores != new.cores),
+        ("ports", started.ports != new.ports),
+        ("journal", started.journal != new.journal),
+        ("sinks", started.sinks != new.sinks),
+    ];
     for (section, _) in sections.iter().filter(|(_, differs)| *differs) {
         refuse(&mut faults, new, &[section], "differs from what was started with");
     }

@@ -67,6 +67,9 @@ pub enum RunError {
     /// A row of the configuration.
     #[error("a stat cannot be compiled: {}: {}", .0.key, .0.message)]
     Stat(Refusal),
+    /// The journal.
+    #[error("{0}")]
+    Journal(#[from] crate::journal::OpenError),
     /// A sink.
     #[error("{0}")]
     Sink(#[from] SinkError),

@@ -21,7 +21,7 @@ use crate::admin::{Admin, Asked, Gate};
 use crate::arch::{HashKey, Reserve};
 use crate::config::{self, Config, Fault, Faults, Mode};
 use crate::dpdk::{Eal, EalConfig, FilePrefix, Hugepages, LcoreHandle};
-use crate::journal::{Bound, Journal};
+use crate::journal::{Bound, Disk, Journal};
 use crate::parse::DropReason;
 use crate::report::{PortName, Reporter};
 use crate::rx::RxQueue;
@@ -31,6 +31,10 @@ use crate::sink::{self, RunningSinks};
 use crate::spread::handover::takers_of;
 use crate::telemetry::{Registry, StatusLine, log};
 
+/// A journal has so many segments at least: one of them falls off at once.
+const SEGMENTS_MIN: u64 = 64;
+/// How long the journal's disk may take at the end.
+const KEEPING: Duration = Duration::from_secs(10);
 /// How long sinks may take at the end to deliver what waits.
 const DELIVERY: Duration = Duration::from_secs(20);
 
@@ -51,12 +55,35 @@ pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
     let world = Arc::new(world);
     enough(config, &places, &world)?;
     let registry = registry(config, &world);
-    let journal = Journal::new(Bound::default(), &sink::names(&config.sinks));
+    let journal = journal(config)?;
     let gate = Gate::new(config.reload_token().map_err(RunError::Token)?, Arc::clone(&registry));
     let mut outside = Outside::start(config, &places, (&journal, &registry), ask, gate.clone())?;
     let counted = count(&eal, config, &places, &world, (&registry, &journal), orders, gate);
     let delivered = outside.stop(&journal, &stop);
     counted.and(delivered)
+}
+
+/// Where reports wait: on disk if it is configured.
+fn journal(config: &Config) -> Result<Arc<Journal>, RunError> {
+    let sinks = sink::names(&config.sinks);
+    let Some(journal) = &config.journal else {
+        if !sinks.is_empty() {
+            tracing::warn!("reports wait in memory alone: what is not delivered when this ends is lost; write [journal] path to keep it");
+        }
+        return Ok(Journal::new(Bound::default(), &sinks));
+    };
+    let bytes_max = journal.size_mb << 20;
+    let disk = Disk { folder: journal.path.clone(), bytes_max, segment_bytes: bytes_max / SEGMENTS_MIN };
+    let journal = Journal::open(Bound::default(), &disk, &sinks)?;
+    for cursor in journal.state().cursors.iter().filter(|cursor| cursor.backlog > 0) {
+        tracing::info!(
+            sink = cursor.sink,
+            reports = cursor.backlog,
+            lost = cursor.overflow,
+            "reports of an earlier run wait in the journal"
+        );
+    }
+    Ok(journal)
 }
 
 /// Whether `memory_mb` holds what must always be there.
@@ -194,7 +221,14 @@ impl Outside {
             }
         }
         hold_embedded(&self.sinks, signal);
-        if undelivered == 0 { Ok(()) } else { Err(RunError::Undelivered { reports: undelivered, seconds: DELIVERY.as_secs() }) }
+        let is_kept = journal.end(Instant::now() + KEEPING);
+        if undelivered > 0 && !is_kept {
+            return Err(RunError::Undelivered { reports: undelivered, seconds: DELIVERY.as_secs() });
+        }
+        if undelivered > 0 {
+            tracing::warn!(reports = undelivered, "what was not delivered is in the journal: the next start delivers it");
+        }
+        Ok(())
     }
 }
 

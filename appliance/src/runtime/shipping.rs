@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::strained::Strained;
-use crate::journal::{Journal, Message};
+use crate::journal::{Journal, Losses, Message, WindowOf};
 use crate::report::{Publisher, Strain, pb};
 use crate::telemetry::{FeedHealth, FeedSnapshot, Registry};
+
+/// Windows, and ranges, that one account lists of a sink's losses.
+const LISTED_MAX: usize = 1_000;
 
 /// See the module.
 pub struct Shipping {
@@ -87,6 +90,31 @@ impl Publisher for Shipping {
 
     fn overflow(&self) -> Vec<(String, u64)> {
         self.journal.overflow()
+    }
+
+    fn losses(&mut self) -> Vec<pb::JournalLosses> {
+        self.journal.losses().iter().map(|(sink, losses)| told(sink, losses)).collect()
+    }
+}
+
+/// What one sink lost, as long as a message may be.
+fn told(sink: &str, losses: &Losses) -> pb::JournalLosses {
+    let window = |(window, (ranges, appliance)): (&WindowOf, &(u64, u64))| pb::LostWindow {
+        window_start_ns: window.start_ns,
+        window_end_ns: window.end_ns,
+        ranges: *ranges,
+        appliance: *appliance,
+    };
+    let mut ranges: Vec<(&String, &u64)> = losses.ranges.iter().collect();
+    ranges.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
+    let count = |(prefix, n): &(&String, &u64)| pb::NamedCount { name: (*prefix).clone(), value: **n };
+    pb::JournalLosses {
+        sink: sink.to_owned(),
+        windows: losses.windows.iter().take(LISTED_MAX).map(window).collect(),
+        ranges: ranges.iter().take(LISTED_MAX).map(count).collect(),
+        ranges_affected: ranges.len() as u64,
+        damaged: losses.damaged,
+        total: losses.messages(),
     }
 }
 

@@ -140,7 +140,13 @@ impl SinkWatch {
     /// The journal's state, for [`crate::telemetry::Registry::set_journal`].
     pub fn journal(&self) -> JournalSnapshot {
         let state = self.journal.state();
-        JournalSnapshot { appended: state.appended, messages: state.messages as u64, bytes: state.bytes as u64 }
+        JournalSnapshot {
+            appended: state.appended,
+            messages: state.messages as u64,
+            bytes: state.bytes as u64,
+            disk_bytes: state.disk_bytes,
+            is_refused: state.fault.is_some(),
+        }
     }
 }
 

@@ -136,10 +136,14 @@ pub struct SinkStatus {
 pub struct JournalSnapshot {
     /// Messages appended since the start.
     pub appended: u64,
-    /// Messages held.
+    /// Messages held in memory.
     pub messages: u64,
     /// Bytes held.
     pub bytes: u64,
+    /// Bytes on disk.
+    pub disk_bytes: u64,
+    /// The disk takes nothing.
+    pub is_refused: bool,
 }
 
 /// Reloads of the configuration.

@@ -62,8 +62,13 @@ mod tests {
     use super::*;
 
     fn of(customer: &str, template: &str) -> String {
-        let message =
-            Message { kind: Kind::Ranges, key: String::new(), customer: customer.into(), payload: Box::default(), window_end_ns: 0 };
+        let message = Message {
+            kind: Kind::Ranges,
+            key: String::new(),
+            customer: customer.into(),
+            payload: Box::default(),
+            window: crate::journal::WindowOf::default(),
+        };
         Topics::new(template, "a").unwrap().of(&message)
     }
 

@@ -1,0 +1,69 @@
+//! Which messages a sink did not get, by window and by range.
+
+use std::collections::BTreeMap;
+
+use super::{Kind, Message, WindowOf};
+
+/// Windows and ranges that are told apart; what comes on top is told as others'.
+const WINDOWS_MAX: usize = 4_096;
+const RANGES_MAX: usize = 1 << 17;
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Messages of each window: reports of ranges, and of the appliance.
+    pub windows: BTreeMap<WindowOf, (u64, u64)>,
+    /// Reports of each range, by prefix.
+    pub ranges: BTreeMap<String, u64>,
+    /// Messages of which nothing is known but that they were there: they were damaged.
+    pub damaged: u64,
+    /// Messages of further windows,
+    pub other_windows: u64,
+    /// and reports of further ranges.
+    pub other_ranges: u64,
+}
+
+/// What is to be known of a message that is lost.
+#[derive(Clone, Debug)]
+pub(super) struct Lost {
+    pub(super) position: u64,
+    window: WindowOf,
+    /// Of a range's report, its prefix.
+    range: Option<String>,
+}
+
+impl Lost {
+    pub(super) fn of(position: u64, message: &Message) -> Self {
+        Self { position, window: message.window, range: (message.kind == Kind::Ranges).then(|| message.key.clone()) }
+    }
+}
+
+impl Losses {
+    /// How many.
+    pub fn messages(&self) -> u64 {
+        self.windows.values().map(|(ranges, appliance)| ranges + appliance).sum::<u64>() + self.damaged + self.other_windows
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.messages() == 0
+    }
+
+    pub(super) fn add(&mut self, lost: &Lost) {
+        let is_new = !self.windows.contains_key(&lost.window);
+        if is_new && self.windows.len() >= WINDOWS_MAX {
+            self.other_windows += 1;
+        } else {
+            let (ranges, appliance) = self.windows.entry(lost.window).or_default();
+            *if lost.range.is_some() { ranges } else { appliance } += 1;
+        }
+        let Some(range) = &lost.range else { return };
+        if let Some(count) = self.ranges.get_mut(range) {
+            *count += 1;
+        } else if self.ranges.len() < RANGES_MAX {
+            self.ranges.insert(range.clone(), 1);
+        } else {
+            self.other_ranges += 1;
+        }
+    }
+}

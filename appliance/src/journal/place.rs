@@ -1,0 +1,135 @@
+//! Where one sink is.
+
+use std::collections::VecDeque;
+
+use super::losses::{Losses, Lost};
+use super::queue::{Hole, Queue};
+
+/// Where one sink stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CursorState {
+    /// The sink's name.
+    pub sink: String,
+    /// Messages that waited for it when the journal was opened.
+    pub backlog: u64,
+    /// Messages that it has read and settled (delivered, or given up and counted by the sink).
+    pub committed: u64,
+    /// Messages that fell off before it had read them, or were damaged; of a sink that is gone, also those that came after it.
+    pub overflow: u64,
+    /// Messages read and not settled.
+    pub in_flight: u64,
+    /// Messages not yet read; of a sink that is gone, those that it left unread.
+    pub unread: u64,
+}
+
+impl CursorState {
+    /// Messages that still wait for this sink.
+    pub const fn behind(&self) -> u64 {
+        self.in_flight + self.unread
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) sink: String,
+    begin: u64,
+    /// Next position to read.
+    pub(super) next: u64,
+    /// Read and settled.
+    committed: u64,
+    /// Positions of those that were read and not settled, oldest first.
+    in_flight: VecDeque<u64>,
+    pub(super) overflow: u64,
+    pub(super) losses: Losses,
+    /// Once its cursor is gone: what it had not read by then. It holds nothing back; what comes later it has missed.
+    left: Option<u64>,
+    pub(super) taken: bool,
+}
+
+impl Place {
+    pub(super) fn new(sink: &str, at: u64) -> Self {
+        let (losses, in_flight) = (Losses::default(), VecDeque::new());
+        Self { sink: sink.to_owned(), begin: at, next: at, committed: 0, in_flight, overflow: 0, losses, left: None, taken: false }
+    }
+
+    /// The first that some sink has yet to read; none if none has any.
+    pub(super) fn needed(places: &[Self]) -> Option<u64> {
+        places.iter().filter(|place| !place.has_left()).map(|place| place.next).min()
+    }
+
+    pub(super) const fn has_left(&self) -> bool {
+        self.left.is_some()
+    }
+
+    /// Whether it has yet to read something before this.
+    pub(super) const fn wants(&self, end: u64) -> bool {
+        !self.has_left() && self.next < end
+    }
+
+    /// It has read the message there.
+    pub(super) fn read(&mut self, position: u64) {
+        self.next = position + 1;
+        self.in_flight.push_back(position);
+    }
+
+    /// The oldest ones are settled.
+    pub(super) fn commit(&mut self, count: u64) {
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(self.in_flight.len());
+        self.in_flight.drain(..count);
+        self.committed += count as u64;
+    }
+
+    /// Where it goes on after a restart.
+    pub(super) fn unsettled(&self) -> u64 {
+        self.in_flight.front().copied().unwrap_or(self.next)
+    }
+
+    /// A message fell out of the queue, and is nowhere else.
+    pub(super) fn lose(&mut self, lost: &Lost) {
+        if !self.wants(lost.position + 1) {
+            return;
+        }
+        self.overflow += 1;
+        self.losses.add(lost);
+        if self.next == lost.position {
+            self.next += 1;
+        }
+    }
+
+    /// What it has not read before `to` is gone: of these messages more is known, and those in holes were counted when they fell off.
+    pub(super) fn skip(&mut self, to: u64, known: &[Lost], holes: &[Hole]) {
+        let from = self.next;
+        if to <= from {
+            return;
+        }
+        let lost = to - from - Hole::within(holes, from, to);
+        let mut told = 0;
+        for lost in known.iter().filter(|lost| (from..to).contains(&lost.position)) {
+            self.losses.add(lost);
+            told += 1;
+        }
+        self.losses.damaged += lost.saturating_sub(told);
+        (self.overflow, self.next) = (self.overflow + lost, to);
+    }
+
+    /// Its cursor is gone.
+    pub(super) fn leave(&mut self, queue: &Queue) {
+        self.left = Some(self.unread(queue));
+    }
+
+    fn unread(&self, queue: &Queue) -> u64 {
+        let end = queue.end();
+        end - self.next - Hole::within(queue.holes(), self.next, end)
+    }
+
+    pub(super) fn state(&self, queue: &Queue, begin: u64) -> CursorState {
+        CursorState {
+            sink: self.sink.clone(),
+            backlog: begin - self.begin,
+            committed: self.committed,
+            overflow: self.overflow,
+            in_flight: self.in_flight.len() as u64,
+            unread: self.left.unwrap_or_else(|| self.unread(queue)),
+        }
+    }
+}

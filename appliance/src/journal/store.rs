@@ -1,0 +1,153 @@
+//! The folder of segments: one process writes there, and takes the oldest away where there is no more room.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use super::losses::Lost;
+use super::places::{self, Places};
+use super::segment::{self, Frames, Segment};
+
+/// How the journal lies on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// A folder, which is made if it is not there. No other process may use it.
+    pub folder: PathBuf,
+    /// Of all segments. What is beyond falls off, oldest first.
+    pub bytes_max: u64,
+    /// A segment has no more, unless it is one message.
+    pub segment_bytes: u64,
+}
+
+/// The journal's folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it.
+    #[error("[journal] path: another process uses {}; give each appliance a folder of its own", .0.display())]
+    InUse(PathBuf),
+    /// The system refuses.
+    #[error("[journal] path: {} cannot be used: {reason}; make it a folder that may be written, on a disk with room", folder.display())]
+    Io {
+        /// As configured.
+        folder: PathBuf,
+        /// The system's reason.
+        reason: io::Error,
+    },
+}
+
+/// What an earlier run left.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// Oldest first.
+    pub(super) segments: Vec<Segment>,
+    /// None: nobody knows how far the sinks were.
+    pub(super) places: Option<Places>,
+}
+
+/// See the module. Where it writes is behind all that it found: a segment that was cut short stays as it is.
+#[derive(Debug)]
+pub(super) struct Store {
+    disk: Disk,
+    active: Option<(File, Segment)>,
+    /// Bytes of all segments but the active one.
+    sealed_bytes: u64,
+    is_synced: bool,
+    /// As long as it is there, no other process has the folder.
+    _lock: File,
+}
+
+impl Store {
+    pub(super) fn open(disk: &Disk) -> Result<(Self, Left), OpenError> {
+        let fail = |reason| OpenError::Io { folder: disk.folder.clone(), reason };
+        std::fs::create_dir_all(&disk.folder).map_err(fail)?;
+        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(disk.folder.join("lock")).map_err(fail)?;
+        lock.try_lock().map_err(|refused| match refused {
+            TryLockError::WouldBlock => OpenError::InUse(disk.folder.clone()),
+            TryLockError::Error(reason) => fail(reason),
+        })?;
+        let segments = segment::all(&disk.folder).map_err(fail)?;
+        let places = places::load(&disk.folder).map_err(fail)?;
+        let sealed_bytes = segments.iter().map(|segment| segment.bytes).sum();
+        Ok((Self { disk: disk.clone(), active: None, sealed_bytes, is_synced: true, _lock: lock }, Left { segments, places }))
+    }
+
+    pub(super) const fn segment_bytes(&self) -> u64 {
+        self.disk.segment_bytes
+    }
+
+    /// Whether so many more bytes want an old segment to go.
+    pub(super) fn is_full_for(&self, bytes: u64) -> bool {
+        self.sealed_bytes + self.active.as_ref().map_or(0, |(_, segment)| segment.bytes) + bytes > self.disk.bytes_max
+    }
+
+    /// Ends the active segment if so many more bytes, or frames that do not follow on its last one, do not go there.
+    pub(super) fn seal_for(&mut self, first: u64, bytes: u64) -> io::Result<()> {
+        let goes_there = |segment: &Segment| segment.end == first && segment.bytes + bytes <= self.disk.segment_bytes;
+        if self.active.as_ref().is_some_and(|(_, segment)| !goes_there(segment)) {
+            self.sync()?;
+            self.give_up();
+        }
+        Ok(())
+    }
+
+    /// Writes frames of the messages from `first` on, before `end`. All of them or, on an error, none. The active segment as it is
+    /// then.
+    pub(super) fn write(&mut self, (first, end): (u64, u64), frames: &[u8]) -> io::Result<Segment> {
+        if self.active.is_none() {
+            let segment = Segment::begin(&self.disk.folder, first);
+            let file = OpenOptions::new().create(true).truncate(true).write(true).open(&segment.path)?;
+            self.active = Some((file, segment));
+        }
+        let Some((file, segment)) = &mut self.active else { return Err(io::ErrorKind::NotFound.into()) };
+        if let Err(fault) = file.write_all(frames) {
+            // Readers pass over a frame that is cut, but none is left if that can be helped.
+            let _ = file.set_len(segment.bytes).and_then(|()| io::Seek::seek(file, io::SeekFrom::Start(segment.bytes)));
+            return Err(fault);
+        }
+        self.is_synced = false;
+        segment.bytes += frames.len() as u64;
+        segment.end = end;
+        Ok(segment.clone())
+    }
+
+    /// The active segment is not written to any more: what comes next begins another one.
+    pub(super) fn give_up(&mut self) {
+        let Some((_, segment)) = self.active.take() else { return };
+        self.sealed_bytes += segment.bytes;
+        if segment.end == segment.first {
+            let _ = std::fs::remove_file(&segment.path);
+        }
+    }
+
+    /// What was written reaches the disk.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        if let (false, Some((file, _))) = (self.is_synced, &self.active) {
+            file.sync_data()?;
+            self.is_synced = true;
+        }
+        Ok(())
+    }
+
+    /// Removes a segment. One that is gone already is removed.
+    pub(super) fn remove(&mut self, segment: &Segment) -> io::Result<()> {
+        match std::fs::remove_file(&segment.path) {
+            Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
+            _ => self.sealed_bytes = self.sealed_bytes.saturating_sub(segment.bytes),
+        }
+        Ok(())
+    }
+
+    pub(super) fn save(&self, places: &Places) -> io::Result<()> {
+        places::save(&self.disk.folder, places)
+    }
+}
+
+/// What a segment holds, as far as it can be read.
+pub(super) fn held_by(segment: &Segment) -> Vec<Lost> {
+    let mut held = Vec::new();
+    let Ok(mut frames) = Frames::open(&segment.path) else { return held };
+    while let Ok(Some((position, message))) = frames.next() {
+        held.push(Lost::of(position, &message));
+    }
+    held
+}
