@@ -52,6 +52,8 @@ pub(super) struct Store {
     /// Bytes of all segments but the active one.
     sealed_bytes: u64,
     is_synced: bool,
+    /// The folder itself has reached the disk since it got its last segment.
+    is_listed: bool,
     /// As long as it is there, no other process has the folder.
     _lock: File,
 }
@@ -68,7 +70,10 @@ impl Store {
         let segments = segment::all(&disk.folder).map_err(fail)?;
         let places = places::load(&disk.folder).map_err(fail)?;
         let sealed_bytes = segments.iter().map(|segment| segment.bytes).sum();
-        Ok((Self { disk: disk.clone(), active: None, sealed_bytes, is_synced: true, _lock: lock }, Left { segments, places }))
+        Ok((
+            Self { disk: disk.clone(), active: None, sealed_bytes, is_synced: true, is_listed: true, _lock: lock },
+            Left { segments, places },
+        ))
     }
 
     pub(super) const fn segment_bytes(&self) -> u64 {
@@ -96,7 +101,7 @@ impl Store {
         if self.active.is_none() {
             let segment = Segment::begin(&self.disk.folder, first);
             let file = OpenOptions::new().create(true).truncate(true).write(true).open(&segment.path)?;
-            self.active = Some((file, segment));
+            (self.active, self.is_listed) = (Some((file, segment)), false);
         }
         let Some((file, segment)) = &mut self.active else { return Err(io::ErrorKind::NotFound.into()) };
         if let Err(fault) = file.write_all(frames) {
@@ -124,6 +129,11 @@ impl Store {
         if let (false, Some((file, _))) = (self.is_synced, &self.active) {
             file.sync_data()?;
             self.is_synced = true;
+        }
+        if !self.is_listed {
+            // A file that its folder does not name is lost, whatever is in it.
+            File::open(&self.disk.folder)?.sync_all()?;
+            self.is_listed = true;
         }
         Ok(())
     }
