@@ -15,7 +15,7 @@ pub struct Journal {
 }
 
 const SIZE_MB: u64 = 4_096;
-/// A segment is the sixteenth part of it, and no message is longer than that.
+/// A segment is the 64th part of it.
 const SIZE_MB_MIN: u64 = 16;
 const SIZE_MB_MAX: u64 = 1 << 24;
 
