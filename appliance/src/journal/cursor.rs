@@ -1,7 +1,7 @@
 //! A sink's own way through the journal.
 
 use std::cell::RefCell;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::queue::Lies;
@@ -62,11 +62,8 @@ impl Cursor {
             if inner.closed && at >= inner.queue.end() {
                 return Next::Closed;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Next::Empty;
-            }
-            inner = self.journal.news.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
+            let Some(again) = self.journal.wait(inner, deadline) else { return Next::Empty };
+            inner = again;
         }
     }
 

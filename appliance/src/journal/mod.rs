@@ -226,12 +226,15 @@ impl Journal {
             if places.iter().all(|place| place.has_left() || place.state(queue, *begin).behind() == 0) {
                 return true;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return false;
-            }
-            inner = self.news.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
+            let Some(again) = self.wait(inner, deadline) else { return false };
+            inner = again;
         }
+    }
+
+    /// Waits for news; none if the deadline has passed.
+    fn wait<'a>(&'a self, inner: MutexGuard<'a, Inner>, deadline: Instant) -> Option<MutexGuard<'a, Inner>> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then(|| self.news.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0)
     }
 
     /// Counters and a queue stay whole even if a holder of the lock panicked between two statements that move them.
@@ -248,26 +251,21 @@ impl Journal {
         let mut inner = self.lock();
         loop {
             if let Some((first, messages)) = inner.queue.unsaved(bytes_max)
-                && !(inner.ended && inner.queue.disk().1.is_some())
+                && !(inner.ended && inner.queue.is_refused())
             {
                 return Unsaved::Messages(first, messages);
             }
             if inner.ended {
                 return Unsaved::Ended;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Unsaved::None;
-            }
-            inner = self.news.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0;
+            let Some(again) = self.wait(inner, deadline) else { return Unsaved::None };
+            inner = again;
         }
     }
 
     /// Waits, unless the journal ends.
     fn rest(&self, time: Duration) {
-        let (inner, deadline) = (self.lock(), Instant::now() + time);
-        let wait = deadline.saturating_duration_since(Instant::now());
-        let _ = self.news.wait_timeout_while(inner, wait, |inner| !inner.ended && Instant::now() < deadline);
+        let _ = self.news.wait_timeout_while(self.lock(), time, |inner| !inner.ended);
     }
 
     /// The active segment, with what was written to it.

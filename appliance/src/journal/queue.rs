@@ -81,6 +81,11 @@ impl Queue {
         (disk.segments.iter().map(|segment| segment.bytes).sum(), disk.fault.clone())
     }
 
+    /// Whether the disk takes nothing at present.
+    pub(super) fn is_refused(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.fault.is_some())
+    }
+
     /// Whether all messages are on disk.
     pub(super) fn is_saved(&self) -> bool {
         self.disk.as_ref().is_some_and(|disk| disk.saved >= self.end())

@@ -53,10 +53,10 @@ impl Task for Inserting<'_, '_> {
 fn find(columns: impl Columns, lines: &[[u64; LINE_SLOTS]], hash: u64) -> Option<(usize, Option<usize>)> {
     let mut at = ((u128::from(hash) * lines.len() as u128) >> 64) as usize;
     for _ in 0..lines.len() {
-        if columns.equal_words(&lines[at], hash) != 0 {
+        if columns.equal_long(&lines[at], hash) != 0 {
             return Some((at, None));
         }
-        let free = columns.equal_words(&lines[at], 0);
+        let free = columns.equal_long(&lines[at], 0);
         if free != 0 {
             return Some((at, Some(free.trailing_zeros() as usize)));
         }

@@ -6,7 +6,7 @@
 use core::arch::x86_64::*;
 
 use super::format::{CODE_BITS, VALUE_BITS, WIDE};
-use super::{BURST_MAX, Cells, Entry, LINK, Shape, V4, V6, WIDE_LINK, halves};
+use super::{BURST_MAX, Cells, Entry, LINK, Shape, V4, V6, WIDE_LINK, halves, halves_v4};
 
 /// All bits of a value, and of a code where it stands in an entry.
 const VALUE: i32 = (1 << VALUE_BITS) - 1;
@@ -106,7 +106,7 @@ fn places(cells: &Cells<V4>, address: __m256i) -> __m256i {
 /// Of a wide root.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
 unsafe fn wide<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], values: &mut [u32]) {
-    let bytes = cells.pages.start();
+    let (bytes, mut linked) = (cells.pages.start(), 0);
     for (addresses, values) in addresses.chunks(8).zip(values.chunks_mut(8)) {
         let place = places(cells, of(eight(addresses)));
         let at = _mm256_add_epi32(place, _mm256_add_epi32(place, place));
@@ -115,9 +115,10 @@ unsafe fn wide<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], values
         let is_link = _mm256_cmpgt_epi32(entry, _mm256_set1_epi32(WIDE_LINK as i32 - 1));
         let value = _mm256_xor_si256(entry, _mm256_and_si256(is_link, _mm256_set1_epi32((LINK | WIDE_LINK) as i32)));
         put(values, value);
-        if _mm256_movemask_epi8(is_link) != 0 {
-            cells.follow_all(addresses, values, |address| (u64::from(*address) << 32, 0));
-        }
+        linked |= _mm256_movemask_epi8(is_link);
+    }
+    if linked != 0 {
+        cells.follow_all(addresses, values, halves_v4);
     }
 }
 
@@ -150,7 +151,7 @@ unsafe fn narrow<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], valu
         _mm256_movemask_epi8(_mm256_cmpgt_epi16(asked, keys)) as u32
     };
     // SAFETY: the entries are the root's.
-    unsafe { ask::<V4, u32, 2>(cells, &all, (addresses, |address| (u64::from(*address) << 32, 0)), values, below) }
+    unsafe { ask::<V4, u32, 2>(cells, &all, (addresses, halves_v4), values, below) }
 }
 
 /// Of IPv6.

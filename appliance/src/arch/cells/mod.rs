@@ -116,11 +116,10 @@ impl<S: Shape> Cells<S> {
     #[inline]
     fn value(&self, position: u64, second: u64) -> u32 {
         let (words, at) = (self.pages.words(), self.root.at(position));
-        if self.root.wide {
-            let value = wide(words, at);
-            return if value & LINK == 0 { value } else { self.follow(value, position, second) };
-        }
-        let value = self.resolve(Entry(words.get(at).copied().unwrap_or(0)), position);
+        let value = match self.root.wide {
+            true => wide(words, at),
+            false => self.resolve(Entry(words.get(at).copied().unwrap_or(0)), position),
+        };
         if value & LINK == 0 { value } else { self.follow(value, position, second) }
     }
 
@@ -196,6 +195,12 @@ impl<S: Shape> Cells<S> {
     }
 }
 
+/// An IPv4 address as the first half of one: there is no other.
+#[inline]
+fn halves_v4(address: &u32) -> (u64, u64) {
+    (u64::from(*address) << 32, 0)
+}
+
 /// Both halves of an IPv6 address.
 #[inline]
 fn halves(address: &[u8; 16]) -> (u64, u64) {
@@ -230,7 +235,7 @@ impl Cells<V4> {
             Form::Avx512 { gathers: true } => avx512::v4::<true>(self, addresses, values),
             #[cfg(target_arch = "x86_64")]
             Form::Avx512 { gathers: false } => avx512::v4::<false>(self, addresses, values),
-            _ => self.find_each(addresses, |address| (u64::from(*address) << 32, 0), values),
+            _ => self.find_each(addresses, halves_v4, values),
         }
     }
 }

@@ -9,12 +9,12 @@ mod narrow;
 mod wide;
 
 use super::hash::Seeds;
-use super::lanes::Usual;
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Avx2, Avx512};
+use super::lanes::{Lanes, Usual};
 
 /// What a processor can ask of 64 numbers that stand beside each other.
-pub trait Columns: Copy {
+pub trait Columns: Lanes {
     /// Which numbers have of the bits in `mask` those that are `wanted`, and no others: one bit each.
     fn matching(self, numbers: &[u16; 64], mask: u16, wanted: u16) -> u64;
 
@@ -23,9 +23,6 @@ pub trait Columns: Copy {
 
     /// Which bytes are `least` at least: one bit each.
     fn at_least(self, bytes: &[u8; 64], least: u8) -> u64;
-
-    /// Which words are `wanted`: one bit each.
-    fn equal_words(self, words: &[u64; 8], wanted: u64) -> u32;
 
     /// Hashes of keys of up to four bytes, each as a big-endian number of four: its bytes and then zeros. Of so many, and of some
     /// behind them.
@@ -126,11 +123,6 @@ impl Columns for Usual {
     #[inline(always)]
     fn at_least(self, bytes: &[u8; 64], least: u8) -> u64 {
         bytes.iter().enumerate().fold(0, |found, (i, byte)| found | u64::from(*byte >= least) << i)
-    }
-
-    #[inline(always)]
-    fn equal_words(self, words: &[u64; 8], wanted: u64) -> u32 {
-        words.iter().enumerate().fold(0, |found, (i, word)| found | u32::from(*word == wanted) << i)
     }
 }
 

@@ -4,7 +4,7 @@ use core::arch::x86_64::__m256i;
 
 use super::Columns;
 use crate::arch::hash::Seeds;
-use crate::arch::lanes::{Avx2, Lanes};
+use crate::arch::lanes::Avx2;
 
 impl Columns for Avx2 {
     #[inline(always)]
@@ -57,11 +57,6 @@ impl Columns for Avx2 {
             (above(_mm256_loadu_si256(from.cast())), above(_mm256_loadu_si256(from.add(32).cast())))
         };
         u64::from(high as u32) << 32 | u64::from(low as u32)
-    }
-
-    #[inline(always)]
-    fn equal_words(self, words: &[u64; 8], wanted: u64) -> u32 {
-        self.equal_long(words, wanted)
     }
 
     #[inline(always)]

@@ -31,7 +31,7 @@ impl Task for Agree {
             }
             agree_on_hashes(columns, round, &long);
             let words: [u64; 8] = std::array::from_fn(|i| of(i) % few);
-            assert_eq!(columns.equal_words(&words, words[5]), Usual.equal_words(&words, words[5]));
+            assert_eq!(columns.equal_long(&words, words[5]), Usual.equal_long(&words, words[5]));
         }
     }
 }

@@ -42,14 +42,6 @@ impl Columns for Avx512 {
     }
 
     #[inline(always)]
-    fn equal_words(self, words: &[u64; 8], wanted: u64) -> u32 {
-        use core::arch::x86_64::{_mm512_cmpeq_epi64_mask, _mm512_loadu_si512, _mm512_set1_epi64};
-        // SAFETY: the processor has AVX-512, or there were no `self`; the load reads the eight words.
-        let same = unsafe { _mm512_cmpeq_epi64_mask(_mm512_loadu_si512(words.as_ptr().cast()), _mm512_set1_epi64(wanted as i64)) };
-        u32::from(same)
-    }
-
-    #[inline(always)]
     fn hash_heads(self, seeds: &Seeds, heads: &[u32; 64], count: usize, hashes: &mut [u64; 64]) {
         use core::arch::x86_64::{
             _mm_setr_epi8, _mm256_broadcastsi128_si256, _mm256_loadu_si256, _mm256_shuffle_epi8, _mm512_cvtepu32_epi64, _mm512_set1_epi64,

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "lanes are loaded through pointers")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "lanes have no sign")]
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::OnceLock;
 
 use super::{Lanes, Pieces};
 
@@ -14,18 +14,12 @@ impl Avx2 {
     /// If the processor has it.
     #[inline]
     pub fn here() -> Option<Self> {
-        static HERE: AtomicU8 = AtomicU8::new(UNKNOWN);
-        const UNKNOWN: u8 = 2;
-        #[cold]
-        fn find_out() -> u8 {
+        static HERE: OnceLock<Option<Avx2>> = OnceLock::new();
+        *HERE.get_or_init(|| {
             let has = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2");
-            let here = u8::from(has && is_x86_feature_detected!("lzcnt") && is_x86_feature_detected!("popcnt"));
-            HERE.store(here, Ordering::Relaxed);
-            here
-        }
-        let here = HERE.load(Ordering::Relaxed);
-        let here = if here == UNKNOWN { find_out() } else { here };
-        (here == 1).then_some(Self(()))
+            let has = has && is_x86_feature_detected!("lzcnt") && is_x86_feature_detected!("popcnt");
+            has.then_some(Self(()))
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "lanes are loaded through pointers")]
 #![allow(clippy::cast_possible_truncation, clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "lanes have no sign")]
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::OnceLock;
 
 use super::avx2::Avx2;
 use super::{Lanes, Pieces};
@@ -19,24 +19,14 @@ impl Avx512 {
     /// If the processor has it.
     #[inline]
     pub fn here() -> Option<Self> {
-        static HERE: AtomicU8 = AtomicU8::new(UNKNOWN);
-        const UNKNOWN: u8 = 2;
-        #[cold]
-        fn find_out() -> u8 {
+        static HERE: OnceLock<Option<Avx512>> = OnceLock::new();
+        *HERE.get_or_init(|| {
             let has = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bw");
             let has = has && is_x86_feature_detected!("avx512dq") && is_x86_feature_detected!("avx512vl");
-            let has = has && is_x86_feature_detected!("avx512cd");
-            let here = u8::from(has && Avx2::here().is_some());
-            HERE.store(here, Ordering::Relaxed);
-            here
-        }
-        let here = HERE.load(Ordering::Relaxed);
-        let here = if here == UNKNOWN { find_out() } else { here };
-        if here == 1 { Avx2::here().map(Self) } else { None }
+            Avx2::here().filter(|_| has && is_x86_feature_detected!("avx512cd")).map(Self)
+        })
     }
-}
 
-impl Avx512 {
     /// See [`Lanes::equal_each`].
     #[inline(always)]
     fn equal_of(self, pieces: &Pieces<'_>, row: usize, wanted: u32) -> u16 {

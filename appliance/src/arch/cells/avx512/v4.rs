@@ -4,7 +4,7 @@ use core::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
 use super::super::format::WIDE;
-use super::super::{BURST_MAX, Below, Cells, LINK, V4, WIDE_LINK};
+use super::super::{BURST_MAX, Below, Cells, LINK, V4, WIDE_LINK, halves_v4};
 use super::{Asked, decoded, direct, keep, pick_all, pick_some, tell, whole};
 
 /// [`Below`], as code is made for it.
@@ -36,7 +36,7 @@ pub(in super::super) fn v4<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[
         }
     });
     if linked {
-        cells.follow_all(addresses, values, |address| (u64::from(*address) << 32, 0));
+        cells.follow_all(addresses, values, halves_v4);
     }
 }
 
