@@ -22,8 +22,8 @@ use tailwater::telemetry::PAUSE_CAUSES;
 const PACKETS: u64 = 2_000_000;
 /// Windows that end meanwhile, at least.
 const WINDOWS: u64 = 8;
-/// What a core does that shares its CPU and has nothing to do.
-const RESTS: [&str; 2] = ["sched_yield", "clock_nanosleep"];
+/// What a core does that shares its CPU and has nothing to do. The last is how a sleep goes on that the tracer's arrival cut short.
+const RESTS: [&str; 3] = ["sched_yield", "clock_nanosleep", "restart_syscall"];
 
 const SCENARIO: &str = "about = \"500 ranges, TCP and UDP, forged sources, a sampled part blocked\"\nduration_s = 1\negress = false\n\
     ranges = { count = 500, family = \"v4\" }\nlegitimate = { pps = 2000 }\n\
