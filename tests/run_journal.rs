@@ -56,5 +56,30 @@ fn reports_outlive_a_kill_and_a_broker_that_is_away() {
         let sums: Value = serde_json::from_str(&Broker::read(&address, &["--sums"])).unwrap();
         assert_eq!(sums["ranges"]["203.0.113.0/24"]["stats"]["packets"], 1_500.0, "{sums}");
         assert!(sums["gaps"] == 0 && sums["repeated"] == 0 && sums["unbalanced"] == 0, "{sums}");
+        runs_know_the_one_before(&Broker::read(&address, &["--ranges-topic", ""]));
     });
+}
+
+/// Each run's accounts say how far the one before came: the killed one not to its end, the other to its totals.
+fn runs_know_the_one_before(lines: &str) {
+    let accounts: Vec<Value> = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["message"].clone()).collect();
+    let mut runs: Vec<Vec<&Value>> = Vec::new();
+    for account in &accounts {
+        match runs.last_mut() {
+            Some(run) if run[0]["bootId"] == account["bootId"] => run.push(account),
+            _ => runs.push(vec![account]),
+        }
+    }
+    assert_eq!(runs.len(), 3);
+    assert!(runs[0].iter().all(|account| account.get("previousRun").is_none_or(Value::is_null)), "the first one knows of none");
+    for (before, run) in runs.iter().zip(&runs[1..]) {
+        let mut windows = before.iter().filter(|account| account["windowKind"] == "LONG" && account["total"] == false);
+        let (last, ended) = (windows.next_back().unwrap(), before.last().unwrap()["total"] == true);
+        for account in run {
+            let told = &account["previousRun"];
+            assert_eq!((&told["bootId"], &told["longEndNs"]), (&last["bootId"], &last["windowEndNs"]), "{told}");
+            assert_eq!((&told["sequence"], &told["ended"]), (&before.last().unwrap()["sequence"], &Value::from(ended)), "{told}");
+        }
+    }
+    assert_eq!([0, 1].map(|run| runs[run].last().unwrap()["total"] == true), [false, true]);
 }

@@ -101,6 +101,7 @@ fn appliance(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result
     family(to, GAUGE, "journal_messages", "Reports that the journal holds in memory", plain(snapshot.journal.messages))?;
     family(to, GAUGE, "journal_bytes", "Bytes that the journal holds in memory", plain(snapshot.journal.bytes))?;
     family(to, GAUGE, "journal_disk_bytes", "Bytes that the journal holds on disk", plain(snapshot.journal.disk_bytes))?;
+    family(to, GAUGE, "journal_unsynced", "Reports that have not reached the journal's disk yet", plain(snapshot.journal.unsynced))?;
     family(to, GAUGE, "journal_disk_refuses", "1 while the journal's disk takes nothing", plain(u64::from(snapshot.journal.is_refused)))
 }
 

@@ -1,12 +1,20 @@
 //! A sink's own way through the journal.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::frame::Content;
 use super::queue::Lies;
 use super::segment::{Frames, Segment};
-use super::{CursorState, Journal, Message};
+use super::{CursorState, Inner, Journal, Message};
+
+/// How long a disk that cannot be read is left alone,
+const RETRY: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 500 });
+/// and how long at all: what cannot be read then, where the disk may be written, is damaged.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 30 });
 
 /// What [`Cursor::next`] found.
 #[derive(Debug)]
@@ -26,11 +34,13 @@ pub struct Cursor {
     index: usize,
     /// The segment that it reads, by its first position.
     open: RefCell<Option<(u64, Frames)>>,
+    /// Since when it cannot be read.
+    fails: Cell<Option<Instant>>,
 }
 
 impl Cursor {
     pub(super) const fn new(journal: Arc<Journal>, index: usize) -> Self {
-        Self { journal, index, open: RefCell::new(None) }
+        Self { journal, index, open: RefCell::new(None), fails: Cell::new(None) }
     }
 
     /// The oldest message that this sink has not read; waits for one at most `timeout`.
@@ -41,71 +51,122 @@ impl Cursor {
             let (queue, place) = (&inner.queue, &inner.places[self.index]);
             let (at, lies) = queue.find(place.next);
             inner.places[self.index].next = at;
-            match lies {
+            let until = match lies {
                 Lies::Here(message) => {
                     let inner = &mut *inner;
-                    let place = &mut inner.places[self.index];
-                    place.read(at);
+                    inner.places[self.index].read(at);
                     inner.queue.forget(super::Place::needed(&inner.places));
                     return Next::Message(message);
                 }
                 Lies::OnDisk(segment) => {
                     drop(inner);
-                    if let Some(message) = self.read_disk(at, segment) {
-                        return Next::Message(message);
+                    let read = self.read_disk(at, segment);
+                    match read {
+                        Some(Some(message)) => return Next::Message(message),
+                        Some(None) => {
+                            inner = self.journal.lock();
+                            continue;
+                        }
+                        None => inner = self.journal.lock(),
                     }
-                    inner = self.journal.lock();
-                    continue;
+                    deadline.min(Instant::now() + RETRY)
                 }
-                Lies::Nowhere => {}
-            }
-            if inner.closed && at >= inner.queue.end() {
-                return Next::Closed;
-            }
-            let Some(again) = self.journal.wait(inner, deadline) else { return Next::Empty };
-            inner = again;
+                Lies::Nowhere if inner.closed && at >= inner.queue.end() => return Next::Closed,
+                Lies::Nowhere => deadline,
+            };
+            inner = match self.journal.wait(inner, until) {
+                Ok(again) => again,
+                Err(_) if Instant::now() >= deadline => return Next::Empty,
+                Err(again) => again,
+            };
         }
     }
 
-    /// The first message from a position on in a segment. None: there is none, or it fell off meanwhile; where to go on is known.
-    fn read_disk(&self, at: u64, segment: Option<Segment>) -> Option<Arc<Message>> {
-        let found = segment.as_ref().and_then(|segment| self.read(at, segment));
+    /// The first message from a position on in a segment. None: it cannot be read now. None of it: there is none, or it fell off
+    /// meanwhile; where to go on is known.
+    fn read_disk(&self, at: u64, segment: Option<Segment>) -> Option<Option<Arc<Message>>> {
+        let found = match segment.as_ref().map(|segment| self.read(at, segment)).transpose() {
+            Ok(found) => found.flatten(),
+            Err(fault) => {
+                let segment = segment?;
+                if !self.is_lost(&segment, &fault) {
+                    // What it has open may not be what is there by then.
+                    self.open.replace(None);
+                    return None;
+                }
+                if self.open.borrow_mut().as_mut().is_some_and(|(_, frames)| frames.skip_block(segment.bytes)) {
+                    return Some(None);
+                }
+                self.open.replace(None);
+                return Some(self.take(at, Some(segment), None));
+            }
+        };
+        if found.is_some() && self.fails.take().is_some() {
+            tracing::info!("the journal can be read again");
+        }
+        Some(self.take(at, segment, found))
+    }
+
+    /// Where it goes on, and with what.
+    fn take(&self, at: u64, segment: Option<Segment>, found: Option<(u64, Content)>) -> Option<Arc<Message>> {
         let mut inner = self.journal.lock();
-        let inner = &mut *inner;
-        let place = &mut inner.places[self.index];
+        let Inner { queue, places, .. } = &mut *inner;
+        let (place, holes) = (&mut places[self.index], queue.holes());
         if place.next != at {
             // It fell off while it was read, and was counted.
             return None;
         }
-        if let Some((position, message)) = found {
-            place.skip(position, &[], inner.queue.holes());
-            place.read(position);
-            return Some(Arc::new(message));
+        let end = segment.map_or_else(|| queue.front(), |segment| segment.end);
+        let (to, message, gap) = match found {
+            Some((position, Content::Message(message))) => (position, Some(message), None),
+            Some((position, Content::Gap(to))) => (position, None, Some(to)),
+            None => (end, None, None),
+        };
+        let lost = place.skip(to, holes);
+        if lost > 0 {
+            tracing::error!(sink = place.sink, from = at, to, lost, "a part of the journal is damaged: these reports are lost");
         }
-        let end = segment.map_or_else(|| inner.queue.front(), |segment| segment.end);
-        place.skip(end, &[], inner.queue.holes());
-        tracing::error!(sink = place.sink, from = at, to = end, "a part of the journal cannot be read: these messages are lost");
-        None
+        if let Some(to) = gap {
+            place.pass(to, holes);
+        }
+        let message = Arc::new(message?);
+        place.read(to);
+        Some(message)
     }
 
-    /// The first message from a position on, if the segment has one.
-    fn read(&self, at: u64, segment: &Segment) -> Option<(u64, Message)> {
+    /// What is known first from a position on, if the segment has anything there.
+    fn read(&self, at: u64, segment: &Segment) -> io::Result<Option<(u64, Content)>> {
         let mut open = self.open.borrow_mut();
-        if open.as_ref().is_none_or(|(first, _)| *first != segment.first) {
-            *open = Frames::open(&segment.path).ok().map(|frames| (segment.first, frames));
-        }
-        let (_, frames) = open.as_mut()?;
-        let found = loop {
-            match frames.next() {
-                Ok(Some((position, _))) if position < at => {}
-                Ok(Some(found)) if found.0 < segment.end => break Some(found),
-                _ => break None,
-            }
+        let (_, frames) = match open.take() {
+            Some((first, frames)) if first == segment.first => open.insert((first, frames)),
+            _ => open.insert((segment.first, Frames::open(&segment.path)?)),
         };
-        if found.is_none() {
-            *open = None;
+        let is_before = |position: u64, content: &Content| if let Content::Gap(to) = content { *to <= at } else { position < at };
+        loop {
+            match frames.next()? {
+                Some((position, content)) if is_before(position, &content) => {}
+                Some(found) if found.0 < segment.end => return Ok(Some(found)),
+                _ => break,
+            }
         }
-        found
+        *open = None;
+        Ok(None)
+    }
+
+    /// Whether what cannot be read is given up. It is not while the disk is away: then it comes later.
+    fn is_lost(&self, segment: &Segment, fault: &io::Error) -> bool {
+        let is_there = || segment.path.parent().is_some_and(Path::exists);
+        let inner = self.journal.lock();
+        if inner.queue.goes(segment) {
+            return false;
+        }
+        let since = self.fails.get().unwrap_or_else(|| {
+            let sink = &inner.places[self.index].sink;
+            tracing::error!(sink, "the journal cannot be read: {}: {fault}; trying again", segment.path.display());
+            Instant::now()
+        });
+        self.fails.set(Some(since));
+        since.elapsed() > PATIENCE && !inner.queue.is_refused() && is_there()
     }
 
     /// The `count` oldest messages in flight are settled.
@@ -124,7 +185,7 @@ impl Cursor {
 impl Drop for Cursor {
     fn drop(&mut self) {
         let mut inner = self.journal.lock();
-        let super::Inner { queue, places, .. } = &mut *inner;
+        let Inner { queue, places, .. } = &mut *inner;
         places[self.index].leave(queue);
         queue.forget(super::Place::needed(places));
         drop(inner);

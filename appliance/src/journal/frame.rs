@@ -11,11 +11,20 @@ const BODY_HEAD_BYTES: usize = 22;
 /// No message is longer. A length above that is damage.
 pub(super) const BODY_BYTES_MAX: usize = 256 << 20;
 
+/// What a frame holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// A message.
+    Message(Message),
+    /// Nothing: what had the positions from this one's up to here fell off before the disk had it.
+    Gap(u64),
+}
+
 /// What the bytes at some place are.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// A message, its position, and the bytes of its frame.
-    Frame(u64, Message, usize),
+    /// A position, what is there, and the bytes of its frame.
+    Frame(u64, Content, usize),
     /// Perhaps a frame, if there are so many bytes in all.
     Cut(usize),
     /// No frame.
@@ -24,21 +33,38 @@ pub(super) enum Found {
 
 /// Appends the frame of a message.
 pub(super) fn encode(position: u64, message: &Message, out: &mut Vec<u8>) {
-    let start = out.len();
+    let window = message.window;
+    encode_body(
+        position,
+        kind_code(message.kind),
+        (window.start_ns, window.end_ns),
+        [&message.key, &message.customer],
+        out,
+        &message.payload,
+    );
+}
+
+/// Appends a frame that says that nothing is there from a position on up to another.
+pub(super) fn encode_gap((from, to): (u64, u64), out: &mut Vec<u8>) {
+    encode_body(from, GAP, (from, to), ["", ""], out, &[]);
+}
+
+fn encode_body(position: u64, code: u8, (start, end): (u64, u64), texts: [&str; 2], out: &mut Vec<u8>, payload: &[u8]) {
+    let begin = out.len();
     out.extend(MAGIC);
     out.extend([0; HEAD_BYTES - MAGIC.len()]);
-    let [key, customer] = [&message.key, &message.customer].map(|text| &text.as_bytes()[..text.len().min(usize::from(u16::MAX))]);
+    let [key, customer] = texts.map(|text| &text.as_bytes()[..text.len().min(usize::from(u16::MAX))]);
     let short = |text: &[u8]| u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes();
-    out.extend([kind_code(message.kind), 0]);
+    out.extend([code, 0]);
     out.extend(short(key));
     out.extend(short(customer));
-    out.extend(message.window.start_ns.to_le_bytes());
-    out.extend(message.window.end_ns.to_le_bytes());
+    out.extend(start.to_le_bytes());
+    out.extend(end.to_le_bytes());
     out.extend(key);
     out.extend(customer);
-    out.extend(&*message.payload);
-    let len = u32::try_from(out.len() - start - HEAD_BYTES).unwrap_or(u32::MAX);
-    let head = &mut out[start..];
+    out.extend(payload);
+    let len = u32::try_from(out.len() - begin - HEAD_BYTES).unwrap_or(u32::MAX);
+    let head = &mut out[begin..];
     head[4..8].copy_from_slice(&len.to_le_bytes());
     head[8..16].copy_from_slice(&position.to_le_bytes());
     let sum = checksum(head);
@@ -67,14 +93,16 @@ pub(super) fn decode(bytes: &[u8]) -> Found {
     if checksum(frame) != u32_at(head, 16) {
         return Found::Damaged;
     }
-    body(&frame[HEAD_BYTES..]).map_or(Found::Damaged, |message| Found::Frame(u64_at(head, 8), message, frame.len()))
+    let position = u64_at(head, 8);
+    body(position, &frame[HEAD_BYTES..]).map_or(Found::Damaged, |content| Found::Frame(position, content, frame.len()))
 }
 
-fn body(body: &[u8]) -> Option<Message> {
+fn body(position: u64, body: &[u8]) -> Option<Content> {
     let (head, rest) = body.split_first_chunk::<BODY_HEAD_BYTES>()?;
     let kind = match head[0] {
         0 => Kind::Ranges,
         1 => Kind::Appliance,
+        GAP => return Some(u64_at(head, 14)).filter(|to| *to > position).map(Content::Gap),
         _ => return None,
     };
     let len = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
@@ -82,8 +110,11 @@ fn body(body: &[u8]) -> Option<Message> {
     let (customer, payload) = rest.split_at_checked(len(4))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let window = WindowOf { start_ns: u64_at(head, 6), end_ns: u64_at(head, 14) };
-    Some(Message { kind, key: text(key), customer: text(customer), payload: payload.into(), window })
+    Some(Content::Message(Message { kind, key: text(key), customer: text(customer), payload: payload.into(), window }))
 }
+
+/// In the place of a kind.
+const GAP: u8 = 255;
 
 const fn kind_code(kind: Kind) -> u8 {
     match kind {
@@ -139,11 +170,19 @@ mod tests {
             for cut in 0..frame.len() {
                 prop_assert!(matches!(decode(&frame[..cut]), Found::Cut(n) if n > cut && n <= frame.len()), "cut at {}", cut);
             }
-            prop_assert_eq!(decode(frame), Found::Frame(position, message, frame.len()));
+            prop_assert_eq!(decode(frame), Found::Frame(position, Content::Message(message), frame.len()));
             let at = at.index(frame.len());
             frame[at] ^= 1 << bit;
             // A length that became larger asks for more bytes, of which there are none.
             prop_assert!(matches!(decode(frame), Found::Damaged | Found::Cut(_)));
+        }
+
+        #[test]
+        fn a_gap_is_read_as_one(from in 0..u64::MAX, to: u64) {
+            let mut bytes = Vec::new();
+            encode_gap((from, to), &mut bytes);
+            let found = if to > from { Found::Frame(from, Content::Gap(to), bytes.len()) } else { Found::Damaged };
+            prop_assert_eq!(decode(&bytes), found);
         }
 
         #[test]

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use super::losses::{Losses, Lost};
 use super::queue::{Hole, Queue};
+use super::store::Held;
 
 /// Where one sink stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,8 +85,21 @@ impl Place {
         self.in_flight.front().copied().unwrap_or(self.next)
     }
 
-    /// A message fell out of the queue, and is nowhere else.
-    pub(super) fn lose(&mut self, lost: &Lost) {
+    /// The message there is nowhere any more; what it has not read before it is damaged.
+    pub(super) fn lose(&mut self, lost: &Lost, holes: &[Hole]) {
+        if !self.wants(lost.position + 1) {
+            return;
+        }
+        self.skip(lost.position, holes);
+        if Hole::within(holes, lost.position, lost.position + 1) == 0 {
+            self.overflow += 1;
+            self.losses.add(lost);
+        }
+        self.next = lost.position + 1;
+    }
+
+    /// The message there fell out of the queue, and is in a hole from now on.
+    pub(super) fn lose_unsaved(&mut self, lost: &Lost) {
         if !self.wants(lost.position + 1) {
             return;
         }
@@ -96,20 +110,37 @@ impl Place {
         }
     }
 
-    /// What it has not read before `to` is gone: of these messages more is known, and those in holes were counted when they fell off.
-    pub(super) fn skip(&mut self, to: u64, known: &[Lost], holes: &[Hole]) {
-        let from = self.next;
-        if to <= from {
-            return;
+    /// What it has not read before `to` is damaged, but for what is in holes: that was counted when it fell off. How many are lost.
+    pub(super) fn skip(&mut self, to: u64, holes: &[Hole]) -> u64 {
+        if !self.wants(to) {
+            return 0;
         }
-        let lost = to - from - Hole::within(holes, from, to);
-        let mut told = 0;
-        for lost in known.iter().filter(|lost| (from..to).contains(&lost.position)) {
-            self.losses.add(lost);
-            told += 1;
-        }
-        self.losses.damaged += lost.saturating_sub(told);
+        let lost = to - self.next - Hole::within(holes, self.next, to);
+        self.losses.damaged += lost;
         (self.overflow, self.next) = (self.overflow + lost, to);
+        lost
+    }
+
+    /// Nothing was ever there before `to`: an earlier run counted it, or this one did when it made the hole.
+    pub(super) fn pass(&mut self, to: u64, holes: &[Hole]) {
+        if self.wants(to) {
+            let known = Hole::within(holes, self.next, to);
+            self.begin += to - self.next - known;
+            self.next = to;
+        }
+    }
+
+    /// A segment goes, of which this is known.
+    pub(super) fn lose_all(&mut self, held: &[Held], holes: &[Hole]) {
+        for held in held {
+            match held {
+                Held::Message(lost) => self.lose(lost, holes),
+                Held::Gap { from, to } => {
+                    self.skip(*from, holes);
+                    self.pass(*to, holes);
+                }
+            }
+        }
     }
 
     /// Its cursor is gone.

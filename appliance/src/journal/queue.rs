@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::losses::Lost;
 use super::segment::Segment;
@@ -21,6 +22,16 @@ impl Hole {
     }
 }
 
+/// What is to be written.
+#[derive(Debug)]
+pub(super) struct Unsaved {
+    /// What is written ends there; from there up to the first message nothing is left.
+    pub(super) behind: u64,
+    /// Position of the first message.
+    pub(super) first: u64,
+    pub(super) messages: Vec<Arc<Message>>,
+}
+
 /// Where a message is to be read.
 pub(super) enum Lies {
     /// Here.
@@ -31,14 +42,31 @@ pub(super) enum Lies {
     Nowhere,
 }
 
+/// After so long in a call the disk hangs.
+pub(super) const HANGS: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 2 });
+
 #[derive(Debug)]
 struct OnDisk {
-    /// All before are in segments, or gone.
+    /// All before are in segments, or gone,
     saved: u64,
+    /// and all before this have reached the disk.
+    synced: u64,
     /// Oldest first.
     segments: VecDeque<Segment>,
     holes: Vec<Hole>,
     fault: Option<String>,
+    /// The segment, by its first position, that is just being removed.
+    going: Option<u64>,
+    /// Since when the disk is asked something,
+    asked: Option<Instant>,
+    /// and that it hangs was told.
+    is_told: bool,
+}
+
+impl OnDisk {
+    fn hangs(&self) -> bool {
+        self.asked.is_some_and(|since| since.elapsed() > HANGS)
+    }
 }
 
 /// See the module.
@@ -56,7 +84,16 @@ impl Queue {
     /// An empty one, from this position on, behind these segments if it is on disk.
     pub(super) fn new(bound: Bound, front: u64, segments: Option<Vec<Segment>>) -> Self {
         let bound = Bound { messages: bound.messages.max(1), ..bound };
-        let disk = segments.map(|segments| OnDisk { saved: front, segments: segments.into(), holes: Vec::new(), fault: None });
+        let disk = segments.map(|segments| OnDisk {
+            saved: front,
+            synced: front,
+            segments: segments.into(),
+            holes: Vec::new(),
+            fault: None,
+            going: None,
+            asked: None,
+            is_told: false,
+        });
         Self { bound, messages: VecDeque::new(), front, bytes: 0, disk }
     }
 
@@ -78,7 +115,8 @@ impl Queue {
     /// Bytes of segments, and what is wrong with the disk.
     pub(super) fn disk(&self) -> (u64, Option<String>) {
         let Some(disk) = &self.disk else { return (0, None) };
-        (disk.segments.iter().map(|segment| segment.bytes).sum(), disk.fault.clone())
+        let hangs = || disk.hangs().then(|| "the disk does not answer".to_owned());
+        (disk.segments.iter().map(|segment| segment.bytes).sum(), disk.fault.clone().or_else(hangs))
     }
 
     /// Whether the disk takes nothing at present.
@@ -86,9 +124,26 @@ impl Queue {
         self.disk.as_ref().is_some_and(|disk| disk.fault.is_some())
     }
 
-    /// Whether all messages are on disk.
-    pub(super) fn is_saved(&self) -> bool {
-        self.disk.as_ref().is_some_and(|disk| disk.saved >= self.end())
+    /// Messages that have not reached the disk, where there is one.
+    pub(super) fn unsynced_messages(&self) -> u64 {
+        self.disk.as_ref().map_or(0, |disk| self.end() - disk.synced.clamp(self.front, self.end()))
+    }
+
+    /// Whether all messages have reached the disk.
+    pub(super) fn is_synced(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.synced >= self.end())
+    }
+
+    /// The disk is asked something, or has answered. Whether it is said that it hangs.
+    pub(super) fn asks(&mut self, asked: Option<Instant>) -> bool {
+        let Some(disk) = &mut self.disk else { return false };
+        disk.asked = asked;
+        std::mem::take(&mut disk.is_told)
+    }
+
+    /// Whether it is to be said that the disk hangs.
+    pub(super) fn begins_to_hang(&mut self) -> bool {
+        self.disk.as_mut().is_some_and(|disk| disk.hangs() && !std::mem::replace(&mut disk.is_told, true))
     }
 
     pub(super) fn holes(&self) -> &[Hole] {
@@ -100,13 +155,13 @@ impl Queue {
         self.messages.push_back(message);
     }
 
-    /// What no sink needs any more need not stay, nor what is on disk, but for the newest of it.
+    /// What no sink needs any more need not stay, nor what has reached the disk, but for the newest of it.
     pub(super) fn forget(&mut self, needed: Option<u64>) {
-        let (end, saved) = (self.end(), self.disk.as_ref().map(|disk| disk.saved));
+        let (end, synced) = (self.end(), self.disk.as_ref().map(|disk| disk.synced));
         let needed = needed.unwrap_or(end);
-        let may_go = |at: u64, bytes: usize| match saved {
+        let may_go = |at: u64, bytes: usize| match synced {
             None => at < needed,
-            Some(saved) => at < saved && (at < needed || bytes > KEPT_BYTES),
+            Some(synced) => at < synced && (at < needed || bytes > KEPT_BYTES),
         };
         while may_go(self.front, self.bytes) && self.pop().is_some() {}
     }
@@ -140,7 +195,7 @@ impl Queue {
     /// Where the message of a position is, and the next position where there may be one.
     pub(super) fn find(&self, at: u64) -> (u64, Lies) {
         let readable = match &self.disk {
-            Some(disk) if disk.fault.is_none() => disk.saved.max(self.front).min(self.end()),
+            Some(disk) if disk.fault.is_none() && !disk.hangs() => disk.saved.max(self.front).min(self.end()),
             _ => self.end(),
         };
         let at = self.holes().iter().find(|Hole(start, end)| (*start..*end).contains(&at)).map_or(at, |Hole(_, end)| *end);
@@ -150,34 +205,63 @@ impl Queue {
         if let Some(message) = at.checked_sub(self.front).and_then(|at| self.messages.get(usize::try_from(at).ok()?)) {
             return (at, Lies::Here(Arc::clone(message)));
         }
-        let segments = self.disk.iter().flat_map(|disk| &disk.segments);
-        (at, Lies::OnDisk(segments.into_iter().find(|segment| at < segment.end).cloned()))
+        let segment = self.disk.as_ref().and_then(|disk| disk.segments.get(disk.segments.partition_point(|segment| segment.end <= at)));
+        (at, Lies::OnDisk(segment.cloned()))
     }
 
-    /// Those that are to be written, up to so many bytes and one, and the position of the first.
-    pub(super) fn unsaved(&mut self, bytes_max: usize) -> Option<(u64, Vec<Arc<Message>>)> {
-        let disk = self.disk.as_mut()?;
-        disk.saved = disk.saved.max(self.front);
-        let from = usize::try_from(disk.saved - self.front).ok()?;
+    /// Whether this segment is just being removed, or is no more.
+    pub(super) fn goes(&self, segment: &Segment) -> bool {
+        let is_there = |disk: &OnDisk| disk.segments.binary_search_by_key(&segment.first, |other| other.first).is_ok();
+        self.disk.as_ref().is_none_or(|disk| disk.going == Some(segment.first) || !is_there(disk))
+    }
+
+    /// Those that are to be written, up to so many bytes and one.
+    pub(super) fn unsaved(&self, bytes_max: usize) -> Option<Unsaved> {
+        let disk = self.disk.as_ref()?;
+        let first = disk.saved.max(self.front);
         let mut bytes = 0;
         let takes = |message: &&Arc<Message>| {
             let has_room = bytes < bytes_max;
             bytes += message.bytes();
             has_room
         };
-        let messages: Vec<_> = self.messages.iter().skip(from).take_while(takes).cloned().collect();
-        (!messages.is_empty()).then_some((disk.saved, messages))
+        let messages = self.messages.iter().skip(usize::try_from(first - self.front).ok()?);
+        let messages: Vec<_> = messages.take_while(takes).cloned().collect();
+        (!messages.is_empty()).then_some(Unsaved { behind: disk.saved, first, messages })
     }
 
-    /// The active segment was written to. Whether the disk had refused before.
-    pub(super) fn saved(&mut self, active: Segment) -> bool {
-        let Some(disk) = &mut self.disk else { return false };
+    /// The active segment was written to.
+    pub(super) fn saved(&mut self, active: Segment) {
+        let Some(disk) = &mut self.disk else { return };
         disk.saved = disk.saved.max(active.end);
         match disk.segments.back_mut() {
             Some(last) if last.first == active.first => *last = active,
             _ => disk.segments.push_back(active),
         }
+    }
+
+    /// What was written has reached the disk. Whether it had refused before.
+    pub(super) fn synced(&mut self) -> bool {
+        let Some(disk) = &mut self.disk else { return false };
+        disk.synced = disk.saved;
         disk.fault.take().is_some()
+    }
+
+    /// What was written since it last reached the disk may never do so: as far as it is still here, it is written again.
+    pub(super) fn unsynced(&mut self) {
+        let Some(disk) = &mut self.disk else { return };
+        disk.saved = disk.synced.max(self.front).min(disk.saved);
+        if let Some(last) = disk.segments.back_mut() {
+            last.end = last.end.min(disk.saved);
+            if last.end <= last.first {
+                disk.segments.pop_back();
+            }
+        }
+    }
+
+    /// Behind what is written.
+    pub(super) fn saved_end(&self) -> u64 {
+        self.disk.as_ref().map_or(0, |disk| disk.saved)
     }
 
     /// The disk refused. Whether that is news.
@@ -185,14 +269,25 @@ impl Queue {
         self.disk.as_mut().is_some_and(|disk| disk.fault.replace(fault.to_owned()).is_none())
     }
 
-    /// The oldest segment, if another follows.
-    pub(super) fn oldest(&self) -> Option<&Segment> {
-        self.disk.as_ref().filter(|disk| disk.segments.len() > 1).and_then(|disk| disk.segments.front())
+    /// The oldest segment, if another follows: it goes, unless it is told otherwise.
+    pub(super) fn begin_to_drop(&mut self) -> Option<Segment> {
+        let disk = self.disk.as_mut().filter(|disk| disk.segments.len() > 1)?;
+        let oldest = disk.segments.front()?.clone();
+        disk.going = Some(oldest.first);
+        Some(oldest)
     }
 
-    /// The oldest segment is gone.
+    /// It stays: it cannot be removed.
+    pub(super) fn stays(&mut self) {
+        if let Some(disk) = &mut self.disk {
+            disk.going = None;
+        }
+    }
+
+    /// It is gone.
     pub(super) fn dropped(&mut self, segment: &Segment) {
         let Some(disk) = &mut self.disk else { return };
+        disk.going = None;
         disk.segments.retain(|other| other.first != segment.first);
         disk.holes.retain(|Hole(_, end)| *end > segment.end);
     }

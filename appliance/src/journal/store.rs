@@ -2,11 +2,15 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 
+use super::frame::Content;
 use super::losses::Lost;
-use super::places::{self, Places};
-use super::segment::{self, Frames, Segment};
+use super::marks::{self, Marks};
+use super::previous;
+use super::segment::{self, Segment};
+use crate::report::pb;
 
 /// How the journal lies on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,13 +39,29 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether it is the disk that ails, and not the configuration: it may be well again later.
+    pub fn is_of_the_disk(&self) -> bool {
+        let is_of_the_disk = |reason: &io::Error| {
+            is_full(reason) || reason.kind() == io::ErrorKind::ReadOnlyFilesystem || reason.raw_os_error() == Some(libc::EIO)
+        };
+        matches!(self, Self::Io { reason, .. } if is_of_the_disk(reason))
+    }
+}
+
+/// Whether there is no room for more.
+pub(super) fn is_full(fault: &io::Error) -> bool {
+    matches!(fault.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// What an earlier run left.
 #[derive(Debug, Default)]
 pub(super) struct Left {
     /// Oldest first.
     pub(super) segments: Vec<Segment>,
     /// None: nobody knows how far the sinks were.
-    pub(super) places: Option<Places>,
+    pub(super) marks: Option<Marks>,
+    pub(super) run: Option<pb::PreviousRun>,
 }
 
 /// See the module. Where it writes is behind all that it found: a segment that was cut short stays as it is.
@@ -55,25 +75,23 @@ pub(super) struct Store {
     /// The folder itself has reached the disk since it got its last segment.
     is_listed: bool,
     /// As long as it is there, no other process has the folder.
-    _lock: File,
+    lock: File,
 }
 
 impl Store {
     pub(super) fn open(disk: &Disk) -> Result<(Self, Left), OpenError> {
         let fail = |reason| OpenError::Io { folder: disk.folder.clone(), reason };
         std::fs::create_dir_all(&disk.folder).map_err(fail)?;
-        let lock = OpenOptions::new().create(true).truncate(false).write(true).open(disk.folder.join("lock")).map_err(fail)?;
-        lock.try_lock().map_err(|refused| match refused {
-            TryLockError::WouldBlock => OpenError::InUse(disk.folder.clone()),
-            TryLockError::Error(reason) => fail(reason),
-        })?;
+        let lock = locked(&disk.folder)?;
         let segments = segment::all(&disk.folder).map_err(fail)?;
-        let places = places::load(&disk.folder).map_err(fail)?;
+        let marks = marks::load(&disk.folder).unwrap_or_else(|fault| {
+            tracing::warn!("how far the sinks were cannot be read, so each begins with the oldest report: {fault}");
+            None
+        });
+        let run = previous::previous(&segments);
         let sealed_bytes = segments.iter().map(|segment| segment.bytes).sum();
-        Ok((
-            Self { disk: disk.clone(), active: None, sealed_bytes, is_synced: true, is_listed: true, _lock: lock },
-            Left { segments, places },
-        ))
+        let store = Self { disk: disk.clone(), active: None, sealed_bytes, is_synced: true, is_listed: true, lock };
+        Ok((store, Left { segments, marks, run }))
     }
 
     pub(super) const fn segment_bytes(&self) -> u64 {
@@ -85,14 +103,10 @@ impl Store {
         self.sealed_bytes + self.active.as_ref().map_or(0, |(_, segment)| segment.bytes) + bytes > self.disk.bytes_max
     }
 
-    /// Ends the active segment if so many more bytes, or frames that do not follow on its last one, do not go there.
-    pub(super) fn seal_for(&mut self, first: u64, bytes: u64) -> io::Result<()> {
+    /// Whether so many more bytes, or frames from a position on that do not follow on the last one, do not go into the active segment.
+    pub(super) fn must_seal(&self, first: u64, bytes: u64) -> bool {
         let goes_there = |segment: &Segment| segment.end == first && segment.bytes + bytes <= self.disk.segment_bytes;
-        if self.active.as_ref().is_some_and(|(_, segment)| !goes_there(segment)) {
-            self.sync()?;
-            self.give_up();
-        }
-        Ok(())
+        self.active.as_ref().is_some_and(|(_, segment)| !goes_there(segment))
     }
 
     /// Writes frames of the messages from `first` on, before `end`. All of them or, on an error, none. The active segment as it is
@@ -115,18 +129,20 @@ impl Store {
         Ok(segment.clone())
     }
 
-    /// The active segment is not written to any more: what comes next begins another one.
-    pub(super) fn give_up(&mut self) {
+    /// The active segment is not written to any more: what comes next begins another one. What it has from `kept` on is written again.
+    pub(super) fn give_up(&mut self, kept: u64) {
         let Some((_, segment)) = self.active.take() else { return };
-        self.sealed_bytes += segment.bytes;
-        if segment.end == segment.first {
-            let _ = std::fs::remove_file(&segment.path);
+        if segment.end.min(kept) > segment.first || std::fs::remove_file(&segment.path).is_err() {
+            self.sealed_bytes += segment.bytes;
         }
     }
 
-    /// What was written reaches the disk.
+    /// What was written reaches the disk, and is to be found there.
     pub(super) fn sync(&mut self) -> io::Result<()> {
-        if let (false, Some((file, _))) = (self.is_synced, &self.active) {
+        if let (false, Some((file, segment))) = (self.is_synced, &self.active) {
+            if file.metadata()?.nlink() == 0 {
+                return Err(io::Error::new(io::ErrorKind::NotFound, format!("{} was removed", segment.path.display())));
+            }
             file.sync_data()?;
             self.is_synced = true;
         }
@@ -135,29 +151,59 @@ impl Store {
             File::open(&self.disk.folder)?.sync_all()?;
             self.is_listed = true;
         }
+        if self.lock.metadata()?.nlink() == 0 {
+            self.lock = locked(&self.disk.folder).map_err(io::Error::other)?;
+        }
         Ok(())
     }
 
     /// Removes a segment. One that is gone already is removed.
     pub(super) fn remove(&mut self, segment: &Segment) -> io::Result<()> {
         match std::fs::remove_file(&segment.path) {
-            Err(fault) if fault.kind() != io::ErrorKind::NotFound => return Err(fault),
+            Err(fault) if fault.kind() != io::ErrorKind::NotFound || !self.disk.folder.exists() => return Err(fault),
             _ => self.sealed_bytes = self.sealed_bytes.saturating_sub(segment.bytes),
         }
         Ok(())
     }
 
-    pub(super) fn save(&self, places: &Places) -> io::Result<()> {
-        places::save(&self.disk.folder, places)
+    pub(super) fn save(&self, marks: &Marks) -> io::Result<()> {
+        marks::save(&self.disk.folder, marks)
     }
 }
 
+/// The folder for this process alone.
+fn locked(folder: &Path) -> Result<File, OpenError> {
+    let fail = |reason| OpenError::Io { folder: folder.to_owned(), reason };
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join("lock")).map_err(fail)?;
+    lock.try_lock().map_err(|refused| match refused {
+        TryLockError::WouldBlock => OpenError::InUse(folder.to_owned()),
+        TryLockError::Error(reason) => fail(reason),
+    })?;
+    Ok(lock)
+}
+
+/// What is to be known of a position that goes with its segment.
+#[derive(Debug)]
+pub(super) enum Held {
+    /// A message was there.
+    Message(Lost),
+    /// Nothing was ever there.
+    Gap {
+        /// From this position on,
+        from: u64,
+        /// before this one.
+        to: u64,
+    },
+}
+
 /// What a segment holds, as far as it can be read.
-pub(super) fn held_by(segment: &Segment) -> Vec<Lost> {
+pub(super) fn held_by(segment: &Segment) -> Vec<Held> {
     let mut held = Vec::new();
-    let Ok(mut frames) = Frames::open(&segment.path) else { return held };
-    while let Ok(Some((position, message))) = frames.next() {
-        held.push(Lost::of(position, &message));
-    }
+    segment::read(segment, |position, content| {
+        held.push(match content {
+            Content::Message(message) => Held::Message(Lost::of(position, &message)),
+            Content::Gap(to) => Held::Gap { from: position, to },
+        });
+    });
     held
 }

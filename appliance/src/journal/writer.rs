@@ -1,11 +1,14 @@
 //! The thread that writes: the only one that waits for the disk.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::store::{Store, held_by};
-use super::{Journal, Message, Unsaved, frame};
+use super::for_writer::Work;
+use super::marks::Marks;
+use super::queue::Unsaved;
+use super::store::{Store, held_by, is_full};
+use super::{Journal, frame};
 
 /// Bytes that are written at once, about.
 const WRITE_BYTES: u64 = 1 << 20;
@@ -21,83 +24,152 @@ pub(super) struct Writer {
     journal: Arc<Journal>,
     store: Store,
     frames: Vec<u8>,
+    /// When what was written last reached the disk,
     synced: Instant,
+    /// and whether more was written since.
+    is_behind: bool,
     saved: Instant,
-    last_places: super::places::Places,
+    last_marks: Marks,
+    /// It was said that they cannot be saved.
+    is_told: bool,
 }
 
 impl Writer {
     pub(super) fn new(journal: Arc<Journal>, store: Store) -> Self {
-        let now = Instant::now();
-        Self { journal, store, frames: Vec::new(), synced: now, saved: now, last_places: Default::default() }
+        let (now, last_marks) = (Instant::now(), Marks::new());
+        Self { journal, store, frames: Vec::new(), synced: now, is_behind: false, saved: now, last_marks, is_told: false }
     }
 
     /// Works until the journal has ended.
     pub(super) fn run(mut self) {
+        self.save();
         let bytes_max = usize::try_from(WRITE_BYTES.min(self.store.segment_bytes())).unwrap_or(usize::MAX);
         loop {
-            match self.journal.unsaved(SYNC, bytes_max) {
-                Unsaved::Messages(first, messages) => self.write(first, &messages),
-                Unsaved::None => {}
-                Unsaved::Ended => break,
+            match self.journal.work(SYNC, bytes_max) {
+                Work::Messages(unsaved) => {
+                    self.write(&unsaved);
+                }
+                Work::None => {}
+                Work::Ended => break,
             }
-            self.keep_up(false);
+            self.keep_up();
         }
-        self.keep_up(true);
+        // Once more also where it was refused.
+        while let Some(unsaved) = self.journal.unsaved(bytes_max) {
+            if !self.write(&unsaved) {
+                break;
+            }
+        }
+        self.sync();
+        self.save();
     }
 
-    /// Writes messages, or says why not and waits: they stay where they are, and so does what comes.
-    fn write(&mut self, first: u64, messages: &[Arc<Message>]) {
+    /// Asks the disk for something.
+    fn ask<T>(&mut self, what: impl FnOnce(&mut Store) -> T) -> T {
+        self.journal.asks(Some(Instant::now()));
+        let answer = what(&mut self.store);
+        self.journal.asks(None);
+        answer
+    }
+
+    /// Writes messages, or says why not and waits: they stay where they are, and so does what comes. Whether it is worth going on.
+    fn write(&mut self, unsaved: &Unsaved) -> bool {
         self.frames.clear();
-        (first..).zip(messages).for_each(|(position, message)| frame::encode(position, message, &mut self.frames));
-        let end = first + messages.len() as u64;
-        if let Err(fault) = self.put((first, end)) {
-            self.store.give_up();
-            // A full disk has room for new ones if old ones go.
-            let has_room = fault.kind() == ErrorKind::StorageFull && self.drop_oldest();
-            if !has_room {
-                self.journal.refused(&fault.to_string());
-                self.journal.rest(RETRY);
-            }
+        if unsaved.behind < unsaved.first {
+            frame::encode_gap((unsaved.behind, unsaved.first), &mut self.frames);
         }
+        let messages = (unsaved.first..).zip(&unsaved.messages);
+        messages.for_each(|(position, message)| frame::encode(position, message, &mut self.frames));
+        let end = unsaved.first + unsaved.messages.len() as u64;
+        if self.store.must_seal(unsaved.behind, self.frames.len() as u64) {
+            if !self.sync() {
+                return false;
+            }
+            self.store.give_up(u64::MAX);
+        }
+        let Err(fault) = self.put((unsaved.behind, end)) else { return true };
+        if self.sync() {
+            self.store.give_up(u64::MAX);
+        }
+        // A full disk has room for new ones if old ones go.
+        match if is_full(&fault) { self.drop_oldest() } else { Ok(false) } {
+            Ok(true) => return true,
+            Ok(false) => self.refused(&fault),
+            Err(fault) => self.refused(&fault),
+        }
+        false
     }
 
-    fn put(&mut self, (first, end): (u64, u64)) -> io::Result<()> {
-        let bytes = self.frames.len() as u64;
-        self.store.seal_for(first, bytes)?;
-        while self.store.is_full_for(bytes) && self.drop_oldest() {}
-        let active = self.store.write((first, end), &self.frames)?;
-        self.journal.saved(active);
+    fn put(&mut self, positions: (u64, u64)) -> io::Result<()> {
+        while self.store.is_full_for(self.frames.len() as u64) && self.drop_oldest()? {}
+        let frames = std::mem::take(&mut self.frames);
+        let active = self.ask(|store| store.write(positions, &frames));
+        self.frames = frames;
+        self.is_behind = true;
+        self.journal.saved(active?);
         Ok(())
     }
 
+    fn refused(&self, fault: &io::Error) {
+        self.journal.refused(&fault.to_string());
+        self.journal.rest(RETRY);
+    }
+
     /// Whether there was one that is not being written.
-    fn drop_oldest(&mut self) -> bool {
-        let Some((segment, is_unread)) = self.journal.oldest() else { return false };
-        let held = if is_unread { held_by(&segment) } else { Vec::new() };
-        // First told, then done: no reader comes for what is not there.
-        self.journal.dropped(&segment, &held);
-        if let Err(fault) = self.store.remove(&segment) {
-            self.journal.refused(&fault.to_string());
-            return false;
+    fn drop_oldest(&mut self) -> io::Result<bool> {
+        let Some((segment, is_unread)) = self.journal.begin_to_drop() else { return Ok(false) };
+        let held = if is_unread { self.ask(|_| held_by(&segment)) } else { Vec::new() };
+        match self.ask(|store| store.remove(&segment)) {
+            Ok(()) => self.journal.dropped(&segment, &held),
+            Err(fault) => {
+                self.journal.stays();
+                return Err(fault);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What is due from time to time.
+    fn keep_up(&mut self) {
+        if self.synced.elapsed() >= SYNC {
+            self.sync();
+        }
+        if self.saved.elapsed() >= SAVE {
+            self.save();
+        }
+    }
+
+    /// What was written reaches the disk. If it does not, nobody knows what of it did: it is written again elsewhere.
+    fn sync(&mut self) -> bool {
+        self.synced = Instant::now();
+        if !self.is_behind {
+            return true;
+        }
+        self.is_behind = false;
+        match self.ask(Store::sync) {
+            Ok(()) => self.journal.synced(),
+            Err(fault) => {
+                let kept = self.journal.unsynced();
+                self.store.give_up(kept);
+                self.refused(&fault);
+                return false;
+            }
         }
         true
     }
 
-    /// What is due from time to time.
-    fn keep_up(&mut self, now: bool) {
-        if now || self.synced.elapsed() >= SYNC {
-            self.synced = Instant::now();
-            if let Err(fault) = self.store.sync() {
-                self.journal.refused(&fault.to_string());
-            }
+    fn save(&mut self) {
+        self.saved = Instant::now();
+        let marks = self.journal.marks();
+        if marks == self.last_marks {
+            return;
         }
-        if now || self.saved.elapsed() >= SAVE {
-            self.saved = Instant::now();
-            let places = self.journal.places();
-            if places != self.last_places && self.store.save(&places).is_ok() {
-                self.last_places = places;
+        match self.ask(|store| store.save(&marks)) {
+            Ok(()) => (self.last_marks, self.is_told) = (marks, false),
+            Err(fault) if !std::mem::replace(&mut self.is_told, true) => {
+                tracing::warn!("how far the sinks are cannot be saved: {fault}; after a kill now they repeat what they delivered");
             }
+            Err(_) => {}
         }
     }
 }

@@ -80,6 +80,7 @@ pub(super) fn appliance_report(
         clock_offset_ns: account.clock_offset_ns,
         sink_overflow: Vec::new(),
         journal_losses: Vec::new(),
+        previous_run: None,
     }
 }
 

@@ -168,6 +168,11 @@ pub trait Publisher: Send {
         Vec::new()
     }
 
+    /// How far the run before this one came, where that is known.
+    fn previous_run(&self) -> Option<pb::PreviousRun> {
+        None
+    }
+
     /// Which those were since this was asked last.
     fn losses(&mut self) -> Vec<pb::JournalLosses> {
         Vec::new()

@@ -376,6 +376,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         report.sequence = self.sequence;
         report.sink_overflow = self.publisher.overflow().into_iter().map(|(name, n)| message::count(name, n)).collect();
         report.journal_losses = self.publisher.losses();
+        report.previous_run = self.publisher.previous_run();
         self.publisher.appliance(&report);
     }
 }

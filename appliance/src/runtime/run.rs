@@ -31,8 +31,10 @@ use crate::sink::{self, RunningSinks};
 use crate::spread::handover::takers_of;
 use crate::telemetry::{Registry, StatusLine, log};
 
-/// A journal has so many segments at least: one of them falls off at once.
+/// A journal has so many segments at least: one of them falls off at once,
 const SEGMENTS_MIN: u64 = 64;
+/// and none is larger.
+const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// How long the journal's disk may take at the end.
 const KEEPING: Duration = Duration::from_secs(10);
 /// How long sinks may take at the end to deliver what waits.
@@ -55,7 +57,7 @@ pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
     let world = Arc::new(world);
     enough(config, &places, &world)?;
     let registry = registry(config, &world);
-    let journal = journal(config)?;
+    let journal = beside(places.io_cpu, || journal(config))??;
     let gate = Gate::new(config.reload_token().map_err(RunError::Token)?, Arc::clone(&registry));
     let mut outside = Outside::start(config, &places, (&journal, &registry), ask, gate.clone())?;
     let counted = count(&eal, config, &places, &world, (&registry, &journal), orders, gate);
@@ -73,8 +75,22 @@ fn journal(config: &Config) -> Result<Arc<Journal>, RunError> {
         return Ok(Journal::new(Bound::default(), &sinks));
     };
     let bytes_max = journal.size_mb << 20;
-    let disk = Disk { folder: journal.path.clone(), bytes_max, segment_bytes: bytes_max / SEGMENTS_MIN };
-    let journal = Journal::open(Bound::default(), &disk, &sinks)?;
+    let segment_bytes = (bytes_max / SEGMENTS_MIN).min(SEGMENT_BYTES_MAX);
+    let disk = Disk { folder: journal.path.clone(), bytes_max, segment_bytes };
+    let journal = match Journal::open(Bound::default(), &disk, &sinks) {
+        Err(fault) if fault.is_of_the_disk() => {
+            tracing::error!("{fault}; until the next start reports wait in memory alone, and what lies there waits for it");
+            return Ok(Journal::without_disk(Bound::default(), &sinks, fault.to_string()));
+        }
+        opened => opened?,
+    };
+    if let Some(run) = journal.previous().filter(|run| !run.ended) {
+        tracing::warn!(
+            boot_id = run.boot_id,
+            long_end_ns = run.long_end_ns,
+            "the run before was cut off: what came behind its last window is not reported"
+        );
+    }
     for cursor in journal.state().cursors.iter().filter(|cursor| cursor.backlog > 0) {
         tracing::info!(
             sink = cursor.sink,
@@ -170,6 +186,15 @@ fn watch<T>(
     tracing::info!("stopping: the last window is closed and delivered");
 }
 
+/// Starts something whose threads belong on a CPU: they keep to the one of the thread that starts them.
+fn beside<T: Send>(cpu: usize, start: impl FnOnce() -> T + Send) -> Result<T, RunError> {
+    let start = || {
+        stay_on(cpu);
+        start()
+    };
+    std::thread::scope(|scope| scope.spawn(start).join().map_err(|_| RunError::Reporter))
+}
+
 /// Sinks and admin: everything that talks to others.
 struct Outside {
     sinks: RunningSinks,
@@ -184,15 +209,7 @@ impl Outside {
         reload: SyncSender<Asked>,
         gate: Gate,
     ) -> Result<Self, RunError> {
-        let cpu = places.io_cpu;
-        // Threads keep to the CPU of the one that starts them.
-        let sinks = std::thread::scope(|scope| {
-            let start = || {
-                stay_on(cpu);
-                sink::start(&config.sinks, journal)
-            };
-            scope.spawn(start).join().map_err(|_| RunError::Reporter)
-        })??;
+        let sinks = beside(places.io_cpu, || sink::start(&config.sinks, journal))??;
         if let Some(address) = sinks.embedded_kafka() {
             tracing::info!(bootstrap = address, "an embedded Kafka cluster holds the reports");
         }

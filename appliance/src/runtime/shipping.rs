@@ -92,6 +92,10 @@ impl Publisher for Shipping {
         self.journal.overflow()
     }
 
+    fn previous_run(&self) -> Option<pb::PreviousRun> {
+        self.journal.previous().copied()
+    }
+
     fn losses(&mut self) -> Vec<pb::JournalLosses> {
         self.journal.losses().iter().map(|(sink, losses)| told(sink, losses)).collect()
     }

@@ -145,6 +145,7 @@ impl SinkWatch {
             messages: state.messages as u64,
             bytes: state.bytes as u64,
             disk_bytes: state.disk_bytes,
+            unsynced: state.unsynced,
             is_refused: state.fault.is_some(),
         }
     }

@@ -142,6 +142,8 @@ pub struct JournalSnapshot {
     pub bytes: u64,
     /// Bytes on disk.
     pub disk_bytes: u64,
+    /// Messages that have not reached the disk yet.
+    pub unsynced: u64,
     /// The disk takes nothing.
     pub is_refused: bool,
 }
