@@ -184,6 +184,22 @@ impl Broker {
         Self { folder: tempfile::tempdir().unwrap() }
     }
 
+    /// One that keeps all that it has within a folder.
+    pub(crate) fn within(folder: &Path) -> Self {
+        Self { folder: tempfile::tempdir_in(folder).unwrap() }
+    }
+
+    /// Ends it as `kafka.sh stop` does; what it holds stays.
+    pub(crate) fn stop(&self) {
+        output(&mut self.script(&["stop"]));
+    }
+
+    /// A signal to its process, if there is one.
+    pub(crate) fn signal(&self, name: &str) {
+        let Ok(pid) = std::fs::read_to_string(self.folder.path().join("pid")) else { return };
+        run(Command::new("kill").args([&format!("-{name}"), pid.trim()]));
+    }
+
     /// Starts it; its address.
     pub(crate) fn start(&self, port: u16) -> String {
         output(&mut self.script(&["start", "--port", &port.to_string()])).trim().to_owned()

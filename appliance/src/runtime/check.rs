@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use super::check_journal;
 use super::check_memory::{self, Machine, Need};
 use super::memory::MemoryPlan;
 use super::places::{Places, usable_cpus};
@@ -75,6 +76,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.extend(memory(config));
     findings.extend(cores(config));
     findings.extend(ports(config));
+    findings.extend(check_journal::journal(config));
     findings.extend(brokers(config));
     findings.extend(admin(config));
     findings
