@@ -22,6 +22,9 @@ mod overdue;
 #[path = "engine_support/reloaded.rs"]
 mod reloaded;
 
+#[path = "engine_support/rolled.rs"]
+mod rolled;
+
 #[path = "engine_support/shed.rs"]
 mod shed;
 

@@ -98,7 +98,8 @@ pub(super) fn holds(what: &str, is: bool) -> Result<(), String> {
     if is { Ok(()) } else { Err(what.to_owned()) }
 }
 
-fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen], window: (u64, u64), known: &mut Known) -> Result<(), String> {
+/// One figure of the packets that a report is of.
+pub fn figure(setup: &Setup, row: &Row, stat: &pb::Stat, packets: &[Seen], window: (u64, u64), known: &mut Known) -> Result<(), String> {
     let mut keys: BTreeMap<KeyOf, Sum> = BTreeMap::new();
     let mut all = Sum::default();
     for packet in packets {

@@ -1,6 +1,6 @@
 //! The slow and obvious truth: packet by packet, from what the test meant, never from the frames' bytes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use super::history::History;
@@ -52,11 +52,38 @@ pub struct Window {
     pub counts: Counts,
     /// By position in [`Setup::ranges`].
     pub ranges: BTreeMap<usize, Vec<Seen>>,
+    /// Of what is rolled up: each packet once, with the directions of all its ends in there.
+    pub rollups: BTreeMap<Rollup, Vec<Seen>>,
+}
+
+/// Ranges that are reported together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rollup {
+    /// Position of the range that holds the others.
+    Subtree(usize),
+    Customer(String),
 }
 
 /// All windows of one length.
 pub fn windows(setup: &Setup, packets: &[Packet], length_ns: u64) -> BTreeMap<u64, Window> {
     windows_over(&History::of(setup), packets, length_ns)
+}
+
+/// All that there are, and the positions of their ranges.
+pub fn rollups(setup: &Setup) -> Vec<(Rollup, BTreeSet<usize>)> {
+    if !setup.rollup {
+        return Vec::new();
+    }
+    let all = || 0..setup.ranges.len();
+    let net = |at: usize| setup.ranges[at].0.parse::<ipnet::IpNet>().unwrap();
+    let owner = |at: usize| setup.customer(setup.ranges[at].0, setup.ranges[at].2);
+    let within = |inner: usize, outer: usize| {
+        setup.ranges[inner].2 == setup.ranges[outer].2 && owner(inner) == owner(outer) && net(outer).contains(&net(inner))
+    };
+    let subtrees = all().map(|outer| (Rollup::Subtree(outer), all().filter(|inner| within(*inner, outer)).collect()));
+    let names: BTreeSet<String> = all().map(owner).collect();
+    let customers = names.into_iter().map(|name| (Rollup::Customer(name.clone()), all().filter(|at| owner(*at) == name).collect()));
+    subtrees.chain(customers).filter(|(_, ranges): &(_, BTreeSet<usize>)| ranges.len() > 1).collect()
 }
 
 fn nets_of(setup: &Setup) -> Nets {
@@ -72,17 +99,17 @@ pub fn windows_over(history: &History, packets: &[Packet], length_ns: u64) -> BT
     let first = history.first();
     let base_ns = 1_000_000 * if first.any_fast() { first.fast_ms } else { first.window_ms };
     let mut out: BTreeMap<u64, Window> = BTreeMap::new();
-    let (mut at, mut now, mut nets) = (0, first, nets_of(first));
+    let (mut at, mut now, mut nets, mut together) = (0, first, nets_of(first), rollups(first));
     for packet in packets {
         let base = packet.time_ns / base_ns;
         let late = base < at;
         at = at.max(base);
         let setup = history.at(at * base_ns);
         if !std::ptr::eq(setup, now) {
-            (now, nets) = (setup, nets_of(setup));
+            (now, nets, together) = (setup, nets_of(setup), rollups(setup));
         }
         let window = out.entry(at * base_ns / length_ns).or_default();
-        count(setup, &nets, packet, (late, at * base_ns), window);
+        count(setup, (&nets, &together), packet, (late, at * base_ns), window);
     }
     out
 }
@@ -90,7 +117,9 @@ pub fn windows_over(history: &History, packets: &[Packet], length_ns: u64) -> BT
 /// Positions and prefixes of ranges, by domain.
 type Nets = BTreeMap<&'static str, Vec<(usize, ipnet::IpNet)>>;
 
-fn count(setup: &Setup, nets: &Nets, packet: &Packet, (late, epoch_ns): (bool, u64), window: &mut Window) {
+type Ground<'a> = (&'a Nets, &'a [(Rollup, BTreeSet<usize>)]);
+
+fn count(setup: &Setup, (nets, together): Ground<'_>, packet: &Packet, (late, epoch_ns): (bool, u64), window: &mut Window) {
     let frame_bytes = packet.frame().len() as u64;
     let counts = &mut window.counts;
     counts.received += 1;
@@ -163,6 +192,12 @@ fn count(setup: &Setup, nets: &Nets, packet: &Packet, (late, epoch_ns): (bool, u
         return;
     }
     counts.matched += 1;
+    for (rollup, ranges) in together {
+        let [comes, goes] = [src, dst].map(|range| range.is_some_and(|range| ranges.contains(&range)));
+        if comes || goes {
+            window.rollups.entry(rollup.clone()).or_default().push(seen(goes, comes));
+        }
+    }
     let hits = match (src, dst) {
         (Some(a), Some(b)) if a == b => vec![(a, seen(true, true))],
         _ => [dst.map(|r| (r, seen(true, false))), src.map(|r| (r, seen(false, true)))].into_iter().flatten().collect(),

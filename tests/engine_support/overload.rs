@@ -58,6 +58,8 @@ pub(crate) fn plain(window_ms: u64, fast_ms: u64) -> Setup {
         prefix_v6: 48,
         memory_mb: 64,
         moved: Vec::new(),
+        rollup: false,
+        customers: 0,
     }
 }
 

@@ -58,6 +58,10 @@ pub struct Setup {
     pub memory_mb: u64,
     /// Prefixes that belong to another customer.
     pub moved: Vec<&'static str>,
+    /// Ranges are rolled up.
+    pub rollup: bool,
+    /// So many customers share all ranges; 0: each range has its own.
+    pub customers: u64,
 }
 
 pub const RANGES: [(&str, bool, &str); 9] = [
@@ -201,6 +205,8 @@ impl Setup {
             prefix_v6: dice.of(&[32, 48, 126]),
             memory_mb: 256,
             moved: Vec::new(),
+            rollup: false,
+            customers: 0,
         }
     }
 
@@ -212,7 +218,8 @@ impl Setup {
         let directions: Vec<_> = [(self.ingress, "\"ingress\""), (self.egress, "\"egress\"")].iter().filter(|d| d.0).map(|d| d.1).collect();
         let untagged = if self.drops_untagged { "drop" } else { "passed" };
         let sampler = if self.every_nth { "every_nth" } else { "random" };
-        let _ = writeln!(out, "[ranges]\nfile = \"ranges.csv\"\n[parse]\nkeys_from = \"{}\"", self.keys_from);
+        let rollup = if self.rollup { "rollup = true\n" } else { "" };
+        let _ = writeln!(out, "[ranges]\nfile = \"ranges.csv\"\n{rollup}[parse]\nkeys_from = \"{}\"", self.keys_from);
         let _ = writeln!(out, "[mirror]\nuntagged = \"{untagged}\"\ndirections = [{}]", directions.join(","));
         out += "[[tags]]\nmatch = { vlan = 666, inner_vlan = 1 }\ndecision = \"blocked\"\nsampling = 40\nadded_bytes = 8\nrule = { from = \"inner_vlan\" }\n";
         let _ = writeln!(
@@ -236,6 +243,10 @@ impl Setup {
     }
 
     pub fn customer(&self, prefix: &str, domain: &str) -> String {
+        if self.customers > 0 {
+            let mixed = prefix.bytes().chain(domain.bytes()).fold(7_u64, |n, byte| n * 31 % 65_521 + u64::from(byte));
+            return format!("customer {}", mixed % self.customers);
+        }
         let owner = if self.moved.contains(&prefix) { "new owner of" } else { "of" };
         format!("{owner} {prefix} {domain}").trim().to_owned()
     }

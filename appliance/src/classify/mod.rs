@@ -13,6 +13,7 @@ mod lpm;
 mod lpm_tests;
 mod prefix;
 mod runs;
+mod scopes;
 mod tags;
 mod usual;
 mod verdict;
@@ -20,7 +21,10 @@ mod verdict;
 mod tests;
 mod trie;
 
+use std::sync::Arc;
+
 pub use lpm::Lpm;
+pub use scopes::{Of, Owner, Scope, Scopes};
 pub use usual::{Found, Sides};
 pub use verdict::{Verdict, Verdicts};
 
@@ -42,6 +46,8 @@ pub struct Generation {
     untagged_passes: bool,
     /// Direction bits of what the mirror shows.
     observed: Has,
+    /// Which ranges are counted together.
+    scopes: Arc<Scopes>,
 }
 
 /// A range that a packet belongs to.
@@ -68,7 +74,7 @@ pub struct Classified {
 }
 
 impl Classified {
-    /// Ranges that it belongs to, at most two; none: unmatched.
+    /// Ranges that it belongs to, at most two; none: unmatched. The one that it comes from may be told by a twin, see [`Scopes`].
     #[inline]
     pub fn hits(&self) -> impl Iterator<Item = Hit> {
         self.hits.into_iter().flatten()
@@ -96,7 +102,14 @@ impl Generation {
     pub fn new(ranges: &[Range], rules: &[TagRule], keys_from: KeysFrom, mirror: &Mirror) -> Self {
         let observed = Has::default().with(Has::INGRESS, mirror.ingress).with(Has::EGRESS, mirror.egress);
         let domains = Domains::new(ranges);
-        Self { domains, rules: rules.to_vec(), keys_from, length: mirror.length, untagged_passes: mirror.untagged_passes, observed }
+        let (length, untagged_passes, scopes) = (mirror.length, mirror.untagged_passes, Arc::default());
+        Self { domains, rules: rules.to_vec(), keys_from, length, untagged_passes, observed, scopes }
+    }
+
+    /// The same, which keeps apart what roll-ups have twice.
+    #[must_use]
+    pub fn with_scopes(self, scopes: &Arc<Scopes>) -> Self {
+        Self { scopes: Arc::clone(scopes), ..self }
     }
 
     /// Its prefixes without a domain.
@@ -164,7 +177,8 @@ impl Generation {
             (Some(to), Some(from)) if to.range == from.range => {
                 [Some(Hit { range: to.range, direction: to.direction.with(from.direction, true) }), None]
             }
-            both => both.into(),
+            (Some(to), Some(from)) => [Some(to), Some(Hit { range: RangeIndex(self.scopes.source(from.range.0, to.range.0)), ..from })],
+            either => either.into(),
         }
     }
 }

@@ -94,6 +94,18 @@ impl Generation {
                 found.fill(Found::NONE);
             }
         }
+        if self.scopes.part() {
+            (0..count.min(BURST_FRAMES_MAX)).for_each(|at| self.part(at, found));
+        }
+    }
+
+    /// A packet between two ranges: the one that it comes from counts it apart, where roll-ups ask for it.
+    #[inline]
+    fn part(&self, at: usize, found: &mut Found) {
+        let (from, to) = (found.src[at], found.dst[at]);
+        if from != Found::NONE && to != Found::NONE && from != to {
+            found.src[at] = self.scopes.source(from - 1, to - 1) + 1;
+        }
     }
 
     /// Ranges of one frame's IPv6 addresses.
@@ -104,5 +116,6 @@ impl Generation {
             address.and_then(|address| lpm.lookup(Family::V6, address)).map_or(Found::NONE, |range| range.0 + 1)
         };
         (found.src[at], found.dst[at]) = (side(Has::EGRESS, 8), side(Has::INGRESS, 24));
+        self.part(at, found);
     }
 }

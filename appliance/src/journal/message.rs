@@ -18,7 +18,7 @@ pub enum Kind {
 pub struct Message {
     /// What the payload holds.
     pub kind: Kind,
-    /// Kafka's key: the range's prefix, or the appliance's name.
+    /// Kafka's key: the range's prefix, the customer whose ranges are reported together, or the appliance's name.
     pub key: String,
     /// Customer of the range; empty for appliance reports.
     pub customer: String,
@@ -42,7 +42,7 @@ impl Message {
     pub fn range(report: &pb::RangeReport) -> Self {
         Self {
             kind: Kind::Ranges,
-            key: report.prefix.clone(),
+            key: if report.prefix.is_empty() { report.customer.clone() } else { report.prefix.clone() },
             customer: report.customer.clone(),
             payload: report.encode_to_vec().into_boxed_slice(),
             window: WindowOf { start_ns: report.window_start_ns, end_ns: report.window_end_ns },

@@ -27,10 +27,11 @@ pub(super) struct Window {
     pub(super) untold: bool,
 }
 
-/// A window, and how many ranges were reported of it.
+/// A window, and how many ranges and roll-ups were reported of it.
 pub(super) struct Account {
     pub(super) window: Window,
     pub(super) ranges: u64,
+    pub(super) rollups: u64,
     pub(super) total: bool,
     pub(super) clock_offset_ns: Option<i64>,
 }
@@ -81,6 +82,7 @@ pub(super) fn appliance_report(
         sink_overflow: Vec::new(),
         journal_losses: Vec::new(),
         previous_run: None,
+        rollups_reported: setting.rollup.then_some(account.rollups),
     }
 }
 

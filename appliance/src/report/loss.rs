@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ports::PortsSince;
 use super::{Setting, pb};
+use crate::classify::{Scope, Scopes};
 use crate::gather::Cause;
 use crate::stats::plan::Period;
 use crate::window::Site;
@@ -20,6 +21,7 @@ pub(super) struct Incompleteness {
     missed_high: u64,
     /// Nothing bounds what is missing.
     unbounded: bool,
+    /// By range; those of its twins are its own.
     lost: BTreeMap<u32, Lost>,
     lost_others: Lost,
     /// Some range's stats found no memory.
@@ -29,10 +31,20 @@ pub(super) struct Incompleteness {
 }
 
 /// Records lost, as a window of one period sees it.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Lost {
     ring: u64,
     memory: u64,
+}
+
+/// What cores lost of what one report counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lacks {
+    lost: Lost,
+    /// So many packets, at least.
+    packets: u64,
+    /// Records of which a stat found no memory.
+    starved: u64,
 }
 
 /// What a range's figures may lack: at most so many packets, or nobody knows.
@@ -51,6 +63,10 @@ impl Lost {
             Period::Fast => Self { ring, memory },
             Period::Long => Self { ring: ring + long, memory },
         }
+    }
+
+    const fn with(self, other: Self) -> Self {
+        Self { ring: self.ring + other.ring, memory: self.memory + other.memory }
     }
 
     /// Records that were counted on their core, and are lost all the same.
@@ -72,10 +88,15 @@ impl Lost {
 
 impl Incompleteness {
     /// `starved`: some range's stats found no memory.
-    pub(super) fn of(setting: &Setting, site: &Site, ports: &PortsSince, window: &Window, starved: bool) -> Self {
+    pub(super) fn of((setting, scopes): (&Setting, &Scopes), site: &Site, ports: &PortsSince, window: &Window, starved: bool) -> Self {
         let states = feeds(setting, site, &ports.health, window.bounds_ns, window.cut);
         let any = |state: pb::FeedState| setting.live && states.iter().any(|feed| feed.state == i32::from(state));
         let (silent, down) = (any(pb::FeedState::Silent), any(pb::FeedState::Down));
+        let mut lost = BTreeMap::<u32, Lost>::new();
+        for (index, records) in &site.lost {
+            let of_range = lost.entry(scopes.owner(*index).range).or_default();
+            *of_range = of_range.with(Lost::of(*records, window.period));
+        }
         let reasons = [
             (ports.missed_high > 0, "nic_missed"),
             (silent, "feed_silent"),
@@ -89,7 +110,7 @@ impl Incompleteness {
             missed: ports.missed(),
             missed_high: ports.missed_high,
             unbounded: silent || down || window.cut || window.jumped || window.overdue || window.untold,
-            lost: site.lost.iter().map(|(range, records)| (*range, Lost::of(*records, window.period))).collect(),
+            lost,
             lost_others: Lost::of(site.lost_others, window.period),
             starved,
             untold: window.untold,
@@ -98,35 +119,46 @@ impl Incompleteness {
 
     /// What the appliance's own report says of its window.
     pub(super) fn whole(&self) -> Vec<(String, u64)> {
-        let lost =
-            self.lost.values().fold(self.lost_others, |all, lost| Lost { ring: all.ring + lost.ring, memory: all.memory + lost.memory });
+        let lost = self.lost.values().fold(self.lost_others, |all, lost| all.with(*lost));
         let starved = (self.starved && lost.memory == 0).then_some(("memory", 0));
         let reasons = self.reasons.iter().map(|reason| (*reason, if *reason == "nic_missed" { self.missed } else { 0 }));
         let untold = (self.untold && lost.ring == 0).then_some(("ring_full", 0));
         reasons.chain(lost.reasons()).chain(starved).chain(untold).map(|(reason, n)| (reason.to_owned(), n)).collect()
     }
 
-    /// What a range's report says; `starved`: records of it of which a stat found no memory.
-    pub(super) fn of_range(&self, range: u32, starved: u64) -> Option<pb::Incomplete> {
+    /// Of a range; `starved`: records of it of which a stat found no memory.
+    pub(super) fn of_range(&self, range: u32, starved: u64) -> Lacks {
         let lost = self.lost.get(&range).copied().unwrap_or_default();
+        Lacks { lost, packets: lost.all(), starved }
+    }
+
+    /// Of several ranges together. A packet between two of them is two records.
+    pub(super) fn of_scope(&self, scope: &Scope, starved: u64) -> Lacks {
+        let within = self.lost.iter().filter(|(range, _)| scope.members.binary_search(range).is_ok());
+        let lost = within.fold(Lost::default(), |all, (_, lost)| all.with(*lost));
+        Lacks { lost, packets: lost.all().div_ceil(2), starved }
+    }
+
+    /// What a report says of it.
+    pub(super) fn told(&self, lacks: &Lacks) -> Option<pb::Incomplete> {
+        let Lacks { lost, packets, starved } = *lacks;
         let ring = self.untold || lost.ring + self.lost_others.ring > 0;
         let memory = lost.memory + self.lost_others.memory + starved > 0;
         let of_records = [(ring, "ring_full"), (memory, "memory")].into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason);
         let reasons: Vec<String> = self.reasons.iter().copied().chain(of_records).map(str::to_owned).collect();
-        let high = match self.gap(range, starved) {
+        let high = match self.gap(lacks) {
             Some(Gap::AtMost(packets)) => Some(packets),
             Some(Gap::Unbounded) | None => None,
         };
-        (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: lost.all(), lost_packets_high: high })
+        (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: packets, lost_packets_high: high })
     }
 
-    /// By how much a range's figures are to be widened; none: its report is complete.
-    pub(super) fn gap(&self, range: u32, starved: u64) -> Option<Gap> {
+    /// By how much figures are to be widened; none: their report is complete.
+    pub(super) fn gap(&self, lacks: &Lacks) -> Option<Gap> {
         if self.unbounded {
             return Some(Gap::Unbounded);
         }
-        let lost = self.lost.get(&range).map_or(0, |lost| lost.all());
-        let all = lost + self.lost_others.all() + self.missed_high + starved;
+        let all = lacks.lost.all() + self.lost_others.all() + self.missed_high + lacks.starved;
         (all > 0).then_some(Gap::AtMost(all))
     }
 }

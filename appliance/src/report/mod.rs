@@ -12,10 +12,12 @@ mod order;
 mod past;
 pub mod pb;
 mod ports;
+mod publishing;
 mod range;
 #[cfg(test)]
 mod starved_tests;
 mod reporter;
+mod rollup;
 mod sequences;
 mod strain;
 mod widen;
@@ -107,6 +109,8 @@ pub struct Setting {
     pub live: bool,
     /// An idle range says so, once each long window.
     pub heartbeat: bool,
+    /// Ranges are reported together too.
+    pub rollup: bool,
     /// The longest frame that may have been lost: what a port lets in, what a capture may hold.
     pub frame_bytes_max: u32,
 }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::classify::Owner;
 use crate::stats::Summary;
 use crate::stats::plan::{Period, Plan};
 use crate::units::{Epoch, RangeIndex};
@@ -27,6 +28,8 @@ pub(super) struct RangeWindow {
 /// One block: where its words stand.
 struct Block {
     range: u32,
+    /// Of a twin of the range, see [`Owner`].
+    within: Option<u16>,
     piece: u32,
     at: u32,
     words: u32,
@@ -40,11 +43,13 @@ pub(super) struct OpenWindow {
     blocks: Vec<Block>,
     /// Fast stats of a long window.
     fast: BTreeMap<u32, Summaries>,
+    /// The same of roll-ups.
+    fast_rollups: BTreeMap<usize, Summaries>,
 }
 
 impl OpenWindow {
     /// Keeps a block of this window's own period.
-    pub(super) fn keep(&mut self, sealed: &Sealed, words: &[u64]) {
+    pub(super) fn keep(&mut self, owner: Owner, sealed: &Sealed, words: &[u64]) {
         if self.pieces.last().is_none_or(|piece| piece.capacity() - piece.len() < words.len()) {
             self.pieces.push(Vec::with_capacity(PIECE_WORDS.max(words.len())));
         }
@@ -52,14 +57,20 @@ impl OpenWindow {
         let Some(piece) = self.pieces.last_mut() else { return };
         let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let (at, len) = (narrow(piece.len()), narrow(words.len()));
-        self.blocks.push(Block { range: sealed.range.0, piece: narrow(last), at, words: len, starved: sealed.starved });
+        let Owner { range, within } = owner;
+        self.blocks.push(Block { range, within, piece: narrow(last), at, words: len, starved: sealed.starved });
         piece.extend_from_slice(words);
     }
 
     /// Adds a fast block to the long window that it is a part of.
-    pub(super) fn absorb(&mut self, plan: &Plan, sealed: &Sealed, words: &[u64]) {
-        let summaries = self.fast.entry(sealed.range.0).or_insert_with(|| summaries(plan, |period| period == Period::Fast));
-        absorb(summaries, plan, Period::Fast, words);
+    pub(super) fn absorb(&mut self, plans: &ShardPlans, owner: Owner, words: &[u64]) {
+        let plan = plans.of(RangeIndex(owner.range));
+        let own = self.fast.entry(owner.range).or_insert_with(|| summaries(plan, |period| period == Period::Fast));
+        absorb(own, plan, Period::Fast, words);
+        for at in plans.scopes.around(owner.range) {
+            let rollup = self.fast_rollups.entry(at).or_insert_with(|| of_rollup(plans, at, |period| period == Period::Fast));
+            merge(rollup, plans, (at, owner), Period::Fast, words);
+        }
     }
 
     /// Whether a stat of any range below `real` found no memory.
@@ -87,16 +98,82 @@ impl OpenWindow {
             Some(fast) => beside(plan, fast),
             None => summaries(plan, |of| period == Period::Long || of == period),
         };
-        let first = self.blocks.partition_point(|block| block.range < range);
-        let blocks = self.blocks[first..].iter().take_while(|block| block.range == range);
         let mut starved = 0;
-        for block in blocks {
+        for (block, words) in self.blocks(range) {
             starved += block.starved;
-            let at = block.at as usize;
-            let words = self.pieces.get(block.piece as usize).and_then(|piece| piece.get(at..at + block.words as usize));
-            absorb(&mut summaries, plan, period, words.unwrap_or_default());
+            absorb(&mut summaries, plan, period, words);
         }
         RangeWindow { starved, summaries }
+    }
+
+    /// Of a roll-up, before its ranges are added. Its stats are those of its model.
+    pub(super) fn rollup(&mut self, plans: &ShardPlans, at: usize, period: Period) -> RangeWindow {
+        let fast = self.fast_rollups.remove(&at);
+        let mut summaries = of_rollup(plans, at, |of| of == period || period == Period::Long && fast.is_none());
+        summaries.extend(fast.into_iter().flatten());
+        summaries.sort_by_key(|(i, _)| *i);
+        RangeWindow { starved: 0, summaries }
+    }
+
+    /// Adds what came of one of its ranges; after [`Self::sort`].
+    pub(super) fn add(&self, rollup: &mut RangeWindow, plans: &ShardPlans, (at, range): (usize, u32), period: Period) {
+        for (block, words) in self.blocks(range) {
+            rollup.starved += block.starved;
+            merge(&mut rollup.summaries, plans, (at, Owner { range, within: block.within }), period, words);
+        }
+    }
+
+    /// All blocks of a range and their words.
+    fn blocks(&self, range: u32) -> impl Iterator<Item = (&Block, &[u64])> {
+        let first = self.blocks.partition_point(|block| block.range < range);
+        let blocks = self.blocks[first..].iter().take_while(move |block| block.range == range);
+        blocks.map(|block| {
+            let (at, piece) = (block.at as usize, self.pieces.get(block.piece as usize));
+            (block, piece.and_then(|piece| piece.get(at..at + block.words as usize)).unwrap_or_default())
+        })
+    }
+}
+
+/// Adds a block to the windows that it belongs to: a fast block also to its long window.
+pub(super) fn file(windows: &mut BTreeMap<(u8, u64), OpenWindow>, plans: &ShardPlans, calendar: &Calendar, sealed: &Sealed, words: &[u64]) {
+    let owner = plans.scopes.owner(sealed.range.0);
+    windows.entry((rank(sealed.period), sealed.number)).or_default().keep(owner, sealed, words);
+    if sealed.period == Period::Fast {
+        let long = calendar.long(Epoch(sealed.number));
+        windows.entry((rank(Period::Long), long)).or_default().absorb(plans, owner, words);
+    }
+}
+
+/// Fast windows stand before the long one that ends with them.
+pub(super) const fn rank(period: Period) -> u8 {
+    match period {
+        Period::Fast => 0,
+        Period::Long => 1,
+    }
+}
+
+/// Empty summaries of a roll-up's stats of some periods.
+fn of_rollup(plans: &ShardPlans, at: usize, wanted: impl Fn(Period) -> bool) -> Summaries {
+    let Some(rollup) = plans.rollups.get(at) else { return Summaries::new() };
+    let stats = plans.plans[rollup.model].stats();
+    rollup.stats.iter().filter(|i| wanted(stats[**i].period)).map(|i| (*i, stats[*i].kernel.summary())).collect()
+}
+
+/// Adds a block of one of a roll-up's ranges to its summaries, each packet once: what a twin has of packets with both ends in the
+/// roll-up counts in no stat of both directions, for the other end's record does.
+fn merge(summaries: &mut Summaries, plans: &ShardPlans, (at, owner): (usize, Owner), period: Period, words: &[u64]) {
+    let (Some(rollup), Some(scope)) = (plans.rollups.get(at), plans.scopes.list().get(at)) else { return };
+    let (model, again) = (plans.plans[rollup.model].stats(), scope.has_both(owner));
+    let mut rest = words;
+    for stat in plans.of(RangeIndex(owner.range)).stats().iter().filter(|stat| stat.period == period) {
+        let Some((len, after)) = rest.split_first() else { return };
+        let (body, after) = after.split_at(usize::try_from(*len).unwrap_or(0).min(after.len()));
+        rest = after;
+        // Plans have their stats in the order of the configuration.
+        let known = summaries.binary_search_by_key(&stat.spec, |(i, _)| model[*i].spec);
+        if let Some((_, summary)) = known.ok().filter(|_| !(again && stat.any_direction)).and_then(|at| summaries.get_mut(at)) {
+            summary.absorb(body);
+        }
     }
 }
 
@@ -156,6 +233,7 @@ impl Accounts {
 pub(super) struct Total {
     pub(super) accounts: Accounts,
     pub(super) ranges: u64,
+    pub(super) rollups: u64,
     /// Reasons for which windows were incomplete.
     pub(super) missing: BTreeMap<String, u64>,
     pub(super) start_ns: Option<u64>,

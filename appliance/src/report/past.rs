@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::rollup;
 use super::{RangeName, Setting};
 use crate::config::StatSpec;
 use crate::stats::Past;
@@ -35,7 +36,7 @@ impl Pasts {
 
     /// Another generation counts from here on. What a range keeps of a stat goes on only if the range has it still, under the
     /// same definition: else windows would seem known in which nobody counted, or other keys.
-    pub(super) fn renew(&mut self, before: &Setting, now: &Setting, plans: &ShardPlans) {
+    pub(super) fn renew(&mut self, (before, old): (&Setting, &ShardPlans), (now, plans): (&Setting, &ShardPlans)) {
         if self.ranges.is_empty() {
             return;
         }
@@ -43,9 +44,12 @@ impl Pasts {
         let same = |spec: &&StatSpec| before.specs.iter().any(|old| old.name == spec.name && defined(old) == defined(spec));
         let same: HashSet<&str> = now.specs.iter().filter(same).map(|spec| &spec.name[..]).collect();
         let indices: HashMap<String, u32> = now.ranges.iter().map(RangeName::identity).zip(0..).collect();
+        let rollups = rollup::kept((before, old), (now, plans));
         self.ranges.retain(|range, stats| {
             let plan = indices.get(range).map(|index| plans.of(RangeIndex(*index)));
-            let has = |stat: &str| plan.is_some_and(|plan| plan.stats().iter().any(|planned| now.specs[planned.spec].name == stat));
+            let of_rollup = rollups.get(range).into_iter().flatten();
+            let all: Vec<usize> = plan.iter().flat_map(|plan| plan.stats()).map(|stat| stat.spec).chain(of_rollup.copied()).collect();
+            let has = |stat: &str| all.iter().any(|spec| now.specs[*spec].name == stat);
             stats.retain(|(stat, _), _| same.contains(&stat[..]) && has(stat));
             !stats.is_empty()
         });

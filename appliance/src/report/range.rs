@@ -1,12 +1,12 @@
-//! One range's report.
+//! One report: of a range, or of several together.
 
-use super::loss::Incompleteness;
+use super::loss::{Incompleteness, Lacks};
 use super::open::RangeWindow;
 use super::past::Pasts;
 use super::reporter::kind;
 use super::strain::Strain;
 use super::widen::{Missing, widen};
-use super::{SCHEMA_VERSION, Setting, message, order, pb};
+use super::{RangeName, SCHEMA_VERSION, Setting, message, order, pb};
 use crate::axes::Metric;
 use crate::config::StatSpec;
 use crate::stats::figure::Figure;
@@ -14,33 +14,34 @@ use crate::stats::interval::Question;
 use crate::stats::plan::{Period, Plan};
 use crate::stats::{Closing, Past};
 
-/// Which report: window, range, and its number in the range's sequence.
-pub(super) struct Which {
+/// Which report: window, whose packets, and its number in their sequence.
+pub(super) struct Which<'a> {
     pub(super) period: Period,
     pub(super) bounds_ns: (u64, u64),
-    pub(super) range: u32,
+    pub(super) scope: pb::Scope,
+    pub(super) name: &'a RangeName,
+    /// What they are known by, also after ranges were read anew.
+    pub(super) identity: &'a str,
     pub(super) sequence: u64,
 }
 
-/// What a range had in a window; none: it was idle, and says no more than that.
+/// What there was in a window; none: the range was idle, and says no more than that.
 pub(super) fn report(
     setting: &Setting,
     plan: &Plan,
-    which: &Which,
+    which: &Which<'_>,
     content: Option<&RangeWindow>,
-    missing: &Incompleteness,
+    (missing, lacks): (&Incompleteness, &Lacks),
     (pasts, strain): (&mut Pasts, &mut Strain),
 ) -> pb::RangeReport {
-    let name = &setting.ranges[which.range as usize];
-    let mut none = Past::default();
-    let starved = content.map_or(0, |content| content.starved);
-    let gap = missing.gap(which.range, starved);
-    strain.missed += u64::from(starved > 0);
+    let (name, mut none) = (which.name, Past::default());
+    let gap = missing.gap(lacks);
+    strain.missed += u64::from(content.is_some_and(|content| content.starved > 0));
     let figures = content.into_iter().flat_map(|content| &content.summaries);
     let stats = figures.map(|(i, summary)| {
         let planned = &plan.stats()[*i];
         let (spec, question) = (&setting.specs[planned.spec], &planned.question);
-        let past = if summary.remembers() { pasts.of(&name.identity(), &spec.name, which.period, which.bounds_ns.0) } else { &mut none };
+        let past = if summary.remembers() { pasts.of(which.identity, &spec.name, which.period, which.bounds_ns.0) } else { &mut none };
         let mut figure = summary.close(question, &mut Closing { window_ns: which.bounds_ns, past });
         strain.see(spec, &figure);
         if let Some(gap) = gap {
@@ -60,13 +61,13 @@ pub(super) fn report(
         window_start_ns: which.bounds_ns.0,
         window_end_ns: which.bounds_ns.1,
         window_kind: kind(which.period).into(),
-        scope: pb::Scope::Own.into(),
+        scope: which.scope.into(),
         prefix: name.prefix.clone(),
         customer: name.customer.clone(),
         labels: name.labels.iter().map(|(name, value)| pb::Label { name: name.clone(), value: value.clone() }).collect(),
         config_hash: identity.config_hash.clone(),
         hash_key_id: identity.hash_key_id.clone(),
-        incomplete: missing.of_range(which.range, starved),
+        incomplete: missing.told(lacks),
         stats,
         domain: name.domain.clone(),
         idle: content.is_none(),

@@ -5,23 +5,21 @@ use std::sync::Arc;
 
 use super::appliance::{Account, Window, appliance_report, unmatched_top};
 use super::loss::Incompleteness;
-use super::open::{Accounts, OpenWindow, Stretches, Total};
+use super::open::{Accounts, OpenWindow, Stretches, Total, file, rank};
 use super::past::Pasts;
 use super::ports::Ports;
-use super::range::{self, Which};
+use super::rollup;
 use super::sequences::Sequences;
 use super::strain::Strain;
 use super::{ClockState, CoreName, Edition, Health, Publisher, RangeName, Setting, message, pb};
 use crate::gather::Cause;
 use crate::stats::plan::Period;
-use crate::units::{Epoch, RangeIndex};
+use crate::units::Epoch;
 use crate::window::stream::Stream;
-use crate::window::{Calendar, Coming, Control, Sealed, ShardPlans, Site, Told};
+use crate::window::{Calendar, Coming, Control, ShardPlans, Site, Told};
 
 /// Messages taken from one stream before the next has its turn.
 const TURN_MESSAGES: usize = 256;
-/// Ranges that are reported before streams have a turn again.
-const RANGES_BETWEEN_TURNS: usize = 64;
 /// Epochs without a frame that are reported one by one; a clock that jumped further leaves a gap.
 const SILENT_EPOCHS_MAX: u64 = 4_000;
 
@@ -35,14 +33,14 @@ struct Source {
 /// See the module.
 pub struct Reporter<P, H> {
     /// Of the window that is closed next.
-    setting: Setting,
+    pub(super) setting: Setting,
     /// See `setting`.
-    plans: Arc<ShardPlans>,
+    pub(super) plans: Arc<ShardPlans>,
     /// Of windows behind those.
     coming: Coming<Edition>,
     calendar: Calendar,
     sources: Vec<Source>,
-    publisher: P,
+    pub(super) publisher: P,
     ports: Ports<H>,
     clock: Option<ClockState>,
     windows: BTreeMap<(u8, u64), OpenWindow>,
@@ -58,20 +56,13 @@ pub struct Reporter<P, H> {
     passed: Epoch,
     /// First epoch that was not reported yet.
     next: Option<Epoch>,
-    sequences: Sequences,
+    pub(super) sequences: Sequences,
     sequence: u64,
     first: Option<Epoch>,
     last: Option<Epoch>,
     total: Total,
-    pasts: Pasts,
-    strain: Strain,
-}
-
-const fn rank(period: Period) -> u8 {
-    match period {
-        Period::Fast => 0,
-        Period::Long => 1,
-    }
+    pub(super) pasts: Pasts,
+    pub(super) strain: Strain,
 }
 
 impl<P: Publisher, H: Health> Reporter<P, H> {
@@ -133,7 +124,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     }
 
     /// Takes some of what waits in each stream; false if nothing waited.
-    fn take_some(&mut self) -> bool {
+    pub(super) fn take_some(&mut self) -> bool {
         let mut busy = false;
         for at in 0..self.sources.len() {
             for _ in 0..TURN_MESSAGES {
@@ -167,7 +158,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let bounds_ns = (self.total.start_ns.unwrap_or(0), self.total.end_ns);
         let window = Window { period: Period::Long, bounds_ns, cut: false, jumped: false, overdue: false, untold: false };
         let clock_offset_ns = self.clock.as_ref().map(|clock| clock.offset_ns);
-        let account = Account { window, ranges: self.total.ranges, total: true, clock_offset_ns };
+        let (ranges, rollups) = (self.total.ranges, self.total.rollups);
+        let account = Account { window, ranges, rollups, total: true, clock_offset_ns };
         let health = self.ports.total();
         let missing: Vec<(String, u64)> = std::mem::take(&mut self.total.missing).into_iter().collect();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
@@ -234,9 +226,10 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             self.total.forget_tags(setting.tags.len());
         }
         let (setting, plans) = (std::mem::replace(&mut self.setting, setting), std::mem::replace(&mut self.plans, plans));
-        self.pasts.renew(&setting, &self.setting, &self.plans);
+        self.pasts.renew((&setting, &plans), (&self.setting, &self.plans));
         self.coming.give_back(Some(Edition { setting, plans }));
-        self.sequences.renew(self.setting.ranges.iter().map(RangeName::identity));
+        let ranges = self.setting.ranges.iter().map(RangeName::identity);
+        self.sequences.renew(ranges.chain(rollup::identities(&self.setting, &self.plans.scopes)));
     }
 
     /// The next epoch to report: live, each one; in a replay, each that has frames.
@@ -303,11 +296,11 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let which = Window { period, bounds_ns, cut, jumped, overdue, untold };
         let clock_offset_ns = clock.map(|clock| clock.offset_ns);
         let ports = self.ports.read(period, bounds_ns, clock.map(|clock| clock.now_ns));
-        let missing = Incompleteness::of(&self.setting, &site, &ports, &which, window.starved(real));
-        let ranges = self.publish_ranges(&mut window, &which, real, &missing);
+        let missing = Incompleteness::of((&self.setting, &self.plans.scopes), &site, &ports, &which, window.starved(real));
+        let (ranges, rollups) = self.publish(&mut window, &which, real, &missing);
         self.pasts.forget_before(bounds_ns.0);
         self.publisher.strained(period == Period::Long, &std::mem::take(&mut self.strain));
-        let account = Account { window: which, ranges, total: false, clock_offset_ns };
+        let account = Account { window: which, ranges, rollups, total: false, clock_offset_ns };
         let missing = missing.whole();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &ports.health);
         let behind = window.ranges().into_iter().filter(|range| *range >= real);
@@ -320,34 +313,13 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             self.untold.forget(&self.calendar, number);
             self.overdue.forget(&self.calendar, number);
             self.total.ranges += ranges;
+            self.total.rollups += rollups;
             for (reason, n) in missing {
                 *self.total.missing.entry(reason).or_default() += n;
             }
             self.total.start_ns.get_or_insert(bounds_ns.0);
             self.total.end_ns = bounds_ns.1;
         }
-    }
-
-    /// Publishes the reports of a window's ranges; says how many.
-    fn publish_ranges(&mut self, window: &mut OpenWindow, of: &Window, real: u32, missing: &Incompleteness) -> u64 {
-        window.sort();
-        let touched = window.ranges();
-        let beats = self.setting.heartbeat && of.period == Period::Long;
-        let reported: Vec<u32> = if beats { (0..real).collect() } else { touched.iter().copied().filter(|range| *range < real).collect() };
-        let mut touched = touched.into_iter().peekable();
-        for (n, range) in reported.iter().copied().enumerate() {
-            let content = touched.next_if_eq(&range).map(|range| window.range(&self.plans, range, of.period));
-            let sequence = self.sequences.next(self.setting.ranges[range as usize].identity());
-            let which = Which { period: of.period, bounds_ns: of.bounds_ns, range, sequence };
-            let kept = (&mut self.pasts, &mut self.strain);
-            let report = range::report(&self.setting, self.plans.of(RangeIndex(range)), &which, content.as_ref(), missing, kept);
-            self.publisher.range(&report);
-            // Nobody is to wait for a reporter that has many ranges to report.
-            if n % RANGES_BETWEEN_TURNS == RANGES_BETWEEN_TURNS - 1 {
-                self.take_some();
-            }
-        }
-        reported.len() as u64
     }
 
     /// Whether a live appliance started or stopped within the window.
@@ -386,14 +358,5 @@ pub(super) const fn kind(period: Period) -> pb::WindowKind {
     match period {
         Period::Fast => pb::WindowKind::Fast,
         Period::Long => pb::WindowKind::Long,
-    }
-}
-
-/// Adds a block to the windows that it belongs to: a fast block also to its long window.
-fn file(windows: &mut BTreeMap<(u8, u64), OpenWindow>, plans: &ShardPlans, calendar: &Calendar, sealed: &Sealed, words: &[u64]) {
-    windows.entry((rank(sealed.period), sealed.number)).or_default().keep(sealed, words);
-    if sealed.period == Period::Fast {
-        let long = calendar.long(Epoch(sealed.number));
-        windows.entry((rank(Period::Long), long)).or_default().absorb(plans.of(sealed.range), sealed, words);
     }
 }

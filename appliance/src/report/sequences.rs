@@ -1,4 +1,5 @@
-//! Each range's reports are numbered without a gap, over all generations: also if the range is removed and added again.
+//! The reports of each range, and of each roll-up, are numbered without a gap, over all generations: also if it is removed and added
+//! again.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,10 +14,13 @@ pub(super) struct Sequences(HashMap<String, u64>);
 
 impl Sequences {
     /// The next number of a range; the first is 1.
-    pub(super) fn next(&mut self, range: String) -> u64 {
-        let last = self.0.entry(range).or_default();
-        *last += 1;
-        *last
+    pub(super) fn next(&mut self, range: &str) -> u64 {
+        if let Some(last) = self.0.get_mut(range) {
+            *last += 1;
+            return *last;
+        }
+        self.0.insert(range.to_owned(), 1);
+        1
     }
 
     /// Only these ranges are in use from here on.

@@ -3,7 +3,7 @@
 
 use super::memory::MemoryPlan;
 use super::wiring::Cores;
-use super::world::World;
+use super::world::{World, scopes};
 use crate::axes::key::network_text;
 use crate::config::{Config, Fault, Faults, StatSpec};
 use crate::limits::RANGES_MAX;
@@ -54,11 +54,13 @@ pub fn fits(new: &Config, start: Start<'_>, next: &World) -> Result<(), Faults> 
 /// # Errors
 /// There are too many.
 pub fn has_room(new: &Config, started: &World) -> Result<(), Faults> {
-    let (count, room) = (new.ranges.list.len(), started.plans.real);
-    if count <= room {
+    let (count, twins, room) = (new.ranges.list.len(), scopes(new).twins(), started.plans.real);
+    if count + twins <= room {
         return Ok(());
     }
-    let what = format!("{} holds {count} ranges, more than the {room} that there is room for since the start", new.ranges.file.display());
+    let parted = if twins == 0 { String::new() } else { format!(" (and rollup takes the room of {twins} more)") };
+    let file = new.ranges.file.display();
+    let what = format!("{file} holds {count} ranges{parted}, more than the {room} that there is room for since the start");
     let line = new.line(&["ranges", "max"]).or_else(|| new.line(&["ranges"])).unwrap_or(0);
     let remedy = format!(
         "write max = {} below [ranges] and restart: this needs a restart; `tailwater check` says what memory_mb that takes",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::arch::{HashKey, Reserve};
 use crate::axes::{DirectionAxis, Key, Metric};
-use crate::classify::Generation;
+use crate::classify::{Generation, Scopes};
 use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
 use crate::gather::packed::Layout;
 use crate::limits::{CAPTURE_RECORD_BYTES_MAX, RANGES_MAX, TAG_RULES_MAX};
@@ -91,7 +91,7 @@ impl World {
     /// # Errors
     /// A row that no kernel can be made for.
     pub fn with(calculations: &Calculations, config: &Config, hash_key: HashKey, ports: usize) -> Result<Self, Refusal> {
-        Self::with_room(calculations, config, hash_key, ports, config.ranges.list.len())
+        Self::with_room(calculations, config, hash_key, ports, config.ranges.list.len() + scopes(config).twins())
     }
 
     fn with_room(calculations: &Calculations, config: &Config, hash_key: HashKey, ports: usize, room: usize) -> Result<Self, Refusal> {
@@ -99,7 +99,7 @@ impl World {
         let plans = plans(config, calculations, room)?;
         Ok(Self {
             number: 1,
-            generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
+            generation: generation(config, &plans.scopes),
             mirror: mirror(config),
             room: plans.room(),
             tag_room: config.tags.len(),
@@ -127,7 +127,7 @@ impl World {
         let plans = plans(config, &self.calculations, self.plans.real)?;
         Ok(Self {
             number,
-            generation: Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror),
+            generation: generation(config, &plans.scopes),
             mirror: mirror(config),
             efforts: plans.efforts().into(),
             plans: Arc::new(plans),
@@ -162,16 +162,34 @@ fn specs(config: &Config) -> Vec<StatSpec> {
     config.stats.iter().cloned().chain([unmatched]).collect()
 }
 
+fn generation(config: &Config, scopes: &Arc<Scopes>) -> Generation {
+    Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror).with_scopes(scopes)
+}
+
+/// What is counted together, if anything is. A packet between two ranges is two records only where both directions are observed,
+/// and is counted twice only by stats of any direction.
+pub fn scopes(config: &Config) -> Scopes {
+    if !config.ranges.rollup {
+        return Scopes::default();
+    }
+    let lists = config.stat_lists();
+    let of_any = |row: &usize| config.stats[*row].direction == DirectionAxis::Any;
+    let any: Vec<bool> = lists.lists.iter().map(|list| list.iter().any(of_any)).collect();
+    let both = config.mirror.ingress && config.mirror.egress;
+    Scopes::new(&config.ranges.list, |range| both && lists.of_range.get(range).is_some_and(|list| any[*list as usize]))
+}
+
 /// What the mirror wraps frames in; and whether options of headers are read.
 fn mirror(config: &Config) -> MirrorPlan {
     let mirror = MirrorPlan::new(&config.mirror);
     if reads_options(config) { mirror } else { mirror.without_options() }
 }
 
-/// Ranges that a configuration's appliance has room for.
+/// Ranges that a configuration's appliance has room for, and as many twins for each as there are now.
 pub fn room(config: &Config) -> usize {
     let count = config.ranges.list.len();
-    config.ranges.max.unwrap_or_else(|| (count + (count / RANGES_ROOM_SHARE).max(RANGES_ROOM_MIN)).min(RANGES_MAX))
+    let ranges = config.ranges.max.unwrap_or_else(|| (count + (count / RANGES_ROOM_SHARE).max(RANGES_ROOM_MIN)).min(RANGES_MAX));
+    ranges + (scopes(config).twins() * ranges).div_ceil(count.max(1))
 }
 
 /// With room for so many ranges. Those that stand for what matched none have the same index in every generation.
@@ -188,12 +206,15 @@ fn plans(config: &Config, calculations: &Calculations, room: usize) -> Result<Sh
     }
     let of = |(range, list): (&crate::config::Range, &u32)| 2 * list + u32::from(range.prefix.addr().is_ipv6());
     let mut of_range: Vec<u32> = config.ranges.list.iter().zip(&lists.of_range).map(of).collect();
+    let scopes = scopes(config);
+    let of_twins: Vec<u32> = scopes.owners().map(|range| of_range[range as usize]).collect();
+    of_range.extend(of_twins);
     let unmatched = u32::try_from(plans.len() - 2).unwrap_or(0);
     // What is reserved for ranges to come is what the first has.
     of_range.resize(room, of_range.first().copied().unwrap_or(unmatched));
     of_range.extend([unmatched, unmatched + 1]);
     let layout = Layout::of(|one, other| plans.iter().any(|plan| plan.tells_apart(one, other)));
-    Ok(ShardPlans { plans, real: room, of_range, layout })
+    Ok(ShardPlans::new(plans, of_range, room, layout).with_scopes(Arc::new(scopes)))
 }
 
 /// Whether the mirror shows what a stat counts. Of an unobserved direction nothing is reported: zero would be a claim.
@@ -246,8 +267,8 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
     };
     let tags = config.tags.iter().map(|rule| if rule.blocked { "blocked" } else { "passed" }).collect();
     let frame_bytes_max = if live { frame_bytes_max(config) } else { u32::try_from(CAPTURE_RECORD_BYTES_MAX).unwrap_or(u32::MAX) };
-    let (ranges, heartbeat) = (config.ranges.list.iter().map(name).collect(), config.appliance.heartbeat);
-    Setting { identity, ranges, specs: specs(config), ports, tags, tags_anew: false, live, heartbeat, frame_bytes_max }
+    let (ranges, heartbeat, rollup) = (config.ranges.list.iter().map(name).collect(), config.appliance.heartbeat, config.ranges.rollup);
+    Setting { identity, ranges, specs: specs(config), ports, tags, tags_anew: false, live, heartbeat, rollup, frame_bytes_max }
 }
 
 /// The longest frame that the ports let in.

@@ -207,6 +207,10 @@ impl Kernel for DistinctKernel {
         false
     }
 
+    fn keeps_keys(&self) -> bool {
+        false
+    }
+
     fn prefetch(&self, root: &[u64], pool: &Pool) {
         if root[0] != 0 && precision_of(root) == 0 {
             prefetch_words(pool.get(Handle::from_word(root[0])));

@@ -177,6 +177,10 @@ impl Kernel for BinKernel {
         if self.inline { self.bins() * self.layout.words() } else { self.bins() + 1 + self.layout.words() }
     }
 
+    fn keeps_keys(&self) -> bool {
+        false
+    }
+
     fn reads_hashes(&self) -> bool {
         false
     }

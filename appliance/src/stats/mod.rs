@@ -124,6 +124,12 @@ pub trait Kernel: Send + Sync {
         true
     }
 
+    /// Whether what it exports holds keys, not their hashes alone: then only what has keys of one width merges, and addresses of
+    /// IPv4 and IPv6 are of two.
+    fn keeps_keys(&self) -> bool {
+        true
+    }
+
     /// Whether it tells others of the same key what it learns of a batch, see [`View`]: such run before those that do not.
     fn tells(&self) -> bool {
         false

@@ -70,6 +70,10 @@ impl Kernel for NewKeysKernel {
         self.keys.root_words()
     }
 
+    fn keeps_keys(&self) -> bool {
+        false
+    }
+
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         self.keys.update(root, memory, view)
     }

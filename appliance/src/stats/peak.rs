@@ -112,6 +112,10 @@ impl Kernel for PeakKernel {
         ROOT_WORDS
     }
 
+    fn keeps_keys(&self) -> bool {
+        false
+    }
+
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         let [start, plain, sampled] = root else { return Ok(()) };
         *start = view.start_ns();

@@ -7,7 +7,7 @@ use super::pool::Pool;
 use super::selection::Selections;
 use super::stretch::Stretch;
 use super::{Calculations, Context, Kernel};
-use crate::axes::{DecisionAxis, Key, KeySpec, Metric};
+use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
 use crate::config::{Refusal, StatSpec, Windows};
 use crate::limits::KEY_BYTES_MAX;
 use crate::record::Record;
@@ -66,6 +66,10 @@ pub struct Planned {
     pub question: Question,
     /// What counts.
     pub kernel: Box<dyn Kernel>,
+    /// Whether its figures of IPv4 and of IPv6 merge.
+    pub any_family: bool,
+    /// Whether it counts packets of either direction.
+    pub any_direction: bool,
     offset: usize,
     /// Of its root.
     words: usize,
@@ -157,6 +161,8 @@ impl Plan {
     fn add(&mut self, calculations: &Calculations, spec: usize, row: &StatSpec, context: Context) -> Result<(), Refusal> {
         let (calculation, kernel) = calculations.compile(row, &context)?;
         let key = calculation.key(row);
+        let any_family = !kernel.keeps_keys() || key.width(Family::V4) == key.width(Family::V6);
+        let any_direction = row.direction == DirectionAxis::Any;
         let other = calculation.other_key(row).map(|key| position(&mut self.keys, key));
         let reads_times = calculation.reads_times();
         let (period, all) = if row.fast { (Period::Fast, &mut self.fast_words) } else { (Period::Long, &mut self.long_words) };
@@ -166,7 +172,21 @@ impl Plan {
         let (key, metric) = (position(&mut self.keys, key), position(&mut self.metrics, row.metric));
         let value_max = if row.metric == Metric::Bytes { FRAME_BYTES_USUAL_MAX } else { 1 };
         let question = Question { weight_max: context.weight_max, value_max, random: context.random };
-        self.stats.push(Planned { spec, period, question, kernel, offset, words, selection, key, other, metric, reads_times });
+        self.stats.push(Planned {
+            spec,
+            period,
+            question,
+            kernel,
+            any_family,
+            any_direction,
+            offset,
+            words,
+            selection,
+            key,
+            other,
+            metric,
+            reads_times,
+        });
         Ok(())
     }
 

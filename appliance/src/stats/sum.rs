@@ -44,6 +44,10 @@ impl Kernel for SumKernel {
         self.layout.words()
     }
 
+    fn keeps_keys(&self) -> bool {
+        false
+    }
+
     fn reads_hashes(&self) -> bool {
         false
     }

@@ -19,7 +19,7 @@ mod tests;
 pub use calendar::Calendar;
 pub use coming::{Coming, Control};
 pub use ledger::{Decisions, Ledger, Site};
-pub use plans::{Compiled, ShardPlans};
+pub use plans::{Compiled, Rollup, ShardPlans};
 pub use shard::{Shard, ShardBytes};
 pub use start::Start;
 pub use stream::{Outlet, Room, Sealed, Sent, Told};

@@ -1,9 +1,11 @@
 //! What a shard counts with: the compiled stats of all ranges, and what their blocks take.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ledger::Site;
 use super::stream::{PART_WORDS, Room};
+use crate::classify::Scopes;
 use crate::gather::packed::Layout;
 use crate::stats::pages::Pages;
 use crate::stats::plan::{Period, Plan, Scratch};
@@ -28,9 +30,41 @@ pub struct ShardPlans {
     pub real: usize,
     /// How records are packed: what some plan reads is kept.
     pub layout: Layout,
+    /// Ranges that are counted together. Their twins stand behind the ranges and are of `real`.
+    pub scopes: Arc<Scopes>,
+    /// What they keep, one of each scope.
+    pub rollups: Vec<Rollup>,
+}
+
+/// The stats of a roll-up: those that all its ranges keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rollup {
+    /// A plan that has them.
+    pub model: usize,
+    /// Among its stats, in their order.
+    pub stats: Arc<[usize]>,
 }
 
 impl ShardPlans {
+    /// Of all ranges; nothing is rolled up.
+    pub fn new(plans: Vec<Plan>, of_range: Vec<u32>, real: usize, layout: Layout) -> Self {
+        Self { plans, of_range, real, layout, scopes: Arc::default(), rollups: Vec::new() }
+    }
+
+    /// The same with roll-ups, each of what all its ranges keep.
+    #[must_use]
+    pub fn with_scopes(mut self, scopes: Arc<Scopes>) -> Self {
+        let mut known: HashMap<Vec<u32>, Rollup> = HashMap::new();
+        let rollup = |scope: &crate::classify::Scope| {
+            let mut kept: Vec<u32> = scope.members.iter().map(|range| self.of_range[*range as usize]).collect();
+            kept.sort_unstable();
+            kept.dedup();
+            known.entry(kept).or_insert_with_key(|kept| Rollup::of(&self.plans, kept)).clone()
+        };
+        self.rollups = scopes.list().iter().map(rollup).collect();
+        Self { scopes, ..self }
+    }
+
     /// Of a range.
     pub fn of(&self, range: RangeIndex) -> &Plan {
         &self.plans[self.of_range[range.at()] as usize]
@@ -81,6 +115,18 @@ impl ShardPlans {
         let stats = self.plans.iter().flat_map(Plan::stats).map(|stat| stat.kernel.export_words_max());
         let account = Site::words_max(0, 0);
         Room { block: blocks.map(block).max().unwrap_or(0), part: 2 * PART_WORDS + 1 + stats.max().unwrap_or(0), account }
+    }
+}
+
+impl Rollup {
+    /// Of ranges that have these plans, at least one.
+    fn of(plans: &[Plan], kept: &[u32]) -> Self {
+        let all: Vec<&Plan> = kept.iter().filter_map(|plan| plans.get(*plan as usize)).collect();
+        let one_family = all.windows(2).all(|pair| pair[0].family() == pair[1].family());
+        let in_all = |spec: usize| all.iter().all(|plan| plan.stats().iter().any(|stat| stat.spec == spec));
+        let first = all.first().map_or(&[][..], |plan| plan.stats());
+        let wanted = first.iter().enumerate().filter(|(_, stat)| (one_family || stat.any_family) && in_all(stat.spec));
+        Self { model: kept.first().map_or(0, |plan| *plan as usize), stats: wanted.map(|(at, _)| at).collect() }
     }
 }
 

@@ -39,6 +39,8 @@ pub struct Ranges {
     pub file: PathBuf,
     /// Ranges that there may be until the next restart; absent: an eighth more than at the start, at least 1,024 more.
     pub max: Option<usize>,
+    /// Ranges are reported together too: with those nested in them, and by customer. Default false.
+    pub rollup: bool,
     /// What it holds, in the order of [`load`].
     pub list: Vec<Range>,
 }
@@ -50,6 +52,7 @@ pub(super) fn read(root: &Section<'_, '_>) -> Option<Ranges> {
     let field = section.require("file", EXAMPLE);
     let max = section.integer("max", 1..=RANGES_MAX as u64).and_then(|n| usize::try_from(n).ok());
     let at_max = section.at_key("max");
+    let rollup = section.flag("rollup").unwrap_or(false);
     section.close();
     let field = field?;
     let file = beside(root.book().file(), field.text("\"ranges.csv\"")?);
@@ -65,7 +68,7 @@ pub(super) fn read(root: &Section<'_, '_>) -> Option<Ranges> {
                 root.book().fault(&at_max, what, format!("it must be {} at least, with room for those that reloads will add", list.len()));
                 return None;
             }
-            Some(Ranges { file, max, list })
+            Some(Ranges { file, max, rollup, list })
         }
         Err(faults) => {
             root.book().join(faults);

@@ -137,6 +137,10 @@ impl Kernel for EntropyKernel {
         ROOT_WORDS
     }
 
+    fn keeps_keys(&self) -> bool {
+        false
+    }
+
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         for row in view.rows() {
             if row.is_sampled()

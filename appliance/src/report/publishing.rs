@@ -1,0 +1,82 @@
+//! The reports of a window: of its ranges, then of what is rolled up.
+
+use std::sync::Arc;
+
+use super::appliance::Window;
+use super::loss::Incompleteness;
+use super::open::OpenWindow;
+use super::range::{self, Which};
+use super::reporter::Reporter;
+use super::strain::Strain;
+use super::{Health, Publisher, pb, rollup};
+use crate::stats::plan::Period;
+use crate::units::RangeIndex;
+
+/// Ranges that are reported before streams have a turn again.
+const RANGES_BETWEEN_TURNS: usize = 64;
+
+impl<P: Publisher, H: Health> Reporter<P, H> {
+    /// Publishes the reports of a window's ranges, and of what is counted together; says how many of each.
+    pub(super) fn publish(&mut self, window: &mut OpenWindow, of: &Window, real: u32, missing: &Incompleteness) -> (u64, u64) {
+        window.sort();
+        let mut touched = window.ranges();
+        touched.retain(|range| *range < real);
+        let ranges = self.publish_ranges(window, (of, &touched), real, missing);
+        (ranges, self.publish_rollups(window, (of, &touched), missing))
+    }
+
+    fn publish_ranges(&mut self, window: &mut OpenWindow, (of, touched): (&Window, &[u32]), real: u32, missing: &Incompleteness) -> u64 {
+        let plans = Arc::clone(&self.plans);
+        let beats = self.setting.heartbeat && of.period == Period::Long;
+        let reported: Vec<u32> = if beats { (0..real).collect() } else { touched.to_vec() };
+        let mut touched = touched.iter().peekable();
+        for (n, range) in reported.iter().copied().enumerate() {
+            let content = touched.next_if_eq(&&range).map(|range| window.range(&plans, *range, of.period));
+            let name = &self.setting.ranges[range as usize];
+            let identity = &name.identity();
+            let (sequence, scope) = (self.sequences.next(identity), pb::Scope::Own);
+            let which = Which { period: of.period, bounds_ns: of.bounds_ns, scope, name, identity, sequence };
+            let lacks = missing.of_range(range, content.as_ref().map_or(0, |content| content.starved));
+            let kept = (&mut self.pasts, &mut self.strain);
+            let report = range::report(&self.setting, plans.of(RangeIndex(range)), &which, content.as_ref(), (missing, &lacks), kept);
+            self.publisher.range(&report);
+            self.turn(n);
+        }
+        reported.len() as u64
+    }
+
+    /// One roll-up after the other: so one alone is in memory, beside the blocks of its ranges, which are.
+    fn publish_rollups(&mut self, window: &mut OpenWindow, (of, touched): (&Window, &[u32]), missing: &Incompleteness) -> u64 {
+        let plans = Arc::clone(&self.plans);
+        let (mut steps, mut reported) = (0, 0);
+        for (at, scope) in plans.scopes.list().iter().enumerate() {
+            let mut content = window.rollup(&plans, at, of.period);
+            let mut members = scope.members.iter().filter(|range| touched.binary_search(range).is_ok()).peekable();
+            if content.summaries.is_empty() || members.peek().is_none() {
+                continue;
+            }
+            for range in members {
+                window.add(&mut content, &plans, (at, *range), of.period);
+                self.turn(steps);
+                steps += 1;
+            }
+            let (name, identity) = (&rollup::name(&self.setting, scope), &rollup::identity(&self.setting, scope));
+            let sequence = self.sequences.next(identity);
+            let which = Which { period: of.period, bounds_ns: of.bounds_ns, scope: rollup::kind(scope), name, identity, sequence };
+            let lacks = missing.of_scope(scope, content.starved);
+            // What became coarser was counted with the ranges.
+            let kept = (&mut self.pasts, &mut Strain::default());
+            let report = range::report(&self.setting, rollup::model(&plans, at), &which, Some(&content), (missing, &lacks), kept);
+            self.publisher.range(&report);
+            reported += 1;
+        }
+        reported
+    }
+
+    /// Nobody is to wait for a reporter that has many ranges to report.
+    fn turn(&mut self, n: usize) {
+        if n % RANGES_BETWEEN_TURNS == RANGES_BETWEEN_TURNS - 1 {
+            self.take_some();
+        }
+    }
+}
