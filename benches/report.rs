@@ -211,7 +211,7 @@ fn case(name: &str, tagged: bool) {
     let (config, world) = world(folder.path(), tagged);
     let blocks = blocks(&world, tagged);
     let most = blocks.iter().flatten().map(|(_, words)| words.len()).max().unwrap_or(0);
-    let room = Room { block: Room::of_block(most), part: most, account: Site::words_max(1, 1) };
+    let room = Room { block: Room::of_block(most), part: most, account: Site::words_max(1, 1, 0) };
     let pairs = (0..SHARDS).map(|i| (CoreName { lcore: i as u32, role: "rx" }, stream(room, false)));
     let (mut outlets, streams): (Vec<_>, Vec<_>) = pairs.map(|(name, (outlet, stream))| (outlet, (name, stream))).unzip();
     let port = tailwater::report::PortName { device: "port".to_owned(), feed: "feed".to_owned(), min_pps: 0 };
@@ -235,7 +235,7 @@ fn case(name: &str, tagged: bool) {
     }
     let read = resident();
     for outlet in &mut outlets {
-        outlet.closed(Epoch(2), Epoch::END, &Site::new(1, 1));
+        outlet.closed(Epoch(2), Epoch::END, &Site::new(1, 1, 0));
     }
     let start = Instant::now();
     while reporter.poll() || !reporter.is_over() {}

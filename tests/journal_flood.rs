@@ -108,6 +108,7 @@ fn what_falls_off_is_told_as_it_is_and_the_rest_arrives_in_order() {
         brokers: address.clone(),
         ranges_topic: TOPIC.to_owned(),
         appliance_topic: "tailwater.v1.appliance".to_owned(),
+        links_topic: "tailwater.v1.links".to_owned(),
         compression: "lz4".to_owned(),
     };
     let sinks = Sinks { kafka: Some(kafka), ..Sinks::default() };

@@ -71,6 +71,7 @@ fn start(brokers: &str) -> (RunningSinks, Arc<Journal>) {
         brokers: brokers.to_owned(),
         ranges_topic: "tailwater.v1.ranges".to_owned(),
         appliance_topic: "tailwater.v1.appliance".to_owned(),
+        links_topic: "tailwater.v1.links".to_owned(),
         compression: "lz4".to_owned(),
     };
     let sinks = Sinks { kafka: Some(kafka), ..Sinks::default() };

@@ -56,6 +56,8 @@ pub const KEY_BYTES_MAX: usize = 3 * 40;
 pub const RANGES_MAX: usize = 1 << 20;
 /// Rows of `[[stats]]`.
 pub const STATS_MAX: usize = 512;
+/// Rows of `[[links]]`: each is a number in a record, and a figure of every range.
+pub const LINKS_MAX: usize = 64;
 /// Rows of `[[tags]]`.
 pub const TAG_RULES_MAX: usize = 256;
 /// Edges of one histogram.

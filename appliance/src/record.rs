@@ -177,9 +177,11 @@ pub struct Record {
     pub tcp_window: u8,
     /// The first four bits of the TCP sequence number.
     pub tcp_seq: u8,
+    /// The link that it came by, from 1; 0: none of those that are configured.
+    pub link: u8,
 }
 
-const _: () = assert!(size_of::<Record>() == 88, "batches and rings hold it by value");
+const _: () = assert!(size_of::<Record>() == 96, "columns are made of it by value");
 
 impl Record {
     /// A TCP header that ends before its window.

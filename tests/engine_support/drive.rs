@@ -25,6 +25,7 @@ pub const PORTS: usize = 2;
 pub struct Log {
     pub ranges: Vec<pb::RangeReport>,
     pub appliance: Vec<pb::ApplianceReport>,
+    pub links: Vec<pb::LinkReport>,
     /// What want of memory did, as it is counted for metrics.
     pub strain: [u64; 5],
 }
@@ -32,6 +33,9 @@ pub struct Log {
 impl Publisher for Log {
     fn range(&mut self, report: &pb::RangeReport) {
         self.ranges.push(report.clone());
+    }
+    fn link(&mut self, report: &pb::LinkReport) {
+        self.links.push(report.clone());
     }
     fn appliance(&mut self, report: &pb::ApplianceReport) {
         self.appliance.push(report.clone());

@@ -41,6 +41,7 @@ pub enum Key {
     TcpWindow,
     TcpSeq,
     Service,
+    Link,
 }
 
 /// How a histogram bins a key.
@@ -159,11 +160,12 @@ pub const KEYS: &[KeyRow] = &[
         text::decimal(b)
     }),
     row!(Service, "service", Label, [1, 1], |r, _, o| service(r, o), |b, _| text::service(b)),
+    // Its number, from 1: the reporter knows its name.
+    row!(Link, "link", Label, [1, 1], |r, _, o| byte(r.link, o) && r.link > 0, |b, _| text::decimal(b)),
 ];
 
 /// Keys that the configuration may name later, and what they wait for.
 pub const KEYS_TO_COME: &[(&str, &str)] = &[
-    ("link", "links"),
     ("src_asn", "an ASN database"),
     ("dst_asn", "an ASN database"),
     ("src_country", "a country database"),

@@ -18,6 +18,7 @@ pub const fn number_bits(key: Key) -> Option<u32> {
         Key::PacketSize | Key::PayloadSize | Key::Rule | Key::TcpSeq => Some(32),
         Key::None | Key::SrcIp | Key::DstIp | Key::SrcPrefix | Key::DstPrefix | Key::Flow | Key::SrcMac => None,
         Key::TcpFlags | Key::Icmp | Key::Fragment | Key::Tunnel | Key::TcpOptions | Key::IpOptions | Key::Service => None,
+        Key::Link => Some(8),
     }
 }
 
@@ -50,6 +51,7 @@ pub fn example(key: Key) -> String {
         Key::TcpWindow => "0, or a power of two up to 32768: the lower edge of a bucket",
         Key::TcpSeq => "a multiple of 268435456 (2^28) below 2^32: the lower edge of a bucket",
         Key::TcpFlags => "letters of FSRPAUEC, such as \"SA\", or \"-\" for none",
+        Key::Link => "the number of a row of [[links]], from 1",
         Key::Icmp => "type/code, such as \"8/0\"",
         Key::SrcMac => "six bytes in hex, such as \"02:00:5e:10:00:01\"",
         Key::SrcIp | Key::DstIp => "an address such as \"192.0.2.10\"",

@@ -30,7 +30,7 @@ pub use verdict::{Verdict, Verdicts};
 
 use domains::{Domains, Place};
 
-use crate::config::{KeysFrom, LengthFrom, Mirror, Range, TagRule};
+use crate::config::{KeysFrom, LengthFrom, Mirror, Range, TagMatch, TagRule};
 use crate::parse::{DropReason, IpHeader, Parsed};
 use crate::record::{Has, Record};
 use crate::rx::Frame;
@@ -41,6 +41,7 @@ use crate::units::RangeIndex;
 pub struct Generation {
     domains: Domains,
     rules: Vec<TagRule>,
+    links: Vec<TagMatch>,
     keys_from: KeysFrom,
     length: LengthFrom,
     untagged_passes: bool,
@@ -103,13 +104,32 @@ impl Generation {
         let observed = Has::default().with(Has::INGRESS, mirror.ingress).with(Has::EGRESS, mirror.egress);
         let domains = Domains::new(ranges);
         let (length, untagged_passes, scopes) = (mirror.length, mirror.untagged_passes, Arc::default());
-        Self { domains, rules: rules.to_vec(), keys_from, length, untagged_passes, observed, scopes }
+        Self { domains, rules: rules.to_vec(), links: Vec::new(), keys_from, length, untagged_passes, observed, scopes }
     }
 
     /// The same, which keeps apart what roll-ups have twice.
     #[must_use]
     pub fn with_scopes(self, scopes: &Arc<Scopes>) -> Self {
         Self { scopes: Arc::clone(scopes), ..self }
+    }
+
+    /// The same, which knows by which of these a frame came.
+    #[must_use]
+    pub fn with_links(self, links: Vec<TagMatch>) -> Self {
+        Self { links, ..self }
+    }
+
+    /// The link that a frame came by, from 1, and what the tag rules say of it, which need not have an IP header; 0: none.
+    pub fn link(&self, frame: &Frame<'_>, parsed: &Parsed) -> (u8, Record) {
+        let link = tags::link(&self.links, frame, parsed);
+        let mut record = Record { weight: 1, link, wire_bytes: frame.wire_bytes, ..Record::default() };
+        if link > 0
+            && let Some(rule) = tags::first_match(&self.rules, frame, parsed).and_then(|at| self.rules.get(at))
+        {
+            tags::apply(rule, frame, parsed, &mut record);
+            record.wire_bytes = frame.wire_bytes.saturating_sub(rule.added_bytes);
+        }
+        (link, record)
     }
 
     /// Its prefixes without a domain.
@@ -135,6 +155,7 @@ impl Generation {
         let (wire_bytes, length_implausible) =
             length::wire_bytes(self.length, frame, &length::Claims::of(parsed), rule.map_or(0, |r| r.added_bytes));
         record.wire_bytes = wire_bytes;
+        record.link = tags::link(&self.links, frame, parsed);
         let tag = tag.and_then(|i| u16::try_from(i).ok());
         Ok(Classified { record, tag, length_implausible, sampling_unproven: !proven, hits })
     }

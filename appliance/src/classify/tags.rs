@@ -1,6 +1,6 @@
 //! Tag rules: what the scrubber, or the mirror, wrote into a frame about it.
 
-use crate::config::{Given, Sampler, TagField, TagRule};
+use crate::config::{Given, Sampler, TagField, TagMatch, TagRule};
 use crate::parse::Parsed;
 use crate::record::{Has, Record};
 use crate::rx::Frame;
@@ -8,12 +8,19 @@ use crate::rx::Frame;
 /// Index of the first rule that a frame matches.
 #[inline]
 pub(super) fn first_match(rules: &[TagRule], frame: &Frame<'_>, parsed: &Parsed) -> Option<usize> {
-    rules.iter().position(|rule| matches(rule, frame, parsed))
+    rules.iter().position(|rule| matches(&rule.matches, frame, parsed))
 }
 
-fn matches(rule: &TagRule, frame: &Frame<'_>, parsed: &Parsed) -> bool {
-    let numbers = rule.matches.fields.iter().all(|(field, wanted)| read(*field, frame, parsed) == Some(*wanted));
-    numbers && (rule.matches.src_mac.is_none() || rule.matches.src_mac == parsed.link.src_mac)
+/// The number of the link that a frame came by, from 1; 0: none.
+#[inline]
+pub(super) fn link(links: &[TagMatch], frame: &Frame<'_>, parsed: &Parsed) -> u8 {
+    let at = links.iter().position(|link| matches(link, frame, parsed));
+    at.and_then(|at| u8::try_from(at + 1).ok()).unwrap_or(0)
+}
+
+fn matches(wanted: &TagMatch, frame: &Frame<'_>, parsed: &Parsed) -> bool {
+    let numbers = wanted.fields.iter().all(|(field, wanted)| read(*field, frame, parsed) == Some(*wanted));
+    numbers && (wanted.src_mac.is_none() || wanted.src_mac == parsed.link.src_mac)
 }
 
 /// A field of a frame, if it carries it.

@@ -60,7 +60,7 @@ impl Found {
 impl Generation {
     /// What a core remembers of the tag rules.
     pub fn verdicts(&self) -> Verdicts {
-        Verdicts::new(&self.rules)
+        Verdicts::new(&self.rules, &self.links)
     }
 
     /// Whether a frame's length is its own, not what its IP header says.

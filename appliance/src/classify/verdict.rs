@@ -3,7 +3,7 @@
 
 use super::Generation;
 use super::tags;
-use crate::config::{Given, TagField, TagRule};
+use crate::config::{Given, TagField, TagMatch, TagRule};
 use crate::parse::{IpHeader, Parsed, Usual};
 use crate::record::{Has, Record};
 use crate::rx::Frame;
@@ -33,6 +33,8 @@ pub struct Verdict {
     pub weight: u16,
     /// The mitigation rule that dropped it; 0 where none is told.
     pub rule: u32,
+    /// The link that it came by, from 1; 0: none.
+    pub link: u8,
 }
 
 impl Verdict {
@@ -53,26 +55,28 @@ pub struct Verdicts {
 
 impl Verdicts {
     /// None yet.
-    pub(super) fn new(rules: &[TagRule]) -> Self {
-        Self { rows: Box::new([Verdict::default(); ROWS]), mask: Self::mask(rules) }
+    pub(super) fn new(rules: &[TagRule], links: &[TagMatch]) -> Self {
+        Self { rows: Box::new([Verdict::default(); ROWS]), mask: Self::mask(rules, links) }
     }
 
     /// None yet of another generation, which counts from here on.
     pub fn renew(&mut self, generation: &Generation) {
         self.rows.fill(Verdict::default());
-        self.mask = Self::mask(&generation.rules);
+        self.mask = Self::mask(&generation.rules, &generation.links);
     }
 
-    fn mask(rules: &[TagRule]) -> [u64; 2] {
+    fn mask(rules: &[TagRule], links: &[TagMatch]) -> [u64; 2] {
         let read = |rule: &TagRule| {
             let from = [Some(rule.sampling), rule.rule].into_iter().flatten().filter_map(|given| match given {
                 Given::Fixed(_) => None,
                 Given::From(field) => Some(field),
             });
-            rule.matches.fields.iter().map(|(field, _)| *field).chain(from).map(field_mask).fold(0, |mask, more| mask | more)
+            from.map(field_mask).fold(0, |mask, more| mask | more)
         };
-        let mac = if rules.iter().any(|rule| rule.matches.src_mac.is_some()) { u64::MAX } else { 0 };
-        [rules.iter().map(read).fold(TAKEN, |mask, more| mask | more), mac]
+        let matches = || rules.iter().map(|rule| &rule.matches).chain(links);
+        let matched = matches().flat_map(|wanted| &wanted.fields).map(|(field, _)| field_mask(*field));
+        let mac = if matches().any(|wanted| wanted.src_mac.is_some()) { u64::MAX } else { 0 };
+        [rules.iter().map(read).chain(matched).fold(TAKEN, |mask, more| mask | more), mac]
     }
 
     /// What the rules of its generation say of a frame with this key.
@@ -143,5 +147,6 @@ fn ask(key: [u64; 2], generation: &Generation, frame: &Frame<'_>, usual: Usual) 
         has: record.has,
         weight: record.weight,
         rule: record.rule,
+        link: tags::link(&generation.links, frame, &parsed),
     }
 }

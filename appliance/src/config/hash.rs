@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use super::{Config, Given, KeysFrom, LengthFrom, Mirror, Predicate, Range, SetMatch, Setting, StatSpec, TagRule};
+use super::{Config, Given, KeysFrom, LengthFrom, Link, Mirror, Predicate, Range, SetMatch, Setting, StatSpec, TagMatch, TagRule};
 use crate::axes::KeySpec;
 use crate::axes::key::Key;
 
@@ -23,6 +23,9 @@ pub(super) fn of(config: &Config) -> String {
     form.number(config.appliance.fast_window_ms);
     form.parsing(config.keys_from, &config.mirror);
     form.list(&config.tags, Form::tag);
+    if !config.links.is_empty() {
+        form.list(&config.links, Form::link);
+    }
     form.list(&config.stats, Form::stat);
     form.list(&config.sets, |form, set| {
         form.text(&set.name);
@@ -88,12 +91,23 @@ impl Form {
         }
     }
 
-    fn tag(&mut self, rule: &TagRule) {
-        self.list(&rule.matches.fields, |form, (field, n)| {
+    fn matches(&mut self, matches: &TagMatch) {
+        self.list(&matches.fields, |form, (field, n)| {
             form.text(field.name());
             form.number(u64::from(*n));
         });
-        self.bytes(rule.matches.src_mac.as_ref().map_or(&[], |mac| &mac[..]));
+        self.bytes(matches.src_mac.as_ref().map_or(&[], |mac| &mac[..]));
+    }
+
+    /// What tells packets of links apart; not what else is known of these.
+    fn link(&mut self, link: &Link) {
+        self.text("link");
+        self.text(&link.name);
+        self.matches(&link.matches);
+    }
+
+    fn tag(&mut self, rule: &TagRule) {
+        self.matches(&rule.matches);
         self.number(u64::from(rule.blocked));
         self.given(rule.sampling);
         self.text(&format!("{:?}", rule.sampler));

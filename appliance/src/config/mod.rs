@@ -9,6 +9,7 @@ mod cores;
 mod fault;
 mod hash;
 mod journal;
+mod links;
 mod mirror;
 mod predicate;
 pub mod ranges;
@@ -26,6 +27,7 @@ pub use appliance::{Appliance, Windows};
 pub use cores::{Cores, Mode, Port};
 pub use fault::{Fault, Faults, near};
 pub use journal::Journal;
+pub use links::Link;
 pub use mirror::{KeysFrom, LengthFrom, Mirror, Wrap};
 pub use predicate::{Predicate, Span, Test};
 pub use ranges::{Domain, Range, Ranges};
@@ -55,6 +57,8 @@ pub struct Config {
     pub keys_from: KeysFrom,
     /// `[[tags]]`, in order.
     pub tags: Vec<TagRule>,
+    /// `[[links]]`, in order.
+    pub links: Vec<Link>,
     /// `[[stats]]`, in order.
     pub stats: Vec<StatSpec>,
     /// `[[sets]]`, in order.
@@ -100,6 +104,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let keys_from = mirror::read_keys_from(&root);
     let tags = tags::read(&root);
     mirror::judge(&root, &mirror, &tags);
+    let links = links::read(&root);
     let sets = sets::read(&root);
     let windows = appliance.as_ref().map_or_else(Windows::default, Appliance::windows);
     let stats = stats::read(&root, &sets, &|spec| stat_check(spec, windows));
@@ -115,8 +120,23 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let admin = sinks::read_admin(&root);
     root.close();
     let (appliance, ranges) = (appliance?, ranges?);
-    let mut config =
-        Config { file, appliance, cores, ports, ranges, mirror, keys_from, tags, stats, sets, journal, sinks, admin, hash: String::new() };
+    let mut config = Config {
+        file,
+        appliance,
+        cores,
+        ports,
+        ranges,
+        mirror,
+        keys_from,
+        tags,
+        links,
+        stats,
+        sets,
+        journal,
+        sinks,
+        admin,
+        hash: String::new(),
+    };
     config.hash = hash::of(&config);
     Some(config)
 }
@@ -142,6 +162,11 @@ impl Config {
     /// Its file cannot be read.
     pub fn reload_token(&self) -> Result<Option<Token>, Faults> {
         self.admin.token.clone().transpose().map_err(Faults::one)
+    }
+
+    /// Whether anything is reported in fast windows.
+    pub fn has_fast_windows(&self) -> bool {
+        !self.links.is_empty() || self.stats.iter().any(|stat| stat.fast)
     }
 
     /// The largest weight that a blocked record can have; 1 where nothing is sampled.

@@ -110,7 +110,7 @@ fn test(book: &Book<'_>, key: Key, field: Field<'_, '_>) -> Option<Test> {
     if values.is_empty() {
         book.fault(&at, "is empty: no packet could have it", "give one value at least, or remove the key");
     }
-    let wanted: Vec<Wanted> = values.iter().filter_map(|field| wanted(key, field)).collect();
+    let wanted: Vec<Wanted> = values.iter().filter_map(|field| wanted(book, key, field)).collect();
     let (v4, v6) = wanted.into_iter().map(|wanted| (wanted.v4, wanted.v6)).unzip::<_, _, Vec<_>, Vec<_>>();
     let key = match key {
         Key::SrcPrefix => Key::SrcIp,
@@ -145,16 +145,28 @@ fn after(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// One value; `None` where a fault was noted.
-fn wanted(key: Key, field: &Field<'_, '_>) -> Option<Wanted> {
+fn wanted(book: &Book<'_>, key: Key, field: &Field<'_, '_>) -> Option<Wanted> {
     match key {
         Key::SrcIp | Key::DstIp if field.as_text().is_none_or(|text| !text.contains('/')) => address(field),
         Key::SrcIp | Key::DstIp | Key::SrcPrefix | Key::DstPrefix => prefix(field),
         Key::Protocol => protocol(field),
         Key::Fragment | Key::Tunnel | Key::Service => word(key, field),
+        Key::Link => link(book, field),
         Key::Flow => flow(field),
         _ if value::has_ranges(key) => numbers(key, field),
         _ => text(key, field),
     }
+}
+
+/// A link by its name: records have its number, from 1.
+fn link(book: &Book<'_>, field: &Field<'_, '_>) -> Option<Wanted> {
+    let (name, links) = (field.text("\"transit-a\"")?, book.links());
+    let Some(at) = links.iter().position(|link| link == name) else {
+        let known = if links.is_empty() { "there are none: write [[links]]".to_owned() } else { format!("they are {}", links.join(", ")) };
+        field.fault(format!("`{name}` names none of [[links]]"), known);
+        return None;
+    };
+    Wanted::one(|_| u8::try_from(at + 1).ok().map(|number| vec![number]))
 }
 
 /// A number, or a range of them as text.

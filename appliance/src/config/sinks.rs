@@ -29,6 +29,8 @@ pub struct KafkaSink {
     pub ranges_topic: String,
     /// Default `tailwater.v1.appliance`.
     pub appliance_topic: String,
+    /// Default `tailwater.v1.links`.
+    pub links_topic: String,
     /// Default `lz4`.
     pub compression: String,
 }
@@ -79,6 +81,7 @@ const COMPRESSIONS: [(&str, &str); 5] = [("none", "none"), ("gzip", "gzip"), ("s
 const TOKEN_CHARS_MIN: usize = 16;
 const RANGES_TOPIC: &str = "tailwater.v1.ranges";
 const APPLIANCE_TOPIC: &str = "tailwater.v1.appliance";
+const LINKS_TOPIC: &str = "tailwater.v1.links";
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9464);
 /// Kafka's own bound on a topic's name.
 pub const TOPIC_BYTES_MAX: usize = 249;
@@ -104,9 +107,16 @@ fn kafka(section: Section<'_, '_>) -> Option<KafkaSink> {
     let brokers = section.require("brokers", "brokers = \"127.0.0.1:9092\", or \"mock\"").and_then(|f| brokers(&f));
     let topic = |key, default: &str, may| section.take(key).map_or_else(|| Some(default.to_owned()), |f| topic(&f, default, may));
     let (ranges_topic, appliance_topic) = (topic("ranges_topic", RANGES_TOPIC, true), topic("appliance_topic", APPLIANCE_TOPIC, false));
+    let links_topic = topic("links_topic", LINKS_TOPIC, false);
     let compression = section.choice("compression", &COMPRESSIONS).unwrap_or("lz4").to_owned();
     section.close();
-    Some(KafkaSink { brokers: brokers?, ranges_topic: ranges_topic?, appliance_topic: appliance_topic?, compression })
+    Some(KafkaSink {
+        brokers: brokers?,
+        ranges_topic: ranges_topic?,
+        appliance_topic: appliance_topic?,
+        links_topic: links_topic?,
+        compression,
+    })
 }
 
 /// `mock`, or hosts with their ports.

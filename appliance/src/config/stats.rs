@@ -183,6 +183,9 @@ fn named_key(field: &Field<'_, '_>) -> Option<Key> {
     if key.is_none() && !to_come(field, text) {
         field.unknown_word(text, KEYS.iter().map(|row| row.name));
     }
+    if key == Some(Key::Link) && !field.has_links() {
+        field.fault("is a key that no packet has: there are no [[links]]", "write [[links]], or use another key");
+    }
     key
 }
 

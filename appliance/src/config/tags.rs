@@ -138,7 +138,7 @@ fn rule(row: Section<'_, '_>) -> Option<TagRule> {
     Some(TagRule { matches: matches?, blocked: blocked?, sampling: sampling?, sampler, added_bytes, rule: rule.flatten() })
 }
 
-fn matching(section: Section<'_, '_>) -> TagMatch {
+pub(super) fn matching(section: Section<'_, '_>) -> TagMatch {
     let mut found = TagMatch::default();
     let before = section.book().count();
     for (name, field) in TagField::ALL {

@@ -13,6 +13,7 @@ pub(super) struct Book<'a> {
     file: &'a Path,
     lines: Lines,
     faults: RefCell<Faults>,
+    links: RefCell<Vec<String>>,
 }
 
 /// Where something stands.
@@ -45,11 +46,24 @@ pub(super) fn parse(file: &Path) -> Result<Document<String>, Faults> {
 
 impl<'a> Book<'a> {
     pub(super) fn new(file: &'a Path, text: &str) -> Self {
-        Self { file, lines: Lines::of(text), faults: RefCell::default() }
+        Self { file, lines: Lines::of(text), faults: RefCell::default(), links: RefCell::default() }
     }
 
     pub(super) fn file(&self) -> &'a Path {
         self.file
+    }
+
+    /// Names of `[[links]]` that were read.
+    pub(super) fn links(&self) -> Vec<String> {
+        self.links.borrow().clone()
+    }
+
+    pub(super) fn name_links(&self, names: Vec<String>) {
+        *self.links.borrow_mut() = names;
+    }
+
+    pub(super) fn knows_link(&self, name: &str) -> bool {
+        self.links.borrow().iter().any(|link| link == name)
     }
 
     /// Notes a fault.
@@ -94,6 +108,11 @@ impl<'b, 'a> Field<'b, 'a> {
     fn of_value(book: &'b Book<'a>, at: At, value: &'b Value) -> Self {
         let table = value.as_inline_table().map(|t| t as &dyn TableLike);
         Self { at, book, kind: value.type_name(), value: Some(value), table }
+    }
+
+    /// Whether the configuration has links.
+    pub(super) fn has_links(&self) -> bool {
+        !self.book.links.borrow().is_empty()
     }
 
     /// Notes a fault of this value.
@@ -150,6 +169,16 @@ impl<'b, 'a> Field<'b, 'a> {
             self.fault(format!("{number} is out of range"), format!("it may be {low} to {high}"));
         }
         within
+    }
+
+    /// A share of a whole.
+    pub(super) fn share(&self) -> Option<f64> {
+        let integer = self.as_integer().and_then(|n| i32::try_from(n).ok()).map(f64::from);
+        let share = self.value.and_then(Value::as_float).or(integer).filter(|share| *share > 0.0 && *share <= 1.0);
+        if share.is_none() {
+            self.fault("is no share", "write a number above 0 and up to 1, such as 0.8");
+        }
+        share
     }
 
     /// One of a few words.

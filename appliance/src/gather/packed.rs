@@ -50,6 +50,7 @@ const EXTRAS: &[Extra] = &[
     Extra { bits: 8, get: |r| u64::from(r.tcp_window), set: |r, bits| r.tcp_window = bits as u8 },
     Extra { bits: 8, get: |r| u64::from(r.tcp_seq), set: |r, bits| r.tcp_seq = bits as u8 },
     Extra { bits: 8, get: |r| r.tunnel as u64, set: |r, bits| r.tunnel = Tunnel::of(bits as u8) },
+    Extra { bits: 8, get: |r| u64::from(r.link), set: |r, bits| r.link = bits as u8 },
 ];
 
 /// Position of the time, which has a word of its own.
@@ -325,7 +326,7 @@ mod tests {
             (mpls_label, rule, has) in (any::<u32>(), any::<u32>(), 0..LONG_BIT),
             (protocol, ttl, tcp_flags) in any::<(u8, u8, u8)>(),
             (dscp, fragment, tunnel) in (0..64_u8, 0..3_u8, 0..10_u8),
-            (tcp_options, ip_options, tcp_window, tcp_seq) in any::<(u16, u16, u8, u8)>(),
+            (tcp_options, ip_options, tcp_window, tcp_seq, link) in any::<(u16, u16, u8, u8, u8)>(),
         ) -> Record {
             let has = Has(has);
             let cut = |address: [u8; 16]| if has.all(Has::V6) { address } else { std::array::from_fn(|i| if i < 4 { address[i] } else { 0 }) };
@@ -333,7 +334,7 @@ mod tests {
                 src: cut(src), dst: cut(dst), time_ns, wire_bytes, payload_bytes, src_port, dst_port, vlan, inner_vlan,
                 mpls_label, rule, src_mac: mac, weight, rx_port, has, protocol, ttl, dscp, tcp_flags,
                 fragment: Fragment::of(fragment), tunnel: Tunnel::of(tunnel),
-                tcp_options: TcpOptions(tcp_options), ip_options: IpOptions(ip_options), tcp_window, tcp_seq,
+                tcp_options: TcpOptions(tcp_options), ip_options: IpOptions(ip_options), tcp_window, tcp_seq, link,
             }
         }
     }

@@ -102,6 +102,7 @@ fn body(position: u64, body: &[u8]) -> Option<Content> {
     let kind = match head[0] {
         0 => Kind::Ranges,
         1 => Kind::Appliance,
+        2 => Kind::Links,
         GAP => return Some(u64_at(head, 14)).filter(|to| *to > position).map(Content::Gap),
         _ => return None,
     };
@@ -120,6 +121,7 @@ const fn kind_code(kind: Kind) -> u8 {
     match kind {
         Kind::Ranges => 0,
         Kind::Appliance => 1,
+        Kind::Links => 2,
     }
 }
 

@@ -11,6 +11,8 @@ pub enum Kind {
     Ranges,
     /// A [`pb::ApplianceReport`].
     Appliance,
+    /// A [`pb::LinkReport`].
+    Links,
 }
 
 /// One report, as protobuf.
@@ -18,7 +20,7 @@ pub enum Kind {
 pub struct Message {
     /// What the payload holds.
     pub kind: Kind,
-    /// Kafka's key: the range's prefix, the customer whose ranges are reported together, or the appliance's name.
+    /// Kafka's key: the range's prefix, the customer whose ranges are reported together, the link's name, or the appliance's.
     pub key: String,
     /// Customer of the range; empty for appliance reports.
     pub customer: String,
@@ -44,6 +46,17 @@ impl Message {
             kind: Kind::Ranges,
             key: if report.prefix.is_empty() { report.customer.clone() } else { report.prefix.clone() },
             customer: report.customer.clone(),
+            payload: report.encode_to_vec().into_boxed_slice(),
+            window: WindowOf { start_ns: report.window_start_ns, end_ns: report.window_end_ns },
+        }
+    }
+
+    /// Encodes a link's report.
+    pub fn link(report: &pb::LinkReport) -> Self {
+        Self {
+            kind: Kind::Links,
+            key: report.link.clone(),
+            customer: String::new(),
             payload: report.encode_to_vec().into_boxed_slice(),
             window: WindowOf { start_ns: report.window_start_ns, end_ns: report.window_end_ns },
         }

@@ -126,6 +126,18 @@ impl Incompleteness {
         reasons.chain(lost.reasons()).chain(starved).chain(untold).map(|(reason, n)| (reason.to_owned(), n)).collect()
     }
 
+    /// What a report says that counts frames as they come in: what cores lose behind that it has.
+    pub(super) fn told_of_frames(&self) -> Option<pb::Incomplete> {
+        let reasons: Vec<String> = self.reasons.iter().copied().map(str::to_owned).collect();
+        let high = (!self.unbounded).then_some(self.missed_high);
+        (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: 0, lost_packets_high: high })
+    }
+
+    /// By how much its figures are to be widened.
+    pub(super) fn gap_of_frames(&self) -> Option<Gap> {
+        if self.unbounded { Some(Gap::Unbounded) } else { Some(Gap::AtMost(self.missed_high)).filter(|_| self.missed_high > 0) }
+    }
+
     /// Of a range; `starved`: records of it of which a stat found no memory.
     pub(super) fn of_range(&self, range: u32, starved: u64) -> Lacks {
         let lost = self.lost.get(&range).copied().unwrap_or_default();

@@ -57,7 +57,7 @@ pub(super) fn estimate(of: &Estimate) -> pb::Estimate {
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "a u128 in two words")]
-fn weighted(sum: &Weighted) -> pb::WeightedSum {
+pub(super) fn weighted(sum: &Weighted) -> pb::WeightedSum {
     pb::WeightedSum {
         passed: sum.passed,
         sampled_packets: sum.sampled_packets,

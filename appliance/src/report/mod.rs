@@ -6,6 +6,7 @@
 
 mod appliance;
 mod loss;
+mod links;
 mod message;
 mod open;
 mod order;
@@ -82,6 +83,27 @@ pub struct PortName {
     pub min_pps: u64,
 }
 
+/// A link as reports name it.
+#[derive(Clone, Debug)]
+pub struct LinkName {
+    /// As configured, like all that follows.
+    pub name: String,
+    /// Or empty.
+    pub router: String,
+    /// Or empty.
+    pub interface: String,
+    /// Or empty.
+    pub provider: String,
+    /// Of the physical layer.
+    pub capacity_bps: u64,
+    /// Shares of it: max, target and acceptable.
+    pub utilisation: [f64; 3],
+    /// The largest weight that a frame may have; 1 where nothing is sampled.
+    pub weight_max: u32,
+    /// Whether all samplers are random.
+    pub is_random: bool,
+}
+
 /// A core that tells by a stream.
 #[derive(Clone, Debug)]
 pub struct CoreName {
@@ -111,6 +133,10 @@ pub struct Setting {
     pub heartbeat: bool,
     /// Ranges are reported together too.
     pub rollup: bool,
+    /// Rows of the configuration: what stands behind them is not shown in reports of ranges.
+    pub shown: usize,
+    /// In the configuration's order.
+    pub links: Vec<LinkName>,
     /// The longest frame that may have been lost: what a port lets in, what a capture may hold.
     pub frame_bytes_max: u32,
 }
@@ -160,6 +186,9 @@ impl Health for NoHealth {
 pub trait Publisher: Send {
     /// One range, one window.
     fn range(&mut self, report: &pb::RangeReport);
+
+    /// One link, one fast window, after its ranges.
+    fn link(&mut self, _report: &pb::LinkReport) {}
 
     /// The appliance's account of one window, after its ranges.
     fn appliance(&mut self, report: &pb::ApplianceReport);

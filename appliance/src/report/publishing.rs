@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::appliance::Window;
+use super::links::Fills;
 use super::loss::Incompleteness;
 use super::open::OpenWindow;
 use super::range::{self, Which};
@@ -11,38 +12,63 @@ use super::strain::Strain;
 use super::{Health, Publisher, pb, rollup};
 use crate::stats::plan::Period;
 use crate::units::RangeIndex;
+use crate::window::links::LinkSums;
 
 /// Ranges that are reported before streams have a turn again.
 const RANGES_BETWEEN_TURNS: usize = 64;
 
 impl<P: Publisher, H: Health> Reporter<P, H> {
     /// Publishes the reports of a window's ranges, and of what is counted together; says how many of each.
-    pub(super) fn publish(&mut self, window: &mut OpenWindow, of: &Window, real: u32, missing: &Incompleteness) -> (u64, u64) {
+    pub(super) fn publish(
+        &mut self,
+        window: &mut OpenWindow,
+        of: &Window,
+        (real, links): (u32, &[LinkSums]),
+        missing: &Incompleteness,
+    ) -> (u64, u64) {
         window.sort();
         let mut touched = window.ranges();
         touched.retain(|range| *range < real);
-        let ranges = self.publish_ranges(window, (of, &touched), real, missing);
-        (ranges, self.publish_rollups(window, (of, &touched), missing))
+        let mut fills = Fills::default();
+        let ranges = self.publish_ranges(window, (of, &touched), real, (missing, &mut fills));
+        let rollups = self.publish_rollups(window, (of, &touched), missing);
+        if of.period == Period::Fast {
+            self.publish_links(links, &mut fills, of, missing);
+        }
+        (ranges, rollups)
     }
 
-    fn publish_ranges(&mut self, window: &mut OpenWindow, (of, touched): (&Window, &[u32]), real: u32, missing: &Incompleteness) -> u64 {
+    fn publish_ranges(
+        &mut self,
+        window: &mut OpenWindow,
+        (of, touched): (&Window, &[u32]),
+        real: u32,
+        (missing, fills): (&Incompleteness, &mut Fills),
+    ) -> u64 {
         let plans = Arc::clone(&self.plans);
         let beats = self.setting.heartbeat && of.period == Period::Long;
         let reported: Vec<u32> = if beats { (0..real).collect() } else { touched.to_vec() };
-        let mut touched = touched.iter().peekable();
+        let (mut touched, mut published) = (touched.iter().peekable(), 0);
         for (n, range) in reported.iter().copied().enumerate() {
             let content = touched.next_if_eq(&&range).map(|range| window.range(&plans, *range, of.period));
             let name = &self.setting.ranges[range as usize];
             let identity = &name.identity();
-            let (sequence, scope) = (self.sequences.next(identity), pb::Scope::Own);
-            let which = Which { period: of.period, bounds_ns: of.bounds_ns, scope, name, identity, sequence };
+            let plan = plans.of(RangeIndex(range));
+            // In a fast window a range may have nothing but what links ask for.
+            let is_shown =
+                of.period == Period::Long || plan.stats().iter().any(|stat| stat.period == of.period && stat.spec < self.setting.shown);
+            let (sequence, scope) = (if is_shown { self.sequences.next(identity) } else { 0 }, pb::Scope::Own);
+            let which = Which { period: of.period, bounds_ns: of.bounds_ns, range, scope, name, identity, sequence };
             let lacks = missing.of_range(range, content.as_ref().map_or(0, |content| content.starved));
             let kept = (&mut self.pasts, &mut self.strain);
-            let report = range::report(&self.setting, plans.of(RangeIndex(range)), &which, content.as_ref(), (missing, &lacks), kept);
-            self.publisher.range(&report);
+            let report = range::report(&self.setting, plan, &which, content.as_ref(), (missing, &lacks), kept, Some(fills));
+            if is_shown {
+                self.publisher.range(&report);
+                published += 1;
+            }
             self.turn(n);
         }
-        reported.len() as u64
+        published
     }
 
     /// One roll-up after the other: so one alone is in memory, beside the blocks of its ranges, which are.
@@ -52,6 +78,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         for (at, scope) in plans.scopes.list().iter().enumerate() {
             let mut content = window.rollup(&plans, at, of.period);
             let mut members = scope.members.iter().filter(|range| touched.binary_search(range).is_ok()).peekable();
+            let model = rollup::model(&plans, at);
+            content.summaries.retain(|(i, _)| model.stats()[*i].spec < self.setting.shown);
             if content.summaries.is_empty() || members.peek().is_none() {
                 continue;
             }
@@ -62,11 +90,12 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             }
             let (name, identity) = (&rollup::name(&self.setting, scope), &rollup::identity(&self.setting, scope));
             let sequence = self.sequences.next(identity);
-            let which = Which { period: of.period, bounds_ns: of.bounds_ns, scope: rollup::kind(scope), name, identity, sequence };
+            let kind = rollup::kind(scope);
+            let which = Which { period: of.period, bounds_ns: of.bounds_ns, range: 0, scope: kind, name, identity, sequence };
             let lacks = missing.of_scope(scope, content.starved);
             // What became coarser was counted with the ranges.
             let kept = (&mut self.pasts, &mut Strain::default());
-            let report = range::report(&self.setting, rollup::model(&plans, at), &which, Some(&content), (missing, &lacks), kept);
+            let report = range::report(&self.setting, model, &which, Some(&content), (missing, &lacks), kept, None);
             self.publisher.range(&report);
             reported += 1;
         }

@@ -1,5 +1,6 @@
 //! One report: of a range, or of several together.
 
+use super::links::{Fills, name_links};
 use super::loss::{Incompleteness, Lacks};
 use super::open::RangeWindow;
 use super::past::Pasts;
@@ -18,6 +19,8 @@ use crate::stats::{Closing, Past};
 pub(super) struct Which<'a> {
     pub(super) period: Period,
     pub(super) bounds_ns: (u64, u64),
+    /// Of one range, its number.
+    pub(super) range: u32,
     pub(super) scope: pb::Scope,
     pub(super) name: &'a RangeName,
     /// What they are known by, also after ranges were read anew.
@@ -33,12 +36,13 @@ pub(super) fn report(
     content: Option<&RangeWindow>,
     (missing, lacks): (&Incompleteness, &Lacks),
     (pasts, strain): (&mut Pasts, &mut Strain),
+    fills: Option<&mut Fills>,
 ) -> pb::RangeReport {
-    let (name, mut none) = (which.name, Past::default());
+    let (name, mut none, mut fills) = (which.name, Past::default(), fills);
     let gap = missing.gap(lacks);
     strain.missed += u64::from(content.is_some_and(|content| content.starved > 0));
     let figures = content.into_iter().flat_map(|content| &content.summaries);
-    let stats = figures.map(|(i, summary)| {
+    let stats = figures.filter_map(|(i, summary)| {
         let planned = &plan.stats()[*i];
         let (spec, question) = (&setting.specs[planned.spec], &planned.question);
         let past = if summary.remembers() { pasts.of(which.identity, &spec.name, which.period, which.bounds_ns.0) } else { &mut none };
@@ -48,7 +52,12 @@ pub(super) fn report(
             let value_max = if spec.metric == Metric::Bytes { u64::from(setting.frame_bytes_max) } else { 1 };
             widen(&mut figure, &Missing { gap, value_max, question });
         }
-        stat(spec, figure, question)
+        if planned.spec >= setting.shown {
+            fills.iter_mut().for_each(|fills| fills.add(which.range, spec, figure.clone()));
+            return None;
+        }
+        name_links(&mut figure, spec, &setting.links);
+        Some(stat(spec, figure, question))
     });
     let stats = stats.collect();
     let identity = &setting.identity;

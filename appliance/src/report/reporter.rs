@@ -58,6 +58,8 @@ pub struct Reporter<P, H> {
     next: Option<Epoch>,
     pub(super) sequences: Sequences,
     sequence: u64,
+    /// Of links' reports: one a window.
+    pub(super) link_sequence: u64,
     first: Option<Epoch>,
     last: Option<Epoch>,
     total: Total,
@@ -96,6 +98,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             next: None,
             sequences: Sequences::default(),
             sequence: 0,
+            link_sequence: 0,
             first: None,
             last: None,
             total: Total { accounts: Accounts::of(count), ..Total::default() },
@@ -297,7 +300,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let clock_offset_ns = clock.map(|clock| clock.offset_ns);
         let ports = self.ports.read(period, bounds_ns, clock.map(|clock| clock.now_ns));
         let missing = Incompleteness::of((&self.setting, &self.plans.scopes), &site, &ports, &which, window.starved(real));
-        let (ranges, rollups) = self.publish(&mut window, &which, real, &missing);
+        let (ranges, rollups) = self.publish(&mut window, &which, (real, &site.links), &missing);
         self.pasts.forget_before(bounds_ns.0);
         self.publisher.strained(period == Period::Long, &std::mem::take(&mut self.strain));
         let account = Account { window: which, ranges, rollups, total: false, clock_offset_ns };

@@ -5,13 +5,14 @@
 //! takes the general way in its turn, so that each range's records stay in their order.
 
 mod plain;
+mod run;
 
 use super::receiver::Receiver;
 use super::world::World;
-use crate::classify::{Found, Sides, Verdict, Verdicts};
+use crate::classify::{Found, Sides, Verdicts};
 use crate::gather::Stage;
 use crate::gather::packed::{Form, Layout};
-use crate::gather::usual::{Rows, Words, direction_word, narrow, tag_word};
+use crate::gather::usual::{Rows, Words, direction_word, narrow};
 use crate::limits::BURST_FRAMES_MAX;
 use crate::parse::plain::Plain;
 use crate::parse::{Usual, usual};
@@ -20,8 +21,9 @@ use crate::rx::{Frame, Frames};
 use crate::stats::columns::first;
 use crate::telemetry::cost::Part;
 use crate::units::{Family, RangeIndex};
-use crate::window::{Ledger, Site};
+use crate::window::Ledger;
 use plain::Told;
+use run::Run;
 
 const V6_ADDRESSES: usize = 8;
 
@@ -106,40 +108,6 @@ impl Bursts {
     }
 }
 
-/// Frames one behind the other of which the tag rules say the same.
-struct Run {
-    verdict: Verdict,
-    /// What it adds to a record.
-    word: u64,
-    frames: u64,
-    /// On the wire, without what the mirror added.
-    bytes: u64,
-}
-
-impl Run {
-    /// Before the first: no frame has this key.
-    fn none() -> Self {
-        Self { verdict: Verdict::default(), word: 0, frames: 0, bytes: 0 }
-    }
-
-    fn begin(&mut self, verdict: Verdict) {
-        let word = tag_word(verdict.has, verdict.weight);
-        *self = Self { verdict, word, frames: 0, bytes: 0 };
-    }
-
-    fn book(&self, site: &mut Site, port: usize) {
-        if self.frames == 0 {
-            return;
-        }
-        site.decisions.add(self.verdict.has, (self.frames, self.bytes), self.verdict.weight);
-        site.tags[usize::from(self.verdict.tag)] += self.frames;
-        let ledger = &mut site.ports[port];
-        ledger.received += self.frames;
-        ledger.parsed += self.frames;
-        ledger.unproven += if self.verdict.sampling_unproven { self.frames } else { 0 };
-    }
-}
-
 impl<S: Stage> Receiver<S> {
     /// Counts frames of the open epoch, in their order.
     #[inline]
@@ -209,12 +177,13 @@ impl<S: Stage> Receiver<S> {
     fn read<'a>(&mut self, frames: impl Frames<'a>, (count, port): (usize, usize)) -> bool {
         let Self { world, bursts, gather, open, overdue, .. } = self;
         let (generation, layout) = (&world.generation, gather.layout());
-        let (is_bare, bank, mut run) = (layout.is_bare(), bursts.bank, Run::none());
+        let (is_bare, bank, mut run) = (layout.is_bare(), bursts.bank, Run::default());
         let (mut received_bytes, mut late, mut implausible_frames, mut taken) = (0, 0, 0, 0);
         let plain = if is_bare { bursts.read_plain(frames, count, world) } else { Told::default() };
         if plain.frames != 0 {
             run.begin(plain.verdict);
-            (run.frames, run.bytes) = (plain.frames.count_ones().into(), plain.bytes);
+            (run.frames, run.bytes, run.squares, run.longest) =
+                (plain.frames.count_ones().into(), plain.bytes, plain.squares, plain.longest);
             (received_bytes, late, taken) = (plain.received_bytes, plain.late, run.frames);
         }
         let mut others = first(count) & !plain.frames;
@@ -233,7 +202,7 @@ impl<S: Stage> Receiver<S> {
                 continue;
             }
             let (wire_bytes, implausible) = generation.wire_bytes(&frame, &usual, run.verdict.added_bytes);
-            (run.frames, run.bytes) = (run.frames + 1, run.bytes + u64::from(wire_bytes));
+            run.add(wire_bytes);
             received_bytes += u64::from(frame.wire_bytes);
             late += u64::from(frame.late);
             (implausible_frames, taken) = (implausible_frames + u64::from(implausible), taken + 1);
@@ -376,7 +345,8 @@ impl Bursts {
         }
         if !layout.is_bare() {
             let mut record = usual.extras(frame.bytes);
-            (record.time_ns, record.rx_port, record.rule) = (frame.time_ns, frame.port, run.verdict.rule);
+            (record.time_ns, record.rx_port) = (frame.time_ns, frame.port);
+            (record.rule, record.link) = (run.verdict.rule, run.verdict.link);
             layout.pack_extras(&record, words.extras(layout, form));
         }
     }

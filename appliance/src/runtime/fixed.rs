@@ -29,6 +29,7 @@ pub fn check(started: &Config, new: &Config) -> Result<(), Faults> {
     let sections = [
         ("cores", started.cores != new.cores),
         ("ports", started.ports != new.ports),
+        ("links", started.links != new.links),
         ("journal", started.journal != new.journal),
         ("sinks", started.sinks != new.sinks),
     ];
@@ -46,7 +47,7 @@ pub fn check(started: &Config, new: &Config) -> Result<(), Faults> {
 fn fast(faults: &mut Faults, started: &Config, new: &Config) {
     let shorter = new.appliance.fast_window_ms < new.appliance.window_ms;
     let first = new.stats.iter().position(|stat| stat.fast);
-    if let Some(at) = first.filter(|_| shorter && !started.stats.iter().any(|stat| stat.fast)) {
+    if let Some(at) = first.filter(|_| shorter && !started.has_fast_windows()) {
         let (at, name) = (at.to_string(), &new.stats[at].name);
         refuse(faults, new, &["stats", &at, "fast"], &format!("makes {name} the first fast stat: at the start there was none"));
     }

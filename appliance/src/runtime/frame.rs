@@ -20,16 +20,25 @@ impl<S: Stage> Receiver<S> {
         ledger.truncated += u64::from(frame.captured_bytes < frame.wire_bytes);
         if let Err(reason) = parse_into(frame.bytes, frame.wire_bytes, frame.link, &self.world.mirror, &mut self.parsed) {
             ledger.drops[reason.at()] += 1;
-            return;
+            return self.by_link(frame);
         }
         let Ok(packet) = self.world.generation.classify(frame, &self.parsed) else {
             ledger.drops[DropReason::Untagged.at()] += 1;
-            return;
+            return self.by_link(frame);
         };
         if self.meter.is_on() {
             self.meter.lap(Part::Parse, self.stage.timed());
         }
         self.packet(usize::from(frame.port), &packet);
+    }
+
+    /// A frame that is no record came by a link all the same.
+    #[cold]
+    fn by_link(&mut self, frame: &Frame<'_>) {
+        let (link, record) = self.world.generation.link(frame, &self.parsed);
+        if link > 0 {
+            self.open.links[usize::from(link) - 1].count(&record);
+        }
     }
 
     /// Counts a frame that has a readable IP header.
@@ -45,6 +54,9 @@ impl<S: Stage> Receiver<S> {
         let tag = packet.tag.map_or(self.world.tag_rules, usize::from);
         self.open.tags[tag] += 1;
         self.open.decisions.count(&packet.record);
+        if packet.record.link > 0 {
+            self.open.links[usize::from(packet.record.link) - 1].count(&packet.record);
+        }
         if packet.is_unmatched() {
             ledger.unmatched += 1;
             let range = self.world.unmatched(packet.record.family());

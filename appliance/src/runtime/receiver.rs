@@ -70,7 +70,7 @@ impl<S: Stage> Receiver<S> {
     /// That hands batches to `stage` and its accounts to `outlet`, and whose logs take no more than so many bytes.
     pub fn new(world: Arc<World>, stage: S, outlet: Outlet, live: Arc<LiveCore>, logs_bytes: usize) -> Self {
         let gather = Gather::reserved(world.ranges(), logs_bytes, &world.plans.layout, world.reserve);
-        let site = || Site::new(world.ports, world.tag_rules);
+        let site = || Site::new(world.ports, world.tag_rules, world.links);
         let (open, spare) = (site(), site());
         Self {
             gather,

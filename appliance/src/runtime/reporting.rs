@@ -54,6 +54,10 @@ impl<W: Write + Send> Publisher for JsonLines<W> {
         self.line(report);
     }
 
+    fn link(&mut self, report: &pb::LinkReport) {
+        self.line(report);
+    }
+
     fn appliance(&mut self, report: &pb::ApplianceReport) {
         self.line(report);
     }

@@ -64,6 +64,10 @@ impl Publisher for Shipping {
         }
     }
 
+    fn link(&mut self, report: &pb::LinkReport) {
+        self.journal.append(Message::link(report));
+    }
+
     fn appliance(&mut self, report: &pb::ApplianceReport) {
         self.journal.append(Message::appliance(report));
         if report.total {

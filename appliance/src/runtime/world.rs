@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use crate::arch::{HashKey, Reserve};
-use crate::axes::{DirectionAxis, Key, Metric};
+use crate::axes::{DecisionAxis, DirectionAxis, Key, Metric};
 use crate::classify::{Generation, Scopes};
 use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
 use crate::gather::packed::Layout;
 use crate::limits::{CAPTURE_RECORD_BYTES_MAX, RANGES_MAX, TAG_RULES_MAX};
 use crate::parse::MirrorPlan;
-use crate::report::{Identity, PortName, RangeName, Setting};
+use crate::report::{Identity, LinkName, PortName, RangeName, Setting};
 use crate::stats::Calculations;
 use crate::stats::plan::{Compiler, Plan, WeightBounds};
 use crate::units::{Family, RangeIndex};
@@ -45,6 +45,8 @@ pub struct World {
     pub ports: usize,
     /// Tag rules.
     pub tag_rules: usize,
+    /// Links; the same in every generation.
+    pub links: usize,
     /// Whether any stat is asked for. If not, the ledger says all, and no record is made of what matches a range.
     pub counts: bool,
     /// The budget of the data path, all cores together.
@@ -95,7 +97,7 @@ impl World {
     }
 
     fn with_room(calculations: &Calculations, config: &Config, hash_key: HashKey, ports: usize, room: usize) -> Result<Self, Refusal> {
-        let fast = config.stats.iter().any(|stat| stat.fast);
+        let fast = config.has_fast_windows();
         let plans = plans(config, calculations, room)?;
         Ok(Self {
             number: 1,
@@ -111,7 +113,8 @@ impl World {
             calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
             ports,
             tag_rules: config.tags.len(),
-            counts: !config.stats.is_empty(),
+            links: config.links.len(),
+            counts: counts(config),
             sheds: config.appliance.shed,
             hands_over: config.appliance.hand_over,
             memory_bytes: usize::try_from(config.appliance.memory_mb << 20).unwrap_or(usize::MAX),
@@ -134,7 +137,7 @@ impl World {
             calculations: self.calculations.clone(),
             hash_key: self.hash_key.clone(),
             tag_rules: config.tags.len(),
-            counts: !config.stats.is_empty(),
+            counts: counts(config),
             ..*self
         })
     }
@@ -155,15 +158,31 @@ impl World {
     }
 }
 
-/// Rows of what matched no range, behind the configuration's.
+/// Whether a record is made of what matches a range.
+const fn counts(config: &Config) -> bool {
+    !config.stats.is_empty() || !config.links.is_empty()
+}
+
+/// What each range keeps so that links can say which ranges fill them: bytes by link, of each decision.
+fn of_links(config: &Config) -> Vec<StatSpec> {
+    let of = |decision: DecisionAxis| {
+        let spec = StatSpec::new("histogram", &[Key::Link], Metric::Bytes);
+        StatSpec { name: format!("links_{}", decision.name()), decision, direction: DirectionAxis::Any, fast: true, ..spec }
+    };
+    let decisions = [DecisionAxis::Passed, DecisionAxis::Blocked];
+    if config.links.is_empty() { Vec::new() } else { decisions.map(of).to_vec() }
+}
+
+/// Rows of links, and of what matched no range, behind the configuration's.
 fn specs(config: &Config) -> Vec<StatSpec> {
     let unmatched = StatSpec::new("topk", &[Key::DstPrefix], Metric::Packets).with("k", Value::Integer(UNMATCHED_KEYS));
     let unmatched = StatSpec { name: "unmatched".to_owned(), ..unmatched };
-    config.stats.iter().cloned().chain([unmatched]).collect()
+    config.stats.iter().cloned().chain(of_links(config)).chain([unmatched]).collect()
 }
 
 fn generation(config: &Config, scopes: &Arc<Scopes>) -> Generation {
-    Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror).with_scopes(scopes)
+    let links = config.links.iter().map(|link| link.matches.clone()).collect();
+    Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror).with_scopes(scopes).with_links(links)
 }
 
 /// What is counted together, if anything is. A packet between two ranges is two records only where both directions are observed,
@@ -198,6 +217,7 @@ fn plans(config: &Config, calculations: &Calculations, room: usize) -> Result<Sh
     let (specs, weights, mut lists) = (specs(config), weights(config), config.stat_lists());
     for list in &mut lists.lists {
         list.retain(|row| observed(&config.mirror, specs[*row].direction));
+        list.extend(config.stats.len()..specs.len() - 1);
     }
     let mut plans = Vec::with_capacity(2 * lists.lists.len() + 2);
     for list in lists.lists.iter().chain([&vec![specs.len() - 1]]) {
@@ -268,7 +288,36 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
     let tags = config.tags.iter().map(|rule| if rule.blocked { "blocked" } else { "passed" }).collect();
     let frame_bytes_max = if live { frame_bytes_max(config) } else { u32::try_from(CAPTURE_RECORD_BYTES_MAX).unwrap_or(u32::MAX) };
     let (ranges, heartbeat, rollup) = (config.ranges.list.iter().map(name).collect(), config.appliance.heartbeat, config.ranges.rollup);
-    Setting { identity, ranges, specs: specs(config), ports, tags, tags_anew: false, live, heartbeat, rollup, frame_bytes_max }
+    let (shown, links) = (config.stats.len(), links(config));
+    Setting {
+        identity,
+        ranges,
+        specs: specs(config),
+        ports,
+        tags,
+        tags_anew: false,
+        live,
+        heartbeat,
+        rollup,
+        shown,
+        links,
+        frame_bytes_max,
+    }
+}
+
+fn links(config: &Config) -> Vec<LinkName> {
+    let weights = weights(config);
+    let named = |link: &crate::config::Link| LinkName {
+        name: link.name.clone(),
+        router: link.router.clone(),
+        interface: link.interface.clone(),
+        provider: link.provider.clone(),
+        capacity_bps: link.capacity_bps,
+        utilisation: link.utilisation,
+        weight_max: weights.blocked,
+        is_random: weights.random,
+    };
+    config.links.iter().map(named).collect()
 }
 
 /// The longest frame that the ports let in.

@@ -11,6 +11,7 @@ pub fn to_json_line(message: &Message, line: &mut Vec<u8>) -> Result<(), String>
     let start = line.len();
     let written = match message.kind {
         Kind::Ranges => decode::<pb::RangeReport>(message).and_then(|report| write(&report, line)),
+        Kind::Links => decode::<pb::LinkReport>(message).and_then(|report| write(&report, line)),
         Kind::Appliance => decode::<pb::ApplianceReport>(message).and_then(|report| write(&report, line)),
     };
     match written {

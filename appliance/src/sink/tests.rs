@@ -85,6 +85,7 @@ fn without_kafka_the_error_says_so() {
         brokers: "mock".into(),
         ranges_topic: "r".into(),
         appliance_topic: "a".into(),
+        links_topic: "tailwater.v1.links".to_owned(),
         compression: "lz4".into(),
     };
     let sinks = Sinks { kafka: Some(kafka), ..Default::default() };

@@ -2,6 +2,7 @@
 
 use std::ops::AddAssign;
 
+use super::links::LinkSums;
 use crate::gather::{Cause, LossOfRange, Lost};
 use crate::limits::TAG_RULES_MAX;
 use crate::parse::{DropReason, Fault};
@@ -154,6 +155,8 @@ pub struct Site {
     pub ports: Vec<Ledger>,
     /// Frames by tag rule; the last counts those that no rule matched.
     pub tags: Vec<u64>,
+    /// By link.
+    pub links: Vec<LinkSums>,
     /// What the scrubber did.
     pub decisions: Decisions,
     /// Records that reached their range's stats on this core.
@@ -172,10 +175,10 @@ fn add(ours: &mut [u64; Cause::COUNT], theirs: &[u64; Cause::COUNT]) {
 
 impl Site {
     /// An empty account.
-    pub fn new(ports: usize, tag_rules: usize) -> Self {
+    pub fn new(ports: usize, tag_rules: usize, links: usize) -> Self {
         let mut tags = Vec::with_capacity(TAG_RULES_MAX + 1);
         tags.resize(tag_rules + 1, 0);
-        Self { ports: vec![Ledger::default(); ports], tags, ..Self::of_worker() }
+        Self { ports: vec![Ledger::default(); ports], tags, links: vec![LinkSums::default(); links], ..Self::of_worker() }
     }
 
     /// An empty account of a core that receives nothing itself.
@@ -194,6 +197,7 @@ impl Site {
     pub fn clear(&mut self) {
         self.ports.fill(Ledger::default());
         self.tags.fill(0);
+        self.links.fill(LinkSums::default());
         (self.decisions, self.counted, self.lost_others) = (Decisions::default(), 0, [0; Cause::COUNT]);
         self.taken_over = 0;
         self.lost.clear();
@@ -253,6 +257,7 @@ impl Site {
             tags.iter_mut().zip(others).for_each(|(a, b)| *a += b);
             *untagged += more + others.iter().skip(tags.len()).sum::<u64>();
         }
+        self.links.iter_mut().zip(&other.links).for_each(|(a, b)| a.merge(b));
         self.decisions += &other.decisions;
         self.counted += other.counted;
         self.taken_over += 1 + other.taken_over;
@@ -279,18 +284,19 @@ impl Site {
     }
 
     /// Words of [`Self::to_words`], at most.
-    pub const fn words_max(ports: usize, tag_rules: usize) -> usize {
-        14 + Ledger::WORDS * ports + tag_rules + 1 + LOSING_RANGES_MAX * (1 + Cause::COUNT)
+    pub const fn words_max(ports: usize, tag_rules: usize, links: usize) -> usize {
+        15 + Ledger::WORDS * ports + tag_rules + 1 + LinkSums::WORDS * links + LOSING_RANGES_MAX * (1 + Cause::COUNT)
     }
 
     /// Appends all of it.
     pub fn to_words(&self, out: &mut Vec<u64>) {
-        out.extend([self.ports.len() as u64, self.tags.len() as u64, self.lost.len() as u64]);
+        out.extend([self.ports.len() as u64, self.tags.len() as u64, self.links.len() as u64, self.lost.len() as u64]);
         out.extend([self.counted, self.taken_over]);
         out.extend(self.lost_others);
         out.extend(self.decisions.0);
         self.ports.iter().for_each(|ledger| ledger.to_words(out));
         out.extend_from_slice(&self.tags);
+        self.links.iter().for_each(|link| link.to_words(out));
         for (range, records) in &self.lost {
             out.push(u64::from(*range));
             out.extend(records);
@@ -299,15 +305,19 @@ impl Site {
 
     /// Out of what [`Self::to_words`] wrote.
     pub fn from_words(words: &[u64]) -> Self {
-        let [ports, tags, lost, counted, taken_over, o0, o1, o2, d0, d1, d2, d3, d4, rest @ ..] = words else { return Self::default() };
+        let [ports, tags, links, lost, counted, taken_over, o0, o1, o2, d0, d1, d2, d3, d4, rest @ ..] = words else {
+            return Self::default();
+        };
         let size = |n: &u64| usize::try_from(*n).unwrap_or(0);
         let (ledgers, rest) = rest.split_at((size(ports) * Ledger::WORDS).min(rest.len()));
         let (tags, rest) = rest.split_at(size(tags).min(rest.len()));
+        let (links, rest) = rest.split_at((size(links) * LinkSums::WORDS).min(rest.len()));
         let lost = rest.chunks_exact(1 + Cause::COUNT).take(size(lost));
         let at = |words: &[u64], i: usize| words.get(i).copied().unwrap_or(0);
         Self {
             ports: ledgers.chunks_exact(Ledger::WORDS).map(Ledger::from_words).collect(),
             tags: tags.to_vec(),
+            links: links.chunks_exact(LinkSums::WORDS).map(LinkSums::from_words).collect(),
             decisions: Decisions([*d0, *d1, *d2, *d3, *d4]),
             counted: *counted,
             taken_over: *taken_over,
@@ -322,6 +332,8 @@ impl Site {
         self.ports.iter_mut().zip(&other.ports).for_each(|(a, b)| *a += b);
         self.tags.resize(self.tags.len().max(other.tags.len()), 0);
         self.tags.iter_mut().zip(&other.tags).for_each(|(a, b)| *a += b);
+        self.links.resize(self.links.len().max(other.links.len()), LinkSums::default());
+        self.links.iter_mut().zip(&other.links).for_each(|(a, b)| a.merge(b));
         self.decisions += &other.decisions;
         self.counted += other.counted;
         self.taken_over += other.taken_over;

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn words_and_struct_agree() {
-    let mut site = Site::new(2, 3);
+    let mut site = Site::new(2, 3, 1);
     site.ports[1].received = 7;
     site.ports[0].late = 9;
     if let Some(drop) = site.ports[1].drops.last_mut() {
@@ -17,13 +17,13 @@ fn words_and_struct_agree() {
     let mut words = Vec::new();
     site.to_words(&mut words);
     assert_eq!(Site::from_words(&words), site);
-    assert!(words.len() <= Site::words_max(2, 3));
+    assert!(words.len() <= Site::words_max(2, 3, 1));
 }
 
 /// Of other ranges and tag rules: nothing is lost, nothing is told of the wrong range.
 #[test]
 fn an_account_of_another_generation_is_taken_over() {
-    let (mut now, mut before) = (Site::new(1, 1), Site::new(1, 3));
+    let (mut now, mut before) = (Site::new(1, 1, 1), Site::new(1, 3, 1));
     before.lose(&Lost { ranges: &[(7, [1, 2, 3])], others: [0; Cause::COUNT] });
     before.tags.copy_from_slice(&[10, 20, 30, 40]);
     now.tags.copy_from_slice(&[1, 2]);
@@ -63,9 +63,9 @@ fn lists_of_losses_merge() {
 /// However often a core loses, and however long nobody hears of it.
 #[test]
 fn losses_stay_bounded_and_are_never_forgotten() {
-    let (mut at_core, mut at_reporter) = (Site::new(1, 0), Site::default());
+    let (mut at_core, mut at_reporter) = (Site::new(1, 0, 1), Site::default());
     for n in 0..10_000_u32 {
-        let mut one = Site::new(1, 0);
+        let mut one = Site::new(1, 0, 1);
         one.lose(&Lost { ranges: &[(n % 2_000, [1, 0, 2])], others: [0; Cause::COUNT] });
         at_core.take_over(&one, true);
         at_reporter.merge(&one);
@@ -74,5 +74,5 @@ fn losses_stay_bounded_and_are_never_forgotten() {
     assert_eq!((at_core.lost.len(), at_reporter.lost.len()), (LOSING_RANGES_MAX, 2_000));
     let mut words = Vec::new();
     at_core.to_words(&mut words);
-    assert!(words.len() <= Site::words_max(1, 0));
+    assert!(words.len() <= Site::words_max(1, 0, 1));
 }

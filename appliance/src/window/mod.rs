@@ -6,6 +6,7 @@
 pub mod calendar;
 pub mod coming;
 pub mod ledger;
+pub mod links;
 mod plans;
 mod sealing;
 pub mod shard;
@@ -19,6 +20,7 @@ mod tests;
 pub use calendar::Calendar;
 pub use coming::{Coming, Control};
 pub use ledger::{Decisions, Ledger, Site};
+pub use links::Same;
 pub use plans::{Compiled, Rollup, ShardPlans};
 pub use shard::{Shard, ShardBytes};
 pub use start::Start;

@@ -113,7 +113,7 @@ impl ShardPlans {
         let blocks = self.plans.iter().flat_map(|plan| PERIODS.map(|period| (plan, period)));
         let block = |(plan, period): (&Plan, Period)| Room::of_block(plan.export_words_max(period));
         let stats = self.plans.iter().flat_map(Plan::stats).map(|stat| stat.kernel.export_words_max());
-        let account = Site::words_max(0, 0);
+        let account = Site::words_max(0, 0, 0);
         Room { block: blocks.map(block).max().unwrap_or(0), part: 2 * PART_WORDS + 1 + stats.max().unwrap_or(0), account }
     }
 }

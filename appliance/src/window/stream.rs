@@ -102,8 +102,8 @@ pub struct Room {
 
 impl Room {
     /// Room of an account alone.
-    pub const fn of_account(ports: usize, tag_rules: usize) -> Self {
-        Self { block: 0, part: 0, account: Site::words_max(ports, tag_rules) }
+    pub const fn of_account(ports: usize, tag_rules: usize, links: usize) -> Self {
+        Self { block: 0, part: 0, account: Site::words_max(ports, tag_rules, links) }
     }
 
     /// For blocks that are twice as long.

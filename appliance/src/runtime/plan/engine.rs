@@ -114,6 +114,10 @@ impl Publisher for Counting {
         self.told().open.degraded.iter_mut().zip(of.counts()).for_each(|(sum, n)| *sum += n);
     }
 
+    fn link(&mut self, report: &pb::LinkReport) {
+        self.add(&Message::link(report));
+    }
+
     fn appliance(&mut self, report: &pb::ApplianceReport) {
         self.add(&Message::appliance(report));
         if report.window_kind() == pb::WindowKind::Long {

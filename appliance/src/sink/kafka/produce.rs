@@ -58,7 +58,7 @@ struct InFlight {
 impl KafkaSink {
     /// Makes the producer: what librdkafka refuses is refused now. No broker is asked yet.
     pub(in crate::sink) fn new(config: &Config) -> Result<Self, String> {
-        let topics = Topics::new(&config.ranges_topic, &config.appliance_topic)?;
+        let topics = Topics::new(&config.ranges_topic, &config.appliance_topic, &config.links_topic)?;
         Ok(Self {
             config: config.clone(),
             topics,

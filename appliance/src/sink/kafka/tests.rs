@@ -21,6 +21,7 @@ fn config(brokers: &str, ranges_topic: &str) -> Sinks {
         brokers: brokers.to_owned(),
         ranges_topic: ranges_topic.to_owned(),
         appliance_topic: "tailwater.v1.appliance".to_owned(),
+        links_topic: "tailwater.v1.links".to_owned(),
         compression: "lz4".to_owned(),
     };
     Sinks { kafka: Some(kafka), ..Sinks::default() }

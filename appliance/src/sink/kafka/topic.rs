@@ -13,30 +13,33 @@ const KEPT_CHARS_MAX: usize = 64;
 pub(super) struct Topics {
     ranges: String,
     appliance: String,
+    links: String,
 }
 
 impl Topics {
     /// Checks the names, the customer's part aside.
-    pub(super) fn new(ranges: &str, appliance: &str) -> Result<Self, String> {
-        for (key, topic, template) in [("ranges_topic", ranges, true), ("appliance_topic", appliance, false)] {
+    pub(super) fn new(ranges: &str, appliance: &str, links: &str) -> Result<Self, String> {
+        for (key, topic, template) in [("ranges_topic", ranges, true), ("appliance_topic", appliance, false), ("links_topic", links, false)]
+        {
             if !is_topic(topic, template) {
                 let rule = "letters, digits, `.`, `_` and `-`, at most 249 of them";
                 let hint = if template { ", and `{customer}` where the customer shall stand" } else { "" };
                 return Err(format!("`{key}` is no name of a topic; write {rule}{hint}"));
             }
         }
-        Ok(Self { ranges: ranges.to_owned(), appliance: appliance.to_owned() })
+        Ok(Self { ranges: ranges.to_owned(), appliance: appliance.to_owned(), links: links.to_owned() })
     }
 
     /// The topics whose names are known before the first message.
     pub(super) fn fixed(&self) -> Vec<&str> {
-        [&self.ranges, &self.appliance].into_iter().filter(|topic| !topic.contains(CUSTOMER)).map(String::as_str).collect()
+        [&self.ranges, &self.appliance, &self.links].into_iter().filter(|topic| !topic.contains(CUSTOMER)).map(String::as_str).collect()
     }
 
     /// Where this message goes.
     pub(super) fn of(&self, message: &Message) -> String {
         match message.kind {
             Kind::Appliance => self.appliance.clone(),
+            Kind::Links => self.links.clone(),
             Kind::Ranges if self.ranges.contains(CUSTOMER) => {
                 let room = TOPIC_BYTES_MAX.saturating_sub(self.ranges.len() - CUSTOMER.len());
                 self.ranges.replace(CUSTOMER, &part_of_topic(&message.customer, room))
@@ -69,7 +72,7 @@ mod tests {
             payload: Box::default(),
             window: crate::journal::WindowOf::default(),
         };
-        Topics::new(template, "a").unwrap().of(&message)
+        Topics::new(template, "a", "l").unwrap().of(&message)
     }
 
     #[test]
@@ -85,8 +88,8 @@ mod tests {
 
     #[test]
     fn names_are_checked() {
-        assert!(Topics::new("ranges topic", "a").unwrap_err().starts_with("`ranges_topic` is no name of a topic"));
-        assert!(Topics::new("r.{customer}", "").unwrap_err().starts_with("`appliance_topic`"));
-        assert_eq!(Topics::new("r.{customer}", "a").unwrap().fixed(), ["a"]);
+        assert!(Topics::new("ranges topic", "a", "l").unwrap_err().starts_with("`ranges_topic` is no name of a topic"));
+        assert!(Topics::new("r.{customer}", "", "l").unwrap_err().starts_with("`appliance_topic`"));
+        assert_eq!(Topics::new("r.{customer}", "a", "l").unwrap().fixed(), ["a", "l"]);
     }
 }

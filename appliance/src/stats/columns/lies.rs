@@ -65,7 +65,8 @@ impl Lies {
             | Key::IpOptions
             | Key::TcpWindow
             | Key::TcpSeq
-            | Key::Service => return None,
+            | Key::Service
+            | Key::Link => return None,
         };
         Some(Self { place, needs })
     }

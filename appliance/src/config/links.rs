@@ -1,0 +1,85 @@
+//! `[[links]]`: the pipes that traffic comes by.
+
+use std::ops::RangeInclusive;
+
+use super::tags::{TagMatch, matching};
+use super::walk::{Field, Section};
+use crate::limits::LINKS_MAX;
+
+/// One of `[[links]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Link {
+    /// `name`
+    pub name: String,
+    /// `router`, or empty.
+    pub router: String,
+    /// `interface`, or empty.
+    pub interface: String,
+    /// `provider`, or empty.
+    pub provider: String,
+    /// `capacity_bps`, of the physical layer.
+    pub capacity_bps: u64,
+    /// `max`, `target` and `acceptable`: shares of the capacity. Default 1, and each as the one before it.
+    pub utilisation: [f64; 3],
+    /// `match`
+    pub matches: TagMatch,
+}
+
+const CAPACITY_BPS: RangeInclusive<u64> = 1_000..=100_000_000_000_000;
+const MATCH: &str = "match = { port = 0 }";
+const NAME: &str = "name = \"transit-a\"";
+
+/// `[[links]]`
+pub(super) fn read(root: &Section<'_, '_>) -> Vec<Link> {
+    let rows = root.rows("links");
+    if let Some(row) = rows.get(LINKS_MAX) {
+        row.book().fault(&row.at, format!("is one link more than the {LINKS_MAX} that an appliance may have"), "remove it");
+    }
+    let links: Vec<Link> = rows.into_iter().filter_map(|row| link(row, root)).collect();
+    root.book().name_links(links.iter().map(|link| link.name.clone()).collect());
+    links
+}
+
+fn link(mut row: Section<'_, '_>, root: &Section<'_, '_>) -> Option<Link> {
+    let name = row.require("name", NAME).and_then(|field| named(&field));
+    if let Some(name) = &name {
+        row.named(name);
+        if root.book().knows_link(name) {
+            row.fault("name", "names another link too", "give each a name of its own");
+        }
+        root.book().name_links([root.book().links(), vec![name.clone()]].concat());
+    }
+    let matches = row.require("match", MATCH).and_then(|field| field.section(MATCH)).map(matching);
+    let text = |key: &'static str| row.take(key).and_then(|field| field.text("\"edge1\"").map(str::to_owned)).unwrap_or_default();
+    let (router, interface, provider) = (text("router"), text("interface"), text("provider"));
+    let capacity_bps = row.require("capacity_bps", "capacity_bps = 10_000_000_000").and_then(|field| field.integer(&CAPACITY_BPS));
+    let utilisation = utilisation(&row);
+    row.close();
+    Some(Link { name: name?, router, interface, provider, capacity_bps: capacity_bps?, utilisation, matches: matches? })
+}
+
+/// A name that stands in keys, where parts are joined by `|`.
+fn named(field: &Field<'_, '_>) -> Option<String> {
+    let name = field.text("\"transit-a\"")?;
+    if name.contains('|') || name.chars().any(char::is_control) {
+        field.fault("holds `|` or a control character", "write a name without, such as \"transit-a\"");
+        return None;
+    }
+    Some(name.to_owned())
+}
+
+fn utilisation(row: &Section<'_, '_>) -> [f64; 3] {
+    let mut before = 1.0;
+    ["max", "target", "acceptable"].map(|key| {
+        if let Some(field) = row.take(key) {
+            match field.share() {
+                Some(share) if share > before => {
+                    field.fault(format!("{share} is above {before}"), "order them: acceptable <= target <= max <= 1.0");
+                }
+                Some(share) => before = share,
+                None => {}
+            }
+        }
+        before
+    })
+}
