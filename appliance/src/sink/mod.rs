@@ -4,6 +4,7 @@
 //! is counted for that sink alone. A sink settles a message only when it was delivered (by Kafka: acknowledged by all
 //! in-sync replicas), or when the message itself was refused; those are counted as failed.
 
+mod age;
 mod health;
 mod json;
 #[cfg(feature = "kafka")]
