@@ -103,7 +103,9 @@ fn mended_step_by_step(broker: &Broker, setting: &Setting, log: &Log) -> String 
     std::fs::copy(broker.secure("ca.pem"), setting.path("ca.pem")).unwrap();
     until("Authentication failed", "correct [sinks.kafka] username = \"tailwater\" and its password");
     std::fs::copy(broker.secure("password"), setting.path("password")).unwrap();
-    until("uthoriz", "kafka-acls --add");
+    until("Cluster authorization failed", "--add --allow-principal User:tailwater --producer --topic tailwater.v1.ranges");
+    broker.allow("User:tailwater", "another.");
+    until("Topic authorization failed", "--add --allow-principal");
     broker.allow("User:tailwater", "tailwater.");
     wait_for(&sinks, "delivery", |kafka| kafka.delivered == 3 && kafka.state == SinkState::Up);
     let status = stop(sinks);

@@ -63,6 +63,7 @@ impl Health {
     }
 
     /// A message was delivered just now: notes how old it was, from its window's end.
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
     pub(super) fn aged(&self, message: &Message) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let age = now.saturating_sub(Duration::from_nanos(message.window.end_ns));

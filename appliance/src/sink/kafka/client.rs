@@ -11,6 +11,7 @@ use rdkafka::statistics::Statistics;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::flight::Ticket;
+use super::trouble::says_little;
 
 /// What became of a part of a message: whose it is, and the error if it was not acknowledged.
 pub(super) type Report = (Ticket, Option<RDKafkaErrorCode>);
@@ -44,6 +45,8 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         match level {
+            // That a setting of ours is young, and what the sink itself tells with its remedy.
+            _ if matches!(facility, "CONFWARN" | "FATAL") => tracing::debug!(target: "librdkafka", facility, "{text}"),
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(target: "librdkafka", facility, "{text}");
             }
@@ -64,10 +67,9 @@ impl ClientContext for Context {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::debug!(target: "librdkafka", "{error}: {reason}");
         let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-        // "1/1 brokers are down" says less than the reason that came before it.
-        let says_little = code == RDKafkaErrorCode::AllBrokersDown;
         self.hear(|heard| {
-            if !says_little || heard.error.is_none() {
+            // "1/1 brokers are down" says less than the reason that came before it.
+            if !says_little(code) || heard.error.is_none() {
                 // Without librdkafka's own bookkeeping: "… failed: Connection refused (after 0ms in state CONNECT)".
                 heard.error = Some((code, reason.split(" (after ").next().unwrap_or(reason).to_owned()));
             }
@@ -87,8 +89,6 @@ impl ProducerContext for Context {
         self.hear(|heard| {
             heard.reports.push((Ticket::of(word), error.as_ref().map(|(code, _)| *code)));
             // What became of the others after a fatal error says less than the reason that came before it.
-            let says_little =
-                |code| matches!(code, RDKafkaErrorCode::Fatal | RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight);
             if let Some(error) = error.filter(|(code, _)| !says_little(*code)) {
                 heard.error = Some(error);
             }

@@ -36,7 +36,7 @@ const EVENT_WAIT: Duration = Duration::from_millis(1);
 /// How long a message that came back waits before it is sent again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// How long secrets and certificates that no broker takes are used before they are read again.
-const TRUST_WAIT: Duration = Duration::from_secs(5);
+const TRUST_WAIT: Duration = Duration::from_secs(3);
 
 /// The sink before its thread runs.
 pub(in crate::sink) struct KafkaSink {
@@ -53,6 +53,8 @@ pub(in crate::sink) struct KafkaSink {
     read_at: Instant,
     /// Bytes of a batch: a message that is longer goes alone.
     batch_bytes: usize,
+    /// This producer refuses messages by what it heard before: another one is to ask again.
+    stale: bool,
     /// A batch of this producer was too large, and whose fault that was is not known.
     lower_batch: bool,
     /// A report that is longer is cut.
@@ -76,6 +78,7 @@ impl KafkaSink {
             trouble: RDKafkaErrorCode::NoError,
             read_at: Instant::now(),
             batch_bytes: BATCH_BYTES_MAX,
+            stale: false,
             lower_batch: false,
             whole_bytes_max: usize::MAX,
         })
@@ -119,6 +122,9 @@ impl KafkaSink {
             return;
         }
         self.retry_at = None;
+        if std::mem::take(&mut self.stale) {
+            self.renew(seat);
+        }
         while let Some((ticket, refused)) = self.send_one() {
             match refused {
                 // It holds as much as it may: the message stays here, and goes when there is room.
@@ -126,8 +132,13 @@ impl KafkaSink {
                 None => {}
                 Some(code) => {
                     self.flight.sent();
-                    seat.health.error(self.describe(ticket.number, code));
+                    seat.health.error(self.describe(ticket, code));
                     self.settle(seat, (ticket, Some(code)));
+                    // What librdkafka itself refuses (a topic without rights) it goes on refusing until it looks again, in minutes.
+                    self.stale = self.retry_at.is_some();
+                    if self.stale {
+                        break;
+                    }
                 }
             }
         }
@@ -159,7 +170,9 @@ impl KafkaSink {
     fn listen(&mut self, seat: &Seat) {
         let heard = self.producer.context().take();
         if let Some((code, error)) = heard.error {
-            self.trouble = code;
+            if !trouble::says_little(code) {
+                self.trouble = code;
+            }
             seat.health.error(error);
         }
         for report in heard.reports {
@@ -172,7 +185,21 @@ impl KafkaSink {
             Some(_) | None => {}
         }
         if let Some((code, text)) = self.producer.client().fatal_error() {
+            self.ended(seat, code, &text);
+        }
+    }
+
+    /// The producer has ended itself. Another one begins: at once if its batches need but be shorter, else it may end as soon.
+    fn ended(&mut self, seat: &Seat, code: RDKafkaErrorCode, text: &str) {
+        if !trouble::says_little(code) {
+            self.trouble = code;
+            seat.health.error(text.to_owned());
+            seat.health.down(&trouble::remedy(code, &self.config));
+        }
+        if self.lower_batch || self.read_at.elapsed() >= RETRY_WAIT {
             self.start_anew(seat, &format!("{code}: {text}"));
+        } else {
+            self.retry_at = Some(self.read_at + RETRY_WAIT);
         }
     }
 
@@ -205,8 +232,7 @@ impl KafkaSink {
             }
             Some(code) => {
                 self.troubled = true;
-                // After a fatal error, the others say but that there was one.
-                if !matches!(code, RDKafkaErrorCode::Fatal | RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight) {
+                if !trouble::says_little(code) {
                     self.trouble = code;
                 }
                 seat.health.retried(1);
@@ -286,9 +312,9 @@ impl KafkaSink {
         }
     }
 
-    fn describe(&mut self, number: usize, code: RDKafkaErrorCode) -> String {
-        let ticket = self.flight.ticket(number, 0);
-        let key = ticket.and_then(|ticket| self.flight.of(ticket)).map_or("", |entry| &entry.message.key);
-        format!("key {key}: {code}")
+    fn describe(&mut self, ticket: Ticket, code: RDKafkaErrorCode) -> String {
+        let message = self.flight.of(ticket).map(|entry| (self.topics.of(&entry.message), entry.message.key.clone()));
+        let (topic, key) = message.unwrap_or_default();
+        format!("topic {topic}, key {key}: {code}")
     }
 }

@@ -22,8 +22,9 @@ pub(super) fn remedy(code: Code, config: &Config) -> String {
                       certificate; write tls = true for a listener that speaks TLS alone"
             .to_owned(),
         Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed | Code::GroupAuthorizationFailed => {
-            let user = trust.sasl.as_ref().map_or("the certificate's subject", |sasl| &sasl.username);
-            format!("let {user} write and describe {topics}: kafka-acls --add --allow-principal User:… --producer --topic …")
+            let user = trust.sasl.as_ref().map_or("SUBJECT", |sasl| &sasl.username);
+            let topics = format!("--topic {} --topic {}", config.ranges_topic, config.appliance_topic);
+            format!("allow it: kafka-acls --bootstrap-server … --add --allow-principal User:{user} --producer {topics}")
         }
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
             format!("create the topics {topics}, or let the brokers create them (auto.create.topics.enable)")
@@ -38,6 +39,11 @@ pub(super) fn remedy(code: Code, config: &Config) -> String {
 /// Whether it will not go away before what the sink was given changes: a secret, a certificate.
 pub(super) const fn is_of_trust(code: Code) -> bool {
     matches!(code, Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL)
+}
+
+/// What became of the rest once something else had gone wrong.
+pub(super) const fn says_little(code: Code) -> bool {
+    matches!(code, Code::Fatal | Code::GaplessGuarantee | Code::PurgeQueue | Code::PurgeInflight | Code::AllBrokersDown)
 }
 
 /// Whether a batch was too large, or a message alone.
