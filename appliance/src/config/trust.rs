@@ -195,6 +195,9 @@ mod tests {
         assert_eq!(own.key_file, folder.path().join("k"));
         write("p", "another\n");
         assert_eq!(load(folder.path(), rows).sinks, config.sinks);
+        std::fs::remove_file(folder.path().join("p")).unwrap();
+        let without = load(folder.path(), rows);
+        assert!(without.sinks == config.sinks && without.for_run().is_err(), "a reload does not mind");
     }
 
     /// Faults to `run` alone, all of them at once: who replays need not have the files.
