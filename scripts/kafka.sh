@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A real Apache Kafka for tests and demonstrations: one node (KRaft), loopback only, everything in one folder.
 #
-#   scripts/kafka.sh start  [--dir DIR] [--port PORT]   starts it, waits until it answers, prints its address
+#   scripts/kafka.sh start  [--dir DIR] [--port PORT] [--secure | --join DIR2]
+#                                                       starts it, waits until it answers, prints its address
 #   scripts/kafka.sh stop   [--dir DIR]                 stops it; --wipe removes its folder too
 #   scripts/kafka.sh status [--dir DIR]                 prints its address, exit 1 if it does not run
 #   scripts/kafka.sh topics [--dir DIR]                 prints topic, partitions and messages of each
@@ -9,7 +10,8 @@
 #   scripts/kafka.sh fetch                              gets the broker's jars, if they are not here yet
 #
 # DIR is target/kafka unless given. PORT is 9092 unless given; 0 takes free ones. `start` on a running one prints its
-# address and changes nothing. The broker comes from Maven Central as scripts/kafka/pom.xml pins it, once: it is kept
+# address and changes nothing. `start --secure` adds listeners with TLS and SASL, whose keys and users it makes
+# (scripts/kafka/secure.sh); `start --join DIR2` makes it the second broker of the one that runs in DIR2. The broker comes from Maven Central as scripts/kafka/pom.xml pins it, once: it is kept
 # in target/kafka-lib (or the folder in TAILWATER_KAFKA_LIB).
 set -euo pipefail
 
@@ -18,11 +20,15 @@ root="$(dirname "$here")"
 dir="$root/target/kafka"
 port=9092
 wipe=no
+secure=no
+join=
 start_seconds_max=60
 stop_seconds_max=20
 
+. "$here/kafka/secure.sh"
+
 die() { echo "kafka.sh: $*" >&2; exit 1; }
-usage() { sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
+usage() { sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2; exit 2; }
 
 need() { # PROGRAM PACKAGE
   command -v "$1" >/dev/null || die "$1 is missing; run scripts/setup, or: apt-get install $2"
@@ -79,12 +85,25 @@ free_port() {
 }
 
 configure() { # PORT CONTROLLER_PORT
+  local roles=broker,controller node=1 controller="$2" clients="PLAINTEXT://127.0.0.1:$1" listeners sasl tls more=
+  if [ -n "$join" ]; then
+    roles=broker node=2
+    controller="$(sed -n 's/^controller.quorum.voters=1@127.0.0.1://p' "$join/server.properties")" || die "no broker is in $join"
+  elif [ "$secure" = yes ]; then
+    make_secrets
+    sasl="$(free_port)" tls="$(free_port)"
+    clients+=",SASL://127.0.0.1:$sasl,TLS://127.0.0.1:$tls"
+    more="$(secure_properties "$sasl" "$tls")"
+  fi
+  listeners="$clients"
+  [ -n "$join" ] || listeners+=",CONTROLLER://127.0.0.1:$controller"
+  (umask 077; : >"$dir/server.properties") # it may hold a password
   cat >"$dir/server.properties" <<EOF
-process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:$2
-listeners=PLAINTEXT://127.0.0.1:$1,CONTROLLER://127.0.0.1:$2
-advertised.listeners=PLAINTEXT://127.0.0.1:$1
+process.roles=$roles
+node.id=$node
+controller.quorum.voters=1@127.0.0.1:$controller
+listeners=$listeners
+advertised.listeners=$clients
 controller.listener.names=CONTROLLER
 log.dirs=$dir/data
 num.partitions=4
@@ -98,6 +117,7 @@ share.coordinator.state.topic.num.partitions=1
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 group.initial.rebalance.delay.ms=0
+$more
 EOF
 }
 
@@ -110,9 +130,11 @@ set_java_kafka() {
 format_storage() {
   # A broker that was stopped goes on with what it held.
   [ -e "$dir/data/meta.properties" ] && return
-  local id
+  local id users=()
   id="$(head -c16 /dev/urandom | base64 | tr '+/' 'AB' | tr -d '=')"
-  "${java_kafka[@]}" kafka.tools.StorageTool format --cluster-id "$id" --config "$dir/server.properties" \
+  [ -z "$join" ] || id="$(sed -n 's/^cluster.id=//p' "$join/data/meta.properties")"
+  [ "$secure" = no ] || set_users
+  "${java_kafka[@]}" kafka.tools.StorageTool format --cluster-id "$id" --config "$dir/server.properties" "${users[@]}" \
     >"$dir/format.log" 2>&1 || { cat "$dir/format.log" >&2; die "the storage in $dir/data could not be formatted; its message stands above; 'kafka.sh stop --wipe --dir $dir' clears it"; }
 }
 
@@ -191,7 +213,7 @@ stop() {
   end_broker
   if [ "$wipe" = yes ]; then
     # Only what is ours: the folder may have been given by mistake.
-    rm -rf "$dir/data" "$dir/server.properties" "$dir/kafka.log" "$dir/format.log" "$dir/lock"
+    rm -rf "$dir/data" "$dir/secure" "$dir/server.properties" "$dir/kafka.log" "$dir/format.log" "$dir/lock"
     rmdir "$dir" 2>/dev/null || true
   fi
 }
@@ -228,6 +250,8 @@ while [ $# -gt 0 ]; do
     --dir) [ $# -ge 2 ] || usage; dir="$2"; shift 2 ;;
     --port) [ $# -ge 2 ] || usage; port="$2"; shift 2 ;;
     --wipe) wipe=yes; shift ;;
+    --secure) secure=yes; shift ;;
+    --join) [ $# -ge 2 ] || usage; join="$(cd "$2" && pwd)"; shift 2 ;;
     *) usage ;;
   esac
 done

@@ -104,13 +104,7 @@ fn what_falls_off_is_told_as_it_is_and_the_rest_arrives_in_order() {
     let address = broker.start(0);
     let port = address.rsplit_once(':').unwrap().1.parse().unwrap();
     broker.stop();
-    let kafka = KafkaSink {
-        brokers: address.clone(),
-        ranges_topic: TOPIC.to_owned(),
-        appliance_topic: "tailwater.v1.appliance".to_owned(),
-        links_topic: "tailwater.v1.links".to_owned(),
-        compression: "lz4".to_owned(),
-    };
+    let kafka = KafkaSink::to(&*address);
     let sinks = Sinks { kafka: Some(kafka), ..Sinks::default() };
     let bytes_max = WINDOWS * ranges * Message::range(&report(9, 9)).payload.len() as u64 / 10;
     let disk = Disk { folder: folder.path().to_owned(), bytes_max, segment_bytes: bytes_max / 64 };

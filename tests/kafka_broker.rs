@@ -1,90 +1,25 @@
 //! Our Kafka sink against a real broker, read back by a consumer that shares no code with us.
-//!
-//! The broker is `scripts/kafka.sh` in a folder of this test, on a free port of loopback. Without Java, Maven, kcat, protoc
-//! or Python's protobuf the test fails, and says what to install.
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+#[path = "kafka_support/mod.rs"]
+mod kafka_support;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kafka_support::{Broker, read, start_to, wait_for};
 use serde_json::Value;
-use tailwater::config::{KafkaSink, Sinks};
-use tailwater::journal::{Bound, Journal, Message};
+use tailwater::config::KafkaSink;
+use tailwater::journal::{Journal, Message};
 use tailwater::report::pb;
 use tailwater::sink::{self, RunningSinks, kafka};
-use tailwater::telemetry::{SinkState, SinkStatus};
+use tailwater::telemetry::SinkState;
 
 /// Reports of ranges in the long test; half of them while the broker is away.
 const REPORTS: u64 = 600;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
-}
-
-/// Runs a command and gives its stdout; what it says on stderr is in the failure.
-fn run(command: &mut Command) -> Result<String, String> {
-    let output = command.stdin(Stdio::null()).output().map_err(|fault| format!("{command:?}: {fault}"))?;
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    if output.status.success() { Ok(stdout) } else { Err(format!("{command:?}: {}\n{stderr}", output.status)) }
-}
-
-/// A broker that ends with its test.
-struct Broker {
-    folder: tempfile::TempDir,
-}
-
-impl Broker {
-    fn start() -> Self {
-        let broker = Self { folder: tempfile::tempdir().unwrap() };
-        broker.script(&["start", "--port", "0"]).unwrap();
-        broker
-    }
-
-    fn script(&self, arguments: &[&str]) -> Result<String, String> {
-        let script = root().join("scripts/kafka.sh");
-        run(Command::new("bash").arg(script).args(arguments).arg("--dir").arg(self.folder.path()))
-    }
-
-    fn address(&self) -> String {
-        self.script(&["status"]).unwrap().trim().to_owned()
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        if let Err(fault) = self.script(&["stop", "--wipe"]) {
-            eprintln!("{fault}");
-        }
-    }
-}
-
-fn read(brokers: &str, more: &[&str]) -> String {
-    run(Command::new("/usr/bin/python3").arg(root().join("tests/consumer/read_reports.py")).args(["--brokers", brokers]).args(more))
-        .unwrap()
-}
-
 fn start(brokers: &str) -> (RunningSinks, Arc<Journal>) {
-    let kafka = KafkaSink {
-        brokers: brokers.to_owned(),
-        ranges_topic: "tailwater.v1.ranges".to_owned(),
-        appliance_topic: "tailwater.v1.appliance".to_owned(),
-        links_topic: "tailwater.v1.links".to_owned(),
-        compression: "lz4".to_owned(),
-    };
-    let sinks = Sinks { kafka: Some(kafka), ..Sinks::default() };
-    let journal = Journal::new(Bound::default(), &sink::names(&sinks));
-    (sink::start(&sinks, &journal).unwrap(), journal)
-}
-
-fn wait_for(sinks: &RunningSinks, what: &str, done: impl Fn(&SinkStatus) -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !done(&sinks.status()[0]) {
-        assert!(Instant::now() < deadline, "{what} did not come: {:?}", sinks.status());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    start_to(KafkaSink::to(brokers))
 }
 
 fn estimate(value: f64) -> pb::Estimate {
@@ -148,7 +83,7 @@ fn a_real_broker_that_is_restarted_holds_every_report() {
     let broker = Broker::start();
     let address = broker.address();
     assert_eq!(broker.script(&["start", "--port", "0"]).unwrap().trim(), address, "a second start changes nothing");
-    assert_eq!(kafka::probe(&address, Duration::from_secs(10)).unwrap().brokers.join(","), address);
+    assert_eq!(kafka::probe(&KafkaSink::to(&address), Duration::from_secs(10)).unwrap().brokers.join(","), address);
 
     let (mut sinks, journal) = start(&address);
     append(&journal, 0..REPORTS / 2);
@@ -214,7 +149,7 @@ fn the_embedded_cluster_can_be_read_by_others() {
 
 #[test]
 fn the_script_says_what_is_wrong() {
-    let broker = Broker { folder: tempfile::tempdir().unwrap() };
+    let broker = Broker::none();
     let fault = broker.script(&["status"]).unwrap_err();
     assert!(fault.contains("no broker runs in") && fault.contains("start it: scripts/kafka.sh start"), "{fault}");
     let holder = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -14,7 +14,7 @@ use tailwater::config;
 use tailwater::parse::{DropReason, Fault};
 use tailwater::stats::{self, calculations::STANDARD};
 use tailwater::telemetry::cost::{Meter, Part, Probe, Watch};
-use tailwater::telemetry::{FeedHealth, FeedSnapshot, JournalSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus};
+use tailwater::telemetry::{Ages, FeedHealth, FeedSnapshot, JournalSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus};
 
 const PAPERS: [&str; 11] = [
     "README.md",
@@ -216,6 +216,7 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
             overflow: 0,
             behind: 0,
             last_error: None,
+            ages: vec![("long", Ages::default())],
         }]
     });
     registry.set_journal(JournalSnapshot::default);

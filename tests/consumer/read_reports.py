@@ -101,10 +101,11 @@ def print_sums(arguments, types):
         if not is_range and message.total:
             continue
         source = (is_range, message.appliance, message.boot_id, name)
-        if (source, message.sequence) in seen:
+        part = (message.part.number, message.part.of) if is_range else ()
+        if (source, message.sequence, part) in seen:
             repeated += 1
             continue
-        seen.add((source, message.sequence))
+        seen.add((source, message.sequence, part))
         numbers[source].add(message.sequence)
         if is_range:
             add_range(ranges[name], message, types)

@@ -12,7 +12,8 @@ use prometheus_client::registry::Registry;
 
 use crate::telemetry::pauses::pause_bin_ns;
 use crate::telemetry::{
-    CoreSnapshot, DEGRADED, FeedHealth, MEMORY_PARTS, PAUSE_CAUSES, PartFigures, PauseFigures, PortFigures, SinkState, SinkStatus, Snapshot,
+    AGE_BOUNDS_S, CoreSnapshot, DEGRADED, FeedHealth, MEMORY_PARTS, PAUSE_CAUSES, PartFigures, PauseFigures, PortFigures, SinkState,
+    SinkStatus, Snapshot,
 };
 
 /// Encodes everything that the snapshot holds.
@@ -253,5 +254,24 @@ fn sinks(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     family(to, COUNTER, "sink_failed", "Reports that were refused and given up", rows(|sink| sink.failed))?;
     family(to, COUNTER, "sink_retried", "Attempts that were made again", rows(|sink| sink.retried))?;
     family(to, COUNTER, "sink_overflow", "Reports that fell off the journal unread", rows(|sink| sink.overflow))?;
-    family(to, GAUGE, "sink_behind", "Reports that wait for the sink", rows(|sink| sink.behind))
+    family(to, GAUGE, "sink_behind", "Reports that wait for the sink", rows(|sink| sink.behind))?;
+    ages(to, &snapshot.sinks)
+}
+
+/// How old reports are when they are acknowledged.
+#[allow(clippy::cast_precision_loss, reason = "a time to be read")]
+fn ages(to: &mut DescriptorEncoder<'_>, sinks: &[SinkStatus]) -> fmt::Result {
+    let all: Vec<_> = sinks.iter().flat_map(|sink| sink.ages.iter().map(move |(kind, ages)| (sink, *kind, ages))).collect();
+    if all.is_empty() {
+        return Ok(());
+    }
+    let help = "Age of reports when the sink has delivered them, from their window's end";
+    let mut metric = to.encode_descriptor("sink_report_age_seconds", help, None, MetricType::Histogram)?;
+    for (sink, kind, ages) in all {
+        let labels = vec![("sink", sink.name.clone()), ("window", kind.to_owned())];
+        let bounds = AGE_BOUNDS_S.into_iter().chain([f64::INFINITY]);
+        let bins: Vec<(f64, u64)> = bounds.zip(ages.counts).collect();
+        metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(ages.sum_us as f64 / 1e6, ages.count(), &bins, None)?;
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::config::Token;
-use crate::telemetry::{Did, FeedHealth, FeedSnapshot, Pause, Registry, SinkState, SinkStatus};
+use crate::telemetry::{Ages, Did, FeedHealth, FeedSnapshot, Pause, Registry, SinkState, SinkStatus};
 
 fn any_port() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
@@ -65,6 +65,8 @@ fn example() -> Arc<Registry> {
     let port = registry.port(0, "net_pcap0,rx_pcap=\"a b\".pcap", "mirror-a");
     port.missed.add(5);
     registry.set_feeds(vec![FeedSnapshot { name: "mirror-a".into(), health: FeedHealth::Silent }]);
+    let mut ages = Ages { sum_us: 150_000, ..Ages::default() };
+    ages.counts[1] = 1;
     let kafka = SinkStatus {
         name: "kafka".into(),
         state: SinkState::Up,
@@ -75,6 +77,7 @@ fn example() -> Arc<Registry> {
         behind: 4,
         last_error: None,
         address: "127.0.0.1:9092".into(),
+        ages: vec![("fast", ages)],
     };
     registry.set_sinks(move || vec![kafka.clone()]);
     registry.generation(3, 12);
@@ -103,6 +106,8 @@ fn metrics_tell_everything_that_registered() {
         "tailwater_feed_state{feed=\"mirror-a\",state=\"silent\"} 1",
         "tailwater_feed_state{feed=\"mirror-a\",state=\"live\"} 0",
         "tailwater_sink_delivered_total{sink=\"kafka\"} 12",
+        "tailwater_sink_report_age_seconds_bucket{le=\"0.2\",sink=\"kafka\",window=\"fast\"} 1",
+        "tailwater_sink_report_age_seconds_sum{sink=\"kafka\",window=\"fast\"} 0.15",
         "tailwater_sink_overflow_total{sink=\"kafka\"} 3",
         "tailwater_sink_info{sink=\"kafka\",address=\"127.0.0.1:9092\"} 1",
         "tailwater_windows_closed_total 0",

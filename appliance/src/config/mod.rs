@@ -9,16 +9,19 @@ mod cores;
 mod fault;
 mod hash;
 mod journal;
+pub mod kafka;
 mod links;
 mod mirror;
 mod predicate;
 pub mod ranges;
+mod secret;
 mod sets;
 pub mod sinks;
 mod stats;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod walk;
 
 use std::path::{Path, PathBuf};
@@ -27,14 +30,17 @@ pub use appliance::{Appliance, Windows};
 pub use cores::{Cores, Mode, Port};
 pub use fault::{Fault, Faults, near};
 pub use journal::Journal;
+pub use kafka::KafkaSink;
 pub use links::Link;
 pub use mirror::{KeysFrom, LengthFrom, Mirror, Wrap};
 pub use predicate::{Predicate, Span, Test};
 pub use ranges::{Domain, Range, Ranges};
+pub use secret::{NoSecret, Secret, SecretPlace};
 pub use sets::{Set, SetMatch, StatLists};
-pub use sinks::{Admin, FileSink, KafkaSink, Sinks, Token};
+pub use sinks::{Admin, FileSink, Sinks, Token};
 pub use stats::{Refusal, Setting, StatSpec};
 pub use tags::{Given, Sampler, TagField, TagMatch, TagRule};
+pub use trust::{Own, Sasl, Tls, Trust};
 
 use walk::{Book, Section};
 
@@ -145,7 +151,7 @@ impl Config {
     /// What `run` needs beyond what `replay` does.
     ///
     /// # Errors
-    /// There is no port, or the token cannot be read.
+    /// There is no port, or the token, a secret or a certificate cannot be read.
     pub fn for_run(&self) -> Result<(), Faults> {
         if self.ports.is_empty() {
             let (what, remedy) =
@@ -153,7 +159,11 @@ impl Config {
             let key = "ports".to_owned();
             return Err(Faults::one(Fault { file: self.file.clone(), line: 0, key, what: what.to_owned(), remedy: remedy.to_owned() }));
         }
-        self.reload_token().map(|_| ())
+        let unreadable = self.sinks.kafka.iter().flat_map(|kafka| kafka.unreadable.iter().cloned());
+        let token = self.admin.token.iter().filter_map(|token| token.as_ref().err().cloned());
+        let mut faults = Faults::default();
+        unreadable.chain(token).for_each(|fault| faults.add(fault));
+        faults.or(())
     }
 
     /// Asked of whoever reloads over HTTP; none: nobody is asked.

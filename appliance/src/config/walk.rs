@@ -297,6 +297,11 @@ impl<'b, 'a> Section<'b, 'a> {
         }
     }
 
+    /// Whether anything stands under a key; it stays as unknown as it was.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.peek(key).is_some()
+    }
+
     fn peek(&self, key: &str) -> Option<Field<'b, 'a>> {
         let item = self.table.get(key).filter(|item| !item.is_none())?;
         let at = self.at_key(key);

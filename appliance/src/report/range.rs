@@ -80,6 +80,7 @@ pub(super) fn report(
         stats,
         domain: name.domain.clone(),
         idle: content.is_none(),
+        part: None,
     }
 }
 

@@ -226,7 +226,18 @@ fn brokers(config: &Config) -> Vec<Finding> {
     let Some(kafka) = &config.sinks.kafka else { return Vec::new() };
     let place = config.locate(&["sinks", "kafka", "brokers"]);
     let about = format!("{place}: sinks.kafka.brokers");
-    vec![match crate::sink::kafka::probe(&kafka.brokers, BROKER_TIMEOUT) {
+    let secrets = kafka.unreadable.iter().map(|fault| {
+        let about = format!("{}:{}: {}", fault.file.display(), fault.line, fault.key);
+        bad(Verdict::Weak, about, format!("{}: `run` as this user would not start", fault.what), fault.remedy.clone())
+    });
+    let place = config.locate(&["sinks", "kafka"]);
+    let weak = kafka.trust.weaknesses().into_iter().map(|(what, remedy)| bad(Verdict::Weak, format!("{place}: sinks.kafka"), what, remedy));
+    let mut findings: Vec<_> = secrets.chain(weak).collect();
+    // Without its secrets it would only be turned away.
+    if !kafka.unreadable.is_empty() {
+        return findings;
+    }
+    findings.push(match crate::sink::kafka::probe(kafka, BROKER_TIMEOUT) {
         Ok(cluster) => good(about, format!("a cluster of {}", cluster.brokers.join(", "))),
         Err(error) => bad(
             Verdict::Wrong,
@@ -234,7 +245,8 @@ fn brokers(config: &Config) -> Vec<Finding> {
             error.to_string(),
             "start the broker, or correct the address; `run` would wait for it and keep its reports",
         ),
-    }]
+    });
+    findings
 }
 
 #[cfg(not(feature = "kafka"))]

@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::age::{LiveAges, is_fast};
+use crate::journal::Message;
 use crate::telemetry::{SinkState, SinkStatus};
 
 /// One sink's figures, written by its thread.
@@ -16,12 +18,25 @@ pub(super) struct Health {
     failed: AtomicU64,
     retried: AtomicU64,
     last_error: Mutex<Option<String>>,
+    /// What was last said to mend it.
+    remedy: Mutex<String>,
+    ages: [LiveAges; 2],
 }
 
 impl Health {
     pub(super) fn new(name: &'static str, address: String) -> Self {
         let zero = || AtomicU64::new(0);
-        Self { name, address, state: AtomicU8::new(0), delivered: zero(), failed: zero(), retried: zero(), last_error: Mutex::default() }
+        Self {
+            name,
+            address,
+            state: AtomicU8::new(0),
+            delivered: zero(),
+            failed: zero(),
+            retried: zero(),
+            last_error: Mutex::default(),
+            remedy: Mutex::default(),
+            ages: Default::default(),
+        }
     }
 
     pub(super) fn delivered(&self, messages: u64) {
@@ -47,9 +62,18 @@ impl Health {
         }
     }
 
-    /// It cannot deliver. Says so once, until it can again.
+    /// A message was delivered just now: notes how old it was, from its window's end.
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
+    pub(super) fn aged(&self, message: &Message) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let age = now.saturating_sub(Duration::from_nanos(message.window.end_ns));
+        self.ages[usize::from(is_fast(message))].note(age);
+    }
+
+    /// It cannot deliver. Says so once, until it can again or something else mends it.
     pub(super) fn down(&self, remedy: &str) {
-        if self.state.swap(code(SinkState::Down), Relaxed) != code(SinkState::Down) {
+        let told = std::mem::replace(&mut *self.remedy.lock().unwrap_or_else(PoisonError::into_inner), remedy.to_owned());
+        if self.state.swap(code(SinkState::Down), Relaxed) != code(SinkState::Down) || told != remedy {
             let why = self.last_error().unwrap_or_default();
             tracing::warn!(sink = self.name, address = self.address, "cannot deliver, trying again: {why}; {remedy}");
         }
@@ -71,6 +95,12 @@ impl Health {
             behind: 0,
             last_error: self.last_error(),
             address: self.address.clone(),
+            ages: ["long", "fast"]
+                .into_iter()
+                .zip(&self.ages)
+                .map(|(kind, ages)| (kind, ages.snapshot()))
+                .filter(|(_, a)| a.count() > 0)
+                .collect(),
         }
     }
 

@@ -4,6 +4,8 @@
 //! is counted for that sink alone. A sink settles a message only when it was delivered (by Kafka: acknowledged by all
 //! in-sync replicas), or when the message itself was refused; those are counted as failed.
 
+#[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
+mod age;
 mod health;
 mod json;
 #[cfg(feature = "kafka")]

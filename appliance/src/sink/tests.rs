@@ -81,14 +81,7 @@ fn a_file_that_cannot_be_opened_is_named() {
 #[cfg(not(feature = "kafka"))]
 #[test]
 fn without_kafka_the_error_says_so() {
-    let kafka = crate::config::KafkaSink {
-        brokers: "mock".into(),
-        ranges_topic: "r".into(),
-        appliance_topic: "a".into(),
-        links_topic: "tailwater.v1.links".to_owned(),
-        compression: "lz4".into(),
-    };
-    let sinks = Sinks { kafka: Some(kafka), ..Default::default() };
+    let sinks = Sinks { kafka: Some(crate::config::KafkaSink::to("mock")), ..Default::default() };
     let fault = start(&sinks, &Journal::new(Bound::default(), &names(&sinks))).unwrap_err();
     assert!(matches!(fault, SinkError::NoKafka));
 }

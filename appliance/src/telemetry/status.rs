@@ -125,6 +125,7 @@ mod tests {
             behind: 2,
             last_error: None,
             address: String::new(),
+            ages: Vec::new(),
         };
         registry.set_sinks(move || vec![kafka.clone()]);
         let (start, mut status) = (Instant::now(), StatusLine::new());

@@ -10,9 +10,8 @@ use rdkafka::mocking::MockCluster;
 
 use super::topic::Topics;
 use crate::config::KafkaSink as Config;
+use crate::config::kafka::MOCK;
 
-/// How the embedded cluster is written in `brokers`.
-pub const MOCK: &str = "mock";
 /// Partitions of the topics that are made at start.
 const PARTITIONS: i32 = 4;
 

@@ -1,18 +1,24 @@
 //! Reports to Kafka, through librdkafka.
 //!
-//! - [`client`]: the producer's settings, and what librdkafka tells us (logs, errors, statistics, delivery reports).
+//! - [`settings`]: librdkafka's settings, from ours.
+//! - [`client`]: what librdkafka tells us (logs, errors, statistics, delivery reports).
 //! - [`topic`]: which topic a message goes to.
-//! - [`produce`]: the sink's thread.
+//! - [`produce`]: the sink's thread. [`flight`]: what it has on its way; [`split`]: a report as several; [`trouble`]: what mends what.
 //! - [`embedded`]: librdkafka's in-process cluster, for `brokers = "mock"`.
 //! - [`probe`]: is a broker there? For `check`.
 
 mod client;
 mod embedded;
+mod flight;
 mod probe;
 mod produce;
+mod settings;
+mod split;
 mod topic;
+mod trouble;
 
-pub use embedded::{Embedded, MOCK, embed};
+pub use crate::config::kafka::MOCK;
+pub use embedded::{Embedded, embed};
 pub use probe::{Cluster, ProbeError, probe};
 pub(super) use produce::KafkaSink;
 

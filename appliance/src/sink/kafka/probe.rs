@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseProducer, Producer};
 
-use super::client::{Context, base};
-use super::embedded::MOCK;
+use super::client::Context;
+use super::settings::{base, explain};
+use crate::config::KafkaSink as Config;
+use crate::config::kafka::MOCK;
 
 /// A cluster that answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,12 +37,13 @@ pub struct ProbeError {
 ///
 /// # Errors
 /// None answers within `timeout`.
-pub fn probe(brokers: &str, timeout: Duration) -> Result<Cluster, ProbeError> {
-    if brokers == MOCK {
+pub fn probe(config: &Config, timeout: Duration) -> Result<Cluster, ProbeError> {
+    if config.brokers == MOCK {
         return Ok(Cluster { brokers: vec!["embedded".to_owned()], topics: Vec::new() });
     }
-    let fail = |reason: String| ProbeError { brokers: brokers.to_owned(), timeout, reason };
-    let producer: BaseProducer<Context> = base(brokers).create_with_context(Context::default()).map_err(|fault| fail(fault.to_string()))?;
+    let fail = |reason: String| ProbeError { brokers: config.brokers.clone(), timeout, reason };
+    let producer: BaseProducer<Context> =
+        base(config).map_err(fail)?.create_with_context(Context::default()).map_err(|fault| fail(explain(&fault)))?;
     let deadline = Instant::now() + timeout;
     let mut reason = None;
     loop {
@@ -54,7 +57,7 @@ pub fn probe(brokers: &str, timeout: Duration) -> Result<Cluster, ProbeError> {
             }
             Err(fault) => {
                 producer.poll(Duration::from_millis(10));
-                reason = producer.context().take().error.or(reason);
+                reason = producer.context().take().error.map(|(_, text)| text).or(reason);
                 if Instant::now() >= deadline {
                     return Err(fail(reason.unwrap_or_else(|| fault.to_string())));
                 }

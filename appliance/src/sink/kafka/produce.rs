@@ -1,20 +1,24 @@
 //! The sink's thread: from the journal to acknowledged.
 //!
-//! Messages in flight stand in a queue in the journal's order. Each is handed to librdkafka; its delivery report marks it
-//! settled or sends it again; what is settled at the queue's front is committed to the journal. So the journal's cursor
-//! never passes a message that no broker has acknowledged.
+//! Messages in flight stand in the journal's order ([`super::flight`]). Each is handed to librdkafka; its delivery report marks it
+//! settled or sends it again; what is settled at the front is committed to the journal. So the journal's cursor never passes a
+//! message that no broker has acknowledged.
+//!
+//! An error that a later message could overtake is fatal to the producer (`enable.gapless.guarantee`): a new one then sends
+//! everything that is not acknowledged again, in order.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::types::RDKafkaErrorCode;
 
-use super::client::{Context, Report, producer};
+use super::client::{Context, Report};
+use super::flight::{Flight, Ticket};
+use super::settings::{BATCH_BYTES_MAX, producer};
 use super::topic::Topics;
+use super::trouble;
 use crate::config::KafkaSink as Config;
-use crate::journal::{Message, Next};
+use crate::journal::Next;
 use crate::sink::Seat;
 
 /// Messages handed to librdkafka and not acknowledged; more wait in the journal.
@@ -31,44 +35,52 @@ const REPORT_WAIT: Duration = Duration::from_millis(10);
 const EVENT_WAIT: Duration = Duration::from_millis(1);
 /// How long a message that came back waits before it is sent again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
-/// What to do about a broker that is away.
-const REMEDY: &str = "start the broker, open the way to it, or correct [sinks.kafka] brokers";
+/// How long secrets and certificates that no broker takes are used before they are read again.
+const TRUST_WAIT: Duration = Duration::from_secs(3);
 
 /// The sink before its thread runs.
 pub(in crate::sink) struct KafkaSink {
     config: Config,
     topics: Topics,
     producer: BaseProducer<Context>,
-    in_flight: VecDeque<InFlight>,
-    /// Number of the front of `in_flight`; numbers count up from 0.
-    front: usize,
-    /// Numbers of messages that are to be handed to librdkafka, oldest first.
-    unsent: VecDeque<usize>,
-    in_flight_bytes: usize,
+    flight: Flight,
     retry_at: Option<Instant>,
     /// A broker is there, but did not take the last message that it answered.
     troubled: bool,
-}
-
-struct InFlight {
-    message: Arc<Message>,
-    settled: bool,
+    /// The last thing that went wrong.
+    trouble: RDKafkaErrorCode,
+    /// When secrets and certificates were last read.
+    read_at: Instant,
+    /// Bytes of a batch: a message that is longer goes alone.
+    batch_bytes: usize,
+    /// This producer refuses messages by what it heard before: another one is to ask again.
+    stale: bool,
+    /// A batch of this producer was too large, and whose fault that was is not known.
+    lower_batch: bool,
+    /// A report that is longer is cut.
+    whole_bytes_max: usize,
 }
 
 impl KafkaSink {
     /// Makes the producer: what librdkafka refuses is refused now. No broker is asked yet.
     pub(in crate::sink) fn new(config: &Config) -> Result<Self, String> {
         let topics = Topics::new(&config.ranges_topic, &config.appliance_topic, &config.links_topic)?;
+        for (what, remedy) in config.trust.weaknesses() {
+            tracing::warn!(sink = "kafka", "{what}; {remedy}");
+        }
         Ok(Self {
             config: config.clone(),
             topics,
-            producer: producer(config, IN_FLIGHT_MAX)?,
-            in_flight: VecDeque::new(),
-            front: 0,
-            unsent: VecDeque::new(),
-            in_flight_bytes: 0,
+            producer: producer(config, IN_FLIGHT_MAX, BATCH_BYTES_MAX)?,
+            flight: Flight::default(),
             retry_at: None,
             troubled: false,
+            trouble: RDKafkaErrorCode::NoError,
+            read_at: Instant::now(),
+            batch_bytes: BATCH_BYTES_MAX,
+            stale: false,
+            lower_batch: false,
+            whole_bytes_max: usize::MAX,
         })
     }
 
@@ -78,9 +90,9 @@ impl KafkaSink {
             let open = self.read(seat);
             self.send(seat);
             // Also serves librdkafka's statistics and errors when nothing is in flight.
-            self.producer.poll(if self.in_flight.is_empty() { EVENT_WAIT } else { REPORT_WAIT });
+            self.producer.poll(if self.flight.is_empty() { EVENT_WAIT } else { REPORT_WAIT });
             self.listen(seat);
-            if !open && self.in_flight.is_empty() {
+            if !open && self.flight.is_empty() {
                 break;
             }
         }
@@ -89,17 +101,13 @@ impl KafkaSink {
 
     /// Takes what the journal has, within the bounds. False when the journal is closed and empty.
     fn read(&mut self, seat: &Seat) -> bool {
-        let mut wait = if self.in_flight.is_empty() { IDLE_WAIT } else { Duration::ZERO };
+        let mut wait = if self.flight.is_empty() { IDLE_WAIT } else { Duration::ZERO };
         for _ in 0..TURN_MESSAGES {
-            if self.in_flight.len() >= IN_FLIGHT_MAX || self.in_flight_bytes >= IN_FLIGHT_BYTES_MAX {
+            if self.flight.len() >= IN_FLIGHT_MAX || self.flight.bytes() >= IN_FLIGHT_BYTES_MAX {
                 break;
             }
             match seat.cursor.next(wait) {
-                Next::Message(message) => {
-                    self.unsent.push_back(self.front + self.in_flight.len());
-                    self.in_flight_bytes += message.bytes();
-                    self.in_flight.push_back(InFlight { message, settled: false });
-                }
+                Next::Message(message) => self.flight.push(message),
                 Next::Empty => break,
                 Next::Closed => return false,
             }
@@ -114,31 +122,57 @@ impl KafkaSink {
             return;
         }
         self.retry_at = None;
-        while let Some(&number) = self.unsent.front() {
-            let Some(entry) = self.in_flight.get(number - self.front) else { break };
-            let topic = self.topics.of(&entry.message);
-            let record = BaseRecord::with_opaque_to(&topic, number).key(&entry.message.key).payload(&*entry.message.payload);
-            let refused = self.producer.send(record).err().map(|(fault, _)| fault);
-            match refused.map(|fault| fault.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown)) {
+        if std::mem::take(&mut self.stale) {
+            self.renew(seat);
+        }
+        while let Some((ticket, refused)) = self.send_one() {
+            match refused {
                 // It holds as much as it may: the message stays here, and goes when there is room.
                 Some(RDKafkaErrorCode::QueueFull) => break,
-                None => {
-                    self.unsent.pop_front();
-                }
+                None => {}
                 Some(code) => {
-                    self.unsent.pop_front();
-                    seat.health.error(self.describe(number, code));
-                    self.settle(seat, (number, Some(code)));
+                    self.flight.sent();
+                    seat.health.error(self.describe(ticket, code));
+                    self.settle(seat, (ticket, Some(code)));
+                    // What librdkafka itself refuses (a topic without rights) it goes on refusing until it looks again, in minutes.
+                    self.stale = self.retry_at.is_some();
+                    if self.stale {
+                        break;
+                    }
                 }
             }
         }
         self.commit(seat);
     }
 
+    /// Hands over one part of the message that is next. None: there is none.
+    fn send_one(&mut self) -> Option<(Ticket, Option<RDKafkaErrorCode>)> {
+        let (number, entry) = self.flight.next()?;
+        if !entry.is_cut() && entry.message.payload.len() > self.whole_bytes_max {
+            entry.cut(self.whole_bytes_max);
+        }
+        let part = entry.to_hand().unwrap_or_default();
+        let ticket = self.flight.ticket(number, part)?;
+        let (_, entry) = self.flight.next()?;
+        let topic = self.topics.of(&entry.message);
+        let record = BaseRecord::with_opaque_to(&topic, ticket.word()).key(&entry.message.key).payload(entry.payload(part));
+        if let Err((fault, _)) = self.producer.send(record) {
+            return Some((ticket, Some(fault.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown))));
+        }
+        entry.handed_one();
+        if entry.to_hand().is_none() {
+            self.flight.sent();
+        }
+        Some((ticket, None))
+    }
+
     /// Takes in what librdkafka has said.
     fn listen(&mut self, seat: &Seat) {
         let heard = self.producer.context().take();
-        if let Some(error) = heard.error {
+        if let Some((code, error)) = heard.error {
+            if !trouble::says_little(code) {
+                self.trouble = code;
+            }
             seat.health.error(error);
         }
         for report in heard.reports {
@@ -146,92 +180,141 @@ impl KafkaSink {
         }
         self.commit(seat);
         match heard.brokers_up {
-            Some(0) => seat.health.down(REMEDY),
+            Some(0) => self.nobody(seat),
             Some(_) if !self.troubled => seat.health.up(),
             Some(_) | None => {}
         }
         if let Some((code, text)) = self.producer.client().fatal_error() {
+            self.ended(seat, code, &text);
+        }
+    }
+
+    /// The producer has ended itself. Another one begins: at once if its batches need but be shorter, else it may end as soon.
+    fn ended(&mut self, seat: &Seat, code: RDKafkaErrorCode, text: &str) {
+        if !trouble::says_little(code) {
+            self.trouble = code;
+            seat.health.error(text.to_owned());
+            seat.health.down(&trouble::remedy(code, &self.config));
+        }
+        if self.lower_batch || self.read_at.elapsed() >= RETRY_WAIT {
             self.start_anew(seat, &format!("{code}: {text}"));
+        } else {
+            self.retry_at = Some(self.read_at + RETRY_WAIT);
+        }
+    }
+
+    /// No broker is connected. Where they turn us away, what they are shown is read again from time to time.
+    fn nobody(&mut self, seat: &Seat) {
+        seat.health.down(&trouble::remedy(self.trouble, &self.config));
+        if trouble::is_of_trust(self.trouble) && self.read_at.elapsed() >= TRUST_WAIT {
+            self.renew(seat);
         }
     }
 
     /// Marks one message, or sends it again.
-    fn settle(&mut self, seat: &Seat, (number, error): Report) {
-        let Some(entry) = number.checked_sub(self.front).and_then(|at| self.in_flight.get_mut(at)) else { return };
+    fn settle(&mut self, seat: &Seat, (ticket, error): Report) {
+        let Some(entry) = self.flight.of(ticket) else { return };
         match error {
             None => {
-                entry.settled = true;
+                if entry.acknowledged_one() {
+                    seat.health.delivered(1);
+                    seat.health.aged(&entry.message);
+                }
                 self.troubled = false;
-                seat.health.delivered(1);
                 seat.health.up();
             }
-            Some(code) if is_of_the_message(code) => {
-                entry.settled = true;
+            Some(code) if trouble::is_of_size(code) => self.too_large(seat, ticket),
+            Some(code) if trouble::is_of_the_message(code) => {
+                entry.give_up();
                 seat.health.failed(1);
-                tracing::warn!(
-                    sink = "kafka",
-                    key = entry.message.key,
-                    bytes = entry.message.payload.len(),
-                    "a report was refused: {code}"
-                );
+                let bytes = entry.message.payload.len();
+                tracing::warn!(sink = "kafka", key = entry.message.key, bytes, "a report was refused: {code}");
             }
-            Some(_) => {
+            Some(code) => {
                 self.troubled = true;
+                if !trouble::says_little(code) {
+                    self.trouble = code;
+                }
                 seat.health.retried(1);
-                let at = self.unsent.partition_point(|&other| other < number);
-                self.unsent.insert(at, number);
+                self.flight.again(ticket.number);
                 self.retry_at = Some(Instant::now() + RETRY_WAIT);
-                seat.health.down(REMEDY);
+                seat.health.down(&trouble::remedy(self.trouble, &self.config));
+            }
+        }
+    }
+
+    /// A broker takes no request as long as the one that held this part. Was it the part, or its company? One that is longer than
+    /// a batch was alone: its report is cut. Else batches become shorter, until the part is taken or alone.
+    fn too_large(&mut self, seat: &Seat, ticket: Ticket) {
+        let Some(entry) = self.flight.of(ticket) else { return };
+        let bytes = entry.payload(ticket.part).len();
+        let key = entry.message.key.clone();
+        seat.health.retried(1);
+        if bytes <= self.batch_bytes {
+            self.lower_batch = true;
+            self.flight.again(ticket.number);
+            return;
+        }
+        let stat = entry.only_stat(ticket.part).map(str::to_owned);
+        if let Some(stat) = &stat {
+            tracing::warn!(sink = "kafka", key, stat, bytes, "a stat alone is too large for the broker, and is left out");
+            seat.health.failed(1);
+            entry.leave_out(stat.clone());
+        } else {
+            tracing::info!(sink = "kafka", key, bytes, "a report is too large for the broker, and goes in parts");
+            self.whole_bytes_max = self.whole_bytes_max.min(bytes / 2);
+        }
+        if entry.cut(self.whole_bytes_max) {
+            self.flight.again(ticket.number);
+        } else {
+            entry.give_up();
+            if stat.is_none() {
+                seat.health.failed(1);
+                tracing::warn!(sink = "kafka", key, bytes, "a report is too large for the broker, and cannot be cut");
             }
         }
     }
 
     /// The journal may forget what is settled at the front.
     fn commit(&mut self, seat: &Seat) {
-        let mut settled = 0;
-        while self.in_flight.front().is_some_and(|entry| entry.settled) {
-            self.in_flight_bytes -= self.in_flight.pop_front().map_or(0, |entry| entry.message.bytes());
-            self.front += 1;
-            settled += 1;
-        }
+        let settled = self.flight.settled();
         if settled > 0 {
-            seat.cursor.commit(settled);
+            seat.cursor.commit(settled as u64);
         }
     }
 
-    /// An idempotent producer that lost its thread (a broker that forgot it) is fatal to librdkafka. A new one sends all
-    /// that is in flight again; what had arrived after all comes twice, and its sequence number shows it.
+    /// A producer that cannot keep its promise (a message in its middle was refused, a broker forgot it) ends with a fatal
+    /// error. A new one sends all that is in flight again; what had arrived after all comes twice, and its number shows it.
     fn start_anew(&mut self, seat: &Seat, why: &str) {
-        tracing::warn!(sink = "kafka", "the producer is made anew, {} reports may come twice: {why}", self.in_flight.len());
-        seat.health.error(why.to_owned());
-        match producer(&self.config, IN_FLIGHT_MAX) {
+        if std::mem::take(&mut self.lower_batch) {
+            self.batch_bytes = (self.batch_bytes / 2).max(1);
+            tracing::info!(sink = "kafka", bytes = self.batch_bytes, "batches are too large for the broker, and are made shorter");
+        } else if !self.troubled {
+            tracing::warn!(sink = "kafka", "the producer is made anew, {} reports may come twice: {why}", self.flight.len());
+            seat.health.error(why.to_owned());
+        }
+        self.renew(seat);
+    }
+
+    /// Another producer in place of this one, with secrets and certificates as they are now.
+    fn renew(&mut self, seat: &Seat) {
+        self.read_at = Instant::now();
+        match producer(&self.config, IN_FLIGHT_MAX, self.batch_bytes) {
             Ok(new) => {
                 self.producer = new;
-                let unsettled = self.in_flight.iter().enumerate().filter(|(_, entry)| !entry.settled);
-                self.unsent = unsettled.map(|(at, _)| self.front + at).collect();
-                seat.health.retried(self.unsent.len() as u64);
+                seat.health.retried(self.flight.all_again() as u64);
             }
-            // The same settings made one before: tried again in the next turn.
-            Err(fault) => seat.health.error(fault),
+            // A secret that cannot be read now, say: tried again.
+            Err(fault) => {
+                seat.health.error(fault);
+                self.retry_at = Some(Instant::now() + RETRY_WAIT);
+            }
         }
     }
 
-    fn describe(&self, number: usize, code: RDKafkaErrorCode) -> String {
-        let key = self.in_flight.get(number - self.front).map_or("", |entry| &entry.message.key);
-        format!("key {key}: {code}")
+    fn describe(&mut self, ticket: Ticket, code: RDKafkaErrorCode) -> String {
+        let message = self.flight.of(ticket).map(|entry| (self.topics.of(&entry.message), entry.message.key.clone()));
+        let (topic, key) = message.unwrap_or_default();
+        format!("topic {topic}, key {key}: {code}")
     }
-}
-
-/// True if the message itself is at fault: sending it again would not help.
-const fn is_of_the_message(code: RDKafkaErrorCode) -> bool {
-    matches!(
-        code,
-        RDKafkaErrorCode::MessageSizeTooLarge
-            | RDKafkaErrorCode::InvalidMessage
-            | RDKafkaErrorCode::InvalidMessageSize
-            | RDKafkaErrorCode::InvalidTopic
-            | RDKafkaErrorCode::InvalidRecord
-            | RDKafkaErrorCode::MessageBatchTooLarge
-            | RDKafkaErrorCode::InvalidTimestamp
-    )
 }

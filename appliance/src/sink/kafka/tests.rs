@@ -10,20 +10,14 @@ use rdkafka::mocking::MockCluster;
 use rdkafka::types::RDKafkaRespErr;
 
 use super::*;
-use crate::config::{KafkaSink as Config, Sinks};
+use crate::config::{KafkaSink as Config, Own, Sasl, SecretPlace, Sinks, Tls, Trust};
 use crate::journal::{Bound, Journal, Message};
 use crate::report::pb;
 use crate::sink::{RunningSinks, SinkError, names, start};
 use crate::telemetry::{SinkState, SinkStatus};
 
 fn config(brokers: &str, ranges_topic: &str) -> Sinks {
-    let kafka = Config {
-        brokers: brokers.to_owned(),
-        ranges_topic: ranges_topic.to_owned(),
-        appliance_topic: "tailwater.v1.appliance".to_owned(),
-        links_topic: "tailwater.v1.links".to_owned(),
-        compression: "lz4".to_owned(),
-    };
+    let kafka = Config { ranges_topic: ranges_topic.to_owned(), ..Config::to(brokers) };
     Sinks { kafka: Some(kafka), ..Sinks::default() }
 }
 
@@ -144,7 +138,7 @@ fn what_a_broker_refuses_for_a_while_is_sent_again() {
 #[test]
 fn a_report_too_large_is_counted_and_stops_no_other() {
     let (mut sinks, journal) = running(MOCK, "r", Bound::default());
-    journal.append(Message { payload: vec![0; 5 << 20].into(), ..Message::range(&range(0)) });
+    journal.append(Message { payload: vec![0; 33 << 20].into(), ..Message::range(&range(0)) });
     journal.append(Message::range(&range(1)));
     let status = sinks.stop(soon());
     assert_eq!((status[0].delivered, status[0].failed, status[0].behind), (1, 1, 0));
@@ -178,12 +172,41 @@ fn settings_that_cannot_work_are_refused_at_start() {
     assert!(fault.contains("`ranges_topic` is no name of a topic"), "{fault}");
 }
 
+/// What TLS and SASL need is tried when the producer is made: nobody waits for a broker to hear of it.
+#[test]
+fn mechanisms_and_certificates_are_tried_at_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name)
+    };
+    let sasl = |mechanism| Sasl { mechanism, username: "u".to_owned(), password: SecretPlace::File(file("p", "hunter2")) };
+    let try_it = |trust: Trust| {
+        let kafka = Config { trust, ..Config::to("127.0.0.1:1") };
+        let sinks = Sinks { kafka: Some(kafka), ..Sinks::default() };
+        start(&sinks, &Journal::new(Bound::default(), &["kafka"])).map(drop).map_err(|fault| fault.to_string())
+    };
+    for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+        for tls in [None, Some(Tls::default())] {
+            try_it(Trust { tls, sasl: Some(sasl(mechanism)) }).unwrap();
+        }
+    }
+    let unknown = try_it(Trust { tls: None, sasl: Some(sasl("NTLM")) }).unwrap_err();
+    assert!(unknown.contains("NTLM"), "{unknown}");
+    let no_pem = file("ca.pem", "hunter2");
+    let no_ca = try_it(Trust { tls: Some(Tls { ca_file: Some(no_pem.clone()), own: None }), sasl: None }).unwrap_err();
+    assert!(no_ca.contains("ca_file") && !no_ca.contains("hunter2"), "{no_ca}");
+    let own = Own { cert_file: no_pem.clone(), key_file: no_pem, key_password: Some(SecretPlace::File(folder.path().join("none"))) };
+    let no_secret = try_it(Trust { tls: Some(Tls { ca_file: None, own: Some(own) }), sasl: None }).unwrap_err();
+    assert!(no_secret.contains("key_password_file: ") && no_secret.contains("chmod 600"), "{no_secret}");
+}
+
 #[test]
 fn the_probe_tells_a_broker_from_none() {
     let cluster = MockCluster::new(2).unwrap();
     cluster.create_topic("r", 1, 1).unwrap();
-    let found = probe(&cluster.bootstrap_servers(), Duration::from_secs(10)).unwrap();
+    let found = probe(&Config::to(cluster.bootstrap_servers()), Duration::from_secs(10)).unwrap();
     assert_eq!((found.brokers.len(), found.topics), (2, vec!["r".to_owned()]));
-    let fault = probe("127.0.0.1:1", Duration::from_millis(600)).unwrap_err().to_string();
+    let fault = probe(&Config::to("127.0.0.1:1"), Duration::from_millis(600)).unwrap_err().to_string();
     assert!(fault.starts_with("[sinks.kafka] brokers = \"127.0.0.1:1\": no broker answered") && fault.contains("refused"), "{fault}");
 }

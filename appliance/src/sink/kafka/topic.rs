@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::config::sinks::{CUSTOMER, TOPIC_BYTES_MAX, is_topic, is_topic_char};
+use crate::config::kafka::{CUSTOMER, TOPIC_BYTES_MAX, is_topic, is_topic_char};
 use crate::journal::{Kind, Message};
 
 /// Characters of a customer that are kept where its name is no legal part of a topic.

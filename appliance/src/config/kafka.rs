@@ -1,0 +1,111 @@
+//! `[sinks.kafka]`: the brokers and their topics. How a broker is trusted, and how it trusts us, is in `trust`.
+
+use super::fault::Fault;
+use super::trust::{self, Trust};
+use super::walk::{Field, Section};
+
+/// `[sinks.kafka]`
+#[derive(Clone, Debug, Default, Eq)]
+pub struct KafkaSink {
+    /// `host:port,…`, or `mock`.
+    pub brokers: String,
+    /// Default `tailwater.v1.ranges`; may hold `{customer}`.
+    pub ranges_topic: String,
+    /// Default `tailwater.v1.appliance`.
+    pub appliance_topic: String,
+    /// Default `tailwater.v1.links`.
+    pub links_topic: String,
+    /// Default `lz4`.
+    pub compression: String,
+    /// TLS and SASL.
+    pub trust: Trust,
+    /// Secrets and certificates that cannot be read: faults to `run` alone, who replays need not have them.
+    pub unreadable: Vec<Fault>,
+}
+
+/// Of what is written: whether files can be read now makes it no other.
+impl PartialEq for KafkaSink {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { brokers, ranges_topic, appliance_topic, links_topic, compression, trust, unreadable: _ } = self;
+        (brokers, ranges_topic, appliance_topic) == (&other.brokers, &other.ranges_topic, &other.appliance_topic)
+            && (links_topic, compression, trust) == (&other.links_topic, &other.compression, &other.trust)
+    }
+}
+
+impl KafkaSink {
+    /// Everything but the brokers as it is by default.
+    pub fn to(brokers: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            ranges_topic: RANGES_TOPIC.to_owned(),
+            appliance_topic: APPLIANCE_TOPIC.to_owned(),
+            links_topic: LINKS_TOPIC.to_owned(),
+            compression: COMPRESSION.to_owned(),
+            ..Self::default()
+        }
+    }
+}
+
+const COMPRESSIONS: [(&str, &str); 5] = [("none", "none"), ("gzip", "gzip"), ("snappy", "snappy"), ("lz4", "lz4"), ("zstd", "zstd")];
+const COMPRESSION: &str = "lz4";
+const RANGES_TOPIC: &str = "tailwater.v1.ranges";
+const APPLIANCE_TOPIC: &str = "tailwater.v1.appliance";
+const LINKS_TOPIC: &str = "tailwater.v1.links";
+/// How the embedded cluster is written in `brokers`.
+pub const MOCK: &str = "mock";
+/// Kafka's own bound on a topic's name.
+pub const TOPIC_BYTES_MAX: usize = 249;
+/// What stands for the customer in a topic template.
+pub const CUSTOMER: &str = "{customer}";
+
+pub(super) fn read(section: Section<'_, '_>) -> Option<KafkaSink> {
+    let brokers = section.require("brokers", "brokers = \"127.0.0.1:9092\", or \"mock\"").and_then(|f| brokers(&f));
+    let topic = |key, default: &str, may| section.take(key).map_or_else(|| Some(default.to_owned()), |f| topic(&f, default, may));
+    let (ranges_topic, appliance_topic) = (topic("ranges_topic", RANGES_TOPIC, true), topic("appliance_topic", APPLIANCE_TOPIC, false));
+    let links_topic = topic("links_topic", LINKS_TOPIC, false);
+    let compression = section.choice("compression", &COMPRESSIONS).unwrap_or(COMPRESSION).to_owned();
+    let (trust, unreadable) = trust::read(&section, brokers.as_deref() == Some(MOCK));
+    section.close();
+    let (ranges_topic, appliance_topic, links_topic) = (ranges_topic?, appliance_topic?, links_topic?);
+    Some(KafkaSink { brokers: brokers?, ranges_topic, appliance_topic, links_topic, compression, trust, unreadable })
+}
+
+/// `mock`, or hosts with their ports.
+fn brokers(field: &Field<'_, '_>) -> Option<String> {
+    let text = field.text("\"127.0.0.1:9092\"")?;
+    let good = |broker: &str| {
+        let (host, port) = broker.trim().rsplit_once(':').unwrap_or_else(|| (broker.trim(), "9092"));
+        !host.is_empty() && !host.contains(char::is_whitespace) && port.parse::<u16>().is_ok_and(|p| p > 0)
+    };
+    if let Some(bad) = text.split(',').find(|b| text != MOCK && !good(b)) {
+        field.fault(format!("\"{bad}\" is no broker"), "write host:port, several parted by commas, or \"mock\"");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// Whether Kafka takes this for a topic's name; of a template, whatever its customer's part.
+pub fn is_topic(name: &str, template: bool) -> bool {
+    let named = if template { name.replace(CUSTOMER, "c") } else { name.to_owned() };
+    let legal = !named.is_empty() && named.chars().all(is_topic_char) && named != "." && named != "..";
+    legal && name.len() <= TOPIC_BYTES_MAX
+}
+
+/// Whether a topic's name may hold it.
+pub const fn is_topic_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+/// A topic's name, or its template.
+fn topic(field: &Field<'_, '_>, example: &str, may_have_customer: bool) -> Option<String> {
+    let text = field.text(&format!("\"{example}\""))?;
+    if !is_topic(text, may_have_customer) {
+        let template = if may_have_customer { ", and {customer} for a topic a customer" } else { "" };
+        field.fault(
+            "is no name of a topic",
+            format!("it may hold letters, digits, '.', '_' and '-', {TOPIC_BYTES_MAX} bytes at most{template}"),
+        );
+        return None;
+    }
+    Some(text.to_owned())
+}

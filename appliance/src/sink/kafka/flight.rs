@@ -1,0 +1,219 @@
+//! Messages between the journal and their acknowledgement, in the journal's order.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::split::{Part, split};
+use crate::journal::Message;
+
+/// What librdkafka carries with a message and gives back: whose it is, of which attempt, and which part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ticket {
+    /// Number of the message; they count up from 0.
+    pub(super) number: usize,
+    /// How often the message had been cut before.
+    pub(super) attempt: u8,
+    /// Index of the part.
+    pub(super) part: u16,
+}
+
+impl Ticket {
+    /// As the word that librdkafka carries.
+    pub(super) fn word(self) -> usize {
+        self.number << 24 | usize::from(self.attempt) << 16 | usize::from(self.part)
+    }
+
+    pub(super) fn of(word: usize) -> Self {
+        let [.., attempt, high, low] = word.to_be_bytes();
+        Self { number: word >> 24, attempt, part: u16::from_be_bytes([high, low]) }
+    }
+}
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Flight {
+    entries: VecDeque<Entry>,
+    /// Number of the front.
+    front: usize,
+    /// Numbers of messages that are to be handed to librdkafka, oldest first.
+    unsent: VecDeque<usize>,
+    bytes: usize,
+}
+
+/// One message.
+pub(super) struct Entry {
+    /// As the journal gave it.
+    pub(super) message: Arc<Message>,
+    /// What it goes as, if not as it is.
+    parts: Option<Vec<Part>>,
+    /// Stats that no broker takes, even alone.
+    without: Vec<String>,
+    attempt: u8,
+    handed: u16,
+    acknowledged: u16,
+    settled: bool,
+}
+
+impl Entry {
+    fn count(&self) -> u16 {
+        self.parts.as_ref().map_or(1, |parts| u16::try_from(parts.len()).unwrap_or(u16::MAX))
+    }
+
+    /// A part's bytes.
+    pub(super) fn payload(&self, part: u16) -> &[u8] {
+        self.parts.as_ref().map_or(&*self.message.payload, |parts| parts.get(usize::from(part)).map_or(&[][..], |part| &part.payload))
+    }
+
+    /// The stat that a part is alone with.
+    pub(super) fn only_stat(&self, part: u16) -> Option<&str> {
+        self.parts.as_ref()?.get(usize::from(part))?.only.as_deref()
+    }
+
+    /// Cuts it into parts of at most so many bytes. False: it cannot be.
+    pub(super) fn cut(&mut self, bytes_max: usize) -> bool {
+        self.parts = split(&self.message, bytes_max, &self.without).filter(|parts| u16::try_from(parts.len()).is_ok());
+        self.attempt = self.attempt.wrapping_add(1);
+        (self.handed, self.acknowledged) = (0, 0);
+        self.parts.is_some()
+    }
+
+    /// The next attempt does without this stat.
+    pub(super) fn leave_out(&mut self, stat: String) {
+        self.without.push(stat);
+    }
+
+    /// The next part that librdkafka is to get.
+    pub(super) fn to_hand(&self) -> Option<u16> {
+        (self.handed < self.count()).then_some(self.handed)
+    }
+
+    /// librdkafka has one part more.
+    pub(super) fn handed_one(&mut self) {
+        self.handed += 1;
+    }
+
+    /// A part was acknowledged; true with the last.
+    pub(super) fn acknowledged_one(&mut self) -> bool {
+        self.acknowledged += 1;
+        self.settled |= self.acknowledged >= self.count();
+        self.settled
+    }
+
+    /// It is given up.
+    pub(super) fn give_up(&mut self) {
+        self.settled = true;
+    }
+
+    /// Whether it was cut already.
+    pub(super) fn is_cut(&self) -> bool {
+        self.parts.is_some()
+    }
+
+    fn ticket(&self, number: usize, part: u16) -> Ticket {
+        Ticket { number, attempt: self.attempt, part }
+    }
+}
+
+impl Flight {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn push(&mut self, message: Arc<Message>) {
+        self.unsent.push_back(self.front + self.entries.len());
+        self.bytes += message.bytes();
+        let (parts, without) = (None, Vec::new());
+        self.entries.push_back(Entry { message, parts, without, attempt: 0, handed: 0, acknowledged: 0, settled: false });
+    }
+
+    /// The message that is to go next, and its number.
+    pub(super) fn next(&mut self) -> Option<(usize, &mut Entry)> {
+        let number = *self.unsent.front()?;
+        self.entries.get_mut(number - self.front).map(|entry| (number, entry))
+    }
+
+    /// The message that was to go next has gone.
+    pub(super) fn sent(&mut self) {
+        self.unsent.pop_front();
+    }
+
+    /// The ticket of a part of a message.
+    pub(super) fn ticket(&self, number: usize, part: u16) -> Option<Ticket> {
+        self.entries.get(number.checked_sub(self.front)?).map(|entry| entry.ticket(number, part))
+    }
+
+    /// Whose ticket it is, unless the message was cut anew since, or is settled.
+    pub(super) fn of(&mut self, ticket: Ticket) -> Option<&mut Entry> {
+        let entry = self.entries.get_mut(ticket.number.checked_sub(self.front)?)?;
+        (entry.attempt == ticket.attempt && !entry.settled).then_some(entry)
+    }
+
+    /// This message goes again, all of it, before all later ones.
+    pub(super) fn again(&mut self, number: usize) {
+        if let Some(entry) = number.checked_sub(self.front).and_then(|at| self.entries.get_mut(at)) {
+            (entry.handed, entry.acknowledged, entry.attempt) = (0, 0, entry.attempt.wrapping_add(1));
+        }
+        let at = self.unsent.partition_point(|&other| other < number);
+        if self.unsent.get(at) != Some(&number) {
+            self.unsent.insert(at, number);
+        }
+    }
+
+    /// All that are not settled go again. How many they are.
+    pub(super) fn all_again(&mut self) -> usize {
+        let unsettled = self.entries.iter().enumerate().filter(|(_, entry)| !entry.settled);
+        let numbers: Vec<usize> = unsettled.map(|(at, _)| self.front + at).collect();
+        self.unsent.clear();
+        numbers.iter().for_each(|number| self.again(*number));
+        numbers.len()
+    }
+
+    /// Takes what is settled at the front; how many.
+    pub(super) fn settled(&mut self) -> usize {
+        let mut settled = 0;
+        while self.entries.front().is_some_and(|entry| entry.settled) {
+            self.bytes -= self.entries.pop_front().map_or(0, |entry| entry.message.bytes());
+            self.front += 1;
+            settled += 1;
+        }
+        settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::pb;
+
+    #[test]
+    fn a_ticket_is_a_word() {
+        for ticket in [Ticket { number: 0, attempt: 0, part: 0 }, Ticket { number: 1 << 39, attempt: 255, part: 65_535 }] {
+            assert_eq!(Ticket::of(ticket.word()), ticket);
+        }
+    }
+
+    #[test]
+    fn what_is_late_of_an_earlier_attempt_settles_nothing() {
+        let mut flight = Flight::default();
+        (0..3).for_each(|n| flight.push(Arc::new(Message::range(&pb::RangeReport { sequence: n, ..Default::default() }))));
+        let first = flight.ticket(1, 0).unwrap();
+        (0..3).for_each(|_| flight.sent());
+        flight.again(2);
+        flight.again(1);
+        assert!(flight.of(first).is_none() && flight.next().unwrap().0 == 1, "the oldest goes first");
+        let second = flight.ticket(1, 0).unwrap();
+        assert!(flight.of(second).unwrap().acknowledged_one() && flight.settled() == 0);
+        let zero = flight.ticket(0, 0).unwrap();
+        flight.of(zero).unwrap().give_up();
+        assert_eq!((flight.settled(), flight.len()), (2, 1));
+        assert!(flight.of(zero).is_none() && flight.all_again() == 1);
+    }
+}

@@ -1,0 +1,57 @@
+//! What a code of Kafka's means for the sink, and what mends it.
+
+use rdkafka::types::RDKafkaErrorCode as Code;
+
+use crate::config::KafkaSink as Config;
+
+/// What to do about a broker that is away.
+const AWAY: &str = "start the broker, open the way to it, or correct [sinks.kafka] brokers";
+
+/// What an operator can do about it.
+pub(super) fn remedy(code: Code, config: &Config) -> String {
+    let (trust, topics) = (&config.trust, format!("{} and {}", config.ranges_topic, config.appliance_topic));
+    match code {
+        Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism | Code::IllegalSASLState => {
+            let (user, mechanism) = trust.sasl.as_ref().map_or(("", "none"), |sasl| (&sasl.username, sasl.mechanism));
+            format!(
+                "correct [sinks.kafka] username = \"{user}\" and its password (a new one in password_file is taken up by itself), \
+                 or give the brokers this user for {mechanism}"
+            )
+        }
+        Code::SSL => "correct [sinks.kafka] ca_file, cert_file and key_file (new ones are taken up by themselves), or the broker's \
+                      certificate; write tls = true for a listener that speaks TLS alone"
+            .to_owned(),
+        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed | Code::GroupAuthorizationFailed => {
+            let user = trust.sasl.as_ref().map_or("SUBJECT", |sasl| &sasl.username);
+            let topics = format!("--topic {} --topic {}", config.ranges_topic, config.appliance_topic);
+            format!("allow it: kafka-acls --bootstrap-server … --add --allow-principal User:{user} --producer {topics}")
+        }
+        Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
+            format!("create the topics {topics}, or let the brokers create them (auto.create.topics.enable)")
+        }
+        Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend | Code::LeaderNotAvailable => {
+            "bring back the brokers that hold the topic's replicas".to_owned()
+        }
+        _ => AWAY.to_owned(),
+    }
+}
+
+/// Whether it will not go away before what the sink was given changes: a secret, a certificate.
+pub(super) const fn is_of_trust(code: Code) -> bool {
+    matches!(code, Code::Authentication | Code::SaslAuthenticationFailed | Code::SSL)
+}
+
+/// What became of the rest once something else had gone wrong.
+pub(super) const fn says_little(code: Code) -> bool {
+    matches!(code, Code::Fatal | Code::GaplessGuarantee | Code::PurgeQueue | Code::PurgeInflight | Code::AllBrokersDown)
+}
+
+/// Whether a batch was too large, or a message alone.
+pub(super) const fn is_of_size(code: Code) -> bool {
+    matches!(code, Code::MessageSizeTooLarge | Code::MessageBatchTooLarge)
+}
+
+/// True if the message itself is at fault: sending it again would not help.
+pub(super) const fn is_of_the_message(code: Code) -> bool {
+    matches!(code, Code::InvalidMessage | Code::InvalidMessageSize | Code::InvalidTopic | Code::InvalidRecord | Code::InvalidTimestamp)
+}

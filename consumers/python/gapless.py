@@ -1,0 +1,42 @@
+#!/usr/bin/python3
+"""Proves that no report is missing, and drops repeats: gapless.py BROKERS [RANGES_TOPIC APPLIANCE_TOPIC]. Needs kcat, protoc, python3-protobuf."""
+
+import importlib
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+proto = pathlib.Path(__file__).resolve().parents[2] / "proto"
+with tempfile.TemporaryDirectory() as made:
+    subprocess.run(["protoc", f"--proto_path={proto}", f"--python_out={made}", "tailwater/v1/report.proto"], check=True)
+    sys.path.insert(0, made)
+    pb = importlib.import_module("tailwater.v1.report_pb2")
+topics = sys.argv[2:] or ["tailwater.v1.ranges", "tailwater.v1.appliance"]
+last, parts, count = {}, {}, {"reports": 0, "repeats": 0, "gaps": 0}
+for topic, kind in zip(topics, (pb.RangeReport, pb.ApplianceReport)):
+    # %R%s: the payload's length, big endian, and the payload. Without -e it goes on reading what comes.
+    kcat = subprocess.Popen(["kcat", "-Cqe", "-b", sys.argv[1], "-t", topic, "-o", "beginning", "-f", "%R%s"], stdout=subprocess.PIPE)
+    while length := kcat.stdout.read(4):
+        report = kind.FromString(kcat.stdout.read(*struct.unpack(">I", length)))
+        domain, prefix = (report.domain, report.prefix or report.customer) if kind is pb.RangeReport else ("", "(appliance)")
+        # A roll-up is a source of its own, beside the range or customer that it is named after.
+        if kind is pb.RangeReport and report.scope != pb.OWN:
+            prefix += " " + pb.Scope.Name(report.scope)
+        source, number = (report.appliance, report.boot_id, domain, prefix), report.sequence
+        part = (report.part.number, report.part.of) if kind is pb.RangeReport else (0, 0)
+        name, before = f"{report.appliance} {report.boot_id} {domain}{prefix} sequence", last.get(source, 0)
+        if number < before or (number == before and part in parts[source]):
+            count["repeats"] += 1
+            print(f"repeat: {name} {number}")
+            continue
+        if number > before + 1:
+            count["gaps"] += 1
+            print(f"gap: {name} {before + 1} to {number - 1}")
+        count["reports"] += number > before
+        parts[source] = (parts[source] if number == before else set()) | {part}
+        last[source] = number  # Here stands what is to be done with a report that is neither lost nor a repeat.
+    kcat.wait()
+print(", ".join(f"{n} {what}" for what, n in count.items()))
+sys.exit(count["gaps"] > 0)

@@ -1,0 +1,68 @@
+//! The consumers that the papers offer, in Python and in Rust, on a stream that holds a repeat, a gap and a report in parts.
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+#[path = "kafka_support/mod.rs"]
+mod kafka_support;
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use kafka_support::{Broker, root, start_to, stop};
+use tailwater::config::KafkaSink;
+use tailwater::journal::Message;
+use tailwater::report::pb;
+
+fn range(prefix: &str, sequence: u64, part: Option<pb::Part>) -> Message {
+    let (appliance, prefix) = ("pop1-a".to_owned(), prefix.to_owned());
+    Message::range(&pb::RangeReport { appliance, boot_id: 9, sequence, prefix, part, ..Default::default() })
+}
+
+/// The example as it is now: cargo builds none for one test alone.
+fn example() -> PathBuf {
+    let exe = std::env::current_exe().unwrap();
+    let folder = exe.parent().unwrap().parent().unwrap();
+    let profile = if folder.ends_with("release") { "release" } else { "dev" };
+    let arguments = ["build", "--quiet", "--locked", "--package", "tailwater", "--example", "gapless", "--profile", profile];
+    assert!(Command::new(env!("CARGO")).args(arguments).current_dir(root()).status().unwrap().success());
+    folder.join("examples/gapless")
+}
+
+fn said(command: &mut Command, address: &str) -> (Option<i32>, Vec<String>) {
+    let output = command.arg(address).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    (output.status.code(), text.lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn both_consumers_find_what_is_missing_and_drop_what_is_repeated() {
+    let broker = Broker::start();
+    let address = broker.address();
+    let (sinks, journal) = start_to(KafkaSink::to(&address));
+    let part = |number| Some(pb::Part { number, of: 2 });
+    for (prefix, numbers) in [("192.0.2.0/24", &[1, 2, 3, 2, 3, 4][..]), ("198.51.100.0/24", &[1, 2, 5, 6, 6])] {
+        numbers.iter().for_each(|number| assert!(journal.append(range(prefix, *number, None))));
+    }
+    for (sequence, part) in [(1, None), (2, part(1)), (2, part(2)), (2, part(1)), (3, None)] {
+        assert!(journal.append(range("203.0.113.0/24", sequence, part)));
+    }
+    for sequence in [1, 2, 2] {
+        let report = pb::ApplianceReport { appliance: "pop1-a".to_owned(), boot_id: 9, sequence, ..Default::default() };
+        assert!(journal.append(Message::appliance(&report)));
+    }
+    assert_eq!(stop(sinks).delivered, 19);
+    let expected = [
+        "13 reports, 5 repeats, 1 gaps",
+        "gap: pop1-a 9 198.51.100.0/24 sequence 3 to 4",
+        "repeat: pop1-a 9 (appliance) sequence 2",
+        "repeat: pop1-a 9 192.0.2.0/24 sequence 2",
+        "repeat: pop1-a 9 192.0.2.0/24 sequence 3",
+        "repeat: pop1-a 9 198.51.100.0/24 sequence 6",
+        "repeat: pop1-a 9 203.0.113.0/24 sequence 2",
+    ];
+    let python = root().join("consumers/python/gapless.py");
+    for command in [Command::new("/usr/bin/python3").arg(python), &mut Command::new(example())] {
+        let (code, mut lines) = said(command, &address);
+        lines.sort();
+        assert_eq!((code, lines), (Some(1), expected.map(str::to_owned).to_vec()), "{command:?}");
+    }
+}

@@ -1,0 +1,178 @@
+//! What brokers do to a sink: too large, moved, deleted, made anew. Nothing is lost, and what comes twice is known by its number.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
+
+#[path = "kafka_support/mod.rs"]
+mod kafka_support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use kafka_support::{Broker, read_ranges, start_to, stop, wait_for};
+use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::config::ClientConfig;
+use serde_json::Value;
+use tailwater::config::KafkaSink;
+use tailwater::journal::{Journal, Message};
+use tailwater::report::pb;
+use tailwater::telemetry::SinkState;
+
+/// Ranges that reports are of.
+const RANGES: u64 = 7;
+
+/// The administrator of a cluster.
+struct Admin {
+    client: AdminClient<DefaultClientContext>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Admin {
+    fn of(brokers: &str) -> Self {
+        let client = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+        Self { client, runtime: tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap() }
+    }
+
+    fn create(&self, topic: &str, partitions: i32, replicas: i32, settings: &[(&str, &str)]) {
+        let mut new = NewTopic::new(topic, partitions, TopicReplication::Fixed(replicas));
+        for (key, value) in settings {
+            new = new.set(key, value);
+        }
+        // A topic that was deleted a moment ago is in the way for another one.
+        for _ in 0..100 {
+            let done = self.runtime.block_on(self.client.create_topics([&new], &AdminOptions::new())).unwrap().remove(0);
+            if done.is_ok() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("topic {topic} could not be created");
+    }
+
+    fn delete(&self, topic: &str) {
+        self.runtime.block_on(self.client.delete_topics(&[topic], &AdminOptions::new())).unwrap().remove(0).unwrap();
+    }
+}
+
+fn sink_to(brokers: &str, topic: &str) -> KafkaSink {
+    KafkaSink { ranges_topic: topic.to_owned(), compression: "none".to_owned(), ..KafkaSink::to(brokers) }
+}
+
+/// Stats of these sizes.
+fn range(n: u64, sizes: &[usize]) -> Message {
+    let sketch = |bytes: usize| pb::stat::Figure::Distinct(pb::Distinct { sketch: vec![7; bytes], ..Default::default() });
+    let stat = |(i, bytes): (usize, &usize)| pb::Stat { name: format!("s{i}"), figure: Some(sketch(*bytes)), ..Default::default() };
+    let (sequence, prefix) = (n / RANGES + 1, format!("198.51.100.{}/32", n % RANGES));
+    Message::range(&pb::RangeReport { sequence, prefix, stats: sizes.iter().enumerate().map(stat).collect(), ..Default::default() })
+}
+
+fn append(journal: &Journal, numbers: std::ops::Range<u64>) {
+    numbers.for_each(|n| assert!(journal.append(range(n, &[100]))));
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok()).unwrap()
+}
+
+/// The sequences of each range, as they came.
+fn sequences(read: &[Value]) -> BTreeMap<String, Vec<u64>> {
+    let mut of = BTreeMap::<_, Vec<u64>>::new();
+    for report in read {
+        of.entry(report["prefix"].as_str().unwrap().to_owned()).or_default().push(number(&report["sequence"]));
+    }
+    of
+}
+
+/// Every range has all of its numbers up to `last`, in order where repeats are left out.
+fn nothing_is_missing(read: &[Value], reports: u64) {
+    let of = sequences(read);
+    assert_eq!(of.len() as u64, RANGES.min(reports));
+    for (prefix, came) in &of {
+        let mut seen = BTreeSet::new();
+        let fresh: Vec<u64> = came.iter().copied().filter(|number| seen.insert(*number)).collect();
+        let expected: Vec<u64> = (1..=fresh.len() as u64).collect();
+        assert_eq!(fresh, expected, "{prefix}");
+    }
+    let all: usize = of.values().map(|came| came.iter().collect::<BTreeSet<_>>().len()).sum();
+    assert_eq!(all as u64, reports);
+}
+
+#[test]
+fn what_is_refused_or_deleted_is_not_lost() {
+    let broker = Broker::start();
+    let (address, admin) = (broker.address(), Admin::of(&broker.address()));
+    too_large_goes_in_parts(&address, &admin);
+    a_topic_is_deleted_and_made_anew(&address, &admin);
+}
+
+/// A topic that takes 20,000 bytes: batches become shorter, a report goes in parts, and a stat that is longer alone is told of.
+fn too_large_goes_in_parts(address: &str, admin: &Admin) {
+    admin.create("small", 2, 1, &[("max.message.bytes", "20000")]);
+    let (sinks, journal) = start_to(sink_to(address, "small"));
+    append(&journal, 0..700);
+    assert!(journal.append(range(700, &[1_500; 30])));
+    assert!(journal.append(range(701, &[1_000, 30_000, 1_000])));
+    append(&journal, 702..1_400);
+    let status = stop(sinks);
+    assert_eq!((status.delivered, status.failed, status.behind), (1_400, 1, 0), "{status:?}");
+    let read = read_ranges(address, "small");
+    nothing_is_missing(&read, 1_400);
+    stats_are_there_once(&read, 700, &[1_500; 30].map(Some));
+    stats_are_there_once(&read, 701, &[Some(1_000), None, Some(1_000)]);
+    // The appliance's own log says which; the small ones are whole.
+    let small = read.iter().filter(|report| report["part"].is_null());
+    assert!(small.count() >= 1_398);
+}
+
+/// The parts of the last attempt: their stats together are the report's.
+fn stats_are_there_once(read: &[Value], n: u64, sizes: &[Option<usize>]) {
+    let (sequence, prefix) = (n / RANGES + 1, format!("198.51.100.{}/32", n % RANGES));
+    let of = |report: &&Value| report["prefix"] == prefix.as_str() && number(&report["sequence"]) == sequence;
+    let parts: Vec<&Value> = read.iter().filter(of).collect();
+    let of = |report: &Value| report["part"].get("of").map_or(1, number);
+    let last = of(parts.last().unwrap());
+    let mut stats = BTreeMap::new();
+    for part in parts.iter().filter(|part| of(part) == last) {
+        for stat in part["stats"].as_array().unwrap() {
+            let bytes = stat["distinct"]["sketch"].as_str().unwrap().len() / 4 * 3;
+            stats.insert(stat["name"].as_str().unwrap().to_owned(), bytes);
+        }
+    }
+    let expected = sizes.iter().enumerate().filter_map(|(i, bytes)| bytes.map(|bytes| (format!("s{i}"), bytes.div_ceil(3) * 3)));
+    assert_eq!(stats, expected.collect(), "{n}");
+}
+
+/// The topic goes while reports are on their way, and comes again with one partition where there were four.
+fn a_topic_is_deleted_and_made_anew(address: &str, admin: &Admin) {
+    admin.create("gone", 4, 1, &[]);
+    let (sinks, journal) = start_to(sink_to(address, "gone"));
+    append(&journal, 0..140);
+    wait_for(&sinks, "the first", |kafka| kafka.behind == 0);
+    admin.delete("gone");
+    admin.create("gone", 1, 1, &[]);
+    append(&journal, 140..280);
+    wait_for(&sinks, "the second", |kafka| kafka.behind == 0 && kafka.state == SinkState::Up);
+    let status = stop(sinks);
+    assert_eq!((status.delivered, status.failed), (280, 0), "{status:?}");
+    let of = sequences(&read_ranges(address, "gone"));
+    let came: BTreeSet<u64> = of.values().flatten().copied().collect();
+    assert!(of.len() as u64 == RANGES && (21..=40).all(|sequence| came.contains(&sequence)), "{of:?}");
+}
+
+/// Two brokers hold each partition; the one that leads half of them goes, and comes again.
+#[test]
+fn a_leader_that_goes_is_followed_by_another() {
+    let first = Broker::start();
+    let second = Broker::start_with(&["--join", &first.folder.path().display().to_string()]);
+    let (address, admin) = (first.address(), Admin::of(&first.address()));
+    admin.create("moving", 4, 2, &[]);
+    let (sinks, journal) = start_to(sink_to(&address, "moving"));
+    append(&journal, 0..350);
+    wait_for(&sinks, "the first", |kafka| kafka.behind == 0);
+    append(&journal, 350..700);
+    second.script(&["stop"]).unwrap();
+    append(&journal, 700..1_050);
+    wait_for(&sinks, "the second", |kafka| kafka.behind == 0);
+    let status = stop(sinks);
+    assert_eq!((status.delivered, status.failed), (1_050, 0), "{status:?}");
+    nothing_is_missing(&read_ranges(&address, "moving"), 1_050);
+}
