@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
-use replaying::{count, replay, seed, stat, tailwater, value};
+use replaying::{Draw, count, files, replay, seed, stat, tailwater, value};
 use serde_json::Value;
 
 const WINDOW_MS: u64 = 2_000;
@@ -70,6 +70,31 @@ fn config(folder: &Path, rollup: bool) -> PathBuf {
     let file = folder.join(format!("rollup-{rollup}.toml"));
     std::fs::write(&file, text).unwrap();
     file
+}
+
+/// Datagrams between any two ranges of IPv4, or within one, one in four of them blocked.
+fn between(seed: u64) -> Vec<u8> {
+    let nets: Vec<_> = ranges().into_iter().filter_map(|(net, _)| if let IpNet::V4(net) = net { Some(net) } else { None }).collect();
+    let (mut draw, mut time_ns) = (Draw(seed), 1_735_689_600_000_000_000);
+    let mut below = move |n: u64| draw.next() % n;
+    let address = |below: &mut dyn FnMut(u64) -> u64| {
+        let net = nets[usize::try_from(below(nets.len() as u64)).unwrap()];
+        let host = u32::try_from(below(1 << (32 - net.prefix_len()))).unwrap();
+        (u32::from(net.network()) + host).to_be_bytes()
+    };
+    let mut records = Vec::new();
+    for _ in 0..4_000 {
+        time_ns += below(3_000_000);
+        let payload = usize::try_from(below(400)).unwrap();
+        let length = u16::try_from(28 + payload).unwrap().to_be_bytes();
+        let tag: &[u8] = if below(4) == 0 { &[0x81, 0, 0x02, 0x9A] } else { &[] };
+        let head = [0x45, 0, length[0], length[1], 0, 0, 0, 0, 64, 17, 0, 0];
+        let (src, dst) = (address(&mut below), address(&mut below));
+        let udp = [0x9C, 0x40, 0, 53, 0, 0, 0, 0];
+        let frame = [&[2; 12][..], tag, &[8, 0], &head, &src, &dst, &udp, &vec![0; payload]].concat();
+        records.push(files::whole(time_ns, frame));
+    }
+    files::pcap(files::ETHERNET, &records)
 }
 
 /// What the model knows of a frame.
@@ -211,22 +236,26 @@ fn a_carpet_is_seen_where_it_lies() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(path("carpet.toml"), scenario()).unwrap();
-    let (capture, seed) = (path("carpet.pcap"), seed().to_string());
+    let (capture, seed) = (path("carpet.pcap"), seed());
+    let captures = [&capture, &path("between.pcap")];
+    std::fs::write(captures[1], between(seed)).unwrap();
+    let seed = seed.to_string();
     let made =
         tailwater(["generate", "--scenario", &path("carpet.toml"), "--seed", &seed, "--pcap", &capture, "--truth", &path("truth.json")]);
     assert_eq!(made.status, Some(0), "{}", made.stderr);
     let (with, without) = (config(folder.path(), true), config(folder.path(), false));
 
-    let first = replay(&with, &[&capture], &[]);
+    let first = replay(&with, &captures, &[]);
     assert_eq!((first.status, first.ledger_faults()), (Some(0), Vec::new()), "{}", first.stderr);
-    let (truth, between) = truth(&packets(Path::new(&capture)));
-    assert!(between > 500, "{between} packets between ranges of one customer");
+    let all: Vec<Packet> = captures.iter().flat_map(|capture| packets(Path::new(capture))).collect();
+    let (truth, between) = truth(&all);
+    assert!(between > 2_000, "{between} packets between ranges of one customer");
     compare(&first.ranges(), &truth);
 
     // The whole of the attack stands in one report, and no range has a quarter of it.
     let of = |name: Name| {
         let long = truth.iter().filter(|((kind, _, other), _)| *kind == "LONG" && *other == name);
-        long.map(|(_, sums)| sums[&("any", "ingress")].amounts[0]).max().unwrap()
+        long.map(|(_, sums)| sums[&("any", "ingress")].amounts[0]).max().unwrap_or(0)
     };
     let most = ranges().iter().map(|(prefix, customer)| of(("OWN", prefix.to_string(), customer))).max().unwrap();
     let carpet = of(("SUBTREE", "198.18.16.0/20".to_owned(), "campus"));
@@ -237,11 +266,11 @@ fn a_carpet_is_seen_where_it_lies() {
     let lines = first.range_lines();
     for workers in ["1", "2", "3", "4"] {
         for mode in ["run-to-completion", "pipeline"] {
-            let other = replay(&with, &[&capture], &["--mode", mode, "--workers", workers]);
+            let other = replay(&with, &captures, &["--mode", mode, "--workers", workers]);
             assert!(other.range_lines() == lines, "{mode} with {workers} tells otherwise");
         }
     }
-    let plain = replay(&without, &[&capture], &[]);
+    let plain = replay(&without, &captures, &[]);
     let own: Vec<&str> = lines.into_iter().filter(|line| line.contains("\"scope\":\"OWN\"")).collect();
     assert!(plain.range_lines() == own, "ranges say the same without roll-ups");
     assert_eq!(plain.total()["rollupsReported"], Value::Null);

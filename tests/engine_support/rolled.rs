@@ -222,7 +222,9 @@ fn reloads_change_what_is_rolled_up() {
         };
         let later: Vec<Setup> = (0..15).map(|_| redraw(&mut dice)).collect();
         let window_ns = setup.window_ms * 1_000_000;
-        let mix = Mix { packets: 1_500, windows: 20, window_ns, spoofed: 0, tunnels: dice.one_in(2), late: dice.one_in(2), gaps: false };
+        // Not so many epochs that what closes them alone fills a ring.
+        let windows = (40 * setup.fast_ms / setup.window_ms).clamp(4, 20);
+        let mix = Mix { packets: 1_500, windows, window_ns, spoofed: 0, tunnels: dice.one_in(2), late: dice.one_in(2), gaps: false };
         let packets = draw(&mut dice, &mix);
         let pace = Pace { workers: 2, reporter: 9, steps: 4, live: false, sleepy: seed.is_multiple_of(2), overdue: false };
         let shape = SHAPES[usize::try_from(seed).unwrap() % SHAPES.len()];
