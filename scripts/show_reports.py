@@ -15,7 +15,7 @@ def messages(brokers):
     command = ["/usr/bin/python3", "-B", str(ROOT / "tests/consumer/read_reports.py"), "--brokers", brokers]
     lines = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     found = [json.loads(line)["message"] for line in lines]
-    ranges = [m for m in found if "prefix" in m and m["windowKind"] == "LONG"]
+    ranges = [m for m in found if m.get("scope") == "OWN" and m["windowKind"] == "LONG"]
     accounts = [m for m in found if "ledger" in m]
     return ranges, accounts
 

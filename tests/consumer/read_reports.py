@@ -96,11 +96,11 @@ def print_sums(arguments, types):
     windows, repeated, unbalanced, wrong_keys = 0, 0, 0, 0
     for _, key, message in read(arguments, types):
         is_range = isinstance(message, types.RangeReport)
-        name = message.prefix if is_range else message.appliance
+        name = (message.prefix or message.customer) if is_range else message.appliance
         wrong_keys += key != name
         if not is_range and message.total:
             continue
-        source = (is_range, message.appliance, message.boot_id, name)
+        source = (is_range, message.appliance, message.boot_id, name, (message.scope, message.domain) if is_range else ())
         part = (message.part.number, message.part.of) if is_range else ()
         if (source, message.sequence, part) in seen:
             repeated += 1

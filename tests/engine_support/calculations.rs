@@ -172,7 +172,8 @@ impl Counts<'_> {
         holds("at least", number - *since >= windows.min(have.covers_windows))?;
         holds("at most twice as many", number - *since <= 2 * windows)?;
         self.distinct(have.keys.as_ref().ok_or("no keys")?, false)?;
-        let sketched = [&known.elder.2, &known.young.2].iter().any(|half| half.len() > 128) || self.keys.len() > 128;
+        let exact = if self.row.p < 10 { 64 } else { 128 };
+        let sketched = [&known.elder.2, &known.young.2].iter().any(|half| half.len() > exact) || self.keys.len() > exact;
         let e = have.value.as_ref().ok_or("no value")?;
         known.young.1 = number;
         known.young.2.extend(self.keys.keys().cloned());

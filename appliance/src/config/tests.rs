@@ -243,6 +243,8 @@ fn the_hash_covers_what_results_depend_on() {
     for same in [format!("{base}{more}"), rewritten, format!("{base}[appliance]\nwindow_ms = 10000\n")] {
         assert_eq!(loaded(&same).hash, hash, "{same}");
     }
+    let rolled = loaded(&base.replace(RANGES, &format!("{RANGES}rollup = true\n")));
+    assert_eq!((rolled.hash, rolled.ranges.rollup, loaded(&base).ranges.rollup), (hash.clone(), true, false));
     let other = [
         base.replace("k = 5", "k = 6"),
         base.replace("udp", "tcp"),

@@ -118,8 +118,9 @@ impl MemoryPlan {
             return None;
         }
         let shards = self.cores.1;
+        let parted = if world.plans.scopes.part() { ", with what ranges.rollup keeps apart" } else { "" };
         let what = format!(
-            "{} MB cannot hold the sums of {} ranges (those that there are, and room for reloads: ranges.max) on {shards} cores: sums take {} MB, slots, streams and rings {} MB, and sketches and logs want room too",
+            "{} MB cannot hold the sums of {} ranges (those that there are, and room for reloads: ranges.max{parted}) on {shards} cores: sums take {} MB, slots, streams and rings {} MB, and sketches and logs want room too",
             self.budget >> 20,
             world.plans.real,
             (shards * self.roots_wanted).div_ceil(1 << 20),

@@ -192,15 +192,17 @@ impl Plan {
 
     /// Whether some stat sees a difference between two records.
     pub fn tells_apart(&self, one: &Record, other: &Record) -> bool {
-        let seen = |key: &KeySpec, record: &Record| {
+        let seen = |part: &Key, key: &KeySpec, record: &Record| {
             let mut bytes = [0; KEY_BYTES_MAX];
-            let has = key.extract(record, &mut bytes[..key.width(self.family)]);
+            let has = (part.row().extract)(record, &key.lengths(), &mut bytes[..(part.row().width)(self.family)]);
             has.then_some(bytes)
         };
+        // Part by part: what lacks one of them has no key, but others have it and the rest.
+        let differ = |key: &KeySpec| key.parts().iter().any(|part| seen(part, key, one) != seen(part, key, other));
         let mut keys = self.keys.iter().chain(self.selections.keys());
         one.family() == self.family
             && (self.reads_times() && one.time_ns != other.time_ns
-                || keys.any(|key| seen(key, one) != seen(key, other))
+                || keys.any(differ)
                 || self.metrics.iter().any(|metric| (metric.row().value)(one) != (metric.row().value)(other)))
     }
 

@@ -162,3 +162,18 @@ fn usual_keys_ask_for_no_records() {
     let mut draws = Draws(seed());
     (0..200).for_each(|_| agree(&mut draws, &plan, (&mut one, &mut other), &layout));
 }
+
+/// A key of several parts reads all of them, also where the first packet that one thinks of lacks one.
+#[test]
+fn every_part_of_a_key_is_kept() {
+    let packet = |vlan| Record { vlan, protocol: 17, src_port: 53, has: Has::PORTS.with(Has::VLAN, true), weight: 1, ..Record::default() };
+    for keys in [[Key::Vlan, Key::Service], [Key::Service, Key::Vlan]] {
+        let specs = [StatSpec::new("distinct", &keys, crate::axes::Metric::Packets)];
+        let bounds = WeightBounds { passed: 1, blocked: 1, random: true, rate: None };
+        let Ok(plan) = Plan::compile(&specs, &[0], Family::V4, bounds) else { panic!("a plan") };
+        let layout = Layout::of(|one, other| plan.tells_apart(one, other));
+        let mut words = vec![0; layout.words(Form::Narrow)];
+        layout.pack(&packet(7), Form::Narrow, &mut words);
+        assert_eq!(layout.unpack(&words, Form::Narrow).vlan, 7, "{keys:?}");
+    }
+}
