@@ -122,12 +122,13 @@ impl Generation {
     /// The link that a frame came by, from 1, and what the tag rules say of it, which need not have an IP header; 0: none.
     pub fn link(&self, frame: &Frame<'_>, parsed: &Parsed) -> (u8, Record) {
         let link = tags::link(&self.links, frame, parsed);
-        let mut record = Record { weight: 1, link, wire_bytes: frame.wire_bytes, ..Record::default() };
+        let wire_bytes = frame.wire_bytes.saturating_sub(parsed.stripped_bytes);
+        let mut record = Record { weight: 1, link, wire_bytes, ..Record::default() };
         if link > 0
             && let Some(rule) = tags::first_match(&self.rules, frame, parsed).and_then(|at| self.rules.get(at))
         {
             tags::apply(rule, frame, parsed, &mut record);
-            record.wire_bytes = frame.wire_bytes.saturating_sub(rule.added_bytes);
+            record.wire_bytes = wire_bytes.saturating_sub(rule.added_bytes);
         }
         (link, record)
     }

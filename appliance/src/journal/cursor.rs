@@ -34,13 +34,14 @@ pub struct Cursor {
     index: usize,
     /// The segment that it reads, by its first position.
     open: RefCell<Option<(u64, Frames)>>,
-    /// Since when it cannot be read.
+    /// Since when it cannot be read, and when it is tried again.
     fails: Cell<Option<Instant>>,
+    retry_at: Cell<Option<Instant>>,
 }
 
 impl Cursor {
     pub(super) const fn new(journal: Arc<Journal>, index: usize) -> Self {
-        Self { journal, index, open: RefCell::new(None), fails: Cell::new(None) }
+        Self { journal, index, open: RefCell::new(None), fails: Cell::new(None), retry_at: Cell::new(None) }
     }
 
     /// The oldest message that this sink has not read; waits for one at most `timeout`.
@@ -53,10 +54,14 @@ impl Cursor {
             inner.places[self.index].next = at;
             let until = match lies {
                 Lies::Here(message) => {
+                    self.fails.set(None);
                     let inner = &mut *inner;
                     inner.places[self.index].read(at);
                     inner.queue.forget(super::Place::needed(&inner.places));
                     return Next::Message(message);
+                }
+                Lies::OnDisk(Some(segment)) if !inner.queue.goes(&segment) && self.rests() => {
+                    self.retry_at.get().map_or(deadline, |again| again.min(deadline))
                 }
                 Lies::OnDisk(segment) => {
                     drop(inner);
@@ -69,6 +74,7 @@ impl Cursor {
                         }
                         None => inner = self.journal.lock(),
                     }
+                    self.retry_at.set(Some(Instant::now() + RETRY));
                     deadline.min(Instant::now() + RETRY)
                 }
                 Lies::Nowhere if inner.closed && at >= inner.queue.end() => return Next::Closed,
@@ -80,6 +86,11 @@ impl Cursor {
                 Err(again) => again,
             };
         }
+    }
+
+    /// Whether what could not be read is yet to be left alone.
+    fn rests(&self) -> bool {
+        self.retry_at.get().is_some_and(|again| Instant::now() < again)
     }
 
     /// The first message from a position on in a segment. None: it cannot be read now. None of it: there is none, or it fell off
@@ -101,6 +112,7 @@ impl Cursor {
                 return Some(self.take(at, Some(segment), None));
             }
         };
+        self.retry_at.set(None);
         if found.is_some() && self.fails.take().is_some() {
             tracing::info!("the journal can be read again");
         }
@@ -155,18 +167,22 @@ impl Cursor {
 
     /// Whether what cannot be read is given up. It is not while the disk is away: then it comes later.
     fn is_lost(&self, segment: &Segment, fault: &io::Error) -> bool {
-        let is_there = || segment.path.parent().is_some_and(Path::exists);
-        let inner = self.journal.lock();
-        if inner.queue.goes(segment) {
+        let (goes, is_away, sink) = {
+            let inner = self.journal.lock();
+            let queue = &inner.queue;
+            (queue.goes(segment), queue.is_refused() || queue.hangs(), inner.places[self.index].sink.clone())
+        };
+        if goes {
             return false;
         }
         let since = self.fails.get().unwrap_or_else(|| {
-            let sink = &inner.places[self.index].sink;
             tracing::error!(sink, "the journal cannot be read: {}: {fault}; trying again", segment.path.display());
             Instant::now()
         });
-        self.fails.set(Some(since));
-        since.elapsed() > PATIENCE && !inner.queue.is_refused() && is_there()
+        // Time counts while the disk takes writes.
+        let is_there = !is_away && segment.path.parent().is_some_and(Path::exists);
+        self.fails.set(Some(if is_there { since } else { Instant::now() }));
+        is_there && since.elapsed() > PATIENCE
     }
 
     /// The `count` oldest messages in flight are settled.

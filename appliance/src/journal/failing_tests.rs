@@ -4,6 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::disk_tests::{BOUND, SOON, disk, end, first_of, opened, rest, segments, wait};
+use super::frame;
+use super::queue::{Lies, Queue};
+use super::segment::Segment;
+use super::store::held_by;
 use super::tests::message;
 use super::*;
 
@@ -219,4 +223,62 @@ fn a_disk_that_cannot_be_used_is_said() {
         let fault = OpenError::Io { folder: file.clone(), reason: std::io::Error::from_raw_os_error(code) };
         assert_eq!(fault.is_of_the_disk(), is, "{fault}");
     }
+}
+
+fn active(folder: &Path, first: u64, end: u64) -> Segment {
+    Segment { end, ..Segment::begin(folder, first) }
+}
+
+#[test]
+fn what_is_just_being_written_is_lost_only_if_the_disk_does_not_take_it() {
+    let queue = || {
+        let mut queue = Queue::new(Bound { messages: 2, bytes: 1 << 20 }, 0, Some(Vec::new()));
+        (0..2).for_each(|n| queue.push(Arc::new(message(n, 8))));
+        let unsaved = queue.unsaved(1 << 20).unwrap();
+        assert_eq!((unsaved.behind, unsaved.first, unsaved.messages.len()), (0, 0, 2));
+        for n in 2..5 {
+            queue.push(Arc::new(message(n, 8)));
+            let lost = queue.drop_oldest();
+            assert_eq!(lost.is_some(), n == 4, "{n}");
+        }
+        assert!(matches!(queue.find(0), (0, Lies::Nowhere)));
+        (queue, unsaved)
+    };
+    let (mut taken, _) = queue();
+    taken.saved(active(Path::new("."), 0, 2));
+    assert!(matches!(taken.find(0), (0, Lies::OnDisk(Some(_)))));
+    assert_eq!(taken.unsaved(1 << 20).map(|unsaved| (unsaved.behind, unsaved.first)), Some((2, 3)), "the third one is a gap");
+    let (mut refused, unsaved) = queue();
+    let lost: Vec<u64> = refused.unwritten(unsaved.first, &unsaved.messages).iter().map(|lost| lost.position).collect();
+    assert_eq!(lost, [0, 1]);
+    refused.refused("no");
+    assert!(matches!(refused.find(0), (3, Lies::Here(_))));
+}
+
+/// What a failed sync left behind a segment's end was written again: it goes with the other one.
+#[test]
+fn a_segment_that_goes_takes_nothing_behind_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let segment = active(folder.path(), 0, 3);
+    let mut bytes = Vec::new();
+    (0..5).for_each(|n| frame::encode(n, &message(n, 8), &mut bytes));
+    std::fs::write(&segment.path, bytes).unwrap();
+    assert_eq!(held_by(&segment).len(), 3);
+}
+
+#[test]
+fn a_disk_that_goes_on_refusing_is_not_called_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let inside = folder.path().join("journal");
+    let journal = Journal::open(BOUND, &disk(&inside, 1 << 30, 1), &["a"]).unwrap();
+    std::fs::rename(&inside, folder.path().join("away")).unwrap();
+    journal.append(message(0, 100));
+    wait(&journal, |state| state.fault.is_some());
+    let until = Instant::now() + Duration::from_millis(1_500);
+    while Instant::now() < until {
+        assert!(journal.state().fault.is_some());
+    }
+    std::fs::rename(folder.path().join("away"), &inside).unwrap();
+    wait(&journal, |state| state.fault.is_none());
+    end(&journal);
 }

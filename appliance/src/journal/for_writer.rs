@@ -83,6 +83,15 @@ impl Journal {
         inner.queue.saved_end()
     }
 
+    /// What was being written is not on the disk: what of it fell off memory meanwhile is lost.
+    pub(super) fn unwritten(&self, unsaved: &Unsaved) {
+        let mut inner = self.lock();
+        let Inner { queue, places, .. } = &mut *inner;
+        for lost in queue.unwritten(unsaved.first, &unsaved.messages) {
+            places.iter_mut().for_each(|place| place.lose_unsaved(&lost));
+        }
+    }
+
     pub(super) fn refused(&self, fault: &str) {
         if self.lock().queue.refused(fault) {
             tracing::error!(

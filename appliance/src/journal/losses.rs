@@ -11,8 +11,8 @@ const RANGES_MAX: usize = 1 << 17;
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// Messages of each window: reports of ranges, and of the appliance.
-    pub windows: BTreeMap<WindowOf, (u64, u64)>,
+    /// Messages of each window: reports of ranges, of the appliance, and of links.
+    pub windows: BTreeMap<WindowOf, (u64, u64, u64)>,
     /// Reports of each range, by prefix.
     pub ranges: BTreeMap<String, u64>,
     /// Messages of which nothing is known but that they were there: they were damaged.
@@ -28,20 +28,21 @@ pub struct Losses {
 pub(super) struct Lost {
     pub(super) position: u64,
     window: WindowOf,
+    kind: Kind,
     /// Of a range's report, its prefix.
     range: Option<String>,
 }
 
 impl Lost {
     pub(super) fn of(position: u64, message: &Message) -> Self {
-        Self { position, window: message.window, range: (message.kind == Kind::Ranges).then(|| message.key.clone()) }
+        Self { position, window: message.window, kind: message.kind, range: (message.kind == Kind::Ranges).then(|| message.key.clone()) }
     }
 }
 
 impl Losses {
     /// How many.
     pub fn messages(&self) -> u64 {
-        self.windows.values().map(|(ranges, appliance)| ranges + appliance).sum::<u64>() + self.damaged + self.other_windows
+        self.windows.values().map(|(ranges, appliance, links)| ranges + appliance + links).sum::<u64>() + self.damaged + self.other_windows
     }
 
     /// Whether there are none.
@@ -54,8 +55,12 @@ impl Losses {
         if is_new && self.windows.len() >= WINDOWS_MAX {
             self.other_windows += 1;
         } else {
-            let (ranges, appliance) = self.windows.entry(lost.window).or_default();
-            *if lost.range.is_some() { ranges } else { appliance } += 1;
+            let (ranges, appliance, links) = self.windows.entry(lost.window).or_default();
+            *match lost.kind {
+                Kind::Ranges => ranges,
+                Kind::Appliance => appliance,
+                Kind::Links => links,
+            } += 1;
         }
         let Some(range) = &lost.range else { return };
         if let Some(count) = self.ranges.get_mut(range) {

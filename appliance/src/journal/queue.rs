@@ -51,10 +51,14 @@ struct OnDisk {
     saved: u64,
     /// and all before this have reached the disk.
     synced: u64,
+    /// All before are in segments, or are just being written.
+    writing: u64,
     /// Oldest first.
     segments: VecDeque<Segment>,
     holes: Vec<Hole>,
     fault: Option<String>,
+    /// Something was written since it last refused.
+    rose: bool,
     /// The segment, by its first position, that is just being removed.
     going: Option<u64>,
     /// Since when the disk is asked something,
@@ -87,9 +91,11 @@ impl Queue {
         let disk = segments.map(|segments| OnDisk {
             saved: front,
             synced: front,
+            writing: front,
             segments: segments.into(),
             holes: Vec::new(),
             fault: None,
+            rose: false,
             going: None,
             asked: None,
             is_told: false,
@@ -122,6 +128,11 @@ impl Queue {
     /// Whether the disk takes nothing at present.
     pub(super) fn is_refused(&self) -> bool {
         self.disk.as_ref().is_some_and(|disk| disk.fault.is_some())
+    }
+
+    /// Whether it does not answer.
+    pub(super) fn hangs(&self) -> bool {
+        self.disk.as_ref().is_some_and(OnDisk::hangs)
     }
 
     /// Messages that have not reached the disk, where there is one.
@@ -175,7 +186,8 @@ impl Queue {
         let at = self.front;
         let lost = Lost::of(at, self.pop()?.as_ref());
         let Some(disk) = &mut self.disk else { return Some(lost) };
-        if at < disk.saved {
+        // What is just being written is lost only if the disk does not take it.
+        if at < disk.saved || at < disk.writing {
             return None;
         }
         match disk.holes.last_mut() {
@@ -198,8 +210,13 @@ impl Queue {
             Some(disk) if disk.fault.is_none() && !disk.hangs() => disk.saved.max(self.front).min(self.end()),
             _ => self.end(),
         };
-        let at = self.holes().iter().find(|Hole(start, end)| (*start..*end).contains(&at)).map_or(at, |Hole(_, end)| *end);
-        if at >= readable {
+        let mut at = at;
+        while let Some(Hole(_, end)) = self.holes().iter().find(|Hole(start, end)| (*start..*end).contains(&at)) {
+            at = *end;
+        }
+        // What is being written, and has left memory meanwhile, is nowhere until the disk has answered.
+        let is_on_its_way = |disk: &OnDisk| (disk.saved..disk.writing.min(self.front)).contains(&at);
+        if at >= readable || self.disk.as_ref().is_some_and(is_on_its_way) {
             return (at, Lies::Nowhere);
         }
         if let Some(message) = at.checked_sub(self.front).and_then(|at| self.messages.get(usize::try_from(at).ok()?)) {
@@ -216,8 +233,8 @@ impl Queue {
     }
 
     /// Those that are to be written, up to so many bytes and one.
-    pub(super) fn unsaved(&self, bytes_max: usize) -> Option<Unsaved> {
-        let disk = self.disk.as_ref()?;
+    pub(super) fn unsaved(&mut self, bytes_max: usize) -> Option<Unsaved> {
+        let disk = self.disk.as_mut()?;
         let first = disk.saved.max(self.front);
         let mut bytes = 0;
         let takes = |message: &&Arc<Message>| {
@@ -227,13 +244,17 @@ impl Queue {
         };
         let messages = self.messages.iter().skip(usize::try_from(first - self.front).ok()?);
         let messages: Vec<_> = messages.take_while(takes).cloned().collect();
-        (!messages.is_empty()).then_some(Unsaved { behind: disk.saved, first, messages })
+        if messages.is_empty() {
+            return None;
+        }
+        disk.writing = first + messages.len() as u64;
+        Some(Unsaved { behind: disk.saved, first, messages })
     }
 
     /// The active segment was written to.
     pub(super) fn saved(&mut self, active: Segment) {
         let Some(disk) = &mut self.disk else { return };
-        disk.saved = disk.saved.max(active.end);
+        (disk.saved, disk.rose) = (disk.saved.max(active.end), true);
         match disk.segments.back_mut() {
             Some(last) if last.first == active.first => *last = active,
             _ => disk.segments.push_back(active),
@@ -244,13 +265,29 @@ impl Queue {
     pub(super) fn synced(&mut self) -> bool {
         let Some(disk) = &mut self.disk else { return false };
         disk.synced = disk.saved;
-        disk.fault.take().is_some()
+        // A disk that took nothing since it refused may refuse still.
+        disk.rose && disk.fault.take().is_some()
+    }
+
+    /// What was being written was not: what of it fell off meanwhile is lost. It is in `messages`, with their first position.
+    pub(super) fn unwritten(&mut self, first: u64, messages: &[Arc<Message>]) -> Vec<Lost> {
+        let front = self.front;
+        let Some(disk) = &mut self.disk else { return Vec::new() };
+        disk.writing = disk.saved;
+        let fell = (first..front).zip(messages).filter(|(at, _)| *at >= disk.saved);
+        let lost: Vec<Lost> = fell.map(|(at, message)| Lost::of(at, message)).collect();
+        if let (Some(from), Some(to)) = (lost.first(), lost.last()) {
+            disk.holes.push(Hole(from.position, to.position + 1));
+            disk.holes.sort_by_key(|Hole(start, _)| *start);
+        }
+        lost
     }
 
     /// What was written since it last reached the disk may never do so: as far as it is still here, it is written again.
     pub(super) fn unsynced(&mut self) {
         let Some(disk) = &mut self.disk else { return };
         disk.saved = disk.synced.max(self.front).min(disk.saved);
+        disk.writing = disk.saved;
         if let Some(last) = disk.segments.back_mut() {
             last.end = last.end.min(disk.saved);
             if last.end <= last.first {
@@ -266,7 +303,10 @@ impl Queue {
 
     /// The disk refused. Whether that is news.
     pub(super) fn refused(&mut self, fault: &str) -> bool {
-        self.disk.as_mut().is_some_and(|disk| disk.fault.replace(fault.to_owned()).is_none())
+        self.disk.as_mut().is_some_and(|disk| {
+            disk.rose = false;
+            disk.fault.replace(fault.to_owned()).is_none()
+        })
     }
 
     /// The oldest segment, if another follows: it goes, unless it is told otherwise.

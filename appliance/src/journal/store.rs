@@ -132,8 +132,15 @@ impl Store {
     /// The active segment is not written to any more: what comes next begins another one. What it has from `kept` on is written again.
     pub(super) fn give_up(&mut self, kept: u64) {
         let Some((_, segment)) = self.active.take() else { return };
-        if segment.end.min(kept) > segment.first || std::fs::remove_file(&segment.path).is_err() {
+        if segment.end.min(kept) > segment.first {
             self.sealed_bytes += segment.bytes;
+            return;
+        }
+        // Nobody knows of it any more. The next one may have its name.
+        if let Err(fault) = std::fs::remove_file(&segment.path)
+            && fault.kind() != io::ErrorKind::NotFound
+        {
+            tracing::warn!("{} is not used any more and cannot be removed: {fault}", segment.path.display());
         }
     }
 
@@ -199,11 +206,11 @@ pub(super) enum Held {
 /// What a segment holds, as far as it can be read.
 pub(super) fn held_by(segment: &Segment) -> Vec<Held> {
     let mut held = Vec::new();
-    segment::read(segment, |position, content| {
-        held.push(match content {
-            Content::Message(message) => Held::Message(Lost::of(position, &message)),
-            Content::Gap(to) => Held::Gap { from: position, to },
-        });
+    segment::read(segment, |position, content| match content {
+        // What stands behind its end did not reach the disk for sure, and was written again elsewhere.
+        _ if position >= segment.end => {}
+        Content::Message(message) => held.push(Held::Message(Lost::of(position, &message))),
+        Content::Gap(to) => held.push(Held::Gap { from: position, to: to.min(segment.end) }),
     });
     held
 }

@@ -83,11 +83,13 @@ impl Writer {
         let end = unsaved.first + unsaved.messages.len() as u64;
         if self.store.must_seal(unsaved.behind, self.frames.len() as u64) {
             if !self.sync() {
+                self.journal.unwritten(unsaved);
                 return false;
             }
             self.store.give_up(u64::MAX);
         }
         let Err(fault) = self.put((unsaved.behind, end)) else { return true };
+        self.journal.unwritten(unsaved);
         if self.sync() {
             self.store.give_up(u64::MAX);
         }
@@ -105,8 +107,8 @@ impl Writer {
         let frames = std::mem::take(&mut self.frames);
         let active = self.ask(|store| store.write(positions, &frames));
         self.frames = frames;
-        self.is_behind = true;
         self.journal.saved(active?);
+        self.is_behind = true;
         Ok(())
     }
 
@@ -120,7 +122,11 @@ impl Writer {
         let Some((segment, is_unread)) = self.journal.begin_to_drop() else { return Ok(false) };
         let held = if is_unread { self.ask(|_| held_by(&segment)) } else { Vec::new() };
         match self.ask(|store| store.remove(&segment)) {
-            Ok(()) => self.journal.dropped(&segment, &held),
+            Ok(()) => {
+                self.journal.dropped(&segment, &held);
+                // Else a kill would have them counted again.
+                self.save();
+            }
             Err(fault) => {
                 self.journal.stays();
                 return Err(fault);

@@ -128,7 +128,8 @@ impl Incompleteness {
 
     /// What a report says that counts frames as they come in: what cores lose behind that it has.
     pub(super) fn told_of_frames(&self) -> Option<pb::Incomplete> {
-        let reasons: Vec<String> = self.reasons.iter().copied().map(str::to_owned).collect();
+        let untold = self.untold.then_some("ring_full");
+        let reasons: Vec<String> = self.reasons.iter().copied().chain(untold).map(str::to_owned).collect();
         let high = (!self.unbounded).then_some(self.missed_high);
         (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: 0, lost_packets_high: high })
     }

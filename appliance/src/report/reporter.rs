@@ -184,7 +184,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
                 file(windows, coming.of(epoch).map_or(plans, |edition| &edition.plans), calendar, &sealed, words);
             }
             Told::Closed { epoch, next, site } => {
-                if site.taken_over > 0 && site.lost_total() != [0; Cause::COUNT] {
+                // What links had moves with an account that could not be told in time.
+                if site.taken_over > 0 && (!site.links.is_empty() || site.lost_total() != [0; Cause::COUNT]) {
                     untold.add(source.at, epoch);
                 }
                 if site.ports.iter().any(|ledger| ledger.overdue > 0) {

@@ -107,11 +107,12 @@ impl Publisher for Shipping {
 
 /// What one sink lost, as long as a message may be.
 fn told(sink: &str, losses: &Losses) -> pb::JournalLosses {
-    let window = |(window, (ranges, appliance)): (&WindowOf, &(u64, u64))| pb::LostWindow {
+    let window = |(window, (ranges, appliance, links)): (&WindowOf, &(u64, u64, u64))| pb::LostWindow {
         window_start_ns: window.start_ns,
         window_end_ns: window.end_ns,
         ranges: *ranges,
         appliance: *appliance,
+        links: *links,
     };
     let mut ranges: Vec<(&String, &u64)> = losses.ranges.iter().collect();
     ranges.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
