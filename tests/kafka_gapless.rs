@@ -45,13 +45,19 @@ fn both_consumers_find_what_is_missing_and_drop_what_is_repeated() {
     for (sequence, part) in [(1, None), (2, part(1)), (2, part(2)), (2, part(1)), (3, None)] {
         assert!(journal.append(range("203.0.113.0/24", sequence, part)));
     }
+    let of_three = |number| Some(pb::Part { number, of: 3 });
+    for (sequence, part) in [(1, of_three(1)), (1, of_three(3)), (2, None), (3, of_three(2))] {
+        assert!(journal.append(range("192.0.2.128/25", sequence, part)));
+    }
     for sequence in [1, 2, 2] {
         let report = pb::ApplianceReport { appliance: "pop1-a".to_owned(), boot_id: 9, sequence, ..Default::default() };
         assert!(journal.append(Message::appliance(&report)));
     }
-    assert_eq!(stop(sinks).delivered, 19);
+    assert_eq!(stop(sinks).delivered, 23);
     let expected = [
-        "13 reports, 5 repeats, 1 gaps",
+        "16 reports, 5 repeats, 3 gaps",
+        "gap: pop1-a 9 192.0.2.128/25 sequence 1: parts are missing",
+        "gap: pop1-a 9 192.0.2.128/25 sequence 3: parts are missing",
         "gap: pop1-a 9 198.51.100.0/24 sequence 3 to 4",
         "repeat: pop1-a 9 (appliance) sequence 2",
         "repeat: pop1-a 9 192.0.2.0/24 sequence 2",
@@ -63,6 +69,7 @@ fn both_consumers_find_what_is_missing_and_drop_what_is_repeated() {
     for command in [Command::new("/usr/bin/python3").arg(python), &mut Command::new(example())] {
         let (code, mut lines) = said(command, &address);
         lines.sort();
+        assert!(!command.args(["nope.r", "nope.a"]).status().unwrap().success(), "what cannot be read proves nothing");
         assert_eq!((code, lines), (Some(1), expected.map(str::to_owned).to_vec()), "{command:?}");
     }
 }

@@ -104,6 +104,27 @@ fn what_is_refused_or_deleted_is_not_lost() {
     a_topic_is_deleted_and_made_anew(&address, &admin);
 }
 
+/// Longer than a session lasts: the client may forget its only broker, and what it held is older than the topic takes.
+#[test]
+fn a_broker_that_stood_still_gets_everything() {
+    let broker = Broker::start();
+    let (address, admin) = (broker.address(), Admin::of(&broker.address()));
+    admin.create("old", 4, 1, &[("message.timestamp.before.max.ms", "5000")]);
+    let (sinks, journal) = start_to(sink_to(&address, "old"));
+    append(&journal, 0..70);
+    wait_for(&sinks, "the first", |status| status.delivered == 70);
+    broker.signal("STOP");
+    for n in 0..13 {
+        append(&journal, 70 + 10 * n..80 + 10 * n);
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    broker.signal("CONT");
+    wait_for(&sinks, "the rest", |status| status.delivered == 200);
+    let status = stop(sinks);
+    assert_eq!((status.delivered, status.failed, status.behind), (200, 0, 0), "{status:?}");
+    nothing_is_missing(&read_ranges(&address, "old"), 200);
+}
+
 /// A topic that takes 20,000 bytes: batches become shorter, a report goes in parts, and a stat that is longer alone is told of.
 fn too_large_goes_in_parts(address: &str, admin: &Admin) {
     admin.create("small", 2, 1, &[("max.message.bytes", "20000")]);

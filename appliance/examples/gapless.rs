@@ -36,11 +36,23 @@ impl Seen {
         }
         if number > *last {
             self.reports += 1;
+            self.gaps += lacking(&name, *last, parts);
             (*last, *parts) = (number, BTreeSet::new());
         }
+        // Another number of parts is another attempt: what the one before brought is replaced.
+        parts.retain(|(_, of)| *of == part.1);
         // Here stands what is to be done with a report that is no repeat.
         parts.insert(part);
     }
+}
+
+/// A report of which parts are missing is as good as none.
+fn lacking(name: &str, number: u64, parts: &BTreeSet<(u32, u32)>) -> u64 {
+    let lacks = parts.iter().any(|(_, of)| parts.len() < *of as usize);
+    if lacks {
+        println!("gap: {name} {number}: parts are missing");
+    }
+    u64::from(lacks)
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -52,6 +64,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut seen = Seen::default();
     for (topic, is_range) in [(argument(2, "tailwater.v1.ranges"), true), (argument(3, "tailwater.v1.appliance"), false)] {
         let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(10))?;
+        if metadata.topics().iter().all(|topic| topic.partitions().is_empty()) {
+            return Err(format!("{topic} cannot be read: nothing is proven").into());
+        }
         let (mut open, mut all) = (0, TopicPartitionList::new());
         for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
             all.add_partition_offset(topic, partition.id(), Offset::Beginning)?;
@@ -81,6 +96,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 seen.look((report.appliance, report.boot_id, String::new(), "(appliance)".to_owned()), report.sequence, (0, 0));
             }
         }
+    }
+    for (source, (number, parts)) in &seen.last {
+        seen.gaps += lacking(&format!("{} {} {}{} sequence", source.0, source.1, source.2, source.3), *number, parts);
     }
     println!("{} reports, {} repeats, {} gaps", seen.reports, seen.repeats, seen.gaps);
     std::process::exit(i32::from(seen.gaps > 0))

@@ -15,8 +15,18 @@ with tempfile.TemporaryDirectory() as made:
     pb = importlib.import_module("tailwater.v1.report_pb2")
 topics = sys.argv[2:] or ["tailwater.v1.ranges", "tailwater.v1.appliance"]
 last, parts, count = {}, {}, {"reports": 0, "repeats": 0, "gaps": 0}
+
+
+def lacking(source, number):
+    """A report of which parts are missing is as good as none."""
+    have = parts.get(source, set())
+    if any(len(have) < of for _, of in have):
+        count["gaps"] += 1
+        print("gap: {} {} {}{} sequence {}: parts are missing".format(*source, number))
+
+
 for topic, kind in zip(topics, (pb.RangeReport, pb.ApplianceReport)):
-    # %R%s: the payload's length, big endian, and the payload. Without -e it goes on reading what comes.
+    # %R%s: the payload's length, big endian, and the payload. KCAT_CONFIG names a file with settings of TLS and SASL.
     kcat = subprocess.Popen(["kcat", "-Cqe", "-b", sys.argv[1], "-t", topic, "-o", "beginning", "-f", "%R%s"], stdout=subprocess.PIPE)
     while length := kcat.stdout.read(4):
         report = kind.FromString(kcat.stdout.read(*struct.unpack(">I", length)))
@@ -31,12 +41,18 @@ for topic, kind in zip(topics, (pb.RangeReport, pb.ApplianceReport)):
             count["repeats"] += 1
             print(f"repeat: {name} {number}")
             continue
+        if number > before:
+            lacking(source, before)
         if number > before + 1:
             count["gaps"] += 1
             print(f"gap: {name} {before + 1} to {number - 1}")
         count["reports"] += number > before
-        parts[source] = (parts[source] if number == before else set()) | {part}
+        # Another number of parts is another attempt: what the one before brought is replaced.
+        parts[source] = {one for one in parts.get(source, ()) if number == before and one[1] == part[1]} | {part}
         last[source] = number  # Here stands what is to be done with a report that is neither lost nor a repeat.
-    kcat.wait()
+    if kcat.wait() != 0:
+        sys.exit(f"{topic} could not be read: nothing is proven")
+for source, number in last.items():
+    lacking(source, number)
 print(", ".join(f"{n} {what}" for what, n in count.items()))
 sys.exit(count["gaps"] > 0)

@@ -61,6 +61,12 @@ impl Broker {
         run(Command::new("bash").arg(script).args(arguments).arg("--dir").arg(self.folder.path()))
     }
 
+    /// A signal to its process.
+    pub fn signal(&self, name: &str) {
+        let pid = std::fs::read_to_string(self.folder.path().join("pid")).unwrap();
+        run(Command::new("kill").args([&format!("-{name}"), pid.trim()])).unwrap();
+    }
+
     pub fn address(&self) -> String {
         self.script(&["status"]).unwrap().trim().to_owned()
     }

@@ -8,6 +8,9 @@ use rustix::fs::{Access, access, statvfs};
 use super::check::{Finding, Verdict, bad, good};
 use crate::config::{Config, Journal};
 
+/// What the configuration asks for at least.
+const SIZE_MB_MIN: u64 = 16;
+
 /// Nothing where there is neither a journal nor a sink.
 pub(super) fn journal(config: &Config) -> Option<Finding> {
     let Some(journal) = &config.journal else {
@@ -57,7 +60,11 @@ fn room(about: &str, journal: &Journal, there: &Path) -> Finding {
     if held_mb.saturating_add(free_mb) >= journal.size_mb {
         return good(about, what);
     }
-    let remedy = format!("free room, or write size_mb = {}: a full disk drops the oldest reports", (held_mb + free_mb) / 2);
+    let fits_mb = (held_mb + free_mb) / 2;
+    if fits_mb < SIZE_MB_MIN {
+        return bad(Verdict::Wrong, about, what, "name a folder on a disk with room");
+    }
+    let remedy = format!("free room, or write size_mb = {fits_mb}: a full disk drops the oldest reports");
     bad(Verdict::Weak, about, what, remedy)
 }
 

@@ -74,7 +74,7 @@ impl Health {
     pub(super) fn down(&self, remedy: &str) {
         let told = std::mem::replace(&mut *self.remedy.lock().unwrap_or_else(PoisonError::into_inner), remedy.to_owned());
         if self.state.swap(code(SinkState::Down), Relaxed) != code(SinkState::Down) || told != remedy {
-            let why = self.last_error().unwrap_or_default();
+            let why = self.last_error().filter(|why| !why.is_empty()).unwrap_or_else(|| "nobody answers".to_owned());
             tracing::warn!(sink = self.name, address = self.address, "cannot deliver, trying again: {why}; {remedy}");
         }
     }

@@ -37,6 +37,9 @@ const EVENT_WAIT: Duration = Duration::from_millis(1);
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// How long secrets and certificates that no broker takes are used before they are read again.
 const TRUST_WAIT: Duration = Duration::from_secs(3);
+/// How long the oldest message may be unanswered before another producer is to send it: one whose brokers all went away at once may
+/// have forgotten them.
+const STALL_WAIT: Duration = Duration::from_secs(20);
 
 /// The sink before its thread runs.
 pub(in crate::sink) struct KafkaSink {
@@ -51,6 +54,8 @@ pub(in crate::sink) struct KafkaSink {
     trouble: RDKafkaErrorCode,
     /// When secrets and certificates were last read.
     read_at: Instant,
+    /// When the oldest message in flight was last another one.
+    moved_at: Instant,
     /// Bytes of a batch: a message that is longer goes alone.
     batch_bytes: usize,
     /// This producer refuses messages by what it heard before: another one is to ask again.
@@ -77,6 +82,7 @@ impl KafkaSink {
             troubled: false,
             trouble: RDKafkaErrorCode::NoError,
             read_at: Instant::now(),
+            moved_at: Instant::now(),
             batch_bytes: BATCH_BYTES_MAX,
             stale: false,
             lower_batch: false,
@@ -92,11 +98,25 @@ impl KafkaSink {
             // Also serves librdkafka's statistics and errors when nothing is in flight.
             self.producer.poll(if self.flight.is_empty() { EVENT_WAIT } else { REPORT_WAIT });
             self.listen(seat);
+            self.look_for_stall(seat);
             if !open && self.flight.is_empty() {
                 break;
             }
         }
         seat.health.ended();
+    }
+
+    /// The oldest message is not answered, though brokers may be there: one of them turns us away, or the producer forgot them.
+    fn look_for_stall(&mut self, seat: &Seat) {
+        if self.flight.is_empty() {
+            self.moved_at = Instant::now();
+        }
+        let wait = if trouble::is_of_trust(self.trouble) { TRUST_WAIT } else { STALL_WAIT };
+        if self.moved_at.elapsed() >= wait && self.read_at.elapsed() >= wait {
+            self.troubled = true;
+            seat.health.down(&trouble::remedy(self.trouble, &self.config));
+            self.renew(seat);
+        }
     }
 
     /// Takes what the journal has, within the bounds. False when the journal is closed and empty.
@@ -279,6 +299,7 @@ impl KafkaSink {
     fn commit(&mut self, seat: &Seat) {
         let settled = self.flight.settled();
         if settled > 0 {
+            self.moved_at = Instant::now();
             seat.cursor.commit(settled as u64);
         }
     }
@@ -307,6 +328,7 @@ impl KafkaSink {
             // A secret that cannot be read now, say: tried again.
             Err(fault) => {
                 seat.health.error(fault);
+                seat.health.down("let the user that runs the appliance read it: it is read again by itself");
                 self.retry_at = Some(Instant::now() + RETRY_WAIT);
             }
         }

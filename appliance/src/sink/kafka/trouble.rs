@@ -3,13 +3,15 @@
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 use crate::config::KafkaSink as Config;
+use crate::config::kafka::CUSTOMER;
 
 /// What to do about a broker that is away.
-const AWAY: &str = "start the broker, open the way to it, or correct [sinks.kafka] brokers";
+const AWAY: &str = "start the broker, open the way to it, or correct [sinks.kafka] brokers; a listener that closes the connection without a \
+                    word may want tls or sasl";
 
 /// What an operator can do about it.
 pub(super) fn remedy(code: Code, config: &Config) -> String {
-    let (trust, topics) = (&config.trust, format!("{} and {}", config.ranges_topic, config.appliance_topic));
+    let (trust, topics) = (&config.trust, [&config.ranges_topic, &config.appliance_topic, &config.links_topic]);
     match code {
         Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism | Code::IllegalSASLState => {
             let (user, mechanism) = trust.sasl.as_ref().map_or(("", "none"), |sasl| (&sasl.username, sasl.mechanism));
@@ -23,16 +25,30 @@ pub(super) fn remedy(code: Code, config: &Config) -> String {
             .to_owned(),
         Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed | Code::GroupAuthorizationFailed => {
             let user = trust.sasl.as_ref().map_or("SUBJECT", |sasl| &sasl.username);
-            let topics = format!("--topic {} --topic {}", config.ranges_topic, config.appliance_topic);
-            format!("allow it: kafka-acls --bootstrap-server … --add --allow-principal User:{user} --producer {topics}")
+            let topics: String = topics.map(|topic| acl(topic)).concat();
+            format!("allow it: kafka-acls --bootstrap-server … --add --allow-principal User:{user} --producer{topics}")
         }
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
-            format!("create the topics {topics}, or let the brokers create them (auto.create.topics.enable)")
+            format!(
+                "create the topics {}, or let the brokers create them (auto.create.topics.enable)",
+                topics.map(String::as_str).join(", ")
+            )
         }
         Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend | Code::LeaderNotAvailable => {
             "bring back the brokers that hold the topic's replicas".to_owned()
         }
+        Code::InvalidRecord | Code::InvalidTimestamp => "compare the clocks of the appliance and the brokers, and look at the topic's \
+             message.timestamp.before.max.ms and after.max.ms: it is sent again, with the time of then"
+            .to_owned(),
         _ => AWAY.to_owned(),
+    }
+}
+
+/// Which topics: of a template all that begin as it does.
+fn acl(topic: &str) -> String {
+    match topic.split_once(CUSTOMER) {
+        Some((before, _)) => format!(" --resource-pattern-type prefixed --topic {before}"),
+        None => format!(" --topic {topic}"),
     }
 }
 
@@ -53,5 +69,5 @@ pub(super) const fn is_of_size(code: Code) -> bool {
 
 /// True if the message itself is at fault: sending it again would not help.
 pub(super) const fn is_of_the_message(code: Code) -> bool {
-    matches!(code, Code::InvalidMessage | Code::InvalidMessageSize | Code::InvalidTopic | Code::InvalidRecord | Code::InvalidTimestamp)
+    matches!(code, Code::InvalidMessage | Code::InvalidMessageSize | Code::InvalidTopic)
 }
