@@ -4,6 +4,10 @@
 //! ranges of every size (zipf 1.0), then told to a reporter as cores would tell them. `seconds`: from the first message that
 //! is read to the last that is encoded, and of that the close alone. `MB`: what the process takes beside the words
 //! themselves. `ratio` is the share of the bound.
+//!
+//! `delivered-50k` goes on to the end: each message into a journal on disk, and by the Kafka sink to a real broker until all of its replicas
+//! have it (`scripts/kafka.sh`; where there is none, one line says so). `acknowledged` is the time of that from the first message on, `cpu`
+//! what the process took of one core for it all: less than half of a window of 10 s. `messages` are the bytes.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -14,6 +18,10 @@
     reason = "a bench"
 )]
 
+#[cfg(feature = "kafka")]
+#[path = "report/delivered.rs"]
+mod delivered;
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use tailwater::arch::HashKey;
 use tailwater::config;
-use tailwater::journal::Message;
+use tailwater::journal::{Journal, Message};
 use tailwater::report::{CoreName, NoHealth, Publisher, Reporter, pb};
 use tailwater::runtime::receiver::Receiver;
 use tailwater::runtime::wiring::{AnyReceiver, Cores, wire};
@@ -171,14 +179,27 @@ struct Measure {
     reports: u64,
     bytes: u64,
     first: Option<Instant>,
+    /// What the process had run by then, in seconds.
+    cpu_first: f64,
     last: Option<Instant>,
     resident_max: u64,
+    /// Where they go, if anywhere.
+    journal: Option<Arc<Journal>>,
+}
+
+impl Measure {
+    fn take(&mut self, message: Message) {
+        self.bytes += message.payload.len() as u64;
+        self.journal.iter().for_each(|journal| assert!(journal.append(message.clone())));
+    }
 }
 
 impl Publisher for Measure {
     fn range(&mut self, report: &pb::RangeReport) {
-        self.first.get_or_insert_with(Instant::now);
-        self.bytes += Message::range(report).payload.len() as u64;
+        if self.first.is_none() {
+            (self.first, self.cpu_first) = (Some(Instant::now()), cpu_seconds());
+        }
+        self.take(Message::range(report));
         self.reports += 1;
         if self.reports.is_multiple_of(512) {
             self.resident_max = self.resident_max.max(resident());
@@ -187,10 +208,18 @@ impl Publisher for Measure {
 
     fn appliance(&mut self, report: &pb::ApplianceReport) {
         if !report.total {
-            self.bytes += Message::appliance(report).payload.len() as u64;
+            self.take(Message::appliance(report));
             self.last = Some(Instant::now());
         }
     }
+}
+
+/// Seconds that all threads of this process ran.
+fn cpu_seconds() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let of = |at: usize| text.rsplit(')').next()?.split_whitespace().nth(at)?.parse::<f64>().ok();
+    // User and system time, in hundredths.
+    (of(11).unwrap_or(0.0) + of(12).unwrap_or(0.0)) / 100.0
 }
 
 /// Bytes of memory that the process holds.
@@ -206,7 +235,8 @@ fn line(case: &str, unit: &str, ours: f64, bound: f64) {
     );
 }
 
-fn case(name: &str, tagged: bool) {
+/// Reports one window: what was measured, and what resident memory and words were.
+fn window(tagged: bool, journal: Option<Arc<Journal>>) -> Window {
     let folder = tempfile::tempdir().expect("a folder for the configuration");
     let (config, world) = world(folder.path(), tagged);
     let blocks = blocks(&world, tagged);
@@ -216,7 +246,8 @@ fn case(name: &str, tagged: bool) {
     let (mut outlets, streams): (Vec<_>, Vec<_>) = pairs.map(|(name, (outlet, stream))| (outlet, (name, stream))).unzip();
     let port = tailwater::report::PortName { device: "port".to_owned(), feed: "feed".to_owned(), min_pps: 0 };
     let setting = setting(&config, &world, 0, vec![port], false);
-    let mut reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, Measure::default(), NoHealth);
+    let mut reporter =
+        Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, Measure { journal, ..Measure::default() }, NoHealth);
     let made = ranks();
     // Streams are touched before, as by any window before this one.
     let (before, mut words, mut spent) = (resident(), 0, Duration::ZERO);
@@ -240,10 +271,26 @@ fn case(name: &str, tagged: bool) {
     let start = Instant::now();
     while reporter.poll() || !reporter.is_over() {}
     spent += start.elapsed();
-    let have = reporter.publisher();
+    let have = std::mem::take(reporter.publisher());
     assert_eq!(have.reports, u64::from(RANGES));
-    let megabytes = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let raw = 8 * words;
+    Window { have, before, read, raw: 8 * words, spent }
+}
+
+/// What reporting a window came to.
+struct Window {
+    have: Measure,
+    before: u64,
+    read: u64,
+    raw: u64,
+    spent: Duration,
+}
+
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+fn case(name: &str, tagged: bool) {
+    let Window { have, before, read, raw, spent } = window(tagged, None);
     let close = have.first.zip(have.last).map_or(0.0, |(first, last)| (last - first).as_secs_f64());
     eprintln!(
         "{name}: {:.0} MB of words, {:.0} MB of messages; {:.0} MB resident before, {:.0} when all was read, {:.0} at most",
@@ -262,4 +309,6 @@ fn case(name: &str, tagged: bool) {
 fn main() {
     case("passed-50k", false);
     case("sampled-50k", true);
+    #[cfg(feature = "kafka")]
+    delivered::case("delivered-50k");
 }

@@ -12,9 +12,12 @@ use super::run::takers;
 use super::wiring::Cores;
 use super::world::World;
 use crate::arch::HashKey;
-use crate::config::{Config, Port};
+use crate::config::{Config, Port, TagField};
 use crate::rx::device::DeviceName;
 use crate::rx::live;
+
+#[cfg(feature = "kafka")]
+use crate::sink::kafka::ProbeError;
 
 #[cfg(feature = "kafka")]
 const BROKER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
@@ -76,6 +79,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.extend(memory(config));
     findings.extend(cores(config));
     findings.extend(ports(config));
+    findings.extend(links(config));
     findings.extend(check_journal::journal(config));
     findings.extend(brokers(config));
     findings.extend(admin(config));
@@ -207,6 +211,19 @@ fn pci(about: String, address: &str) -> Finding {
 }
 
 /// Whether the token can be read, and whether others than this machine's users can reload.
+/// Links that no frame can match: they would look idle.
+fn links(config: &Config) -> Vec<Finding> {
+    let ports = config.ports.len();
+    let absent = |link: &crate::config::Link| link.matches.fields.iter().any(|(field, n)| *field == TagField::Port && *n as usize >= ports);
+    let never = config.links.iter().enumerate().filter(|(_, link)| ports > 0 && absent(link));
+    let finding = |(at, link): (usize, &crate::config::Link)| {
+        let place = config.locate(&["links", &at.to_string(), "match"]);
+        let what = format!("link {} is of a port that is not there: [[ports]] are {ports}, the first is 0", link.name);
+        bad(Verdict::Weak, format!("{place}: links[{at}].match"), what, "correct match.port")
+    };
+    never.map(finding).collect()
+}
+
 fn admin(config: &Config) -> Option<Finding> {
     if let Some(Err(fault)) = &config.admin.token {
         let about = format!("{}: admin.token_file", config.locate(&["admin", "token_file"]));
@@ -239,12 +256,15 @@ fn brokers(config: &Config) -> Vec<Finding> {
     }
     findings.push(match crate::sink::kafka::probe(kafka, BROKER_TIMEOUT) {
         Ok(cluster) => good(about, format!("a cluster of {}", cluster.brokers.join(", "))),
-        Err(error) => bad(
-            Verdict::Wrong,
-            about,
-            error.to_string(),
-            "start the broker, or correct the address; `run` would wait for it and keep its reports",
-        ),
+        Err(error) => match &error {
+            ProbeError::Settings { .. } => {
+                bad(Verdict::Wrong, format!("{place}: sinks.kafka"), error.to_string(), "correct it: `run` would not start")
+            }
+            ProbeError::Silent { remedy, .. } => {
+                let remedy = format!("{remedy}; `run` would wait for it and keep its reports");
+                bad(Verdict::Wrong, about, error.to_string(), remedy)
+            }
+        },
     });
     findings
 }

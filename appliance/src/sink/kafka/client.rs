@@ -46,7 +46,10 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
         match level {
             // That a setting of ours is young, and what the sink itself tells with its remedy.
-            _ if matches!(facility, "CONFWARN" | "FATAL") => tracing::debug!(target: "librdkafka", facility, "{text}"),
+            // What comes at every move of a leader, and every start.
+            _ if matches!(facility, "CONFWARN" | "FATAL" | "METADATAUPDATE" | "GETPID") => {
+                tracing::debug!(target: "librdkafka", facility, "{text}")
+            }
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(target: "librdkafka", facility, "{text}");
             }

@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::types::RDKafkaErrorCode;
 
 use super::client::Context;
 use super::settings::{base, explain};
+use super::trouble;
 use crate::config::KafkaSink as Config;
 use crate::config::kafka::MOCK;
 
@@ -20,17 +22,27 @@ pub struct Cluster {
 
 /// No broker answered, or none could be asked.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "[sinks.kafka] brokers = \"{brokers}\": no broker answered within {} s ({reason}); start Kafka there, open the way to it, or name another broker",
-    timeout.as_secs_f32()
-)]
-pub struct ProbeError {
-    /// As configured.
-    pub brokers: String,
-    /// How long it was tried.
-    pub timeout: Duration,
-    /// What librdkafka says.
-    pub reason: String,
+pub enum ProbeError {
+    /// librdkafka cannot work as configured: no broker was asked.
+    #[error("[sinks.kafka] brokers = \"{brokers}\": {reason}")]
+    Settings {
+        /// As configured.
+        brokers: String,
+        /// What is wrong, with the key.
+        reason: String,
+    },
+    /// None answered, or it turned us away.
+    #[error("[sinks.kafka] brokers = \"{brokers}\": no broker answered within {} s ({reason})", timeout.as_secs_f32())]
+    Silent {
+        /// As configured.
+        brokers: String,
+        /// How long it was tried.
+        timeout: Duration,
+        /// What librdkafka says.
+        reason: String,
+        /// What mends it.
+        remedy: String,
+    },
 }
 
 /// Asks the brokers what cluster they are. The embedded cluster always is.
@@ -41,9 +53,10 @@ pub fn probe(config: &Config, timeout: Duration) -> Result<Cluster, ProbeError> 
     if config.brokers == MOCK {
         return Ok(Cluster { brokers: vec!["embedded".to_owned()], topics: Vec::new() });
     }
-    let fail = |reason: String| ProbeError { brokers: config.brokers.clone(), timeout, reason };
+    let brokers = || config.brokers.clone();
+    let refuse = |reason: String| ProbeError::Settings { brokers: brokers(), reason };
     let producer: BaseProducer<Context> =
-        base(config).map_err(fail)?.create_with_context(Context::default()).map_err(|fault| fail(explain(&fault)))?;
+        base(config).map_err(refuse)?.create_with_context(Context::default()).map_err(|fault| refuse(explain(&fault)))?;
     let deadline = Instant::now() + timeout;
     let mut reason = None;
     loop {
@@ -57,9 +70,12 @@ pub fn probe(config: &Config, timeout: Duration) -> Result<Cluster, ProbeError> 
             }
             Err(fault) => {
                 producer.poll(Duration::from_millis(10));
-                reason = producer.context().take().error.map(|(_, text)| text).or(reason);
+                reason = producer.context().take().error.or(reason);
                 if Instant::now() >= deadline {
-                    return Err(fail(reason.unwrap_or_else(|| fault.to_string())));
+                    let of_call = || (fault.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown), fault.to_string());
+                    let (code, reason) = reason.unwrap_or_else(of_call);
+                    let remedy = trouble::remedy(code, config);
+                    return Err(ProbeError::Silent { brokers: brokers(), timeout, reason, remedy });
                 }
             }
         }

@@ -99,7 +99,14 @@ pub(super) fn explain(fault: &KafkaError) -> String {
             Some(ours) => format!("{ours}: {text}"),
             None => format!("{key}: {text}"),
         },
-        KafkaError::ClientCreation(text) => KEYS.iter().fold(text.clone(), |text, (theirs, ours)| text.replace(theirs, ours)),
+        KafkaError::ClientCreation(text) => {
+            let hint = if text.contains("ssl.key.location") && text.contains("PEM lib") {
+                "; if the key is encrypted, key_password_file must hold its password"
+            } else {
+                ""
+            };
+            KEYS.iter().fold(text.clone(), |text, (theirs, ours)| text.replace(theirs, ours)) + hint
+        }
         other => other.to_string(),
     }
 }

@@ -1,0 +1,59 @@
+//! A window up to the acknowledgement of the last message.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use tailwater::config::{KafkaSink, Sinks};
+use tailwater::journal::{Bound, Disk, Journal};
+use tailwater::sink;
+
+use crate::{Window, cpu_seconds, line, megabytes, window};
+
+/// Half of a window of 10 s.
+const SECONDS_MAX: f64 = 5.0;
+/// What the journal holds in memory.
+const MESSAGES_MB_MAX: f64 = 256.0;
+const JOURNAL_BYTES: u64 = 4 << 30;
+
+/// A broker that ends with the bench.
+struct Broker(tempfile::TempDir);
+
+impl Broker {
+    fn script(&self, arguments: &[&str]) -> Option<String> {
+        let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/kafka.sh");
+        let output = Command::new("bash").arg(script).args(arguments).arg("--dir").arg(self.0.path()).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        output.status.success().then(|| text.trim().to_owned())
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.script(&["stop", "--wipe"]);
+    }
+}
+
+pub(crate) fn case(name: &str) {
+    let (broker, folder) = (Broker(tempfile::tempdir().expect("a folder")), tempfile::tempdir().expect("a folder"));
+    let Some(address) = broker.script(&["start", "--port", "0"]) else {
+        return eprintln!("{name}: no broker could be started: scripts/kafka.sh start says why");
+    };
+    let sinks = Sinks { kafka: Some(KafkaSink::to(address)), ..Sinks::default() };
+    let disk = Disk { folder: folder.path().to_owned(), bytes_max: JOURNAL_BYTES, segment_bytes: JOURNAL_BYTES / 64 };
+    let journal = Journal::open(Bound::default(), &disk, &sink::names(&sinks)).expect("a journal");
+    let mut running = sink::start(&sinks, &journal).expect("a sink");
+    let Window { have, spent, .. } = window(true, Some(journal.clone()));
+    let deadline = Instant::now() + Duration::from_secs(120);
+    assert!(journal.drained_by(deadline), "{:?}", journal.state());
+    let acknowledged = have.first.map_or(0.0, |first| first.elapsed().as_secs_f64());
+    // What the reporter read before its first message, and all that all threads did from then on.
+    let close = have.first.zip(have.last).map_or(Duration::ZERO, |(first, last)| last - first);
+    let cpu = spent.saturating_sub(close).as_secs_f64() + cpu_seconds() - have.cpu_first;
+    let status = running.stop(Instant::now() + Duration::from_secs(10));
+    assert_eq!((status[0].delivered, status[0].failed), (have.reports + 1, 0));
+    assert!(journal.end(Instant::now() + Duration::from_secs(10)));
+    line(&format!("{name}-acknowledged"), "seconds", acknowledged, SECONDS_MAX);
+    line(&format!("{name}-cpu"), "seconds", cpu, SECONDS_MAX);
+    line(&format!("{name}-messages"), "MB", megabytes(have.bytes), MESSAGES_MB_MAX);
+}
