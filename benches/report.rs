@@ -7,7 +7,7 @@
 //!
 //! `delivered-50k` goes on to the end: each message into a journal on disk, and by the Kafka sink to a real broker until all of its replicas
 //! have it (`scripts/kafka.sh`; where there is none, one line says so). `acknowledged` is the time of that from the first message on, `cpu`
-//! what the process took of one core for it all: less than half of a window of 10 s. `messages` are the bytes.
+//! what the process took of one core for it all: less than half of a window of 10 s. `messages` are the bytes, against what the journal holds by default.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -190,7 +190,9 @@ struct Measure {
 impl Measure {
     fn take(&mut self, message: Message) {
         self.bytes += message.payload.len() as u64;
-        self.journal.iter().for_each(|journal| assert!(journal.append(message.clone())));
+        if let Some(journal) = &self.journal {
+            assert!(journal.append(message));
+        }
     }
 }
 

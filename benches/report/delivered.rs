@@ -12,8 +12,8 @@ use crate::{Window, cpu_seconds, line, megabytes, window};
 
 /// Half of a window of 10 s.
 const SECONDS_MAX: f64 = 5.0;
-/// What the journal holds in memory.
-const MESSAGES_MB_MAX: f64 = 256.0;
+/// What a journal holds by default.
+const MESSAGES_MB_MAX: f64 = 4_096.0;
 const JOURNAL_BYTES: u64 = 4 << 30;
 
 /// A broker that ends with the bench.
