@@ -119,8 +119,8 @@ impl Generation {
         Self { links, ..self }
     }
 
-    /// The link that a frame came by, from 1, and what the tag rules say of it, which need not have an IP header; 0: none.
-    pub fn link(&self, frame: &Frame<'_>, parsed: &Parsed) -> (u8, Record) {
+    /// What the tag rules say of a frame that came by a link, and by which, which need not have an IP header.
+    pub fn link(&self, frame: &Frame<'_>, parsed: &Parsed) -> Record {
         let link = tags::link(&self.links, frame, parsed);
         let wire_bytes = frame.wire_bytes.saturating_sub(parsed.stripped_bytes);
         let mut record = Record { weight: 1, link, wire_bytes, ..Record::default() };
@@ -130,7 +130,7 @@ impl Generation {
             tags::apply(rule, frame, parsed, &mut record);
             record.wire_bytes = wire_bytes.saturating_sub(rule.added_bytes);
         }
-        (link, record)
+        record
     }
 
     /// Its prefixes without a domain.

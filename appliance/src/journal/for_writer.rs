@@ -78,9 +78,7 @@ impl Journal {
 
     /// What was written did not reach the disk. Up to where it is there.
     pub(super) fn unsynced(&self) -> u64 {
-        let mut inner = self.lock();
-        inner.queue.unsynced();
-        inner.queue.saved_end()
+        self.lock().queue.unsynced()
     }
 
     /// What was being written is not on the disk: what of it fell off memory meanwhile is lost.

@@ -1,7 +1,5 @@
 //! One report on its way out: encoded once, shared by every sink.
 
-use prost::Message as _;
-
 use crate::report::pb;
 
 /// What a message is, and so which topic it goes to.
@@ -42,35 +40,24 @@ pub struct WindowOf {
 impl Message {
     /// Encodes a range's report.
     pub fn range(report: &pb::RangeReport) -> Self {
-        Self {
-            kind: Kind::Ranges,
-            key: if report.prefix.is_empty() { report.customer.clone() } else { report.prefix.clone() },
-            customer: report.customer.clone(),
-            payload: report.encode_to_vec().into_boxed_slice(),
-            window: WindowOf { start_ns: report.window_start_ns, end_ns: report.window_end_ns },
-        }
+        let key = if report.prefix.is_empty() { &report.customer } else { &report.prefix };
+        let message = Self::new(Kind::Ranges, key, report, (report.window_start_ns, report.window_end_ns));
+        Self { customer: report.customer.clone(), ..message }
     }
 
     /// Encodes a link's report.
     pub fn link(report: &pb::LinkReport) -> Self {
-        Self {
-            kind: Kind::Links,
-            key: report.link.clone(),
-            customer: String::new(),
-            payload: report.encode_to_vec().into_boxed_slice(),
-            window: WindowOf { start_ns: report.window_start_ns, end_ns: report.window_end_ns },
-        }
+        Self::new(Kind::Links, &report.link, report, (report.window_start_ns, report.window_end_ns))
     }
 
     /// Encodes the appliance's report.
     pub fn appliance(report: &pb::ApplianceReport) -> Self {
-        Self {
-            kind: Kind::Appliance,
-            key: report.appliance.clone(),
-            customer: String::new(),
-            payload: report.encode_to_vec().into_boxed_slice(),
-            window: WindowOf { start_ns: report.window_start_ns, end_ns: report.window_end_ns },
-        }
+        Self::new(Kind::Appliance, &report.appliance, report, (report.window_start_ns, report.window_end_ns))
+    }
+
+    fn new(kind: Kind, key: &str, report: &impl prost::Message, (start_ns, end_ns): (u64, u64)) -> Self {
+        let payload = report.encode_to_vec().into_boxed_slice();
+        Self { kind, key: key.to_owned(), customer: String::new(), payload, window: WindowOf { start_ns, end_ns } }
     }
 
     /// Bytes that this message counts for in the journal's bound: its payload and texts, and a flat share of upkeep.

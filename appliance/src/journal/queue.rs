@@ -283,9 +283,10 @@ impl Queue {
         lost
     }
 
-    /// What was written since it last reached the disk may never do so: as far as it is still here, it is written again.
-    pub(super) fn unsynced(&mut self) {
-        let Some(disk) = &mut self.disk else { return };
+    /// What was written since it last reached the disk may never do so: as far as it is still here, it is written again. Up to
+    /// where what is written stays.
+    pub(super) fn unsynced(&mut self) -> u64 {
+        let Some(disk) = &mut self.disk else { return 0 };
         disk.saved = disk.synced.max(self.front).min(disk.saved);
         disk.writing = disk.saved;
         if let Some(last) = disk.segments.back_mut() {
@@ -294,11 +295,7 @@ impl Queue {
                 disk.segments.pop_back();
             }
         }
-    }
-
-    /// Behind what is written.
-    pub(super) fn saved_end(&self) -> u64 {
-        self.disk.as_ref().map_or(0, |disk| disk.saved)
+        disk.saved
     }
 
     /// The disk refused. Whether that is news.

@@ -53,7 +53,9 @@ pub(super) fn report(
             widen(&mut figure, &Missing { gap, value_max, question });
         }
         if planned.spec >= setting.shown {
-            fills.iter_mut().for_each(|fills| fills.add(which.range, spec, figure.clone()));
+            if let Some(fills) = &mut fills {
+                fills.add(which.range, spec, figure);
+            }
             return None;
         }
         name_links(&mut figure, spec, &setting.links);

@@ -182,8 +182,8 @@ impl<S: Stage> Receiver<S> {
         let plain = if is_bare { bursts.read_plain(frames, count, world) } else { Told::default() };
         if plain.frames != 0 {
             run.begin(plain.verdict);
-            (run.frames, run.bytes, run.squares, run.longest) =
-                (plain.frames.count_ones().into(), plain.bytes, plain.squares, plain.longest);
+            // No link asks for their squares: with links a record is never bare.
+            (run.frames, run.bytes) = (plain.frames.count_ones().into(), plain.bytes);
             (received_bytes, late, taken) = (plain.received_bytes, plain.late, run.frames);
         }
         let mut others = first(count) & !plain.frames;

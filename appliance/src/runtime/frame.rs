@@ -35,15 +35,18 @@ impl<S: Stage> Receiver<S> {
     /// A frame that is no record came by a link all the same.
     #[cold]
     fn by_link(&mut self, frame: &Frame<'_>) {
-        let (link, record) = self.world.generation.link(frame, &self.parsed);
-        if link > 0 {
-            self.open.links[usize::from(link) - 1].count(&record);
+        let record = self.world.generation.link(frame, &self.parsed);
+        if let Some(link) = self.open.link(record.link) {
+            link.count(&record);
         }
     }
 
     /// Counts a frame that has a readable IP header.
     #[inline]
     fn packet(&mut self, port: usize, packet: &Classified) {
+        if let Some(link) = self.open.link(packet.record.link) {
+            link.count(&packet.record);
+        }
         let ledger = &mut self.open.ports[port];
         ledger.parsed += 1;
         if let Some(fault) = self.parsed.fault {
@@ -54,9 +57,6 @@ impl<S: Stage> Receiver<S> {
         let tag = packet.tag.map_or(self.world.tag_rules, usize::from);
         self.open.tags[tag] += 1;
         self.open.decisions.count(&packet.record);
-        if packet.record.link > 0 {
-            self.open.links[usize::from(packet.record.link) - 1].count(&packet.record);
-        }
         if packet.is_unmatched() {
             ledger.unmatched += 1;
             let range = self.world.unmatched(packet.record.family());

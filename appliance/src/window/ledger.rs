@@ -193,6 +193,12 @@ impl Site {
         all
     }
 
+    /// Of the link with this number, from 1; 0 is none.
+    #[inline]
+    pub fn link(&mut self, number: u8) -> Option<&mut LinkSums> {
+        self.links.get_mut(usize::from(number).checked_sub(1)?)
+    }
+
     /// Forgets all, keeping its memory.
     pub fn clear(&mut self) {
         self.ports.fill(Ledger::default());

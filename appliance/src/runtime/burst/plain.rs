@@ -20,9 +20,6 @@ pub(super) struct Told {
     pub(super) verdict: Verdict,
     /// On the wire, without what the mirror added; and with it.
     pub(super) bytes: u64,
-    /// Of those the squares, and the longest, where a link asks for them.
-    pub(super) squares: u64,
-    pub(super) longest: u64,
     pub(super) received_bytes: u64,
     pub(super) late: u64,
 }
@@ -55,14 +52,6 @@ impl Bursts {
         self.sides.put_all(&plain.addresses);
         bank.kinds[..count.min(BURST_FRAMES_MAX)].fill(Kind::Narrow);
         let received_bytes = plain.wire_bytes.iter().enumerate().map(|(at, bytes)| u64::from(*bytes) * (frames >> at & 1)).sum();
-        let (squares, longest) = if verdict.link > 0 { squares(&plain.wire_bytes, frames, added_bytes) } else { (0, 0) };
-        Told { frames, verdict, bytes, squares, longest, received_bytes, late: (late & frames).count_ones().into() }
+        Told { frames, verdict, bytes, received_bytes, late: (late & frames).count_ones().into() }
     }
-}
-
-/// Sum of the squares, and the largest, of the lengths of these frames, less what the mirror added to each.
-fn squares(wire_bytes: &[u32; BURST_FRAMES_MAX], frames: u64, added_bytes: u32) -> (u64, u64) {
-    let of = wire_bytes.iter().enumerate().filter(|(at, _)| frames >> at & 1 == 1);
-    of.map(|(_, bytes)| u64::from(bytes.saturating_sub(added_bytes)))
-        .fold((0, 0), |(sum, max), bytes| (sum + bytes * bytes, max.max(bytes)))
 }

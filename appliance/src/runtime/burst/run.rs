@@ -40,9 +40,9 @@ impl Run {
         }
         site.decisions.add(self.verdict.has, (self.frames, self.bytes), self.verdict.weight);
         site.tags[usize::from(self.verdict.tag)] += self.frames;
-        if self.verdict.link > 0 {
+        if let Some(link) = site.link(self.verdict.link) {
             let Self { verdict: Verdict { has, weight, .. }, frames, bytes, squares, longest, .. } = *self;
-            site.links[usize::from(self.verdict.link) - 1].add(&Same { has, weight, frames, bytes, squares, longest });
+            link.add(&Same { has, weight, frames, bytes, squares, longest });
         }
         let ledger = &mut site.ports[port];
         ledger.received += self.frames;
