@@ -31,6 +31,9 @@ mod shed;
 #[path = "engine_support/stepped.rs"]
 mod stepped;
 
+#[path = "engine_support/urgent.rs"]
+mod urgent;
+
 /// Receivers and workers.
 const SHAPES: [(u32, u32); 7] = [(1, 0), (2, 0), (4, 0), (1, 1), (1, 3), (1, 6), (2, 2)];
 

@@ -14,7 +14,7 @@ use tailwater::report::pb;
 
 fn range(prefix: &str, sequence: u64, part: Option<pb::Part>) -> Message {
     let (appliance, prefix) = ("pop1-a".to_owned(), prefix.to_owned());
-    Message::range(&pb::RangeReport { appliance, boot_id: 9, sequence, prefix, part, ..Default::default() })
+    Message::range(&pb::RangeReport { appliance, boot_id: 9, kind_sequence: sequence, prefix, part, ..Default::default() })
 }
 
 /// The example as it is now: cargo builds none for one test alone.
@@ -50,12 +50,18 @@ fn both_consumers_find_what_is_missing_and_drop_what_is_repeated() {
         assert!(journal.append(range("192.0.2.128/25", sequence, part)));
     }
     for sequence in [1, 2, 2] {
-        let report = pb::ApplianceReport { appliance: "pop1-a".to_owned(), boot_id: 9, sequence, ..Default::default() };
+        let report = pb::ApplianceReport { appliance: "pop1-a".to_owned(), boot_id: 9, kind_sequence: sequence, ..Default::default() };
         assert!(journal.append(Message::appliance(&report)));
     }
-    assert_eq!(stop(sinks).delivered, 23);
+    for (kind_sequence, window_kind) in [(1, pb::WindowKind::Fast.into()), (3, pb::WindowKind::Fast.into())] {
+        let (appliance, prefix) = ("pop1-a".to_owned(), "192.0.2.0/24".to_owned());
+        let report = pb::RangeReport { appliance, boot_id: 9, kind_sequence, window_kind, prefix, ..Default::default() };
+        assert!(journal.append(Message::range(&report)));
+    }
+    assert_eq!(stop(sinks).delivered, 25);
     let expected = [
-        "16 reports, 5 repeats, 3 gaps",
+        "18 reports, 5 repeats, 4 gaps",
+        "gap: pop1-a 9 192.0.2.0/24 fast sequence 2 to 2",
         "gap: pop1-a 9 192.0.2.128/25 sequence 1: parts are missing",
         "gap: pop1-a 9 192.0.2.128/25 sequence 3: parts are missing",
         "gap: pop1-a 9 198.51.100.0/24 sequence 3 to 4",

@@ -46,6 +46,11 @@ impl Seen {
     }
 }
 
+/// Fast windows may overtake long ones: each kind is numbered on its own.
+fn kind(of: pb::WindowKind) -> &'static str {
+    if of == pb::WindowKind::Fast { " fast" } else { "" }
+}
+
 /// A report of which parts are missing is as good as none.
 fn lacking(name: &str, number: u64, parts: &BTreeSet<(u32, u32)>) -> u64 {
     let lacks = parts.iter().any(|(_, of)| parts.len() < *of as usize);
@@ -89,11 +94,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 let part = report.part.map_or((0, 0), |part| (part.number, part.of));
                 // A roll-up is a source of its own, beside the range or customer that it is named after.
                 let scope = if report.scope() == pb::Scope::Own { String::new() } else { format!(" {}", report.scope().as_str_name()) };
-                let name = if report.prefix.is_empty() { report.customer } else { report.prefix } + &scope;
-                seen.look((report.appliance, report.boot_id, report.domain, name), report.sequence, part);
+                let kind = kind(report.window_kind());
+                let name = if report.prefix.is_empty() { report.customer } else { report.prefix } + &scope + kind;
+                seen.look((report.appliance, report.boot_id, report.domain, name), report.kind_sequence, part);
             } else {
                 let report = pb::ApplianceReport::decode(payload)?;
-                seen.look((report.appliance, report.boot_id, String::new(), "(appliance)".to_owned()), report.sequence, (0, 0));
+                let name = format!("(appliance){}", kind(report.window_kind()));
+                seen.look((report.appliance, report.boot_id, String::new(), name), report.kind_sequence, (0, 0));
             }
         }
     }

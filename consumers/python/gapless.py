@@ -34,7 +34,9 @@ for topic, kind in zip(topics, (pb.RangeReport, pb.ApplianceReport)):
         # A roll-up is a source of its own, beside the range or customer that it is named after.
         if kind is pb.RangeReport and report.scope != pb.OWN:
             prefix += " " + pb.Scope.Name(report.scope)
-        source, number = (report.appliance, report.boot_id, domain, prefix), report.sequence
+        # Fast windows may overtake long ones: each kind is numbered on its own.
+        prefix += " fast" if report.window_kind == pb.FAST else ""
+        source, number = (report.appliance, report.boot_id, domain, prefix), report.kind_sequence
         part = (report.part.number, report.part.of) if kind is pb.RangeReport else (0, 0)
         name, before = f"{report.appliance} {report.boot_id} {domain}{prefix} sequence", last.get(source, 0)
         if number < before or (number == before and part in parts[source]):

@@ -167,7 +167,7 @@ fn heartbeats_are_short_and_counted() {
         let (idle, busy): (Vec<_>, Vec<_>) = log.ranges.iter().cloned().partition(|report| report.idle);
         assert!(!idle.is_empty() && idle.iter().all(|r| r.stats.is_empty() && r.window_kind() == pb::WindowKind::Long));
         let unnumbered = |reports: &[pb::RangeReport]| {
-            reports.iter().cloned().map(|report| pb::RangeReport { sequence: 0, ..report }).collect::<Vec<_>>()
+            reports.iter().cloned().map(|report| pb::RangeReport { sequence: 0, kind_sequence: 0, ..report }).collect::<Vec<_>>()
         };
         assert_eq!(unnumbered(&busy), unnumbered(&without.ranges));
         for account in log.appliance.iter().filter(|r| !r.total) {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-/// Of a range's report: boot id, prefix, sequence. Of an account: boot id, nothing, sequence.
+/// Of a range's report: boot id, prefix and kind of window, sequence of that kind. Of an account: without a prefix.
 type Number = (u64, String, u64);
 
 /// What was read, each message once.
@@ -17,6 +17,8 @@ pub(crate) struct Stream {
     /// Where a message came first whose sequence is not the next one.
     disorder: Vec<Number>,
     last: BTreeMap<(u64, String), u64>,
+    /// Boot ids of accounts, by kind of window, as they came.
+    order: BTreeMap<String, Vec<u64>>,
 }
 
 pub(crate) fn whole(value: &Value) -> u64 {
@@ -37,28 +39,35 @@ impl Stream {
     fn of(messages: impl Iterator<Item = Value>) -> Self {
         let mut stream = Self::default();
         messages.for_each(|message| stream.take(message));
+        // Of one run, as they were made: those of fast windows may have come before long ones.
+        stream.runs.iter_mut().for_each(|(_, accounts)| accounts.sort_by_key(|account| whole(&account["sequence"])));
         stream
     }
 
     fn take(&mut self, message: Value) {
         let prefix = message.get("prefix").map_or("", |prefix| prefix.as_str().unwrap()).to_owned();
-        let (boot_id, sequence) = (whole(&message["bootId"]), whole(&message["sequence"]));
-        let last = self.last.entry((boot_id, prefix.clone())).or_default();
+        let (boot_id, sequence, kind) = (whole(&message["bootId"]), whole(&message["kindSequence"]), kind(&message));
+        let of = format!("{prefix} {kind}");
+        let last = self.last.entry((boot_id, of.clone())).or_default();
         if sequence <= *last {
             self.repeated += 1;
             return;
         }
         if sequence != *last + 1 {
-            self.disorder.push((boot_id, prefix.clone(), sequence));
+            self.disorder.push((boot_id, of.clone(), sequence));
         }
         *last = sequence;
         if !prefix.is_empty() {
-            self.ranges.insert((boot_id, prefix, sequence), message);
+            self.ranges.insert((boot_id, of, sequence), message);
             return;
         }
-        match self.runs.last_mut() {
-            Some((run, accounts)) if *run == boot_id => accounts.push(message),
-            _ => self.runs.push((boot_id, vec![message])),
+        let order = self.order.entry(kind).or_default();
+        if order.last() != Some(&boot_id) {
+            order.push(boot_id);
+        }
+        match self.runs.iter_mut().find(|(run, _)| *run == boot_id) {
+            Some((_, accounts)) => accounts.push(message),
+            None => self.runs.push((boot_id, vec![message])),
         }
     }
 
@@ -69,8 +78,10 @@ impl Stream {
     /// Every sequence begins with 1, and none lacks a number.
     pub(crate) fn is_gapless(&self) {
         assert!(self.disorder.is_empty(), "{:?}", self.disorder);
-        let runs: BTreeSet<u64> = self.runs.iter().map(|(boot_id, _)| *boot_id).collect();
-        assert_eq!(runs.len(), self.runs.len(), "accounts of one run came behind those of another");
+        for (kind, order) in &self.order {
+            let runs: BTreeSet<&u64> = order.iter().collect();
+            assert_eq!(runs.len(), order.len(), "{kind}: accounts of one run came behind those of another");
+        }
         let lost = self.runs.iter().flat_map(|(_, accounts)| accounts).filter(|account| has_some(account, "journalLosses"));
         assert_eq!(lost.count(), 0);
     }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::frame::Content;
+use super::lane::{Inner, Lane};
+use super::place::Place;
 use super::queue::Lies;
 use super::segment::{Frames, Segment};
-use super::{CursorState, Inner, Journal, Message};
+use super::{CursorState, Message};
 
 /// How long a disk that cannot be read is left alone,
 const RETRY: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 500 });
@@ -30,7 +32,7 @@ pub enum Next {
 /// One sink's place in the journal. Dropping it says that this sink is gone for good.
 #[derive(Debug)]
 pub struct Cursor {
-    journal: Arc<Journal>,
+    journal: Arc<Lane>,
     index: usize,
     /// The segment that it reads, by its first position.
     open: RefCell<Option<(u64, Frames)>>,
@@ -40,7 +42,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    pub(super) const fn new(journal: Arc<Journal>, index: usize) -> Self {
+    pub(super) const fn new(journal: Arc<Lane>, index: usize) -> Self {
         Self { journal, index, open: RefCell::new(None), fails: Cell::new(None), retry_at: Cell::new(None) }
     }
 
@@ -57,7 +59,7 @@ impl Cursor {
                     self.fails.set(None);
                     let inner = &mut *inner;
                     inner.places[self.index].read(at);
-                    inner.queue.forget(super::Place::needed(&inner.places));
+                    inner.queue.forget(Place::needed(&inner.places));
                     return Next::Message(message);
                 }
                 Lies::OnDisk(Some(segment)) if !inner.queue.goes(&segment) && self.rests() => {
@@ -203,7 +205,7 @@ impl Drop for Cursor {
         let mut inner = self.journal.lock();
         let Inner { queue, places, .. } = &mut *inner;
         places[self.index].leave(queue);
-        queue.forget(super::Place::needed(places));
+        queue.forget(Place::needed(places));
         drop(inner);
         self.journal.news.notify_all();
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -16,8 +18,8 @@ pub(super) fn disk(folder: &Path, bytes_max: u64, segment_bytes: u64) -> Disk {
     Disk { folder: folder.to_owned(), bytes_max, segment_bytes }
 }
 
-pub(super) fn opened(folder: &Path) -> Arc<Journal> {
-    Journal::open(BOUND, &disk(folder, 1 << 30, 1_000), &["a"]).unwrap()
+pub(super) fn opened(folder: &Path) -> Arc<Lane> {
+    Lane::open(BOUND, &disk(folder, 1 << 30, 1_000), &["a"]).unwrap()
 }
 
 /// What the folder is at this moment, as after a kill: in a new one.
@@ -48,7 +50,7 @@ pub(super) fn rest(cursor: &Cursor) -> Vec<u64> {
     read
 }
 
-pub(super) fn wait(journal: &Journal, until: impl Fn(&JournalState) -> bool) {
+pub(super) fn wait(journal: &Lane, until: impl Fn(&JournalState) -> bool) {
     let deadline = Instant::now() + SOON;
     while !until(&journal.state()) {
         assert!(Instant::now() < deadline, "{:?}", journal.state());
@@ -56,7 +58,7 @@ pub(super) fn wait(journal: &Journal, until: impl Fn(&JournalState) -> bool) {
     }
 }
 
-pub(super) fn end(journal: &Journal) {
+pub(super) fn end(journal: &Lane) {
     assert!(journal.end(Instant::now() + SOON));
 }
 
@@ -85,7 +87,7 @@ fn what_was_not_delivered_comes_after_a_restart_and_what_was_does_not() {
 fn two_processes_do_not_share_a_folder() {
     let folder = tempfile::tempdir().unwrap();
     let journal = opened(folder.path());
-    let refused = Journal::open(BOUND, &disk(folder.path(), 1 << 30, 1_000), &["a"]).unwrap_err();
+    let refused = Lane::open(BOUND, &disk(folder.path(), 1 << 30, 1_000), &["a"]).unwrap_err();
     assert!(refused.to_string().contains("[journal] path: another process uses"), "{refused}");
     end(&journal);
 }
@@ -97,13 +99,13 @@ fn a_sink_that_is_new_begins_with_what_is_new_and_one_whose_place_is_lost_with_a
     drop(journal.cursor("a"));
     (0..10).for_each(|n| assert!(journal.append(message(n, 100))));
     end(&journal);
-    let journal = Journal::open(BOUND, &disk(folder.path(), 1 << 30, 1_000), &["a", "b"]).unwrap();
+    let journal = Lane::open(BOUND, &disk(folder.path(), 1 << 30, 1_000), &["a", "b"]).unwrap();
     let [a, b] = ["a", "b"].map(|sink| journal.cursor(sink).unwrap());
     journal.append(message(10, 100));
     assert_eq!((rest(&b), rest(&a)), (vec![10], (0..=10).collect()));
     end(&journal);
     std::fs::remove_file(folder.path().join("cursors")).unwrap();
-    let journal = Journal::open(BOUND, &disk(folder.path(), 1 << 30, 1_000), &["b"]).unwrap();
+    let journal = Lane::open(BOUND, &disk(folder.path(), 1 << 30, 1_000), &["b"]).unwrap();
     assert_eq!(rest(&journal.cursor("b").unwrap()), (0..=10).collect::<Vec<_>>());
     end(&journal);
 }
@@ -111,7 +113,7 @@ fn a_sink_that_is_new_begins_with_what_is_new_and_one_whose_place_is_lost_with_a
 #[test]
 fn what_falls_off_is_counted_by_window_and_range() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = Journal::open(BOUND, &disk(folder.path(), 20_000, 2_000), &["a", "b"]).unwrap();
+    let journal = Lane::open(BOUND, &disk(folder.path(), 20_000, 2_000), &["a", "b"]).unwrap();
     let [a, b] = ["a", "b"].map(|sink| journal.cursor(sink).unwrap());
     for n in 0..1_000_u64 {
         let mut message = message(n, 100);

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use super::disk_tests::{BOUND, SOON, disk, end, first_of, opened, rest, segments, wait};
 use super::frame;
@@ -16,7 +17,7 @@ fn a_disk_that_refuses_makes_nobody_wait_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let inside = folder.path().join("journal");
     // A segment for each message: none can be made where the folder is not.
-    let journal = Journal::open(BOUND, &disk(&inside, 1 << 30, 1), &["a", "b"]).unwrap();
+    let journal = Lane::open(BOUND, &disk(&inside, 1 << 30, 1), &["a", "b"]).unwrap();
     let a = journal.cursor("a").unwrap();
     journal.append(message(0, 100));
     wait(&journal, |state| state.unsynced == 0);
@@ -28,7 +29,7 @@ fn a_disk_that_refuses_makes_nobody_wait_and_loses_nothing() {
     std::fs::rename(&away, &inside).unwrap();
     wait(&journal, |state| state.fault.is_none());
     end(&journal);
-    let journal = Journal::open(BOUND, &disk(&inside, 1 << 30, 1), &["a", "b"]).unwrap();
+    let journal = Lane::open(BOUND, &disk(&inside, 1 << 30, 1), &["a", "b"]).unwrap();
     assert_eq!(rest(&journal.cursor("b").unwrap()), (0..50).collect::<Vec<_>>());
     assert!(rest(&journal.cursor("a").unwrap()).is_empty());
     end(&journal);
@@ -39,7 +40,7 @@ fn what_a_disk_that_refuses_cannot_take_falls_off_once() {
     let folder = tempfile::tempdir().unwrap();
     let inside = folder.path().join("journal");
     let bound = Bound { messages: 10, bytes: 1 << 20 };
-    let journal = Journal::open(bound, &disk(&inside, 1 << 30, 1), &["a", "b"]).unwrap();
+    let journal = Lane::open(bound, &disk(&inside, 1 << 30, 1), &["a", "b"]).unwrap();
     let [a, b] = ["a", "b"].map(|sink| journal.cursor(sink).unwrap());
     (0..5).for_each(|n| assert!(journal.append(message(n, 100))));
     wait(&journal, |state| segments(&inside).len() == 5 && state.unsynced == 0);
@@ -63,7 +64,7 @@ fn what_a_disk_that_refuses_cannot_take_falls_off_once() {
     // One whose place is lost reads all that is left: what never was on the disk is no damage.
     end(&journal);
     std::fs::remove_file(inside.join("cursors")).unwrap();
-    let journal = Journal::open(bound, &disk(&inside, 1 << 30, 1), &["c"]).unwrap();
+    let journal = Lane::open(bound, &disk(&inside, 1 << 30, 1), &["c"]).unwrap();
     let c = journal.cursor("c").unwrap();
     assert_eq!(rest(&c), (0..5).chain(30..40).collect::<Vec<_>>());
     assert_eq!((c.state().overflow, c.state().backlog, c.state().committed), (0, 15, 15));
@@ -72,7 +73,7 @@ fn what_a_disk_that_refuses_cannot_take_falls_off_once() {
 
 /// A journal with these messages, a segment each, that has ended.
 fn with(folder: &Path, messages: u64) -> Vec<PathBuf> {
-    let journal = Journal::open(BOUND, &disk(folder, 1 << 30, 1), &["a"]).unwrap();
+    let journal = Lane::open(BOUND, &disk(folder, 1 << 30, 1), &["a"]).unwrap();
     (0..messages).for_each(|n| assert!(journal.append(message(n, 100))));
     end(&journal);
     segments(folder)
@@ -127,7 +128,7 @@ fn a_segment_that_cannot_be_removed_is_not_told_as_lost() {
     let folder = tempfile::tempdir().unwrap();
     let files = with(folder.path(), 10);
     let bytes = files[0].metadata().unwrap().len();
-    let journal = Journal::open(BOUND, &disk(folder.path(), 10 * bytes, 1), &["a"]).unwrap();
+    let journal = Lane::open(BOUND, &disk(folder.path(), 10 * bytes, 1), &["a"]).unwrap();
     let a = journal.cursor("a").unwrap();
     let away = unreadable(&files[0]);
     journal.append(message(10, 100));
@@ -149,7 +150,7 @@ fn fifo(path: &Path) {
 #[test]
 fn while_a_disk_hangs_reports_come_from_memory() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = Journal::open(BOUND, &disk(folder.path(), 1 << 30, 1), &["a"]).unwrap();
+    let journal = Lane::open(BOUND, &disk(folder.path(), 1 << 30, 1), &["a"]).unwrap();
     let a = journal.cursor("a").unwrap();
     journal.append(message(0, 100));
     wait(&journal, |state| state.unsynced == 0);
@@ -174,7 +175,7 @@ fn while_a_disk_hangs_reports_come_from_memory() {
 #[test]
 fn what_was_removed_from_under_it_is_written_again() {
     let folder = tempfile::tempdir().unwrap();
-    let journal = Journal::open(BOUND, &disk(folder.path(), 1 << 30, 1 << 20), &["a", "b"]).unwrap();
+    let journal = Lane::open(BOUND, &disk(folder.path(), 1 << 30, 1 << 20), &["a", "b"]).unwrap();
     let a = journal.cursor("a").unwrap();
     for n in 0..2 {
         journal.append(message(n, 100));
@@ -210,14 +211,14 @@ fn what_lies_in_the_folder_keeps_nothing_from_starting() {
 
 #[test]
 fn a_disk_that_cannot_be_used_is_said() {
-    let journal = Journal::without_disk(BOUND, &["a"], "read-only".to_owned());
+    let journal = Lane::without_disk(BOUND, &["a"], "read-only".to_owned());
     journal.append(message(0, 100));
     assert_eq!(rest(&journal.cursor("a").unwrap()), [0]);
     assert_eq!(journal.state().fault.as_deref(), Some("read-only"));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    assert!(!Journal::open(BOUND, &disk(&file, 1 << 30, 1), &["a"]).unwrap_err().is_of_the_disk());
+    assert!(!Lane::open(BOUND, &disk(&file, 1 << 30, 1), &["a"]).unwrap_err().is_of_the_disk());
     let errors = [(libc::EROFS, true), (libc::ENOSPC, true), (libc::EIO, true), (libc::EACCES, false)];
     for (code, is) in errors {
         let fault = OpenError::Io { folder: file.clone(), reason: std::io::Error::from_raw_os_error(code) };
@@ -270,7 +271,7 @@ fn a_segment_that_goes_takes_nothing_behind_its_end() {
 fn a_disk_that_goes_on_refusing_is_not_called_well() {
     let folder = tempfile::tempdir().unwrap();
     let inside = folder.path().join("journal");
-    let journal = Journal::open(BOUND, &disk(&inside, 1 << 30, 1), &["a"]).unwrap();
+    let journal = Lane::open(BOUND, &disk(&inside, 1 << 30, 1), &["a"]).unwrap();
     std::fs::rename(&inside, folder.path().join("away")).unwrap();
     journal.append(message(0, 100));
     wait(&journal, |state| state.fault.is_some());

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use super::lane::{Inner, Lane};
 use super::marks::Marks;
 use super::place::Place;
 use super::queue::Unsaved;
 use super::segment::Segment;
 use super::store::Held;
-use super::{Inner, Journal};
 
 /// What the writer is to do.
 pub(super) enum Work {
@@ -22,7 +22,7 @@ pub(super) enum Work {
 /// Messages of a segment that goes are counted in lots of so many: others want the lock too.
 const LOT: usize = 1_024;
 
-impl Journal {
+impl Lane {
     /// Messages that are not on disk yet, of so many bytes about; waits for some at most `timeout`.
     pub(super) fn work(&self, timeout: Duration, bytes_max: usize) -> Work {
         let deadline = Instant::now() + timeout;

@@ -6,7 +6,7 @@ use super::{Kind, Message, WindowOf};
 pub(super) const MAGIC: [u8; 4] = *b"TWJ1";
 /// Magic, length of the body, position, checksum.
 pub(super) const HEAD_BYTES: usize = 20;
-/// Kind, nothing, lengths of key and customer, the window.
+/// Kind, lane, lengths of key and customer, the window.
 const BODY_HEAD_BYTES: usize = 22;
 /// No message is longer. A length above that is damage.
 pub(super) const BODY_BYTES_MAX: usize = 256 << 20;
@@ -36,7 +36,7 @@ pub(super) fn encode(position: u64, message: &Message, out: &mut Vec<u8>) {
     let window = message.window;
     encode_body(
         position,
-        kind_code(message.kind),
+        [kind_code(message.kind), u8::from(message.is_fast)],
         (window.start_ns, window.end_ns),
         [&message.key, &message.customer],
         out,
@@ -46,16 +46,16 @@ pub(super) fn encode(position: u64, message: &Message, out: &mut Vec<u8>) {
 
 /// Appends a frame that says that nothing is there from a position on up to another.
 pub(super) fn encode_gap((from, to): (u64, u64), out: &mut Vec<u8>) {
-    encode_body(from, GAP, (from, to), ["", ""], out, &[]);
+    encode_body(from, [GAP, 0], (from, to), ["", ""], out, &[]);
 }
 
-fn encode_body(position: u64, code: u8, (start, end): (u64, u64), texts: [&str; 2], out: &mut Vec<u8>, payload: &[u8]) {
+fn encode_body(position: u64, code: [u8; 2], (start, end): (u64, u64), texts: [&str; 2], out: &mut Vec<u8>, payload: &[u8]) {
     let begin = out.len();
     out.extend(MAGIC);
     out.extend([0; HEAD_BYTES - MAGIC.len()]);
     let [key, customer] = texts.map(|text| &text.as_bytes()[..text.len().min(usize::from(u16::MAX))]);
     let short = |text: &[u8]| u16::try_from(text.len()).unwrap_or(u16::MAX).to_le_bytes();
-    out.extend([code, 0]);
+    out.extend(code);
     out.extend(short(key));
     out.extend(short(customer));
     out.extend(start.to_le_bytes());
@@ -111,7 +111,14 @@ fn body(position: u64, body: &[u8]) -> Option<Content> {
     let (customer, payload) = rest.split_at_checked(len(4))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let window = WindowOf { start_ns: u64_at(head, 6), end_ns: u64_at(head, 14) };
-    Some(Content::Message(Message { kind, key: text(key), customer: text(customer), payload: payload.into(), window }))
+    Some(Content::Message(Message {
+        kind,
+        is_fast: head[1] == 1,
+        key: text(key),
+        customer: text(customer),
+        payload: payload.into(),
+        window,
+    }))
 }
 
 /// In the place of a kind.
@@ -142,6 +149,7 @@ mod tests {
     fn message(key: &str, payload: &[u8]) -> Message {
         Message {
             kind: Kind::Appliance,
+            is_fast: true,
             key: key.to_owned(),
             customer: "c".to_owned(),
             payload: payload.into(),
@@ -153,7 +161,7 @@ mod tests {
     #[test]
     fn a_frame_lies_as_documented() {
         let mut bytes = Vec::new();
-        let message = Message { kind: Kind::Ranges, window: WindowOf { start_ns: 1, end_ns: 2 }, ..message("k", b"xy") };
+        let message = Message { kind: Kind::Ranges, is_fast: false, window: WindowOf { start_ns: 1, end_ns: 2 }, ..message("k", b"xy") };
         encode(3, &message, &mut bytes);
         let crc = u32_at(&bytes, 16);
         assert_eq!(bytes[..16], *b"TWJ1\x1a\0\0\0\x03\0\0\0\0\0\0\0");

@@ -50,6 +50,20 @@ impl Losses {
         self.messages() == 0
     }
 
+    /// What was lost of another lane. (Both are bounded, so this is.)
+    pub(super) fn merge(&mut self, other: Self) {
+        for (window, (ranges, appliance, links)) in other.windows {
+            let sum = self.windows.entry(window).or_default();
+            *sum = (sum.0 + ranges, sum.1 + appliance, sum.2 + links);
+        }
+        for (range, n) in other.ranges {
+            *self.ranges.entry(range).or_default() += n;
+        }
+        self.damaged += other.damaged;
+        self.other_windows += other.other_windows;
+        self.other_ranges += other.other_ranges;
+    }
+
     pub(super) fn add(&mut self, lost: &Lost) {
         let is_new = !self.windows.contains_key(&lost.window);
         if is_new && self.windows.len() >= WINDOWS_MAX {

@@ -18,6 +18,8 @@ pub enum Kind {
 pub struct Message {
     /// What the payload holds.
     pub kind: Kind,
+    /// It closes a fast window: it goes ahead of what closes long ones.
+    pub is_fast: bool,
     /// Kafka's key: the range's prefix, the customer whose ranges are reported together, the link's name, or the appliance's.
     pub key: String,
     /// Customer of the range; empty for appliance reports.
@@ -41,23 +43,25 @@ impl Message {
     /// Encodes a range's report.
     pub fn range(report: &pb::RangeReport) -> Self {
         let key = if report.prefix.is_empty() { &report.customer } else { &report.prefix };
-        let message = Self::new(Kind::Ranges, key, report, (report.window_start_ns, report.window_end_ns));
+        let is_fast = report.window_kind() == pb::WindowKind::Fast;
+        let message = Self::new((Kind::Ranges, is_fast), key, report, (report.window_start_ns, report.window_end_ns));
         Self { customer: report.customer.clone(), ..message }
     }
 
     /// Encodes a link's report.
     pub fn link(report: &pb::LinkReport) -> Self {
-        Self::new(Kind::Links, &report.link, report, (report.window_start_ns, report.window_end_ns))
+        Self::new((Kind::Links, true), &report.link, report, (report.window_start_ns, report.window_end_ns))
     }
 
     /// Encodes the appliance's report.
     pub fn appliance(report: &pb::ApplianceReport) -> Self {
-        Self::new(Kind::Appliance, &report.appliance, report, (report.window_start_ns, report.window_end_ns))
+        let is_fast = report.window_kind() == pb::WindowKind::Fast;
+        Self::new((Kind::Appliance, is_fast), &report.appliance, report, (report.window_start_ns, report.window_end_ns))
     }
 
-    fn new(kind: Kind, key: &str, report: &impl prost::Message, (start_ns, end_ns): (u64, u64)) -> Self {
+    fn new((kind, is_fast): (Kind, bool), key: &str, report: &impl prost::Message, (start_ns, end_ns): (u64, u64)) -> Self {
         let payload = report.encode_to_vec().into_boxed_slice();
-        Self { kind, key: key.to_owned(), customer: String::new(), payload, window: WindowOf { start_ns, end_ns } }
+        Self { kind, is_fast, key: key.to_owned(), customer: String::new(), payload, window: WindowOf { start_ns, end_ns } }
     }
 
     /// Bytes that this message counts for in the journal's bound: its payload and texts, and a flat share of upkeep.

@@ -1,19 +1,16 @@
 //! Reports wait here until every sink has delivered them, or until the bound is reached.
 //!
-//! Appending never waits for anything but the lock: a message goes into a queue in memory. Where a disk is configured, one thread
-//! writes what the queue has into segments ([`Disk`]), and a sink sees a message only when it is written; what is written need not
-//! stay in memory, and what a sink has not delivered when the process dies, it finds again at the next start. A disk that refuses or
-//! is slow fills the queue; while it refuses, sinks read from the queue. Without a disk the queue is all there is.
-//!
-//! When the bound is reached the oldest message falls off, and each sink that had not yet read it counts one overflow, and of which
-//! window and range it was. What a sink has read it holds itself until it is settled (each sink bounds that). So for every sink, at
-//! any time, `appended + backlog = committed + overflow + in_flight + unread` (see [`CursorState`]); nothing disappears uncounted.
+//! There are two lanes, each a log of its own ([`Lane`]): reports of fast windows go ahead of long ones, which may be a backlog of
+//! hours. Within a lane every sink gets all messages in the order in which they were appended; between lanes there is no order, but a
+//! sink that reads both ([`Both`]) takes what is fast first. An eighth of every bound is the fast lane's.
 //!
 //! All of it is control path: a mutex and a condition variable serve a few hundred thousand messages a second with ease.
 
+mod both;
 mod cursor;
 mod for_writer;
 mod frame;
+mod lane;
 mod losses;
 mod marks;
 mod message;
@@ -24,129 +21,54 @@ mod segment;
 mod store;
 mod writer;
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
+pub use both::Both;
 pub use cursor::{Cursor, Next};
+pub use lane::{Bound, JournalState};
 pub use losses::Losses;
 pub use message::{Kind, Message, WindowOf};
 pub use place::CursorState;
 pub use store::{Disk, OpenError};
 
 use crate::report::pb;
-use marks::Marks;
-use place::Place;
-use queue::Queue;
-use store::Store;
-use writer::Writer;
+use lane::Lane;
 
-/// How much the journal holds in memory before the oldest messages fall off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bound {
-    /// Messages; at least 1.
-    pub messages: usize,
-    /// Sum of [`Message::bytes`]. One message above it is still held while it is alone.
-    pub bytes: usize,
-}
-
-impl Default for Bound {
-    /// A minute and more of 50,000 ranges' reports of 1 KB, or all of 256 MiB.
-    fn default() -> Self {
-        Self { messages: 1 << 20, bytes: 256 << 20 }
-    }
-}
-
-/// The whole journal at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JournalState {
-    /// Messages appended since the start.
-    pub appended: u64,
-    /// Messages held in memory now.
-    pub messages: usize,
-    /// Bytes held in memory now.
-    pub bytes: usize,
-    /// Bytes of all segments on disk.
-    pub disk_bytes: u64,
-    /// Messages that have not reached the disk yet, where there is one.
-    pub unsynced: u64,
-    /// Why the disk takes nothing at present.
-    pub fault: Option<String>,
-    /// One entry for each sink, in the order given to [`Journal::new`].
-    pub cursors: Vec<CursorState>,
-}
+/// The fast lane has one in so many of what the journal may hold.
+const FAST_SHARE: u8 = 8;
 
 /// See the module. Shared by its writer (the reporter) and the sinks.
 #[derive(Debug)]
 pub struct Journal {
-    inner: Mutex<Inner>,
-    news: Condvar,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    long: Arc<Lane>,
+    fast: Arc<Lane>,
     previous: Option<pb::PreviousRun>,
-    /// Why it is not on the disk that is configured.
-    without_disk: Option<String>,
-}
-
-#[derive(Debug)]
-struct Inner {
-    queue: Queue,
-    /// Position of the first message of this run.
-    begin: u64,
-    closed: bool,
-    ended: bool,
-    places: Vec<Place>,
 }
 
 impl Journal {
     /// An empty journal in memory that is read by the sinks named. Without sinks it forgets what it is given.
     pub fn new<S: AsRef<str>>(bound: Bound, sinks: &[S]) -> Arc<Self> {
-        Arc::new(Self::in_memory(bound, sinks))
+        let [long, fast] = bound.lanes();
+        Arc::new(Self { long: Lane::new(long, sinks), fast: Lane::new(fast, sinks), previous: None })
     }
 
     /// As [`Self::new`], where a disk is configured that cannot be used: its state says why.
     pub fn without_disk<S: AsRef<str>>(bound: Bound, sinks: &[S], why: String) -> Arc<Self> {
-        Arc::new(Self { without_disk: Some(why), ..Self::in_memory(bound, sinks) })
+        let [long, fast] = bound.lanes();
+        Arc::new(Self { long: Lane::without_disk(long, sinks, why.clone()), fast: Lane::without_disk(fast, sinks, why), previous: None })
     }
 
-    fn in_memory<S: AsRef<str>>(bound: Bound, sinks: &[S]) -> Self {
-        Self::made(Queue::new(bound, 0, None), sinks.iter().map(|sink| Place::new(sink.as_ref(), 0)).collect())
-    }
-
-    /// A journal on disk, with what an earlier run left there: sinks go on where they were.
+    /// A journal on disk, with what an earlier run left there: sinks go on where they were. The fast lane has a folder in the folder.
     ///
     /// # Errors
     /// The folder cannot be used, or another process uses it.
     pub fn open<S: AsRef<str>>(bound: Bound, disk: &Disk, sinks: &[S]) -> Result<Arc<Self>, OpenError> {
-        let (store, left) = Store::open(disk)?;
-        let oldest = left.segments.first().map(|segment| segment.first);
-        let last = left.segments.last().map_or(0, |segment| segment.end);
-        // What a power cut took, and a sink had seen, never gets a number again.
-        let begin = left.marks.iter().flat_map(Marks::values).fold(last, |last, mark| last.max(*mark));
-        let place = |sink: &S| {
-            let at = match &left.marks {
-                // A sink that is new begins with what is new.
-                Some(marks) => marks.get(sink.as_ref()).copied().unwrap_or(begin),
-                None => oldest.unwrap_or(begin),
-            };
-            Place::new(sink.as_ref(), at)
-        };
-        let mut places: Vec<Place> = sinks.iter().map(place).collect();
-        for place in &mut places {
-            place.skip(oldest.unwrap_or(begin), &[]);
-        }
-        let made = Self::made(Queue::new(bound, begin, Some(left.segments)), places);
-        let journal = Arc::new(Self { previous: left.run, ..made });
-        let writer = Writer::new(Arc::clone(&journal), store);
-        let thread = thread::Builder::new().name("journal".into()).spawn(|| writer.run());
-        let thread = thread.map_err(|reason| OpenError::Io { folder: disk.folder.clone(), reason })?;
-        *journal.writer.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
-        Ok(journal)
-    }
-
-    fn made(queue: Queue, places: Vec<Place>) -> Self {
-        let begin = queue.end();
-        let inner = Mutex::new(Inner { queue, begin, closed: false, ended: false, places });
-        Self { inner, news: Condvar::new(), writer: Mutex::new(None), previous: None, without_disk: None }
+        let ([long, fast], [on, on_fast]) = (bound.lanes(), disk.lanes());
+        let long = Lane::open(long, &on, sinks)?;
+        let fast = Lane::open(fast, &on_fast, sinks)?;
+        let previous = previous::of_both(long.previous(), fast.previous());
+        Ok(Arc::new(Self { long, fast, previous }))
     }
 
     /// How far the run before this one came, if it left something on the disk.
@@ -154,121 +76,67 @@ impl Journal {
         self.previous.as_ref()
     }
 
-    /// Adds a message; the oldest fall off where the bound asks for it. False if the journal is closed (nothing is added).
+    /// Adds a message; the oldest of its lane fall off where the bound asks for it. False if the journal is closed (nothing is added).
     pub fn append(&self, message: Message) -> bool {
-        let mut inner = self.lock();
-        if inner.closed {
-            return false;
-        }
-        let Inner { queue, places, .. } = &mut *inner;
-        places.iter_mut().filter(|place| place.has_left()).for_each(|place| place.overflow += 1);
-        queue.push(Arc::new(message));
-        queue.forget(Place::needed(places));
-        while queue.is_over() {
-            let Some(lost) = queue.drop_oldest() else { continue };
-            places.iter_mut().for_each(|place| place.lose_unsaved(&lost));
-        }
-        let hangs = queue.begins_to_hang();
-        drop(inner);
-        if hangs {
-            tracing::error!("the disk of the journal does not answer: reports are in memory alone until it does");
-        }
-        self.news.notify_all();
-        true
+        if message.is_fast { self.fast.append(message) } else { self.long.append(message) }
     }
 
     /// No more messages: readers get what is left, then [`Next::Closed`].
     pub fn close(&self) {
-        self.lock().closed = true;
-        self.news.notify_all();
+        self.lanes().for_each(Lane::close);
     }
 
     /// Closes it, and has all on the disk before the deadline, with how far the sinks are; after they have ended. Whether nothing is
     /// lost that they left.
     pub fn end(&self, deadline: Instant) -> bool {
-        {
-            let mut inner = self.lock();
-            (inner.closed, inner.ended) = (true, true);
-        }
-        self.news.notify_all();
-        let Some(thread) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() else { return false };
-        while !thread.is_finished() && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(5));
-        }
-        if !thread.is_finished() {
-            tracing::error!("the disk of the journal hangs: what it had not taken yet is lost");
-            return false;
-        }
-        if thread.join().is_err() {
-            tracing::error!("the journal's thread ended by a fault of its own");
-        }
-        self.lock().queue.is_synced()
+        self.close();
+        let is_kept = [self.long.end(deadline), self.fast.end(deadline)];
+        is_kept.into_iter().all(|kept| kept)
     }
 
-    /// The cursor of this sink; `None` if there is no such sink or its cursor was already taken.
-    pub fn cursor(self: &Arc<Self>, sink: &str) -> Option<Cursor> {
-        let mut inner = self.lock();
-        let index = inner.places.iter().position(|place| place.sink == sink && !place.taken)?;
-        inner.places[index].taken = true;
-        Some(Cursor::new(Arc::clone(self), index))
+    /// The cursors of this sink, of the long lane and of the fast one; `None` if there is no such sink or they were already taken.
+    pub fn cursors(&self, sink: &str) -> Option<[Cursor; 2]> {
+        Some([self.long.cursor(sink)?, self.fast.cursor(sink)?])
     }
 
-    /// Where everything stands.
+    /// Where everything stands, both lanes together.
     pub fn state(&self) -> JournalState {
-        let inner = self.lock();
-        let queue = &inner.queue;
-        let cursors = inner.places.iter().map(|place| place.state(queue, inner.begin)).collect();
-        let (messages, bytes) = queue.held();
-        let (disk_bytes, fault) = queue.disk();
-        let fault = fault.or_else(|| self.without_disk.clone());
-        JournalState {
-            appended: queue.end() - inner.begin,
-            messages,
-            bytes,
-            disk_bytes,
-            unsynced: queue.unsynced_messages(),
-            fault,
-            cursors,
-        }
+        let (mut state, fast) = (self.long.state(), self.fast.state());
+        state.appended += fast.appended;
+        state.messages += fast.messages;
+        state.bytes += fast.bytes;
+        state.disk_bytes += fast.disk_bytes;
+        state.unsynced += fast.unsynced;
+        state.fault = state.fault.or(fast.fault);
+        state.cursors.iter_mut().zip(&fast.cursors).for_each(|(cursor, fast)| cursor.add(fast));
+        state
     }
 
     /// Overflow of each sink since the start, for `ApplianceReport.sink_overflow`.
     pub fn overflow(&self) -> Vec<(String, u64)> {
-        self.lock().places.iter().map(|place| (place.sink.clone(), place.overflow)).collect()
+        let fast = self.fast.overflow();
+        self.long.overflow().into_iter().zip(fast).map(|((sink, long), (_, fast))| (sink, long + fast)).collect()
     }
 
     /// What each sink lost since this was asked last.
     pub fn losses(&self) -> Vec<(String, Losses)> {
-        let mut inner = self.lock();
-        let lost = inner.places.iter_mut().filter(|place| !place.losses.is_empty());
-        lost.map(|place| (place.sink.clone(), std::mem::take(&mut place.losses))).collect()
+        let mut losses = self.long.losses();
+        for (sink, lost) in self.fast.losses() {
+            match losses.iter_mut().find(|(name, _)| *name == sink) {
+                Some((_, long)) => long.merge(lost),
+                None => losses.push((sink, lost)),
+            }
+        }
+        losses
     }
 
     /// Waits until every sink has settled everything, or until the deadline. True if so.
     pub fn drained_by(&self, deadline: Instant) -> bool {
-        let mut inner = self.lock();
-        loop {
-            let Inner { queue, places, begin, .. } = &*inner;
-            if places.iter().all(|place| place.has_left() || place.state(queue, *begin).behind() == 0) {
-                return true;
-            }
-            let Ok(again) = self.wait(inner, deadline) else { return false };
-            inner = again;
-        }
+        self.lanes().all(|lane| lane.drained_by(deadline))
     }
 
-    /// Waits for news; an error if the deadline has passed.
-    fn wait<'a>(&'a self, inner: MutexGuard<'a, Inner>, deadline: Instant) -> Result<MutexGuard<'a, Inner>, MutexGuard<'a, Inner>> {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(inner);
-        }
-        Ok(self.news.wait_timeout(inner, left).unwrap_or_else(PoisonError::into_inner).0)
-    }
-
-    /// Counters and a queue stay whole even if a holder of the lock panicked between two statements that move them.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lanes(&self) -> impl Iterator<Item = &Lane> {
+        [&*self.long, &*self.fast].into_iter()
     }
 }
 
@@ -276,5 +144,7 @@ impl Journal {
 mod disk_tests;
 #[cfg(test)]
 mod failing_tests;
+#[cfg(test)]
+mod lanes_tests;
 #[cfg(test)]
 mod tests;

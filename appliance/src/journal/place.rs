@@ -24,6 +24,16 @@ pub struct CursorState {
 }
 
 impl CursorState {
+    /// The same sink in another lane, added to this one.
+    pub(super) fn add(&mut self, other: &Self) {
+        let Self { sink: _, backlog, committed, overflow, in_flight, unread } = other;
+        self.backlog += backlog;
+        self.committed += committed;
+        self.overflow += overflow;
+        self.in_flight += in_flight;
+        self.unread += unread;
+    }
+
     /// Messages that still wait for this sink.
     pub const fn behind(&self) -> u64 {
         self.in_flight + self.unread

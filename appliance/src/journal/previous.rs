@@ -46,3 +46,19 @@ fn add(run: &mut pb::PreviousRun, account: &pb::ApplianceReport) {
     let end_ns = if account.window_kind() == pb::WindowKind::Long { &mut run.long_end_ns } else { &mut run.fast_end_ns };
     *end_ns = account.window_end_ns.max(*end_ns);
 }
+
+/// What two lanes know of the run before: of the later one, if only one of them knows of it.
+pub(super) fn of_both(long: Option<&pb::PreviousRun>, fast: Option<&pb::PreviousRun>) -> Option<pb::PreviousRun> {
+    let (Some(long), Some(fast)) = (long, fast) else { return long.or(fast).copied() };
+    let last_ns = |run: &pb::PreviousRun| run.long_end_ns.max(run.fast_end_ns);
+    if long.boot_id != fast.boot_id {
+        return Some(if last_ns(fast) > last_ns(long) { *fast } else { *long });
+    }
+    Some(pb::PreviousRun {
+        boot_id: long.boot_id,
+        sequence: long.sequence.max(fast.sequence),
+        long_end_ns: long.long_end_ns.max(fast.long_end_ns),
+        fast_end_ns: long.fast_end_ns.max(fast.fast_end_ns),
+        ended: long.ended || fast.ended,
+    })
+}

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use super::FAST_SHARE;
 use super::frame::Content;
 use super::losses::Lost;
 use super::marks::{self, Marks};
@@ -21,6 +22,16 @@ pub struct Disk {
     pub bytes_max: u64,
     /// A segment has no more, unless it is one message.
     pub segment_bytes: u64,
+}
+
+impl Disk {
+    /// Of the long lane, and of the fast one, whose segments are as many.
+    pub(super) fn lanes(&self) -> [Self; 2] {
+        let share = u64::from(FAST_SHARE);
+        let bytes = self.bytes_max / share;
+        let fast = Self { folder: self.folder.join("fast"), bytes_max: bytes, segment_bytes: self.segment_bytes / share };
+        [Self { bytes_max: self.bytes_max - bytes, ..self.clone() }, fast]
+    }
 }
 
 /// The journal's folder cannot be used.

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::thread;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
@@ -10,6 +11,7 @@ pub(super) fn message(n: u64, payload_bytes: usize) -> Message {
     payload[..8].copy_from_slice(&n.to_be_bytes());
     Message {
         kind: Kind::Ranges,
+        is_fast: false,
         key: String::new(),
         customer: String::new(),
         payload: payload.into(),
@@ -26,7 +28,7 @@ fn read(cursor: &Cursor) -> Option<u64> {
 
 #[test]
 fn each_sink_reads_all_in_order() {
-    let journal = Journal::new(Bound { messages: 10, bytes: 1 << 20 }, &["a", "b"]);
+    let journal = Lane::new(Bound { messages: 10, bytes: 1 << 20 }, &["a", "b"]);
     let (a, b) = (journal.cursor("a").unwrap(), journal.cursor("b").unwrap());
     for n in 0..5 {
         assert!(journal.append(message(n, 8)));
@@ -43,7 +45,7 @@ fn each_sink_reads_all_in_order() {
 
 #[test]
 fn the_oldest_falls_off_and_only_who_missed_it_counts() {
-    let journal = Journal::new(Bound { messages: 3, bytes: 1 << 20 }, &["fast", "slow"]);
+    let journal = Lane::new(Bound { messages: 3, bytes: 1 << 20 }, &["fast", "slow"]);
     let (fast, slow) = (journal.cursor("fast").unwrap(), journal.cursor("slow").unwrap());
     for n in 0..10 {
         journal.append(message(n, 8));
@@ -57,7 +59,7 @@ fn the_oldest_falls_off_and_only_who_missed_it_counts() {
 #[test]
 fn the_byte_bound_holds_but_one_huge_message_passes() {
     let each = message(0, 1000).bytes();
-    let journal = Journal::new(Bound { messages: 100, bytes: 3 * each }, &["a"]);
+    let journal = Lane::new(Bound { messages: 100, bytes: 3 * each }, &["a"]);
     let a = journal.cursor("a").unwrap();
     for n in 0..5 {
         journal.append(message(n, 1000));
@@ -70,7 +72,7 @@ fn the_byte_bound_holds_but_one_huge_message_passes() {
 
 #[test]
 fn closing_drains_then_ends() {
-    let journal = Journal::new(Bound::default(), &["a"]);
+    let journal = Lane::new(Bound::default(), &["a"]);
     let a = journal.cursor("a").unwrap();
     assert!(journal.cursor("a").is_none(), "one reader a sink");
     journal.append(message(0, 8));
@@ -85,7 +87,7 @@ fn closing_drains_then_ends() {
 
 #[test]
 fn a_sink_that_left_holds_nothing_back() {
-    let journal = Journal::new(Bound { messages: 2, bytes: 1 << 20 }, &["gone", "here"]);
+    let journal = Lane::new(Bound { messages: 2, bytes: 1 << 20 }, &["gone", "here"]);
     let here = journal.cursor("here").unwrap();
     drop(journal.cursor("gone").unwrap());
     for n in 0..4 {
@@ -105,7 +107,7 @@ fn a_sink_that_left_holds_nothing_back() {
 
 #[test]
 fn a_reader_wakes_for_news() {
-    let journal = Journal::new(Bound::default(), &["a"]);
+    let journal = Lane::new(Bound::default(), &["a"]);
     let a = journal.cursor("a").unwrap();
     let reader = thread::spawn(move || matches!(a.next(Duration::from_secs(60)), Next::Message(_)));
     thread::sleep(Duration::from_millis(20));
@@ -163,7 +165,7 @@ proptest! {
     #[test]
     fn agrees_with_a_plain_model(steps in prop::collection::vec(step(), 1..300), messages in 1..20_usize, kilobytes in 1..4_usize) {
         let bound = Bound { messages, bytes: kilobytes * 1024 };
-        let journal = Journal::new(bound, &["0", "1", "2"]);
+        let journal = Lane::new(bound, &["0", "1", "2"]);
         let cursors = ["0", "1", "2"].map(|name| journal.cursor(name).unwrap());
         let (mut model, mut appended) = (Model::default(), 0);
         for step in steps {

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::for_writer::Work;
+use super::frame;
+use super::lane::Lane;
 use super::marks::Marks;
 use super::queue::Unsaved;
 use super::store::{Store, held_by, is_full};
-use super::{Journal, frame};
 
 /// Bytes that are written at once, about.
 const WRITE_BYTES: u64 = 1 << 20;
@@ -21,7 +22,7 @@ const RETRY: Duration = Duration::from_millis(500);
 
 /// See the module.
 pub(super) struct Writer {
-    journal: Arc<Journal>,
+    journal: Arc<Lane>,
     store: Store,
     frames: Vec<u8>,
     /// When what was written last reached the disk,
@@ -35,7 +36,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(journal: Arc<Journal>, store: Store) -> Self {
+    pub(super) fn new(journal: Arc<Lane>, store: Store) -> Self {
         let (now, last_marks) = (Instant::now(), Marks::new());
         Self { journal, store, frames: Vec::new(), synced: now, is_behind: false, saved: now, last_marks, is_told: false }
     }

@@ -8,6 +8,7 @@ use super::loss::Incompleteness;
 use super::open::OpenWindow;
 use super::range::{self, Which};
 use super::reporter::Reporter;
+use super::sequences::Numbers;
 use super::strain::Strain;
 use super::{Health, Publisher, pb, rollup};
 use crate::stats::plan::Period;
@@ -57,8 +58,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             // In a fast window a range may have nothing but what links ask for.
             let is_shown =
                 of.period == Period::Long || plan.stats().iter().any(|stat| stat.period == of.period && stat.spec < self.setting.shown);
-            let (sequence, scope) = (if is_shown { self.sequences.next(identity) } else { 0 }, pb::Scope::Own);
-            let which = Which { period: of.period, bounds_ns: of.bounds_ns, range, scope, name, identity, sequence };
+            let numbers = if is_shown { self.sequences.next(identity, of.period) } else { Numbers::default() };
+            let which = Which { period: of.period, bounds_ns: of.bounds_ns, range, scope: pb::Scope::Own, name, identity, numbers };
             let lacks = missing.of_range(range, content.as_ref().map_or(0, |content| content.starved));
             let kept = (&mut self.pasts, &mut self.strain);
             let report = range::report(&self.setting, plan, &which, content.as_ref(), (missing, &lacks), kept, Some(fills));
@@ -89,9 +90,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
                 steps += 1;
             }
             let (name, identity) = (&rollup::name(&self.setting, scope), &rollup::identity(&self.setting, scope));
-            let sequence = self.sequences.next(identity);
+            let numbers = self.sequences.next(identity, of.period);
             let kind = rollup::kind(scope);
-            let which = Which { period: of.period, bounds_ns: of.bounds_ns, range: 0, scope: kind, name, identity, sequence };
+            let which = Which { period: of.period, bounds_ns: of.bounds_ns, range: 0, scope: kind, name, identity, numbers };
             let lacks = missing.of_scope(scope, content.starved);
             // What became coarser was counted with the ranges.
             let kept = (&mut self.pasts, &mut Strain::default());
@@ -106,6 +107,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     fn turn(&mut self, n: usize) {
         if n % RANGES_BETWEEN_TURNS == RANGES_BETWEEN_TURNS - 1 {
             self.take_some();
+            self.close_urgent();
         }
     }
 }

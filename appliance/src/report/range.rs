@@ -5,6 +5,7 @@ use super::loss::{Incompleteness, Lacks};
 use super::open::RangeWindow;
 use super::past::Pasts;
 use super::reporter::kind;
+use super::sequences::Numbers;
 use super::strain::Strain;
 use super::widen::{Missing, widen};
 use super::{RangeName, SCHEMA_VERSION, Setting, message, order, pb};
@@ -25,7 +26,7 @@ pub(super) struct Which<'a> {
     pub(super) name: &'a RangeName,
     /// What they are known by, also after ranges were read anew.
     pub(super) identity: &'a str,
-    pub(super) sequence: u64,
+    pub(super) numbers: Numbers,
 }
 
 /// What there was in a window; none: the range was idle, and says no more than that.
@@ -68,7 +69,7 @@ pub(super) fn report(
         appliance: identity.appliance.clone(),
         pop: identity.pop.clone(),
         boot_id: identity.boot_id,
-        sequence: which.sequence,
+        sequence: which.numbers.all,
         window_start_ns: which.bounds_ns.0,
         window_end_ns: which.bounds_ns.1,
         window_kind: kind(which.period).into(),
@@ -83,6 +84,7 @@ pub(super) fn report(
         domain: name.domain.clone(),
         idle: content.is_none(),
         part: None,
+        kind_sequence: which.numbers.of_kind,
     }
 }
 

@@ -9,7 +9,7 @@ use super::open::{Accounts, OpenWindow, Stretches, Total, file, rank};
 use super::past::Pasts;
 use super::ports::Ports;
 use super::rollup;
-use super::sequences::Sequences;
+use super::sequences::{Counter, Sequences};
 use super::strain::Strain;
 use super::{ClockState, CoreName, Edition, Health, Publisher, RangeName, Setting, message, pb};
 use crate::gather::Cause;
@@ -57,7 +57,9 @@ pub struct Reporter<P, H> {
     /// First epoch that was not reported yet.
     next: Option<Epoch>,
     pub(super) sequences: Sequences,
-    sequence: u64,
+    accounts: Counter,
+    /// The long window that is being reported: its number, and where it starts.
+    closing_long: Option<(u64, u64)>,
     /// Of links' reports: one a window.
     pub(super) link_sequence: u64,
     first: Option<Epoch>,
@@ -97,7 +99,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             passed: Epoch(0),
             next: None,
             sequences: Sequences::default(),
-            sequence: 0,
+            accounts: Counter::default(),
+            closing_long: None,
             link_sequence: 0,
             first: None,
             last: None,
@@ -211,6 +214,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             {
                 self.open_long = None;
                 self.close_long(long);
+                // Meanwhile fast windows may have been closed.
+                continue;
             }
             let Some(epoch) = next else { break };
             self.renew(epoch);
@@ -220,6 +225,22 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         }
         if passed != Epoch::END {
             self.renew(passed);
+        }
+    }
+
+    /// What is fast does not wait for a long window that has many ranges to report. In a replay nobody waits, and the order is kept.
+    pub(super) fn close_urgent(&mut self) {
+        let Some((long, _)) = self.closing_long.filter(|_| self.setting.live) else { return };
+        let passed = self.sources.iter().map(|source| source.at).min().unwrap_or_default();
+        while passed != Epoch::END
+            && let Some(epoch) = self.next_epoch(passed)
+            && self.calendar.long(epoch) == long + 1
+            && !self.coming.awaits(epoch)
+        {
+            let (strain, closing) = (std::mem::take(&mut self.strain), self.closing_long);
+            self.close_epoch(epoch);
+            (self.next, self.open_long) = (Some(Epoch(epoch.0 + 1)), Some(long + 1));
+            (self.strain, self.closing_long) = (strain, closing);
         }
     }
 
@@ -301,8 +322,11 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let clock_offset_ns = clock.map(|clock| clock.offset_ns);
         let ports = self.ports.read(period, bounds_ns, clock.map(|clock| clock.now_ns));
         let missing = Incompleteness::of((&self.setting, &self.plans.scopes), &site, &ports, &which, window.starved(real));
+        let urgent_ns = self.closing_long.map_or(bounds_ns.0, |(_, start_ns)| start_ns);
+        self.closing_long = (period == Period::Long).then_some((number, bounds_ns.0));
         let (ranges, rollups) = self.publish(&mut window, &which, (real, &site.links), &missing);
-        self.pasts.forget_before(bounds_ns.0);
+        self.closing_long = None;
+        self.pasts.forget_before(urgent_ns.min(bounds_ns.0));
         self.publisher.strained(period == Period::Long, &std::mem::take(&mut self.strain));
         let account = Account { window: which, ranges, rollups, total: false, clock_offset_ns };
         let missing = missing.whole();
@@ -348,8 +372,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     }
 
     fn publish_appliance(&mut self, mut report: pb::ApplianceReport) {
-        self.sequence += 1;
-        report.sequence = self.sequence;
+        let period = if report.window_kind() == pb::WindowKind::Fast { Period::Fast } else { Period::Long };
+        let numbers = self.accounts.next(period);
+        (report.sequence, report.kind_sequence) = (numbers.all, numbers.of_kind);
         report.sink_overflow = self.publisher.overflow().into_iter().map(|(name, n)| message::count(name, n)).collect();
         report.journal_losses = self.publisher.losses();
         report.previous_run = self.publisher.previous_run();

@@ -17,8 +17,8 @@ pub struct Shipping {
     registry: Arc<Registry>,
     /// Of the last long window.
     feeds: Vec<FeedSnapshot>,
-    /// Incomplete reports of the window that is being closed, and their reasons.
-    incomplete: (u64, BTreeMap<String, u64>),
+    /// Incomplete reports of the long and of the fast window that are being closed, and their reasons.
+    incomplete: [(u64, BTreeMap<String, u64>); 2],
     strained: Strained,
 }
 
@@ -50,9 +50,10 @@ impl Publisher for Shipping {
     fn range(&mut self, report: &pb::RangeReport) {
         self.journal.append(Message::range(report));
         if let Some(incomplete) = &report.incomplete {
-            self.incomplete.0 += 1;
+            let (count, reasons) = &mut self.incomplete[usize::from(report.window_kind() == pb::WindowKind::Fast)];
+            *count += 1;
             for reason in &incomplete.reasons {
-                *self.incomplete.1.entry(reason.clone()).or_default() += 1;
+                *reasons.entry(reason.clone()).or_default() += 1;
             }
         }
     }
@@ -75,7 +76,7 @@ impl Publisher for Shipping {
         }
         self.registry.window_closed(report.window_end_ns);
         let is_long = report.window_kind() == pb::WindowKind::Long;
-        let (count, reasons) = std::mem::take(&mut self.incomplete);
+        let (count, reasons) = std::mem::take(&mut self.incomplete[usize::from(!is_long)]);
         self.registry.incomplete(reasons, is_long.then_some(count));
         let feed = |feed: &pb::Feed| FeedSnapshot {
             name: feed.name.clone(),
@@ -142,7 +143,7 @@ mod tests {
             for reasons in reasons {
                 let reasons: Vec<String> = reasons.iter().map(|reason| (*reason).to_owned()).collect();
                 let incomplete = (!reasons.is_empty()).then_some(pb::Incomplete { reasons, ..pb::Incomplete::default() });
-                shipping.range(&pb::RangeReport { incomplete, ..pb::RangeReport::default() });
+                shipping.range(&pb::RangeReport { incomplete, window_kind: kind.into(), ..pb::RangeReport::default() });
             }
             let is_long = kind == pb::WindowKind::Long;
             shipping.strained(is_long, &strain);

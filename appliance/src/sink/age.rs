@@ -3,10 +3,6 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use prost::Message as _;
-
-use crate::journal::Message;
-use crate::report::pb;
 use crate::telemetry::{AGE_BOUNDS_S, Ages};
 
 /// The counts that a sink's thread adds to.
@@ -30,34 +26,16 @@ impl LiveAges {
     }
 }
 
-/// The one field that is asked for, of either kind of message; all others are passed over.
-#[derive(Clone, PartialEq, Eq, prost::Message)]
-struct KindOfWindow {
-    #[prost(enumeration = "pb::WindowKind", tag = "8")]
-    window_kind: i32,
-}
-
-/// Whether it closes a fast window.
-pub(super) fn is_fast(message: &Message) -> bool {
-    KindOfWindow::decode(&*message.payload).is_ok_and(|report| report.window_kind() == pb::WindowKind::Fast)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_age_falls_into_its_bin_and_a_window_is_told_by_its_kind() {
+    fn an_age_falls_into_its_bin() {
         let ages = LiveAges::default();
         [0, 100, 101, 100_000_000].into_iter().for_each(|ms| ages.note(Duration::from_millis(ms)));
         let Ages { counts, sum_us } = ages.snapshot();
         assert_eq!((counts[0], counts[1], counts[AGE_BOUNDS_S.len()], counts.iter().sum::<u64>()), (2, 1, 1, 4));
         assert_eq!(sum_us, 100_000_201_000);
-        for kind in [pb::WindowKind::Long, pb::WindowKind::Fast] {
-            let range = pb::RangeReport { window_kind: kind.into(), prefix: "192.0.2.0/24".to_owned(), idle: true, ..Default::default() };
-            let appliance = pb::ApplianceReport { window_kind: kind.into(), ..Default::default() };
-            let fast = [Message::range(&range), Message::appliance(&appliance)].map(|message| is_fast(&message));
-            assert_eq!(fast, [kind == pb::WindowKind::Fast; 2]);
-        }
     }
 }

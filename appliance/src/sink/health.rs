@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::age::{LiveAges, is_fast};
+use super::age::LiveAges;
 use crate::journal::Message;
 use crate::telemetry::{SinkState, SinkStatus};
 
@@ -67,7 +67,7 @@ impl Health {
     pub(super) fn aged(&self, message: &Message) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let age = now.saturating_sub(Duration::from_nanos(message.window.end_ns));
-        self.ages[usize::from(is_fast(message))].note(age);
+        self.ages[usize::from(message.is_fast)].note(age);
     }
 
     /// It cannot deliver. Says so once, until it can again or something else mends it.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Seat, to_json_line};
-use crate::journal::Next;
+use crate::journal::{Both, Next};
 
 /// Lines are written once so many bytes are gathered, even if more messages wait.
 const GATHERED_BYTES_MAX: usize = 1 << 20;
@@ -35,14 +35,14 @@ pub(super) trait Target {
 /// The sink's thread.
 pub(super) struct Lines<T> {
     target: T,
-    seat: Seat,
+    seat: Seat<Both>,
     gathered: Vec<u8>,
     /// Bytes of `gathered` that are written.
     written: usize,
 }
 
 impl<T: Target> Lines<T> {
-    pub(super) fn new(target: T, seat: Seat) -> Self {
+    pub(super) fn new(target: T, seat: Seat<Both>) -> Self {
         Self { target, seat, gathered: Vec::new(), written: 0 }
     }
 

@@ -1,4 +1,5 @@
-//! Where reports go: Kafka, a file, stdout. Each sink has a thread and a cursor in the journal of its own.
+//! Where reports go: Kafka, a file, stdout. Each sink has a thread and a place in the journal of its own; Kafka has two, one for each
+//! lane, with a producer each, so that reports of fast windows wait for no backlog.
 //!
 //! A sink that cannot deliver keeps trying and holds nobody else up: the journal fills to its bound, and what falls off
 //! is counted for that sink alone. A sink settles a message only when it was delivered (by Kafka: acknowledged by all
@@ -20,7 +21,7 @@ use std::time::{Duration, Instant};
 pub use json::to_json_line;
 
 use crate::config::Sinks;
-use crate::journal::{Cursor, Journal};
+use crate::journal::{Both, Cursor, Journal};
 use crate::telemetry::{JournalSnapshot, SinkStatus};
 use health::{Health, Stop};
 
@@ -89,11 +90,11 @@ pub fn start(sinks: &Sinks, journal: &Arc<Journal>) -> Result<RunningSinks, Sink
     if let Some(file) = &sinks.file {
         let target = lines::Appended::open(&file.path).map_err(|reason| SinkError::File { path: file.path.clone(), reason })?;
         let address = file.path.display().to_string();
-        running.spawn("file", address, |seat| lines::Lines::new(target, seat).run())?;
+        running.spawn_one("file", address, |seat| lines::Lines::new(target, seat).run())?;
     }
     if sinks.stdout {
         let target = lines::Stdout::open().map_err(SinkError::Stdout)?;
-        running.spawn("stdout", "-".to_owned(), |seat| lines::Lines::new(target, seat).run())?;
+        running.spawn_one("stdout", "-".to_owned(), |seat| lines::Lines::new(target, seat).run())?;
     }
     Ok(running)
 }
@@ -104,8 +105,12 @@ fn start_kafka(config: &crate::config::KafkaSink, running: &mut RunningSinks) ->
     let (config, embedded) = kafka::embed(config).map_err(refuse)?;
     running.embedded = embedded;
     let address = config.brokers.clone();
-    let sink = kafka::KafkaSink::new(&config).map_err(refuse)?;
-    running.spawn("kafka", address, |seat| sink.run(&seat))
+    let cursors = running.cursors("kafka")?;
+    for (cursor, (thread, is_second)) in cursors.into_iter().zip([("sink-kafka", false), ("sink-kafka-fast", true)]) {
+        let sink = kafka::KafkaSink::new(&config, is_second).map_err(refuse)?;
+        running.spawn(("kafka", thread), address.clone(), cursor, |seat| sink.run(&seat))?;
+    }
+    Ok(())
 }
 
 #[cfg(not(feature = "kafka"))]
@@ -114,8 +119,8 @@ fn start_kafka(_: &crate::config::KafkaSink, _: &mut RunningSinks) -> Result<(),
 }
 
 /// What a sink's thread works with.
-struct Seat {
-    cursor: Cursor,
+struct Seat<C> {
+    cursor: C,
     health: Arc<Health>,
     stop: Arc<Stop>,
 }
@@ -131,12 +136,18 @@ impl SinkWatch {
     /// One entry for each sink.
     pub fn status(&self) -> Vec<SinkStatus> {
         let cursors = self.journal.state().cursors;
-        let one = |health: &Arc<Health>| {
-            let cursor = cursors.iter().find(|cursor| cursor.sink == health.name);
-            let (overflow, behind) = cursor.map_or((0, 0), |cursor| (cursor.overflow, cursor.behind()));
-            SinkStatus { overflow, behind, ..health.status() }
-        };
-        self.sinks.iter().map(one).collect()
+        let mut all: Vec<SinkStatus> = Vec::new();
+        for health in &self.sinks {
+            match all.last_mut().filter(|sink| sink.name == health.name) {
+                Some(sink) => sink.merge(health.status()),
+                None => all.push(health.status()),
+            }
+        }
+        for sink in &mut all {
+            let cursor = cursors.iter().find(|cursor| cursor.sink == sink.name);
+            (sink.overflow, sink.behind) = cursor.map_or((0, 0), |cursor| (cursor.overflow, cursor.behind()));
+        }
+        all
     }
 
     /// The journal's state, for [`crate::telemetry::Registry::set_journal`].
@@ -204,12 +215,28 @@ impl RunningSinks {
         status
     }
 
-    fn spawn(&mut self, sink: &'static str, address: String, work: impl FnOnce(Seat) + Send + 'static) -> Result<(), SinkError> {
-        let cursor = self.watch.journal.cursor(sink).ok_or(SinkError::NoCursor(sink))?;
+    fn cursors(&self, sink: &'static str) -> Result<[Cursor; 2], SinkError> {
+        self.watch.journal.cursors(sink).ok_or(SinkError::NoCursor(sink))
+    }
+
+    /// A sink that reads both lanes.
+    fn spawn_one(&mut self, sink: &'static str, address: String, work: impl FnOnce(Seat<Both>) + Send + 'static) -> Result<(), SinkError> {
+        let thread = if sink == "file" { "sink-file" } else { "sink-stdout" };
+        let cursor = Both::new(self.cursors(sink)?);
+        self.spawn((sink, thread), address, cursor, work)
+    }
+
+    fn spawn<C: Send + 'static>(
+        &mut self,
+        (sink, name): (&'static str, &str),
+        address: String,
+        cursor: C,
+        work: impl FnOnce(Seat<C>) + Send + 'static,
+    ) -> Result<(), SinkError> {
         let health = Arc::new(Health::new(sink, address));
         self.watch.sinks.push(Arc::clone(&health));
         let seat = Seat { cursor, health, stop: Arc::clone(&self.stop) };
-        let thread = thread::Builder::new().name(format!("sink-{sink}")).spawn(move || work(seat));
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || work(seat));
         self.threads.push((sink, thread.map_err(|reason| SinkError::Thread { sink, reason })?));
         Ok(())
     }

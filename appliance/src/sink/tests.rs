@@ -108,9 +108,9 @@ impl Target for Flaky {
     }
 }
 
-fn seat(journal: &Arc<Journal>) -> (Seat, Arc<Health>, Arc<Stop>) {
+fn seat(journal: &Arc<Journal>) -> (Seat<Both>, Arc<Health>, Arc<Stop>) {
     let (health, stop) = (Arc::new(Health::new("file", String::new())), Stop::new());
-    (Seat { cursor: journal.cursor("file").unwrap(), health: Arc::clone(&health), stop: Arc::clone(&stop) }, health, stop)
+    (Seat { cursor: Both::new(journal.cursors("file").unwrap()), health: Arc::clone(&health), stop: Arc::clone(&stop) }, health, stop)
 }
 
 #[test]

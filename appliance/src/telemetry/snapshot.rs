@@ -152,6 +152,30 @@ pub struct SinkStatus {
     pub ages: Vec<(&'static str, Ages)>,
 }
 
+impl SinkStatus {
+    /// Adds another thread of the same sink. The sink is down if one of them is.
+    pub fn merge(&mut self, other: Self) {
+        let rank = |state: SinkState| match state {
+            SinkState::Down => 0,
+            SinkState::Up => 1,
+            SinkState::Starting => 2,
+            SinkState::Ended => 3,
+        };
+        if rank(other.state) < rank(self.state) {
+            self.state = other.state;
+            self.last_error = other.last_error.or_else(|| self.last_error.take());
+        } else {
+            self.last_error = self.last_error.take().or(other.last_error);
+        }
+        self.delivered += other.delivered;
+        self.failed += other.failed;
+        self.retried += other.retried;
+        self.overflow += other.overflow;
+        self.behind += other.behind;
+        self.ages.extend(other.ages);
+    }
+}
+
 /// The journal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct JournalSnapshot {

@@ -99,7 +99,12 @@ impl<T> Coming<T> {
 
     /// All before `epoch` is over here: what is used from now on, if that is something else.
     pub fn follow(&mut self, epoch: Epoch) -> Option<T> {
-        if self.next.as_ref().is_some_and(|(start, _)| start.counts(epoch)) { self.take() } else { None }
+        if self.awaits(epoch) { self.take() } else { None }
+    }
+
+    /// Whether [`Self::follow`] has something for this epoch.
+    pub fn awaits(&self, epoch: Epoch) -> bool {
+        self.next.as_ref().is_some_and(|(start, _)| start.counts(epoch))
     }
 
     /// Sends back what is no longer used.

@@ -18,7 +18,7 @@ use super::settings::{BATCH_BYTES_MAX, producer};
 use super::topic::Topics;
 use super::trouble;
 use crate::config::KafkaSink as Config;
-use crate::journal::Next;
+use crate::journal::{Cursor, Next};
 use crate::sink::Seat;
 
 /// Messages handed to librdkafka and not acknowledged; more wait in the journal.
@@ -44,6 +44,8 @@ const STALL_WAIT: Duration = Duration::from_secs(20);
 /// The sink before its thread runs.
 pub(in crate::sink) struct KafkaSink {
     config: Config,
+    /// Another one beside it says what ails brokers while this one has nothing to send.
+    is_second: bool,
     topics: Topics,
     producer: BaseProducer<Context>,
     flight: Flight,
@@ -68,13 +70,14 @@ pub(in crate::sink) struct KafkaSink {
 
 impl KafkaSink {
     /// Makes the producer: what librdkafka refuses is refused now. No broker is asked yet.
-    pub(in crate::sink) fn new(config: &Config) -> Result<Self, String> {
+    pub(in crate::sink) fn new(config: &Config, is_second: bool) -> Result<Self, String> {
         let topics = Topics::new(&config.ranges_topic, &config.appliance_topic, &config.links_topic)?;
-        for (what, remedy) in config.trust.weaknesses() {
+        for (what, remedy) in config.trust.weaknesses().into_iter().filter(|_| !is_second) {
             tracing::warn!(sink = "kafka", "{what}; {remedy}");
         }
         Ok(Self {
             config: config.clone(),
+            is_second,
             topics,
             producer: producer(config, IN_FLIGHT_MAX, BATCH_BYTES_MAX)?,
             flight: Flight::default(),
@@ -91,7 +94,7 @@ impl KafkaSink {
     }
 
     /// Works until the journal is closed and everything acknowledged, or the deadline has passed.
-    pub(in crate::sink) fn run(mut self, seat: &Seat) {
+    pub(in crate::sink) fn run(mut self, seat: &Seat<Cursor>) {
         while !seat.stop.expired() {
             let open = self.read(seat);
             self.send(seat);
@@ -107,7 +110,7 @@ impl KafkaSink {
     }
 
     /// The oldest message is not answered, though brokers may be there: one of them turns us away, or the producer forgot them.
-    fn look_for_stall(&mut self, seat: &Seat) {
+    fn look_for_stall(&mut self, seat: &Seat<Cursor>) {
         if self.flight.is_empty() {
             self.moved_at = Instant::now();
         }
@@ -120,7 +123,7 @@ impl KafkaSink {
     }
 
     /// Takes what the journal has, within the bounds. False when the journal is closed and empty.
-    fn read(&mut self, seat: &Seat) -> bool {
+    fn read(&mut self, seat: &Seat<Cursor>) -> bool {
         let mut wait = if self.flight.is_empty() { IDLE_WAIT } else { Duration::ZERO };
         for _ in 0..TURN_MESSAGES {
             if self.flight.len() >= IN_FLIGHT_MAX || self.flight.bytes() >= IN_FLIGHT_BYTES_MAX {
@@ -137,7 +140,7 @@ impl KafkaSink {
     }
 
     /// Hands messages to librdkafka until it has enough.
-    fn send(&mut self, seat: &Seat) {
+    fn send(&mut self, seat: &Seat<Cursor>) {
         if self.retry_at.is_some_and(|at| Instant::now() < at) {
             return;
         }
@@ -187,7 +190,7 @@ impl KafkaSink {
     }
 
     /// Takes in what librdkafka has said.
-    fn listen(&mut self, seat: &Seat) {
+    fn listen(&mut self, seat: &Seat<Cursor>) {
         let heard = self.producer.context().take();
         if let Some((code, error)) = heard.error {
             if !trouble::says_little(code) {
@@ -210,7 +213,7 @@ impl KafkaSink {
     }
 
     /// The producer has ended itself. Another one begins: at once if its batches need but be shorter, else it may end as soon.
-    fn ended(&mut self, seat: &Seat, code: RDKafkaErrorCode, text: &str) {
+    fn ended(&mut self, seat: &Seat<Cursor>, code: RDKafkaErrorCode, text: &str) {
         if !trouble::says_little(code) {
             self.trouble = code;
             seat.health.error(text.to_owned());
@@ -224,7 +227,10 @@ impl KafkaSink {
     }
 
     /// No broker is connected. Where they turn us away, what they are shown is read again from time to time.
-    fn nobody(&mut self, seat: &Seat) {
+    fn nobody(&mut self, seat: &Seat<Cursor>) {
+        if self.is_second && self.flight.is_empty() {
+            return;
+        }
         seat.health.down(&trouble::remedy(self.trouble, &self.config));
         if trouble::is_of_trust(self.trouble) && self.read_at.elapsed() >= TRUST_WAIT {
             self.renew(seat);
@@ -232,7 +238,7 @@ impl KafkaSink {
     }
 
     /// Marks one message, or sends it again.
-    fn settle(&mut self, seat: &Seat, (ticket, error): Report) {
+    fn settle(&mut self, seat: &Seat<Cursor>, (ticket, error): Report) {
         let Some(entry) = self.flight.of(ticket) else { return };
         match error {
             None => {
@@ -265,7 +271,7 @@ impl KafkaSink {
 
     /// A broker takes no request as long as the one that held this part. Was it the part, or its company? One that is longer than
     /// a batch was alone: its report is cut. Else batches become shorter, until the part is taken or alone.
-    fn too_large(&mut self, seat: &Seat, ticket: Ticket) {
+    fn too_large(&mut self, seat: &Seat<Cursor>, ticket: Ticket) {
         let Some(entry) = self.flight.of(ticket) else { return };
         let bytes = entry.payload(ticket.part).len();
         let key = entry.message.key.clone();
@@ -296,7 +302,7 @@ impl KafkaSink {
     }
 
     /// The journal may forget what is settled at the front.
-    fn commit(&mut self, seat: &Seat) {
+    fn commit(&mut self, seat: &Seat<Cursor>) {
         let settled = self.flight.settled();
         if settled > 0 {
             self.moved_at = Instant::now();
@@ -306,7 +312,7 @@ impl KafkaSink {
 
     /// A producer that cannot keep its promise (a message in its middle was refused, a broker forgot it) ends with a fatal
     /// error. A new one sends all that is in flight again; what had arrived after all comes twice, and its number shows it.
-    fn start_anew(&mut self, seat: &Seat, why: &str) {
+    fn start_anew(&mut self, seat: &Seat<Cursor>, why: &str) {
         if std::mem::take(&mut self.lower_batch) {
             self.batch_bytes = (self.batch_bytes / 2).max(1);
             tracing::info!(sink = "kafka", bytes = self.batch_bytes, "batches are too large for the broker, and are made shorter");
@@ -318,7 +324,7 @@ impl KafkaSink {
     }
 
     /// Another producer in place of this one, with secrets and certificates as they are now.
-    fn renew(&mut self, seat: &Seat) {
+    fn renew(&mut self, seat: &Seat<Cursor>) {
         self.read_at = Instant::now();
         match producer(&self.config, IN_FLIGHT_MAX, self.batch_bytes) {
             Ok(new) => {

@@ -67,6 +67,7 @@ mod tests {
     fn of(customer: &str, template: &str) -> String {
         let message = Message {
             kind: Kind::Ranges,
+            is_fast: false,
             key: String::new(),
             customer: customer.into(),
             payload: Box::default(),
