@@ -36,6 +36,31 @@ struct Block {
     starved: u64,
 }
 
+/// Pieces of windows that were closed, for those that are open: memory that the system hands out anew has to be cleared first. As many
+/// as the last long window had.
+#[derive(Default)]
+pub(super) struct Spare(Vec<Vec<u64>>);
+
+impl Spare {
+    fn piece(&mut self, words: usize) -> Vec<u64> {
+        if words > PIECE_WORDS {
+            return Vec::with_capacity(words);
+        }
+        self.0.pop().unwrap_or_else(|| Vec::with_capacity(PIECE_WORDS))
+    }
+
+    /// A window is closed.
+    pub(super) fn take(&mut self, window: OpenWindow, period: Period) {
+        let most = if period == Period::Long { window.pieces.len() } else { self.0.len().max(window.pieces.len()) };
+        let pieces = window.pieces.into_iter().filter(|piece| (PIECE_WORDS..2 * PIECE_WORDS).contains(&piece.capacity()));
+        self.0.extend(pieces.map(|mut piece| {
+            piece.clear();
+            piece
+        }));
+        self.0.truncate(most);
+    }
+}
+
 /// One window of all ranges.
 #[derive(Default)]
 pub(super) struct OpenWindow {
@@ -49,9 +74,9 @@ pub(super) struct OpenWindow {
 
 impl OpenWindow {
     /// Keeps a block of this window's own period.
-    pub(super) fn keep(&mut self, owner: Owner, sealed: &Sealed, words: &[u64]) {
+    pub(super) fn keep(&mut self, owner: Owner, sealed: &Sealed, words: &[u64], spare: &mut Spare) {
         if self.pieces.last().is_none_or(|piece| piece.capacity() - piece.len() < words.len()) {
-            self.pieces.push(Vec::with_capacity(PIECE_WORDS.max(words.len())));
+            self.pieces.push(spare.piece(words.len()));
         }
         let last = self.pieces.len() - 1;
         let Some(piece) = self.pieces.last_mut() else { return };
@@ -135,9 +160,15 @@ impl OpenWindow {
 }
 
 /// Adds a block to the windows that it belongs to: a fast block also to its long window.
-pub(super) fn file(windows: &mut BTreeMap<(u8, u64), OpenWindow>, plans: &ShardPlans, calendar: &Calendar, sealed: &Sealed, words: &[u64]) {
+pub(super) fn file(
+    (windows, spare): (&mut BTreeMap<(u8, u64), OpenWindow>, &mut Spare),
+    plans: &ShardPlans,
+    calendar: &Calendar,
+    sealed: &Sealed,
+    words: &[u64],
+) {
     let owner = plans.scopes.owner(sealed.range.0);
-    windows.entry((rank(sealed.period), sealed.number)).or_default().keep(owner, sealed, words);
+    windows.entry((rank(sealed.period), sealed.number)).or_default().keep(owner, sealed, words, spare);
     if sealed.period == Period::Fast {
         let long = calendar.long(Epoch(sealed.number));
         windows.entry((rank(Period::Long), long)).or_default().absorb(plans, owner, words);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::appliance::{Account, Window, appliance_report, unmatched_top};
 use super::loss::Incompleteness;
-use super::open::{Accounts, OpenWindow, Stretches, Total, file, rank};
+use super::open::{Accounts, OpenWindow, Spare, Stretches, Total, file, rank};
 use super::past::Pasts;
 use super::ports::Ports;
 use super::rollup;
@@ -44,6 +44,7 @@ pub struct Reporter<P, H> {
     ports: Ports<H>,
     clock: Option<ClockState>,
     windows: BTreeMap<(u8, u64), OpenWindow>,
+    spare: Spare,
     epochs: BTreeMap<Epoch, Accounts>,
     untold: Stretches,
     overdue: Stretches,
@@ -90,6 +91,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             ports: Ports::new(health),
             clock: None,
             windows: BTreeMap::new(),
+            spare: Spare::default(),
             epochs: BTreeMap::new(),
             untold: Stretches::default(),
             overdue: Stretches::default(),
@@ -175,7 +177,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
 
     /// One message of one stream.
     fn take(&mut self, at: usize) -> bool {
-        let Self { sources, plans, coming, calendar, windows, epochs, untold, overdue, .. } = self;
+        let Self { sources, plans, coming, calendar, windows, spare, epochs, untold, overdue, .. } = self;
         let streams = sources.len();
         let source = &mut sources[at];
         source.stream.next(|told| match told {
@@ -184,7 +186,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
                     Period::Fast => Epoch(sealed.number),
                     Period::Long => calendar.first_of_long(sealed.number),
                 };
-                file(windows, coming.of(epoch).map_or(plans, |edition| &edition.plans), calendar, &sealed, words);
+                file((windows, spare), coming.of(epoch).map_or(plans, |edition| &edition.plans), calendar, &sealed, words);
             }
             Told::Closed { epoch, next, site } => {
                 // What links had moves with an account that could not be told in time.
@@ -334,6 +336,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let behind = window.ranges().into_iter().filter(|range| *range >= real);
         let behind: Vec<_> = behind.map(|range| (range, window.range(&self.plans, range, period))).collect();
         report.unmatched_top = unmatched_top(&behind, &self.plans);
+        self.spare.take(window, period);
         self.add_cores(&mut report, accounts, period);
         self.publish_appliance(report);
         if period == Period::Long {
