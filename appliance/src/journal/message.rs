@@ -11,6 +11,17 @@ pub enum Kind {
     Appliance,
     /// A [`pb::LinkReport`].
     Links,
+    /// A [`pb::Event`].
+    Events,
+    /// A [`pb::ConfigReport`].
+    Configs,
+}
+
+impl Kind {
+    /// All of them, in the order of their numbers in the journal's frames, which never change.
+    pub const ALL: [Self; 5] = [Self::Ranges, Self::Appliance, Self::Links, Self::Events, Self::Configs];
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
 }
 
 /// One report, as protobuf.
@@ -18,9 +29,10 @@ pub enum Kind {
 pub struct Message {
     /// What the payload holds.
     pub kind: Kind,
-    /// Kafka's key: the range's prefix, the customer whose ranges are reported together, the link's name, or the appliance's.
+    /// Kafka's key: the range's prefix, the customer whose ranges are reported together, the link's name, the hash of the
+    /// configuration, or the appliance's name.
     pub key: String,
-    /// Customer of the range; empty for appliance reports.
+    /// Customer of the range; empty for what is of no range.
     pub customer: String,
     /// The message on the wire.
     pub payload: Box<[u8]>,
@@ -53,6 +65,16 @@ impl Message {
     /// Encodes the appliance's report.
     pub fn appliance(report: &pb::ApplianceReport) -> Self {
         Self::new(Kind::Appliance, &report.appliance, report, (report.window_start_ns, report.window_end_ns))
+    }
+
+    /// Encodes an event. All of an appliance's stand in one partition, in their order.
+    pub fn event(event: &pb::Event) -> Self {
+        Self::new(Kind::Events, &event.appliance, event, (event.window_start_ns, event.window_end_ns))
+    }
+
+    /// Encodes a configuration, or a part of one.
+    pub fn config(report: &pb::ConfigReport) -> Self {
+        Self::new(Kind::Configs, &report.config_hash, report, (report.from_window_ns, report.from_window_ns))
     }
 
     fn new(kind: Kind, key: &str, report: &impl prost::Message, (start_ns, end_ns): (u64, u64)) -> Self {

@@ -21,6 +21,7 @@ mod place;
 mod previous;
 mod queue;
 mod segment;
+mod stamps;
 mod store;
 mod writer;
 
@@ -38,6 +39,7 @@ use crate::report::pb;
 use marks::Marks;
 use place::Place;
 use queue::Queue;
+use stamps::Stamps;
 use store::Store;
 use writer::Writer;
 
@@ -95,6 +97,7 @@ struct Inner {
     closed: bool,
     ended: bool,
     places: Vec<Place>,
+    stamps: Stamps,
 }
 
 impl Journal {
@@ -145,7 +148,8 @@ impl Journal {
 
     fn made(queue: Queue, places: Vec<Place>) -> Self {
         let begin = queue.end();
-        let inner = Mutex::new(Inner { queue, begin, closed: false, ended: false, places });
+        let stamps = Stamps::new(begin, Instant::now());
+        let inner = Mutex::new(Inner { queue, begin, closed: false, ended: false, places, stamps });
         Self { inner, news: Condvar::new(), writer: Mutex::new(None), previous: None, without_disk: None }
     }
 
@@ -160,7 +164,9 @@ impl Journal {
         if inner.closed {
             return false;
         }
-        let Inner { queue, places, .. } = &mut *inner;
+        let Inner { queue, places, stamps, .. } = &mut *inner;
+        stamps.note(queue.end(), Instant::now());
+        stamps.forget(places.iter().filter(|place| !place.has_left()).map(Place::unsettled).min().unwrap_or(queue.end()));
         places.iter_mut().filter(|place| place.has_left()).for_each(|place| place.overflow += 1);
         queue.push(Arc::new(message));
         queue.forget(Place::needed(places));
@@ -230,6 +236,17 @@ impl Journal {
             fault,
             cursors,
         }
+    }
+
+    /// For how long the oldest message that a sink has not settled has waited at least, by sink; zero: none waits. One of an earlier run
+    /// has waited since this start.
+    pub fn waiting(&self) -> Vec<(String, Duration)> {
+        let (inner, now) = (self.lock(), Instant::now());
+        let waited = |place: &Place| {
+            let is_behind = place.state(&inner.queue, inner.begin).behind() > 0;
+            if is_behind { inner.stamps.waited(place.unsettled(), now) } else { Duration::ZERO }
+        };
+        inner.places.iter().map(|place| (place.sink.clone(), waited(place))).collect()
     }
 
     /// Overflow of each sink since the start, for `ApplianceReport.sink_overflow`.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::lcores::launch_all;
 use super::memory::{Lacking, MemoryPlan};
-use super::monitor::Monitor;
+use super::monitor::{self, Monitor};
 use super::orders::{LOOK, Orders};
 use super::places::{Places, stay_on};
 use super::reload::Reloader;
@@ -29,7 +29,7 @@ use crate::rx::live::{self, LivePort};
 use crate::rx::timeline::Timeline;
 use crate::sink::{self, RunningSinks};
 use crate::spread::handover::takers_of;
-use crate::telemetry::{Registry, StatusLine, log};
+use crate::telemetry::{LiveQueue, Registry, StatusLine, log};
 
 /// A journal has so many segments at least: one of them falls off at once,
 const SEGMENTS_MIN: u64 = 64;
@@ -128,7 +128,7 @@ fn count(
     let cores = Cores { rx: polling(&places.cores.rx, &ports), workers: places.cores.workers.clone() };
     let mut wired = wire(world, &cores, registry, false);
     let streams = std::mem::take(&mut wired.streams);
-    let (queues, monitor) = split(ports, cores.rx.len(), registry, config, timeline);
+    let (queues, monitor) = split(ports, &cores.rx, registry, config, timeline);
     let (boot_id, port_names) = (random()?, port_names(config));
     let setting = setting(config, world, boot_id, port_names.clone(), true);
     let shipping = Shipping::new(Arc::clone(journal), Arc::clone(registry));
@@ -282,22 +282,26 @@ pub(super) fn takers(config: &Config, cores: &config::Cores) -> usize {
 /// Gives queues to receivers in turn, and what is left of the ports to the monitor.
 fn split(
     ports: Vec<LivePort>,
-    receivers: usize,
+    receivers: &[u32],
     registry: &Arc<Registry>,
     config: &Config,
     timeline: Arc<Timeline>,
 ) -> (Vec<Vec<RxQueue>>, Monitor) {
-    let mut queues: Vec<Vec<RxQueue>> = (0..receivers).map(|_| Vec::new()).collect();
+    let mut queues: Vec<Vec<RxQueue>> = receivers.iter().map(|_| Vec::new()).collect();
     let (mut at, mut watched) = (0, Vec::new());
     for (port, row) in ports.into_iter().zip(&config.ports) {
         tracing::info!("{}", port.report);
         port.report.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        for queue in port.queues {
-            queues[at % receivers.max(1)].push(queue);
+        let mut watched_queues = Vec::new();
+        for mut queue in port.queues {
+            let (live, of) = (Arc::new(LiveQueue::default()), at % receivers.len().max(1));
+            queue.show_on(Arc::clone(&live));
+            watched_queues.extend(receivers.get(of).map(|lcore| monitor::Queue { index: queue.index(), lcore: *lcore, live }));
+            queues[of].push(queue);
             at += 1;
         }
         let live = registry.port(u32::from(port.index), &port.device, &row.feed);
-        watched.push((port.device, port.health, live));
+        watched.push((port.device, port.health, live, watched_queues));
     }
     (queues, Monitor::new(watched, timeline, Arc::clone(registry)))
 }

@@ -69,7 +69,7 @@ pub(in crate::sink) struct KafkaSink {
 impl KafkaSink {
     /// Makes the producer: what librdkafka refuses is refused now. No broker is asked yet.
     pub(in crate::sink) fn new(config: &Config) -> Result<Self, String> {
-        let topics = Topics::new(&config.ranges_topic, &config.appliance_topic, &config.links_topic)?;
+        let topics = Topics::new(config)?;
         for (what, remedy) in config.trust.weaknesses() {
             tracing::warn!(sink = "kafka", "{what}; {remedy}");
         }
