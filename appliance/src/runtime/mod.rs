@@ -6,6 +6,7 @@ pub mod check;
 mod check_journal;
 #[cfg(feature = "dpdk")]
 mod check_memory;
+pub mod configs;
 pub mod fits;
 pub mod fixed;
 mod frame;

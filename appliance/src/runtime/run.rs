@@ -7,6 +7,7 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::configs::Configs;
 use super::lcores::launch_all;
 use super::memory::{Lacking, MemoryPlan};
 use super::monitor::{self, Monitor};
@@ -130,13 +131,15 @@ fn count(
     let streams = std::mem::take(&mut wired.streams);
     let (queues, monitor) = split(ports, &cores.rx, registry, config, timeline);
     let (boot_id, port_names) = (random()?, port_names(config));
+    let mut configs = Configs::new(Arc::clone(journal), boot_id);
+    configs.tell(config, world.number, 0);
     let setting = setting(config, world, boot_id, port_names.clone(), true);
     let shipping = Shipping::new(Arc::clone(journal), Arc::clone(registry));
     let mut reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, shipping, monitor.clone());
     let mut generations = std::mem::take(&mut wired.generations);
     generations.reporter = Some(reporter.control());
     let started = (config.clone(), Arc::clone(world), cores.clone());
-    let reloader = Reloader::new(started, generations, (boot_id, port_names), Arc::clone(registry), gate);
+    let reloader = Reloader::new(started, generations, (configs, port_names), Arc::clone(registry), gate);
     let reporter = {
         let (cpu, registry) = (places.reporter_cpu, Arc::clone(registry));
         std::thread::spawn(move || {
