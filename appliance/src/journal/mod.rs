@@ -166,7 +166,7 @@ impl Journal {
         }
         let Inner { queue, places, stamps, .. } = &mut *inner;
         stamps.note(queue.end(), Instant::now());
-        stamps.forget(places.iter().filter(|place| !place.has_left()).map(Place::unsettled).min().unwrap_or(queue.end()));
+        stamps.forget(places.iter().filter(|place| !place.has_left()).map(Place::unsettled).min().unwrap_or_else(|| queue.end()));
         places.iter_mut().filter(|place| place.has_left()).for_each(|place| place.overflow += 1);
         queue.push(Arc::new(message));
         queue.forget(Place::needed(places));
