@@ -16,13 +16,14 @@ use tailwater::stats::{self, calculations::STANDARD};
 use tailwater::telemetry::cost::{Meter, Part, Probe, Watch};
 use tailwater::telemetry::{Ages, FeedHealth, FeedSnapshot, JournalSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus};
 
-const PAPERS: [&str; 11] = [
+const PAPERS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/configuration.md",
     "docs/messages.md",
+    "docs/events.md",
     "docs/operations.md",
     "docs/generate.md",
     "docs/plan.md",
@@ -221,6 +222,8 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
     });
     registry.set_journal(JournalSnapshot::default);
     registry.reloaded(true);
+    registry.events(vec![("loss", 1)], [("loss".to_owned(), "BEGUN")].into_iter(), 0);
+    registry.lost("nic_missed", "cpu", 1);
     registry.incomplete([("memory".to_owned(), 1)].into(), Some(1));
     let served = open_metrics(registry.snapshot());
     let operations = read("docs/operations.md");

@@ -183,7 +183,9 @@ impl Watched {
             self.open = Some(Open { id, sent_ns: now_ns, severity, follows });
             return Some(pb::EventState::Begun);
         };
-        if severity <= open.severity && now_ns.saturating_sub(open.sent_ns) < AGAIN_NS {
+        // What is but to be known need not be said again.
+        let is_due = severity > pb::Severity::Info && now_ns.saturating_sub(open.sent_ns) >= AGAIN_NS;
+        if severity <= open.severity && !is_due {
             return None;
         }
         (open.sent_ns, open.severity) = (now_ns, severity.max(open.severity));

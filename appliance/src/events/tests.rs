@@ -209,6 +209,9 @@ fn each_rule_finds_what_it_is_for_and_nothing_where_all_is_well() {
         assert!(!told[0].1.summary.is_empty() && told[0].1.subject.is_some(), "{kind}");
     }
     assert!(run(&mut Engine::default(), &[(100, well)]).is_empty());
+    // What is but to be known is said once.
+    let told = run(&mut Engine::default(), &[(200, |report| report.clock_sync = pb::ClockSync::Unsynced.into())]);
+    assert_eq!(lines(&told), ["BEGUN clock 0"]);
     // The system says nothing of its clock: nothing is said of that.
     assert!(run(&mut Engine::default(), &[(9, |report| report.clock_sync = pb::ClockSync::Unknown.into())]).is_empty());
 }

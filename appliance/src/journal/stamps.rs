@@ -43,6 +43,9 @@ impl Stamps {
         while self.stamps.get(1).is_some_and(|(at, _)| *at <= position) {
             self.stamps.pop_front();
         }
+        if self.stamps.len() == 1 {
+            self.apart = APART_FIRST;
+        }
     }
 
     /// For how long the message at a position has waited, at least: since the first stamp behind it, or that of it itself.
@@ -86,5 +89,8 @@ mod tests {
             let said = stamps.waited(n, now).as_secs();
             assert!(said <= 100_000 - n && said + 128 > 100_000 - n, "{n}: {said}");
         }
+        stamps.forget(100_000);
+        (0..3).for_each(|n| stamps.note(100_000 + n, now + Duration::from_secs(n)));
+        assert_eq!(stamps.waited(100_001, now + Duration::from_secs(9)).as_secs(), 8, "to the second again");
     }
 }

@@ -64,8 +64,8 @@ impl Shipping {
         }
         let sent = events.iter().map(|event| (event.kind.clone(), event.state().as_str_name()));
         self.registry.events(self.events.open().into_iter().collect(), sent, self.events.refused());
-        let is_shortest = report.window_kind() == pb::WindowKind::Long;
-        for loss in report.losses.iter().filter(|_| is_shortest) {
+        let is_long = report.window_kind() == pb::WindowKind::Long;
+        for loss in report.losses.iter().filter(|_| is_long) {
             self.registry.lost(&loss.what, &loss.cause, loss.count);
         }
         let sync = u8::try_from(report.clock_sync).unwrap_or(0);
