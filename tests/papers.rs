@@ -14,7 +14,7 @@ use tailwater::config;
 use tailwater::parse::{DropReason, Fault};
 use tailwater::stats::{self, calculations::STANDARD};
 use tailwater::telemetry::cost::{Meter, Part, Probe, Watch};
-use tailwater::telemetry::{Ages, FeedHealth, FeedSnapshot, JournalSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus};
+use tailwater::telemetry::{Ages, FeedHealth, FeedSnapshot, JournalSnapshot, Optics, PartFigures, Pause, Registry, SinkState, SinkStatus};
 
 const PAPERS: [&str; 12] = [
     "README.md",
@@ -223,6 +223,7 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
     registry.set_journal(JournalSnapshot::default);
     registry.reloaded(true);
     registry.events(vec![("loss", 1)], [("loss".to_owned(), "BEGUN")].into_iter(), 0);
+    registry.set_optics(vec![(0, Optics { temperature_c: 25.5, rx_power_nw: vec![501_200] })]);
     registry.lost("nic_missed", "cpu", 1);
     registry.incomplete([("memory".to_owned(), 1)].into(), Some(1));
     let served = open_metrics(registry.snapshot());

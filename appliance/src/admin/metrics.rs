@@ -237,7 +237,24 @@ fn ports(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     family(to, COUNTER, "port_received", "Frames that the driver handed out", rows(|port| port.received))?;
     family(to, COUNTER, "port_missed", "Frames that the NIC, or the kernel below a vdev, dropped", rows(|port| port.missed))?;
     family(to, GAUGE, "port_started", "1 once the port was started", rows(|port| u64::from(port.started)))?;
-    family(to, GAUGE, "port_link_up", "1 while the link is up", rows(|port| u64::from(port.link_up)))
+    family(to, GAUGE, "port_link_up", "1 while the link is up", rows(|port| u64::from(port.link_up)))?;
+    optics(to, snapshot)
+}
+
+fn optics(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    if snapshot.optics.is_empty() {
+        return Ok(());
+    }
+    let of = |port: u32| vec![("port", port.to_string())];
+    let mut metric = to.encode_descriptor("port_temperature_celsius", "Temperature of the port's transceiver", None, GAUGE)?;
+    for (port, optics) in &snapshot.optics {
+        metric.encode_family(&of(*port))?.encode_gauge(&optics.temperature_c)?;
+    }
+    let lanes = snapshot.optics.iter().flat_map(|(port, optics)| {
+        let lane = move |(lane, nw): (usize, &u64)| ([of(*port), vec![("lane", lane.to_string())]].concat(), *nw);
+        optics.rx_power_nw.iter().enumerate().map(lane)
+    });
+    family(to, GAUGE, "port_rx_power_nanowatts", "Light that comes into the port's transceiver, by lane", lanes)
 }
 
 fn feeds(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {

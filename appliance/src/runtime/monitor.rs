@@ -54,6 +54,14 @@ impl Monitor {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().map(|port| port.look(&self.registry)).collect()
     }
 
+    /// Reads transceivers, for `/metrics`. It takes milliseconds, and a reading of the ports waits for it: now and then.
+    pub fn look_at_optics(&self) {
+        let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = (0..).zip(&*ports).filter_map(|(number, port)| Some((number, port.sensor.optics()?))).collect();
+        drop(ports);
+        self.registry.set_optics(told);
+    }
+
     /// Looks after the clock that windows follow, and says when it was stepped. To be called ten times a second.
     pub fn look_at_clock(&self) -> ClockState {
         let state = self.timeline.look();

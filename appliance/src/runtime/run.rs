@@ -38,6 +38,8 @@ const SEGMENTS_MIN: u64 = 64;
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// How long the journal's disk may take at the end.
 const KEEPING: Duration = Duration::from_secs(10);
+/// How often transceivers are read.
+const OPTICS_EACH: Duration = Duration::from_secs(30);
 /// How long sinks may take at the end to deliver what waits.
 const DELIVERY: Duration = Duration::from_secs(20);
 
@@ -168,6 +170,7 @@ fn watch<T>(
 ) {
     let terminal = std::io::stderr().is_terminal();
     let (mut status, mut last, stop) = (StatusLine::new(), Instant::now(), Arc::clone(&orders.stop));
+    let mut optics_at = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         orders.obey(&mut reloader);
         monitor.look_at_clock();
@@ -181,6 +184,10 @@ fn watch<T>(
         }
         last = Instant::now();
         monitor.look();
+        if Instant::now() >= optics_at {
+            optics_at = Instant::now() + OPTICS_EACH;
+            monitor.look_at_optics();
+        }
         if terminal {
             log::show_status(&status.line(&registry.snapshot()));
         }

@@ -1,7 +1,9 @@
 //! How a port is: what it received, what was lost below it, and whether it is still there. Read from a thread off the
 //! data path, as often as once a second.
 
+use super::optics::{self, Module};
 use crate::dpdk::{self, InterfaceCounters, InterfaceState, KernelSockets, Port};
+use crate::telemetry::Optics;
 
 /// A port's counters and link, and what the driver does not tell of them.
 #[derive(Debug)]
@@ -62,6 +64,12 @@ impl PortHealth {
     /// Name of the driver.
     pub fn driver(&self) -> &str {
         self.port.driver()
+    }
+
+    /// What its transceiver says of itself, where there is one and the driver reads it.
+    pub fn optics(&self) -> Option<Optics> {
+        let (number, memory) = self.port.module()?;
+        optics::decode(Module::of(number)?, &memory)
     }
 
     pub(super) fn interface_state(&self) -> Option<InterfaceState> {

@@ -10,7 +10,7 @@ use super::cost::{CostFigures, PARTS, TIMED_POLLS};
 use super::live::{LiveCore, LivePort, PortFigures};
 use super::pauses::PAUSE_CAUSES;
 use super::snapshot::{
-    BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot,
+    BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedSnapshot, JournalSnapshot, Optics, PortSnapshot, ReloadSnapshot,
     SinkStatus, Snapshot,
 };
 use crate::arch::ticks::ticks_per_second;
@@ -59,6 +59,7 @@ struct Shelves {
     feeds: Vec<FeedSnapshot>,
     incomplete: BTreeMap<String, u64>,
     events: EventsSnapshot,
+    optics: Vec<(u32, Optics)>,
     clock_sync: (u8, u64),
     sinks: Option<Ask<Vec<SinkStatus>>>,
     journal: Option<Ask<JournalSnapshot>>,
@@ -185,6 +186,11 @@ impl Registry {
         *self.shelves().events.losses.entry((what.to_owned(), cause.to_owned())).or_default() += count;
     }
 
+    /// What transceivers say, by port.
+    pub fn set_optics(&self, optics: Vec<(u32, Optics)>) {
+        self.shelves().optics = optics;
+    }
+
     /// What the kernel says of its clock, as in the snapshot.
     pub fn set_clock_sync(&self, sync: u8, error_ns: u64) {
         self.shelves().clock_sync = (sync, error_ns);
@@ -267,6 +273,7 @@ impl Registry {
             clock_jumps: self.clock_jumps.load(Relaxed),
             clock_sync: shelves.clock_sync,
             events: shelves.events.clone(),
+            optics: shelves.optics.clone(),
             not_ready: self.not_ready(&ports),
             ports,
         }

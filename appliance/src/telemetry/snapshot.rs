@@ -185,6 +185,15 @@ pub struct ReloadSnapshot {
     pub last: Option<(Duration, bool)>,
 }
 
+/// What a port's transceiver says of itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Optics {
+    /// Of the module.
+    pub temperature_c: f64,
+    /// Light that comes in, by lane.
+    pub rx_power_nw: Vec<u64>,
+}
+
 /// Events, and where loss came from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventsSnapshot {
@@ -250,6 +259,8 @@ pub struct Snapshot {
     pub clock_sync: (u8, u64),
     /// Events.
     pub events: EventsSnapshot,
+    /// Transceivers that tell something, by port.
+    pub optics: Vec<(u32, Optics)>,
     /// Why this appliance is not ready; empty if it is.
     pub not_ready: Vec<String>,
 }
