@@ -63,7 +63,7 @@ fn chance_raises_no_alarm() {
         state >> 33
     };
     // Each window has a frame with a chance of one in ten.
-    let frames: Vec<u64> = (0..500_000).map(|_| u64::from(dice() % 10 == 0)).collect();
+    let frames: Vec<u64> = (0..500_000).map(|_| u64::from(dice().is_multiple_of(10))).collect();
     assert!(silent_in(frames, SECOND).is_empty());
 }
 
@@ -72,7 +72,7 @@ fn an_attack_that_is_over_is_not_taken_for_what_is_usual() {
     // Nothing but two minutes of attack in ten: most slots are empty.
     assert!(silent_in((0..3_000).map(|n| if (1_000..1_120).contains(&n) { 5_000 } else { 0 }), SECOND).is_empty());
     // A little all along, a flood for two minutes: the little is what is to be expected.
-    let frames = |n: u64| if (800..920).contains(&n) { 50_000 } else { u64::from(n % 5 == 0) };
+    let frames = |n: u64| if (800..920).contains(&n) { 50_000 } else { u64::from(n.is_multiple_of(5)) };
     assert!(silent_in((0..3_000).map(frames), SECOND).is_empty());
 }
 

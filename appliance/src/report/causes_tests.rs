@@ -22,12 +22,15 @@ fn cause(health: &PortHealth) -> String {
     loss.cause.clone()
 }
 
+/// The cause, full and all polls of each queue, and the driver's counters.
+type Row = (&'static str, &'static [(u64, u64)], &'static [(&'static str, u64)]);
+
 const BUSY: (u64, u64) = (50, 100);
 const FREE: (u64, u64) = (49, 100);
 
 #[test]
 fn a_port_says_why_it_missed_frames() {
-    let rows: [(&str, &[(u64, u64)], &[(&str, u64)]); 10] = [
+    let rows: [Row; 10] = [
         ("unknown", &[], &[]),
         ("unknown", &[FREE, FREE], &[("rx_missed_errors", 5)]),
         ("cpu", &[BUSY], &[]),

@@ -90,8 +90,8 @@ mod tests {
         for bytes_max in [1, 100, 1_000, 1 << 20] {
             let parts = parts(&text, bytes_max);
             assert_eq!(parts.concat(), text);
-            let fits = |part: &&str| part.len() <= bytes_max || part.matches('\n').count() == 1;
-            assert!(parts.iter().all(|part| part.ends_with('\n')) && parts.iter().all(|part| fits(&part)));
+            let fits = |part: &&str| part.ends_with('\n') && (part.len() <= bytes_max || part.matches('\n').count() == 1);
+            assert!(parts.iter().all(fits));
         }
         assert_eq!((parts("", 9), parts("a\nb", 9), parts("a\nb", 2)), (vec![""], vec!["a\nb"], vec!["a\n", "b"]));
     }
