@@ -87,7 +87,7 @@ fn first_window_ns(answer: &str) -> u64 {
 
 /// Three counted: each is told once, in its order, and every report finds its own by its hash.
 fn configurations_are_told(place: &Place, second_ns: u64) {
-    let text = std::fs::read_to_string(place.file("reports.jsonl")).unwrap();
+    let text = fs::read_to_string(place.file("reports.jsonl")).unwrap();
     let messages: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let configs: Vec<&Value> = messages.iter().filter(|message| message.get("textSha256").is_some()).collect();
     let of = |name: &str| configs.iter().map(|config| number(&config[name])).collect::<Vec<_>>();
