@@ -64,7 +64,7 @@ impl Told {
     fn add(&mut self, losses: Vec<(String, Losses)>) {
         for (sink, losses) in losses {
             assert_eq!((sink.as_str(), losses.other_windows, losses.other_ranges), ("kafka", 0, 0));
-            losses.windows.iter().for_each(|(window, lost)| *self.windows.entry(window.start_ns / 10).or_default() += lost.0);
+            losses.windows.iter().for_each(|(window, lost)| *self.windows.entry(window.start_ns / 10).or_default() += lost[0]);
             losses.ranges.into_iter().for_each(|(range, lost)| *self.ranges.entry(range).or_default() += lost);
             self.damaged += losses.damaged;
         }

@@ -11,18 +11,20 @@ use tailwater::axes::key::KEYS;
 use tailwater::axes::metric::METRICS;
 use tailwater::axes::service::SERVICES;
 use tailwater::config;
+use tailwater::events::{CONSEQUENCES, RULES};
 use tailwater::parse::{DropReason, Fault};
 use tailwater::stats::{self, calculations::STANDARD};
 use tailwater::telemetry::cost::{Meter, Part, Probe, Watch};
-use tailwater::telemetry::{Ages, FeedHealth, FeedSnapshot, JournalSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus};
+use tailwater::telemetry::{Ages, FeedHealth, FeedSnapshot, JournalSnapshot, Optics, PartFigures, Pause, Registry, SinkState, SinkStatus};
 
-const PAPERS: [&str; 11] = [
+const PAPERS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "docs/configuration.md",
     "docs/messages.md",
+    "docs/events.md",
     "docs/operations.md",
     "docs/generate.md",
     "docs/plan.md",
@@ -221,6 +223,9 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
     });
     registry.set_journal(JournalSnapshot::default);
     registry.reloaded(true);
+    registry.events(vec![("loss", 1)], [("loss".to_owned(), "BEGUN")].into_iter(), 0);
+    registry.set_optics(vec![(0, Optics { temperature_c: 25.5, rx_power_nw: vec![501_200] })]);
+    registry.lost("nic_missed", "cpu", 1);
     registry.incomplete([("memory".to_owned(), 1)].into(), Some(1));
     let served = open_metrics(registry.snapshot());
     let operations = read("docs/operations.md");
@@ -237,6 +242,23 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
     let absent: Vec<_> =
         read.iter().filter(|name| !served.contains(&format!("\n{name}{{")) && !served.contains(&format!("\n{name} "))).collect();
     assert!(read.len() > 8 && absent.is_empty(), "{read:?}: {absent:?}");
+}
+
+/// docs/events.md has a row for each detector, in their order, and for what is held while another is there.
+#[test]
+fn every_kind_of_event_is_told_of() {
+    let paper = read("docs/events.md");
+    let table = |head: &str| {
+        let rows = paper.lines().skip_while(|line| !line.starts_with(head)).skip(2).take_while(|line| line.starts_with('|'));
+        rows.map(|row| row.split('|').map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let kinds: Vec<String> = table("| kind | subject").iter().map(|row| row[1].trim().trim_matches('`').to_owned()).collect();
+    assert_eq!(kinds, RULES.map(|rule| rule.kind));
+    let held = table("| while there is | held is");
+    for (cause, consequence, _, _) in CONSEQUENCES {
+        let tells = |row: &Vec<String>| row[1].contains(&format!("`{cause}`")) && row[2].contains(&format!("`{consequence}`"));
+        assert!(held.iter().any(tells), "{cause}, {consequence}");
+    }
 }
 
 /// The project speaks of itself alone: no numbers of a tracker, no folders of the machine that it was written on.

@@ -85,6 +85,23 @@ fn first_window_ns(answer: &str) -> u64 {
     after.split(')').next().unwrap().parse().unwrap()
 }
 
+/// Three counted: each is told once, in its order, and every report finds its own by its hash.
+fn configurations_are_told(place: &Place, second_ns: u64) {
+    let text = fs::read_to_string(place.file("reports.jsonl")).unwrap();
+    let messages: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let configs: Vec<&Value> = messages.iter().filter(|message| message.get("textSha256").is_some()).collect();
+    let of = |name: &str| configs.iter().map(|config| number(&config[name])).collect::<Vec<_>>();
+    assert_eq!((of("sequence"), of("generation")), (vec![1, 2, 3], vec![1, 2, 3]), "what was refused is not among them");
+    assert_eq!((of("fromWindowNs")[0], of("fromWindowNs")[1]), (0, second_ns));
+    assert!(configs[1]["text"].as_str().unwrap().contains("# ranges\nprefix,customer,domain"), "{}", configs[1]);
+    assert_ne!(configs[0]["configHash"], configs[1]["configHash"]);
+    assert_eq!(configs[0]["configHash"], configs[2]["configHash"]);
+    for (at, message) in messages.iter().enumerate().filter(|(_, message)| message.get("textSha256").is_none()) {
+        let told = messages[..at].iter().any(|before| before.get("textSha256").is_some() && before["configHash"] == message["configHash"]);
+        assert!(told, "its configuration comes before it: {message}");
+    }
+}
+
 #[test]
 fn a_reload_counts_from_a_window_on_or_changes_nothing() {
     in_namespace("a_reload_counts_from_a_window_on_or_changes_nothing", || {
@@ -128,6 +145,7 @@ fn a_reload_counts_from_a_window_on_or_changes_nothing() {
         place.send(&appliance);
         let log = appliance.stop(30);
 
+        configurations_are_told(&place, first);
         let reports = place.reports();
         assert_eq!(reports.sum("packets"), 2_048.0, "{log}");
         let names =

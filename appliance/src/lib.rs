@@ -21,6 +21,7 @@
 //! | [`stats`] | batches → sketches; one file a calculation |
 //! | [`window`] | closing time: sealed blocks and the ledger, in-band to the reporter |
 //! | [`report`] | merged shards → estimates → messages |
+//! | [`events`] | accounts → what is wrong, as it begins and ends |
 //! | [`journal`] | messages wait here for every sink |
 //! | [`sink`] | Kafka, file, stdout |
 //! | [`admin`] | metrics and health over HTTP |
@@ -48,6 +49,7 @@ pub mod spread;
 pub mod stats;
 pub mod window;
 pub mod report;
+pub mod events;
 pub mod journal;
 pub mod sink;
 pub mod admin;

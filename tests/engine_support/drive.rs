@@ -6,7 +6,7 @@ use std::time::Duration;
 use tailwater::arch::HashKey;
 use tailwater::config::{self, Config};
 use tailwater::gather::Stage;
-use tailwater::report::{PortName, Publisher, Reporter, Setting, Strain, pb};
+use tailwater::report::{Glance, PortName, Publisher, Reporter, Setting, Strain, pb};
 use tailwater::runtime::receiver::Receiver;
 use tailwater::runtime::wiring::{AnyReceiver, Cores, Wired, wire};
 use tailwater::runtime::world::{World, setting};
@@ -28,6 +28,8 @@ pub struct Log {
     pub links: Vec<pb::LinkReport>,
     /// What want of memory did, as it is counted for metrics.
     pub strain: [u64; 5],
+    /// Windows whose start is a multiple of this are doubtful; 0: none.
+    pub doubts_each_ns: u64,
 }
 
 impl Publisher for Log {
@@ -39,6 +41,10 @@ impl Publisher for Log {
     }
     fn appliance(&mut self, report: &pb::ApplianceReport) {
         self.appliance.push(report.clone());
+    }
+    fn doubts(&mut self, glance: &Glance<'_>) -> Vec<&'static str> {
+        let is_doubtful = self.doubts_each_ns > 0 && glance.bounds_ns.0.is_multiple_of(self.doubts_each_ns);
+        if is_doubtful { vec!["tag_silent"] } else { Vec::new() }
     }
     fn strained(&mut self, _is_long: bool, of: &Strain) {
         self.strain.iter_mut().zip(of.counts()).for_each(|(all, n)| *all += n);

@@ -61,6 +61,7 @@ fn drive(setup: &Setup, (receivers, workers): (u32, u32), seed: u64) -> (Log, Do
     clock.wall_ns.store(START_NS, Relaxed);
     let timeline = Arc::new(Timeline::new(clock));
     let (mut wired, mut reporter) = engine(&config, &world, &cores(receivers, workers), (false, true), &Beneath::follows(&timeline));
+    reporter.publisher().doubts_each_ns = DOUBTS_EACH_NS;
     let (mut at, mut looked_ns, mut look_ns) = (vec![0; usize::try_from(receivers).unwrap()], 0, timeline.now_ns());
     for mut packet in packets {
         let pause = dice.below(30 * MS);
@@ -100,8 +101,15 @@ fn drive(setup: &Setup, (receivers, workers): (u32, u32), seed: u64) -> (Log, Do
 }
 
 fn marked(report: &pb::ApplianceReport) -> bool {
-    report.incomplete.as_ref().is_some_and(|incomplete| incomplete.reasons.iter().any(|reason| reason == "clock_jumped"))
+    says(report.incomplete.as_ref(), "clock_jumped")
 }
+
+fn says(incomplete: Option<&pb::Incomplete>, reason: &str) -> bool {
+    incomplete.is_some_and(|incomplete| incomplete.reasons.iter().any(|told| told == reason))
+}
+
+/// Of both kinds of windows.
+const DOUBTS_EACH_NS: u64 = 5_000 * MS;
 
 /// Windows ascend, none is doubled or negative, each that a step touched says so and no other, and the ledger balances.
 #[test]
@@ -125,7 +133,11 @@ fn a_stepped_clock_makes_marked_windows() {
                 let of =
                     |(epoch, _): &(&u64, &u64)| (report.window_start_ns..report.window_end_ns).contains(&(*epoch * setup.fast_ms * MS));
                 assert_eq!(ledger.received, done.frames.iter().filter(of).map(|(_, n)| n).sum::<u64>(), "{kind:?}");
-                assert!(report.clock_offset_ns.is_some());
+                // A tenth of a fast window off.
+                let astray = report.clock_offset_ns.unwrap().unsigned_abs() > setup.fast_ms * MS / 10;
+                assert_eq!(says(report.incomplete.as_ref(), "clock_offset"), astray, "{:?}", report.clock_offset_ns);
+                let doubtful = report.window_start_ns.is_multiple_of(DOUBTS_EACH_NS);
+                assert_eq!(says(report.incomplete.as_ref(), "tag_silent"), doubtful);
             }
         }
         let ledger = log.appliance.last().unwrap().ledger.clone().unwrap();
@@ -133,9 +145,11 @@ fn a_stepped_clock_makes_marked_windows() {
         for report in &log.ranges {
             let of_window = |r: &&pb::ApplianceReport| (r.window_start_ns, r.window_kind) == (report.window_start_ns, report.window_kind);
             let account = log.appliance.iter().filter(|r| !r.total).find(of_window).unwrap();
-            let says = report.incomplete.as_ref().is_some_and(|i| i.reasons.iter().any(|reason| reason == "clock_jumped"));
-            assert_eq!(says, marked(account), "{}", report.prefix);
-            assert!(!says || report.incomplete.as_ref().is_some_and(|i| i.lost_packets_high.is_none()));
+            for reason in ["clock_jumped", "clock_offset", "tag_silent"] {
+                let told = says(report.incomplete.as_ref(), reason);
+                assert_eq!(told, says(account.incomplete.as_ref(), reason), "{} {reason}", report.prefix);
+                assert!(!told || report.incomplete.as_ref().is_some_and(|i| i.lost_packets_high.is_none()));
+            }
         }
     }
 }

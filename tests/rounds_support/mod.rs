@@ -45,6 +45,10 @@ impl Stream {
     }
 
     fn take(&mut self, message: Value) {
+        // Events and configurations have numbers of their own.
+        if message.get("prefix").is_none() && message.get("ledger").is_none() {
+            return;
+        }
         let prefix = message.get("prefix").map_or("", |prefix| prefix.as_str().unwrap()).to_owned();
         let (boot_id, sequence, kind) = (whole(&message["bootId"]), whole(&message["kindSequence"]), kind(&message));
         let of = format!("{prefix} {kind}");

@@ -44,6 +44,7 @@ impl Collector for Metrics {
         costs(&mut encoder, snapshot)?;
         ports(&mut encoder, snapshot)?;
         feeds(&mut encoder, snapshot)?;
+        events(&mut encoder, snapshot)?;
         sinks(&mut encoder, snapshot)
     }
 }
@@ -96,6 +97,10 @@ fn appliance(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result
     let end_seconds = snapshot.last_window_end_ns / 1_000_000_000;
     family(to, GAUGE, "last_window_end_timestamp_seconds", "End of the last closed window", plain(end_seconds))?;
     let help = "How far the time of the reports is ahead of the wall clock";
+    let states = ["unknown", "synced", "unsynced"].into_iter().enumerate();
+    let sync = states.map(|(at, state)| (vec![("state", state.to_owned())], u64::from(usize::from(snapshot.clock_sync.0) == at)));
+    family(to, GAUGE, "clock_sync", "1 for what the kernel says of its clock", sync)?;
+    family(to, GAUGE, "clock_error_nanoseconds", "What the kernel estimates the error of its clock to be", plain(snapshot.clock_sync.1))?;
     to.encode_descriptor("clock_offset_nanoseconds", help, None, GAUGE)?.encode_gauge(&snapshot.clock_offset_ns)?;
     family(to, COUNTER, "clock_jumps", "Steps of the wall clock, suspended time included", plain(snapshot.clock_jumps))?;
     family(to, COUNTER, "journal_appended", "Reports appended to the journal", plain(snapshot.journal.appended))?;
@@ -232,7 +237,24 @@ fn ports(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     family(to, COUNTER, "port_received", "Frames that the driver handed out", rows(|port| port.received))?;
     family(to, COUNTER, "port_missed", "Frames that the NIC, or the kernel below a vdev, dropped", rows(|port| port.missed))?;
     family(to, GAUGE, "port_started", "1 once the port was started", rows(|port| u64::from(port.started)))?;
-    family(to, GAUGE, "port_link_up", "1 while the link is up", rows(|port| u64::from(port.link_up)))
+    family(to, GAUGE, "port_link_up", "1 while the link is up", rows(|port| u64::from(port.link_up)))?;
+    optics(to, snapshot)
+}
+
+fn optics(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    if snapshot.optics.is_empty() {
+        return Ok(());
+    }
+    let of = |port: u32| vec![("port", port.to_string())];
+    let mut metric = to.encode_descriptor("port_temperature_celsius", "Temperature of the port's transceiver", None, GAUGE)?;
+    for (port, optics) in &snapshot.optics {
+        metric.encode_family(&of(*port))?.encode_gauge(&optics.temperature_c)?;
+    }
+    let lanes = snapshot.optics.iter().flat_map(|(port, optics)| {
+        let lane = move |(lane, nw): (usize, &u64)| ([of(*port), vec![("lane", lane.to_string())]].concat(), *nw);
+        optics.rx_power_nw.iter().enumerate().map(lane)
+    });
+    family(to, GAUGE, "port_rx_power_nanowatts", "Light that comes into the port's transceiver, by lane", lanes)
 }
 
 fn feeds(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
@@ -243,6 +265,17 @@ fn feeds(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
             .map(|(health, word)| (vec![("feed", feed.name.clone()), ("state", (*word).to_owned())], u64::from(feed.health == *health)))
     });
     family(to, GAUGE, "feed_state", "1 for the state that the feed is in", rows)
+}
+
+fn events(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let events = &snapshot.events;
+    let open = events.open.iter().map(|(kind, n)| (vec![("kind", (*kind).to_owned())], *n));
+    family(to, GAUGE, "events_open", "Events that have begun and not ended", open)?;
+    let sent = events.sent.iter().map(|((kind, state), n)| (vec![("kind", kind.clone()), ("state", state.to_lowercase())], *n));
+    family(to, COUNTER, "events", "Messages of events", sent)?;
+    family(to, COUNTER, "events_refused", "Findings that are no events, since there were too many at a time", plain(events.refused))?;
+    let losses = events.losses.iter().map(|((what, cause), n)| (vec![("what", what.clone()), ("cause", cause.clone())], *n));
+    family(to, COUNTER, "losses", "Frames and records lost, by where it came from", losses)
 }
 
 fn sinks(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {

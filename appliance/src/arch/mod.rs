@@ -1,7 +1,9 @@
 //! What depends on the processor, or could: keyed hashing and tables of prefixes, whose scalar forms are the definition;
-//! waiting; rings between cores; the counter that pieces of work are timed with.
+//! waiting; rings between cores; the counter that pieces of work are timed with;
+//! what the kernel says of its clock.
 
 pub mod cells;
+mod clock;
 pub mod columns;
 pub mod hash;
 pub mod lanes;
@@ -13,6 +15,7 @@ pub mod pieces;
 pub mod ring;
 pub mod ticks;
 
+pub use clock::KernelClock;
 pub use hash::HashKey;
 pub use pages::Pages;
 pub use patience::Patience;

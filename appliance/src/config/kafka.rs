@@ -15,6 +15,10 @@ pub struct KafkaSink {
     pub appliance_topic: String,
     /// Default `tailwater.v1.links`.
     pub links_topic: String,
+    /// Default `tailwater.v1.events`.
+    pub events_topic: String,
+    /// Default `tailwater.v1.configs`.
+    pub configs_topic: String,
     /// Default `lz4`.
     pub compression: String,
     /// TLS and SASL.
@@ -26,9 +30,8 @@ pub struct KafkaSink {
 /// Of what is written: whether files can be read now makes it no other.
 impl PartialEq for KafkaSink {
     fn eq(&self, other: &Self) -> bool {
-        let Self { brokers, ranges_topic, appliance_topic, links_topic, compression, trust, unreadable: _ } = self;
-        (brokers, ranges_topic, appliance_topic) == (&other.brokers, &other.ranges_topic, &other.appliance_topic)
-            && (links_topic, compression, trust) == (&other.links_topic, &other.compression, &other.trust)
+        let Self { brokers, compression, trust, .. } = self;
+        (brokers, compression, trust, self.topics()) == (&other.brokers, &other.compression, &other.trust, other.topics())
     }
 }
 
@@ -40,9 +43,22 @@ impl KafkaSink {
             ranges_topic: RANGES_TOPIC.to_owned(),
             appliance_topic: APPLIANCE_TOPIC.to_owned(),
             links_topic: LINKS_TOPIC.to_owned(),
+            events_topic: EVENTS_TOPIC.to_owned(),
+            configs_topic: CONFIGS_TOPIC.to_owned(),
             compression: COMPRESSION.to_owned(),
             ..Self::default()
         }
+    }
+
+    /// All topics, with their keys.
+    pub fn topics(&self) -> [(&'static str, &str); 5] {
+        [
+            ("ranges_topic", &self.ranges_topic),
+            ("appliance_topic", &self.appliance_topic),
+            ("links_topic", &self.links_topic),
+            ("events_topic", &self.events_topic),
+            ("configs_topic", &self.configs_topic),
+        ]
     }
 }
 
@@ -51,6 +67,8 @@ const COMPRESSION: &str = "lz4";
 const RANGES_TOPIC: &str = "tailwater.v1.ranges";
 const APPLIANCE_TOPIC: &str = "tailwater.v1.appliance";
 const LINKS_TOPIC: &str = "tailwater.v1.links";
+const EVENTS_TOPIC: &str = "tailwater.v1.events";
+const CONFIGS_TOPIC: &str = "tailwater.v1.configs";
 /// How the embedded cluster is written in `brokers`.
 pub const MOCK: &str = "mock";
 /// Kafka's own bound on a topic's name.
@@ -62,12 +80,22 @@ pub(super) fn read(section: Section<'_, '_>) -> Option<KafkaSink> {
     let brokers = section.require("brokers", "brokers = \"127.0.0.1:9092\", or \"mock\"").and_then(|f| brokers(&f));
     let topic = |key, default: &str, may| section.take(key).map_or_else(|| Some(default.to_owned()), |f| topic(&f, default, may));
     let (ranges_topic, appliance_topic) = (topic("ranges_topic", RANGES_TOPIC, true), topic("appliance_topic", APPLIANCE_TOPIC, false));
-    let links_topic = topic("links_topic", LINKS_TOPIC, false);
+    let (links_topic, events_topic) = (topic("links_topic", LINKS_TOPIC, false), topic("events_topic", EVENTS_TOPIC, false));
+    let configs_topic = topic("configs_topic", CONFIGS_TOPIC, false);
     let compression = section.choice("compression", &COMPRESSIONS).unwrap_or(COMPRESSION).to_owned();
     let (trust, unreadable) = trust::read(&section, brokers.as_deref() == Some(MOCK));
     section.close();
-    let (ranges_topic, appliance_topic, links_topic) = (ranges_topic?, appliance_topic?, links_topic?);
-    Some(KafkaSink { brokers: brokers?, ranges_topic, appliance_topic, links_topic, compression, trust, unreadable })
+    Some(KafkaSink {
+        brokers: brokers?,
+        ranges_topic: ranges_topic?,
+        appliance_topic: appliance_topic?,
+        links_topic: links_topic?,
+        events_topic: events_topic?,
+        configs_topic: configs_topic?,
+        compression,
+        trust,
+        unreadable,
+    })
 }
 
 /// `mock`, or hosts with their ports.

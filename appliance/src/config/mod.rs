@@ -23,6 +23,7 @@ mod tags;
 mod tests;
 mod trust;
 mod walk;
+mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -77,6 +78,8 @@ pub struct Config {
     pub admin: Admin,
     /// SHA-256, lower-case hex, over ranges, stats, tags, parsing and windows; never over cores, ports or sinks.
     pub hash: String,
+    /// What the file said, as others may read it.
+    text: String,
 }
 
 /// Asks a calculation whether it can make a stat in windows of these lengths: `Err` names the setting or axis that it
@@ -91,6 +94,7 @@ pub fn load(path: &Path, stat_check: &StatCheck<'_>) -> Result<Config, Faults> {
     let document = walk::parse(path)?;
     let book = Book::new(path, document.raw());
     let config = read(Section::root(&book, document.as_table()), stat_check);
+    let config = config.map(|config| Config { text: written::toml(document.as_table()), ..config });
     let mut faults = book.into_faults();
     faults.sort(path);
     match config {
@@ -142,6 +146,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
         sinks,
         admin,
         hash: String::new(),
+        text: String::new(),
     };
     config.hash = hash::of(&config);
     Some(config)
@@ -172,6 +177,13 @@ impl Config {
     /// Its file cannot be read.
     pub fn reload_token(&self) -> Result<Option<Token>, Faults> {
         self.admin.token.clone().transpose().map_err(Faults::one)
+    }
+
+    /// The whole as text that others may read: TOML without comments, places of secrets blotted out, and behind a line `# ranges` the
+    /// ranges as CSV.
+    pub fn written(&self) -> String {
+        let ranges = written::ranges(&self.ranges.list).unwrap_or_else(|fault| format!("# ranges cannot be written: {fault}\n"));
+        format!("{}{ranges}", self.text)
     }
 
     /// Whether anything is reported in fast windows.

@@ -1,5 +1,6 @@
 //! `[[tags]]`: what a frame must carry to count as blocked, and what else its tag says.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
 use super::walk::{Field, Section};
@@ -60,6 +61,15 @@ pub struct TagMatch {
     pub fields: Vec<(TagField, u32)>,
     /// `src_mac`
     pub src_mac: Option<[u8; 6]>,
+}
+
+impl fmt::Display for TagMatch {
+    /// `vlan=666 src_mac=02:00:5e:10:00:01`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mac = |mac: &[u8; 6]| format!("src_mac={}", mac.map(|byte| format!("{byte:02x}")).join(":"));
+        let fields = self.fields.iter().map(|(field, value)| format!("{}={value}", field.name()));
+        f.write_str(&fields.chain(self.src_mac.as_ref().map(mac)).collect::<Vec<_>>().join(" "))
+    }
 }
 
 /// A number that is given, or that a frame carries.

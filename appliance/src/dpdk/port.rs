@@ -12,6 +12,9 @@ use super::mempool::Mempool;
 use super::ring::Ring;
 use super::tag::TagField;
 
+/// What is read of a transceiver's memory, at most: all that is looked at lies before.
+const MODULE_BYTES_MAX: u32 = 640;
+
 /// A started port. A clone is a handle on the same, for any thread; the port stops and closes when the last handle, queue
 /// and burst of it is gone.
 #[derive(Clone, Debug)]
@@ -159,6 +162,23 @@ impl Port {
         let done = unsafe { sys::rte_eth_link_get_nowait(self.0.id, &raw mut link) };
         let speed = (link.link_speed != 0 && link.link_speed != sys::RTE_ETH_SPEED_NUM_UNKNOWN).then_some(link.link_speed);
         Link { up: done == 0 && u32::from(link.link_status()) == sys::RTE_ETH_LINK_UP, mbps: speed }
+    }
+
+    /// What kind of transceiver is plugged in (`RTE_ETH_MODULE_SFF_*`), and its memory; none where the driver does not tell. Over a slow
+    /// bus: it takes milliseconds.
+    pub fn module(&self) -> Option<(u32, Vec<u8>)> {
+        let _turn = self.0.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut module = sys::rte_eth_dev_module_info::default();
+        // SAFETY: the port is open and `module` is ours.
+        if unsafe { sys::rte_eth_dev_get_module_info(self.0.id, &raw mut module) } != 0 {
+            return None;
+        }
+        let length = module.eeprom_len.min(MODULE_BYTES_MAX);
+        let mut memory = vec![0_u8; usize::try_from(length).unwrap_or(0)];
+        let mut info = sys::rte_dev_eeprom_info { data: memory.as_mut_ptr().cast(), length, ..Default::default() };
+        // SAFETY: the port is open, and `memory` has as many bytes as we say.
+        let done = unsafe { sys::rte_eth_dev_get_module_eeprom(self.0.id, &raw mut info) };
+        (done == 0).then_some((module.type_, memory))
     }
 
     /// Whether the device was pulled out or unbound.

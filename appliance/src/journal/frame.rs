@@ -100,11 +100,8 @@ pub(super) fn decode(bytes: &[u8]) -> Found {
 fn body(position: u64, body: &[u8]) -> Option<Content> {
     let (head, rest) = body.split_first_chunk::<BODY_HEAD_BYTES>()?;
     let kind = match head[0] {
-        0 => Kind::Ranges,
-        1 => Kind::Appliance,
-        2 => Kind::Links,
         GAP => return Some(u64_at(head, 14)).filter(|to| *to > position).map(Content::Gap),
-        _ => return None,
+        code => *Kind::ALL.get(usize::from(code))?,
     };
     let len = |at: usize| usize::from(u16::from_le_bytes([head[at], head[at + 1]]));
     let (key, rest) = rest.split_at_checked(len(2))?;
@@ -124,11 +121,14 @@ fn body(position: u64, body: &[u8]) -> Option<Content> {
 /// In the place of a kind.
 const GAP: u8 = 255;
 
+/// Its place in [`Kind::ALL`].
 const fn kind_code(kind: Kind) -> u8 {
     match kind {
         Kind::Ranges => 0,
         Kind::Appliance => 1,
         Kind::Links => 2,
+        Kind::Events => 3,
+        Kind::Configs => 4,
     }
 }
 
@@ -167,6 +167,15 @@ mod tests {
         assert_eq!(bytes[..16], *b"TWJ1\x1a\0\0\0\x03\0\0\0\0\0\0\0");
         assert_eq!(bytes[20..], *b"\0\0\x01\0\x01\0\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0kcxy");
         assert_eq!(crc, crc32fast::hash(&[&bytes[4..16], &bytes[20..]].concat()));
+    }
+
+    #[test]
+    fn every_kind_is_read_as_what_was_written() {
+        for kind in Kind::ALL {
+            let (mut bytes, message) = (Vec::new(), Message { kind, ..message("k", b"xy") });
+            encode(3, &message, &mut bytes);
+            assert_eq!(decode(&bytes), Found::Frame(3, Content::Message(message), bytes.len()));
+        }
     }
 
     proptest! {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use super::marks::Marks;
 use super::place::Place;
 use super::queue::Queue;
+use super::stamps::Stamps;
 use super::store::Store;
 use super::writer::Writer;
 use super::{Cursor, CursorState, Disk, FAST_SHARE, Losses, Message, OpenError};
@@ -84,6 +85,7 @@ pub(super) struct Inner {
     pub(super) closed: bool,
     pub(super) ended: bool,
     pub(super) places: Vec<Place>,
+    stamps: Stamps,
 }
 
 impl Lane {
@@ -134,7 +136,8 @@ impl Lane {
 
     fn made(queue: Queue, places: Vec<Place>) -> Self {
         let begin = queue.end();
-        let inner = Mutex::new(Inner { queue, begin, closed: false, ended: false, places });
+        let stamps = Stamps::new(begin, Instant::now());
+        let inner = Mutex::new(Inner { queue, begin, closed: false, ended: false, places, stamps });
         Self { inner, news: Condvar::new(), writer: Mutex::new(None), previous: None, without_disk: None }
     }
 
@@ -149,7 +152,9 @@ impl Lane {
         if inner.closed {
             return false;
         }
-        let Inner { queue, places, .. } = &mut *inner;
+        let Inner { queue, places, stamps, .. } = &mut *inner;
+        stamps.note(queue.end(), Instant::now());
+        stamps.forget(places.iter().filter(|place| !place.has_left()).map(Place::unsettled).min().unwrap_or_else(|| queue.end()));
         places.iter_mut().filter(|place| place.has_left()).for_each(|place| place.overflow += 1);
         queue.push(Arc::new(message));
         queue.forget(Place::needed(places));
@@ -219,6 +224,17 @@ impl Lane {
             fault,
             cursors,
         }
+    }
+
+    /// For how long the oldest message that a sink has not settled has waited at least, by sink; zero: none waits. One of an earlier run
+    /// has waited since this start.
+    pub(super) fn waiting(&self) -> Vec<(String, Duration)> {
+        let (inner, now) = (self.lock(), Instant::now());
+        let waited = |place: &Place| {
+            let is_behind = place.state(&inner.queue, inner.begin).behind() > 0;
+            if is_behind { inner.stamps.waited(place.unsettled(), now) } else { Duration::ZERO }
+        };
+        inner.places.iter().map(|place| (place.sink.clone(), waited(place))).collect()
     }
 
     /// Overflow of each sink since the start, for `ApplianceReport.sink_overflow`.

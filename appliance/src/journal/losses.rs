@@ -11,8 +11,8 @@ const RANGES_MAX: usize = 1 << 17;
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// Messages of each window: reports of ranges, of the appliance, and of links.
-    pub windows: BTreeMap<WindowOf, (u64, u64, u64)>,
+    /// Messages of each window, by [`Kind::ALL`].
+    pub windows: BTreeMap<WindowOf, [u64; Kind::COUNT]>,
     /// Reports of each range, by prefix.
     pub ranges: BTreeMap<String, u64>,
     /// Messages of which nothing is known but that they were there: they were damaged.
@@ -42,7 +42,7 @@ impl Lost {
 impl Losses {
     /// How many.
     pub fn messages(&self) -> u64 {
-        self.windows.values().map(|(ranges, appliance, links)| ranges + appliance + links).sum::<u64>() + self.damaged + self.other_windows
+        self.windows.values().flatten().sum::<u64>() + self.damaged + self.other_windows
     }
 
     /// Whether there are none.
@@ -52,9 +52,9 @@ impl Losses {
 
     /// What was lost of another lane. (Both are bounded, so this is.)
     pub(super) fn merge(&mut self, other: Self) {
-        for (window, (ranges, appliance, links)) in other.windows {
+        for (window, more) in other.windows {
             let sum = self.windows.entry(window).or_default();
-            *sum = (sum.0 + ranges, sum.1 + appliance, sum.2 + links);
+            sum.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
         }
         for (range, n) in other.ranges {
             *self.ranges.entry(range).or_default() += n;
@@ -69,12 +69,7 @@ impl Losses {
         if is_new && self.windows.len() >= WINDOWS_MAX {
             self.other_windows += 1;
         } else {
-            let (ranges, appliance, links) = self.windows.entry(lost.window).or_default();
-            *match lost.kind {
-                Kind::Ranges => ranges,
-                Kind::Appliance => appliance,
-                Kind::Links => links,
-            } += 1;
+            self.windows.entry(lost.window).or_default()[lost.kind as usize] += 1;
         }
         let Some(range) = &lost.range else { return };
         if let Some(count) = self.ranges.get_mut(range) {

@@ -11,6 +11,17 @@ pub enum Kind {
     Appliance,
     /// A [`pb::LinkReport`].
     Links,
+    /// A [`pb::Event`].
+    Events,
+    /// A [`pb::ConfigReport`].
+    Configs,
+}
+
+impl Kind {
+    /// All of them, in the order of their numbers in the journal's frames, which never change.
+    pub const ALL: [Self; 5] = [Self::Ranges, Self::Appliance, Self::Links, Self::Events, Self::Configs];
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
 }
 
 /// One report, as protobuf.
@@ -20,9 +31,10 @@ pub struct Message {
     pub kind: Kind,
     /// It closes a fast window: it goes ahead of what closes long ones.
     pub is_fast: bool,
-    /// Kafka's key: the range's prefix, the customer whose ranges are reported together, the link's name, or the appliance's.
+    /// Kafka's key: the range's prefix, the customer whose ranges are reported together, the link's name, the hash of the
+    /// configuration, or the appliance's name.
     pub key: String,
-    /// Customer of the range; empty for appliance reports.
+    /// Customer of the range; empty for what is of no range.
     pub customer: String,
     /// The message on the wire.
     pub payload: Box<[u8]>,
@@ -57,6 +69,16 @@ impl Message {
     pub fn appliance(report: &pb::ApplianceReport) -> Self {
         let is_fast = report.window_kind() == pb::WindowKind::Fast;
         Self::new((Kind::Appliance, is_fast), &report.appliance, report, (report.window_start_ns, report.window_end_ns))
+    }
+
+    /// Encodes an event. All of an appliance's stand in one partition, in their order.
+    pub fn event(event: &pb::Event) -> Self {
+        Self::new((Kind::Events, true), &event.appliance, event, (event.window_start_ns, event.window_end_ns))
+    }
+
+    /// Encodes a configuration, or a part of one.
+    pub fn config(report: &pb::ConfigReport) -> Self {
+        Self::new((Kind::Configs, false), &report.config_hash, report, (report.from_window_ns, report.from_window_ns))
     }
 
     fn new((kind, is_fast): (Kind, bool), key: &str, report: &impl prost::Message, (start_ns, end_ns): (u64, u64)) -> Self {

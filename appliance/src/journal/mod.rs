@@ -18,11 +18,12 @@ mod place;
 mod previous;
 mod queue;
 mod segment;
+mod stamps;
 mod store;
 mod writer;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use both::Both;
 pub use cursor::{Cursor, Next};
@@ -110,6 +111,13 @@ impl Journal {
         state.fault = state.fault.or(fast.fault);
         state.cursors.iter_mut().zip(&fast.cursors).for_each(|(cursor, fast)| cursor.add(fast));
         state
+    }
+
+    /// For how long the oldest message that a sink has not settled has waited at least, by sink; zero: none waits. One of an earlier run
+    /// has waited since this start.
+    pub fn waiting(&self) -> Vec<(String, Duration)> {
+        let fast = self.fast.waiting();
+        self.long.waiting().into_iter().zip(fast).map(|((sink, long), (_, fast))| (sink, long.max(fast))).collect()
     }
 
     /// Overflow of each sink since the start, for `ApplianceReport.sink_overflow`.

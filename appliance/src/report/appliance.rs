@@ -1,10 +1,11 @@
 //! The appliance's own account of a window, and what it means for the ranges' reports.
 
+use super::clock;
 use super::loss::Lost;
 use super::message::{count, estimate};
 use super::open::RangeWindow;
 use super::reporter::kind;
-use super::{PortHealth, SCHEMA_VERSION, Setting, pb};
+use super::{KernelClock, PortHealth, QueueHealth, SCHEMA_VERSION, Setting, pb};
 use crate::parse::{DropReason, Fault};
 use crate::stats::figure::Figure;
 use crate::stats::plan::Period;
@@ -23,6 +24,8 @@ pub(super) struct Window {
     pub(super) jumped: bool,
     /// Frames of a later window count in it, or its own in an earlier one.
     pub(super) overdue: bool,
+    /// Its time was further off than it may be.
+    pub(super) astray: bool,
     /// What was lost of it was told with a later one.
     pub(super) untold: bool,
 }
@@ -34,6 +37,7 @@ pub(super) struct Account {
     pub(super) rollups: u64,
     pub(super) total: bool,
     pub(super) clock_offset_ns: Option<i64>,
+    pub(super) kernel_clock: Option<KernelClock>,
 }
 
 /// The report of a window, its cores and unmatched prefixes aside.
@@ -47,6 +51,7 @@ pub(super) fn appliance_report(
     let (identity, window) = (&setting.identity, account.window);
     let ledger = site.ledger();
     let (counted, lost) = counted_and_lost(site, window.period);
+    let synced = account.kernel_clock.as_ref().filter(|kernel| kernel.is_synced);
     let missed: u64 = health.iter().map(|port| port.missed).sum();
     let untagged = site.tags.last().copied().unwrap_or(0);
     let tag = |(i, decision): (usize, &&str)| pb::TagCount {
@@ -83,6 +88,14 @@ pub(super) fn appliance_report(
         journal_losses: Vec::new(),
         previous_run: None,
         rollups_reported: setting.rollup.then_some(account.rollups),
+        losses: Vec::new(),
+        sinks: Vec::new(),
+        journal: None,
+        clock_sync: clock::sync(account.kernel_clock.as_ref()).into(),
+        clock_system_offset_ns: synced.map(|kernel| kernel.offset_ns),
+        clock_error_ns: synced.map(|kernel| kernel.error_ns),
+        clock_error_max_ns: synced.map(|kernel| kernel.error_max_ns),
+        events_sequence: 0,
         links_reported: (window.period == Period::Fast && !setting.links.is_empty()).then_some(setting.links.len() as u64),
         kind_sequence: 0,
     }
@@ -144,9 +157,16 @@ fn ports(setting: &Setting, site: &Site, health: &[PortHealth]) -> Vec<pb::PortL
             ledger: Some(ledger_message(&ledger, missed, 0, 0)),
             link_up: health.is_none_or(|h| h.up),
             device_counters: health.map(moved).unwrap_or_default(),
+            queues: health.map(|h| h.queues.iter().map(queue).collect()).unwrap_or_default(),
+            link_bps: health.and_then(|h| h.link_bps),
         }
     };
     setting.ports.iter().enumerate().map(port).collect()
+}
+
+fn queue(of: &QueueHealth) -> pb::QueueCount {
+    let QueueHealth { queue, lcore, received, full_polls, polls, held_ns: _ } = *of;
+    pb::QueueCount { queue, lcore, received, full_polls, polls }
 }
 
 /// The state of each feed, in the order in which the configuration first names them. Of a window that is `cut` a few frames

@@ -87,8 +87,14 @@ impl Lost {
 }
 
 impl Incompleteness {
-    /// `starved`: some range's stats found no memory.
-    pub(super) fn of((setting, scopes): (&Setting, &Scopes), site: &Site, ports: &PortsSince, window: &Window, starved: bool) -> Self {
+    /// `starved`: some range's stats found no memory; `doubts`: further reasons.
+    pub(super) fn of(
+        (setting, scopes): (&Setting, &Scopes),
+        (site, ports): (&Site, &PortsSince),
+        window: &Window,
+        starved: bool,
+        doubts: &[&'static str],
+    ) -> Self {
         let states = feeds(setting, site, &ports.health, window.bounds_ns, window.cut);
         let any = |state: pb::FeedState| setting.live && states.iter().any(|feed| feed.state == i32::from(state));
         let (silent, down) = (any(pb::FeedState::Silent), any(pb::FeedState::Down));
@@ -104,12 +110,21 @@ impl Incompleteness {
             (window.cut, "partial_window"),
             (window.jumped, "clock_jumped"),
             (window.overdue, "overdue"),
+            (window.astray, "clock_offset"),
         ];
+        let reasons = reasons.into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason);
         Self {
-            reasons: reasons.into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason).collect(),
+            reasons: reasons.chain(doubts.iter().copied()).collect(),
             missed: ports.missed(),
             missed_high: ports.missed_high,
-            unbounded: silent || down || window.cut || window.jumped || window.overdue || window.untold,
+            unbounded: silent
+                || down
+                || window.cut
+                || window.jumped
+                || window.overdue
+                || window.astray
+                || window.untold
+                || !doubts.is_empty(),
             lost,
             lost_others: Lost::of(site.lost_others, window.period),
             starved,

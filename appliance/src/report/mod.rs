@@ -5,6 +5,8 @@
 //! never holds a core up: a stream that is full is the core's loss, counted there.
 
 mod appliance;
+mod causes;
+pub mod clock;
 mod loss;
 mod links;
 mod message;
@@ -21,6 +23,7 @@ mod reporter;
 mod rollup;
 mod sequences;
 mod strain;
+mod telling;
 mod widen;
 
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use std::sync::Arc;
 use crate::config::StatSpec;
 use crate::window::ShardPlans;
 
+pub use crate::arch::KernelClock;
 pub use crate::rx::timeline::{ClockState, Step};
 pub use reporter::Reporter;
 pub use strain::Strain;
@@ -125,6 +129,8 @@ pub struct Setting {
     pub ports: Vec<PortName>,
     /// Of each tag rule, `passed` or `blocked`.
     pub tags: Vec<&'static str>,
+    /// Of each tag rule, what it looks for: `tags[0] vlan=666`.
+    pub tag_names: Vec<String>,
     /// The tag rules are others than those of the generation before: what was counted by their numbers is not added up.
     pub tags_anew: bool,
     /// Windows without a frame are reported too, and the first and last are marked as cut short.
@@ -139,6 +145,8 @@ pub struct Setting {
     pub links: Vec<LinkName>,
     /// The longest frame that may have been lost: what a port lets in, what a capture may hold.
     pub frame_bytes_max: u32,
+    /// A window whose time is further off than this says so.
+    pub clock_bound_ns: u64,
 }
 
 /// A generation, as the reporter needs it.
@@ -160,6 +168,58 @@ pub struct PortHealth {
     pub downs: u64,
     /// Further counters by name.
     pub counters: Vec<(String, u64)>,
+    /// Of a live port, in their order.
+    pub queues: Vec<QueueHealth>,
+    /// Speed of its link, where the driver knows it.
+    pub link_bps: Option<u64>,
+}
+
+/// What the core that polls a queue tells of it, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueHealth {
+    /// From 0.
+    pub queue: u32,
+    /// Who polls it.
+    pub lcore: u32,
+    /// Frames taken.
+    pub received: u64,
+    /// Polls that brought as many as they might.
+    pub full_polls: u64,
+    /// All of them.
+    pub polls: u64,
+    /// For so long the system kept that core from polling any of its queues.
+    pub held_ns: u64,
+}
+
+impl QueueHealth {
+    /// Half of its polls left something behind.
+    pub const fn is_busy(&self) -> bool {
+        self.polls > 0 && self.full_polls >= self.polls.div_ceil(2)
+    }
+}
+
+/// A window before its reports are made.
+#[derive(Clone, Copy, Debug)]
+pub struct Glance<'a> {
+    /// Long or fast.
+    pub kind: pb::WindowKind,
+    /// From, and up to; nanoseconds since 1970.
+    pub bounds_ns: (u64, u64),
+    /// By tag rule: what it looks for, and the frames that it matched.
+    pub tags: &'a [(&'a str, u64)],
+    /// A feed was not live, or the window is not whole: what did not come says nothing.
+    pub is_disturbed: bool,
+}
+
+/// What a sink, or all of them, have of the journal: see the messages.
+#[derive(Clone, Debug, Default)]
+pub struct Delivery {
+    /// By sink.
+    pub sinks: Vec<pb::SinkAccount>,
+    /// Absent where nothing waits for anybody: a replay.
+    pub journal: Option<pb::JournalAccount>,
+    /// Of the last event that was sent.
+    pub events_sequence: u64,
 }
 
 /// Asked once a window.
@@ -169,6 +229,11 @@ pub trait Health: Send {
 
     /// Where the clock stands that windows follow; none where their time is the capture's.
     fn clock(&mut self) -> Option<ClockState> {
+        None
+    }
+
+    /// What the kernel says of its clock; none where that is nobody's concern.
+    fn kernel_clock(&mut self) -> Option<KernelClock> {
         None
     }
 }
@@ -195,6 +260,17 @@ pub trait Publisher: Send {
 
     /// What want of memory did to the figures of a window, fast or long, before the appliance's account of it.
     fn strained(&mut self, _is_long: bool, _of: &Strain) {}
+
+    /// What is known of a window beside what was counted, and makes its figures doubtful: further reasons of `Incomplete`. Asked before its
+    /// reports are made.
+    fn doubts(&mut self, _glance: &Glance<'_>) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// How far sinks and journal are, for an account that is just being made.
+    fn delivery(&self) -> Delivery {
+        Delivery::default()
+    }
 
     /// Messages lost behind this point since the start, by sink.
     fn overflow(&self) -> Vec<(String, u64)> {

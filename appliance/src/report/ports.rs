@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 
-use super::{ClockState, Health, PortHealth};
+use super::{ClockState, Health, KernelClock, PortHealth, QueueHealth};
 use crate::stats::plan::Period;
 
 /// Readings that are kept: those of the longest window's shortest epochs, within reason.
 const READINGS_MAX: usize = 4_096;
+
+/// Preamble, FCS and gap of a frame on the wire.
+pub(super) const L1_OVERHEAD_BYTES: u128 = 24;
 
 /// The ports, read at each close.
 pub(super) struct Ports<H> {
@@ -43,6 +46,11 @@ impl<H: Health> Ports<H> {
         self.health.clock()
     }
 
+    /// What the kernel says of its clock.
+    pub(super) fn kernel_clock(&mut self) -> Option<KernelClock> {
+        self.health.kernel_clock()
+    }
+
     /// Reads all ports at the close of a window, at `now_ns`.
     pub(super) fn read(&mut self, period: Period, (start_ns, end_ns): (u64, u64), now_ns: Option<u64>) -> PortsSince {
         let now = self.health.read();
@@ -72,5 +80,17 @@ fn since(port: PortHealth, old: Option<&PortHealth>) -> PortHealth {
     let counters = port.counters.iter().map(|(n, v)| (n.clone(), v.saturating_sub(earlier(n)))).collect();
     // A link that was down for a moment makes the window no less incomplete than one that still is.
     let up = port.up && port.downs == old.downs;
-    PortHealth { missed: port.missed.saturating_sub(old.missed), up, downs: port.downs, counters }
+    let queues = port.queues.iter().map(|queue| queue_since(queue, &old.queues)).collect();
+    PortHealth { missed: port.missed.saturating_sub(old.missed), up, counters, queues, ..port }
+}
+
+fn queue_since(now: &QueueHealth, old: &[QueueHealth]) -> QueueHealth {
+    let Some(old) = old.iter().find(|old| old.queue == now.queue) else { return *now };
+    QueueHealth {
+        received: now.received.saturating_sub(old.received),
+        full_polls: now.full_polls.saturating_sub(old.full_polls),
+        polls: now.polls.saturating_sub(old.polls),
+        held_ns: now.held_ns.saturating_sub(old.held_ns),
+        ..*now
+    }
 }

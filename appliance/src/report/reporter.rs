@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::appliance::{Account, Window, appliance_report, unmatched_top};
+use super::clock::is_astray;
 use super::loss::Incompleteness;
 use super::open::{Accounts, OpenWindow, Spare, Stretches, Total, file, rank};
 use super::past::Pasts;
@@ -11,7 +12,7 @@ use super::ports::Ports;
 use super::rollup;
 use super::sequences::{Counter, Sequences};
 use super::strain::Strain;
-use super::{ClockState, CoreName, Edition, Health, Publisher, RangeName, Setting, message, pb};
+use super::{ClockState, CoreName, Delivery, Edition, Health, Publisher, RangeName, Setting, message, pb};
 use crate::gather::Cause;
 use crate::stats::plan::Period;
 use crate::units::Epoch;
@@ -24,9 +25,9 @@ const TURN_MESSAGES: usize = 256;
 const SILENT_EPOCHS_MAX: u64 = 4_000;
 
 /// One core's stream.
-struct Source {
+pub(super) struct Source {
     stream: Stream,
-    name: CoreName,
+    pub(super) name: CoreName,
     at: Epoch,
 }
 
@@ -39,7 +40,7 @@ pub struct Reporter<P, H> {
     /// Of windows behind those.
     coming: Coming<Edition>,
     calendar: Calendar,
-    sources: Vec<Source>,
+    pub(super) sources: Vec<Source>,
     pub(super) publisher: P,
     ports: Ports<H>,
     clock: Option<ClockState>,
@@ -164,10 +165,10 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     pub fn finish(&mut self) {
         let site = self.total.accounts.sum();
         let bounds_ns = (self.total.start_ns.unwrap_or(0), self.total.end_ns);
-        let window = Window { period: Period::Long, bounds_ns, cut: false, jumped: false, overdue: false, untold: false };
+        let window = Window { period: Period::Long, bounds_ns, cut: false, jumped: false, overdue: false, astray: false, untold: false };
         let clock_offset_ns = self.clock.as_ref().map(|clock| clock.offset_ns);
         let (ranges, rollups) = (self.total.ranges, self.total.rollups);
-        let account = Account { window, ranges, rollups, total: true, clock_offset_ns };
+        let account = Account { window, ranges, rollups, total: true, clock_offset_ns, kernel_clock: self.ports.kernel_clock() };
         let health = self.ports.total();
         let missing: Vec<(String, u64)> = std::mem::take(&mut self.total.missing).into_iter().collect();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
@@ -320,17 +321,21 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let jumped = clock.is_some_and(|clock| clock.touches(bounds_ns));
         let (cut, calendar) = (self.is_cut(period, number), &self.calendar);
         let (overdue, untold) = (self.overdue.parts(calendar, period, number), self.untold.of(calendar, period, number));
-        let which = Window { period, bounds_ns, cut, jumped, overdue, untold };
+        let kernel_clock = self.ports.kernel_clock();
+        let clock = self.clock.as_ref();
+        let astray = self.setting.live && is_astray(clock, kernel_clock.as_ref(), self.setting.clock_bound_ns);
+        let which = Window { period, bounds_ns, cut, jumped, overdue, astray, untold };
         let clock_offset_ns = clock.map(|clock| clock.offset_ns);
         let ports = self.ports.read(period, bounds_ns, clock.map(|clock| clock.now_ns));
-        let missing = Incompleteness::of((&self.setting, &self.plans.scopes), &site, &ports, &which, window.starved(real));
+        let doubts = self.doubts(&which, &site, &ports.health);
+        let missing = Incompleteness::of((&self.setting, &self.plans.scopes), (&site, &ports), &which, window.starved(real), &doubts);
         let urgent_ns = self.closing_long.map_or(bounds_ns.0, |(_, start_ns)| start_ns);
         self.closing_long = (period == Period::Long).then_some((number, bounds_ns.0));
         let (ranges, rollups) = self.publish(&mut window, &which, (real, &site.links), &missing);
         self.closing_long = None;
         self.pasts.forget_before(urgent_ns.min(bounds_ns.0));
         self.publisher.strained(period == Period::Long, &std::mem::take(&mut self.strain));
-        let account = Account { window: which, ranges, rollups, total: false, clock_offset_ns };
+        let account = Account { window: which, ranges, rollups, total: false, clock_offset_ns, kernel_clock };
         let missing = missing.whole();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &ports.health);
         let behind = window.ranges().into_iter().filter(|range| *range >= real);
@@ -338,6 +343,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         report.unmatched_top = unmatched_top(&behind, &self.plans);
         self.spare.take(window, period);
         self.add_cores(&mut report, accounts, period);
+        report.losses = self.losses(&site, &ports.health, accounts, &which);
         self.publish_appliance(report);
         if period == Period::Long {
             self.look_for_overdue(&site);
@@ -364,20 +370,12 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.setting.live && (of(self.first) == Some(number) || of(self.last) == Some(number))
     }
 
-    fn add_cores(&self, report: &mut pb::ApplianceReport, accounts: &Accounts, period: Period) {
-        let mut cores: BTreeMap<u32, (&'static str, Site)> = BTreeMap::new();
-        for (source, site) in self.sources.iter().zip(&accounts.sites) {
-            let entry = cores.entry(source.name.lcore).or_insert_with(|| (source.name.role, Site::default()));
-            entry.1.merge(site);
-        }
-        let core = |(lcore, (role, site)): (u32, (&str, Site))| super::appliance::core_ledger(lcore, role, &site, period);
-        report.cores = cores.into_iter().map(core).collect();
-    }
-
     fn publish_appliance(&mut self, mut report: pb::ApplianceReport) {
         let period = if report.window_kind() == pb::WindowKind::Fast { Period::Fast } else { Period::Long };
         let numbers = self.accounts.next(period);
         (report.sequence, report.kind_sequence) = (numbers.all, numbers.of_kind);
+        let Delivery { sinks, journal, events_sequence } = self.publisher.delivery();
+        (report.sinks, report.journal, report.events_sequence) = (sinks, journal, events_sequence);
         report.sink_overflow = self.publisher.overflow().into_iter().map(|(name, n)| message::count(name, n)).collect();
         report.journal_losses = self.publisher.losses();
         report.previous_run = self.publisher.previous_run();

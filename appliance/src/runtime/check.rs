@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::check_journal;
 use super::check_memory::{self, Machine, Need};
+use super::check_vf;
 use super::memory::MemoryPlan;
 use super::places::{Places, usable_cpus};
 use super::run::takers;
@@ -163,7 +164,11 @@ fn ports(config: &Config) -> Vec<Finding> {
     if config.ports.is_empty() {
         return vec![bad(Verdict::Wrong, "ports", "there is none", "write [[ports]] with a device")];
     }
-    config.ports.iter().map(device).collect()
+    let functions = config.ports.iter().filter_map(|port| match DeviceName::read(&port.device) {
+        DeviceName::Pci(address) => check_vf::trust(&address),
+        DeviceName::Vdev(_) => None,
+    });
+    config.ports.iter().map(device).chain(functions).collect()
 }
 
 fn device(port: &Port) -> Finding {
@@ -193,7 +198,7 @@ fn device(port: &Port) -> Finding {
 }
 
 fn pci(about: String, address: &str) -> Finding {
-    let folder = Path::new("/sys/bus/pci/devices").join(address);
+    let folder = Path::new(check_vf::DEVICES).join(address);
     if !folder.exists() {
         return bad(Verdict::Wrong, about, "no such PCI device", "lspci -D -nn shows those that there are");
     }
@@ -210,7 +215,6 @@ fn pci(about: String, address: &str) -> Finding {
     }
 }
 
-/// Whether the token can be read, and whether others than this machine's users can reload.
 /// Links that no frame can match: they would look idle.
 fn links(config: &Config) -> Vec<Finding> {
     let ports = config.ports.len();
@@ -224,6 +228,7 @@ fn links(config: &Config) -> Vec<Finding> {
     never.map(finding).collect()
 }
 
+/// Whether the token can be read, and whether others than this machine's users can reload.
 fn admin(config: &Config) -> Option<Finding> {
     if let Some(Err(fault)) = &config.admin.token {
         let about = format!("{}: admin.token_file", config.locate(&["admin", "token_file"]));

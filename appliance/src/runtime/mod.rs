@@ -6,6 +6,9 @@ pub mod check;
 mod check_journal;
 #[cfg(feature = "dpdk")]
 mod check_memory;
+#[cfg(feature = "dpdk")]
+mod check_vf;
+pub mod configs;
 pub mod fits;
 pub mod fixed;
 mod frame;

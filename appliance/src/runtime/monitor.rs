@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::report::{ClockState, Health, PortHealth};
+use crate::report::{ClockState, Health, KernelClock, PortHealth, QueueHealth};
 use crate::rx::health::{HealthReading, PortHealth as Sensor};
 use crate::rx::timeline::Timeline;
-use crate::telemetry::{LivePort, Registry};
+use crate::telemetry::{LivePort, LiveQueue, Registry};
 
 /// Shared by the reporter, which asks once a window, and the main loop, which looks once a second.
 #[derive(Clone)]
@@ -20,24 +20,46 @@ struct Watched {
     device: String,
     sensor: Sensor,
     live: Arc<LivePort>,
+    queues: Vec<Queue>,
     counters: BTreeMap<String, u64>,
     up: bool,
     downs: u64,
 }
 
+/// A queue, and the lcore that polls it.
+pub struct Queue {
+    /// Its number on the port.
+    pub index: u16,
+    /// Who polls it.
+    pub lcore: u32,
+    /// What came of it.
+    pub live: Arc<LiveQueue>,
+}
+
+/// A started port: its device, what tells how it is, where that is shown, and its queues.
+pub type Started = (String, Sensor, Arc<LivePort>, Vec<Queue>);
+
 impl Monitor {
     /// Of started ports, in the configuration's order.
-    pub fn new(ports: Vec<(String, Sensor, Arc<LivePort>)>, timeline: Arc<Timeline>, registry: Arc<Registry>) -> Self {
-        let watch = |(device, sensor, live): (String, Sensor, Arc<LivePort>)| {
+    pub fn new(ports: Vec<Started>, timeline: Arc<Timeline>, registry: Arc<Registry>) -> Self {
+        let watch = |(device, sensor, live, queues): Started| {
             live.started.set(1);
-            Watched { device, sensor, live, counters: BTreeMap::new(), up: true, downs: 0 }
+            Watched { device, sensor, live, queues, counters: BTreeMap::new(), up: true, downs: 0 }
         };
         Self { ports: Arc::new(Mutex::new(ports.into_iter().map(watch).collect())), timeline, registry }
     }
 
     /// Reads every port, and says when one went down or came back.
     pub fn look(&self) -> Vec<PortHealth> {
-        self.ports.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().map(Watched::look).collect()
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).iter_mut().map(|port| port.look(&self.registry)).collect()
+    }
+
+    /// Reads transceivers, for `/metrics`. It takes milliseconds, and a reading of the ports waits for it: now and then.
+    pub fn look_at_optics(&self) {
+        let ports = self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = (0..).zip(&*ports).filter_map(|(number, port)| Some((number, port.sensor.optics()?))).collect();
+        drop(ports);
+        self.registry.set_optics(told);
     }
 
     /// Looks after the clock that windows follow, and says when it was stepped. To be called ten times a second.
@@ -52,7 +74,7 @@ impl Monitor {
 }
 
 impl Watched {
-    fn look(&mut self) -> PortHealth {
+    fn look(&mut self, registry: &Registry) -> PortHealth {
         let reading = self.sensor.read();
         self.tell(&reading);
         let live = &*self.live;
@@ -64,7 +86,16 @@ impl Watched {
             *self.counters.entry(name).or_insert(0) += more;
         }
         let counters = self.counters.iter().map(|(name, n)| (name.clone(), *n)).collect();
-        PortHealth { missed: reading.nic_missed, up: self.up, downs: self.downs, counters }
+        let queue = |queue: &Queue| QueueHealth {
+            queue: u32::from(queue.index),
+            lcore: queue.lcore,
+            received: queue.live.frames.get(),
+            full_polls: queue.live.full_polls.get(),
+            polls: queue.live.polls.get(),
+            held_ns: registry.held_ns(queue.lcore),
+        };
+        let (queues, link_bps) = (self.queues.iter().map(queue).collect(), reading.link_mbps.map(|mbps| u64::from(mbps) * 1_000_000));
+        PortHealth { missed: reading.nic_missed, up: self.up, downs: self.downs, counters, queues, link_bps }
     }
 
     fn tell(&mut self, reading: &HealthReading) {
@@ -92,5 +123,9 @@ impl Health for Monitor {
 
     fn clock(&mut self) -> Option<ClockState> {
         Some(self.look_at_clock())
+    }
+
+    fn kernel_clock(&mut self) -> Option<KernelClock> {
+        KernelClock::now()
     }
 }

@@ -12,7 +12,7 @@ use crate::limits::BURST_FRAMES_MAX;
 use crate::rx::{Burst, Event, Parcel, RxQueue};
 use crate::spread::Handover;
 use crate::telemetry::cost::{Part, TIMED_POLLS};
-use crate::telemetry::{Did, Pause};
+use crate::telemetry::{Did, LiveQueue, Pause};
 use crate::units::Epoch;
 
 /// Polls of all queues after the order to stop, at most.
@@ -34,10 +34,35 @@ impl Moved {
     }
 }
 
+/// What came of one queue.
+#[derive(Clone, Copy, Debug, Default)]
+struct Came {
+    frames: u64,
+    full_polls: u64,
+    polls: u64,
+}
+
+impl Came {
+    #[inline]
+    fn add(&mut self, frames: usize, frames_max: usize) {
+        self.polls += 1;
+        self.frames += frames as u64;
+        self.full_polls += u64::from(frames >= frames_max);
+    }
+
+    fn show(&self, live: &LiveQueue) {
+        live.polls.set(self.polls);
+        live.full_polls.set(self.full_polls);
+        live.frames.set(self.frames);
+    }
+}
+
 /// See the module.
 struct Polling<S> {
     receiver: Receiver<S>,
     queues: Vec<RxQueue>,
+    /// By queue.
+    came: Vec<Came>,
     ended: Vec<bool>,
     /// It holds the core's clock.
     burst: Burst,
@@ -59,6 +84,7 @@ pub(super) fn receive<S: Stage>(mut receiver: Receiver<S>, queues: Vec<RxQueue>,
     let mut polling = Polling {
         receiver,
         ended: vec![false; queues.len()],
+        came: vec![Came::default(); queues.len()],
         queues,
         burst,
         from_other,
@@ -123,6 +149,9 @@ impl<S: Stage> Polling<S> {
         live.handed_frames.set(self.given.frames);
         live.taken_bursts.set(self.taken.bursts);
         live.taken_frames.set(self.taken.frames);
+        for (queue, came) in self.queues.iter().zip(&self.came) {
+            queue.live().into_iter().for_each(|live| came.show(live));
+        }
         self.receiver.show();
     }
 
@@ -149,6 +178,8 @@ impl<S: Stage> Polling<S> {
             let given = self.poll(at, frames_max);
             gave |= given;
             kept_full |= self.burst.len() >= frames_max;
+            // One that was given away was as full as it may be.
+            self.came[at].add(if given { BURST_FRAMES_MAX } else { self.burst.len() }, frames_max);
             if at == 0 {
                 self.pause.polled(self.burst.read_ns(), &self.receiver.live().pauses);
             }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::configs::Configs;
 use super::fits::{self, Start};
 use super::fixed;
 use super::generations::{Decision, Generations};
@@ -49,8 +50,8 @@ pub struct Reloader {
     waiting: Option<Loaded>,
     number: u64,
     generations: Generations,
-    /// Of reports.
-    boot_id: u64,
+    /// Who wants to know what counted.
+    configs: Configs,
     ports: Vec<PortName>,
     registry: Arc<Registry>,
     gate: Gate,
@@ -61,7 +62,7 @@ impl Reloader {
     pub fn new(
         started: (Config, Arc<World>, Cores),
         generations: Generations,
-        report: (u64, Vec<PortName>),
+        report: (Configs, Vec<PortName>),
         registry: Arc<Registry>,
         gate: Gate,
     ) -> Self {
@@ -76,7 +77,7 @@ impl Reloader {
             start_ns: 0,
             waiting: None,
             generations,
-            boot_id: report.0,
+            configs: report.0,
             ports: report.1,
             registry,
             gate,
@@ -156,7 +157,7 @@ impl Reloader {
 
     fn send(&mut self, loaded: Loaded) {
         let Loaded { config, world, .. } = &loaded;
-        let mut setting = setting(config, world, self.boot_id, self.ports.clone(), true);
+        let mut setting = setting(config, world, self.configs.boot_id(), self.ports.clone(), true);
         setting.tags_anew = config.tags != self.counts.tags;
         self.decided = false;
         if self.generations.send(world, Edition { setting, plans: Arc::clone(&world.plans) }) {
@@ -182,6 +183,7 @@ impl Reloader {
                 (self.decided, self.start_ns) = (true, start_ns);
                 let Some(Loaded { config, world, asked, .. }) = &mut self.coming else { return };
                 let (number, news) = (world.number, news(&self.counts, config));
+                self.configs.tell(config, number, start_ns);
                 let text = format!("generation {number} counts from {} (window_start_ns {start_ns}): {news}", utc(start_ns));
                 tracing::info!("reloaded: {text}");
                 asked.drain(..).for_each(|asked| asked.answer(Outcome::Accepted, text.clone()));

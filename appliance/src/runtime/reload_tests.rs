@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::admin::Answer;
 use crate::arch::HashKey;
+use crate::journal::{Bound, Journal};
 use crate::window::Coming;
 
 const TOML: &str =
@@ -30,7 +31,9 @@ impl Bench {
         generations.receivers.extend(cores.iter_mut().map(|core| core.0.control()));
         let registry = Registry::new("t", "", Duration::from_secs(1));
         let gate = Gate::new(None, Arc::clone(&registry));
-        let reloader = Reloader::new((config, world, cores_of_two()), generations, (1, Vec::new()), Arc::clone(&registry), gate.clone());
+        let configs = Configs::new(Journal::new::<&str>(Bound::default(), &[]), 1);
+        let reloader =
+            Reloader::new((config, world, cores_of_two()), generations, (configs, Vec::new()), Arc::clone(&registry), gate.clone());
         Self { folder, reloader, cores, registry, gate }
     }
 

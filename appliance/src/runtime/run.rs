@@ -7,9 +7,10 @@ use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::configs::Configs;
 use super::lcores::launch_all;
 use super::memory::{Lacking, MemoryPlan};
-use super::monitor::Monitor;
+use super::monitor::{self, Monitor};
 use super::orders::{LOOK, Orders};
 use super::places::{Places, stay_on};
 use super::reload::Reloader;
@@ -29,7 +30,7 @@ use crate::rx::live::{self, LivePort};
 use crate::rx::timeline::Timeline;
 use crate::sink::{self, RunningSinks};
 use crate::spread::handover::takers_of;
-use crate::telemetry::{Registry, StatusLine, log};
+use crate::telemetry::{LiveQueue, Registry, StatusLine, log};
 
 /// A journal has so many segments at least: one of them falls off at once,
 const SEGMENTS_MIN: u64 = 64;
@@ -37,6 +38,8 @@ const SEGMENTS_MIN: u64 = 64;
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// How long the journal's disk may take at the end.
 const KEEPING: Duration = Duration::from_secs(10);
+/// How often transceivers are read.
+const OPTICS_EACH: Duration = Duration::from_secs(30);
 /// How long sinks may take at the end to deliver what waits.
 const DELIVERY: Duration = Duration::from_secs(20);
 
@@ -128,15 +131,17 @@ fn count(
     let cores = Cores { rx: polling(&places.cores.rx, &ports), workers: places.cores.workers.clone() };
     let mut wired = wire(world, &cores, registry, false);
     let streams = std::mem::take(&mut wired.streams);
-    let (queues, monitor) = split(ports, cores.rx.len(), registry, config, timeline);
+    let (queues, monitor) = split(ports, &cores.rx, registry, config, timeline);
     let (boot_id, port_names) = (random()?, port_names(config));
+    let mut configs = Configs::new(Arc::clone(journal), boot_id);
+    configs.tell(config, world.number, 0);
     let setting = setting(config, world, boot_id, port_names.clone(), true);
     let shipping = Shipping::new(Arc::clone(journal), Arc::clone(registry));
     let mut reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, shipping, monitor.clone());
     let mut generations = std::mem::take(&mut wired.generations);
     generations.reporter = Some(reporter.control());
     let started = (config.clone(), Arc::clone(world), cores.clone());
-    let reloader = Reloader::new(started, generations, (boot_id, port_names), Arc::clone(registry), gate);
+    let reloader = Reloader::new(started, generations, (configs, port_names), Arc::clone(registry), gate);
     let reporter = {
         let (cpu, registry) = (places.reporter_cpu, Arc::clone(registry));
         std::thread::spawn(move || {
@@ -165,6 +170,7 @@ fn watch<T>(
 ) {
     let terminal = std::io::stderr().is_terminal();
     let (mut status, mut last, stop) = (StatusLine::new(), Instant::now(), Arc::clone(&orders.stop));
+    let mut optics_at = Instant::now();
     while !stop.load(Ordering::Relaxed) {
         orders.obey(&mut reloader);
         monitor.look_at_clock();
@@ -178,6 +184,10 @@ fn watch<T>(
         }
         last = Instant::now();
         monitor.look();
+        if Instant::now() >= optics_at {
+            optics_at = Instant::now() + OPTICS_EACH;
+            monitor.look_at_optics();
+        }
         if terminal {
             log::show_status(&status.line(&registry.snapshot()));
         }
@@ -282,22 +292,26 @@ pub(super) fn takers(config: &Config, cores: &config::Cores) -> usize {
 /// Gives queues to receivers in turn, and what is left of the ports to the monitor.
 fn split(
     ports: Vec<LivePort>,
-    receivers: usize,
+    receivers: &[u32],
     registry: &Arc<Registry>,
     config: &Config,
     timeline: Arc<Timeline>,
 ) -> (Vec<Vec<RxQueue>>, Monitor) {
-    let mut queues: Vec<Vec<RxQueue>> = (0..receivers).map(|_| Vec::new()).collect();
+    let mut queues: Vec<Vec<RxQueue>> = receivers.iter().map(|_| Vec::new()).collect();
     let (mut at, mut watched) = (0, Vec::new());
     for (port, row) in ports.into_iter().zip(&config.ports) {
         tracing::info!("{}", port.report);
         port.report.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-        for queue in port.queues {
-            queues[at % receivers.max(1)].push(queue);
+        let mut watched_queues = Vec::new();
+        for mut queue in port.queues {
+            let (live, of) = (Arc::new(LiveQueue::default()), at % receivers.len().max(1));
+            queue.show_on(Arc::clone(&live));
+            watched_queues.extend(receivers.get(of).map(|lcore| monitor::Queue { index: queue.index(), lcore: *lcore, live }));
+            queues[of].push(queue);
             at += 1;
         }
         let live = registry.port(u32::from(port.index), &port.device, &row.feed);
-        watched.push((port.device, port.health, live));
+        watched.push((port.device, port.health, live, watched_queues));
     }
     (queues, Monitor::new(watched, timeline, Arc::clone(registry)))
 }

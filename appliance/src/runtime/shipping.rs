@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::strained::Strained;
-use crate::journal::{Journal, Losses, Message, WindowOf};
-use crate::report::{Publisher, Strain, pb};
-use crate::telemetry::{FeedHealth, FeedSnapshot, Registry};
+use crate::events::Engine;
+use crate::journal::{CursorState, Journal, Kind, Losses, Message, WindowOf};
+use crate::report::{Delivery, Glance, Publisher, Strain, pb};
+use crate::telemetry::{FeedHealth, FeedSnapshot, Registry, SinkState, SinkStatus};
 
 /// Windows, and ranges, that one account lists of a sink's losses.
 const LISTED_MAX: usize = 1_000;
@@ -20,12 +22,20 @@ pub struct Shipping {
     /// Incomplete reports of the long and of the fast window that are being closed, and their reasons.
     incomplete: [(u64, BTreeMap<String, u64>); 2],
     strained: Strained,
+    events: Engine,
 }
 
 impl Shipping {
     /// Into `journal`.
     pub fn new(journal: Arc<Journal>, registry: Arc<Registry>) -> Self {
-        Self { journal, registry, feeds: Vec::new(), incomplete: Default::default(), strained: Strained::default() }
+        Self {
+            journal,
+            registry,
+            feeds: Vec::new(),
+            incomplete: Default::default(),
+            strained: Strained::default(),
+            events: Engine::default(),
+        }
     }
 
     /// Says which feeds are no longer what they were. (That a port is down was said when it was seen.)
@@ -43,6 +53,34 @@ impl Shipping {
             }
         }
         self.feeds = feeds.to_vec();
+    }
+
+    /// What an account gives rise to, behind it.
+    fn judge(&mut self, report: &pb::ApplianceReport) {
+        let events = self.events.judge(report);
+        for event in &events {
+            self.journal.append(Message::event(event));
+            tell_event(event);
+        }
+        let sent = events.iter().map(|event| (event.kind.clone(), event.state().as_str_name()));
+        self.registry.events(self.events.open().into_iter().collect(), sent, self.events.refused());
+        let is_long = report.window_kind() == pb::WindowKind::Long;
+        for loss in report.losses.iter().filter(|_| is_long) {
+            self.registry.lost(&loss.what, &loss.cause, loss.count);
+        }
+        let sync = u8::try_from(report.clock_sync).unwrap_or(0);
+        self.registry.set_clock_sync(sync, report.clock_error_ns());
+    }
+}
+
+/// In the log: that it begins, and that it is over.
+fn tell_event(event: &pb::Event) {
+    let (kind, id) = (&event.kind, &event.id);
+    match (event.state(), event.severity()) {
+        (pb::EventState::Begun, pb::Severity::Info) => tracing::info!(kind, id, "{}; {}", event.summary, event.remedy),
+        (pb::EventState::Begun, _) => tracing::warn!(kind, id, "{}; {}", event.summary, event.remedy),
+        (pb::EventState::Ended, _) => tracing::info!(kind, id, "{}", event.summary),
+        (pb::EventState::Ongoing, _) => {}
     }
 }
 
@@ -74,6 +112,7 @@ impl Publisher for Shipping {
         if report.total {
             return;
         }
+        self.judge(report);
         self.registry.window_closed(report.window_end_ns);
         let is_long = report.window_kind() == pb::WindowKind::Long;
         let (count, reasons) = std::mem::take(&mut self.incomplete[usize::from(!is_long)]);
@@ -93,6 +132,35 @@ impl Publisher for Shipping {
         self.registry.set_feeds(feeds);
     }
 
+    fn doubts(&mut self, glance: &Glance<'_>) -> Vec<&'static str> {
+        self.events.glance(glance)
+    }
+
+    fn delivery(&self) -> Delivery {
+        let (state, waiting, status) = (self.journal.state(), self.journal.waiting(), self.registry.sinks());
+        let account = |cursor: &CursorState| {
+            let status = status.iter().find(|status| status.name == cursor.sink);
+            let is_down = |status: &&SinkStatus| status.state == SinkState::Down;
+            let trouble = status.filter(is_down).and_then(|status| status.last_error.clone());
+            let waited = waiting.iter().find(|(sink, _)| *sink == cursor.sink).map_or(Duration::ZERO, |(_, waited)| *waited);
+            pb::SinkAccount {
+                sink: cursor.sink.clone(),
+                appended: state.appended,
+                backlog: cursor.backlog,
+                committed: cursor.committed,
+                overflow: cursor.overflow,
+                in_flight: cursor.in_flight,
+                unread: cursor.unread,
+                oldest_age_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+                failed: status.map_or(0, |status| status.failed),
+                trouble: trouble.unwrap_or_default(),
+            }
+        };
+        let journal = pb::JournalAccount { unsynced: state.unsynced, fault: state.fault.clone().unwrap_or_default() };
+        let sinks = state.cursors.iter().map(account).collect();
+        Delivery { sinks, journal: Some(journal), events_sequence: self.events.sequence() }
+    }
+
     fn overflow(&self) -> Vec<(String, u64)> {
         self.journal.overflow()
     }
@@ -108,12 +176,14 @@ impl Publisher for Shipping {
 
 /// What one sink lost, as long as a message may be.
 fn told(sink: &str, losses: &Losses) -> pb::JournalLosses {
-    let window = |(window, (ranges, appliance, links)): (&WindowOf, &(u64, u64, u64))| pb::LostWindow {
+    let window = |(window, [ranges, appliance, links, events, configs]): (&WindowOf, &[u64; Kind::COUNT])| pb::LostWindow {
         window_start_ns: window.start_ns,
         window_end_ns: window.end_ns,
         ranges: *ranges,
         appliance: *appliance,
         links: *links,
+        events: *events,
+        configs: *configs,
     };
     let mut ranges: Vec<(&String, &u64)> = losses.ranges.iter().collect();
     ranges.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
@@ -130,8 +200,6 @@ fn told(sink: &str, losses: &Losses) -> pb::JournalLosses {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::journal::Bound;
 

@@ -295,6 +295,7 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
         specs: specs(config),
         ports,
         tags,
+        tag_names: config.tags.iter().enumerate().map(|(row, rule)| format!("tags[{row}] {}", rule.matches)).collect(),
         tags_anew: false,
         live,
         heartbeat,
@@ -302,6 +303,7 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
         shown,
         links,
         frame_bytes_max,
+        clock_bound_ns: crate::report::clock::bound_ns(config.appliance.fast_window_ms),
     }
 }
 

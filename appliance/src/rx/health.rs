@@ -1,7 +1,9 @@
 //! How a port is: what it received, what was lost below it, and whether it is still there. Read from a thread off the
 //! data path, as often as once a second.
 
+use super::optics::{self, Module};
 use crate::dpdk::{self, InterfaceCounters, InterfaceState, KernelSockets, Port};
+use crate::telemetry::Optics;
 
 /// A port's counters and link, and what the driver does not tell of them.
 #[derive(Debug)]
@@ -39,6 +41,8 @@ pub struct HealthReading {
     pub interface_received: Option<u64>,
     /// Frames can arrive.
     pub link_up: bool,
+    /// Speed of the link, where the driver knows it.
+    pub link_mbps: Option<u32>,
     /// The device was removed, or its interface is gone.
     pub gone: bool,
     /// The driver's extended counters that moved since the last reading, by how much.
@@ -62,6 +66,12 @@ impl PortHealth {
         self.port.driver()
     }
 
+    /// What its transceiver says of itself, where there is one and the driver reads it.
+    pub fn optics(&self) -> Option<Optics> {
+        let (number, memory) = self.port.module()?;
+        optics::decode(Module::of(number)?, &memory)
+    }
+
     pub(super) fn interface_state(&self) -> Option<InterfaceState> {
         dpdk::interface_state(&self.interface.as_ref()?.name)
     }
@@ -79,6 +89,7 @@ impl PortHealth {
         let interface_gone = self.interface.is_some() && interface.is_none();
         let below = interface.and_then(|below| Some((dpdk::interface_counters(&below.name)?, below.at_start)));
         let running = interface.is_none_or(|below| dpdk::interface_state(&below.name).is_some_and(|state| state.running));
+        let link = self.port.link();
         let gone = interface_gone || counters.is_none() || self.port.is_gone();
         let missed = self.lost(&counters.unwrap_or_default(), below);
         self.missed = self.missed.max(missed);
@@ -89,7 +100,8 @@ impl PortHealth {
             interface_received: below
                 .filter(|_| self.port.driver() != "net_tap")
                 .map(|(now, start)| now.received.saturating_sub(start.received)),
-            link_up: !gone && running && self.port.link().up,
+            link_up: !gone && running && link.up,
+            link_mbps: link.mbps,
             gone,
             moved: self.moved(),
         }

@@ -24,6 +24,7 @@ pub mod replay;
 pub use queue::{Burst, Event, Events, Parcel, RxQueue};
 
 pub mod capture;
+pub mod optics;
 pub mod timeline;
 
 use crate::units::{Epoch, LinkType};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::timeline::Timeline;
 use super::{Frame, Frames};
 use crate::dpdk::{self, FrameTag};
+use crate::telemetry::LiveQueue;
 use crate::units::{Epoch, LinkType};
 
 /// Bits of [`FrameTag::flags`]: the frame's time was before the open window.
@@ -44,6 +45,8 @@ pub struct RxQueue {
     cut_bytes: u32,
     /// Epoch last told.
     told: Option<Epoch>,
+    /// Where its core shows what came of it.
+    live: Option<Arc<LiveQueue>>,
 }
 
 /// What the last poll gave. Keep one for each lcore: it holds the lcore's clock, which never goes back.
@@ -64,7 +67,7 @@ pub struct Burst {
 
 impl RxQueue {
     pub(super) fn new(raw: dpdk::RxQueue, source: Source, port: u16, cut_bytes: u32) -> Self {
-        Self { raw, source, port, cut_bytes, told: None }
+        Self { raw, source, port, cut_bytes, told: None, live: None }
     }
 
     /// Index of its port in the configuration. In replay each frame says its own.
@@ -75,6 +78,16 @@ impl RxQueue {
     /// Its number on the port.
     pub fn index(&self) -> u16 {
         self.raw.index()
+    }
+
+    /// Its core shows there what comes of it.
+    pub fn show_on(&mut self, live: Arc<LiveQueue>) {
+        self.live = Some(live);
+    }
+
+    /// See [`Self::show_on`].
+    pub fn live(&self) -> Option<&LiveQueue> {
+        self.live.as_deref()
     }
 
     /// A burst to poll into, empty; it serves other queues too.

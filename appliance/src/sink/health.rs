@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::age::LiveAges;
-use crate::journal::Message;
+use crate::journal::{Kind, Message};
 use crate::telemetry::{SinkState, SinkStatus};
 
 /// One sink's figures, written by its thread.
@@ -65,6 +65,10 @@ impl Health {
     /// A message was delivered just now: notes how old it was, from its window's end.
     #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
     pub(super) fn aged(&self, message: &Message) {
+        // A configuration is of no window that is over.
+        if message.kind == Kind::Configs {
+            return;
+        }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let age = now.saturating_sub(Duration::from_nanos(message.window.end_ns));
         self.ages[usize::from(message.is_fast)].note(age);

@@ -13,6 +13,8 @@ pub fn to_json_line(message: &Message, line: &mut Vec<u8>) -> Result<(), String>
         Kind::Ranges => decode::<pb::RangeReport>(message).and_then(|report| write(&report, line)),
         Kind::Links => decode::<pb::LinkReport>(message).and_then(|report| write(&report, line)),
         Kind::Appliance => decode::<pb::ApplianceReport>(message).and_then(|report| write(&report, line)),
+        Kind::Events => decode::<pb::Event>(message).and_then(|event| write(&event, line)),
+        Kind::Configs => decode::<pb::ConfigReport>(message).and_then(|report| write(&report, line)),
     };
     match written {
         Ok(()) => line.push(b'\n'),

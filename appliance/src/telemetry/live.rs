@@ -236,6 +236,18 @@ pub struct LivePort {
     pub link_up: Counter,
 }
 
+/// What the core that polls a queue counts of it.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub struct LiveQueue {
+    /// Frames taken, by this core or by those that it handed them to.
+    pub frames: Counter,
+    /// Polls that brought as many as they might.
+    pub full_polls: Counter,
+    /// All of them.
+    pub polls: Counter,
+}
+
 /// [`LivePort`], read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "as in LivePort")]

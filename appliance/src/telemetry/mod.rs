@@ -17,11 +17,11 @@ pub mod registry;
 pub mod snapshot;
 pub mod status;
 
-pub use live::{CoreFigures, Counter, LiveCore, LivePart, LivePort, MEMORY_PARTS, PartFigures, PortFigures};
+pub use live::{CoreFigures, Counter, LiveCore, LivePart, LivePort, LiveQueue, MEMORY_PARTS, PartFigures, PortFigures};
 pub use pauses::{Did, LivePauses, PAUSE_CAUSES, Pause, PauseFigures};
 pub use registry::Registry;
 pub use snapshot::{
-    AGE_BOUNDS_S, Ages, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, FeedHealth, FeedSnapshot, JournalSnapshot, PortSnapshot,
-    ReloadSnapshot, SinkState, SinkStatus, Snapshot,
+    AGE_BOUNDS_S, Ages, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedHealth, FeedSnapshot, JournalSnapshot, Optics,
+    PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
 };
 pub use status::StatusLine;

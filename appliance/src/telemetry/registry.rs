@@ -8,8 +8,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::cost::{CostFigures, PARTS, TIMED_POLLS};
 use super::live::{LiveCore, LivePort, PortFigures};
+use super::pauses::PAUSE_CAUSES;
 use super::snapshot::{
-    BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot,
+    BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedSnapshot, JournalSnapshot, Optics, PortSnapshot, ReloadSnapshot,
+    SinkStatus, Snapshot,
 };
 use crate::arch::ticks::ticks_per_second;
 
@@ -56,6 +58,9 @@ struct Shelves {
     stats_before: BTreeMap<u32, CostFigures>,
     feeds: Vec<FeedSnapshot>,
     incomplete: BTreeMap<String, u64>,
+    events: EventsSnapshot,
+    optics: Vec<(u32, Optics)>,
+    clock_sync: (u8, u64),
     sinks: Option<Ask<Vec<SinkStatus>>>,
     journal: Option<Ask<JournalSnapshot>>,
 }
@@ -94,6 +99,14 @@ impl Registry {
         let live = Arc::new(LiveCore::default());
         self.shelves().cores.push((lcore, role.to_owned(), Arc::clone(&live)));
         live
+    }
+
+    /// For how long the system kept an lcore from polling, since the start.
+    pub fn held_ns(&self, lcore: u32) -> u64 {
+        let system = PAUSE_CAUSES.iter().position(|cause| *cause == "system").unwrap_or(0);
+        let shelves = self.shelves();
+        let of_core = shelves.cores.iter().filter(|(number, _, _)| *number == lcore);
+        of_core.map(|(_, _, live)| live.pauses.get().total_ns[system]).sum()
     }
 
     /// Counters for a new port.
@@ -159,6 +172,33 @@ impl Registry {
         if let Some(n) = of_long {
             self.incomplete_last_window.store(n, Relaxed);
         }
+    }
+
+    /// What events there are, and the messages that were sent of them since the last call.
+    pub fn events(&self, open: Vec<(&'static str, u64)>, sent: impl Iterator<Item = (String, &'static str)>, refused: u64) {
+        let events = &mut self.shelves().events;
+        (events.open, events.refused) = (open, refused);
+        sent.for_each(|key| *events.sent.entry(key).or_default() += 1);
+    }
+
+    /// So much more was lost, of what and why.
+    pub fn lost(&self, what: &str, cause: &str, count: u64) {
+        *self.shelves().events.losses.entry((what.to_owned(), cause.to_owned())).or_default() += count;
+    }
+
+    /// What transceivers say, by port.
+    pub fn set_optics(&self, optics: Vec<(u32, Optics)>) {
+        self.shelves().optics = optics;
+    }
+
+    /// What the kernel says of its clock, as in the snapshot.
+    pub fn set_clock_sync(&self, sync: u8, error_ns: u64) {
+        self.shelves().clock_sync = (sync, error_ns);
+    }
+
+    /// The sinks' state.
+    pub fn sinks(&self) -> Vec<SinkStatus> {
+        self.shelves().sinks.as_ref().map_or_else(Vec::new, |ask| ask())
     }
 
     /// How far the time of the reports is ahead of the wall clock, and how often that was stepped; true if it was since the
@@ -231,6 +271,9 @@ impl Registry {
             last_window_end_ns: self.last_window_end_ns.load(Relaxed),
             clock_offset_ns: self.clock_offset_ns.load(Relaxed),
             clock_jumps: self.clock_jumps.load(Relaxed),
+            clock_sync: shelves.clock_sync,
+            events: shelves.events.clone(),
+            optics: shelves.optics.clone(),
             not_ready: self.not_ready(&ports),
             ports,
         }

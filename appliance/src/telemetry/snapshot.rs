@@ -1,5 +1,6 @@
 //! The plain figures of one moment.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -208,6 +209,28 @@ pub struct ReloadSnapshot {
     pub last: Option<(Duration, bool)>,
 }
 
+/// What a port's transceiver says of itself.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Optics {
+    /// Of the module.
+    pub temperature_c: f64,
+    /// Light that comes in, by lane.
+    pub rx_power_nw: Vec<u64>,
+}
+
+/// Events, and where loss came from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventsSnapshot {
+    /// Those that have begun and not ended, by kind.
+    pub open: Vec<(&'static str, u64)>,
+    /// Messages since the start, by kind and state.
+    pub sent: BTreeMap<(String, &'static str), u64>,
+    /// Findings that are no events, since there were too many at a time.
+    pub refused: u64,
+    /// Frames and records lost since the start, by what and cause.
+    pub losses: BTreeMap<(String, String), u64>,
+}
+
 /// How want of memory, and at last of time, makes figures coarser, by the index of [`Snapshot::degraded`].
 pub const DEGRADED: [&str; 5] = ["thinned", "short_of_memory", "folded", "missed", "shed"];
 
@@ -256,6 +279,12 @@ pub struct Snapshot {
     pub clock_offset_ns: i64,
     /// Steps of the wall clock since the start.
     pub clock_jumps: u64,
+    /// What the kernel says of its clock: 0 nothing, 1 disciplined, 2 not; and, of one that is, its estimated error.
+    pub clock_sync: (u8, u64),
+    /// Events.
+    pub events: EventsSnapshot,
+    /// Transceivers that tell something, by port.
+    pub optics: Vec<(u32, Optics)>,
     /// Why this appliance is not ready; empty if it is.
     pub not_ready: Vec<String>,
 }

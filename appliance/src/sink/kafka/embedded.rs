@@ -73,7 +73,7 @@ impl Drop for Embedded {
 /// # Errors
 /// A topic's name is none, or the cluster cannot start.
 pub fn embed(config: &Config) -> Result<(Config, Option<Embedded>), String> {
-    let topics = Topics::new(&config.ranges_topic, &config.appliance_topic, &config.links_topic)?;
+    let topics = Topics::new(config)?;
     if config.brokers != MOCK {
         return Ok((config.clone(), None));
     }

@@ -71,7 +71,7 @@ pub(in crate::sink) struct KafkaSink {
 impl KafkaSink {
     /// Makes the producer: what librdkafka refuses is refused now. No broker is asked yet.
     pub(in crate::sink) fn new(config: &Config, is_second: bool) -> Result<Self, String> {
-        let topics = Topics::new(&config.ranges_topic, &config.appliance_topic, &config.links_topic)?;
+        let topics = Topics::new(config)?;
         for (what, remedy) in config.trust.weaknesses().into_iter().filter(|_| !is_second) {
             tracing::warn!(sink = "kafka", "{what}; {remedy}");
         }

@@ -2,50 +2,45 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::config::KafkaSink as Config;
 use crate::config::kafka::{CUSTOMER, TOPIC_BYTES_MAX, is_topic, is_topic_char};
 use crate::journal::{Kind, Message};
 
 /// Characters of a customer that are kept where its name is no legal part of a topic.
 const KEPT_CHARS_MAX: usize = 64;
 
-/// The configured topics.
+/// The configured topics, by [`Kind::ALL`].
 #[derive(Clone, Debug)]
-pub(super) struct Topics {
-    ranges: String,
-    appliance: String,
-    links: String,
-}
+pub(super) struct Topics([String; Kind::COUNT]);
 
 impl Topics {
     /// Checks the names, the customer's part aside.
-    pub(super) fn new(ranges: &str, appliance: &str, links: &str) -> Result<Self, String> {
-        for (key, topic, template) in [("ranges_topic", ranges, true), ("appliance_topic", appliance, false), ("links_topic", links, false)]
-        {
+    pub(super) fn new(config: &Config) -> Result<Self, String> {
+        let topics = config.topics();
+        for (at, (key, topic)) in topics.into_iter().enumerate() {
+            let template = at == Kind::Ranges as usize;
             if !is_topic(topic, template) {
                 let rule = "letters, digits, `.`, `_` and `-`, at most 249 of them";
                 let hint = if template { ", and `{customer}` where the customer shall stand" } else { "" };
                 return Err(format!("`{key}` is no name of a topic; write {rule}{hint}"));
             }
         }
-        Ok(Self { ranges: ranges.to_owned(), appliance: appliance.to_owned(), links: links.to_owned() })
+        Ok(Self(topics.map(|(_, topic)| topic.to_owned())))
     }
 
     /// The topics whose names are known before the first message.
     pub(super) fn fixed(&self) -> Vec<&str> {
-        [&self.ranges, &self.appliance, &self.links].into_iter().filter(|topic| !topic.contains(CUSTOMER)).map(String::as_str).collect()
+        self.0.iter().filter(|topic| !topic.contains(CUSTOMER)).map(String::as_str).collect()
     }
 
     /// Where this message goes.
     pub(super) fn of(&self, message: &Message) -> String {
-        match message.kind {
-            Kind::Appliance => self.appliance.clone(),
-            Kind::Links => self.links.clone(),
-            Kind::Ranges if self.ranges.contains(CUSTOMER) => {
-                let room = TOPIC_BYTES_MAX.saturating_sub(self.ranges.len() - CUSTOMER.len());
-                self.ranges.replace(CUSTOMER, &part_of_topic(&message.customer, room))
-            }
-            Kind::Ranges => self.ranges.clone(),
+        let topic = &self.0[message.kind as usize];
+        if message.kind == Kind::Ranges && topic.contains(CUSTOMER) {
+            let room = TOPIC_BYTES_MAX.saturating_sub(topic.len() - CUSTOMER.len());
+            return topic.replace(CUSTOMER, &part_of_topic(&message.customer, room));
         }
+        topic.clone()
     }
 }
 
@@ -64,6 +59,11 @@ fn part_of_topic(customer: &str, room: usize) -> String {
 mod tests {
     use super::*;
 
+    fn topics(ranges: &str, appliance: &str) -> Result<Topics, String> {
+        let (ranges_topic, appliance_topic) = (ranges.to_owned(), appliance.to_owned());
+        Topics::new(&Config { ranges_topic, appliance_topic, links_topic: "l".to_owned(), ..Config::to("b:1") })
+    }
+
     fn of(customer: &str, template: &str) -> String {
         let message = Message {
             kind: Kind::Ranges,
@@ -73,7 +73,7 @@ mod tests {
             payload: Box::default(),
             window: crate::journal::WindowOf::default(),
         };
-        Topics::new(template, "a", "l").unwrap().of(&message)
+        topics(template, "a").unwrap().of(&message)
     }
 
     #[test]
@@ -89,8 +89,16 @@ mod tests {
 
     #[test]
     fn names_are_checked() {
-        assert!(Topics::new("ranges topic", "a", "l").unwrap_err().starts_with("`ranges_topic` is no name of a topic"));
-        assert!(Topics::new("r.{customer}", "", "l").unwrap_err().starts_with("`appliance_topic`"));
-        assert_eq!(Topics::new("r.{customer}", "a", "l").unwrap().fixed(), ["a", "l"]);
+        assert!(topics("ranges topic", "a").unwrap_err().starts_with("`ranges_topic` is no name of a topic"));
+        assert!(topics("r.{customer}", "").unwrap_err().starts_with("`appliance_topic`"));
+        assert_eq!(topics("r.{customer}", "a").unwrap().fixed(), ["a", "l", "tailwater.v1.events", "tailwater.v1.configs"]);
+    }
+
+    #[test]
+    fn each_kind_has_its_topic() {
+        let message = |kind| Message { kind, ..Message::appliance(&crate::report::pb::ApplianceReport::default()) };
+        let topics = Topics::new(&Config::to("b:1")).unwrap();
+        let names = Kind::ALL.map(|kind| topics.of(&message(kind)));
+        assert_eq!(names, ["ranges", "appliance", "links", "events", "configs"].map(|name| format!("tailwater.v1.{name}")));
     }
 }

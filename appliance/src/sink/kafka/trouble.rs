@@ -11,7 +11,7 @@ const AWAY: &str = "start the broker, open the way to it, or correct [sinks.kafk
 
 /// What an operator can do about it.
 pub(super) fn remedy(code: Code, config: &Config) -> String {
-    let (trust, topics) = (&config.trust, [&config.ranges_topic, &config.appliance_topic, &config.links_topic]);
+    let (trust, topics) = (&config.trust, config.topics().map(|(_, topic)| topic));
     match code {
         Code::Authentication | Code::SaslAuthenticationFailed | Code::UnsupportedSASLMechanism | Code::IllegalSASLState => {
             let (user, mechanism) = trust.sasl.as_ref().map_or(("", "none"), |sasl| (&sasl.username, sasl.mechanism));
@@ -25,14 +25,11 @@ pub(super) fn remedy(code: Code, config: &Config) -> String {
             .to_owned(),
         Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed | Code::GroupAuthorizationFailed => {
             let user = trust.sasl.as_ref().map_or("SUBJECT", |sasl| &sasl.username);
-            let topics: String = topics.map(|topic| acl(topic)).concat();
+            let topics: String = topics.map(acl).concat();
             format!("allow it: kafka-acls --bootstrap-server … --add --allow-principal User:{user} --producer{topics}")
         }
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
-            format!(
-                "create the topics {}, or let the brokers create them (auto.create.topics.enable)",
-                topics.map(String::as_str).join(", ")
-            )
+            format!("create the topics {}, or let the brokers create them (auto.create.topics.enable)", topics.join(", "))
         }
         Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend | Code::LeaderNotAvailable => {
             "bring back the brokers that hold the topic's replicas".to_owned()

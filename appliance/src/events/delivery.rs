@@ -1,0 +1,81 @@
+//! Reports that do not reach who is to have them.
+
+use super::finding::{Finding, Sight, Subject, count, exact};
+use crate::report::pb;
+
+/// A sink whose oldest report has waited so long, and three windows, is behind.
+const BEHIND_MS_MIN: u64 = 30_000;
+const BEHIND_WINDOWS: u64 = 3;
+
+/// The journal's disk takes nothing.
+pub(super) fn journal_refusing(sight: &Sight<'_>) -> Vec<Finding> {
+    let fault = sight.report.journal.iter().filter(|journal| !journal.fault.is_empty());
+    let found = |journal: &pb::JournalAccount| {
+        let summary = format!("the journal's disk takes nothing: {}; reports are in memory alone, and lost if this ends", journal.fault);
+        let remedy = "free space on its disk, or make it writable; one that could not be used at the start needs a restart";
+        Finding {
+            figures: vec![count("unsynced", "messages", journal.unsynced)],
+            ..Finding::new(Subject::new("appliance", &sight.report.appliance), pb::Severity::Warning, summary, remedy)
+        }
+    };
+    fault.map(found).collect()
+}
+
+/// Reports fell off the journal before a sink had read them.
+pub(super) fn journal_dropping(sight: &Sight<'_>) -> Vec<Finding> {
+    let found = |sink: &pb::SinkAccount| {
+        let lost = more(sight, sink, |sink| sink.overflow);
+        let summary =
+            format!("the journal is full: {lost} reports fell off before {} had read them, {} since the start", sink.sink, sink.overflow);
+        Finding {
+            figures: vec![count("lost", "messages", lost), count("overflow", "messages", sink.overflow)],
+            ..Finding::new(
+                of(sink),
+                pb::Severity::Critical,
+                summary,
+                "bring the sink back, or raise `[journal] size_mb`; `journalLosses` says which",
+            )
+        }
+    };
+    sight.report.sinks.iter().filter(|sink| more(sight, sink, |sink| sink.overflow) > 0).map(found).collect()
+}
+
+/// A sink's oldest report waits.
+#[allow(clippy::cast_precision_loss, reason = "a figure of an event; its report has the integer")]
+pub(super) fn sink_behind(sight: &Sight<'_>) -> Vec<Finding> {
+    let bound_ms = BEHIND_MS_MIN.max(BEHIND_WINDOWS * sight.window_ns() / 1_000_000);
+    let found = |sink: &pb::SinkAccount| {
+        let seconds = sink.oldest_age_ms / 1_000;
+        let why = if sink.trouble.is_empty() { "it is slow" } else { &sink.trouble };
+        let waiting = sink.in_flight + sink.unread;
+        let summary = format!("{} is {seconds} s behind, {waiting} reports wait: {why}", sink.sink);
+        Finding {
+            figures: vec![exact("age", "s", sink.oldest_age_ms as f64 / 1e3), count("waiting", "messages", waiting)],
+            ..Finding::new(of(sink), pb::Severity::Warning, summary, "the broker, or the disk; the log names what mends it")
+        }
+    };
+    sight.report.sinks.iter().filter(|sink| sink.oldest_age_ms > bound_ms).map(found).collect()
+}
+
+/// A sink refused reports for good: they are given up.
+pub(super) fn sink_refusing(sight: &Sight<'_>) -> Vec<Finding> {
+    let found = |sink: &pb::SinkAccount| {
+        let lost = more(sight, sink, |sink| sink.failed);
+        let summary = format!("{} refused {lost} reports, which are given up, {} since the start", sink.sink, sink.failed);
+        Finding {
+            figures: vec![count("refused", "messages", lost), count("failed", "messages", sink.failed)],
+            ..Finding::new(of(sink), pb::Severity::Critical, summary, "the log says why: a size, a topic, rights")
+        }
+    };
+    sight.report.sinks.iter().filter(|sink| more(sight, sink, |sink| sink.failed) > 0).map(found).collect()
+}
+
+fn of(sink: &pb::SinkAccount) -> Subject {
+    Subject::new("sink", &sink.sink)
+}
+
+/// How much a sink's counter rose since the account before; in the first one, since the start.
+fn more(sight: &Sight<'_>, now: &pb::SinkAccount, counter: impl Fn(&pb::SinkAccount) -> u64) -> u64 {
+    let before = sight.before.and_then(|before| before.sinks.iter().find(|sink| sink.sink == now.sink)).map_or(0, &counter);
+    counter(now).saturating_sub(before)
+}

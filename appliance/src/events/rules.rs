@@ -1,0 +1,55 @@
+//! Detectors, a row each, and which of their findings follow from others.
+
+use super::finding::{Finding, Sight};
+use super::{clock, delivery, feeds, loss};
+
+/// A detector.
+pub struct Rule {
+    /// Name of its events' kind.
+    pub kind: &'static str,
+    /// Windows in a row that must show it before an event begins.
+    pub begins_after: u32,
+    /// Finds it in one window.
+    pub find: fn(&Sight<'_>) -> Vec<Finding>,
+}
+
+/// All of them, causes before their consequences. What one window may show by chance needs several.
+pub const RULES: [Rule; 10] = [
+    Rule { kind: "feed_down", begins_after: 1, find: feeds::down },
+    Rule { kind: "feed_silent", begins_after: 2, find: feeds::silent },
+    Rule { kind: "tag_silent", begins_after: 1, find: feeds::tag_silent },
+    Rule { kind: "loss", begins_after: 1, find: loss::lost },
+    Rule { kind: "mirror_saturated", begins_after: 3, find: loss::mirror_saturated },
+    Rule { kind: "clock", begins_after: 1, find: clock::bad },
+    Rule { kind: "journal_refusing", begins_after: 1, find: delivery::journal_refusing },
+    Rule { kind: "sink_refusing", begins_after: 1, find: delivery::sink_refusing },
+    Rule { kind: "sink_behind", begins_after: 1, find: delivery::sink_behind },
+    Rule { kind: "journal_dropping", begins_after: 1, find: delivery::journal_dropping },
+];
+
+/// What a consequence becomes while its cause is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Becomes {
+    /// No event of its own; one that is open already neither goes on nor ends.
+    Nothing,
+    /// An event that names the cause's (`follows`).
+    Follower,
+}
+
+/// What two findings must have in common to be cause and consequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Common {
+    /// The feed; a finding of none is of all.
+    Feed,
+    /// The subject.
+    Subject,
+}
+
+/// Of each row: a cause, its consequence, what they have in common, and what becomes of the consequence.
+pub const CONSEQUENCES: [(&str, &str, Common, Becomes); 5] = [
+    ("feed_down", "feed_silent", Common::Feed, Becomes::Nothing),
+    ("feed_down", "tag_silent", Common::Feed, Becomes::Nothing),
+    ("feed_down", "loss", Common::Feed, Becomes::Nothing),
+    ("feed_silent", "tag_silent", Common::Feed, Becomes::Nothing),
+    ("sink_behind", "journal_dropping", Common::Subject, Becomes::Follower),
+];

@@ -1,0 +1,296 @@
+//! The engine against hand-made accounts of a second each.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::report::{Glance, pb};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A window in which all is well: one feed of two ports, one sink.
+fn window(n: u64) -> pb::ApplianceReport {
+    let port = |number| pb::PortLedger {
+        port: number,
+        device: format!("d{number}"),
+        feed: "mirror".to_owned(),
+        ledger: Some(pb::Ledger { offered: 1_000, received: 1_000, ..Default::default() }),
+        link_up: true,
+        ..Default::default()
+    };
+    pb::ApplianceReport {
+        appliance: "a".to_owned(),
+        boot_id: 7,
+        sequence: n + 1,
+        window_start_ns: n * SECOND,
+        window_end_ns: (n + 1) * SECOND,
+        window_kind: pb::WindowKind::Fast.into(),
+        ledger: Some(pb::Ledger { records: 2_000, ..Default::default() }),
+        ports: vec![port(0), port(1)],
+        feeds: vec![pb::Feed { name: "mirror".to_owned(), state: pb::FeedState::Live.into(), received: 2_000 }],
+        clock_sync: pb::ClockSync::Synced.into(),
+        sinks: vec![pb::SinkAccount { sink: "kafka".to_owned(), ..Default::default() }],
+        journal: Some(pb::JournalAccount::default()),
+        ..Default::default()
+    }
+}
+
+type Change = fn(&mut pb::ApplianceReport);
+
+fn well(_: &mut pb::ApplianceReport) {}
+
+fn down(report: &mut pb::ApplianceReport) {
+    report.ports[1].link_up = false;
+    report.feeds[0].state = pb::FeedState::Down.into();
+}
+
+fn silent(report: &mut pb::ApplianceReport) {
+    report.feeds[0].state = pb::FeedState::Silent.into();
+}
+
+fn missed(report: &mut pb::ApplianceReport) {
+    let [what, place, name, feed, cause] = ["nic_missed", "port", "d1", "mirror", "cpu"].map(str::to_owned);
+    report.losses = vec![pb::Loss { what, place, number: 1, name, feed, count: 1, cause, ..Default::default() }];
+}
+
+fn behind(report: &mut pb::ApplianceReport) {
+    report.sinks[0].oldest_age_ms = 30_001;
+}
+
+fn reasons(report: &mut pb::ApplianceReport, reason: &str) {
+    report.incomplete = Some(pb::Incomplete { reasons: vec![reason.to_owned()], ..Default::default() });
+}
+
+/// So many windows of each kind, one after the other: the events, and in which window each message came.
+fn run(engine: &mut Engine, stretches: &[(u64, Change)]) -> Vec<(u64, pb::Event)> {
+    let (mut told, mut n) = (Vec::new(), 0);
+    for (windows, change) in stretches {
+        for _ in 0..*windows {
+            let mut report = window(n);
+            change(&mut report);
+            told.extend(engine.judge(&report).into_iter().map(|event| (n, event)));
+            n += 1;
+        }
+    }
+    told
+}
+
+/// `BEGUN feed_down 1`, in the order in which they came.
+fn lines(told: &[(u64, pb::Event)]) -> Vec<String> {
+    told.iter().map(|(n, event)| format!("{} {} {n}", event.state().as_str_name(), event.kind)).collect()
+}
+
+#[test]
+fn an_event_begins_goes_on_once_a_minute_and_ends_under_one_id() {
+    let mut engine = Engine::default();
+    let told = run(&mut engine, &[(5, well), (130, down), (20, well)]);
+    assert_eq!(lines(&told), ["BEGUN feed_down 5", "ONGOING feed_down 65", "ONGOING feed_down 125", "ENDED feed_down 144"]);
+    let events: Vec<&pb::Event> = told.iter().map(|(_, event)| event).collect();
+    assert_eq!(events.iter().map(|event| &event.id).collect::<BTreeSet<_>>().len(), 1);
+    assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_eq!(events[0].id.len(), 32);
+    for event in &events {
+        assert_eq!((event.started_ns, event.boot_id, &event.appliance[..]), (5 * SECOND, 7, "a"));
+        assert_eq!(event.subject, Some(pb::EventSubject { r#type: "feed".to_owned(), name: "mirror".to_owned() }));
+        assert_eq!((event.severity(), event.ended_ns.is_some()), (pb::Severity::Critical, event.state() == pb::EventState::Ended));
+    }
+    assert_eq!((events[0].windows, events[0].evidence.len(), events[0].evidence[0].sequence), (1, 1, 6));
+    assert!(events[0].summary.contains("1 of 2 ports") && events[0].summary.contains("d1"), "{}", events[0].summary);
+    let (last, evidence) = (events[3], &events[3].evidence);
+    assert_eq!((last.updated_ns, last.ended_ns, last.windows), (135 * SECOND, Some(135 * SECOND), 130));
+    assert_eq!((evidence[0].sequence, evidence[1].sequence, evidence[1].window_end_ns), (6, 135, 135 * SECOND));
+    assert!(engine.open().values().all(|n| *n == 0) && engine.open().len() == RULES.len());
+}
+
+#[test]
+fn ids_differ_by_start_subject_kind_and_boot() {
+    let mut ids = BTreeSet::new();
+    for (boot_id, windows, change) in [(7, 0, down as Change), (8, 0, down), (7, 1, down), (7, 0, missed), (7, 0, behind)] {
+        let mut engine = Engine::default();
+        let mut report = window(windows);
+        change(&mut report);
+        report.boot_id = boot_id;
+        ids.insert(engine.judge(&report)[0].id.clone());
+        // The same accounts, the same id.
+        assert!(!ids.insert(Engine::default().judge(&report)[0].id.clone()));
+    }
+    assert_eq!(ids.len(), 5);
+}
+
+#[test]
+fn what_one_window_may_show_by_chance_is_no_event() {
+    let told = run(&mut Engine::default(), &[(1, silent), (1, well), (1, silent), (1, well), (2, silent), (1, well)]);
+    assert_eq!(lines(&told), ["BEGUN feed_silent 5"]);
+    assert_eq!((told[0].1.started_ns, told[0].1.windows), (4 * SECOND, 2), "it began with the first window that showed it");
+}
+
+#[test]
+fn what_flaps_is_one_event_and_takes_longer_to_end() {
+    let flap: Vec<(u64, Change)> = (0..10).flat_map(|_| [(1, missed as Change), (8, well)]).collect();
+    let told = run(&mut Engine::default(), &[&flap[..], &[(200, well)]].concat());
+    let states: BTreeMap<&str, usize> = told.iter().fold(BTreeMap::new(), |mut all, (_, event)| {
+        *all.entry(event.state().as_str_name()).or_default() += 1;
+        all
+    });
+    assert_eq!(states, BTreeMap::from([("BEGUN", 1), ("ENDED", 1), ("ONGOING", 1)]), "{:?}", lines(&told));
+    // Its last window was the 82nd; it came back more than three times, so eight times ten seconds.
+    assert_eq!(told.last().map(|(n, _)| *n), Some(81 + 80));
+}
+
+#[test]
+fn one_cause_is_one_event() {
+    fn all(report: &mut pb::ApplianceReport) {
+        missed(report);
+        down(report);
+    }
+    let told = run(&mut Engine::default(), &[(5, all), (20, well)]);
+    assert_eq!(lines(&told), ["BEGUN feed_down 0", "ENDED feed_down 14"]);
+    // What another feed loses has another cause.
+    fn others(report: &mut pb::ApplianceReport) {
+        all(report);
+        report.losses[0].feed = "other".to_owned();
+    }
+    assert_eq!(lines(&run(&mut Engine::default(), &[(1, others)])), ["BEGUN feed_down 0", "BEGUN loss 0"]);
+    // What is open when its cause comes is held: it neither goes on nor ends, and ends when that is over.
+    let told = run(&mut Engine::default(), &[(2, missed), (100, all), (20, well)]);
+    let expected = ["BEGUN loss 0", "BEGUN feed_down 2", "ONGOING feed_down 62", "ENDED feed_down 111", "ENDED loss 104"];
+    assert_eq!(lines(&told).into_iter().collect::<BTreeSet<_>>(), expected.map(str::to_owned).into());
+}
+
+#[test]
+fn what_is_worse_than_its_cause_follows_it() {
+    fn dropping(report: &mut pb::ApplianceReport) {
+        behind(report);
+        report.sinks[0].overflow = report.sequence;
+    }
+    let told = run(&mut Engine::default(), &[(3, behind), (2, dropping)]);
+    assert_eq!(lines(&told), ["BEGUN sink_behind 0", "BEGUN journal_dropping 3"]);
+    assert_eq!((&told[0].1.follows[..], &told[1].1.follows), ("", &told[0].1.id));
+    // A counter that stands still drops nothing more.
+    fn dropped(report: &mut pb::ApplianceReport) {
+        report.sinks[0].overflow = 5;
+    }
+    assert_eq!(lines(&run(&mut Engine::default(), &[(40, dropped)])), ["BEGUN journal_dropping 0", "ENDED journal_dropping 10"]);
+}
+
+#[test]
+fn a_severity_that_rises_is_told_at_once() {
+    fn much(report: &mut pb::ApplianceReport) {
+        missed(report);
+        report.losses[0].count = 2;
+    }
+    let told = run(&mut Engine::default(), &[(3, missed), (3, much), (3, missed)]);
+    assert_eq!(lines(&told), ["BEGUN loss 0", "ONGOING loss 3"]);
+    let said: Vec<_> = told.iter().map(|(_, event)| (event.severity(), &event.cause[..])).collect();
+    assert_eq!(said, [(pb::Severity::Warning, "cpu"), (pb::Severity::Critical, "cpu")]);
+}
+
+#[test]
+fn each_rule_finds_what_it_is_for_and_nothing_where_all_is_well() {
+    let rows: [(&str, &str, Change); 11] = [
+        ("feed_down", "", down),
+        ("feed_silent", "", silent),
+        ("loss", "cpu", missed),
+        ("mirror_saturated", "", |report| {
+            missed(report);
+            (report.losses[0].what, report.losses[0].count) = ("mirror".to_owned(), 0);
+        }),
+        ("clock", "stepped", |report| reasons(report, "clock_jumped")),
+        ("clock", "offset", |report| reasons(report, "clock_offset")),
+        ("clock", "unsynced", |report| report.clock_sync = pb::ClockSync::Unsynced.into()),
+        ("journal_refusing", "", |report| report.journal = Some(pb::JournalAccount { fault: "full".to_owned(), unsynced: 3 })),
+        ("sink_refusing", "", |report| report.sinks[0].failed = report.sequence),
+        ("sink_behind", "", behind),
+        ("journal_dropping", "", |report| report.sinks[0].overflow = report.sequence),
+    ];
+    for (kind, cause, change) in rows {
+        let told = run(&mut Engine::default(), &[(5, change)]);
+        let said: Vec<_> = told.iter().map(|(_, event)| (&event.kind[..], &event.cause[..], event.state())).collect();
+        assert_eq!(said, [(kind, cause, pb::EventState::Begun)]);
+        assert!(!told[0].1.summary.is_empty() && told[0].1.subject.is_some(), "{kind}");
+    }
+    assert!(run(&mut Engine::default(), &[(100, well)]).is_empty());
+    // What is but to be known is said once.
+    let told = run(&mut Engine::default(), &[(200, |report| report.clock_sync = pb::ClockSync::Unsynced.into())]);
+    assert_eq!(lines(&told), ["BEGUN clock 0"]);
+    // The system says nothing of its clock: nothing is said of that.
+    assert!(run(&mut Engine::default(), &[(9, |report| report.clock_sync = pb::ClockSync::Unknown.into())]).is_empty());
+}
+
+#[test]
+fn windows_in_windows_and_totals_are_judged_once() {
+    let mut engine = Engine::default();
+    for n in 0..10 {
+        let mut report = window(n);
+        down(&mut report);
+        assert_eq!(engine.judge(&report).len(), usize::from(n == 0));
+    }
+    let mut long = pb::ApplianceReport { window_start_ns: 0, ..window(9) };
+    long.sinks[0].overflow = 1;
+    assert!(engine.judge(&long).is_empty());
+    let total = pb::ApplianceReport { total: true, ..pb::ApplianceReport { window_start_ns: 10 * SECOND, ..long } };
+    assert!(engine.judge(&total).is_empty());
+    assert_eq!(engine.sequence(), 1);
+}
+
+#[test]
+fn there_are_never_too_many() {
+    let mut engine = Engine::default();
+    let mut report = window(0);
+    let feed = |n: u64| pb::Feed { name: format!("f{n}"), state: pb::FeedState::Down.into(), received: 0 };
+    report.feeds = (0..300).map(feed).collect();
+    assert_eq!((engine.judge(&report).len(), engine.refused(), engine.open()["feed_down"]), (256, 44, 256));
+}
+
+/// All the ways in which a few causes come and go: what holds of any of them.
+#[test]
+fn whatever_comes_lives_are_whole() {
+    let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(0x5eed_u64);
+    println!("SEED={seed}");
+    let mut state = seed | 1;
+    let mut dice = |sides: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % sides
+    };
+    for _ in 0..200 {
+        let (mut engine, mut told) = (Engine::default(), Vec::new());
+        let mut on = [false; 5];
+        for n in 0..300 {
+            on.iter_mut().for_each(|is| *is ^= dice(12) == 0);
+            let mut report = window(n);
+            let changes: [Change; 5] = [silent, down, missed, behind, |report| report.sinks[0].overflow = report.sequence];
+            on.iter().zip(changes).filter(|(is, _)| **is).for_each(|(_, change)| change(&mut report));
+            told.extend(engine.judge(&report));
+        }
+        assert!(told.iter().map(|event| event.sequence).eq(1..=told.len() as u64));
+        let mut open = BTreeMap::new();
+        for event in &told {
+            let key = (event.kind.clone(), event.subject.clone().map(|subject| subject.name));
+            match event.state() {
+                pb::EventState::Begun => assert!(open.insert(key, event.id.clone()).is_none(), "two at a time"),
+                pb::EventState::Ongoing => assert_eq!(open.get(&key), Some(&event.id)),
+                pb::EventState::Ended => assert_eq!(open.remove(&key), Some(event.id.clone())),
+            }
+        }
+        assert_eq!(open.len() as u64, engine.open().values().sum::<u64>());
+        let begun = told.iter().filter(|event| event.state() == pb::EventState::Begun);
+        assert_eq!(begun.clone().map(|event| &event.id).collect::<BTreeSet<_>>().len(), begun.count(), "no id comes twice");
+    }
+}
+
+#[test]
+fn a_tag_that_stops_is_told_with_the_windows_that_lack_it() {
+    let mut engine = Engine::default();
+    let (mut told, mut doubted) = (Vec::new(), Vec::new());
+    for n in 0..700 {
+        let tags = [("tags[0] vlan=666", if (650..680).contains(&n) { 0 } else { 40 })];
+        let kind = pb::WindowKind::Fast;
+        let glance = Glance { kind, bounds_ns: (n * SECOND, (n + 1) * SECOND), tags: &tags, is_disturbed: false };
+        doubted.extend((!engine.glance(&glance).is_empty()).then_some(n));
+        told.extend(engine.judge(&window(n)).into_iter().map(|event| (n, event)));
+    }
+    assert_eq!(doubted, (652..680).collect::<Vec<_>>());
+    assert_eq!(lines(&told), ["BEGUN tag_silent 652", "ENDED tag_silent 689"]);
+    assert!(told[0].1.summary.starts_with("tags[0] vlan=666: no frame for 3 s"), "{}", told[0].1.summary);
+}

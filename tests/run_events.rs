@@ -1,0 +1,149 @@
+//! A feed that falls silent, then loses its port, and comes back each time: events as a consumer finds them in a file, each one's life
+//! under one id, none missing; the configuration under the hash that reports name; accounts of sinks and queues that balance.
+//!
+//! In a network namespace of its own; without root it is skipped, and says so.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
+
+mod e2e_support;
+mod eal_support;
+#[path = "e2e_support/place.rs"]
+mod place;
+
+use std::process::{Child, Command};
+
+use e2e_support::{Appliance, wait};
+use eal_support::{in_namespace, sh};
+use place::{ANY_ADMIN, FILE, Place};
+use serde_json::Value;
+
+const PORT: &str = "[[ports]]\ndevice = \"net_af_packet0,iface=mirror0\"\nfeed = \"mirror\"\nmin_pps = 10\n";
+
+/// Sends until it is dropped.
+struct Sender(Child);
+
+impl Sender {
+    fn start(place: &Place) -> Self {
+        let line =
+            format!("exec tcpreplay -q --pps=200 --loop=100000 --intf1=scrubber0 {} >/dev/null 2>&1", place.file("frames.pcap").display());
+        Self(Command::new("sh").args(["-c", &line]).spawn().unwrap())
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// All whole lines of the file that have a field.
+fn with(place: &Place, field: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(place.file("reports.jsonl")).unwrap_or_default();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(|line| serde_json::from_str(line).unwrap()).filter(|message: &Value| message.get(field).is_some()).collect()
+}
+
+/// Of one kind, in their order.
+fn states(place: &Place, kind: &str) -> Vec<String> {
+    let of_kind = with(place, "evidence").into_iter().filter(|event| event["kind"] == kind);
+    of_kind.map(|event| event["state"].as_str().unwrap().to_owned()).collect()
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_str().unwrap_or_else(|| panic!("{value}")).parse().unwrap()
+}
+
+#[test]
+fn a_feed_that_goes_and_comes_back_is_one_event_each_time() {
+    in_namespace("a_feed_that_goes_and_comes_back_is_one_event_each_time", || {
+        let place = Place::new();
+        let file = place.config(1_000, &[PORT, ANY_ADMIN, FILE]);
+        let appliance = Appliance::counting(&file, &[]);
+        let becomes = |kind: &'static str, state: &'static str, seconds| {
+            wait(
+                seconds,
+                || states(&place, kind).iter().any(|told| told == state),
+                || format!("{kind} never {state}: {}", appliance.log()),
+            );
+        };
+        let sender = Sender::start(&place);
+        let is_live =
+            || with(&place, "ledger").iter().any(|account| account["feeds"][0]["state"] == "LIVE" && account["incomplete"].is_null());
+        wait(20, is_live, || appliance.log());
+        drop(sender);
+        becomes("feed_silent", "BEGUN", 20);
+        assert_eq!(appliance.metric("tailwater_events_open", "kind=\"feed_silent\""), 1);
+        let sender = Sender::start(&place);
+        becomes("feed_silent", "ENDED", 40);
+        drop(sender);
+        assert!(sh("ip link set scrubber0 down"));
+        becomes("feed_down", "BEGUN", 20);
+        assert!(sh("ip link set scrubber0 up"));
+        let sender = Sender::start(&place);
+        becomes("feed_down", "ENDED", 40);
+        assert_eq!(
+            appliance.metric("tailwater_events_open", ""),
+            with(&place, "evidence").iter().filter(|event| event["kind"] == "clock").count().min(1) as u64
+        );
+        drop(sender);
+        let log = appliance.stop(30);
+        assert!(log.contains("feed mirror: 1 of 1 ports down or gone"), "{log}");
+
+        lives_are_whole(&place);
+        the_configuration_is_found_by_its_hash(&place, &file);
+        accounts_balance(&place);
+    });
+}
+
+fn lives_are_whole(place: &Place) {
+    let events = with(place, "evidence");
+    let sequences: Vec<u64> = events.iter().map(|event| number(&event["sequence"])).collect();
+    assert_eq!(sequences, (1..=events.len() as u64).collect::<Vec<_>>(), "no event is missing");
+    let accounts = with(place, "ledger");
+    assert_eq!(number(&accounts.last().unwrap()["eventsSequence"]), events.len() as u64);
+    for kind in ["feed_silent", "feed_down"] {
+        let of_kind: Vec<&Value> = events.iter().filter(|event| event["kind"] == kind).collect();
+        let told: Vec<&str> = of_kind.iter().map(|event| event["state"].as_str().unwrap()).filter(|state| *state != "ONGOING").collect();
+        assert_eq!(told, ["BEGUN", "ENDED"], "{kind}: {of_kind:#?}");
+        assert!(of_kind.iter().all(|event| event["id"] == of_kind[0]["id"] && event["subject"]["name"] == "mirror"));
+        let last = of_kind.last().unwrap();
+        assert!(number(&last["endedNs"]) > number(&last["startedNs"]) && number(&last["windows"]) > 0);
+        // Its evidence is an account in the same file that says the same.
+        let shown =
+            accounts.iter().find(|account| account["sequence"] == last["evidence"][0]["sequence"] && account["total"] == false).unwrap();
+        assert_eq!(shown["feeds"][0]["state"], if kind == "feed_down" { "DOWN" } else { "SILENT" });
+        assert_eq!((&shown["windowStartNs"], &shown["bootId"]), (&last["startedNs"], &last["bootId"]));
+    }
+    let others = ["feed_silent", "feed_down", "clock", "loss"];
+    assert!(events.iter().all(|event| others.iter().any(|kind| event["kind"] == *kind)), "{events:#?}");
+}
+
+fn the_configuration_is_found_by_its_hash(place: &Place, file: &std::path::Path) {
+    let configs = with(place, "textSha256");
+    let [config] = &configs[..] else { panic!("{configs:#?}") };
+    let hash = &with(place, "ledger")[0]["configHash"];
+    assert_eq!((&config["configHash"], &config["part"]["of"]), (hash, &Value::from(1)));
+    // Who writes its two parts to files has a configuration of the same hash.
+    let (toml, ranges) = config["text"].as_str().unwrap().split_once("# ranges\n").unwrap();
+    std::fs::write(place.file("ranges.csv"), ranges).unwrap();
+    std::fs::write(file, toml).unwrap();
+    let (_, checked, _) = e2e_support::run(Command::new(e2e_support::BINARY).args(["check", "--config"]).arg(file));
+    assert!(checked.contains(&hash.as_str().unwrap()[..12]), "{checked}");
+}
+
+fn accounts_balance(place: &Place) {
+    let mut received = (0, 0);
+    for account in with(place, "ledger").iter().filter(|account| account["total"] == false) {
+        let sink = &account["sinks"][0];
+        let [appended, backlog, committed, overflow, in_flight, unread] =
+            ["appended", "backlog", "committed", "overflow", "inFlight", "unread"].map(|name| number(&sink[name]));
+        assert_eq!(appended + backlog, committed + overflow + in_flight + unread, "{sink}");
+        assert_eq!((&sink["sink"], &account["journal"]["fault"]), (&Value::from("file"), &Value::from("")));
+        assert!(["UNKNOWN", "SYNCED", "UNSYNCED"].iter().any(|word| account["clockSync"] == *word), "{account}");
+        let port = &account["ports"][0];
+        received.0 += number(&port["queues"][0]["received"]);
+        received.1 += number(&port["ledger"]["received"]);
+    }
+    // They are read a moment after a window's end; nothing came in the last ones.
+    assert!(received.0 > 0 && received.0 == received.1, "{received:?}");
+}
