@@ -20,6 +20,7 @@
 //! | [`spread`] | batches → workers, over rings |
 //! | [`stats`] | batches → sketches; one file a calculation |
 //! | [`window`] | closing time: sealed blocks and the ledger, in-band to the reporter |
+//! | [`audit`] | the scrubber's own drop counters against the samples that came |
 //! | [`report`] | merged shards → estimates → messages |
 //! | [`journal`] | messages wait here for every sink |
 //! | [`sink`] | Kafka, file, stdout |
@@ -47,6 +48,7 @@ pub mod gather;
 pub mod spread;
 pub mod stats;
 pub mod window;
+pub mod audit;
 pub mod report;
 pub mod journal;
 pub mod sink;

@@ -12,8 +12,8 @@ use prometheus_client::registry::Registry;
 
 use crate::telemetry::pauses::pause_bin_ns;
 use crate::telemetry::{
-    AGE_BOUNDS_S, CoreSnapshot, DEGRADED, FeedHealth, MEMORY_PARTS, PAUSE_CAUSES, PartFigures, PauseFigures, PortFigures, SinkState,
-    SinkStatus, Snapshot,
+    AGE_BOUNDS_S, AuditSnapshot, CoreSnapshot, DEGRADED, FeedHealth, MEMORY_PARTS, PAUSE_CAUSES, PartFigures, PauseFigures, PortFigures,
+    SinkState, SinkStatus, Snapshot,
 };
 
 /// Encodes everything that the snapshot holds.
@@ -44,6 +44,7 @@ impl Collector for Metrics {
         costs(&mut encoder, snapshot)?;
         ports(&mut encoder, snapshot)?;
         feeds(&mut encoder, snapshot)?;
+        audit(&mut encoder, snapshot)?;
         sinks(&mut encoder, snapshot)
     }
 }
@@ -243,6 +244,16 @@ fn feeds(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
             .map(|(health, word)| (vec![("feed", feed.name.clone()), ("state", (*word).to_owned())], u64::from(feed.health == *health)))
     });
     family(to, GAUGE, "feed_state", "1 for the state that the feed is in", rows)
+}
+
+fn audit(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let Some(AuditSnapshot { keys, rows, found_of_all, stale }) = &snapshot.audit else { return Ok(()) };
+    let keys = keys.iter().map(|(verdict, n)| (vec![("verdict", (*verdict).to_owned())], *n));
+    family(to, GAUGE, "audit_keys", "Ranges or rules whose sampling is audited, by verdict", keys)?;
+    let rows = rows.iter().map(|(result, n)| (vec![("result", result.clone())], *n));
+    family(to, GAUGE, "audit_rows", "Rows of the scrubber's counters since the start, by what became of them", rows)?;
+    family(to, GAUGE, "audit_found_of_all", "Sampling rates of which all keys together say that they are others", plain(*found_of_all))?;
+    family(to, GAUGE, "audit_stale", "1 while the scrubber's counters do not come", plain(u64::from(*stale)))
 }
 
 fn sinks(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {

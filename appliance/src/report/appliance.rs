@@ -83,6 +83,7 @@ pub(super) fn appliance_report(
         journal_losses: Vec::new(),
         previous_run: None,
         rollups_reported: setting.rollup.then_some(account.rollups),
+        audit: None,
         links_reported: (window.period == Period::Fast && !setting.links.is_empty()).then_some(setting.links.len() as u64),
     }
 }

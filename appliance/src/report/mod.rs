@@ -5,6 +5,7 @@
 //! never holds a core up: a stream that is full is the core's loss, counted there.
 
 mod appliance;
+mod audit;
 mod loss;
 mod links;
 mod message;
@@ -29,6 +30,7 @@ use crate::config::StatSpec;
 use crate::window::ShardPlans;
 
 pub use crate::rx::timeline::{ClockState, Step};
+pub use audit::{AUDITED, CounterRows, Heard};
 pub use reporter::Reporter;
 pub use strain::Strain;
 
@@ -137,6 +139,8 @@ pub struct Setting {
     pub shown: usize,
     /// In the configuration's order.
     pub links: Vec<LinkName>,
+    /// What is compared with the scrubber's counters, if anything is.
+    pub audit: Option<crate::audit::Plan>,
     /// The longest frame that may have been lost: what a port lets in, what a capture may hold.
     pub frame_bytes_max: u32,
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::appliance::{Account, Window, appliance_report, unmatched_top};
+use super::audit::{Auditing, CounterRows};
 use super::loss::Incompleteness;
 use super::open::{Accounts, OpenWindow, Stretches, Total, file, rank};
 use super::past::Pasts;
@@ -65,6 +66,9 @@ pub struct Reporter<P, H> {
     total: Total,
     pub(super) pasts: Pasts,
     pub(super) strain: Strain,
+    /// Samples of the window that is being closed, by range, or by rule of a range.
+    pub(super) audited: Vec<(u32, Option<String>, u64)>,
+    pub(super) auditing: Option<Auditing>,
 }
 
 impl<P: Publisher, H: Health> Reporter<P, H> {
@@ -104,7 +108,16 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             total: Total { accounts: Accounts::of(count), ..Total::default() },
             pasts: Pasts::default(),
             strain: Strain::default(),
+            audited: Vec::new(),
+            auditing: None,
         }
+    }
+
+    /// Compares samples with these counters, where the setting says how.
+    #[must_use]
+    pub fn with_counters(mut self, counters: Box<dyn CounterRows>) -> Self {
+        self.auditing = self.setting.audit.clone().map(|plan| Auditing::new(plan, &self.setting, counters));
+        self
     }
 
     /// By this end other generations come.
@@ -167,6 +180,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let missing: Vec<(String, u64)> = std::mem::take(&mut self.total.missing).into_iter().collect();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
         self.add_cores(&mut report, &self.total.accounts, Period::Long);
+        report.audit = self.auditing.as_mut().map(|auditing| auditing.end(self.setting.live));
         self.publish_appliance(report);
     }
 
@@ -232,6 +246,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let (setting, plans) = (std::mem::replace(&mut self.setting, setting), std::mem::replace(&mut self.plans, plans));
         self.pasts.renew((&setting, &plans), (&self.setting, &self.plans));
         self.coming.give_back(Some(Edition { setting, plans }));
+        if let (Some(auditing), Some(plan)) = (&mut self.auditing, &self.setting.audit) {
+            auditing.renew(plan.clone(), &self.setting);
+        }
         let ranges = self.setting.ranges.iter().map(RangeName::identity);
         self.sequences.renew(ranges.chain(rollup::identities(&self.setting, &self.plans.scopes)));
     }
@@ -261,9 +278,14 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let over = self.sources.iter().any(|source| source.at == Epoch::END) && self.epochs.is_empty();
         self.last = over.then_some(epoch);
         self.long.merge(&accounts);
-        if self.plans.plans.iter().any(|plan| plan.root_words(Period::Fast) > 0) {
+        if self.has_fast() {
             self.close(Period::Fast, epoch.0, &accounts);
         }
+    }
+
+    /// Whether windows are closed that are shorter than the long ones.
+    pub(super) fn has_fast(&self) -> bool {
+        self.plans.plans.iter().any(|plan| plan.root_words(Period::Fast) > 0)
     }
 
     fn close_long(&mut self, long: u64) {
@@ -311,6 +333,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let behind: Vec<_> = behind.map(|range| (range, window.range(&self.plans, range, period))).collect();
         report.unmatched_top = unmatched_top(&behind, &self.plans);
         self.add_cores(&mut report, accounts, period);
+        report.audit = self.audit(&which, &site.tags, missing.is_empty());
         self.publish_appliance(report);
         if period == Period::Long {
             self.look_for_overdue(&site);

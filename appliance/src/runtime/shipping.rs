@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::findings::Findings;
 use super::strained::Strained;
 use crate::journal::{Journal, Losses, Message, WindowOf};
 use crate::report::{Publisher, Strain, pb};
@@ -20,12 +21,20 @@ pub struct Shipping {
     /// Incomplete reports of the window that is being closed, and their reasons.
     incomplete: (u64, BTreeMap<String, u64>),
     strained: Strained,
+    findings: Findings,
 }
 
 impl Shipping {
     /// Into `journal`.
     pub fn new(journal: Arc<Journal>, registry: Arc<Registry>) -> Self {
-        Self { journal, registry, feeds: Vec::new(), incomplete: Default::default(), strained: Strained::default() }
+        Self {
+            journal,
+            registry,
+            feeds: Vec::new(),
+            incomplete: Default::default(),
+            strained: Strained::default(),
+            findings: Findings::default(),
+        }
     }
 
     /// Says which feeds are no longer what they were. (That a port is down was said when it was seen.)
@@ -74,6 +83,7 @@ impl Publisher for Shipping {
             return;
         }
         self.registry.window_closed(report.window_end_ns);
+        self.findings.see(report, &self.registry);
         let is_long = report.window_kind() == pb::WindowKind::Long;
         let (count, reasons) = std::mem::take(&mut self.incomplete);
         self.registry.incomplete(reasons, is_long.then_some(count));

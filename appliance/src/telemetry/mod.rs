@@ -21,7 +21,7 @@ pub use live::{CoreFigures, Counter, LiveCore, LivePart, LivePort, MEMORY_PARTS,
 pub use pauses::{Did, LivePauses, PAUSE_CAUSES, Pause, PauseFigures};
 pub use registry::Registry;
 pub use snapshot::{
-    AGE_BOUNDS_S, Ages, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, FeedHealth, FeedSnapshot, JournalSnapshot, PortSnapshot,
-    ReloadSnapshot, SinkState, SinkStatus, Snapshot,
+    AGE_BOUNDS_S, Ages, AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, FeedHealth, FeedSnapshot, JournalSnapshot,
+    PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
 };
 pub use status::StatusLine;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::cost::{CostFigures, PARTS, TIMED_POLLS};
 use super::live::{LiveCore, LivePort, PortFigures};
 use super::snapshot::{
-    BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot,
+    AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkStatus,
+    Snapshot,
 };
 use crate::arch::ticks::ticks_per_second;
 
@@ -55,6 +56,7 @@ struct Shelves {
     stats: Vec<String>,
     stats_before: BTreeMap<u32, CostFigures>,
     feeds: Vec<FeedSnapshot>,
+    audit: Option<AuditSnapshot>,
     incomplete: BTreeMap<String, u64>,
     sinks: Option<Ask<Vec<SinkStatus>>>,
     journal: Option<Ask<JournalSnapshot>>,
@@ -122,6 +124,11 @@ impl Registry {
     /// The feeds' states, after each window.
     pub fn set_feeds(&self, feeds: Vec<FeedSnapshot>) {
         self.shelves().feeds = feeds;
+    }
+
+    /// What the audit says, after each long window.
+    pub fn set_audit(&self, audit: AuditSnapshot) {
+        self.shelves().audit = Some(audit);
     }
 
     /// Whom to ask for the sinks' state.
@@ -218,6 +225,7 @@ impl Registry {
             cores: shelves.cores.iter().map(core).collect(),
             drop_reasons: shelves.drop_reasons.clone(),
             feeds: shelves.feeds.clone(),
+            audit: shelves.audit.clone(),
             sinks: shelves.sinks.as_ref().map_or_else(Vec::new, |ask| ask()),
             journal: shelves.journal.as_ref().map_or_else(JournalSnapshot::default, |ask| ask()),
             ranges: self.ranges.load(Relaxed),
