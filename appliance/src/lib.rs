@@ -16,6 +16,7 @@
 //! | [`rx`] | source → burst: ports, captures |
 //! | [`parse`] | burst → what each frame says; one file a header |
 //! | [`classify`] | tag rules, longest prefix match → records of ranges |
+//! | [`duplicates`] | packets that a mirror shows twice |
 //! | [`gather`] | records → batches of one range |
 //! | [`spread`] | batches → workers, over rings |
 //! | [`stats`] | batches → sketches; one file a calculation |
@@ -44,6 +45,7 @@ pub mod dpdk;
 pub mod rx;
 pub mod parse;
 pub mod classify;
+pub mod duplicates;
 pub mod gather;
 pub mod spread;
 pub mod stats;

@@ -133,7 +133,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let sinks = sinks::read(&root);
     let admin = sinks::read_admin(&root);
     let audit = audit::read(&root, &tags, sinks.kafka.is_some());
-    let duplicates = duplicates::read(&root);
+    let duplicates = duplicates::read(&root, &mirror);
     root.close();
     let (appliance, ranges) = (appliance?, ranges?);
     let mut config = Config {

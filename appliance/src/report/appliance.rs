@@ -84,6 +84,7 @@ pub(super) fn appliance_report(
         previous_run: None,
         rollups_reported: setting.rollup.then_some(account.rollups),
         audit: None,
+        duplicates: None,
         links_reported: (window.period == Period::Fast && !setting.links.is_empty()).then_some(setting.links.len() as u64),
     }
 }

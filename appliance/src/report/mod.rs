@@ -6,6 +6,7 @@
 
 mod appliance;
 mod audit;
+mod duplicates;
 mod loss;
 mod links;
 mod message;
@@ -141,6 +142,8 @@ pub struct Setting {
     pub links: Vec<LinkName>,
     /// What is compared with the scrubber's counters, if anything is.
     pub audit: Option<crate::audit::Plan>,
+    /// How packets are looked for that come twice, if they are.
+    pub duplicates: Option<crate::duplicates::Plan>,
     /// The longest frame that may have been lost: what a port lets in, what a capture may hold.
     pub frame_bytes_max: u32,
 }

@@ -13,6 +13,7 @@ use super::rollup;
 use super::sequences::Sequences;
 use super::strain::Strain;
 use super::{ClockState, CoreName, Edition, Health, Publisher, RangeName, Setting, message, pb};
+use crate::duplicates::{Copies, Pairs};
 use crate::gather::Cause;
 use crate::stats::plan::Period;
 use crate::units::Epoch;
@@ -69,6 +70,9 @@ pub struct Reporter<P, H> {
     /// Samples of the window that is being closed, by range, or by rule of a range.
     pub(super) audited: Vec<(u32, Option<String>, u64)>,
     pub(super) auditing: Option<Auditing>,
+    /// By epoch that is not closed yet.
+    copies: BTreeMap<Epoch, Copies>,
+    pub(super) pairs: Option<Pairs>,
 }
 
 impl<P: Publisher, H: Health> Reporter<P, H> {
@@ -81,7 +85,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         publisher: P,
         health: H,
     ) -> Self {
-        let count = streams.len();
+        let (count, pairs) = (streams.len(), setting.duplicates.map(Pairs::new));
         Self {
             setting,
             plans,
@@ -110,6 +114,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             strain: Strain::default(),
             audited: Vec::new(),
             auditing: None,
+            copies: BTreeMap::new(),
+            pairs,
         }
     }
 
@@ -186,7 +192,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
 
     /// One message of one stream.
     fn take(&mut self, at: usize) -> bool {
-        let Self { sources, plans, coming, calendar, windows, epochs, untold, overdue, .. } = self;
+        let Self { copies, sources, plans, coming, calendar, windows, epochs, untold, overdue, .. } = self;
         let streams = sources.len();
         let source = &mut sources[at];
         source.stream.next(|told| match told {
@@ -197,7 +203,10 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
                 };
                 file(windows, coming.of(epoch).map_or(plans, |edition| &edition.plans), calendar, &sealed, words);
             }
-            Told::Closed { epoch, next, site } => {
+            Told::Closed { epoch, next, mut site } => {
+                if site.copies.is_on() {
+                    copies.entry(epoch).or_default().merge(std::mem::take(&mut site.copies));
+                }
                 // What links had moves with an account that could not be told in time.
                 if site.taken_over > 0 && (!site.links.is_empty() || site.lost_total() != [0; Cause::COUNT]) {
                     untold.add(source.at, epoch);
@@ -275,6 +284,12 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     fn close_epoch(&mut self, epoch: Epoch) {
         let accounts = self.epochs.remove(&epoch).unwrap_or_else(|| Accounts::of(self.sources.len()));
         self.first = self.first.or(Some(epoch));
+        while let Some(entry) = self.copies.first_entry().filter(|entry| *entry.key() <= epoch) {
+            let copies = entry.remove();
+            if let Some(pairs) = &mut self.pairs {
+                pairs.close(copies);
+            }
+        }
         let over = self.sources.iter().any(|source| source.at == Epoch::END) && self.epochs.is_empty();
         self.last = over.then_some(epoch);
         self.long.merge(&accounts);
@@ -333,6 +348,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let behind: Vec<_> = behind.map(|range| (range, window.range(&self.plans, range, period))).collect();
         report.unmatched_top = unmatched_top(&behind, &self.plans);
         self.add_cores(&mut report, accounts, period);
+        report.duplicates = self.duplicates(period);
         report.audit = self.audit(&which, &site.tags, missing.is_empty());
         self.publish_appliance(report);
         if period == Period::Long {

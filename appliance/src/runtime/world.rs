@@ -10,6 +10,7 @@ use crate::audit::Plan as AuditPlan;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, Metric};
 use crate::classify::{Generation, Scopes};
 use crate::config::{AuditBy, Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
+use crate::duplicates::Plan as DuplicatesPlan;
 use crate::gather::packed::Layout;
 use crate::limits::{CAPTURE_RECORD_BYTES_MAX, RANGES_MAX, TAG_RULES_MAX};
 use crate::parse::MirrorPlan;
@@ -48,6 +49,8 @@ pub struct World {
     pub tag_rules: usize,
     /// Links; the same in every generation.
     pub links: usize,
+    /// How packets are looked for that come twice, if they are; the same in every generation.
+    pub duplicates: Option<DuplicatesPlan>,
     /// Whether any stat is asked for. If not, the ledger says all, and no record is made of what matches a range.
     pub counts: bool,
     /// The budget of the data path, all cores together.
@@ -115,6 +118,7 @@ impl World {
             ports,
             tag_rules: config.tags.len(),
             links: config.links.len(),
+            duplicates: duplicates(config),
             counts: counts(config),
             sheds: config.appliance.shed,
             hands_over: config.appliance.hand_over,
@@ -209,6 +213,11 @@ fn audit(config: &Config, window_ns: u64) -> Option<AuditPlan> {
         one_in,
         random,
     })
+}
+
+fn duplicates(config: &Config) -> Option<DuplicatesPlan> {
+    let of = config.duplicates?;
+    Some(DuplicatesPlan { sample: of.sample, within_ns: of.within_ms * 1_000_000, alarm_share: of.alarm_share })
 }
 
 /// Rows of links, and of what matched no range, behind the configuration's.
@@ -340,6 +349,7 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
         shown,
         links,
         audit: audit(config, world.calendar.epoch_ns()),
+        duplicates: world.duplicates,
         frame_bytes_max,
     }
 }
