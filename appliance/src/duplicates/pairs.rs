@@ -18,6 +18,8 @@ use super::sight::PARTS;
 const PART_MIN: u64 = 8;
 /// Distinct packets from which on something is said of a pair.
 const ENOUGH: u64 = 64;
+/// Ports that a packet is looked at by; no mirror has as many on one path.
+const PORTS_SEEN_MAX: usize = 8;
 /// A pair of ports; the lower one first.
 pub type Pair = (u16, u16);
 
@@ -38,7 +40,7 @@ pub enum Standing {
 /// What was seen of a pair.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PairFigures {
-    /// Distinct packets sampled that came by one of its ports.
+    /// Distinct packets sampled that came by one of its ports; while they are counted, by both.
     pub sampled: u64,
     /// Of them those that were seen twice.
     pub twice: u64,
@@ -125,10 +127,13 @@ impl Pairs {
         let mut seen: Vec<u16> = ports;
         seen.sort_unstable();
         seen.dedup();
-        for port in seen {
-            self.figures.entry((port, port)).or_default();
-            self.book((port, port), part, pairs.remove(&(port, port)));
+        seen.truncate(PORTS_SEEN_MAX);
+        for (i, first) in seen.iter().enumerate() {
+            for second in &seen[i..] {
+                self.book((*first, *second), part, pairs.remove(&(*first, *second)));
+            }
         }
+        // One of the copies came in the epoch before.
         for (pair, twice) in pairs {
             self.book(pair, part, Some(twice));
         }
@@ -153,14 +158,15 @@ impl Pairs {
                 return (*pair, *of);
             }
             let (one, other, mut all) = (own(a), own(b), *of);
-            // Those that came by both are counted with each.
-            all.sampled = one.sampled + other.sampled - of.twice.min(one.sampled + other.sampled);
+            // Those that came by both, near each other or not, are counted with each.
+            all.sampled = (one.sampled + other.sampled).saturating_sub(of.sampled);
             for (i, part) in all.parts.iter_mut().enumerate() {
-                part.0 = (one.parts[i].0 + other.parts[i].0).saturating_sub(part.1);
+                part.0 = (one.parts[i].0 + other.parts[i].0).saturating_sub(part.0);
             }
             (*pair, all)
         };
-        (figures.iter().map(of).collect(), sample)
+        let told = figures.iter().filter(|((a, b), of)| a == b || of.twice > 0);
+        (told.map(of).collect(), sample)
     }
 }
 

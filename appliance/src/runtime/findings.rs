@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::report::pb;
-use crate::telemetry::{AuditSnapshot, Registry};
+use crate::telemetry::{AuditSnapshot, PairSnapshot, Registry};
 
 /// Findings of single keys that are told one by one.
 const TOLD_MAX: usize = 10;
@@ -13,6 +13,7 @@ const TOLD_MAX: usize = 10;
 pub struct Findings {
     audit: BTreeMap<(u32, String), pb::AuditVerdict>,
     stale: bool,
+    pairs: BTreeMap<(u32, u32), pb::DuplicatesVerdict>,
 }
 
 impl Findings {
@@ -21,6 +22,34 @@ impl Findings {
         if let Some(audit) = &report.audit {
             self.see_audit(audit);
             registry.set_audit(snapshot(audit));
+        }
+        if let Some(duplicates) = &report.duplicates {
+            self.see_duplicates(duplicates);
+            registry.set_pairs(duplicates.pairs.iter().map(pair).collect());
+        }
+    }
+
+    fn see_duplicates(&mut self, of: &pb::DuplicatesReport) {
+        for pair in &of.pairs {
+            let before = self.pairs.insert((pair.first, pair.second), pair.verdict()).unwrap_or(pb::DuplicatesVerdict::Few);
+            let (first, second, share) = (&pair.first_device, &pair.second_device, pair.share.unwrap_or_default().value);
+            match pair.verdict() {
+                verdict if verdict == before => {}
+                pb::DuplicatesVerdict::Duplicated => tracing::error!(
+                    first,
+                    second,
+                    share,
+                    "duplicates: the mirror shows packets twice, and they count twice: mirror one direction of a port, and each path once"
+                ),
+                pb::DuplicatesVerdict::Concentrated => tracing::warn!(
+                    first,
+                    second,
+                    share,
+                    "duplicates: packets come twice, but to few destinations: perhaps who sends them sends them twice"
+                ),
+                pb::DuplicatesVerdict::Few if is_alarm(before) => tracing::info!(first, second, "duplicates: no longer seen"),
+                _ => {}
+            }
         }
     }
 
@@ -77,6 +106,19 @@ fn tell(by: &str, of: &pb::AuditFinding, before: pb::AuditVerdict) {
         ),
         _ if is_finding(before) => tracing::info!(by, key, "audit: the sampler does as it is configured again"),
         _ => {}
+    }
+}
+
+fn is_alarm(verdict: pb::DuplicatesVerdict) -> bool {
+    matches!(verdict, pb::DuplicatesVerdict::Duplicated | pb::DuplicatesVerdict::Concentrated)
+}
+
+fn pair(of: &pb::PortPair) -> PairSnapshot {
+    PairSnapshot {
+        ports: [of.first_device.clone(), of.second_device.clone()],
+        sampled: of.sampled_packets,
+        twice: of.seen_twice,
+        is_alarm: of.verdict() == pb::DuplicatesVerdict::Duplicated,
     }
 }
 

@@ -22,6 +22,6 @@ pub use pauses::{Did, LivePauses, PAUSE_CAUSES, Pause, PauseFigures};
 pub use registry::Registry;
 pub use snapshot::{
     AGE_BOUNDS_S, Ages, AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, FeedHealth, FeedSnapshot, JournalSnapshot,
-    PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
+    PairSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
 };
 pub use status::StatusLine;

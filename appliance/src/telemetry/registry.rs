@@ -9,8 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::cost::{CostFigures, PARTS, TIMED_POLLS};
 use super::live::{LiveCore, LivePort, PortFigures};
 use super::snapshot::{
-    AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, FeedSnapshot, JournalSnapshot, PortSnapshot, ReloadSnapshot, SinkStatus,
-    Snapshot,
+    AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, FeedSnapshot, JournalSnapshot, PairSnapshot, PortSnapshot,
+    ReloadSnapshot, SinkStatus, Snapshot,
 };
 use crate::arch::ticks::ticks_per_second;
 
@@ -57,6 +57,7 @@ struct Shelves {
     stats_before: BTreeMap<u32, CostFigures>,
     feeds: Vec<FeedSnapshot>,
     audit: Option<AuditSnapshot>,
+    pairs: Vec<PairSnapshot>,
     incomplete: BTreeMap<String, u64>,
     sinks: Option<Ask<Vec<SinkStatus>>>,
     journal: Option<Ask<JournalSnapshot>>,
@@ -129,6 +130,11 @@ impl Registry {
     /// What the audit says, after each long window.
     pub fn set_audit(&self, audit: AuditSnapshot) {
         self.shelves().audit = Some(audit);
+    }
+
+    /// Packets seen twice, after each long window.
+    pub fn set_pairs(&self, pairs: Vec<PairSnapshot>) {
+        self.shelves().pairs = pairs;
     }
 
     /// Whom to ask for the sinks' state.
@@ -226,6 +232,7 @@ impl Registry {
             drop_reasons: shelves.drop_reasons.clone(),
             feeds: shelves.feeds.clone(),
             audit: shelves.audit.clone(),
+            pairs: shelves.pairs.clone(),
             sinks: shelves.sinks.as_ref().map_or_else(Vec::new, |ask| ask()),
             journal: shelves.journal.as_ref().map_or_else(JournalSnapshot::default, |ask| ask()),
             ranges: self.ranges.load(Relaxed),

@@ -97,6 +97,19 @@ pub struct AuditSnapshot {
     pub stale: bool,
 }
 
+/// Packets seen twice by a pair of ports, in the last long window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PairSnapshot {
+    /// Both devices.
+    pub ports: [String; 2],
+    /// Distinct packets sampled.
+    pub sampled: u64,
+    /// Of them those that were seen twice.
+    pub twice: u64,
+    /// They are more than `alarm_share`.
+    pub is_alarm: bool,
+}
+
 /// How a sink is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SinkState {
@@ -219,6 +232,8 @@ pub struct Snapshot {
     pub drop_reasons: Vec<&'static str>,
     /// Feeds, as the reporter last saw them.
     pub feeds: Vec<FeedSnapshot>,
+    /// Packets seen twice, by pair of ports.
+    pub pairs: Vec<PairSnapshot>,
     /// Of the audit of samplers, where there is one.
     pub audit: Option<AuditSnapshot>,
     /// Sinks.
