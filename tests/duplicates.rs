@@ -47,7 +47,8 @@ fn ip_at(frame: &[u8]) -> Option<usize> {
 fn copy(record: &Record, hops: u8, after_ns: u64) -> Record {
     let mut bytes = record.bytes.clone();
     let ip = ip_at(&bytes).unwrap();
-    bytes[ip + if bytes[ip] >> 4 == 4 { 8 } else { 7 }] -= hops;
+    let ttl = ip + if bytes[ip] >> 4 == 4 { 8 } else { 7 };
+    bytes[ttl] -= hops;
     bytes[3] ^= 0x55;
     bytes.splice(12..12, [0x81, 0, 0, 9]);
     whole(record.time_ns + after_ns, bytes)

@@ -1,4 +1,5 @@
 //! Against sums over all outcomes.
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers of a test")]
 
 use super::*;
 

@@ -5,7 +5,8 @@
 //! np than chance brings it. The divisor c is the mean of the numerator under the binomial distribution, summed term by term, so the mean
 //! of the quotient is 1, and products over blocks are an e-process for each θ, and so is the mean over several. Of a count that lies
 //! between two ends, the one that is farther from np is taken, which is never more evidence than the true one. When a block ends depends on how
-//! much was dropped, and on blocks before: never on its own samples.
+//! much was dropped, and on blocks before: never on its own samples. Half of what there is is laid on each block, half kept: a block whose ends
+//! are far apart, which says nothing, costs no more than that.
 
 use super::rate::{Counts, mean};
 
@@ -34,7 +35,8 @@ impl Spread {
         let rate = 1.0 / f64::from(one_in.max(2));
         let (far, deviation) = distance(block, rate);
         for (sum, theta) in self.0.iter_mut().zip(THETAS) {
-            *sum -= theta * far * far / 2.0 + mean_of(block.dropped, rate, deviation, theta).ln() + tolerance;
+            let evidence = -(theta * far * far / 2.0 + mean_of(block.dropped, rate, deviation, theta).ln() + tolerance);
+            *sum += mean([0.0, evidence].into_iter());
         }
     }
 

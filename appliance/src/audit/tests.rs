@@ -1,4 +1,5 @@
 //! Runs over generated drops: how soon a wrong rate is found, and how often one is found that is none.
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers of a test")]
 
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};

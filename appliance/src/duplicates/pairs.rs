@@ -95,7 +95,7 @@ impl Pairs {
         self.level = self.level.max(copies.level());
         let mut now = Copies::default();
         now.merge(copies);
-        let limit = u64::MAX / u64::from(self.plan.sample.max(1)) >> self.tail_level.max(now.level()).min(63);
+        let limit = (u64::MAX / u64::from(self.plan.sample.max(1))) >> self.tail_level.max(now.level()).min(63);
         let mut all: Vec<(Sample, bool)> = now.samples().iter().map(|sample| (*sample, true)).collect();
         all.extend(self.tail.drain(..).filter(|sample| sample.hash < limit).map(|sample| (sample, false)));
         all.sort_unstable();

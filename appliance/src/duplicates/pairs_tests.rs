@@ -1,4 +1,5 @@
 //! Against a slow model: every pair of frames is compared, and each distinct packet counted once.
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers of a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
 //! What makes two frames the same packet, and what does not.
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers of a test")]
 
 use super::*;
 
@@ -76,4 +77,23 @@ fn ipv6_and_what_is_cut_anywhere() {
         let _ = of(&odd);
         let _ = sight(&odd, LinkType::Loopback, &HashKey::constant());
     }
+}
+
+/// `cargo test --release --package tailwater --lib duplicates::sight::tests::measure -- --ignored --nocapture`
+#[test]
+#[ignore = "measures; run it alone, optimised"]
+fn measure() {
+    let (key, tcp) = (HashKey::constant(), (0..40).collect::<Vec<u8>>());
+    let frames: Vec<Vec<u8>> = (0..1_024).map(|id| frame(id % 2, 64, id as u16 + 1, 6, &tcp)).collect();
+    let mut copies = super::super::Copies::new(256);
+    let started = std::time::Instant::now();
+    for round in 0..1_000 {
+        for frame in &frames {
+            if let Some(sight) = sight(std::hint::black_box(frame), LinkType::Ethernet, &key) {
+                copies.see(&sight, round, 0);
+            }
+        }
+        copies.clear();
+    }
+    println!("{:.1} ns a packet", started.elapsed().as_nanos() as f64 / (1_000.0 * frames.len() as f64));
 }

@@ -130,6 +130,13 @@ impl Auditing {
 }
 
 impl<P: Publisher, H: Health> Reporter<P, H> {
+    /// Compares samples with these counters, where the setting says how.
+    #[must_use]
+    pub fn with_counters(mut self, counters: Box<dyn CounterRows>) -> Self {
+        self.auditing = self.setting.audit.clone().map(|plan| Auditing::new(plan, &self.setting, counters));
+        self
+    }
+
     /// Tells the audit of the shortest windows that are closed, and asks it in long ones.
     pub(super) fn audit(&mut self, window: &Window, tags: &[u64], is_whole: bool) -> Option<pb::AuditReport> {
         let has_fast = self.has_fast();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::appliance::{Account, Window, appliance_report, unmatched_top};
-use super::audit::{Auditing, CounterRows};
+use super::audit::Auditing;
 use super::loss::Incompleteness;
 use super::open::{Accounts, OpenWindow, Stretches, Total, file, rank};
 use super::past::Pasts;
@@ -117,13 +117,6 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             copies: BTreeMap::new(),
             pairs,
         }
-    }
-
-    /// Compares samples with these counters, where the setting says how.
-    #[must_use]
-    pub fn with_counters(mut self, counters: Box<dyn CounterRows>) -> Self {
-        self.auditing = self.setting.audit.clone().map(|plan| Auditing::new(plan, &self.setting, counters));
-        self
     }
 
     /// By this end other generations come.

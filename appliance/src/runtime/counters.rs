@@ -1,6 +1,6 @@
 //! The scrubber's counters: a file that is read again when it changes, or a topic.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, SystemTime};
 
@@ -65,7 +65,7 @@ pub fn listen(config: &Config) -> Option<Box<dyn CounterRows>> {
 /// What tells one state of a file from another.
 type Stamp = (u64, Option<SystemTime>);
 
-fn watch(path: &PathBuf, to: &SyncSender<Heard>) {
+fn watch(path: &Path, to: &SyncSender<Heard>) {
     let (mut seen, mut refused): (Option<Stamp>, Option<String>) = (None, None);
     loop {
         let told = stamp(path).and_then(|stamp| if seen == Some(stamp) { Ok(None) } else { read(path).map(|heard| Some((stamp, heard))) });
