@@ -37,7 +37,7 @@ fn the_mean_of_a_blocks_evidence_is_one() {
 fn large_blocks_are_normal() {
     let (n, rate) = (16_500_000_000_u64, 1.0 / 40.0);
     let deviation = (n as f64 * rate * (1.0 - rate)).sqrt();
-    assert!(deviation >= NORMAL_FROM && deviation < 1.01 * NORMAL_FROM, "{deviation}");
+    assert!((NORMAL_FROM..1.01 * NORMAL_FROM).contains(&deviation), "{deviation}");
     for theta in THETAS {
         let summed = mean_of(n, rate, NORMAL_FROM - 1.0, theta);
         let limit = mean_of(n, rate, deviation, theta);
