@@ -7,7 +7,7 @@ use super::message::{count, estimate};
 use super::reporter::Reporter;
 use super::{Health, Publisher, RangeName, Setting, pb};
 use crate::audit::{Auditor, By, Counts, Finding, Plan, Row, Verdict, WindowOf};
-use crate::stats::figure::{Basis, BinOf, Confidence, Estimate, Figure};
+use crate::stats::figure::{Basis, Confidence, Estimate, Figure};
 use crate::stats::interval::garwood;
 use crate::stats::plan::Period;
 
@@ -35,15 +35,12 @@ pub trait CounterRows: Send {
 
 /// Samples of a hidden stat's figure: of each rule, or of all.
 pub(super) fn samples(figure: Figure) -> impl Iterator<Item = (Option<String>, u64)> {
-    let (total, bins) = match figure {
+    let (total, entries) = match figure {
         Figure::Total(_, Some(sum)) => (Some((None, sum.sampled_packets)), Vec::new()),
-        Figure::Histogram(bins) => (None, bins),
+        Figure::Top(top) => (None, top.entries.into_iter().chain(top.reserve).collect()),
         _ => (None, Vec::new()),
     };
-    let of_rule = bins.into_iter().filter_map(|bin| match bin.of {
-        BinOf::Label(rule) => Some((Some(rule), bin.sufficient.sampled_packets)),
-        BinOf::Numbers(..) => None,
-    });
+    let of_rule = entries.into_iter().map(|entry| (Some(entry.key), entry.sufficient.sampled_packets));
     total.into_iter().chain(of_rule)
 }
 

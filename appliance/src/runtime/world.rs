@@ -20,6 +20,8 @@ use crate::stats::plan::{Compiler, Plan, WeightBounds};
 use crate::units::{Family, RangeIndex};
 use crate::window::{Calendar, Room, ShardPlans};
 
+/// Rules of a range whose samples are counted exactly: a quarter of what the table holds.
+const AUDITED_RULES: i64 = 1_000;
 /// Prefixes that are listed of what matched no range.
 const UNMATCHED_KEYS: i64 = 10;
 
@@ -184,7 +186,7 @@ fn of_audit(config: &Config) -> Option<StatSpec> {
     let spec = match by {
         AuditBy::Tag => return None,
         AuditBy::Range => StatSpec::new("sum", &[Key::None], Metric::Packets),
-        AuditBy::Rule => StatSpec::new("histogram", &[Key::Rule], Metric::Packets),
+        AuditBy::Rule => StatSpec::new("topk", &[Key::Rule], Metric::Packets).with("k", Value::Integer(AUDITED_RULES)),
     };
     let direction = if config.mirror.ingress { DirectionAxis::Ingress } else { DirectionAxis::Egress };
     Some(StatSpec { name: AUDITED.to_owned(), decision: DecisionAxis::Blocked, direction, fast: true, ..spec })
