@@ -15,13 +15,17 @@ use tailwater::events::{CONSEQUENCES, RULES};
 use tailwater::parse::{DropReason, Fault};
 use tailwater::stats::{self, calculations::STANDARD};
 use tailwater::telemetry::cost::{Meter, Part, Probe, Watch};
-use tailwater::telemetry::{Ages, FeedHealth, FeedSnapshot, JournalSnapshot, Optics, PartFigures, Pause, Registry, SinkState, SinkStatus};
+use tailwater::telemetry::{
+    Ages, AuditSnapshot, FeedHealth, FeedSnapshot, JournalSnapshot, Optics, PairSnapshot, PartFigures, Pause, Registry, SinkState,
+    SinkStatus,
+};
 
-const PAPERS: [&str; 12] = [
+const PAPERS: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/audit.md",
     "docs/configuration.md",
     "docs/messages.md",
     "docs/events.md",
@@ -207,6 +211,9 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
     let mut pause = Pause::default();
     [1, 2].into_iter().for_each(|now_ns| pause.polled(now_ns, &core.pauses));
     registry.set_feeds(vec![FeedSnapshot { name: "f".to_owned(), health: FeedHealth::Live }]);
+    let rows = vec![("counted".to_owned(), 1)];
+    registry.set_audit(AuditSnapshot { keys: vec![("found", 1)], rows, found_of_all: 1, stale: false });
+    registry.set_pairs(vec![PairSnapshot { ports: ["a", "b"].map(str::to_owned), sampled: 2, twice: 1, is_alarm: true }]);
     registry.set_sinks(|| {
         vec![SinkStatus {
             name: "kafka".to_owned(),

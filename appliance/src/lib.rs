@@ -16,10 +16,12 @@
 //! | [`rx`] | source → burst: ports, captures |
 //! | [`parse`] | burst → what each frame says; one file a header |
 //! | [`classify`] | tag rules, longest prefix match → records of ranges |
+//! | [`duplicates`] | packets that a mirror shows twice |
 //! | [`gather`] | records → batches of one range |
 //! | [`spread`] | batches → workers, over rings |
 //! | [`stats`] | batches → sketches; one file a calculation |
 //! | [`window`] | closing time: sealed blocks and the ledger, in-band to the reporter |
+//! | [`audit`] | the scrubber's own drop counters against the samples that came |
 //! | [`report`] | merged shards → estimates → messages |
 //! | [`events`] | accounts → what is wrong, as it begins and ends |
 //! | [`journal`] | messages wait here for every sink |
@@ -44,10 +46,12 @@ pub mod dpdk;
 pub mod rx;
 pub mod parse;
 pub mod classify;
+pub mod duplicates;
 pub mod gather;
 pub mod spread;
 pub mod stats;
 pub mod window;
+pub mod audit;
 pub mod report;
 pub mod events;
 pub mod journal;

@@ -96,6 +96,12 @@ pub const CAPTURE_BUFFER_BYTES: usize = 2 * CAPTURE_RECORD_BYTES_MAX;
 pub const CAPTURE_SKIPPED_BLOCK_BYTES_MAX: usize = 16 << 20;
 /// Interfaces of one section of a pcapng.
 pub const CAPTURE_INTERFACES_MAX: usize = 4_096;
+/// Packets that a core keeps of an epoch to find those that come twice.
+pub const DUPLICATE_SAMPLES_MAX: usize = 8_192;
+/// Ranges or rules whose sampling is audited.
+pub const AUDIT_KEYS_MAX: usize = 65_536;
+/// Rows of counters that wait for their windows to close.
+pub const AUDIT_ROWS_MAX: usize = 1 << 20;
 /// lcores of one appliance.
 pub const LCORES_MAX: usize = 128;
 

@@ -12,8 +12,8 @@ use prometheus_client::registry::Registry;
 
 use crate::telemetry::pauses::pause_bin_ns;
 use crate::telemetry::{
-    AGE_BOUNDS_S, CoreSnapshot, DEGRADED, FeedHealth, MEMORY_PARTS, PAUSE_CAUSES, PartFigures, PauseFigures, PortFigures, SinkState,
-    SinkStatus, Snapshot,
+    AGE_BOUNDS_S, AuditSnapshot, CoreSnapshot, DEGRADED, FeedHealth, MEMORY_PARTS, PAUSE_CAUSES, PairSnapshot, PartFigures, PauseFigures,
+    PortFigures, SinkState, SinkStatus, Snapshot,
 };
 
 /// Encodes everything that the snapshot holds.
@@ -45,6 +45,8 @@ impl Collector for Metrics {
         ports(&mut encoder, snapshot)?;
         feeds(&mut encoder, snapshot)?;
         events(&mut encoder, snapshot)?;
+        audit(&mut encoder, snapshot)?;
+        duplicates(&mut encoder, snapshot)?;
         sinks(&mut encoder, snapshot)
     }
 }
@@ -276,6 +278,27 @@ fn events(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     family(to, COUNTER, "events_refused", "Findings that are no events, since there were too many at a time", plain(events.refused))?;
     let losses = events.losses.iter().map(|((what, cause), n)| (vec![("what", what.clone()), ("cause", cause.clone())], *n));
     family(to, COUNTER, "losses", "Frames and records lost, by where it came from", losses)
+}
+
+fn audit(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let Some(AuditSnapshot { keys, rows, found_of_all, stale }) = &snapshot.audit else { return Ok(()) };
+    let keys = keys.iter().map(|(verdict, n)| (vec![("verdict", (*verdict).to_owned())], *n));
+    family(to, GAUGE, "audit_keys", "Ranges or rules whose sampling is audited, by verdict", keys)?;
+    let rows = rows.iter().map(|(result, n)| (vec![("result", result.clone())], *n));
+    family(to, GAUGE, "audit_rows", "Rows of the scrubber's counters since the start, by what became of them", rows)?;
+    family(to, GAUGE, "audit_found_of_all", "Sampling rates of which all keys together say that they are others", plain(*found_of_all))?;
+    family(to, GAUGE, "audit_stale", "1 while the scrubber's counters do not come", plain(u64::from(*stale)))
+}
+
+fn duplicates(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let rows = |value: fn(&PairSnapshot) -> u64| {
+        let ports = |pair: &PairSnapshot| vec![("first", pair.ports[0].clone()), ("second", pair.ports[1].clone())];
+        snapshot.pairs.iter().map(move |pair| (ports(pair), value(pair)))
+    };
+    let help = "Distinct packets of a pair of ports that were sampled in the last long window";
+    family(to, GAUGE, "duplicates_sampled", help, rows(|pair| pair.sampled))?;
+    family(to, GAUGE, "duplicates_seen_twice", "Of those the ones that came twice", rows(|pair| pair.twice))?;
+    family(to, GAUGE, "duplicates_alarm", "1 while they are more than alarm_share", rows(|pair| u64::from(pair.is_alarm)))
 }
 
 fn sinks(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {

@@ -5,7 +5,9 @@
 //! is handed its own few values of it, never the whole. One file a section: its types, and how it is read.
 
 mod appliance;
+mod audit;
 mod cores;
+mod duplicates;
 mod fault;
 mod hash;
 mod journal;
@@ -28,7 +30,9 @@ mod written;
 use std::path::{Path, PathBuf};
 
 pub use appliance::{Appliance, Windows};
+pub use audit::{Audit, AuditBy, Counters};
 pub use cores::{Cores, Mode, Port};
+pub use duplicates::Duplicates;
 pub use fault::{Fault, Faults, near};
 pub use journal::Journal;
 pub use kafka::KafkaSink;
@@ -70,6 +74,10 @@ pub struct Config {
     pub stats: Vec<StatSpec>,
     /// `[[sets]]`, in order.
     pub sets: Vec<Set>,
+    /// `[audit]`; none: sampling is taken as configured.
+    pub audit: Option<Audit>,
+    /// `[duplicates]`; none: they are not looked for.
+    pub duplicates: Option<Duplicates>,
     /// `[journal]`; none: reports wait in memory.
     pub journal: Option<Journal>,
     /// `[sinks]`
@@ -128,6 +136,8 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let journal = journal::read(&root);
     let sinks = sinks::read(&root);
     let admin = sinks::read_admin(&root);
+    let audit = audit::read(&root, &tags, sinks.kafka.is_some());
+    let duplicates = duplicates::read(&root, &mirror);
     root.close();
     let (appliance, ranges) = (appliance?, ranges?);
     let mut config = Config {
@@ -142,6 +152,8 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
         links,
         stats,
         sets,
+        audit,
+        duplicates,
         journal,
         sinks,
         admin,
@@ -188,7 +200,8 @@ impl Config {
 
     /// Whether anything is reported in fast windows.
     pub fn has_fast_windows(&self) -> bool {
-        !self.links.is_empty() || self.stats.iter().any(|stat| stat.fast)
+        let audited = self.audit.as_ref().is_some_and(|audit| audit.by != AuditBy::Tag);
+        audited || !self.links.is_empty() || self.stats.iter().any(|stat| stat.fast)
     }
 
     /// The largest weight that a blocked record can have; 1 where nothing is sampled.

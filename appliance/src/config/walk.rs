@@ -115,6 +115,11 @@ impl<'b, 'a> Field<'b, 'a> {
         !self.book.links.borrow().is_empty()
     }
 
+    /// The file that it stands in.
+    pub(super) fn file(&self) -> &'a Path {
+        self.book.file()
+    }
+
     /// Notes a fault of this value.
     pub(super) fn fault(&self, what: impl Into<String>, remedy: impl Into<String>) {
         self.book.fault(&self.at, what, remedy);

@@ -96,6 +96,8 @@ pub(super) fn appliance_report(
         clock_error_ns: synced.map(|kernel| kernel.error_ns),
         clock_error_max_ns: synced.map(|kernel| kernel.error_max_ns),
         events_sequence: 0,
+        audit: None,
+        duplicates: None,
         links_reported: (window.period == Period::Fast && !setting.links.is_empty()).then_some(setting.links.len() as u64),
         kind_sequence: 0,
     }

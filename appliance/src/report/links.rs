@@ -1,6 +1,7 @@
 //! Reports of links: what came by each, of all frames, and which ranges fill it.
 
 use super::appliance::Window;
+use super::audit::{AUDITED, samples};
 use super::loss::Incompleteness;
 use super::message::{estimate, weighted};
 use super::reporter::{Reporter, kind};
@@ -22,15 +23,21 @@ const BITS: f64 = 8.0;
 /// A range's part of a link.
 type Part = (u32, Bin);
 
-/// Ranges that fill links, in one window: of each link those whose packets passed, and those whose packets were blocked.
+/// What hidden stats say. Ranges that fill links, in one window: of each link those whose packets passed, and those whose packets were blocked.
 #[derive(Default)]
 pub(super) struct Fills {
     by_link: Vec<[Vec<Part>; 2]>,
+    /// Samples by range, or by rule of a range.
+    pub(super) audited: Vec<(u32, Option<String>, u64)>,
 }
 
 impl Fills {
     /// A range's bytes by link.
     pub(super) fn add(&mut self, range: u32, spec: &StatSpec, figure: Figure) {
+        if spec.name == AUDITED {
+            self.audited.extend(samples(figure).map(|(rule, samples)| (range, rule, samples)));
+            return;
+        }
         let Figure::Histogram(bins) = figure else { return };
         let decision = usize::from(spec.decision == DecisionAxis::Blocked);
         for bin in bins {

@@ -5,8 +5,10 @@
 //! never holds a core up: a stream that is full is the core's loss, counted there.
 
 mod appliance;
+mod audit;
 mod causes;
 pub mod clock;
+mod duplicates;
 mod loss;
 mod links;
 mod message;
@@ -33,6 +35,7 @@ use crate::window::ShardPlans;
 
 pub use crate::arch::KernelClock;
 pub use crate::rx::timeline::{ClockState, Step};
+pub use audit::{AUDITED, CounterRows, Heard};
 pub use reporter::Reporter;
 pub use strain::Strain;
 
@@ -143,6 +146,10 @@ pub struct Setting {
     pub shown: usize,
     /// In the configuration's order.
     pub links: Vec<LinkName>,
+    /// What is compared with the scrubber's counters, if anything is.
+    pub audit: Option<crate::audit::Plan>,
+    /// How packets are looked for that come twice, if they are.
+    pub duplicates: Option<crate::duplicates::Plan>,
     /// The longest frame that may have been lost: what a port lets in, what a capture may hold.
     pub frame_bytes_max: u32,
     /// A window whose time is further off than this says so.

@@ -33,6 +33,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let mut fills = Fills::default();
         let ranges = self.publish_ranges(window, (of, &touched), real, (missing, &mut fills));
         let rollups = self.publish_rollups(window, (of, &touched), missing);
+        self.audited = std::mem::take(&mut fills.audited);
         if of.period == Period::Fast {
             self.publish_links(links, &mut fills, of, missing);
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::appliance::{Account, Window, appliance_report, unmatched_top};
+use super::audit::Auditing;
 use super::clock::is_astray;
 use super::loss::Incompleteness;
 use super::open::{Accounts, OpenWindow, Spare, Stretches, Total, file, rank};
@@ -12,7 +13,8 @@ use super::ports::Ports;
 use super::rollup;
 use super::sequences::{Counter, Sequences};
 use super::strain::Strain;
-use super::{ClockState, CoreName, Delivery, Edition, Health, Publisher, RangeName, Setting, message, pb};
+use super::{ClockState, CoreName, Edition, Health, Publisher, RangeName, Setting, pb};
+use crate::duplicates::{Copies, Pairs};
 use crate::gather::Cause;
 use crate::stats::plan::Period;
 use crate::units::Epoch;
@@ -50,7 +52,7 @@ pub struct Reporter<P, H> {
     untold: Stretches,
     overdue: Stretches,
     /// The last long window had overdue frames.
-    was_overdue: bool,
+    pub(super) was_overdue: bool,
     /// Accounts of the long window that is open.
     long: Accounts,
     open_long: Option<u64>,
@@ -59,7 +61,7 @@ pub struct Reporter<P, H> {
     /// First epoch that was not reported yet.
     next: Option<Epoch>,
     pub(super) sequences: Sequences,
-    accounts: Counter,
+    pub(super) accounts: Counter,
     /// The long window that is being reported: its number, and where it starts.
     closing_long: Option<(u64, u64)>,
     /// Of links' reports: one a window.
@@ -69,6 +71,12 @@ pub struct Reporter<P, H> {
     total: Total,
     pub(super) pasts: Pasts,
     pub(super) strain: Strain,
+    /// Samples of the window that is being closed, by range, or by rule of a range.
+    pub(super) audited: Vec<(u32, Option<String>, u64)>,
+    pub(super) auditing: Option<Auditing>,
+    /// By epoch that is not closed yet.
+    copies: BTreeMap<Epoch, Copies>,
+    pub(super) pairs: Option<Pairs>,
 }
 
 impl<P: Publisher, H: Health> Reporter<P, H> {
@@ -81,7 +89,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         publisher: P,
         health: H,
     ) -> Self {
-        let count = streams.len();
+        let (count, pairs) = (streams.len(), setting.duplicates.map(Pairs::new));
         Self {
             setting,
             plans,
@@ -110,6 +118,10 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             total: Total { accounts: Accounts::of(count), ..Total::default() },
             pasts: Pasts::default(),
             strain: Strain::default(),
+            audited: Vec::new(),
+            auditing: None,
+            copies: BTreeMap::new(),
+            pairs,
         }
     }
 
@@ -173,12 +185,13 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let missing: Vec<(String, u64)> = std::mem::take(&mut self.total.missing).into_iter().collect();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
         self.add_cores(&mut report, &self.total.accounts, Period::Long);
+        report.audit = self.auditing.as_mut().map(|auditing| auditing.end(self.setting.live));
         self.publish_appliance(report);
     }
 
     /// One message of one stream.
     fn take(&mut self, at: usize) -> bool {
-        let Self { sources, plans, coming, calendar, windows, spare, epochs, untold, overdue, .. } = self;
+        let Self { copies, sources, plans, coming, calendar, windows, spare, epochs, untold, overdue, .. } = self;
         let streams = sources.len();
         let source = &mut sources[at];
         source.stream.next(|told| match told {
@@ -189,7 +202,10 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
                 };
                 file((windows, spare), coming.of(epoch).map_or(plans, |edition| &edition.plans), calendar, &sealed, words);
             }
-            Told::Closed { epoch, next, site } => {
+            Told::Closed { epoch, next, mut site } => {
+                if site.copies.is_on() {
+                    copies.entry(epoch).or_default().merge(std::mem::take(&mut site.copies));
+                }
                 // What links had moves with an account that could not be told in time.
                 if site.taken_over > 0 && (!site.links.is_empty() || site.lost_total() != [0; Cause::COUNT]) {
                     untold.add(source.at, epoch);
@@ -256,6 +272,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let (setting, plans) = (std::mem::replace(&mut self.setting, setting), std::mem::replace(&mut self.plans, plans));
         self.pasts.renew((&setting, &plans), (&self.setting, &self.plans));
         self.coming.give_back(Some(Edition { setting, plans }));
+        if let (Some(auditing), Some(plan)) = (&mut self.auditing, &self.setting.audit) {
+            auditing.renew(plan.clone(), &self.setting);
+        }
         let ranges = self.setting.ranges.iter().map(RangeName::identity);
         self.sequences.renew(ranges.chain(rollup::identities(&self.setting, &self.plans.scopes)));
     }
@@ -282,12 +301,23 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     fn close_epoch(&mut self, epoch: Epoch) {
         let accounts = self.epochs.remove(&epoch).unwrap_or_else(|| Accounts::of(self.sources.len()));
         self.first = self.first.or(Some(epoch));
+        while let Some(entry) = self.copies.first_entry().filter(|entry| *entry.key() <= epoch) {
+            let copies = entry.remove();
+            if let Some(pairs) = &mut self.pairs {
+                pairs.close(copies);
+            }
+        }
         let over = self.sources.iter().any(|source| source.at == Epoch::END) && self.epochs.is_empty();
         self.last = over.then_some(epoch);
         self.long.merge(&accounts);
-        if self.plans.plans.iter().any(|plan| plan.root_words(Period::Fast) > 0) {
+        if self.has_fast() {
             self.close(Period::Fast, epoch.0, &accounts);
         }
+    }
+
+    /// Whether windows are closed that are shorter than the long ones.
+    pub(super) fn has_fast(&self) -> bool {
+        self.plans.plans.iter().any(|plan| plan.root_words(Period::Fast) > 0)
     }
 
     fn close_long(&mut self, long: u64) {
@@ -296,19 +326,6 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.total.accounts.merge(&accounts);
         self.total.accounts.sites.iter_mut().for_each(Site::forget_ranges);
         self.close(Period::Long, long, &accounts);
-    }
-
-    /// Says when it begins.
-    fn look_for_overdue(&mut self, site: &Site) {
-        let frames: u64 = site.ports.iter().map(|ledger| ledger.overdue).sum();
-        if frames > 0 && !self.was_overdue {
-            tracing::warn!(
-                frames,
-                "a core still closed a window when the next but one had begun: these frames count in an earlier window than their own \
-                 (`overdue`): after a step of the clock this is usual, else more rx cores or workers, or fewer stats"
-            );
-        }
-        self.was_overdue = frames > 0;
     }
 
     /// Publishes one window.
@@ -344,6 +361,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.spare.take(window, period);
         self.add_cores(&mut report, accounts, period);
         report.losses = self.losses(&site, &ports.health, accounts, &which);
+        report.duplicates = self.duplicates(period);
+        report.audit = self.audit(&which, &site.tags, missing.is_empty());
         self.publish_appliance(report);
         if period == Period::Long {
             self.look_for_overdue(&site);
@@ -368,18 +387,6 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             })
         };
         self.setting.live && (of(self.first) == Some(number) || of(self.last) == Some(number))
-    }
-
-    fn publish_appliance(&mut self, mut report: pb::ApplianceReport) {
-        let period = if report.window_kind() == pb::WindowKind::Fast { Period::Fast } else { Period::Long };
-        let numbers = self.accounts.next(period);
-        (report.sequence, report.kind_sequence) = (numbers.all, numbers.of_kind);
-        let Delivery { sinks, journal, events_sequence } = self.publisher.delivery();
-        (report.sinks, report.journal, report.events_sequence) = (sinks, journal, events_sequence);
-        report.sink_overflow = self.publisher.overflow().into_iter().map(|(name, n)| message::count(name, n)).collect();
-        report.journal_losses = self.publisher.losses();
-        report.previous_run = self.publisher.previous_run();
-        self.publisher.appliance(&report);
     }
 }
 

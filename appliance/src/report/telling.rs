@@ -6,7 +6,7 @@ use super::appliance::{Window, core_ledger, feeds};
 use super::causes::{CoreLoss, losses};
 use super::open::Accounts;
 use super::reporter::{Reporter, Source, kind};
-use super::{CoreName, Glance, Health, PortHealth, Publisher, pb};
+use super::{CoreName, Delivery, Glance, Health, PortHealth, Publisher, message, pb};
 use crate::gather::Cause;
 use crate::stats::plan::Period;
 use crate::window::Site;
@@ -48,5 +48,30 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         };
         let cores: Vec<_> = self.sources.iter().zip(&accounts.sites).map(core).collect();
         losses(&ports, &received, &cores, of.bounds_ns.1.saturating_sub(of.bounds_ns.0))
+    }
+
+    /// Says when it begins.
+    pub(super) fn look_for_overdue(&mut self, site: &Site) {
+        let frames: u64 = site.ports.iter().map(|ledger| ledger.overdue).sum();
+        if frames > 0 && !self.was_overdue {
+            tracing::warn!(
+                frames,
+                "a core still closed a window when the next but one had begun: these frames count in an earlier window than their own \
+                 (`overdue`): after a step of the clock this is usual, else more rx cores or workers, or fewer stats"
+            );
+        }
+        self.was_overdue = frames > 0;
+    }
+
+    pub(super) fn publish_appliance(&mut self, mut report: pb::ApplianceReport) {
+        let period = if report.window_kind() == pb::WindowKind::Fast { Period::Fast } else { Period::Long };
+        let numbers = self.accounts.next(period);
+        (report.sequence, report.kind_sequence) = (numbers.all, numbers.of_kind);
+        let Delivery { sinks, journal, events_sequence } = self.publisher.delivery();
+        (report.sinks, report.journal, report.events_sequence) = (sinks, journal, events_sequence);
+        report.sink_overflow = self.publisher.overflow().into_iter().map(|(name, n)| message::count(name, n)).collect();
+        report.journal_losses = self.publisher.losses();
+        report.previous_run = self.publisher.previous_run();
+        self.publisher.appliance(&report);
     }
 }

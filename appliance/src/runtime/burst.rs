@@ -10,6 +10,7 @@ mod run;
 use super::receiver::Receiver;
 use super::world::World;
 use crate::classify::{Found, Sides, Verdicts};
+use crate::duplicates::sight;
 use crate::gather::Stage;
 use crate::gather::packed::{Form, Layout};
 use crate::gather::usual::{Rows, Words, direction_word, narrow};
@@ -123,6 +124,9 @@ impl<S: Stage> Receiver<S> {
     pub fn burst<'a>(&mut self, frames: impl Frames<'a>) {
         let count = frames.count().min(BURST_FRAMES_MAX);
         let Some(port) = frames.at(0).map(|frame| usize::from(frame.port)) else { return };
+        if self.open.copies.is_on() {
+            self.look_twice(frames, count);
+        }
         let bank = self.bursts.bank;
         let mut walks = true;
         if port < self.open.ports.len() && self.world.generation.is_plain() {
@@ -142,6 +146,17 @@ impl<S: Stage> Receiver<S> {
         self.bursts.bank = bank ^ 1;
         // What is kept of these ranges has come meanwhile; where their records go comes while the next burst is received.
         self.bursts.banks[bank].goals[..count].iter().for_each(|goal| self.gather.prefetch_tail(goal.range));
+    }
+
+    /// Keeps of the frames those that are sampled to find what comes twice.
+    #[inline(never)]
+    fn look_twice<'a>(&mut self, frames: impl Frames<'a>, count: usize) {
+        let (key, copies) = (&self.world.hash_key, &mut self.open.copies);
+        for frame in (0..count).filter_map(|at| frames.at(at)) {
+            if let Some(sight) = sight(frame.bytes, frame.link, key) {
+                copies.see(&sight, frame.time_ns, frame.port);
+            }
+        }
     }
 
     /// Appends what waits. To be called before anything else happens to an epoch, and when nothing comes.

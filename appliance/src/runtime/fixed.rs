@@ -30,6 +30,8 @@ pub fn check(started: &Config, new: &Config) -> Result<(), Faults> {
         ("cores", started.cores != new.cores),
         ("ports", started.ports != new.ports),
         ("links", started.links != new.links),
+        ("audit", started.audit != new.audit),
+        ("duplicates", started.duplicates != new.duplicates),
         ("journal", started.journal != new.journal),
         ("sinks", started.sinks != new.sinks),
     ];

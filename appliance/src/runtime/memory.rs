@@ -79,7 +79,10 @@ impl MemoryPlan {
             budget: world.memory_bytes,
             receiver_slots: ranges * (Gather::RANGE_BYTES + heat),
             shard_slots: ranges * Shard::RANGE_BYTES,
-            streams: (Room::of_account(world.ports, world.tag_room, world.links).bytes(), world.room.bytes()),
+            streams: (
+                Room::of_account(world.ports, world.tag_room, world.links).with_copies(world.duplicates.is_some()).bytes(),
+                world.room.bytes(),
+            ),
             lanes: workers * lane_bytes(),
             hands: if world.hands_over { handover_bytes(receivers, PARCEL_BYTES) } else { 0 },
             roots_wanted: world.plans.roots_least(world.plans.roots_bytes()),

@@ -17,6 +17,9 @@ pub mod made_of;
 pub mod memory;
 pub mod plan;
 mod burst;
+#[cfg(feature = "dpdk")]
+pub mod counters;
+pub mod findings;
 pub mod receiver;
 pub mod reload;
 pub mod reporting;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::burst::Bursts;
 use super::world::World;
 use crate::arch::Region;
+use crate::duplicates::Copies;
 use crate::gather::{Gather, Stage};
 use crate::limits::{BURST_FRAMES_LATE, BURST_FRAMES_MAX};
 use crate::parse::Parsed;
@@ -70,7 +71,8 @@ impl<S: Stage> Receiver<S> {
     /// That hands batches to `stage` and its accounts to `outlet`, and whose logs take no more than so many bytes.
     pub fn new(world: Arc<World>, stage: S, outlet: Outlet, live: Arc<LiveCore>, logs_bytes: usize) -> Self {
         let gather = Gather::reserved(world.ranges(), logs_bytes, &world.plans.layout, world.reserve);
-        let site = || Site::new(world.ports, world.tag_rules, world.links);
+        let copies = || world.duplicates.map(|plan| Copies::new(plan.sample));
+        let site = || Site::new(world.ports, world.tag_rules, world.links).with_copies(copies());
         let (open, spare) = (site(), site());
         Self {
             gather,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use super::counters;
 use super::lcores::{Idle, launch_all};
 use super::reader::feed_all;
 use super::reporting::{self, JsonLines};
@@ -76,6 +77,10 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
     let publisher = JsonLines::new(BufWriter::new(stdout()));
     let setting = setting(config, &world, 0, ports, false);
     let reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, publisher, NoHealth);
+    let reporter = match counters::at_once(config) {
+        Some(counters) => reporter.with_counters(counters),
+        None => reporter,
+    };
     let reporter = std::thread::spawn(move || reporting::run(reporter, || ()));
     let queues = queues.into_iter().map(|queue| vec![queue]).collect();
     let stop = Arc::new(AtomicBool::new(false));

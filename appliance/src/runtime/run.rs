@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::configs::Configs;
+use super::counters;
 use super::lcores::launch_all;
 use super::memory::{Lacking, MemoryPlan};
 use super::monitor::{self, Monitor};
@@ -138,6 +139,9 @@ fn count(
     let setting = setting(config, world, boot_id, port_names.clone(), true);
     let shipping = Shipping::new(Arc::clone(journal), Arc::clone(registry));
     let mut reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, shipping, monitor.clone());
+    if let Some(counters) = beside(places.io_cpu, || counters::listen(config))? {
+        reporter = reporter.with_counters(counters);
+    }
     let mut generations = std::mem::take(&mut wired.generations);
     generations.reporter = Some(reporter.control());
     let started = (config.clone(), Arc::clone(world), cores.clone());

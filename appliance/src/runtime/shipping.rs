@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::findings::Findings;
 use super::strained::Strained;
 use crate::events::Engine;
 use crate::journal::{CursorState, Journal, Kind, Losses, Message, WindowOf};
@@ -23,6 +24,7 @@ pub struct Shipping {
     incomplete: [(u64, BTreeMap<String, u64>); 2],
     strained: Strained,
     events: Engine,
+    findings: Findings,
 }
 
 impl Shipping {
@@ -35,6 +37,7 @@ impl Shipping {
             incomplete: Default::default(),
             strained: Strained::default(),
             events: Engine::default(),
+            findings: Findings::default(),
         }
     }
 
@@ -114,6 +117,7 @@ impl Publisher for Shipping {
         }
         self.judge(report);
         self.registry.window_closed(report.window_end_ns);
+        self.findings.see(report, &self.registry);
         let is_long = report.window_kind() == pb::WindowKind::Long;
         let (count, reasons) = std::mem::take(&mut self.incomplete[usize::from(!is_long)]);
         self.registry.incomplete(reasons, is_long.then_some(count));

@@ -45,7 +45,8 @@ pub struct Wired {
 /// Wires cores. `waits`: full rings make their senders wait, as in a replay.
 pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool) -> Wired {
     let mut wired = Wired { receivers: Vec::new(), workers: Vec::new(), streams: Vec::new(), generations: Generations::default() };
-    let (of_account, of_blocks) = (Room::of_account(world.ports, world.tag_room, world.links), world.room);
+    let (of_account, of_blocks) =
+        (Room::of_account(world.ports, world.tag_room, world.links).with_copies(world.duplicates.is_some()), world.room);
     let mut ends = Generations::default();
     let mut told = |lcore: u32, role: &'static str, room: Room| {
         let (outlet, reader) = stream(room, waits);

@@ -6,18 +6,22 @@
 use std::sync::Arc;
 
 use crate::arch::{HashKey, Reserve};
+use crate::audit::Plan as AuditPlan;
 use crate::axes::{DecisionAxis, DirectionAxis, Key, Metric};
 use crate::classify::{Generation, Scopes};
-use crate::config::{Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
+use crate::config::{AuditBy, Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
+use crate::duplicates::Plan as DuplicatesPlan;
 use crate::gather::packed::Layout;
 use crate::limits::{CAPTURE_RECORD_BYTES_MAX, RANGES_MAX, TAG_RULES_MAX};
 use crate::parse::MirrorPlan;
-use crate::report::{Identity, LinkName, PortName, RangeName, Setting};
+use crate::report::{AUDITED, Identity, LinkName, PortName, RangeName, Setting};
 use crate::stats::Calculations;
 use crate::stats::plan::{Compiler, Plan, WeightBounds};
 use crate::units::{Family, RangeIndex};
 use crate::window::{Calendar, Room, ShardPlans};
 
+/// Rules of a range whose samples are counted exactly: a quarter of what the table holds.
+const AUDITED_RULES: i64 = 1_000;
 /// Prefixes that are listed of what matched no range.
 const UNMATCHED_KEYS: i64 = 10;
 
@@ -47,6 +51,8 @@ pub struct World {
     pub tag_rules: usize,
     /// Links; the same in every generation.
     pub links: usize,
+    /// How packets are looked for that come twice, if they are; the same in every generation.
+    pub duplicates: Option<DuplicatesPlan>,
     /// Whether any stat is asked for. If not, the ledger says all, and no record is made of what matches a range.
     pub counts: bool,
     /// The budget of the data path, all cores together.
@@ -114,6 +120,7 @@ impl World {
             ports,
             tag_rules: config.tags.len(),
             links: config.links.len(),
+            duplicates: duplicates(config),
             counts: counts(config),
             sheds: config.appliance.shed,
             hands_over: config.appliance.hand_over,
@@ -160,7 +167,7 @@ impl World {
 
 /// Whether a record is made of what matches a range.
 const fn counts(config: &Config) -> bool {
-    !config.stats.is_empty() || !config.links.is_empty()
+    !config.stats.is_empty() || !config.links.is_empty() || config.audit.is_some()
 }
 
 /// What each range keeps so that links can say which ranges fill them: bytes by link, of each decision.
@@ -173,11 +180,53 @@ fn of_links(config: &Config) -> Vec<StatSpec> {
     if config.links.is_empty() { Vec::new() } else { decisions.map(of).to_vec() }
 }
 
+/// What each range keeps so that samples can be compared with the scrubber's counters.
+fn of_audit(config: &Config) -> Option<StatSpec> {
+    let by = config.audit.as_ref()?.by;
+    let spec = match by {
+        AuditBy::Tag => return None,
+        AuditBy::Range => StatSpec::new("sum", &[Key::None], Metric::Packets),
+        AuditBy::Rule => StatSpec::new("topk", &[Key::Rule], Metric::Packets).with("k", Value::Integer(AUDITED_RULES)),
+    };
+    let direction = if config.mirror.ingress { DirectionAxis::Ingress } else { DirectionAxis::Egress };
+    Some(StatSpec { name: AUDITED.to_owned(), decision: DecisionAxis::Blocked, direction, fast: true, ..spec })
+}
+
+/// What is compared with the scrubber's counters.
+fn audit(config: &Config, window_ns: u64) -> Option<AuditPlan> {
+    let audit = config.audit.as_ref()?;
+    let rate = |rule: &TagRule| match rule.sampling {
+        Given::Fixed(n) if rule.blocked && n > 1 => n,
+        _ => 0,
+    };
+    let (mut one_in, mut random): (Vec<u32>, Vec<bool>) =
+        config.tags.iter().map(|rule| (rate(rule), rule.sampler == Sampler::Random)).unzip();
+    if audit.by != AuditBy::Tag {
+        let all_random = one_in.iter().zip(&random).all(|(rate, random)| *rate == 0 || *random);
+        (one_in, random) = (vec![one_in.into_iter().max().unwrap_or(0)], vec![all_random]);
+    }
+    Some(AuditPlan {
+        by: audit.by,
+        false_alarms: audit.false_alarms,
+        tolerance: audit.tolerance,
+        skew_ns: audit.skew_ms * 1_000_000,
+        stale_ns: audit.stale_s * 1_000_000_000,
+        window_ns,
+        one_in,
+        random,
+    })
+}
+
+fn duplicates(config: &Config) -> Option<DuplicatesPlan> {
+    let of = config.duplicates?;
+    Some(DuplicatesPlan { sample: of.sample, within_ns: of.within_ms * 1_000_000, alarm_share: of.alarm_share })
+}
+
 /// Rows of links, and of what matched no range, behind the configuration's.
 fn specs(config: &Config) -> Vec<StatSpec> {
     let unmatched = StatSpec::new("topk", &[Key::DstPrefix], Metric::Packets).with("k", Value::Integer(UNMATCHED_KEYS));
     let unmatched = StatSpec { name: "unmatched".to_owned(), ..unmatched };
-    config.stats.iter().cloned().chain(of_links(config)).chain([unmatched]).collect()
+    config.stats.iter().cloned().chain(of_links(config)).chain(of_audit(config)).chain([unmatched]).collect()
 }
 
 fn generation(config: &Config, scopes: &Arc<Scopes>) -> Generation {
@@ -302,6 +351,8 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
         rollup,
         shown,
         links,
+        audit: audit(config, world.calendar.epoch_ns()),
+        duplicates: world.duplicates,
         frame_bytes_max,
         clock_bound_ns: crate::report::clock::bound_ns(config.appliance.fast_window_ms),
     }

@@ -82,7 +82,7 @@ fn moments(sum: &Weighted) -> (f64, f64) {
 }
 
 /// Garwood's interval of a Poisson mean of which `n` were counted, with this tail on each side.
-pub(super) fn garwood(n: f64, tail: f64) -> (f64, f64) {
+pub fn garwood(n: f64, tail: f64) -> (f64, f64) {
     let low = if n > 0.0 { gamma::lower(n, tail) } else { 0.0 };
     (low, gamma::upper(n + 1.0, tail))
 }

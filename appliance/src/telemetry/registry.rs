@@ -10,8 +10,8 @@ use super::cost::{CostFigures, PARTS, TIMED_POLLS};
 use super::live::{LiveCore, LivePort, PortFigures};
 use super::pauses::PAUSE_CAUSES;
 use super::snapshot::{
-    BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedSnapshot, JournalSnapshot, Optics, PortSnapshot, ReloadSnapshot,
-    SinkStatus, Snapshot,
+    AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedSnapshot, JournalSnapshot, Optics, PairSnapshot,
+    PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot,
 };
 use crate::arch::ticks::ticks_per_second;
 
@@ -57,6 +57,8 @@ struct Shelves {
     stats: Vec<String>,
     stats_before: BTreeMap<u32, CostFigures>,
     feeds: Vec<FeedSnapshot>,
+    audit: Option<AuditSnapshot>,
+    pairs: Vec<PairSnapshot>,
     incomplete: BTreeMap<String, u64>,
     events: EventsSnapshot,
     optics: Vec<(u32, Optics)>,
@@ -135,6 +137,16 @@ impl Registry {
     /// The feeds' states, after each window.
     pub fn set_feeds(&self, feeds: Vec<FeedSnapshot>) {
         self.shelves().feeds = feeds;
+    }
+
+    /// What the audit says, after each long window.
+    pub fn set_audit(&self, audit: AuditSnapshot) {
+        self.shelves().audit = Some(audit);
+    }
+
+    /// Packets seen twice, after each long window.
+    pub fn set_pairs(&self, pairs: Vec<PairSnapshot>) {
+        self.shelves().pairs = pairs;
     }
 
     /// Whom to ask for the sinks' state.
@@ -258,6 +270,8 @@ impl Registry {
             cores: shelves.cores.iter().map(core).collect(),
             drop_reasons: shelves.drop_reasons.clone(),
             feeds: shelves.feeds.clone(),
+            audit: shelves.audit.clone(),
+            pairs: shelves.pairs.clone(),
             sinks: shelves.sinks.as_ref().map_or_else(Vec::new, |ask| ask()),
             journal: shelves.journal.as_ref().map_or_else(JournalSnapshot::default, |ask| ask()),
             ranges: self.ranges.load(Relaxed),
@@ -332,63 +346,5 @@ impl Shelves {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ready_when_port_window_and_reporter_are() {
-        let registry = Registry::new("pop1-a", "pop1", Duration::from_secs(1));
-        assert_eq!(registry.snapshot().not_ready.len(), 3);
-        let port = registry.port(0, "net_null0", "mirror-a");
-        registry.window_opened();
-        registry.reporter_beat();
-        assert_eq!(registry.snapshot().not_ready, ["port 0 (net_null0) is not started"]);
-        port.started.set(1);
-        assert_eq!(registry.snapshot().not_ready, ["port 0 (net_null0) has no link"]);
-        port.link_up.set(1);
-        assert!(registry.snapshot().not_ready.is_empty());
-    }
-
-    #[test]
-    fn costs_of_stats_begin_anew_with_other_stats() {
-        use crate::telemetry::cost::{LiveCosts, Meter, Part, Probe, Watch};
-        let registry = Registry::new("a", "", Duration::from_secs(1));
-        let live = registry.core(1, "rx");
-        registry.set_stats(["a", "b"].into_iter());
-        let (mut meter, mut watch) = (Meter::new(), Watch::default());
-        let mut row = |row: usize, costs: &LiveCosts| {
-            meter.begin(0);
-            watch.turn_on();
-            watch.begin();
-            watch.columns();
-            watch.stat(row);
-            meter.lap(Part::Rx, watch.whole());
-            watch.turn_off(true);
-            meter.end();
-            meter.show(costs);
-            watch.show(costs);
-        };
-        row(1, &live.costs);
-        let seconds = |registry: &Registry| registry.snapshot().cores[0].seconds.clone();
-        let first = seconds(&registry);
-        assert_eq!((first.polls, first.stats.len(), &first.stats[0].0[..]), (1, 1, "b"));
-        registry.set_stats(["a", "b"].into_iter());
-        assert_eq!(seconds(&registry), first, "the same ones go on");
-        registry.set_stats(["b", "c"].into_iter());
-        assert!(seconds(&registry).stats.is_empty());
-        row(0, &live.costs);
-        assert_eq!(&seconds(&registry).stats[0].0[..], "b");
-    }
-
-    #[test]
-    fn sums_over_cores_and_ports() {
-        let registry = Registry::new("a", "", Duration::from_secs(1));
-        registry.core(1, "rx").received.add(5);
-        registry.core(2, "rx").received.add(7);
-        registry.port(0, "x", "f").missed.add(3);
-        registry.port(1, "y", "f").missed.add(4);
-        registry.window_closed(10);
-        let snapshot = registry.snapshot();
-        assert_eq!((snapshot.total().received, snapshot.missed(), snapshot.windows_closed), (12, 7, 1));
-    }
-}
+#[path = "registry_tests.rs"]
+mod tests;

@@ -85,6 +85,32 @@ pub struct FeedSnapshot {
     pub health: FeedHealth,
 }
 
+/// What the audit of samplers says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditSnapshot {
+    /// Ranges or rules, by what is said of them.
+    pub keys: Vec<(&'static str, u64)>,
+    /// Rows of counters, by what became of them.
+    pub rows: Vec<(String, u64)>,
+    /// Rates of which something is found of all keys together.
+    pub found_of_all: u64,
+    /// No counters have come for too long.
+    pub stale: bool,
+}
+
+/// Packets seen twice by a pair of ports, in the last long window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PairSnapshot {
+    /// Both devices.
+    pub ports: [String; 2],
+    /// Distinct packets sampled.
+    pub sampled: u64,
+    /// Of them those that were seen twice.
+    pub twice: u64,
+    /// They are more than `alarm_share`.
+    pub is_alarm: bool,
+}
+
 /// How a sink is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SinkState {
@@ -253,6 +279,10 @@ pub struct Snapshot {
     pub drop_reasons: Vec<&'static str>,
     /// Feeds, as the reporter last saw them.
     pub feeds: Vec<FeedSnapshot>,
+    /// Packets seen twice, by pair of ports.
+    pub pairs: Vec<PairSnapshot>,
+    /// Of the audit of samplers, where there is one.
+    pub audit: Option<AuditSnapshot>,
     /// Sinks.
     pub sinks: Vec<SinkStatus>,
     /// Journal.

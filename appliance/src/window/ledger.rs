@@ -3,6 +3,7 @@
 use std::ops::AddAssign;
 
 use super::links::LinkSums;
+use crate::duplicates::Copies;
 use crate::gather::{Cause, LossOfRange, Lost};
 use crate::limits::TAG_RULES_MAX;
 use crate::parse::{DropReason, Fault};
@@ -167,6 +168,8 @@ pub struct Site {
     pub lost_others: [u64; Cause::COUNT],
     /// Accounts of earlier epochs that are told with this one.
     pub taken_over: u64,
+    /// Packets that are sampled to find those that come twice.
+    pub copies: Copies,
 }
 
 fn add(ours: &mut [u64; Cause::COUNT], theirs: &[u64; Cause::COUNT]) {
@@ -184,6 +187,12 @@ impl Site {
     /// An empty account of a core that receives nothing itself.
     pub fn of_worker() -> Self {
         Self { lost: Vec::with_capacity(LOSING_RANGES_MAX), ..Self::default() }
+    }
+
+    /// One that keeps such packets too.
+    #[must_use]
+    pub fn with_copies(self, copies: Option<Copies>) -> Self {
+        Self { copies: copies.unwrap_or_default(), ..self }
     }
 
     /// All ports together.
@@ -206,6 +215,7 @@ impl Site {
         self.links.fill(LinkSums::default());
         (self.decisions, self.counted, self.lost_others) = (Decisions::default(), 0, [0; Cause::COUNT]);
         self.taken_over = 0;
+        self.copies.clear();
         self.lost.clear();
     }
 
@@ -267,6 +277,7 @@ impl Site {
         self.decisions += &other.decisions;
         self.counted += other.counted;
         self.taken_over += 1 + other.taken_over;
+        self.copies.take_over(&other.copies);
         let lost = Lost { ranges: &other.lost, others: other.lost_others };
         self.lose(&if same { lost } else { Lost { ranges: &[], others: other.lost_total() } });
     }
@@ -291,15 +302,17 @@ impl Site {
 
     /// Words of [`Self::to_words`], at most.
     pub const fn words_max(ports: usize, tag_rules: usize, links: usize) -> usize {
-        15 + Ledger::WORDS * ports + tag_rules + 1 + LinkSums::WORDS * links + LOSING_RANGES_MAX * (1 + Cause::COUNT)
+        18 + Ledger::WORDS * ports + tag_rules + 1 + LinkSums::WORDS * links + LOSING_RANGES_MAX * (1 + Cause::COUNT)
     }
 
     /// Appends all of it.
     pub fn to_words(&self, out: &mut Vec<u64>) {
         out.extend([self.ports.len() as u64, self.tags.len() as u64, self.links.len() as u64, self.lost.len() as u64]);
         out.extend([self.counted, self.taken_over]);
+        out.extend(self.copies.head());
         out.extend(self.lost_others);
         out.extend(self.decisions.0);
+        self.copies.to_words(out);
         self.ports.iter().for_each(|ledger| ledger.to_words(out));
         out.extend_from_slice(&self.tags);
         self.links.iter().for_each(|link| link.to_words(out));
@@ -311,10 +324,11 @@ impl Site {
 
     /// Out of what [`Self::to_words`] wrote.
     pub fn from_words(words: &[u64]) -> Self {
-        let [ports, tags, links, lost, counted, taken_over, o0, o1, o2, d0, d1, d2, d3, d4, rest @ ..] = words else {
+        let [ports, tags, links, lost, counted, taken_over, c0, c1, c2, o0, o1, o2, d0, d1, d2, d3, d4, rest @ ..] = words else {
             return Self::default();
         };
         let size = |n: &u64| usize::try_from(*n).unwrap_or(0);
+        let (copies, rest) = Copies::from_words([*c0, *c1, *c2], rest);
         let (ledgers, rest) = rest.split_at((size(ports) * Ledger::WORDS).min(rest.len()));
         let (tags, rest) = rest.split_at(size(tags).min(rest.len()));
         let (links, rest) = rest.split_at((size(links) * LinkSums::WORDS).min(rest.len()));
@@ -329,10 +343,11 @@ impl Site {
             taken_over: *taken_over,
             lost: lost.map(|of| (u32::try_from(at(of, 0)).unwrap_or(u32::MAX), [at(of, 1), at(of, 2), at(of, 3)])).collect(),
             lost_others: [*o0, *o1, *o2],
+            copies,
         }
     }
 
-    /// Adds another core's, or another epoch's. For the reporter: each range is listed once, however many there are.
+    /// Adds another core's, or another epoch's, but for its [`Copies`]. For the reporter: each range is listed once, however many there are.
     pub fn merge(&mut self, other: &Self) {
         self.ports.resize(self.ports.len().max(other.ports.len()), Ledger::default());
         self.ports.iter_mut().zip(&other.ports).for_each(|(a, b)| *a += b);

@@ -5,6 +5,7 @@
 use super::ledger::Site;
 use crate::arch::Patience;
 use crate::arch::ring::{Consumer, Producer, RingBuffer};
+use crate::duplicates::Copies;
 use crate::stats::plan::Period;
 use crate::units::{Epoch, RangeIndex};
 
@@ -104,6 +105,12 @@ impl Room {
     /// Room of an account alone.
     pub const fn of_account(ports: usize, tag_rules: usize, links: usize) -> Self {
         Self { block: 0, part: 0, account: Site::words_max(ports, tag_rules, links) }
+    }
+
+    /// With packets that are looked for twice.
+    #[must_use]
+    pub const fn with_copies(self, is_on: bool) -> Self {
+        Self { account: self.account + if is_on { Copies::words_max() } else { 0 }, ..self }
     }
 
     /// For blocks that are twice as long.

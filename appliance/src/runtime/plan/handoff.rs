@@ -79,7 +79,8 @@ pub(super) fn measure(world: &Arc<World>, frames: &mut Frames, count: u64) -> Ha
 #[allow(clippy::cast_precision_loss, reason = "an average")]
 fn sent<S: Stage>(world: &Arc<World>, stage: S, frames: &mut Frames, count: u64) -> f64 {
     let registry = Registry::new("plan", "", Duration::from_secs(1));
-    let (outlet, mut told) = stream(Room::of_account(world.ports, world.tag_room, world.links), false);
+    let (outlet, mut told) =
+        stream(Room::of_account(world.ports, world.tag_room, world.links).with_copies(world.duplicates.is_some()), false);
     let mut receiver = Receiver::new(Arc::clone(world), stage, outlet, registry.core(1, "rx"), LOGS_BYTES);
     receiver.epoch(Epoch(1));
     let (begun, mut packets) = (ran_ns(), 0);

@@ -8,6 +8,7 @@
 //! - [`probe`]: is a broker there? For `check`.
 
 mod client;
+mod consume;
 mod embedded;
 mod flight;
 mod probe;
@@ -18,6 +19,7 @@ mod topic;
 mod trouble;
 
 pub use crate::config::kafka::MOCK;
+pub use consume::consume;
 pub use embedded::{Embedded, embed};
 pub use probe::{Cluster, ProbeError, probe};
 pub(super) use produce::KafkaSink;

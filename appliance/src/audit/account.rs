@@ -1,0 +1,202 @@
+//! One key's account: what came of it by window, what the scrubber says, and both together since the day's and the hour's start.
+
+use std::collections::VecDeque;
+
+use super::rate::{Counts, RateTest};
+use super::spread::{Spread, block_size};
+
+/// Windows with samples that a key remembers: counters that come later than that begin anew.
+const WINDOWS_KEPT: usize = 1_200;
+const NS_IN_S: u64 = 1_000_000_000;
+/// Lengths of the two stretches over which evidence is gathered: a day, and an hour, which sees sooner what changes.
+pub const STRETCHES_NS: [u64; 2] = [86_400 * NS_IN_S, 3_600 * NS_IN_S];
+
+/// What came, by window.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// Number of a window with samples, and samples up to its end.
+    windows: VecDeque<(u64, u64)>,
+    /// The last one forgotten.
+    forgotten: Option<(u64, u64)>,
+}
+
+impl History {
+    /// Adds a window's samples; windows come in order.
+    pub fn add(&mut self, number: u64, samples: u64) {
+        let before = self.windows.back().or(self.forgotten.as_ref()).map_or(0, |(_, sum)| *sum);
+        self.windows.push_back((number, before.saturating_add(samples)));
+        if self.windows.len() > WINDOWS_KEPT {
+            self.forgotten = self.windows.pop_front();
+        }
+    }
+
+    /// Samples in windows before this one; none where that is forgotten.
+    fn before(&self, number: u64) -> Option<u64> {
+        let at = self.windows.partition_point(|(window, _)| *window < number);
+        match at.checked_sub(1).and_then(|at| self.windows.get(at)) {
+            Some((_, sum)) => Some(*sum),
+            None => match self.forgotten {
+                Some((window, sum)) => (window < number).then_some(sum),
+                None => Some(0),
+            },
+        }
+    }
+}
+
+/// A moment of which the scrubber said what it had dropped.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    /// Of the scrubber's clock.
+    pub time_ns: u64,
+    dropped: u64,
+    low: u64,
+    high: u64,
+}
+
+impl Mark {
+    /// What lies between this mark and a later one.
+    const fn until(&self, later: &Self) -> Counts {
+        Counts {
+            dropped: later.dropped.saturating_sub(self.dropped),
+            low: later.low.saturating_sub(self.high),
+            high: later.high.saturating_sub(self.low),
+        }
+    }
+}
+
+/// How time is divided.
+#[derive(Clone, Copy, Debug)]
+pub struct Clocks {
+    /// Of our windows.
+    pub window_ns: u64,
+    /// By so much the scrubber's clock may differ, and a sample may come later.
+    pub skew_ns: u64,
+}
+
+impl Clocks {
+    /// The first window that a mark may lie in, and the first that begins behind it for sure.
+    pub fn windows(&self, time_ns: u64) -> (u64, u64) {
+        let length = self.window_ns.max(1);
+        (time_ns.saturating_sub(self.skew_ns) / length, time_ns.saturating_add(self.skew_ns).div_ceil(length))
+    }
+}
+
+/// Evidence since the start of a day or an hour.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stretch {
+    number: u64,
+    /// Of what came before the base.
+    kept: Counts,
+    base: Option<Mark>,
+    all: Counts,
+}
+
+impl Stretch {
+    fn add(&mut self, length_ns: u64, before: &Mark, now: &Mark, joins: bool) {
+        let number = now.time_ns / length_ns;
+        if number != self.number || self.base.is_none() {
+            *self = Self { number, base: Some(*before), ..Self::default() };
+        } else if !joins {
+            (self.kept, self.base) = (self.all, Some(*before));
+        }
+        self.all = self.kept.with(self.base.as_ref().map_or_else(Counts::default, |base| base.until(now)));
+    }
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    /// What came here.
+    pub history: History,
+    last: Option<Mark>,
+    /// The last mark ends the stretch that was counted: the next one joins.
+    joined: bool,
+    stretches: [Stretch; STRETCHES_NS.len()],
+    block: Option<Mark>,
+    apart: u64,
+    spread: (u64, Spread),
+    /// When what stands here began.
+    pub since_ns: Option<u64>,
+}
+
+/// What a row was good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// Counts.
+    Counted,
+    /// Nothing before it to compare with: the first, one behind a counter that fell, or behind windows that are not whole.
+    Begins,
+    /// Its time was had before.
+    Repeated,
+    /// What came at that time is forgotten.
+    TooOld,
+}
+
+impl Account {
+    /// Takes what the scrubber says. `is_whole`: whether nothing was lost here between two moments.
+    pub fn take(&mut self, (time_ns, dropped): (u64, u64), clocks: Clocks, is_whole: impl FnOnce(u64, u64) -> bool) -> Taken {
+        if self.last.is_some_and(|last| time_ns <= last.time_ns) {
+            return Taken::Repeated;
+        }
+        let (first, behind) = clocks.windows(time_ns);
+        let (Some(low), Some(high)) = (self.history.before(first), self.history.before(behind)) else {
+            (self.last, self.block) = (None, None);
+            return Taken::TooOld;
+        };
+        let now = Mark { time_ns, dropped, low, high };
+        let before = self.last.replace(now).filter(|before| dropped >= before.dropped && is_whole(before.time_ns, time_ns));
+        let Some(before) = before else {
+            (self.joined, self.block) = (false, None);
+            return Taken::Begins;
+        };
+        self.since_ns.get_or_insert(before.time_ns);
+        for (stretch, length_ns) in self.stretches.iter_mut().zip(STRETCHES_NS) {
+            stretch.add(length_ns, &before, &now, self.joined);
+        }
+        self.joined = true;
+        self.block.get_or_insert(before);
+        Taken::Counted
+    }
+
+    /// Ends a block if it has enough.
+    pub fn look_at_spread(&mut self, one_in: u32, tolerance: f64) {
+        let (Some(base), Some(now)) = (self.block, self.last) else { return };
+        let day = now.time_ns / STRETCHES_NS[0];
+        if self.spread.0 != day {
+            self.spread = (day, Spread::default());
+        }
+        let counts = base.until(&now);
+        if counts.expected(one_in) < block_size(self.apart) {
+            return;
+        }
+        self.spread.1.add(&counts, one_in, tolerance);
+        self.apart = counts.high.saturating_sub(counts.low);
+        self.block = Some(now);
+    }
+
+    /// What was counted in this day, or hour, if it is still that one.
+    pub fn counts(&self, stretch: usize, time_ns: u64) -> Counts {
+        let of = &self.stretches[stretch];
+        if of.base.is_some() && of.number == time_ns / STRETCHES_NS[stretch] { of.all } else { Counts::default() }
+    }
+
+    /// Evidence of too little spread, of this day.
+    pub fn spread(&self, time_ns: u64) -> Spread {
+        if self.spread.0 == time_ns / STRETCHES_NS[0] { self.spread.1 } else { Spread::default() }
+    }
+
+    /// When the scrubber said something last.
+    pub fn last_ns(&self) -> Option<u64> {
+        self.last.map(|mark| mark.time_ns)
+    }
+
+    /// Forgets what the scrubber said: another rate is compared from here on.
+    pub fn begin_anew(&mut self) {
+        *self = Self { history: std::mem::take(&mut self.history), ..Self::default() };
+    }
+
+    /// Evidence against a rate, of the day and of the hour.
+    pub fn evidence(&self, test: &RateTest, time_ns: u64) -> [f64; 2] {
+        [0, 1].map(|stretch| test.evidence(&self.counts(stretch, time_ns)))
+    }
+}
