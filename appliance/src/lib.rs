@@ -23,6 +23,7 @@
 //! | [`report`] | merged shards → estimates → messages |
 //! | [`journal`] | messages wait here for every sink |
 //! | [`sink`] | Kafka, file, stdout |
+//! | [`flows`] | NetFlow, IPFIX, sFlow → flow messages |
 //! | [`admin`] | metrics and health over HTTP |
 //! | [`generate`] | synthetic traffic and its truth |
 //! | [`runtime`] | places all of it on cores; the one module that knows all others |
@@ -50,6 +51,7 @@ pub mod window;
 pub mod report;
 pub mod journal;
 pub mod sink;
+pub mod flows;
 pub mod admin;
 pub mod generate;
 pub mod runtime;

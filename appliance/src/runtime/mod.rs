@@ -8,6 +8,7 @@ mod check_journal;
 mod check_memory;
 pub mod fits;
 pub mod fixed;
+pub mod flows;
 mod frame;
 pub mod generations;
 pub mod made_of;
