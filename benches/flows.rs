@@ -1,7 +1,13 @@
 //! What decoding flow records costs: nanoseconds a record, of a datagram of 24 NetFlow 9 or IPFIX records of 20 fields, of 30 of
 //! NetFlow 5, and of four sFlow samples of 128 bytes; alone, and written as protobuf or JSON. The least of several rounds.
 
-#![allow(clippy::print_stdout, clippy::cast_precision_loss, clippy::cast_possible_truncation, missing_docs, reason = "a bench prints its figures")]
+#![allow(
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    missing_docs,
+    reason = "a bench prints its figures"
+)]
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -12,8 +18,26 @@ const ROUNDS: usize = 7;
 const DATAGRAMS: u32 = 20_000;
 /// What a router tells of a flow: element and bytes.
 const FIELDS: [(u16, u16); 20] = [
-    (8, 4), (12, 4), (15, 4), (10, 4), (14, 4), (2, 8), (1, 8), (22, 4), (21, 4), (7, 2),
-    (11, 2), (6, 1), (4, 1), (5, 1), (16, 4), (17, 4), (9, 1), (13, 1), (61, 1), (89, 1),
+    (8, 4),
+    (12, 4),
+    (15, 4),
+    (10, 4),
+    (14, 4),
+    (2, 8),
+    (1, 8),
+    (22, 4),
+    (21, 4),
+    (7, 2),
+    (11, 2),
+    (6, 1),
+    (4, 1),
+    (5, 1),
+    (16, 4),
+    (17, 4),
+    (9, 1),
+    (13, 1),
+    (61, 1),
+    (89, 1),
 ];
 
 fn set(id: u16, body: &[u8]) -> Vec<u8> {
@@ -37,7 +61,7 @@ fn templated(version: u16) -> (Vec<u8>, Vec<u8>, u32) {
 
 fn five() -> (Vec<u8>, Vec<u8>, u32) {
     let mut out = vec![0, 5, 0, 30];
-    out.extend((0..20 + 30 * 48).map(|i| (i * 7 % 251) as u8));
+    out.extend((0..20 + 30 * 48usize).map(|i| (i * 7 % 251) as u8));
     (Vec::new(), out, 30)
 }
 

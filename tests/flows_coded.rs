@@ -8,7 +8,7 @@ use flows_support::{collector, feed, from};
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use tailwater::flows::{Address, Collector, DatagramDrop, Fields, Flow, Gaps, RateFrom, RecordDrop, SetDrop, Settings, TemplateEvent};
-use tailwater::limits::{FLOW_DOMAINS_MAX, HELD_BYTES_MAX, HELD_BYTES_OF_DOMAIN_MAX, TEMPLATE_BYTES_MAX, TEMPLATES_OF_DOMAIN_MAX};
+use tailwater::limits::{FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, HELD_BYTES_MAX, HELD_BYTES_OF_DOMAIN_MAX, TEMPLATES_OF_DOMAIN_MAX};
 
 /// An element that the model knows: number, lengths it may have, and where its value is found.
 type Known = (u16, &'static [u16], fn(&Flow) -> u64);
@@ -64,7 +64,8 @@ fn template(d: &mut ChaCha8Rng, version: u16) -> Vec<Made> {
             let variable = version == 10 && dice(d, 3) == 0;
             let enterprise = (version == 10 && dice(d, 2) == 0).then(|| 1 + d.next_u32() % 29_000);
             // 371 and beyond: nothing that a flow wants. 291 to 293 are structured data.
-            let id = if dice(d, 4) == 0 && variable && enterprise.is_none() { 291 + dice(d, 3) as u16 } else { 400 + dice(d, 9_000) as u16 };
+            let id =
+                if dice(d, 4) == 0 && variable && enterprise.is_none() { 291 + dice(d, 3) as u16 } else { 400 + dice(d, 9_000) as u16 };
             fields.push(Made { id, bytes: if variable { u16::MAX } else { dice(d, 40) as u16 }, enterprise, known: None });
         }
         let lengths = KNOWN[at].1;
@@ -218,7 +219,7 @@ fn ten_million_spoofed_templates_take_no_more_than_their_bound() {
             assert!(c.ledger().balances(), "{}", c.ledger());
             assert!(c.domains() <= FLOW_DOMAINS_MAX);
             let (templates, held) = c.memory_bytes();
-            assert!(templates <= TEMPLATE_BYTES_MAX && held <= HELD_BYTES_MAX, "{templates} {held}");
+            assert!(templates <= FLOW_KNOWN_BYTES_MAX && held <= HELD_BYTES_MAX, "{templates} {held}");
         }
     }
     assert_eq!(flows, rounds / 5_000, "an exporter in use was pushed out");
@@ -248,7 +249,9 @@ fn one_domain_has_its_bounds_too() {
 fn sets_and_headers_that_are_lies() {
     let mut c = collector();
     let mut give = |bytes: &[u8]| c.take(&from(1, 1, 1), bytes, &mut |_| ());
-    [&[][..], &[0], &[0, 9], &[0, 3, 0, 0], &[0, 0, 0, 5, 0, 0, 0, 9], &[0, 10, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]].into_iter().for_each(&mut give);
+    [&[][..], &[0], &[0, 9], &[0, 3, 0, 0], &[0, 0, 0, 5, 0, 0, 0, 9], &[0, 10, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]
+        .into_iter()
+        .for_each(&mut give);
     give(&nine(0, &[vec![1, 0, 0, 3]]));
     give(&nine(1, &[vec![1, 0, 0xFF, 0xFF]]));
     give(&nine(2, &[set(77, &[1; 10], 0)]));
@@ -273,7 +276,8 @@ fn sets_and_headers_that_are_lies() {
 fn templates_change_conflict_withdraw_and_expire() {
     let (a, b) = (one_template(256, &[(1, 4)]), one_template(256, &[(2, 8)]));
     let mut c = collector();
-    let mut give = |port: u16, received_ns: u64, sets: &[Vec<u8>]| c.take(&from(1, port, received_ns), &datagram(10, 0, 1, sets), &mut |_| ());
+    let mut give =
+        |port: u16, received_ns: u64, sets: &[Vec<u8>]| c.take(&from(1, port, received_ns), &datagram(10, 0, 1, sets), &mut |_| ());
     give(1, 1, &[template_set(10, 256, &a)]);
     give(1, 2, &[template_set(10, 256, &a)]);
     give(1, 3, &[template_set(10, 256, &b)]);

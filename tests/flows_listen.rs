@@ -1,6 +1,6 @@
 //! Datagrams off real sockets on loopback: all of them come, a burst at a time, with their source, and a restart needs no template.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
 
 mod flows_support;
 

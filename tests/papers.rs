@@ -16,7 +16,7 @@ use tailwater::stats::{self, calculations::STANDARD};
 use tailwater::telemetry::cost::{Meter, Part, Probe, Watch};
 use tailwater::telemetry::{Ages, FeedHealth, FeedSnapshot, JournalSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus};
 
-const PAPERS: [&str; 11] = [
+const PAPERS: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -24,6 +24,7 @@ const PAPERS: [&str; 11] = [
     "docs/configuration.md",
     "docs/messages.md",
     "docs/operations.md",
+    "docs/flows.md",
     "docs/generate.md",
     "docs/plan.md",
     "docs/figures.md",

@@ -111,8 +111,8 @@ pub const TEMPLATE_FIELDS_MAX: usize = 1_024;
 pub const TEMPLATES_OF_DOMAIN_MAX: usize = 1_024;
 /// Exporters' domains that are remembered; beyond, the one heard of least lately goes, with all that was known of it.
 pub const FLOW_DOMAINS_MAX: usize = 16_384;
-/// Memory of all templates of flow records together, about.
-pub const TEMPLATE_BYTES_MAX: usize = 64 << 20;
+/// Memory of all that is known of exporters, about: templates, rates, data sources.
+pub const FLOW_KNOWN_BYTES_MAX: usize = 64 << 20;
 /// Data sets that wait for their template, of one exporter's domain and of all.
 pub const HELD_BYTES_OF_DOMAIN_MAX: usize = 1 << 20;
 /// The same, of all.

@@ -8,7 +8,7 @@ use super::flow::{Address, Flow};
 use super::ledger::{DatagramDrop, Ledger, SetDrop, TemplateEvent};
 use super::lru::Lru;
 use super::{export, fixed, sflow};
-use crate::limits::{FLOW_DOMAINS_MAX, HELD_BYTES_MAX, TEMPLATE_BYTES_MAX};
+use crate::limits::{FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, HELD_BYTES_MAX};
 
 /// Where a datagram came from, and when.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +79,7 @@ pub struct Collector {
     operators: HashMap<Address, Operator>,
     none: Operator,
     pub(super) domains: Lru<DomainKey, Domain>,
-    pub(super) template_bytes: usize,
+    pub(super) known_bytes: usize,
     held_bytes: usize,
     pub(super) ledger: Ledger,
     flow: Flow,
@@ -112,7 +112,7 @@ impl Collector {
             operators,
             none: Operator::default(),
             domains: Lru::new(),
-            template_bytes: 0,
+            known_bytes: 0,
             held_bytes: 0,
             ledger: Ledger::default(),
             flow: Flow::default(),
@@ -158,7 +158,7 @@ impl Collector {
             self.add(key);
         }
         let Some(domain) = self.domains.get(&key) else { return };
-        let (templates_before, held_before) = (domain.template_bytes, domain.held.bytes());
+        let (known_before, held_before) = (domain.memory_bytes(), domain.held.bytes());
         let expired = domain.held.expire(from.received_ns);
         (0..expired).for_each(|_| self.ledger.drop_set(SetDrop::NoTemplate));
         self.ledger.waiting -= expired as u64;
@@ -172,8 +172,8 @@ impl Collector {
             Kind::Sflow(header) => sflow::read(header, from, c, &mut work),
         }
         self.changed |= work.changed;
-        let (templates, held) = (work.domain.template_bytes, work.domain.held.bytes());
-        self.template_bytes = self.template_bytes + templates - templates_before;
+        let (known, held) = (work.domain.memory_bytes(), work.domain.held.bytes());
+        self.known_bytes = self.known_bytes + known - known_before;
         self.held_bytes = self.held_bytes + held - held_before;
         self.make_room();
     }
@@ -186,16 +186,16 @@ impl Collector {
         self.domains.insert(key, Domain::new());
     }
 
-    /// Templates of domains that were not heard of for long go first; those of the newest one never do.
+    /// Domains that were not heard of for long go first; the newest one never does.
     fn make_room(&mut self) {
-        while self.template_bytes > TEMPLATE_BYTES_MAX && self.domains.len() > 1 {
+        while self.known_bytes > FLOW_KNOWN_BYTES_MAX && self.domains.len() > 1 {
             self.evict();
         }
     }
 
     fn evict(&mut self) {
         let Some((_, domain)) = self.domains.evict() else { return };
-        self.template_bytes -= domain.template_bytes;
+        self.known_bytes -= domain.memory_bytes();
         self.held_bytes -= domain.held.bytes();
         self.ledger.domains_evicted += 1;
         (0..domain.template_count()).for_each(|_| self.ledger.template(TemplateEvent::Evicted));
@@ -228,9 +228,9 @@ impl Collector {
         self.ledger.kernel_drops += datagrams;
     }
 
-    /// Memory that strangers can make it take, about: templates, and data that waits for them, bytes.
+    /// Memory that strangers can make it take, about, bytes: what is known of exporters, and data that waits for templates.
     pub const fn memory_bytes(&self) -> (usize, usize) {
-        (self.template_bytes, self.held_bytes)
+        (self.known_bytes, self.held_bytes)
     }
 
     /// Exporters' domains that are remembered.

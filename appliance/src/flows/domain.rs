@@ -57,7 +57,7 @@ pub(super) struct Domain {
     templates: HashMap<u16, Template>,
     uses: u64,
     /// Memory of its templates, about.
-    pub(super) template_bytes: usize,
+    template_bytes: usize,
     /// What it told of sampling.
     pub(super) rates: Rates,
     /// Its datagrams' numbers.
@@ -159,6 +159,11 @@ impl Domain {
         let of_kind = |template: &Template| matches!(template.definition.purpose, Purpose::Options(_)) == options;
         let ids: Vec<u16> = self.templates.iter().filter(|(_, template)| of_kind(template)).map(|(id, _)| *id).collect();
         ids.into_iter().filter(|id| self.remove(*id)).count()
+    }
+
+    /// Memory that its exporter can make it take, about: templates, rates, data sources. What waits is counted apart.
+    pub(super) fn memory_bytes(&self) -> usize {
+        self.template_bytes + self.rates.memory_bytes() + self.sources.memory_bytes()
     }
 
     /// Templates by id.

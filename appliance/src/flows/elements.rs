@@ -158,10 +158,10 @@ const fn asa(id: u16) -> Option<(What, Form)> {
 
 /// Rows: numbers, what is done, and which lengths make sense.
 macro_rules! elements {
-    ($($($id:literal)|+ => $what:ident $form:ident;)+) => {
+    ($($id:pat => $what:ident $form:ident;)+) => {
         const fn standard(id: u16) -> Option<(What, Form)> {
             match id {
-                $($($id)|+ => Some((What::$what, Form::$form)),)+
+                $($id => Some((What::$what, Form::$form)),)+
                 _ => None,
             }
         }
@@ -210,7 +210,7 @@ elements! {
     61 => Direction Number;
     62 => NextHop V6;
     63 => BgpNextHop V6;
-    70 | 71 | 72 | 73 | 74 | 75 | 76 | 77 | 78 | 79 => Label Number;
+    70..=79 => Label Number;
     85 => TotalBytes Number;
     86 => TotalPackets Number;
     88 => FragmentOffset Number;

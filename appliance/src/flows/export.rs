@@ -37,7 +37,7 @@ impl Header {
                 return Err(DatagramDrop::Malformed);
             }
             // A message that is longer than its datagram is read as far as it goes: its sets say which of them is cut.
-            *c = Cursor::new(c.rest().get(..length - header).unwrap_or(c.rest()));
+            *c = Cursor::new(c.rest().get(..length - header).unwrap_or_else(|| c.rest()));
         }
         let base = Base { export_ns: seconds(u64::from(secs)), uptime_ms };
         Ok(Self { version, base, sequence, domain, received_ns: from.received_ns, exporter: from.exporter, port: from.port })
@@ -163,11 +163,11 @@ fn withdraw(id: u16, work: &mut Work<'_>) {
 }
 
 fn learn(header: &Header, id: u16, definition: Definition, work: &mut Work<'_>) {
-    let before = work.domain.template_bytes;
+    let refreshed = work.ledger.templates[TemplateEvent::Refreshed as usize];
     if !work.domain.learn(id, definition, header.version, (header.port, header.received_ns), work.ledger) {
         return;
     }
-    work.changed |= work.domain.template_bytes != before;
+    work.changed |= work.ledger.templates[TemplateEvent::Refreshed as usize] == refreshed;
     for held in work.domain.held.release(id) {
         work.ledger.waiting -= 1;
         work.ledger.released += 1;

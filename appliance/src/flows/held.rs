@@ -1,5 +1,7 @@
 //! Data sets that came before their template: kept within bounds of bytes and time, then decoded in the order in which they came.
 
+use std::collections::HashMap;
+
 use super::export::Header;
 use crate::limits::{HELD_BYTES_OF_DOMAIN_MAX, HELD_MS_MAX};
 
@@ -7,7 +9,6 @@ use crate::limits::{HELD_BYTES_OF_DOMAIN_MAX, HELD_MS_MAX};
 #[derive(Debug)]
 pub(super) struct HeldSet {
     pub(super) header: Header,
-    pub(super) template: u16,
     pub(super) body: Box<[u8]>,
 }
 
@@ -20,11 +21,14 @@ impl HeldSet {
     }
 }
 
-/// What waits of one domain.
+/// What waits of one domain, by template: whatever a stranger makes wait, one more template costs no walk over it.
 #[derive(Debug, Default)]
 pub(super) struct Held {
-    sets: Vec<HeldSet>,
+    sets: HashMap<u16, Vec<HeldSet>>,
+    count: usize,
     bytes: usize,
+    /// When the oldest of them came, or earlier.
+    oldest_ns: u64,
 }
 
 impl Held {
@@ -35,7 +39,7 @@ impl Held {
 
     /// Sets that wait.
     pub(super) const fn len(&self) -> usize {
-        self.sets.len()
+        self.count
     }
 
     /// Keeps a set. False: there is no room, of `others_left` bytes that all domains together may still take.
@@ -44,29 +48,39 @@ impl Held {
         if bytes > others_left || self.bytes + bytes > HELD_BYTES_OF_DOMAIN_MAX {
             return false;
         }
-        self.sets.push(HeldSet { header, template, body: body.into() });
+        self.oldest_ns = if self.count == 0 { header.received_ns } else { self.oldest_ns.min(header.received_ns) };
+        self.sets.entry(template).or_default().push(HeldSet { header, body: body.into() });
         self.bytes += bytes;
+        self.count += 1;
         true
     }
 
-    /// Takes out what waits for a template.
+    /// Takes out what waits for a template, in the order in which it came.
     pub(super) fn release(&mut self, template: u16) -> Vec<HeldSet> {
-        if self.sets.is_empty() {
+        if self.count == 0 {
             return Vec::new();
         }
-        self.take(|set| set.template == template)
+        let taken = self.sets.remove(&template).unwrap_or_default();
+        self.bytes -= taken.iter().map(HeldSet::memory_bytes).sum::<usize>();
+        self.count -= taken.len();
+        taken
     }
 
     /// Lets go what has waited for too long; how many sets.
     pub(super) fn expire(&mut self, now_ns: u64) -> usize {
-        let too_old = |set: &HeldSet| set.header.received_ns.saturating_add(HELD_MS_MAX * 1_000_000) < now_ns;
-        if self.sets.first().is_some_and(too_old) { self.take(too_old).len() } else { 0 }
-    }
-
-    fn take(&mut self, which: impl Fn(&HeldSet) -> bool) -> Vec<HeldSet> {
-        let (taken, left) = std::mem::take(&mut self.sets).into_iter().partition(which);
-        self.sets = left;
-        self.bytes = self.sets.iter().map(HeldSet::memory_bytes).sum();
-        taken
+        let since = |received_ns: u64| received_ns.saturating_add(HELD_MS_MAX * 1_000_000) >= now_ns;
+        if self.count == 0 || since(self.oldest_ns) {
+            return 0;
+        }
+        let before = self.count;
+        self.sets.retain(|_, sets| {
+            sets.retain(|set| since(set.header.received_ns));
+            !sets.is_empty()
+        });
+        let left = || self.sets.values().flatten();
+        let (count, bytes) = (left().count(), left().map(HeldSet::memory_bytes).sum());
+        let oldest_ns = left().map(|set| set.header.received_ns).min().unwrap_or(0);
+        (self.count, self.bytes, self.oldest_ns) = (count, bytes, oldest_ns);
+        before - count
     }
 }

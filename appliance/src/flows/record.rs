@@ -139,7 +139,7 @@ fn address(v: &[u8], to: &mut Address, etype: &mut u32) {
 #[inline]
 fn hop(v: &[u8], to: &mut Address) {
     let address = Address::of(v);
-    if to.bytes().is_empty() || !address.is_void() {
+    if to.is_void() || !address.is_void() {
         *to = address;
     }
 }
@@ -191,9 +191,6 @@ impl Scratch {
         }
         if !self.has_packets {
             f.packets = if f.total_packets != 0 { f.total_packets } else { f.initiator_packets };
-        }
-        while flow.lists.mpls_label.last() == Some(&0) {
-            flow.lists.mpls_label.pop();
         }
         let up = |at: Option<u32>| self.since_start(at?, f.export_version, base, self.init_ms.or(known_init_ms));
         let (mut start, mut end) = (self.start_ns.or_else(|| up(self.first_ms)), self.end_ns.or_else(|| up(self.last_ms)));

@@ -81,6 +81,9 @@ pub(super) struct Rates {
     last: Option<(Question, Option<u64>)>,
 }
 
+/// A row in its table, about.
+const ROW_BYTES: usize = 96;
+
 type Question = (Option<u64>, Option<u32>);
 
 impl Rates {
@@ -132,7 +135,12 @@ impl Rates {
             return Some(*rate);
         }
         // A record that names no sampler may be of any: only if all agree is its rate known.
-        self.domain.or(if sampler.is_none() { self.common } else { None })
+        self.domain.or_else(|| self.common.filter(|_| sampler.is_none()))
+    }
+
+    /// Memory that they take, about.
+    pub(super) fn memory_bytes(&self) -> usize {
+        ROW_BYTES * (self.samplers.len() + self.interfaces.len() + self.assigned.len())
     }
 
     /// All that was told, for keeping: kind (0 domain, 1 sampler, 2 interface, 3 interface's sampler), id, value.

@@ -14,12 +14,12 @@ use super::domain::{Domain, DomainKey};
 use super::flow::Address;
 use super::ledger::TemplateEvent;
 use super::template::{Definition, Field, Purpose};
-use crate::limits::{FLOW_DOMAINS_MAX, TEMPLATE_BYTES_MAX, TEMPLATE_FIELDS_MAX};
+use crate::limits::{FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, TEMPLATE_FIELDS_MAX};
 
 /// Of version 1.
 const MAGIC: &[u8; 8] = b"TWFLOWT1";
 /// Nothing that we wrote is longer.
-const FILE_BYTES_MAX: u64 = 4 * TEMPLATE_BYTES_MAX as u64;
+const FILE_BYTES_MAX: u64 = 4 * FLOW_KNOWN_BYTES_MAX as u64;
 
 /// Why a file was not used.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +49,7 @@ impl Collector {
         out.write_all(&body)?;
         out.sync_all()?;
         fs::rename(&beside, file)?;
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         File::open(folder)?.sync_all()?;
         Ok(())
     }
@@ -82,6 +82,9 @@ impl Collector {
 
     fn restore_row(&mut self, row: Row) {
         let version = row.key.version;
+        if self.domains.get(&row.key).is_some() {
+            return;
+        }
         self.add(row.key);
         let Some(domain) = self.domains.get(&row.key) else { return };
         for (id, port, told_ns, definition) in row.templates {
@@ -89,7 +92,7 @@ impl Collector {
         }
         row.rates.into_iter().for_each(|rate| domain.rates.restore(rate));
         domain.init_ms = row.init_ms;
-        self.template_bytes += domain.template_bytes;
+        self.known_bytes += domain.memory_bytes();
     }
 }
 

@@ -32,7 +32,10 @@ impl Exported {
     pub(super) fn compared(&self) -> Option<[Option<(u64, u64)>; 2]> {
         let (first, last) = (self.first?, self.last?);
         let both = |told: (Option<u64>, Option<u64>), came: (u64, u64)| Some((told.1?.checked_sub(told.0?)?, came.1 - came.0));
-        Some([both((first.told.0, last.told.0), (first.came.0, last.came.0)), both((first.told.1, last.told.1), (first.came.1, last.came.1))])
+        Some([
+            both((first.told.0, last.told.0), (first.came.0, last.came.0)),
+            both((first.told.1, last.told.1), (first.came.1, last.came.1)),
+        ])
     }
 }
 

@@ -145,14 +145,17 @@ pub fn looks_like_export(payload: &[u8]) -> bool {
         [0, 1, ..] => whole(16, 52),
         [0, 5, ..] => whole(24, 48),
         [0, 7, ..] => whole(24, 52),
-        [0, 9, ..] => payload.len() >= 20 && (payload.len() == 20 || set_begins(word(20), word(22), 0, 1)),
-        [0, 10, ..] => (payload.len() == 16 && records == 16) || (payload.len() >= 20 && records >= 16 && set_begins(word(16), word(18), 2, 3)),
+        [0, 9, ..] => payload.len() == 20 || (payload.len() >= 24 && set_begins(word(20), word(22), payload.len() - 20)),
+        // The second word of IPFIX is its length.
+        [0, 10, ..] => {
+            payload.len() >= 16 && records >= 16 && (payload.len() == records || set_begins(word(16), word(18), payload.len() - 16))
+        }
         [0, 0, 0, 5, 0, 0, 0, 1 | 2, ..] => payload.len() >= 28,
         _ => false,
     }
 }
 
-/// The first set's id is that of templates, options or data, and it is not shorter than its header.
-const fn set_begins(id: u16, length: u16, templates: u16, options: u16) -> bool {
-    (id == templates || id == options || id >= 256) && length >= 4
+/// The first set lies within the datagram, or its id at least is that of templates, options or data.
+const fn set_begins(id: u16, length: u16, left: usize) -> bool {
+    length >= 4 && (length as usize <= left || id <= 3 || id >= 256)
 }

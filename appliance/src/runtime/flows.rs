@@ -98,7 +98,8 @@ pub fn run(options: &Options) -> Result<(), FlowsError> {
         true => Ok(()),
         false => serve(&mut listeners, &mut collector, options, &mut out),
     });
-    let done = done.and(out.flush());
+    let flushed = out.flush();
+    let done = done.and(flushed);
     collector.end();
     let kept = keep(&mut collector, options, true);
     captures.warnings().for_each(|warning| tracing::warn!("{warning}"));
@@ -198,7 +199,9 @@ impl Out {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(&self.bytes).and_then(|()| stdout.flush());
         self.bytes.clear();
-        self.fault = self.fault.take().or(written.err());
+        if let Err(fault) = written {
+            self.fault.get_or_insert(fault);
+        }
     }
 
     fn check(&mut self) -> Result<(), FlowsError> {

@@ -2,7 +2,7 @@
 
 use super::super::lru::Lru;
 use super::super::sequence::Sequence;
-use crate::limits::SFLOW_SOURCES_MAX;
+use crate::limits::{SEQUENCE_HOLES_MAX, SFLOW_SOURCES_MAX};
 
 /// What a data source counts on its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +64,11 @@ pub(in super::super) struct Sources(Lru<SourceKey, Source>);
 impl Sources {
     pub(in super::super) fn new() -> Self {
         Self(Lru::new())
+    }
+
+    /// Memory that they take, about.
+    pub(in super::super) fn memory_bytes(&self) -> usize {
+        self.0.len() * (2 * size_of::<(SourceKey, Source)>() + 8 * SEQUENCE_HOLES_MAX)
     }
 
     /// A source, new or known.
