@@ -104,13 +104,13 @@ pub fn run(options: &Options) -> Result<(), FlowsError> {
     let kept = keep(&mut collector, options, true);
     captures.warnings().for_each(|warning| tracing::warn!("{warning}"));
     collector.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
-    account(&collector);
+    tell(&collector.ledger().to_string());
     done.and(kept)
 }
 
 #[allow(clippy::print_stderr, reason = "what the command is for")]
-fn account(collector: &Collector) {
-    eprintln!("{}", collector.ledger());
+fn tell(text: &str) {
+    eprintln!("{text}");
 }
 
 fn restore(collector: &mut Collector, options: &Options) {
@@ -146,7 +146,7 @@ fn serve(listeners: &mut [Listener], collector: &mut Collector, options: &Option
     }
     for listener in &*listeners {
         let at = listener.address().map_err(FlowsError::Socket)?;
-        tracing::warn!("listens at udp {at}");
+        tell(&format!("listens at udp {at}"));
     }
     let mut kept = Instant::now();
     while !stop.load(Ordering::Relaxed) {
