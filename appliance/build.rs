@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../proto");
-    let files = [root.join("tailwater/v1/report.proto")];
+    let files = [root.join("tailwater/v1/report.proto"), root.join("flowpb/flow.proto")];
     println!("cargo::rerun-if-changed={}", root.display());
     let descriptors = protox::compile(&files, [&root])?;
     let mut config = prost_build::Config::new();

@@ -20,7 +20,7 @@ use tailwater::telemetry::{
     SinkStatus,
 };
 
-const PAPERS: [&str; 13] = [
+const PAPERS: [&str; 14] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -30,6 +30,7 @@ const PAPERS: [&str; 13] = [
     "docs/messages.md",
     "docs/events.md",
     "docs/operations.md",
+    "docs/flows.md",
     "docs/generate.md",
     "docs/plan.md",
     "docs/figures.md",

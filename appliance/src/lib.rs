@@ -26,6 +26,7 @@
 //! | [`events`] | accounts → what is wrong, as it begins and ends |
 //! | [`journal`] | messages wait here for every sink |
 //! | [`sink`] | Kafka, file, stdout |
+//! | [`flows`] | NetFlow, IPFIX, sFlow → flow messages |
 //! | [`admin`] | metrics and health over HTTP |
 //! | [`generate`] | synthetic traffic and its truth |
 //! | [`runtime`] | places all of it on cores; the one module that knows all others |
@@ -56,6 +57,7 @@ pub mod report;
 pub mod events;
 pub mod journal;
 pub mod sink;
+pub mod flows;
 pub mod admin;
 pub mod generate;
 pub mod runtime;

@@ -110,3 +110,40 @@ const _: () = assert!(BATCH_RECORDS_MAX.is_multiple_of(SEGMENT_RECORDS), "a full
 const _: () =
     assert!(LOG_RECORDS_MAX.is_multiple_of(BATCH_RECORDS_MAX) && LOG_RECORDS_MAX < u16::MAX as usize, "a full log is whole batches");
 const _: () = assert!(HEADER_SLICE_BYTES_MAX <= FRAME_BYTES_MAX);
+
+/// Fields of one template of flow records; a longer one is refused. The longest in use have about a hundred.
+pub const TEMPLATE_FIELDS_MAX: usize = 1_024;
+/// Templates of one exporter's domain; beyond, the one that was used least lately goes.
+pub const TEMPLATES_OF_DOMAIN_MAX: usize = 1_024;
+/// Exporters' domains that are remembered; beyond, the one heard of least lately goes, with all that was known of it.
+pub const FLOW_DOMAINS_MAX: usize = 16_384;
+/// Memory of all that is known of exporters, about: templates, rates, data sources.
+pub const FLOW_KNOWN_BYTES_MAX: usize = 64 << 20;
+/// Data sets that wait for their template, of one exporter's domain and of all.
+pub const HELD_BYTES_OF_DOMAIN_MAX: usize = 1 << 20;
+/// The same, of all.
+pub const HELD_BYTES_MAX: usize = 32 << 20;
+/// How long data waits for its template: exporters send templates again every 30 minutes at the latest.
+pub const HELD_MS_MAX: u64 = 35 * 60 * 1_000;
+/// A template that was not sent again for so long has expired.
+pub const TEMPLATE_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+/// Sampling rates of one exporter's domain: samplers and interfaces.
+pub const SAMPLING_RATES_MAX: usize = 4_096;
+/// sFlow data sources of one agent.
+pub const SFLOW_SOURCES_MAX: usize = 4_096;
+/// Numbers of an AS path, and communities, that are kept of one sample.
+pub const FLOW_AS_PATH_MAX: usize = 128;
+/// MPLS labels, and segments of a routing header, that are kept of one flow.
+pub const FLOW_LABELS_MAX: usize = 16;
+/// Headers named of one sampled frame.
+pub const FLOW_LAYERS_MAX: usize = 48;
+/// What is missing of one stream of datagrams, so that what comes late is known as such.
+pub const SEQUENCE_HOLES_MAX: usize = 64;
+/// Datagrams of a capture that are being put together of fragments.
+pub const DATAGRAMS_IN_PIECES_MAX: usize = 256;
+/// Fragments of one of them.
+pub const DATAGRAM_FRAGMENTS_MAX: usize = 64;
+/// UDP datagrams taken with one system call.
+pub const UDP_BURST_DATAGRAMS: usize = 64;
+/// What the kernel may hold of a socket's datagrams, where it lets us.
+pub const UDP_RECEIVE_BYTES: usize = 32 << 20;

@@ -6,6 +6,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use tailwater::config::Mode;
 use tailwater::generate::{self, Shape};
 
+use super::flow_arguments::FlowArguments;
+
 /// Shards or workers of a replay.
 const WORKERS_MAX: i64 = 64;
 
@@ -81,6 +83,11 @@ pub(super) enum Command {
     /// Makes mirrored traffic with attacks in it, and its exact truth
     #[command(after_help = "Example:\n  tailwater generate --scenario demo --pcap demo.pcap --truth demo.json --config demo.toml")]
     Generate(generate::Options),
+    /// Decodes NetFlow 1, 5, 7, 9, IPFIX and sFlow 5, of captures or from UDP, and prints one flow message a line
+    #[command(
+        after_help = "Example:\n  tailwater flows --pcap export.pcap | head\n  tailwater flows --listen udp/2055 --listen udp/6343 --templates /var/lib/tailwater/templates"
+    )]
+    Flows(FlowArguments),
 }
 
 #[derive(Clone, Copy, ValueEnum)]

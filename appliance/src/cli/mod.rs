@@ -1,6 +1,7 @@
 //! Arguments → what the library does, and exit statuses: 0 well, 1 a fault while running, 2 bad usage or configuration.
 
 mod arguments;
+mod flow_arguments;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use clap::Parser;
 use tailwater::config::{self, Config};
 use tailwater::generate;
 use tailwater::runtime::check::{Verdict, check};
+use tailwater::runtime::flows;
 use tailwater::runtime::places::Places;
 use tailwater::runtime::plan;
 use tailwater::runtime::replay::{self, Options};
@@ -16,6 +18,7 @@ use tailwater::runtime::run;
 use tailwater::telemetry::log;
 
 use arguments::{Arguments, Command};
+use flow_arguments::FlowArguments;
 
 /// Something went wrong while running.
 const FAULT: u8 = 1;
@@ -43,6 +46,7 @@ pub(crate) fn main() -> ExitCode {
             replay_captures(&config, Options { captures: pcap, mode: mode.into(), workers: usize::from(workers) })
         }
         Command::Generate(options) => generate_traffic(&options),
+        Command::Flows(options) => decode_flows(options),
     }
 }
 
@@ -117,6 +121,13 @@ fn generate_traffic(options: &generate::Options) -> ExitCode {
             eprintln!("{summary}");
             ExitCode::SUCCESS
         }
+        Err(error) => fail(if error.before_start() { USAGE } else { FAULT }, error),
+    }
+}
+
+fn decode_flows(options: FlowArguments) -> ExitCode {
+    match flows::run(&options.into()) {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(if error.before_start() { USAGE } else { FAULT }, error),
     }
 }

@@ -11,6 +11,7 @@ mod check_vf;
 pub mod configs;
 pub mod fits;
 pub mod fixed;
+pub mod flows;
 mod frame;
 pub mod generations;
 pub mod made_of;

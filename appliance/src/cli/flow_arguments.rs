@@ -1,0 +1,74 @@
+//! What can be asked of `flows`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use tailwater::flows::{Address, OperatorRate, Settings};
+use tailwater::runtime::flows::{Format, Options};
+
+#[derive(Args)]
+pub(super) struct FlowArguments {
+    /// pcap and pcapng files, merged by time; export datagrams in them are known by their version, on any UDP port
+    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "listen")]
+    pcap: Vec<PathBuf>,
+    /// Receives datagrams until SIGTERM: `udp/2055`, or an address and port; may be given several times
+    #[arg(long, value_name = "udp/PORT", value_parser = socket)]
+    listen: Vec<SocketAddr>,
+    /// How flows are written
+    #[arg(long, value_enum, default_value_t = FormatName::Json)]
+    format: FormatName,
+    /// Keeps templates and sampling rates here, and takes up what is there at start
+    #[arg(long, value_name = "FILE")]
+    templates: Option<PathBuf>,
+    /// Tells exporters apart by their source port too, where several share an address
+    #[arg(long)]
+    per_port: bool,
+    /// Sampling rate that holds whatever the exporter says, of all its flows or of those that come in by one interface
+    #[arg(long, value_name = "EXPORTER[/INTERFACE]=RATE", value_parser = rate)]
+    sampling: Vec<OperatorRate>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum FormatName {
+    /// A line of JSON each
+    Json,
+    /// Protobuf with its length before each, as GoFlow2 writes it
+    Protobuf,
+    /// Protobuf without lengths: one message after the other
+    ProtobufBare,
+}
+
+impl From<FlowArguments> for Options {
+    fn from(a: FlowArguments) -> Self {
+        let format = match a.format {
+            FormatName::Json => Format::Json,
+            FormatName::Protobuf => Format::Protobuf,
+            FormatName::ProtobufBare => Format::ProtobufBare,
+        };
+        let settings = Settings { per_port: a.per_port, rates: a.sampling };
+        Self { captures: a.pcap, listen: a.listen, format, templates: a.templates, settings }
+    }
+}
+
+/// `udp/2055` is that port of every address, IPv4 and IPv6.
+fn socket(text: &str) -> Result<SocketAddr, String> {
+    let remedy = || format!("{text:?} is neither `udp/PORT` nor `ADDRESS:PORT`, such as udp/2055, 192.0.2.1:2055, [2001:db8::1]:2055");
+    let bare = text.strip_prefix("udp/").unwrap_or(text);
+    if let Ok(port) = bare.parse::<u16>() {
+        return Ok(SocketAddr::new(IpAddr::from([0u8; 16]), port));
+    }
+    bare.parse().map_err(|_| remedy())
+}
+
+fn rate(text: &str) -> Result<OperatorRate, String> {
+    let remedy = || format!("{text:?} is not EXPORTER=RATE or EXPORTER/INTERFACE=RATE, such as 192.0.2.1=1000, 192.0.2.1/12=2048");
+    let (who, rate) = text.split_once('=').ok_or_else(remedy)?;
+    let (exporter, interface) = match who.split_once('/') {
+        Some((exporter, interface)) => (exporter, Some(interface.parse().map_err(|_| remedy())?)),
+        None => (who, None),
+    };
+    let exporter: IpAddr = exporter.parse().map_err(|_| remedy())?;
+    let rate = rate.parse().ok().filter(|rate| *rate > 0).ok_or_else(remedy)?;
+    Ok(OperatorRate { exporter: Address::from(exporter), interface, rate })
+}

@@ -1,0 +1,262 @@
+//! Datagrams → flows: which version, whose domain, within which bounds.
+
+use std::collections::HashMap;
+
+use super::cursor::Cursor;
+use super::domain::{Domain, DomainKey};
+use super::flow::{Address, Flow};
+use super::ledger::{DatagramDrop, Ledger, SetDrop, TemplateEvent};
+use super::lru::Lru;
+use super::{export, fixed, sflow};
+use crate::limits::{FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, HELD_BYTES_MAX};
+
+/// Where a datagram came from, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// Source address.
+    pub exporter: Address,
+    /// Source port.
+    pub port: u16,
+    /// Nanoseconds since 1970.
+    pub received_ns: u64,
+}
+
+/// What an operator may set.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Exporters are told apart by their source port too.
+    pub per_port: bool,
+    /// Sampling rates that hold whatever the exporter says.
+    pub rates: Vec<OperatorRate>,
+}
+
+/// One rate that the operator set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OperatorRate {
+    /// Source address of datagrams.
+    pub exporter: Address,
+    /// Of flows that come in by this interface; else of all.
+    pub interface: Option<u32>,
+    /// One in so many.
+    pub rate: u64,
+}
+
+/// The operator's rates of one exporter.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Operator {
+    all: Option<u64>,
+    interfaces: HashMap<u32, u64>,
+}
+
+impl Operator {
+    /// The rate for what came in by an interface.
+    #[inline]
+    pub(super) fn of(&self, interface: Option<u32>) -> Option<u64> {
+        if self.interfaces.is_empty() {
+            return self.all;
+        }
+        interface.and_then(|interface| self.interfaces.get(&interface).copied()).or(self.all)
+    }
+}
+
+/// What reading one datagram works with.
+pub(super) struct Work<'a> {
+    pub(super) domain: &'a mut Domain,
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) flow: &'a mut Flow,
+    pub(super) operator: &'a Operator,
+    /// Bytes that may still wait for templates, of all domains together.
+    pub(super) held_left: usize,
+    /// Something was told that is worth keeping on disk.
+    pub(super) changed: bool,
+    pub(super) out: &'a mut dyn FnMut(&Flow),
+}
+
+/// Decodes export datagrams and remembers what that takes, within bounds.
+#[derive(Debug)]
+pub struct Collector {
+    per_port: bool,
+    operators: HashMap<Address, Operator>,
+    none: Operator,
+    pub(super) domains: Lru<DomainKey, Domain>,
+    pub(super) known_bytes: usize,
+    held_bytes: usize,
+    pub(super) ledger: Ledger,
+    flow: Flow,
+    pub(super) changed: bool,
+}
+
+/// Version 5 of sFlow as a version beside NetFlow's.
+pub(super) const SFLOW: u16 = 105;
+
+/// What a datagram begins with.
+enum Kind {
+    Fixed(fixed::Header),
+    Export(export::Header),
+    Sflow(sflow::Header),
+}
+
+impl Collector {
+    /// With nothing known.
+    pub fn new(settings: &Settings) -> Self {
+        let mut operators = HashMap::<Address, Operator>::new();
+        for row in &settings.rates {
+            let operator = operators.entry(row.exporter).or_default();
+            match row.interface {
+                Some(interface) => drop(operator.interfaces.insert(interface, row.rate)),
+                None => operator.all = Some(row.rate),
+            }
+        }
+        Self {
+            per_port: settings.per_port,
+            operators,
+            none: Operator::default(),
+            domains: Lru::new(),
+            known_bytes: 0,
+            held_bytes: 0,
+            ledger: Ledger::default(),
+            flow: Flow::default(),
+            changed: false,
+        }
+    }
+
+    /// Reads one datagram and gives its flows, each in turn. Data whose template is not there waits, and comes out behind it.
+    pub fn take(&mut self, from: &Arrival, datagram: &[u8], out: &mut dyn FnMut(&Flow)) {
+        self.ledger.datagrams += 1;
+        let mut c = Cursor::new(datagram);
+        match Self::header(&mut c, from) {
+            Ok(kind) => {
+                self.ledger.decoded += 1;
+                self.read(from, &kind, c, out);
+            }
+            Err(reason) => self.ledger.drop_datagram(reason),
+        }
+    }
+
+    fn header(c: &mut Cursor<'_>, from: &Arrival) -> Result<Kind, DatagramDrop> {
+        match *c.rest() {
+            [0, 1 | 5 | 7, ..] => fixed::Header::read(c).map(Kind::Fixed),
+            [0, 9 | 10, ..] => export::Header::read(c, from).map(Kind::Export),
+            [0, 0, 0, 5, ..] => sflow::Header::read(c).map(Kind::Sflow),
+            [] | [_] => Err(DatagramDrop::Short),
+            _ => Err(DatagramDrop::Version),
+        }
+    }
+
+    fn key(&self, from: &Arrival, kind: &Kind) -> DomainKey {
+        let (version, id, agent) = match kind {
+            Kind::Fixed(header) => (header.version(), header.engine, Address::NONE),
+            Kind::Export(header) => (header.version, header.domain, Address::NONE),
+            Kind::Sflow(header) => (SFLOW, header.sub_agent, header.agent),
+        };
+        DomainKey { exporter: from.exporter, port: if self.per_port { from.port } else { 0 }, version, id, agent }
+    }
+
+    fn read(&mut self, from: &Arrival, kind: &Kind, c: Cursor<'_>, out: &mut dyn FnMut(&Flow)) {
+        let key = self.key(from, kind);
+        if self.domains.get(&key).is_none() {
+            self.add(key);
+        }
+        let Some(domain) = self.domains.get(&key) else { return };
+        let (known_before, held_before) = (domain.memory_bytes(), domain.held.bytes());
+        let expired = domain.held.expire(from.received_ns);
+        (0..expired).for_each(|_| self.ledger.drop_set(SetDrop::NoTemplate));
+        self.ledger.waiting -= expired as u64;
+        let operator = self.operators.get(&from.exporter).unwrap_or(&self.none);
+        let (ledger, flow) = (&mut self.ledger, &mut self.flow);
+        let held_left = HELD_BYTES_MAX.saturating_sub(self.held_bytes);
+        let mut work = Work { domain, ledger, flow, operator, held_left, changed: false, out };
+        match kind {
+            Kind::Fixed(header) => fixed::read(header, from, c, &mut work),
+            Kind::Export(header) => export::read(header, c, &mut work),
+            Kind::Sflow(header) => sflow::read(header, from, c, &mut work),
+        }
+        self.changed |= work.changed;
+        let (known, held) = (work.domain.memory_bytes(), work.domain.held.bytes());
+        self.known_bytes = self.known_bytes + known - known_before;
+        self.held_bytes = self.held_bytes + held - held_before;
+        self.make_room();
+    }
+
+    /// A domain that is new goes in; the one heard of least lately goes where there are too many.
+    pub(super) fn add(&mut self, key: DomainKey) {
+        if self.domains.len() >= FLOW_DOMAINS_MAX {
+            self.evict();
+        }
+        self.domains.insert(key, Domain::new());
+    }
+
+    /// Domains that were not heard of for long go first; the newest one never does.
+    fn make_room(&mut self) {
+        while self.known_bytes > FLOW_KNOWN_BYTES_MAX && self.domains.len() > 1 {
+            self.evict();
+        }
+    }
+
+    fn evict(&mut self) {
+        let Some((_, domain)) = self.domains.evict() else { return };
+        self.known_bytes -= domain.memory_bytes();
+        self.held_bytes -= domain.held.bytes();
+        self.ledger.domains_evicted += 1;
+        (0..domain.template_count()).for_each(|_| self.ledger.template(TemplateEvent::Evicted));
+        self.forget(domain.held.len());
+    }
+
+    /// Sets that waited, and for which no template will come.
+    fn forget(&mut self, sets: usize) {
+        self.ledger.waiting -= sets as u64;
+        (0..sets).for_each(|_| self.ledger.drop_set(SetDrop::NoTemplate));
+    }
+
+    /// Nothing more will come: what waits for templates is given up.
+    pub fn end(&mut self) {
+        let waiting: usize = self.domains.iter().map(|(_, domain)| domain.held.len()).sum();
+        for (_, domain) in self.domains.iter_mut() {
+            domain.held = super::held::Held::default();
+        }
+        self.held_bytes = 0;
+        self.forget(waiting);
+    }
+
+    /// Where everything went.
+    pub const fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The kernel dropped so many datagrams before they could be read.
+    pub const fn note_kernel_drops(&mut self, datagrams: u64) {
+        self.ledger.kernel_drops += datagrams;
+    }
+
+    /// Memory that strangers can make it take, about, bytes: what is known of exporters, and data that waits for templates.
+    pub const fn memory_bytes(&self) -> (usize, usize) {
+        (self.known_bytes, self.held_bytes)
+    }
+
+    /// Exporters' domains that are remembered.
+    pub fn domains(&self) -> usize {
+        self.domains.len()
+    }
+
+    /// Whether something was told since the last time that is worth keeping on disk.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// What is doubtful: rates and totals that disagree with what came, with both figures. At any time, once each call.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for (key, domain) in self.domains.iter() {
+            let who = key.exporter.ip().map_or_else(String::new, |ip| ip.to_string());
+            domain.sources.warnings(&format!("{who}, agent {}", key.agent.ip().map_or_else(String::new, |ip| ip.to_string())), &mut found);
+            let Some(totals) = domain.exported.compared() else { continue };
+            for (what, both) in ["messages", "records"].into_iter().zip(totals) {
+                if let Some((told, came)) = both.filter(|(told, came)| told != came) {
+                    found.push(format!("{who}, domain {}: it says that it sent {told} {what}, and {came} came", key.id));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}

@@ -1,0 +1,274 @@
+//! Information elements: which of them a flow wants, one row each.
+//!
+//! Numbers up to 127 mean the same in NetFlow 9 and in IPFIX (RFC 7012, IANA's registry). Cisco's ASA has some of its own in
+//! NetFlow 9, beyond 32,767: there is no enterprise bit there.
+
+/// What is done with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[allow(missing_docs, reason = "each is named for the field it fills")]
+pub(super) enum What {
+    Skip,
+    Bytes,
+    Packets,
+    OutBytes,
+    OutPackets,
+    TotalBytes,
+    TotalPackets,
+    InitiatorBytes,
+    InitiatorPackets,
+    ResponderBytes,
+    ResponderPackets,
+    ReverseBytes,
+    ReversePackets,
+    DroppedBytes,
+    DroppedPackets,
+    Proto,
+    Tos,
+    TcpFlags,
+    SrcPort,
+    DstPort,
+    SrcAddr,
+    DstAddr,
+    SrcNet,
+    DstNet,
+    InIf,
+    OutIf,
+    NextHop,
+    BgpNextHop,
+    SrcAs,
+    DstAs,
+    SrcMac,
+    DstMac,
+    SrcVlan,
+    DstVlan,
+    FlowLabel,
+    Icmp,
+    IcmpType,
+    IcmpCode,
+    Ttl,
+    IpVersion,
+    EtherType,
+    FragmentId,
+    FragmentOffset,
+    FragmentFlags,
+    Forwarding,
+    Label,
+    LabelAddr,
+    ObservationPoint,
+    Direction,
+    EndReason,
+    FirewallEvent,
+    NatSrcAddr,
+    NatDstAddr,
+    NatSrcPort,
+    NatDstPort,
+    FrameBytes,
+    FrameSection,
+    FirstUptime,
+    LastUptime,
+    StartSeconds,
+    EndSeconds,
+    StartMillis,
+    EndMillis,
+    StartNtp,
+    EndNtp,
+    StartDelta,
+    EndDelta,
+    InitMillis,
+    DurationMillis,
+    DurationMicros,
+    SeenSeconds,
+    SeenMillis,
+    SeenNtp,
+    SamplerId,
+    Interval,
+    RandomInterval,
+    PacketInterval,
+    PacketSpace,
+    SampleSize,
+    SamplePopulation,
+    Probability,
+    ExportedMessages,
+    ExportedRecords,
+}
+
+/// How long a field of a kind may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// An unsigned number of 1 to 8 bytes.
+    Number,
+    V4,
+    V6,
+    Mac,
+    /// A double, or a float in its reduced form.
+    Float,
+    Any,
+}
+
+impl Form {
+    const fn fits(self, bytes: u16, variable: bool) -> bool {
+        match self {
+            Self::Number => !variable && bytes >= 1 && bytes <= 8,
+            Self::V4 => bytes == 4,
+            Self::V6 => bytes == 16,
+            Self::Mac => bytes == 6,
+            Self::Float => bytes == 4 || bytes == 8,
+            Self::Any => true,
+        }
+    }
+}
+
+/// Enterprise number of reverse elements (RFC 5103).
+pub(super) const REVERSE: u32 = 29_305;
+
+/// What is done with an element of `bytes` length; one of an impossible length is skipped.
+pub(super) fn what(version: u16, enterprise: u32, id: u16, bytes: u16, variable: bool) -> What {
+    let (what, form) = match enterprise {
+        0 => standard(id).or_else(|| if version == 9 { asa(id) } else { None }),
+        REVERSE => reverse(id),
+        _ => None,
+    }
+    .unwrap_or((What::Skip, Form::Any));
+    if form.fits(bytes, variable) { what } else { What::Skip }
+}
+
+const fn reverse(id: u16) -> Option<(What, Form)> {
+    Some((
+        match id {
+            1 | 85 => What::ReverseBytes,
+            2 | 86 => What::ReversePackets,
+            _ => return None,
+        },
+        Form::Number,
+    ))
+}
+
+/// Cisco ASA's numbers before it took the registry's.
+const fn asa(id: u16) -> Option<(What, Form)> {
+    Some(match id {
+        40_001 => (What::NatSrcAddr, Form::V4),
+        40_002 => (What::NatDstAddr, Form::V4),
+        40_003 => (What::NatSrcPort, Form::Number),
+        40_004 => (What::NatDstPort, Form::Number),
+        40_005 => (What::FirewallEvent, Form::Number),
+        _ => return None,
+    })
+}
+
+/// Rows: numbers, what is done, and which lengths make sense.
+macro_rules! elements {
+    ($($id:pat => $what:ident $form:ident;)+) => {
+        const fn standard(id: u16) -> Option<(What, Form)> {
+            match id {
+                $($id => Some((What::$what, Form::$form)),)+
+                _ => None,
+            }
+        }
+    };
+}
+
+elements! {
+    1 => Bytes Number;
+    2 => Packets Number;
+    4 => Proto Number;
+    5 => Tos Number;
+    6 => TcpFlags Number;
+    7 | 180 | 182 => SrcPort Number;
+    8 => SrcAddr V4;
+    9 | 29 => SrcNet Number;
+    10 => InIf Number;
+    11 | 181 | 183 => DstPort Number;
+    12 => DstAddr V4;
+    13 | 30 => DstNet Number;
+    14 => OutIf Number;
+    15 => NextHop V4;
+    16 => SrcAs Number;
+    17 => DstAs Number;
+    18 => BgpNextHop V4;
+    21 => LastUptime Number;
+    22 => FirstUptime Number;
+    23 => OutBytes Number;
+    24 => OutPackets Number;
+    27 => SrcAddr V6;
+    28 => DstAddr V6;
+    31 => FlowLabel Number;
+    32 | 139 => Icmp Number;
+    34 => Interval Number;
+    41 => ExportedMessages Number;
+    42 => ExportedRecords Number;
+    47 => LabelAddr V4;
+    48 | 302 => SamplerId Number;
+    50 => RandomInterval Number;
+    52 | 192 => Ttl Number;
+    54 => FragmentId Number;
+    56 | 81 => SrcMac Mac;
+    57 | 80 => DstMac Mac;
+    58 => SrcVlan Number;
+    59 => DstVlan Number;
+    60 => IpVersion Number;
+    61 => Direction Number;
+    62 => NextHop V6;
+    63 => BgpNextHop V6;
+    70..=79 => Label Number;
+    85 => TotalBytes Number;
+    86 => TotalPackets Number;
+    88 => FragmentOffset Number;
+    89 => Forwarding Number;
+    132 => DroppedBytes Number;
+    133 => DroppedPackets Number;
+    136 => EndReason Number;
+    138 => ObservationPoint Number;
+    140 => LabelAddr V6;
+    150 => StartSeconds Number;
+    151 => EndSeconds Number;
+    152 => StartMillis Number;
+    153 => EndMillis Number;
+    154 | 156 => StartNtp Number;
+    155 | 157 => EndNtp Number;
+    158 => StartDelta Number;
+    159 => EndDelta Number;
+    160 => InitMillis Number;
+    161 => DurationMillis Number;
+    162 => DurationMicros Number;
+    176 | 178 => IcmpType Number;
+    177 | 179 => IcmpCode Number;
+    197 => FragmentFlags Number;
+    225 => NatSrcAddr V4;
+    226 => NatDstAddr V4;
+    227 => NatSrcPort Number;
+    228 => NatDstPort Number;
+    231 => InitiatorBytes Number;
+    232 => ResponderBytes Number;
+    233 => FirewallEvent Number;
+    256 => EtherType Number;
+    281 => NatSrcAddr V6;
+    282 => NatDstAddr V6;
+    298 => InitiatorPackets Number;
+    299 => ResponderPackets Number;
+    305 => PacketInterval Number;
+    306 => PacketSpace Number;
+    309 => SampleSize Number;
+    310 => SamplePopulation Number;
+    311 => Probability Float;
+    312 => FrameBytes Number;
+    315 => FrameSection Any;
+    322 => SeenSeconds Number;
+    323 => SeenMillis Number;
+    324 | 325 => SeenNtp Number;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_that_cannot_be_are_skipped() {
+        assert_eq!(what(10, 0, 1, 3, false), What::Bytes);
+        assert_eq!(what(10, 0, 1, 9, false), What::Skip);
+        assert_eq!(what(10, 0, 1, 8, true), What::Skip);
+        assert_eq!((what(9, 0, 8, 4, false), what(9, 0, 8, 16, false)), (What::SrcAddr, What::Skip));
+        assert_eq!((what(9, 0, 40_005, 1, false), what(10, 0, 40_005, 1, false)), (What::FirewallEvent, What::Skip));
+        assert_eq!((what(10, REVERSE, 1, 8, false), what(10, 9, 1, 8, false)), (What::ReverseBytes, What::Skip));
+    }
+}

@@ -1,0 +1,258 @@
+//! NetFlow 9 (RFC 3954) and IPFIX (RFC 7011): headers, sets, templates, data, options.
+
+use super::collector::{Arrival, Work};
+use super::cursor::Cursor;
+use super::flow::{Address, Fields, FlowType};
+use super::ledger::{DatagramDrop, RecordDrop, SetDrop, TemplateEvent};
+use super::record::{Scratch, put};
+use super::sampling::choose;
+use super::template::{Definition, Purpose, Refused};
+use super::times::{Base, seconds};
+
+/// The header of a datagram, and when it came: what its records share.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    /// 9 or 10.
+    pub(super) version: u16,
+    pub(super) base: Base,
+    pub(super) sequence: u32,
+    pub(super) domain: u32,
+    pub(super) received_ns: u64,
+    exporter: Address,
+    port: u16,
+}
+
+impl Header {
+    /// Reads the header, its version included, and cuts `c` to what an IPFIX header says.
+    pub(super) fn read(c: &mut Cursor<'_>, from: &Arrival) -> Result<Self, DatagramDrop> {
+        let (arrived, short) = (c.left(), DatagramDrop::Short);
+        let version = c.u16().ok_or(short)?;
+        let second = c.u16().ok_or(short)?;
+        let uptime_ms = if version == 9 { c.u32().ok_or(short)? } else { 0 };
+        let (Some(secs), Some(sequence), Some(domain)) = (c.u32(), c.u32(), c.u32()) else { return Err(short) };
+        if version == 10 {
+            let length = usize::from(second);
+            let header = arrived - c.left();
+            if length < header {
+                return Err(DatagramDrop::Malformed);
+            }
+            // A message that is longer than its datagram is read as far as it goes: its sets say which of them is cut.
+            *c = Cursor::new(c.rest().get(..length - header).unwrap_or_else(|| c.rest()));
+        }
+        let base = Base { export_ns: seconds(u64::from(secs)), uptime_ms };
+        Ok(Self { version, base, sequence, domain, received_ns: from.received_ns, exporter: from.exporter, port: from.port })
+    }
+
+    /// When the exporter started, milliseconds modulo 2^32: NetFlow 9 alone tells.
+    #[allow(clippy::cast_possible_truncation, reason = "modulo 2^32")]
+    fn started_ms(&self) -> Option<u32> {
+        (self.version == 9).then(|| ((self.base.export_ns / 1_000_000) as u32).wrapping_sub(self.base.uptime_ms))
+    }
+
+    fn shared(&self) -> Fields {
+        Fields {
+            kind: if self.version == 9 { FlowType::NetflowV9 } else { FlowType::Ipfix },
+            export_version: u32::from(self.version),
+            time_received_ns: self.received_ns,
+            sequence_num: self.sequence,
+            sampler_address: self.exporter,
+            observation_domain_id: self.domain,
+            ..Fields::default()
+        }
+    }
+}
+
+/// Reads all sets of a datagram whose header was read.
+pub(super) fn read(header: &Header, mut c: Cursor<'_>, work: &mut Work<'_>) {
+    let mut records = Some(0);
+    while c.left() >= 4 {
+        let (Some(id), Some(length)) = (c.u16(), c.u16()) else { break };
+        work.ledger.sets += 1;
+        let Some(body) = usize::from(length).checked_sub(4) else {
+            work.ledger.drop_set(SetDrop::BadLength);
+            records = None;
+            break;
+        };
+        let Some(body) = c.take(body) else {
+            work.ledger.drop_set(SetDrop::Cut);
+            records = None;
+            break;
+        };
+        let read = set(header, id, body, work);
+        records = records.zip(read).map(|(sum, more): (u32, u32)| sum.wrapping_add(more));
+    }
+    follow(header, records, work);
+}
+
+/// What one set has: how many records of data and options; `None` where that cannot be told.
+fn set(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> Option<u32> {
+    let first = if header.version == 9 { 0 } else { 2 };
+    match id {
+        _ if id >= 256 => data(header, id, body, work),
+        _ if id == first || id == first + 1 => {
+            work.ledger.template_sets += 1;
+            templates(header, id == first + 1, Cursor::new(body), work);
+            Some(0)
+        }
+        _ => {
+            work.ledger.drop_set(SetDrop::ReservedId);
+            None
+        }
+    }
+}
+
+/// NetFlow 9 counts datagrams, IPFIX records.
+fn follow(header: &Header, records: Option<u32>, work: &mut Work<'_>) {
+    let exported = &mut work.domain.exported;
+    exported.messages += 1;
+    exported.records += u64::from(records.unwrap_or(0));
+    let units = if header.version == 9 { Some(1) } else { records };
+    let verdict = work.domain.sequence.take(header.sequence, units, header.started_ms());
+    let gaps = if header.version == 9 { &mut work.ledger.datagram_gaps } else { &mut work.ledger.record_gaps };
+    gaps.take(verdict);
+}
+
+/// Templates up to the set's end. What does not begin with an id of a template is padding.
+fn templates(header: &Header, options: bool, mut c: Cursor<'_>, work: &mut Work<'_>) {
+    while c.left() >= 4 {
+        let (Some(id), Some(second)) = (c.u16(), c.u16()) else { return };
+        if header.version == 10 && second == 0 {
+            withdraw(id, work);
+            continue;
+        }
+        if id < 256 {
+            return;
+        }
+        match definition(header.version, options, usize::from(second), &mut c) {
+            Ok(definition) => learn(header, id, definition, work),
+            Err(Refused::Cut) => return work.ledger.template(TemplateEvent::Cut),
+            Err(Refused::TooLong) => refuse(id, TemplateEvent::TooLong, work),
+            Err(Refused::Empty) => refuse(id, TemplateEvent::Empty, work),
+        }
+    }
+}
+
+fn definition(version: u16, options: bool, second: usize, c: &mut Cursor<'_>) -> Result<Definition, Refused> {
+    if !options {
+        return Definition::read(c, version, Purpose::Data, second);
+    }
+    let third = c.u16().ok_or(Refused::Cut)?;
+    if version == 10 {
+        return Definition::read(c, version, Purpose::Options(third), second);
+    }
+    // NetFlow 9 gives bytes of scopes and of options, IPFIX fields of both and of scopes.
+    let scopes = second / 4;
+    let purpose = Purpose::Options(u16::try_from(scopes).unwrap_or(u16::MAX));
+    Definition::read(c, version, purpose, scopes + usize::from(third) / 4)
+}
+
+/// What had the id is no longer what the exporter means by it.
+fn refuse(id: u16, event: TemplateEvent, work: &mut Work<'_>) {
+    work.domain.remove(id);
+    work.ledger.template(event);
+    work.changed = true;
+}
+
+fn withdraw(id: u16, work: &mut Work<'_>) {
+    let gone = match id {
+        2 | 3 => work.domain.remove_all(id == 3),
+        _ => usize::from(work.domain.remove(id)),
+    };
+    (0..gone).for_each(|_| work.ledger.template(TemplateEvent::Withdrawn));
+    work.changed |= gone > 0;
+}
+
+fn learn(header: &Header, id: u16, definition: Definition, work: &mut Work<'_>) {
+    let refreshed = work.ledger.templates[TemplateEvent::Refreshed as usize];
+    if !work.domain.learn(id, definition, header.version, (header.port, header.received_ns), work.ledger) {
+        return;
+    }
+    work.changed |= work.ledger.templates[TemplateEvent::Refreshed as usize] == refreshed;
+    for held in work.domain.held.release(id) {
+        work.ledger.waiting -= 1;
+        work.ledger.released += 1;
+        let _ = data(&held.header, id, &held.body, work);
+    }
+}
+
+/// One data set. `None`: its template is not there, it waits.
+fn data(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> Option<u32> {
+    let domain = &mut *work.domain;
+    let Some(purpose) = domain.template(id, header.received_ns, work.ledger).map(|template| template.definition.purpose) else {
+        let keeps = domain.held.keep(*header, id, body, work.held_left);
+        if keeps {
+            work.ledger.waiting += 1;
+        } else {
+            work.ledger.drop_set(SetDrop::NoRoom);
+        }
+        return None;
+    };
+    work.ledger.data_sets += 1;
+    Some(match purpose {
+        Purpose::Data => flows(header, id, body, work),
+        Purpose::Options(_) => options(header, id, body, work),
+    })
+}
+
+fn flows(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
+    let shared = header.shared();
+    let Work { domain, ledger, flow, operator, out, .. } = work;
+    let init_ms = domain.init_ms;
+    let super::domain::Parts { template, rates } = match domain.parts(id) {
+        Some(parts) => parts,
+        None => return 0,
+    };
+    let (mut c, mut records) = (Cursor::new(body), 0);
+    while c.left() >= template.plan.record_bytes() {
+        flow.begin(&shared);
+        let mut s = Scratch::default();
+        if !template.plan.decode(&mut c, |what, v| put(what, v, flow, &mut s, &header.base)) {
+            ledger.drop_records(RecordDrop::Cut, 1);
+            break;
+        }
+        s.finish(flow, &header.base, init_ms);
+        let interface = s.interface;
+        let options = rates.of(s.told.sampler, interface);
+        let f = &mut flow.fields;
+        (f.sampling_rate, f.rate_from) = choose(operator.of(interface), s.told.rate(), options);
+        ledger.rate_unknown += u64::from(f.sampling_rate == 0);
+        records += 1;
+        out(flow);
+    }
+    ledger.records += u64::from(records);
+    ledger.flows += u64::from(records);
+    records
+}
+
+fn options(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
+    let Work { domain, ledger, flow, .. } = work;
+    let (mut c, mut records) = (Cursor::new(body), 0);
+    let mut init_ms = None;
+    let mut exported = None;
+    let super::domain::Parts { template, rates } = match domain.parts(id) {
+        Some(parts) => parts,
+        None => return 0,
+    };
+    while c.left() >= template.plan.record_bytes() {
+        let mut s = Scratch::default();
+        if !template.plan.decode(&mut c, |what, v| put(what, v, flow, &mut s, &header.base)) {
+            ledger.drop_records(RecordDrop::Cut, 1);
+            break;
+        }
+        let news = rates.learn(&s.told, s.interface);
+        ledger.rates_told += u64::from(news);
+        work.changed |= news;
+        init_ms = init_ms.or(s.init_ms);
+        if s.exported != (None, None) {
+            exported = Some(s.exported);
+        }
+        records += 1;
+    }
+    ledger.records += u64::from(records);
+    ledger.options += u64::from(records);
+    domain.init_ms = init_ms.or(domain.init_ms);
+    if let Some(told) = exported {
+        domain.exported.told(told);
+    }
+    records
+}

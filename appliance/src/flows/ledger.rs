@@ -1,0 +1,245 @@
+//! Where everything went: datagrams, sets and records, each either used or dropped under a reason.
+
+use std::fmt;
+
+/// Makes an enum of reasons out of one row each: its variant and its word.
+macro_rules! reasons {
+    ($(#[$doc:meta])* $name:ident { $($(#[$row_doc:meta])* $row:ident = $word:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[repr(u8)]
+        pub enum $name {
+            $($(#[$row_doc])* $row,)+
+        }
+
+        impl $name {
+            /// How many there are.
+            pub const COUNT: usize = [$($word),+].len();
+            /// All of them, in the order of their indices.
+            pub const ALL: [Self; Self::COUNT] = [$(Self::$row),+];
+
+            /// Stable name.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$row => $word,)+
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why a datagram was of no use.
+    DatagramDrop {
+        /// It ends within its header.
+        Short = "short",
+        /// Of a version that is not read.
+        Version = "version",
+        /// Its header contradicts itself, or what is there.
+        Malformed = "malformed",
+    }
+}
+
+reasons! {
+    /// Why a set of a datagram (of sFlow: a sample) was of no use.
+    SetDrop {
+        /// It claims more than the datagram holds.
+        Cut = "cut",
+        /// Its length is below its header's.
+        BadLength = "bad_length",
+        /// An id that nobody has given a meaning.
+        ReservedId = "reserved_id",
+        /// Its template did not come.
+        NoTemplate = "no_template",
+        /// There was no room to wait for its template.
+        NoRoom = "no_room",
+        /// A sample that contradicts itself.
+        BadSample = "bad_sample",
+        /// A sample of a kind that is not read.
+        OtherSample = "other_sample",
+    }
+}
+
+reasons! {
+    /// Why a record was of no use.
+    RecordDrop {
+        /// It claims more than its set holds.
+        Cut = "cut",
+        /// The header counted it, and the datagram ends before.
+        Missing = "missing",
+    }
+}
+
+reasons! {
+    /// What happens to templates.
+    TemplateEvent {
+        /// Came for the first time.
+        New = "new",
+        /// Came again, the same.
+        Refreshed = "refreshed",
+        /// Came again, another.
+        Changed = "changed",
+        /// Another, from another port of the same address: two exporters share it, and want to be told apart by port.
+        Conflict = "conflict",
+        /// Was not sent again for too long.
+        Expired = "expired",
+        /// Was withdrawn.
+        Withdrawn = "withdrawn",
+        /// Had to go, for want of room.
+        Evicted = "evicted",
+        /// Was restored from disk.
+        Restored = "restored",
+        /// Ends too early.
+        Cut = "cut",
+        /// Has too many fields.
+        TooLong = "too_long",
+        /// Its records would have no length.
+        Empty = "empty",
+    }
+}
+
+/// What sequence numbers told, in units of their protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// Units missing, less what came late.
+    pub lost: u64,
+    /// Times that something was missing.
+    pub gaps: u64,
+    /// Datagrams (or samples) that came late.
+    pub late: u64,
+    /// That came twice.
+    pub repeated: u64,
+    /// Times that an exporter began anew.
+    pub restarts: u64,
+}
+
+/// The whole account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// Datagrams that came.
+    pub datagrams: u64,
+    /// Datagrams that were read.
+    pub decoded: u64,
+    /// Those that were not.
+    pub datagram_drops: [u64; DatagramDrop::COUNT],
+    /// Sets (samples) that were begun.
+    pub sets: u64,
+    /// Sets that hold templates.
+    pub template_sets: u64,
+    /// Sets whose records were read, held ones included.
+    pub data_sets: u64,
+    /// Sets that wait for their template.
+    pub waiting: u64,
+    /// Those that were of no use.
+    pub set_drops: [u64; SetDrop::COUNT],
+    /// Sets that waited and were read after all.
+    pub released: u64,
+    /// Records that were begun.
+    pub records: u64,
+    /// Flows given.
+    pub flows: u64,
+    /// Records of options.
+    pub options: u64,
+    /// Counter samples of sFlow.
+    pub counters: u64,
+    /// Those that were of no use.
+    pub record_drops: [u64; RecordDrop::COUNT],
+    /// What happened to templates.
+    pub templates: [u64; TemplateEvent::COUNT],
+    /// Flows whose sampling rate is not known.
+    pub rate_unknown: u64,
+    /// Sampling rates that were told anew or changed.
+    pub rates_told: u64,
+    /// Exporters' domains that had to go, for want of room.
+    pub domains_evicted: u64,
+    /// Records of datagrams (NetFlow 5 and 7, IPFIX).
+    pub record_gaps: Gaps,
+    /// Datagrams (NetFlow 9, sFlow).
+    pub datagram_gaps: Gaps,
+    /// Samples (sFlow).
+    pub sample_gaps: Gaps,
+    /// Datagrams that the kernel dropped before we could read them (`SO_RXQ_OVFL`).
+    pub kernel_drops: u64,
+}
+
+impl Ledger {
+    pub(super) fn drop_datagram(&mut self, reason: DatagramDrop) {
+        count(&mut self.datagram_drops, reason as usize);
+    }
+
+    pub(super) fn drop_set(&mut self, reason: SetDrop) {
+        count(&mut self.set_drops, reason as usize);
+    }
+
+    pub(super) fn drop_records(&mut self, reason: RecordDrop, records: u64) {
+        self.records += records;
+        if let Some(counter) = self.record_drops.get_mut(reason as usize) {
+            *counter += records;
+        }
+    }
+
+    pub(super) fn template(&mut self, event: TemplateEvent) {
+        count(&mut self.templates, event as usize);
+    }
+
+    /// Whether all that came is accounted for: datagrams, sets and records each.
+    pub fn balances(&self) -> bool {
+        let sum = |drops: &[u64]| drops.iter().sum::<u64>();
+        self.datagrams == self.decoded + sum(&self.datagram_drops)
+            && self.sets == self.template_sets + self.data_sets + self.waiting + sum(&self.set_drops)
+            && self.records == self.flows + self.options + self.counters + sum(&self.record_drops)
+    }
+}
+
+fn count(counters: &mut [u64], at: usize) {
+    if let Some(counter) = counters.get_mut(at) {
+        *counter += 1;
+    }
+}
+
+impl Gaps {
+    pub(super) fn take(&mut self, verdict: super::sequence::Verdict) {
+        use super::sequence::Verdict;
+        match verdict {
+            Verdict::Next => {}
+            Verdict::Gap(units) => (self.lost, self.gaps) = (self.lost + u64::from(units), self.gaps + 1),
+            Verdict::Late(units) => (self.lost, self.late) = (self.lost.saturating_sub(u64::from(units)), self.late + 1),
+            Verdict::Repeated => self.repeated += 1,
+            Verdict::Restart => self.restarts += 1,
+        }
+    }
+}
+
+impl fmt::Display for Gaps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { lost, gaps, late, repeated, restarts } = self;
+        write!(f, "{lost} lost in {gaps} gaps, {late} late, {repeated} repeated, {restarts} restarts")
+    }
+}
+
+/// Counters that are not zero, by name.
+fn named<const N: usize>(counters: &[u64; N], names: [&str; N]) -> String {
+    let rows = counters.iter().zip(names).filter(|(count, _)| **count > 0);
+    let text = rows.map(|(count, name)| format!("{name} {count}")).collect::<Vec<_>>().join(", ");
+    if text.is_empty() { "none".to_owned() } else { text }
+}
+
+impl fmt::Display for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let drops = named(&self.datagram_drops, DatagramDrop::ALL.map(DatagramDrop::name));
+        writeln!(f, "datagrams: {} = {} decoded + dropped ({drops})", self.datagrams, self.decoded)?;
+        let drops = named(&self.set_drops, SetDrop::ALL.map(SetDrop::name));
+        let Self { sets, template_sets, data_sets, waiting, released, .. } = self;
+        writeln!(f, "sets: {sets} = {template_sets} of templates + {data_sets} of data + {waiting} waiting + dropped ({drops})")?;
+        let drops = named(&self.record_drops, RecordDrop::ALL.map(RecordDrop::name));
+        let Self { records, flows, options, counters, .. } = self;
+        writeln!(f, "records: {records} = {flows} flows + {options} of options + {counters} of counters + dropped ({drops})")?;
+        let templates = named(&self.templates, TemplateEvent::ALL.map(TemplateEvent::name));
+        writeln!(f, "templates: {templates}; {released} sets waited for theirs; {} domains evicted", self.domains_evicted)?;
+        writeln!(f, "sampling: {} rates told, {} flows of unknown rate", self.rates_told, self.rate_unknown)?;
+        writeln!(f, "gaps of datagrams: {}", self.datagram_gaps)?;
+        writeln!(f, "gaps of records: {}", self.record_gaps)?;
+        writeln!(f, "gaps of samples: {}", self.sample_gaps)?;
+        write!(f, "kernel: {} datagrams dropped", self.kernel_drops)
+    }
+}

@@ -1,0 +1,151 @@
+//! UDP sockets: many datagrams a system call, the kernel's own time of each, and what it dropped before we came.
+//!
+//! Sockets share their port (`SO_REUSEPORT`): several processes may take parts of the exporters, whom the kernel spreads by address
+//! and port. `nix` wraps the calls, so that no `unsafe` is needed here.
+
+use std::io::{self, IoSliceMut};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, MultiHeaders, SockFlag, SockType, SockaddrStorage, bind, getsockname, recvmmsg,
+    setsockopt, socket, sockopt,
+};
+use nix::sys::time::TimeSpec;
+
+use super::collector::{Arrival, Collector};
+use super::flow::{Address, Flow};
+use crate::limits::{UDP_BURST_DATAGRAMS, UDP_RECEIVE_BYTES};
+
+/// The longest payload of a UDP datagram.
+const DATAGRAM_BYTES_MAX: usize = 65_535;
+
+/// A socket that export datagrams come to.
+#[derive(Debug)]
+pub struct Listener {
+    socket: OwnedFd,
+    buffers: Vec<Vec<u8>>,
+    /// The kernel's running count of what it dropped, as last told.
+    dropped: u32,
+}
+
+impl Listener {
+    /// Opens a socket at an address.
+    ///
+    /// # Errors
+    /// The system's, when it refuses the address or the socket.
+    pub fn open(at: SocketAddr) -> io::Result<Self> {
+        let every = Ipv6Addr::UNSPECIFIED;
+        // Of every address, on a machine without IPv6.
+        Self::open_one(at).or_else(|fault| match at.ip() == every && fault.raw_os_error() != Some(nix::errno::Errno::EADDRINUSE as i32) {
+            true => Self::open_one(SocketAddr::from((Ipv4Addr::UNSPECIFIED, at.port()))).map_err(|_| fault),
+            false => Err(fault),
+        })
+    }
+
+    fn open_one(at: SocketAddr) -> io::Result<Self> {
+        let family = if at.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let socket = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
+        setsockopt(&socket, sockopt::ReusePort, &true)?;
+        setsockopt(&socket, sockopt::RxqOvfl, &1)?;
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+        // Beyond the system's limit where we may; up to it where not.
+        if setsockopt(&socket, sockopt::RcvBufForce, &UDP_RECEIVE_BYTES).is_err() {
+            setsockopt(&socket, sockopt::RcvBuf, &UDP_RECEIVE_BYTES)?;
+        }
+        bind(socket.as_raw_fd(), &SockaddrStorage::from(at))?;
+        Ok(Self { socket, buffers: vec![vec![0; DATAGRAM_BYTES_MAX]; UDP_BURST_DATAGRAMS], dropped: 0 })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        let storage: SockaddrStorage = getsockname(self.socket.as_raw_fd())?;
+        socket_address(&storage).ok_or_else(|| io::Error::other("a socket without an address"))
+    }
+
+    /// Takes what is there, up to a burst; how many datagrams.
+    ///
+    /// # Errors
+    /// The system's, other than that nothing is there.
+    pub fn receive(&mut self, collector: &mut Collector, out: &mut dyn FnMut(&Flow)) -> io::Result<usize> {
+        let heads = heads(&self.socket, &mut self.buffers)?;
+        let count = heads.len();
+        for (Head { bytes, from, received_ns, dropped }, buffer) in heads.into_iter().zip(&self.buffers) {
+            if let Some(dropped) = dropped {
+                collector.note_kernel_drops(u64::from(dropped.wrapping_sub(self.dropped)));
+                self.dropped = dropped;
+            }
+            let Some(from) = from else { continue };
+            let exporter = Address::from(from.ip().to_canonical());
+            let arrival = Arrival { exporter, port: from.port(), received_ns: received_ns.unwrap_or_else(now_ns) };
+            collector.take(&arrival, buffer.get(..bytes).unwrap_or(&[]), out);
+        }
+        Ok(count)
+    }
+}
+
+/// What the kernel says of a datagram.
+struct Head {
+    bytes: usize,
+    from: Option<SocketAddr>,
+    received_ns: Option<u64>,
+    /// Its running count of what it dropped of this socket's.
+    dropped: Option<u32>,
+}
+
+/// One system call: datagrams into buffers, and what is said of each.
+fn heads(socket: &OwnedFd, buffers: &mut [Vec<u8>]) -> io::Result<Vec<Head>> {
+    let mut slices: Vec<[IoSliceMut<'_>; 1]> = buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
+    let control = nix::cmsg_space!(u32, TimeSpec);
+    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(slices.len(), Some(control));
+    let received = match recvmmsg(socket.as_raw_fd(), &mut headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None) {
+        Ok(received) => received,
+        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return Ok(Vec::new()),
+        Err(fault) => return Err(fault.into()),
+    };
+    let mut heads = Vec::with_capacity(UDP_BURST_DATAGRAMS);
+    for message in received {
+        let from = message.address.as_ref().and_then(socket_address);
+        let mut head = Head { bytes: message.bytes, from, received_ns: None, dropped: None };
+        for control in message.cmsgs().into_iter().flatten() {
+            match control {
+                ControlMessageOwned::RxqOvfl(count) => head.dropped = Some(count),
+                ControlMessageOwned::ScmTimestampns(time) => head.received_ns = nanoseconds(&time),
+                _ => {}
+            }
+        }
+        heads.push(head);
+    }
+    Ok(heads)
+}
+
+/// Waits until something is there, or so long.
+///
+/// # Errors
+/// The system's.
+pub fn wait(listeners: &[Listener], at_most_ms: u16) -> io::Result<()> {
+    let mut polled: Vec<PollFd<'_>> = listeners.iter().map(|listener| PollFd::new(listener.socket.as_fd(), PollFlags::POLLIN)).collect();
+    match poll(&mut polled, PollTimeout::from(at_most_ms)) {
+        Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+        Err(fault) => Err(fault.into()),
+    }
+}
+
+fn socket_address(storage: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = storage.as_sockaddr_in().map(|v4| SocketAddr::from((v4.ip(), v4.port())));
+    v4.or_else(|| storage.as_sockaddr_in6().map(|v6| SocketAddr::from((v6.ip(), v6.port()))))
+}
+
+fn nanoseconds(time: &TimeSpec) -> Option<u64> {
+    u64::try_from(time.tv_sec()).ok()?.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.tv_nsec()).ok()?)
+}
+
+fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,37 @@
+//! NetFlow 1, 5, 7, 9, IPFIX and sFlow 5 → flows, one `FlowMessage` each.
+//!
+//! A [`Collector`] takes datagrams, from wherever they come, and gives a [`Flow`] a record. It remembers of each exporter's domain
+//! templates, sampling rates and numbers, all within bounds that strangers cannot stretch. A template is compiled once into a list
+//! of moves; a record is then a short loop over them into a `Flow` that is used again and again. Nothing is allocated for it.
+//!
+//! Counts are what the exporter told, never multiplied by a sampling rate; a rate that is not known is 0.
+
+mod collector;
+mod cursor;
+mod domain;
+mod elements;
+mod export;
+mod fixed;
+mod flow;
+mod held;
+pub mod json;
+mod ledger;
+pub mod listen;
+mod lru;
+mod message;
+pub mod pb;
+pub mod protobuf;
+mod record;
+mod sampling;
+mod sequence;
+mod sflow;
+mod store;
+mod template;
+mod times;
+mod totals;
+pub mod udp;
+
+pub use collector::{Arrival, Collector, OperatorRate, Settings};
+pub use flow::{Address, Fields, Flow, FlowType, Lists, RateFrom};
+pub use ledger::{DatagramDrop, Gaps, Ledger, RecordDrop, SetDrop, TemplateEvent};
+pub use store::StoreError;

@@ -1,0 +1,213 @@
+//! One record: its fields → a flow, and what must be known of all of it first.
+
+use super::cursor::{number, number32};
+use super::elements::What;
+use super::flow::{Address, Flow};
+use super::sampling::Told;
+use super::times::{Base, millis, ntp, seconds};
+
+/// What a record tells that is no field of a flow by itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Scratch {
+    /// Of sampling.
+    pub(super) told: Told,
+    /// Uptime of the first and of the last packet.
+    first_ms: Option<u32>,
+    last_ms: Option<u32>,
+    /// When the exporter started (element 160).
+    pub(super) init_ms: Option<u64>,
+    start_ns: Option<u64>,
+    end_ns: Option<u64>,
+    duration_ns: Option<u64>,
+    /// When an event was seen.
+    seen_ns: Option<u64>,
+    has_bytes: bool,
+    has_packets: bool,
+    /// The interface in the scope of options, or that the flow came by.
+    pub(super) interface: Option<u32>,
+    /// Element 41 and 42: what the exporter says it sent.
+    pub(super) exported: (Option<u64>, Option<u64>),
+}
+
+/// Puts one field where it belongs.
+#[inline]
+#[allow(clippy::too_many_lines, reason = "a row each")]
+pub(super) fn put(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch, base: &Base) {
+    let f = &mut flow.fields;
+    match what {
+        What::Bytes => (f.bytes, s.has_bytes) = (number(v), true),
+        What::Packets => (f.packets, s.has_packets) = (number(v), true),
+        What::OutBytes => f.out_bytes = number(v),
+        What::OutPackets => f.out_packets = number(v),
+        What::SrcAddr => address(v, &mut f.src_addr, &mut f.etype),
+        What::DstAddr => address(v, &mut f.dst_addr, &mut f.etype),
+        What::Proto => f.proto = number32(v),
+        What::Tos => f.ip_tos = number32(v),
+        What::TcpFlags => f.tcp_flags = number32(v),
+        What::SrcPort => unless_void(v, &mut f.src_port),
+        What::DstPort => unless_void(v, &mut f.dst_port),
+        What::SrcNet => unless_void(v, &mut f.src_net),
+        What::DstNet => unless_void(v, &mut f.dst_net),
+        What::InIf => (f.in_if, s.interface) = (number32(v), Some(number32(v))),
+        What::OutIf => f.out_if = number32(v),
+        What::NextHop => hop(v, &mut f.next_hop),
+        What::BgpNextHop => hop(v, &mut f.bgp_next_hop),
+        What::SrcAs => f.src_as = number32(v),
+        What::DstAs => f.dst_as = number32(v),
+        What::FirstUptime => s.first_ms = Some(number32(v)),
+        What::LastUptime => s.last_ms = Some(number32(v)),
+        What::StartMillis => s.start_ns = Some(millis(number(v))),
+        What::EndMillis => s.end_ns = Some(millis(number(v))),
+        What::StartSeconds => s.start_ns = Some(seconds(number(v))),
+        What::EndSeconds => s.end_ns = Some(seconds(number(v))),
+        What::StartNtp => s.start_ns = Some(ntp(number(v))),
+        What::EndNtp => s.end_ns = Some(ntp(number(v))),
+        What::StartDelta => s.start_ns = Some(base.before(number(v))),
+        What::EndDelta => s.end_ns = Some(base.before(number(v))),
+        What::DurationMillis => s.duration_ns = Some(millis(number(v))),
+        What::DurationMicros => s.duration_ns = Some(number(v).saturating_mul(1_000)),
+        What::InitMillis => s.init_ms = Some(number(v)),
+        What::SeenSeconds => s.seen_ns = Some(seconds(number(v))),
+        What::SeenMillis => s.seen_ns = Some(millis(number(v))),
+        What::SeenNtp => s.seen_ns = Some(ntp(number(v))),
+        _ => put_rare(what, v, flow, s),
+    }
+}
+
+#[allow(clippy::too_many_lines, reason = "a row each")]
+fn put_rare(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch) {
+    let (f, lists) = (&mut flow.fields, &mut flow.lists);
+    match what {
+        What::SrcMac => unless_void64(v, &mut f.src_mac),
+        What::DstMac => unless_void64(v, &mut f.dst_mac),
+        What::SrcVlan => (f.src_vlan, f.vlan_id) = (number32(v), number32(v)),
+        What::DstVlan => f.dst_vlan = number32(v),
+        What::FlowLabel => f.ipv6_flow_label = number32(v),
+        What::Icmp => icmp(v, &mut f.icmp_type, &mut f.icmp_code),
+        What::IcmpType => f.icmp_type = number32(v),
+        What::IcmpCode => f.icmp_code = number32(v),
+        What::Ttl => f.ip_ttl = number32(v),
+        What::IpVersion => f.etype = version(v, f.etype),
+        What::EtherType => f.etype = number32(v),
+        What::FragmentId => f.fragment_id = number32(v),
+        What::FragmentOffset => f.fragment_offset = number32(v),
+        // One octet, of which the three highest bits are those of the header.
+        What::FragmentFlags => f.ip_flags = number32(v) >> 5,
+        What::Forwarding => f.forwarding_status = number32(v),
+        What::Label => {
+            let _ = lists.mpls_label.try_push(label(v));
+        }
+        What::LabelAddr => {
+            let _ = lists.mpls_ip.try_push(Address::of(v));
+        }
+        What::ObservationPoint => f.observation_point_id = number32(v),
+        What::Direction => f.direction = number32(v),
+        What::EndReason => f.flow_end_reason = number32(v),
+        What::FirewallEvent => f.firewall_event = number32(v),
+        What::NatSrcAddr => hop(v, &mut f.nat_src_addr),
+        What::NatDstAddr => hop(v, &mut f.nat_dst_addr),
+        What::NatSrcPort => f.nat_src_port = number32(v),
+        What::NatDstPort => f.nat_dst_port = number32(v),
+        What::TotalBytes => f.total_bytes = number(v),
+        What::TotalPackets => f.total_packets = number(v),
+        What::InitiatorBytes => f.initiator_bytes = number(v),
+        What::InitiatorPackets => f.initiator_packets = number(v),
+        What::ResponderBytes => f.responder_bytes = number(v),
+        What::ResponderPackets => f.responder_packets = number(v),
+        What::ReverseBytes => f.reverse_bytes = number(v),
+        What::ReversePackets => f.reverse_packets = number(v),
+        What::DroppedBytes => f.dropped_bytes = number(v),
+        What::DroppedPackets => f.dropped_packets = number(v),
+        What::FrameBytes => f.frame_bytes = number(v),
+        What::FrameSection => super::sflow::frame::read(v, f.frame_bytes, super::sflow::frame::Header::Ethernet, flow),
+        What::ExportedMessages => s.exported.0 = Some(number(v)),
+        What::ExportedRecords => s.exported.1 = Some(number(v)),
+        sampling => s.told.put(sampling, v),
+    }
+}
+
+/// Of exporters that have a field for each family the other one is zero.
+#[inline]
+fn address(v: &[u8], to: &mut Address, etype: &mut u32) {
+    let address = Address::of(v);
+    if to.bytes().is_empty() || !address.is_void() {
+        *to = address;
+        *etype = if v.len() == 4 { 0x0800 } else { 0x86DD };
+    }
+}
+
+#[inline]
+fn hop(v: &[u8], to: &mut Address) {
+    let address = Address::of(v);
+    if to.is_void() || !address.is_void() {
+        *to = address;
+    }
+}
+
+/// Of several fields with the same meaning (one a family, one a protocol) those that do not apply are zero.
+#[inline]
+fn unless_void(v: &[u8], to: &mut u32) {
+    let value = number32(v);
+    if value != 0 {
+        *to = value;
+    }
+}
+
+#[inline]
+fn unless_void64(v: &[u8], to: &mut u64) {
+    let value = number(v);
+    if value != 0 {
+        *to = value;
+    }
+}
+
+fn icmp(v: &[u8], kind: &mut u32, code: &mut u32) {
+    let both = number32(v);
+    if both != 0 {
+        (*kind, *code) = (both >> 8 & 0xFF, both & 0xFF);
+    }
+}
+
+fn version(v: &[u8], etype: u32) -> u32 {
+    match number(v) {
+        4 => 0x0800,
+        6 => 0x86DD,
+        _ => etype,
+    }
+}
+
+/// 20 bits of label, three of class, one for the bottom.
+fn label(v: &[u8]) -> u32 {
+    number32(v) >> 4 & 0xF_FFFF
+}
+
+impl Scratch {
+    /// What only the whole record tells: its times, and what counts where no plain count was told.
+    #[inline]
+    pub(super) fn finish(&self, flow: &mut Flow, base: &Base, known_init_ms: Option<u64>) {
+        let f = &mut flow.fields;
+        if !self.has_bytes {
+            f.bytes = if f.total_bytes != 0 { f.total_bytes } else { f.initiator_bytes };
+        }
+        if !self.has_packets {
+            f.packets = if f.total_packets != 0 { f.total_packets } else { f.initiator_packets };
+        }
+        let up = |at: Option<u32>| self.since_start(at?, f.export_version, base, self.init_ms.or(known_init_ms));
+        let (mut start, mut end) = (self.start_ns.or_else(|| up(self.first_ms)), self.end_ns.or_else(|| up(self.last_ms)));
+        if let Some(duration) = self.duration_ns {
+            start = start.or_else(|| end.map(|end| end.saturating_sub(duration)));
+            end = end.or_else(|| start.map(|start| start.saturating_add(duration)));
+        }
+        let seen = self.seen_ns.unwrap_or(base.export_ns);
+        f.time_flow_start_ns = start.unwrap_or_else(|| end.unwrap_or(seen).min(seen));
+        f.time_flow_end_ns = end.unwrap_or_else(|| seen.max(f.time_flow_start_ns));
+    }
+
+    /// IPFIX has no uptime in its header: it counts from element 160.
+    fn since_start(&self, at_ms: u32, version: u32, base: &Base, init_ms: Option<u64>) -> Option<u64> {
+        if version != 10 {
+            return Some(base.uptime(at_ms));
+        }
+        init_ms.map(|init| millis(init.saturating_add(u64::from(at_ms))))
+    }
+}

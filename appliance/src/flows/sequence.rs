@@ -1,0 +1,161 @@
+//! Sequence numbers: what is lost, what only came late, what came twice, and when an exporter began anew.
+
+use crate::limits::SEQUENCE_HOLES_MAX;
+
+/// A step forward beyond this is a new beginning, not a loss.
+const JUMP_MAX: u32 = 1 << 24;
+/// What comes so far behind, and fills no hole, came twice; what is further behind is a new beginning.
+const REPEAT_MAX: u32 = 1 << 12;
+/// A start that is this much later than the one known before is another.
+const RESTART_MS: u32 = 10_000;
+
+/// What one datagram's number says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The one expected, or the first.
+    Next,
+    /// So many units are missing before it.
+    Gap(u32),
+    /// It was missing and came late: so many units are not lost after all.
+    Late(u32),
+    /// It was here before.
+    Repeated,
+    /// The exporter counts anew.
+    Restart,
+}
+
+/// The numbers of one stream. Units are what its protocol counts: datagrams, records or samples.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sequence {
+    expected: Option<u32>,
+    /// When the exporter started, milliseconds modulo 2^32, where it tells.
+    started_ms: Option<u32>,
+    /// What is missing: first number and how many. The oldest first.
+    holes: Vec<(u32, u32)>,
+}
+
+impl Sequence {
+    /// Takes the number of a datagram that is `units` long; `None`: how long is not known, and the next is not judged.
+    pub(super) fn take(&mut self, number: u32, units: Option<u32>, started_ms: Option<u32>) -> Verdict {
+        let restarted = self.is_later_start(started_ms);
+        let Some(expected) = self.expected.filter(|_| !restarted) else {
+            self.begin(number, units, started_ms);
+            return if restarted { Verdict::Restart } else { Verdict::Next };
+        };
+        let ahead = number.wrapping_sub(expected);
+        let behind = expected.wrapping_sub(number);
+        if ahead == 0 {
+            self.go_on(number, units);
+            return Verdict::Next;
+        }
+        if ahead <= JUMP_MAX {
+            self.note(expected, ahead);
+            self.go_on(number, units);
+            return Verdict::Gap(ahead);
+        }
+        if let Some(filled) = self.fill(number, units.unwrap_or(1)) {
+            return Verdict::Late(filled);
+        }
+        if behind <= REPEAT_MAX {
+            return Verdict::Repeated;
+        }
+        self.begin(number, units, started_ms);
+        Verdict::Restart
+    }
+
+    /// Units that are missing now, as far as holes are remembered.
+    pub(super) fn missing(&self) -> u32 {
+        self.holes.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
+
+    fn is_later_start(&mut self, started_ms: Option<u32>) -> bool {
+        let (Some(known), Some(now)) = (self.started_ms, started_ms) else {
+            self.started_ms = self.started_ms.or(started_ms);
+            return false;
+        };
+        let later = now.wrapping_sub(known);
+        let restarted = later > RESTART_MS && later < u32::MAX / 2;
+        // Clocks drift: what is near is the same start.
+        self.started_ms = Some(if restarted || later <= RESTART_MS { now } else { known });
+        restarted
+    }
+
+    fn begin(&mut self, number: u32, units: Option<u32>, started_ms: Option<u32>) {
+        self.holes.clear();
+        self.started_ms = started_ms;
+        self.go_on(number, units);
+    }
+
+    fn go_on(&mut self, number: u32, units: Option<u32>) {
+        self.expected = units.map(|units| number.wrapping_add(units));
+    }
+
+    fn note(&mut self, from: u32, count: u32) {
+        if self.holes.len() >= SEQUENCE_HOLES_MAX {
+            self.holes.remove(0);
+        }
+        self.holes.push((from, count));
+    }
+
+    /// Fills a hole, as far as `number` and what follows it lie within one.
+    fn fill(&mut self, number: u32, units: u32) -> Option<u32> {
+        let at = self.holes.iter().position(|(from, count)| number.wrapping_sub(*from) < *count)?;
+        let (from, count) = self.holes.remove(at);
+        let before = number.wrapping_sub(from);
+        let filled = units.min(count - before);
+        let behind = count - before - filled;
+        if behind > 0 {
+            self.note(number.wrapping_add(filled), behind);
+        }
+        if before > 0 {
+            self.note(from, before);
+        }
+        Some(filled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Verdict::{Gap, Late, Next, Repeated, Restart};
+    use super::*;
+
+    #[test]
+    fn gaps_lateness_and_repeats() {
+        let mut s = Sequence::default();
+        let mut take = |number: u32, units| s.take(number, Some(units), None);
+        assert_eq!([take(100, 10), take(110, 5), take(135, 5)], [Next, Next, Gap(20)]);
+        assert_eq!([take(120, 5), take(115, 5), take(125, 20), take(125, 5)], [Late(5), Late(5), Late(10), Repeated]);
+        assert_eq!([take(140, 1), take(7, 1), take(8, 1)], [Next, Repeated, Repeated]);
+    }
+
+    #[test]
+    fn numbers_and_uptime_come_round() {
+        let mut s = Sequence::default();
+        assert_eq!([s.take(u32::MAX, Some(1), None), s.take(0, Some(1), None), s.take(2, Some(1), None)], [Next, Next, Gap(1)]);
+        let mut s = Sequence::default();
+        assert_eq!([s.take(1, Some(1), Some(u32::MAX)), s.take(2, Some(1), Some(4))], [Next, Next]);
+        assert_eq!([s.take(0, Some(1), Some(60_000)), s.take(1, Some(1), Some(60_000))], [Restart, Next]);
+    }
+
+    #[test]
+    fn a_new_count_is_no_loss() {
+        let mut s = Sequence::default();
+        assert_eq!([s.take(5_000_000, Some(1), None), s.take(3, Some(1), None), s.take(4, Some(1), None)], [Next, Restart, Next]);
+        assert_eq!([s.take(u32::MAX / 3, Some(1), None), s.take(5, None, None), s.take(9, Some(1), None)], [Restart, Restart, Next]);
+    }
+
+    #[test]
+    fn any_order_loses_nothing_in_the_end() {
+        let mut s = Sequence::default();
+        let order = [0u32, 3, 1, 7, 2, 5, 4, 6, 9, 8];
+        let lost: i64 = order
+            .iter()
+            .map(|n| match s.take(*n * 10, Some(10), None) {
+                Gap(n) => i64::from(n),
+                Late(n) => -i64::from(n),
+                _ => 0,
+            })
+            .sum();
+        assert_eq!((lost, s.holes.len()), (0, 0));
+    }
+}

@@ -1,0 +1,134 @@
+//! Samples: of flows, in both forms, of counters, of discarded packets.
+
+use super::super::collector::{Arrival, Work};
+use super::super::cursor::Cursor;
+use super::super::flow::{Fields, FlowType, RateFrom};
+use super::super::sequence::Sequence;
+use super::pool::Stream;
+use super::{Header, records};
+
+/// What came of a sample.
+pub(super) enum Read {
+    Done,
+    Bad,
+    Other,
+}
+
+/// What a sample of a flow says before its records.
+struct Sampled {
+    sequence: u32,
+    source: (u32, u32),
+    rate: u32,
+    /// Packets that could have been sampled, and samples that were dropped: running totals.
+    pool: u32,
+    drops: u32,
+    input: u32,
+    output: u32,
+    /// What `output` is: 0 an interface, 1 a reason to discard, 2 a number of interfaces.
+    output_kind: u32,
+    records: u32,
+}
+
+/// Reads one sample.
+pub(super) fn read(format: u32, header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mut Work<'_>) -> Read {
+    match format {
+        1 => flow(short(&mut c), header, from, c, work),
+        3 => flow(expanded(&mut c), header, from, c, work),
+        2 => counters(c.u32().zip(c.u32()).map(|(n, source)| (n, (source >> 24, source & 0xFF_FFFF))), work),
+        4 => counters(c.u32().zip(c.u32().zip(c.u32())), work),
+        5 => discarded(header, from, c, work),
+        _ => Read::Other,
+    }
+}
+
+fn short(c: &mut Cursor<'_>) -> Option<Sampled> {
+    let (sequence, source, rate, pool, drops) = (c.u32()?, c.u32()?, c.u32()?, c.u32()?, c.u32()?);
+    let (input, output, records) = (c.u32()?, c.u32()?, c.u32()?);
+    let source = (source >> 24, source & 0xFF_FFFF);
+    Some(Sampled { sequence, source, rate, pool, drops, input, output, output_kind: output >> 30, records })
+}
+
+fn expanded(c: &mut Cursor<'_>) -> Option<Sampled> {
+    let (sequence, source, rate, pool, drops) = (c.u32()?, (c.u32()?, c.u32()?), c.u32()?, c.u32()?, c.u32()?);
+    let (_, input, output_kind, output, records) = (c.u32()?, c.u32()?, c.u32()?, c.u32()?, c.u32()?);
+    Some(Sampled { sequence, source, rate, pool, drops, input, output, output_kind, records })
+}
+
+/// Structures within are of the exporter's own business; here they only count.
+fn counters(head: Option<(u32, (u32, u32))>, work: &mut Work<'_>) -> Read {
+    let Some((number, source)) = head else { return Read::Bad };
+    follow(Stream::Counters, source, number, work);
+    work.ledger.records += 1;
+    work.ledger.counters += 1;
+    Read::Done
+}
+
+fn follow(stream: Stream, source: (u32, u32), number: u32, work: &mut Work<'_>) {
+    let sequence: &mut Sequence = &mut work.domain.sources.of((stream, source.0, source.1)).sequence;
+    work.ledger.sample_gaps.take(sequence.take(number, Some(1), None));
+}
+
+fn flow(sampled: Option<Sampled>, header: &Header, from: &Arrival, c: Cursor<'_>, work: &mut Work<'_>) -> Read {
+    let Some(sampled) = sampled else { return Read::Bad };
+    follow(Stream::Flows, sampled.source, sampled.sequence, work);
+    work.domain.sources.of((Stream::Flows, sampled.source.0, sampled.source.1)).pool(sampled.rate, sampled.pool, sampled.drops);
+    work.flow.begin(&shared(header, from));
+    let f = &mut work.flow.fields;
+    (f.in_if, f.out_if) = (sampled.input, sampled.output);
+    match (sampled.output_kind, sampled.output & 0x3FFF_FFFF) {
+        (1, reason) => f.discard_reason = reason + 1,
+        (2, count) => f.out_if_count = count,
+        _ => {}
+    }
+    let operator = work.operator.of(Some(sampled.input));
+    (f.sampling_rate, f.rate_from) = match (operator, sampled.rate) {
+        (Some(rate), _) => (rate, RateFrom::Operator),
+        (None, 0) => (0, RateFrom::Unknown),
+        (None, rate) => (u64::from(rate), RateFrom::Record),
+    };
+    give(sampled.records, c, work)
+}
+
+/// A packet that was dropped, and why (sflow.org/sflow_drops.txt): each is told, up to a limit of the agent's; none stands for others.
+fn discarded(header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mut Work<'_>) -> Read {
+    let head = (c.u32(), c.u32(), c.u32(), c.u32(), c.u32(), c.u32(), c.u32(), c.u32());
+    let (Some(number), Some(class), Some(index), Some(_), Some(input), Some(output), Some(reason), Some(count)) = head else {
+        return Read::Bad;
+    };
+    follow(Stream::Discards, (class, index), number, work);
+    work.flow.begin(&shared(header, from));
+    let f = &mut work.flow.fields;
+    (f.in_if, f.out_if, f.discard_reason) = (input, output, reason.saturating_add(1));
+    // Dropped, for a reason that element 89 has no word for.
+    f.forwarding_status = 0x80;
+    (f.sampling_rate, f.rate_from) = (1, RateFrom::Record);
+    give(count, c, work)
+}
+
+fn shared(header: &Header, from: &Arrival) -> Fields {
+    Fields {
+        kind: FlowType::Sflow5,
+        export_version: 5,
+        packets: 1,
+        time_received_ns: from.received_ns,
+        time_flow_start_ns: from.received_ns,
+        time_flow_end_ns: from.received_ns,
+        sequence_num: header.sequence,
+        sampler_address: header.agent,
+        exporter_address: if header.agent == from.exporter { super::super::flow::Address::NONE } else { from.exporter },
+        ..Fields::default()
+    }
+}
+
+/// What stands behind a record that is cut is lost; what stood before it is not.
+fn give(records: u32, mut c: Cursor<'_>, work: &mut Work<'_>) -> Read {
+    let whole = records::read(records, &mut c, work.flow);
+    if !whole && work.flow.fields.bytes == 0 {
+        return Read::Bad;
+    }
+    work.ledger.rate_unknown += u64::from(work.flow.fields.sampling_rate == 0);
+    work.ledger.records += 1;
+    work.ledger.flows += 1;
+    (work.out)(work.flow);
+    Read::Done
+}

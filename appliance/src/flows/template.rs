@@ -1,0 +1,183 @@
+//! Templates: read out of a datagram once, and compiled into a list of moves that a record is decoded by.
+
+use super::cursor::Cursor;
+use super::elements::{What, what};
+use crate::limits::TEMPLATE_FIELDS_MAX;
+
+/// A length that stands in the record (RFC 7011, 7).
+const VARIABLE: u16 = u16::MAX;
+
+/// One field, as a template tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Field {
+    /// Number of the element, without the enterprise bit.
+    pub(super) id: u16,
+    /// Bytes; 65,535 is "in the record".
+    pub(super) bytes: u16,
+    /// Whose element: 0 is the registry.
+    pub(super) enterprise: u32,
+}
+
+/// What a template is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Flows.
+    Data,
+    /// The exporter's own account; so many fields are its scope.
+    Options(u16),
+}
+
+/// A template as told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Definition {
+    pub(super) purpose: Purpose,
+    pub(super) fields: Box<[Field]>,
+}
+
+/// Why a template is of no use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// The set ends within it.
+    Cut,
+    /// It has more fields than we keep.
+    TooLong,
+    /// Its records would have no length.
+    Empty,
+}
+
+/// One move: past `skip` bytes, then `bytes` of a field.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Move {
+    skip: u32,
+    bytes: u16,
+    pub(super) what: What,
+}
+
+/// How records are decoded.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    moves: Box<[Move]>,
+    /// Behind the last move.
+    tail: u32,
+    /// Bytes of a record; where some field is of variable length, of the shortest one.
+    record_bytes: usize,
+    variable: bool,
+}
+
+impl Definition {
+    /// Reads the fields of a NetFlow 9 template (`version` 9) or an IPFIX one (10).
+    pub(super) fn read(c: &mut Cursor<'_>, version: u16, purpose: Purpose, count: usize) -> Result<Self, Refused> {
+        // Each field takes four bytes at least: a count beyond that is a lie, and costs nothing.
+        if count > c.left() / 4 {
+            return Err(Refused::Cut);
+        }
+        let keeps = count <= TEMPLATE_FIELDS_MAX;
+        let mut fields = Vec::with_capacity(if keeps { count } else { 0 });
+        for _ in 0..count {
+            let field = Field::read(c, version).ok_or(Refused::Cut)?;
+            if keeps {
+                fields.push(field);
+            }
+        }
+        if keeps { Ok(Self { purpose, fields: fields.into() }) } else { Err(Refused::TooLong) }
+    }
+
+    /// Bytes of memory that it takes with its plan, about.
+    pub(super) fn memory_bytes(&self) -> usize {
+        128 + self.fields.len() * (size_of::<Field>() + size_of::<Move>())
+    }
+
+    /// Compiles it.
+    pub(super) fn compile(&self, version: u16) -> Result<Plan, Refused> {
+        let mut plan = Plan { moves: Box::default(), tail: 0, record_bytes: 0, variable: false };
+        let mut moves = Vec::new();
+        for (at, field) in self.fields.iter().enumerate() {
+            // NetFlow 9 knows no such lengths, but H3C sends them there too, and no field is as long.
+            let variable = field.bytes == VARIABLE;
+            let what = self.meaning(version, at, *field, variable);
+            plan.variable |= variable;
+            plan.record_bytes += if variable { 1 } else { usize::from(field.bytes) };
+            if what == What::Skip && !variable {
+                plan.tail += u32::from(field.bytes);
+                continue;
+            }
+            moves.push(Move { skip: std::mem::take(&mut plan.tail), bytes: field.bytes, what });
+        }
+        plan.moves = moves.into();
+        if plan.record_bytes == 0 { Err(Refused::Empty) } else { Ok(plan) }
+    }
+
+    fn meaning(&self, version: u16, at: usize, field: Field, variable: bool) -> What {
+        let in_scope = matches!(self.purpose, Purpose::Options(scope) if at < usize::from(scope));
+        if in_scope && version == 9 {
+            // Numbers of a NetFlow 9 scope are its own (RFC 3954, 6.1): 2 is an interface.
+            return if field.id == 2 && (1..=8).contains(&field.bytes) { What::InIf } else { What::Skip };
+        }
+        let has = |id: u16| self.fields.iter().any(|f| f.enterprise == 0 && f.id == id && (1..=8).contains(&f.bytes));
+        let known = what(version, field.enterprise, field.id, field.bytes, variable);
+        // The first of these that a template has is the flow's own count; the others stand beside it.
+        match known {
+            What::OutBytes if !has(1) => What::Bytes,
+            What::OutPackets if !has(2) => What::Packets,
+            What::FrameSection if matches!(self.purpose, Purpose::Options(_)) => What::Skip,
+            known => known,
+        }
+    }
+}
+
+impl Field {
+    fn read(c: &mut Cursor<'_>, version: u16) -> Option<Self> {
+        let (id, bytes) = (c.u16()?, c.u16()?);
+        // NetFlow 9 has no enterprise bit: numbers beyond 32,767 are vendors' own there.
+        if version == 10 && id & 0x8000 != 0 {
+            return Some(Self { id: id & 0x7FFF, bytes, enterprise: c.u32()? });
+        }
+        Some(Self { id, bytes, enterprise: 0 })
+    }
+}
+
+impl Plan {
+    /// Bytes of the shortest record.
+    #[inline]
+    pub(super) const fn record_bytes(&self) -> usize {
+        self.record_bytes
+    }
+
+    /// Takes one record off `c`, and gives each field that is wanted. False, and nothing of `c` is left to use: the record claims
+    /// more than there is.
+    #[inline]
+    pub(super) fn decode(&self, c: &mut Cursor<'_>, mut each: impl FnMut(What, &[u8])) -> bool {
+        if self.variable { self.decode_variable(c, &mut each).is_some() } else { self.decode_fixed(c, &mut each).is_some() }
+    }
+
+    #[inline]
+    fn decode_fixed(&self, c: &mut Cursor<'_>, each: &mut impl FnMut(What, &[u8])) -> Option<()> {
+        let mut rest = c.take(self.record_bytes)?;
+        for step in &self.moves {
+            let (field, behind) = rest.get(step.skip as usize..)?.split_at_checked(usize::from(step.bytes))?;
+            each(step.what, field);
+            rest = behind;
+        }
+        Some(())
+    }
+
+    fn decode_variable(&self, c: &mut Cursor<'_>, each: &mut impl FnMut(What, &[u8])) -> Option<()> {
+        for step in &self.moves {
+            c.take(step.skip as usize)?;
+            let bytes = if step.bytes == VARIABLE { length(c)? } else { usize::from(step.bytes) };
+            let field = c.take(bytes)?;
+            if step.what != What::Skip {
+                each(step.what, field);
+            }
+        }
+        c.take(self.tail as usize).map(|_| ())
+    }
+}
+
+/// One byte, or 255 and two.
+fn length(c: &mut Cursor<'_>) -> Option<usize> {
+    match c.u8()? {
+        255 => c.u16().map(usize::from),
+        short => Some(usize::from(short)),
+    }
+}

@@ -1,0 +1,328 @@
+//! Exports that an encoder of our own makes of random templates and values, and such as nobody sane would send.
+
+#![allow(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "a test says what it expects; its numbers are small")]
+
+mod flows_support;
+
+use flows_support::{collector, feed, from};
+use rand_chacha::ChaCha8Rng;
+use rand_core::{Rng, SeedableRng};
+use tailwater::flows::{Address, Collector, DatagramDrop, Fields, Flow, Gaps, RateFrom, RecordDrop, SetDrop, Settings, TemplateEvent};
+use tailwater::limits::{FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, HELD_BYTES_MAX, HELD_BYTES_OF_DOMAIN_MAX, TEMPLATES_OF_DOMAIN_MAX};
+
+/// An element that the model knows: number, lengths it may have, and where its value is found.
+type Known = (u16, &'static [u16], fn(&Flow) -> u64);
+
+const KNOWN: &[Known] = &[
+    (1, &[1, 2, 3, 4, 5, 6, 7, 8], |f| f.fields.bytes),
+    (2, &[1, 3, 4, 8], |f| f.fields.packets),
+    (4, &[1], |f| f.fields.proto.into()),
+    (5, &[1], |f| f.fields.ip_tos.into()),
+    (6, &[1, 2], |f| f.fields.tcp_flags.into()),
+    (7, &[2], |f| f.fields.src_port.into()),
+    (11, &[2], |f| f.fields.dst_port.into()),
+    (10, &[2, 4], |f| f.fields.in_if.into()),
+    (14, &[2, 4], |f| f.fields.out_if.into()),
+    (16, &[2, 4], |f| f.fields.src_as.into()),
+    (17, &[2, 3, 4], |f| f.fields.dst_as.into()),
+    (8, &[4], |f| number(f.fields.src_addr.bytes())),
+    (12, &[4], |f| number(f.fields.dst_addr.bytes())),
+    (56, &[6], |f| f.fields.src_mac),
+    (80, &[6], |f| f.fields.dst_mac),
+    (58, &[2], |f| f.fields.src_vlan.into()),
+    (89, &[1], |f| f.fields.forwarding_status.into()),
+    (136, &[1], |f| f.fields.flow_end_reason.into()),
+    (153, &[8], |f| f.fields.time_flow_end_ns / 1_000_000),
+    (232, &[4, 8], |f| f.fields.responder_bytes),
+];
+
+fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |sum, b| sum * 256 + u64::from(*b))
+}
+
+/// One field of a made template.
+#[derive(Clone)]
+struct Made {
+    id: u16,
+    bytes: u16,
+    enterprise: Option<u32>,
+    known: Option<usize>,
+}
+
+fn dice(dice: &mut ChaCha8Rng, below: usize) -> usize {
+    dice.next_u32() as usize % below
+}
+
+/// Known elements once each in any order, unknown ones between.
+fn template(d: &mut ChaCha8Rng, version: u16) -> Vec<Made> {
+    let mut known: Vec<usize> = (0..KNOWN.len()).collect();
+    (0..known.len()).rev().for_each(|i| known.swap(i, dice(d, i + 1)));
+    known.truncate(1 + dice(d, KNOWN.len()));
+    let mut fields = Vec::new();
+    for at in known {
+        for _ in 0..dice(d, 3) {
+            let variable = version == 10 && dice(d, 3) == 0;
+            let enterprise = (version == 10 && dice(d, 2) == 0).then(|| 1 + d.next_u32() % 29_000);
+            // 371 and beyond: nothing that a flow wants. 291 to 293 are structured data.
+            let id =
+                if dice(d, 4) == 0 && variable && enterprise.is_none() { 291 + dice(d, 3) as u16 } else { 400 + dice(d, 9_000) as u16 };
+            fields.push(Made { id, bytes: if variable { u16::MAX } else { dice(d, 40) as u16 }, enterprise, known: None });
+        }
+        let lengths = KNOWN[at].1;
+        fields.push(Made { id: KNOWN[at].0, bytes: lengths[dice(d, lengths.len())], enterprise: None, known: Some(at) });
+    }
+    fields
+}
+
+fn template_set(version: u16, id: u16, fields: &[Made]) -> Vec<u8> {
+    let mut body = [id.to_be_bytes(), (fields.len() as u16).to_be_bytes()].concat();
+    for field in fields {
+        let bit = if field.enterprise.is_some() { 0x8000 } else { 0 };
+        body.extend_from_slice(&(field.id | bit).to_be_bytes());
+        body.extend_from_slice(&field.bytes.to_be_bytes());
+        field.enterprise.iter().for_each(|enterprise| body.extend_from_slice(&enterprise.to_be_bytes()));
+    }
+    set(if version == 9 { 0 } else { 2 }, &body, 0)
+}
+
+fn set(id: u16, body: &[u8], padding: usize) -> Vec<u8> {
+    let length = 4 + body.len() + padding;
+    [&id.to_be_bytes()[..], &(length as u16).to_be_bytes(), body, &vec![0; padding]].concat()
+}
+
+fn datagram(version: u16, sequence: u32, domain: u32, sets: &[Vec<u8>]) -> Vec<u8> {
+    let body = sets.concat();
+    let mut out = version.to_be_bytes().to_vec();
+    let second = if version == 9 { sets.len() } else { 16 + body.len() };
+    out.extend_from_slice(&(second as u16).to_be_bytes());
+    if version == 9 {
+        out.extend_from_slice(&60_000u32.to_be_bytes());
+    }
+    for word in [1_700_000_000, sequence, domain] {
+        out.extend_from_slice(&u32::to_be_bytes(word));
+    }
+    [out, body].concat()
+}
+
+/// A record of random values; which value each known field got.
+fn record(d: &mut ChaCha8Rng, fields: &[Made]) -> (Vec<u8>, Vec<(usize, u64)>) {
+    let (mut out, mut values) = (Vec::new(), Vec::new());
+    for field in fields {
+        let mut bytes = if field.bytes == u16::MAX { dice(d, 400) } else { usize::from(field.bytes) };
+        if field.bytes == u16::MAX {
+            if bytes >= 255 || dice(d, 5) == 0 {
+                out.push(255);
+                out.extend_from_slice(&(bytes as u16).to_be_bytes());
+            } else {
+                out.push(bytes as u8);
+            }
+        }
+        let at = out.len();
+        while bytes > 0 {
+            out.push(d.next_u32().to_le_bytes()[0]);
+            bytes -= 1;
+        }
+        if KNOWN.get(field.known.unwrap_or(usize::MAX)).is_some_and(|known| known.0 == 153) {
+            // A time that can be: the highest bytes would overflow nanoseconds.
+            out[at..at + 3].fill(0);
+        }
+        values.extend(field.known.map(|known| (known, number(&out[at..]))));
+    }
+    (out, values)
+}
+
+#[test]
+fn random_templates_and_records_come_back() {
+    let seed = std::env::var("FLOWS_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| u64::from(std::process::id()));
+    eprintln!("FLOWS_SEED={seed}");
+    let mut d = ChaCha8Rng::seed_from_u64(seed);
+    let (mut nine, mut ten, mut sequences) = (collector(), collector(), [0u32; 2]);
+    for round in 0..600u32 {
+        let version = if round % 2 == 0 { 9 } else { 10 };
+        let collector = if version == 9 { &mut nine } else { &mut ten };
+        let fields = template(&mut d, version);
+        let id = 256 + dice(&mut d, 30) as u16;
+        let shortest: usize = fields.iter().map(|f| if f.bytes == u16::MAX { 1 } else { usize::from(f.bytes) }).sum();
+        let made: Vec<_> = (0..1 + dice(&mut d, 8)).map(|_| record(&mut d, &fields)).collect();
+        let body = made.iter().flat_map(|(bytes, _)| bytes.clone()).collect::<Vec<u8>>();
+        let padding = dice(&mut d, shortest.min(4));
+        let mut sets = vec![template_set(version, id, &fields), set(id, &body, padding)];
+        let sequence = &mut sequences[usize::from(version == 10)];
+        let came = datagram(version, *sequence, 7, &sets);
+        let flows = feed(collector, &[(from(1, 2055, 1), came)]);
+        *sequence += if version == 9 { 1 } else { made.len() as u32 };
+        assert_eq!(flows.len(), made.len(), "round {round}");
+        for (flow, (_, values)) in flows.iter().zip(&made) {
+            for (known, value) in values {
+                // What fills a field with zero is "not told"; addresses are compared as they are.
+                assert_eq!(KNOWN[*known].2(flow), *value, "round {round}, element {}", KNOWN[*known].0);
+            }
+        }
+        // The other way round, of an exporter that is not known: data waits, and comes out the same.
+        sets.swap(0, 1);
+        let stranger = from(1_000 + round, 2055, 1);
+        let late = feed(collector, &[(stranger, datagram(version, 0, 7, &sets))]);
+        let of = |flows: &[Flow]| flows.iter().map(|f| KNOWN.iter().map(|known| known.2(f)).collect::<Vec<_>>()).collect::<Vec<_>>();
+        assert_eq!(of(&late), of(&flows));
+    }
+    for collector in [&nine, &ten] {
+        let gaps = collector.ledger().record_gaps.lost + collector.ledger().datagram_gaps.lost;
+        assert_eq!((gaps, collector.ledger().waiting), (0, 0), "{}", collector.ledger());
+    }
+}
+
+fn one_template(id: u16, fields: &[(u16, u16)]) -> Vec<Made> {
+    let _ = id;
+    fields.iter().map(|(id, bytes)| Made { id: *id, bytes: *bytes, enterprise: None, known: None }).collect()
+}
+
+fn nine(sequence: u32, sets: &[Vec<u8>]) -> Vec<u8> {
+    datagram(9, sequence, 1, sets)
+}
+
+#[test]
+fn templates_that_are_lies() {
+    let mut c = collector();
+    let lies: Vec<Vec<u8>> = vec![
+        // 65,535 fields that are not there.
+        set(0, &[1, 0, 0xFF, 0xFF, 0, 1, 0, 4], 0),
+        // No field, and only fields of no length.
+        set(0, &[1, 0, 0, 0], 0),
+        template_set(9, 256, &one_template(256, &[(1, 0), (2, 0)])),
+        // More fields than are kept, all there.
+        template_set(9, 256, &one_template(256, &vec![(400, 1); 15_000])),
+    ];
+    for lie in lies {
+        feed(&mut c, &[(from(1, 1, 1), nine(0, &[lie, set(256, &[0; 64], 0)]))]);
+    }
+    let events = c.ledger().templates;
+    assert_eq!(events[TemplateEvent::Cut as usize], 1);
+    assert_eq!(events[TemplateEvent::Empty as usize], 2);
+    assert_eq!(events[TemplateEvent::TooLong as usize], 1);
+    assert_eq!((c.ledger().flows, c.ledger().waiting, c.memory_bytes().0), (0, 4, 0));
+}
+
+#[test]
+fn ten_million_spoofed_templates_take_no_more_than_their_bound() {
+    let rounds = std::env::var("FLOWS_SPOOFED").ok().and_then(|n| n.parse().ok()).unwrap_or(100_000u32);
+    let (mut c, mut flows) = (collector(), 0);
+    let fields = one_template(256, &[(8, 4), (12, 4), (1, 4), (2, 4), (400, 20)]);
+    // An exporter that goes on working amid them.
+    let good = from(0, 1, 1);
+    let used = set(256, &[1; 36], 0);
+    c.take(&good, &nine(0, &[template_set(9, 256, &fields)]), &mut |_| ());
+    for round in 1..=rounds {
+        let sets = [template_set(9, 256 + (round % 60_000) as u16, &fields), set(65_535, &[0; 100], 0)];
+        c.take(&from(round, 1, 1), &nine(round, &sets), &mut |_| ());
+        if round % 5_000 == 0 {
+            c.take(&good, &nine(round / 5_000, std::slice::from_ref(&used)), &mut |_| flows += 1);
+            assert!(c.ledger().balances(), "{}", c.ledger());
+            assert!(c.domains() <= FLOW_DOMAINS_MAX);
+            let (templates, held) = c.memory_bytes();
+            assert!(templates <= FLOW_KNOWN_BYTES_MAX && held <= HELD_BYTES_MAX, "{templates} {held}");
+        }
+    }
+    assert_eq!(flows, rounds / 5_000, "an exporter in use was pushed out");
+    assert_eq!(c.ledger().domains_evicted, u64::from(rounds + 1) - FLOW_DOMAINS_MAX as u64);
+}
+
+#[test]
+fn one_domain_has_its_bounds_too() {
+    let mut c = collector();
+    let fields = one_template(256, &[(1, 4)]);
+    for id in 256..60_000u16 {
+        c.take(&from(1, 1, 1), &nine(0, &[template_set(9, id, &fields)]), &mut |_| ());
+    }
+    let evicted = c.ledger().templates[TemplateEvent::Evicted as usize];
+    assert_eq!(evicted, 60_000 - 256 - TEMPLATES_OF_DOMAIN_MAX as u64);
+    for _ in 0..100 {
+        c.take(&from(2, 1, 1), &nine(0, &[set(300, &[0; 60_000], 0)]), &mut |_| ());
+    }
+    assert!(c.memory_bytes().1 <= HELD_BYTES_OF_DOMAIN_MAX);
+    assert!(c.ledger().set_drops[SetDrop::NoRoom as usize] > 80 && c.ledger().balances());
+    // What waits too long is given up.
+    c.take(&from(2, 1, 1 + 36 * 60 * 1_000_000_000), &nine(0, &[]), &mut |_| ());
+    assert_eq!((c.ledger().waiting, c.memory_bytes().1), (0, 0));
+}
+
+#[test]
+fn sets_and_headers_that_are_lies() {
+    let mut c = collector();
+    let mut give = |bytes: &[u8]| c.take(&from(1, 1, 1), bytes, &mut |_| ());
+    [&[][..], &[0], &[0, 9], &[0, 3, 0, 0], &[0, 0, 0, 5, 0, 0, 0, 9], &[0, 10, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]]
+        .into_iter()
+        .for_each(&mut give);
+    give(&nine(0, &[vec![1, 0, 0, 3]]));
+    give(&nine(1, &[vec![1, 0, 0xFF, 0xFF]]));
+    give(&nine(2, &[set(77, &[1; 10], 0)]));
+    // A record of variable length that claims more than its set holds.
+    let ten = one_template(256, &[(400, u16::MAX), (1, 4)]);
+    give(&datagram(10, 0, 1, &[template_set(10, 256, &ten), set(256, &[200, 1, 2, 3, 4, 5], 0)]));
+    // NetFlow 5 that counts thirty and holds one.
+    let mut five = vec![0, 5, 0, 30];
+    five.resize(24 + 48, 0);
+    give(&five);
+    let l = c.ledger();
+    assert!(l.balances(), "{l}");
+    assert_eq!(l.datagram_drops, [3, 1, 2], "{:?}", DatagramDrop::ALL);
+    assert_eq!(l.set_drops[SetDrop::BadLength as usize], 1);
+    assert_eq!(l.set_drops[SetDrop::Cut as usize], 1);
+    assert_eq!(l.set_drops[SetDrop::ReservedId as usize], 1);
+    assert_eq!(l.record_drops[RecordDrop::Cut as usize], 1);
+    assert_eq!((l.record_drops[RecordDrop::Missing as usize], l.flows), (29, 1));
+}
+
+#[test]
+fn templates_change_conflict_withdraw_and_expire() {
+    let (a, b) = (one_template(256, &[(1, 4)]), one_template(256, &[(2, 8)]));
+    let mut c = collector();
+    let mut give =
+        |port: u16, received_ns: u64, sets: &[Vec<u8>]| c.take(&from(1, port, received_ns), &datagram(10, 0, 1, sets), &mut |_| ());
+    give(1, 1, &[template_set(10, 256, &a)]);
+    give(1, 2, &[template_set(10, 256, &a)]);
+    give(1, 3, &[template_set(10, 256, &b)]);
+    give(2, 4, &[template_set(10, 256, &a)]);
+    give(2, 5, &[set(2, &[1, 0, 0, 0], 0)]);
+    give(2, 6, &[template_set(10, 300, &a), template_set(10, 301, &a), set(2, &[0, 2, 0, 0], 0)]);
+    give(2, 7, &[template_set(10, 256, &a)]);
+    give(2, 25 * 3_600 * 1_000_000_000, &[set(256, &[0, 0, 0, 1], 0)]);
+    let events = c.ledger().templates;
+    let of = |event: TemplateEvent| events[event as usize];
+    assert_eq!([of(TemplateEvent::New), of(TemplateEvent::Refreshed), of(TemplateEvent::Changed)], [4, 1, 1]);
+    assert_eq!([of(TemplateEvent::Conflict), of(TemplateEvent::Withdrawn), of(TemplateEvent::Expired)], [1, 3, 1]);
+    assert_eq!((c.ledger().waiting, c.ledger().flows), (1, 0));
+}
+
+#[test]
+fn rates_of_options_operator_and_record() {
+    let data = one_template(256, &[(1, 4), (10, 2)]);
+    // Scope: system, no length told. Then sampler, mode, rate.
+    let options = set(1, &[1, 1, 0, 4, 0, 8, 0, 1, 0, 0, 0, 35, 0, 1, 0, 50, 0, 4], 2);
+    let mut c = collector();
+    let flow = |c: &mut Collector, sets: &[Vec<u8>]| feed(c, &[(from(1, 1, 1), nine(0, sets))]).last().cloned();
+    let record = set(256, &[0, 0, 0, 9, 0, 5], 2);
+    let before = flow(&mut c, &[template_set(9, 256, &data), record.clone()]).unwrap().fields;
+    assert_eq!((before.sampling_rate, before.rate_from, before.bytes), (0, RateFrom::Unknown, 9));
+    let after = flow(&mut c, &[options, set(257, &[2, 0, 0, 4, 0], 3), record.clone()]).unwrap().fields;
+    assert_eq!((after.sampling_rate, after.rate_from), (1_024, RateFrom::Options));
+    assert_eq!((c.ledger().rate_unknown, c.ledger().rates_told, c.ledger().options), (1, 1, 1));
+    let exporter = Address::of(&[0, 0, 0, 1]);
+    let row = |interface, rate| tailwater::flows::OperatorRate { exporter, interface, rate };
+    let mut c = Collector::new(&Settings { per_port: false, rates: vec![row(None, 10), row(Some(5), 20)] });
+    let set_by_operator = flow(&mut c, &[template_set(9, 256, &data), record]).unwrap().fields;
+    assert_eq!((set_by_operator.sampling_rate, set_by_operator.rate_from), (20, RateFrom::Operator));
+    assert_ne!(set_by_operator, Fields::default());
+}
+
+#[test]
+fn losses_of_each_protocol() {
+    let mut c = collector();
+    let data = one_template(256, &[(1, 4)]);
+    let give = |c: &mut Collector, bytes: &[u8]| c.take(&from(1, 1, 1), bytes, &mut |_| ());
+    give(&mut c, &nine(10, &[template_set(9, 256, &data)]));
+    [12, 13, 11].into_iter().for_each(|n| give(&mut c, &nine(n, &[set(256, &[1; 8], 0)])));
+    assert_eq!(c.ledger().datagram_gaps, Gaps { gaps: 1, late: 1, ..Gaps::default() });
+    give(&mut c, &datagram(10, 100, 1, &[template_set(10, 256, &data), set(256, &[1; 8], 0)]));
+    give(&mut c, &datagram(10, 105, 1, &[set(256, &[1; 4], 0)]));
+    assert_eq!(c.ledger().record_gaps, Gaps { lost: 3, gaps: 1, ..Gaps::default() });
+}

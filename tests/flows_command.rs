@@ -1,0 +1,116 @@
+//! `tailwater flows` as it is called: what stands on stdout and stderr, and with which status it ends.
+
+#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::UdpSocket;
+use std::process::{Command, Output, Stdio};
+
+use prost::Message;
+use tailwater::flows::pb::FlowMessage;
+
+fn flows() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tailwater"));
+    command.arg("flows").env_remove("RUST_LOG");
+    command
+}
+
+/// NetFlow 5: so many records of ten bytes each.
+fn five(records: u16) -> Vec<u8> {
+    let mut out = [5u16.to_be_bytes(), records.to_be_bytes()].concat();
+    out.resize(24, 0);
+    let mut record = [0u8; 48];
+    (record[0], record[19], record[23]) = (10, 1, 10);
+    out.extend((0..records).flat_map(|_| record));
+    out
+}
+
+/// A classic capture of UDP over raw IPv4.
+fn capture(payloads: &[Vec<u8>]) -> Vec<u8> {
+    let mut out =
+        [&0xA1B2_C3D4u32.to_le_bytes()[..], &[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0], &65_535u32.to_le_bytes(), &101u32.to_le_bytes()]
+            .concat();
+    for payload in payloads {
+        let length = |extra: usize| u16::try_from(payload.len() + extra).unwrap();
+        let ip = [&[0x45, 0][..], &length(28).to_be_bytes(), &[0, 1, 0, 0, 64, 17, 0, 0, 192, 0, 2, 7, 192, 0, 2, 8]].concat();
+        let udp = [&[0x30, 0x39, 0x12, 0x34][..], &length(8).to_be_bytes(), &[0, 0]].concat();
+        let size = u32::from(length(28)).to_le_bytes();
+        out.extend([&1u32.to_le_bytes()[..], &[0; 4], &size, &size, &ip, &udp, payload].concat());
+    }
+    out
+}
+
+fn run(bytes: &[u8], more: &[&str]) -> Output {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    flows().args(more).arg("--pcap").arg(file.path()).output().unwrap()
+}
+
+#[test]
+fn a_line_a_flow_and_nothing_else_on_stdout() {
+    let out = run(&capture(&[five(3), b"no export at all, but long enough".to_vec(), five(2)]), &[]);
+    assert_eq!(out.status.code(), Some(0));
+    let lines: Vec<serde_json::Value> =
+        out.stdout.split(|b| *b == b'\n').filter(|l| !l.is_empty()).map(|l| serde_json::from_slice(l).unwrap()).collect();
+    assert_eq!(lines.len(), 5);
+    assert!(lines.iter().all(|line| line["bytes"] == "10" && line["sampling_rate"] == "0" && line["sampler_address"] == "192.0.2.7"));
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    assert!(stderr.contains("datagrams: 2 = 2 decoded") && stderr.contains("5 flows of unknown rate"), "{stderr}");
+}
+
+#[test]
+fn a_capture_cut_short_is_a_warning() {
+    let whole = capture(&[five(3), five(2)]);
+    let out = run(&whole[..whole.len() - 5], &[]);
+    assert_eq!((out.status.code(), out.stdout.iter().filter(|b| **b == b'\n').count()), (Some(0), 3));
+    assert!(String::from_utf8(out.stderr).unwrap().contains("middle of a record"));
+}
+
+#[test]
+fn protobuf_with_lengths_and_the_operators_rate() {
+    let out = run(&capture(&[five(2)]), &["--format", "protobuf", "--sampling", "192.0.2.7=500"]);
+    let mut rest = &out.stdout[..];
+    for _ in 0..2 {
+        let message = FlowMessage::decode_length_delimited(&mut rest).unwrap();
+        assert_eq!((message.bytes, message.sampling_rate, message.src_addr.to_vec()), (10, 500, vec![10, 0, 0, 0]));
+    }
+    assert!(rest.is_empty());
+}
+
+#[test]
+fn bad_usage_is_two() {
+    let status = |arguments: &[&str]| flows().args(arguments).output().unwrap().status.code();
+    assert_eq!(status(&[]), Some(2));
+    assert_eq!(status(&["--pcap", "/nowhere/at/all.pcap"]), Some(2));
+    assert_eq!(status(&["--listen", "tcp/2055"]), Some(2));
+    assert_eq!(status(&["--listen", "192.0.2.99:2055"]), Some(2));
+    assert_eq!(status(&["--pcap", "x", "--sampling", "192.0.2.7=0"]), Some(2));
+    assert_eq!(run(b"no capture", &[]).status.code(), Some(2));
+    let help = flows().arg("--help").output().unwrap();
+    assert!(help.status.success() && String::from_utf8(help.stdout).unwrap().contains("Example:"));
+}
+
+#[test]
+fn sigterm_ends_listening_with_the_account_and_keeps_templates() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("templates");
+    let mut child =
+        flows().args(["--listen", "127.0.0.1:0", "--templates"]).arg(&kept).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let port: String = line.split("127.0.0.1:").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    sender.send_to(&five(4), format!("127.0.0.1:{port}")).unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    stdout.read_line(&mut first).unwrap();
+    assert!(first.contains("\"NETFLOW_V5\""), "{first}");
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let (mut rest, mut account) = (String::new(), String::new());
+    stdout.read_to_string(&mut rest).unwrap();
+    stderr.read_to_string(&mut account).unwrap();
+    assert_eq!((child.wait().unwrap().code(), rest.lines().count()), (Some(0), 3));
+    assert!(account.contains("datagrams: 1 = 1 decoded"), "{account}");
+    assert!(kept.exists());
+}
