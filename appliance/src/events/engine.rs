@@ -54,6 +54,8 @@ pub struct Engine {
     watched: BTreeMap<Key, Watched>,
     tags: TagWatch,
     before: Option<pb::ApplianceReport>,
+    /// Of a long window; it may come behind fast ones that began later.
+    long: Option<pb::ApplianceReport>,
     sequence: u64,
     refused: u64,
 }
@@ -66,12 +68,15 @@ impl Engine {
 
     /// What an account gives rise to. Of windows that were judged in parts, and of totals, nothing.
     pub fn judge(&mut self, report: &pb::ApplianceReport) -> Vec<pb::Event> {
+        if !report.total && report.window_kind() == pb::WindowKind::Long {
+            self.long = Some(report.clone());
+        }
         let judged_ns = self.before.as_ref().map_or(0, |before| before.window_end_ns);
         if report.total || report.window_start_ns < judged_ns {
             return Vec::new();
         }
         let silent_tags = self.tags.silent();
-        let sight = Sight { report, before: self.before.as_ref(), silent_tags: &silent_tags };
+        let sight = Sight { report, before: self.before.as_ref(), long: self.long.as_ref(), silent_tags: &silent_tags };
         let found: Vec<(&Rule, Finding)> = RULES.iter().flat_map(|rule| (rule.find)(&sight).into_iter().map(move |f| (rule, f))).collect();
         let events = self.step(report, found);
         self.before = Some(report.clone());
@@ -113,8 +118,12 @@ impl Engine {
                 self.refused += 1;
                 continue;
             }
-            let watched = self.watched.entry(key).or_insert_with_key(|_| Watched::new(report, finding.clone()));
-            watched.seen(report, finding);
+            let of = match (rule.of_long, &self.long) {
+                (true, Some(long)) => evidence(long),
+                _ => evidence(report),
+            };
+            let watched = self.watched.entry(key).or_insert_with_key(|_| Watched::new(report, &of, finding.clone()));
+            watched.seen(report, of, finding);
             if let Some(state) = watched.tells(rule, report, follows) {
                 events.push(watched.message(rule.kind, state, report));
             }
@@ -159,16 +168,16 @@ fn consequence((kind, cause): (&str, &Finding), (other, finding): (&str, &Findin
 }
 
 impl Watched {
-    fn new(report: &pb::ApplianceReport, finding: Finding) -> Self {
-        let (first, started_ns) = (evidence(report), report.window_start_ns);
+    fn new(report: &pb::ApplianceReport, of: &pb::Evidence, finding: Finding) -> Self {
+        let (first, started_ns) = (of.clone(), report.window_start_ns);
         Self { finding, started_ns, updated_ns: 0, last: first.clone(), first, windows: 0, clear: 0, returns: 0, open: None }
     }
 
     /// A window shows it.
-    fn seen(&mut self, report: &pb::ApplianceReport, finding: Finding) {
+    fn seen(&mut self, report: &pb::ApplianceReport, of: pb::Evidence, finding: Finding) {
         self.returns += u32::from(self.clear > 0 && self.returns < RETURNS_MAX);
         (self.finding, self.clear) = (finding, 0);
-        (self.updated_ns, self.last) = (report.window_end_ns, evidence(report));
+        (self.updated_ns, self.last) = (report.window_end_ns, of);
         self.windows += 1;
     }
 

@@ -9,6 +9,8 @@ pub struct Sight<'a> {
     pub report: &'a pb::ApplianceReport,
     /// The one judged before, of this start; none at first.
     pub before: Option<&'a pb::ApplianceReport>,
+    /// The last account of a long window: what is looked for over longer times stands there alone.
+    pub long: Option<&'a pb::ApplianceReport>,
     /// Tags that no longer come, as of this window.
     pub silent_tags: &'a [SilentTag],
 }
@@ -28,7 +30,7 @@ impl Sight<'_> {
 /// Whom a finding is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject {
-    /// `range`, `link`, `customer`, `appliance`, `feed`, `port`, `core`, `tag`, `sink`.
+    /// `range`, `link`, `customer`, `appliance`, `feed`, `port`, `core`, `tag`, `sink`, `sampler`, `ports`.
     pub kind: &'static str,
     /// As reports spell it.
     pub name: String,

@@ -9,6 +9,7 @@
 
 mod clock;
 mod delivery;
+mod diagnoses;
 mod engine;
 mod feeds;
 mod finding;

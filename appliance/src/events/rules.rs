@@ -1,7 +1,7 @@
 //! Detectors, a row each, and which of their findings follow from others.
 
 use super::finding::{Finding, Sight};
-use super::{clock, delivery, feeds, loss};
+use super::{clock, delivery, diagnoses, feeds, loss};
 
 /// A detector.
 pub struct Rule {
@@ -9,22 +9,27 @@ pub struct Rule {
     pub kind: &'static str,
     /// Windows in a row that must show it before an event begins.
     pub begins_after: u32,
+    /// It stands on the last account of a long window.
+    pub of_long: bool,
     /// Finds it in one window.
     pub find: fn(&Sight<'_>) -> Vec<Finding>,
 }
 
 /// All of them, causes before their consequences. What one window may show by chance needs several.
-pub const RULES: [Rule; 10] = [
-    Rule { kind: "feed_down", begins_after: 1, find: feeds::down },
-    Rule { kind: "feed_silent", begins_after: 2, find: feeds::silent },
-    Rule { kind: "tag_silent", begins_after: 1, find: feeds::tag_silent },
-    Rule { kind: "loss", begins_after: 1, find: loss::lost },
-    Rule { kind: "mirror_saturated", begins_after: 3, find: loss::mirror_saturated },
-    Rule { kind: "clock", begins_after: 1, find: clock::bad },
-    Rule { kind: "journal_refusing", begins_after: 1, find: delivery::journal_refusing },
-    Rule { kind: "sink_refusing", begins_after: 1, find: delivery::sink_refusing },
-    Rule { kind: "sink_behind", begins_after: 1, find: delivery::sink_behind },
-    Rule { kind: "journal_dropping", begins_after: 1, find: delivery::journal_dropping },
+pub const RULES: [Rule; 13] = [
+    Rule { kind: "feed_down", begins_after: 1, of_long: false, find: feeds::down },
+    Rule { kind: "feed_silent", begins_after: 2, of_long: false, find: feeds::silent },
+    Rule { kind: "tag_silent", begins_after: 1, of_long: false, find: feeds::tag_silent },
+    Rule { kind: "loss", begins_after: 1, of_long: false, find: loss::lost },
+    Rule { kind: "mirror_saturated", begins_after: 3, of_long: false, find: loss::mirror_saturated },
+    Rule { kind: "clock", begins_after: 1, of_long: false, find: clock::bad },
+    Rule { kind: "sampler", begins_after: 1, of_long: true, find: diagnoses::sampler },
+    Rule { kind: "counters_stale", begins_after: 1, of_long: true, find: diagnoses::counters_stale },
+    Rule { kind: "duplicates", begins_after: 1, of_long: true, find: diagnoses::duplicates },
+    Rule { kind: "journal_refusing", begins_after: 1, of_long: false, find: delivery::journal_refusing },
+    Rule { kind: "sink_refusing", begins_after: 1, of_long: false, find: delivery::sink_refusing },
+    Rule { kind: "sink_behind", begins_after: 1, of_long: false, find: delivery::sink_behind },
+    Rule { kind: "journal_dropping", begins_after: 1, of_long: false, find: delivery::journal_dropping },
 ];
 
 /// What a consequence becomes while its cause is there.

@@ -294,3 +294,56 @@ fn a_tag_that_stops_is_told_with_the_windows_that_lack_it() {
     assert_eq!(lines(&told), ["BEGUN tag_silent 652", "ENDED tag_silent 689"]);
     assert!(told[0].1.summary.starts_with("tags[0] vlan=666: no frame for 3 s"), "{}", told[0].1.summary);
 }
+
+#[test]
+fn audits_stand_on_the_last_long_window() {
+    let mut engine = Engine::default();
+    let finding = |key: &str, verdict: pb::AuditVerdict| {
+        let sampling = Some(pb::Estimate { value: 50.2, ..Default::default() });
+        pb::AuditFinding { key: key.to_owned(), verdict: verdict.into(), sampling_configured: 40, sampling, ..Default::default() }
+    };
+    let (mut told, mut longs) = (Vec::new(), 0);
+    for n in 0..60_u64 {
+        told.extend(engine.judge(&window(n)).into_iter().map(|event| (n, event)));
+        // Each comes behind the fast window after its last one.
+        if n % 10 != 0 || n == 0 {
+            continue;
+        }
+        let mut long =
+            pb::ApplianceReport { window_kind: pb::WindowKind::Long.into(), window_start_ns: (n - 10) * SECOND, ..window(n - 1) };
+        longs += 1;
+        (long.sequence, long.window_end_ns) = (1_000 + longs, n * SECOND);
+        let mut audit = pb::AuditReport { by: "range".to_owned(), ..Default::default() };
+        audit.found = match longs {
+            1 => vec![],
+            2 => vec![finding("192.0.2.0/24", pb::AuditVerdict::RateWrong), finding("198.51.100.0/24", pb::AuditVerdict::RateWrong)],
+            3 => vec![finding("192.0.2.0/24", pb::AuditVerdict::RateWrong)],
+            _ => vec![],
+        };
+        audit.all =
+            if longs == 3 { vec![finding("", pb::AuditVerdict::RateWrong)] } else { vec![finding("", pb::AuditVerdict::Consistent)] };
+        audit.stale = longs == 4;
+        let pair = |first, second, verdict: pb::DuplicatesVerdict| pb::PortPair {
+            first,
+            second,
+            first_device: format!("d{first}"),
+            second_device: format!("d{second}"),
+            verdict: verdict.into(),
+            ..Default::default()
+        };
+        let verdicts = if longs == 2 { pb::DuplicatesVerdict::Duplicated } else { pb::DuplicatesVerdict::Few };
+        let pairs = vec![pair(0, 0, pb::DuplicatesVerdict::Few), pair(0, 1, verdicts)];
+        (long.audit, long.duplicates) = (Some(audit), Some(pb::DuplicatesReport { pairs, ..Default::default() }));
+        assert!(engine.judge(&long).is_empty(), "its time was judged");
+    }
+    let expected = ["BEGUN sampler 21", "BEGUN duplicates 21", "ENDED duplicates 40", "BEGUN counters_stale 41", "ENDED sampler 50"];
+    assert_eq!(lines(&told), expected);
+    let [begun, pair, .., ended] = [&told[0].1, &told[1].1, &told[4].1];
+    assert!(
+        begun.summary.contains("sampler 1:40 samples at another rate") && begun.summary.contains("of 2 ranges: 192.0.2.0/24"),
+        "{begun:?}"
+    );
+    assert_eq!((begun.evidence[0].sequence, ended.evidence.last().unwrap().sequence), (1_002, 1_003));
+    assert_eq!(pair.subject.as_ref().unwrap().name, "d0|d1");
+    assert_eq!(begun.id, ended.id);
+}
