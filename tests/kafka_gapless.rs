@@ -49,8 +49,10 @@ fn both_consumers_find_what_is_missing_and_drop_what_is_repeated() {
     for (sequence, part) in [(1, of_three(1)), (1, of_three(3)), (2, None), (3, of_three(2))] {
         assert!(journal.append(range("192.0.2.128/25", sequence, part)));
     }
-    for sequence in [1, 2, 2] {
-        let report = pb::ApplianceReport { appliance: "pop1-a".to_owned(), boot_id: 9, kind_sequence: sequence, ..Default::default() };
+    let previous_run = Some(pb::PreviousRun { boot_id: 8, long_end_ns: 30, ..Default::default() });
+    for kind_sequence in [1, 2, 2] {
+        let appliance = "pop1-a".to_owned();
+        let report = pb::ApplianceReport { appliance, boot_id: 9, kind_sequence, window_start_ns: 50, previous_run, ..Default::default() };
         assert!(journal.append(Message::appliance(&report)));
     }
     for (kind_sequence, window_kind) in [(1, pb::WindowKind::Fast.into()), (3, pb::WindowKind::Fast.into())] {
@@ -60,11 +62,12 @@ fn both_consumers_find_what_is_missing_and_drop_what_is_repeated() {
     }
     assert_eq!(stop(sinks).delivered, 25);
     let expected = [
-        "18 reports, 5 repeats, 4 gaps",
+        "18 reports, 5 repeats, 4 gaps, 1 runs cut off",
         "gap: pop1-a 9 192.0.2.0/24 fast sequence 2 to 2",
         "gap: pop1-a 9 192.0.2.128/25 sequence 1: parts are missing",
         "gap: pop1-a 9 192.0.2.128/25 sequence 3: parts are missing",
         "gap: pop1-a 9 198.51.100.0/24 sequence 3 to 4",
+        "nobody counted: pop1-a from 30 to 50",
         "repeat: pop1-a 9 (appliance) sequence 2",
         "repeat: pop1-a 9 192.0.2.0/24 sequence 2",
         "repeat: pop1-a 9 192.0.2.0/24 sequence 3",

@@ -19,6 +19,7 @@ struct Seen {
     reports: u64,
     repeats: u64,
     gaps: u64,
+    cut_off: u64,
 }
 
 impl Seen {
@@ -99,6 +100,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 seen.look((report.appliance, report.boot_id, report.domain, name), report.kind_sequence, part);
             } else {
                 let report = pb::ApplianceReport::decode(payload)?;
+                let account = (report.appliance.clone(), report.boot_id, String::new(), "(appliance)".to_owned());
+                let is_first =
+                    report.kind_sequence == 1 && report.window_kind() == pb::WindowKind::Long && !seen.last.contains_key(&account);
+                if let Some(run) = report.previous_run.filter(|run| is_first && !run.ended) {
+                    seen.cut_off += 1;
+                    println!("nobody counted: {} from {} to {}", report.appliance, run.long_end_ns, report.window_start_ns);
+                }
                 let name = format!("(appliance){}", kind(report.window_kind()));
                 seen.look((report.appliance, report.boot_id, String::new(), name), report.kind_sequence, (0, 0));
             }
@@ -107,6 +115,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (source, (number, parts)) in &seen.last {
         seen.gaps += lacking(&format!("{} {} {}{} sequence", source.0, source.1, source.2, source.3), *number, parts);
     }
-    println!("{} reports, {} repeats, {} gaps", seen.reports, seen.repeats, seen.gaps);
+    println!("{} reports, {} repeats, {} gaps, {} runs cut off", seen.reports, seen.repeats, seen.gaps, seen.cut_off);
     std::process::exit(i32::from(seen.gaps > 0))
 }

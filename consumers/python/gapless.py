@@ -14,7 +14,7 @@ with tempfile.TemporaryDirectory() as made:
     sys.path.insert(0, made)
     pb = importlib.import_module("tailwater.v1.report_pb2")
 topics = sys.argv[2:] or ["tailwater.v1.ranges", "tailwater.v1.appliance"]
-last, parts, count = {}, {}, {"reports": 0, "repeats": 0, "gaps": 0}
+last, parts, count = {}, {}, {"reports": 0, "repeats": 0, "gaps": 0, "runs cut off": 0}
 
 
 def lacking(source, number):
@@ -43,6 +43,10 @@ for topic, kind in zip(topics, (pb.RangeReport, pb.ApplianceReport)):
             count["repeats"] += 1
             print(f"repeat: {name} {number}")
             continue
+        # What came between a run that was cut off and the next one: a gap that no number shows.
+        if number == 1 and before == 0 and kind is pb.ApplianceReport and report.window_kind == pb.LONG and report.HasField("previous_run") and not report.previous_run.ended:
+            count["runs cut off"] += 1
+            print(f"nobody counted: {report.appliance} from {report.previous_run.long_end_ns} to {report.window_start_ns}")
         if number > before:
             lacking(source, before)
         if number > before + 1:

@@ -101,7 +101,8 @@ impl Auditor {
         if plan == self.plan {
             return;
         }
-        let fresh = Self::new(plan);
+        // Windows are as long as they turn out to be.
+        let fresh = Self::new(Plan { window_ns: self.plan.window_ns, ..plan });
         (self.plan, self.tests) = (fresh.plan, fresh.tests);
         self.pools.clear();
         let plan = &self.plan;
@@ -112,6 +113,14 @@ impl Auditor {
                 keyed.standing = Standing::default();
             }
             (keyed.one_in, keyed.random) = (one_in, random);
+        }
+    }
+
+    /// Windows are this long from here on. What was counted in others begins anew.
+    pub fn follow(&mut self, window_ns: u64) {
+        if window_ns != self.plan.window_ns {
+            let plan = Plan { window_ns, ..self.plan.clone() };
+            *self = Self { told: self.told, end_ns: self.end_ns, ..Self::new(plan) };
         }
     }
 

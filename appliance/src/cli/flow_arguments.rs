@@ -13,7 +13,7 @@ pub(super) struct FlowArguments {
     #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "listen")]
     pcap: Vec<PathBuf>,
     /// Receives datagrams until SIGTERM: `udp/2055`, or an address and port; may be given several times
-    #[arg(long, value_name = "udp/PORT", value_parser = socket)]
+    #[arg(long, value_name = "udp/PORT", value_parser = socket, conflicts_with = "pcap")]
     listen: Vec<SocketAddr>,
     /// How flows are written
     #[arg(long, value_enum, default_value_t = FormatName::Json)]

@@ -6,6 +6,8 @@ use crate::report::pb;
 /// A sink whose oldest report has waited so long, and three windows, is behind.
 const BEHIND_MS_MIN: u64 = 30_000;
 const BEHIND_WINDOWS: u64 = 3;
+/// From here on it is critical.
+const BEHIND_LONG_MS: u64 = 600_000;
 
 /// The journal's disk takes nothing.
 pub(super) fn journal_refusing(sight: &Sight<'_>) -> Vec<Finding> {
@@ -46,12 +48,14 @@ pub(super) fn sink_behind(sight: &Sight<'_>) -> Vec<Finding> {
     let bound_ms = BEHIND_MS_MIN.max(BEHIND_WINDOWS * sight.window_ns() / 1_000_000);
     let found = |sink: &pb::SinkAccount| {
         let seconds = sink.oldest_age_ms / 1_000;
-        let why = if sink.trouble.is_empty() { "it is slow" } else { &sink.trouble };
+        let why = if sink.trouble.is_empty() { "it does not answer, or is slow" } else { &sink.trouble };
+        // By then somebody has to look: what the journal holds is not without end.
+        let severity = if sink.oldest_age_ms > BEHIND_LONG_MS { pb::Severity::Critical } else { pb::Severity::Warning };
         let waiting = sink.in_flight + sink.unread;
         let summary = format!("{} is {seconds} s behind, {waiting} reports wait: {why}", sink.sink);
         Finding {
             figures: vec![exact("age", "s", sink.oldest_age_ms as f64 / 1e3), count("waiting", "messages", waiting)],
-            ..Finding::new(of(sink), pb::Severity::Warning, summary, "the broker, or the disk; the log names what mends it")
+            ..Finding::new(of(sink), severity, summary, "start the broker, or look at its log and ours; size_mb says how much can wait")
         }
     };
     sight.report.sinks.iter().filter(|sink| sink.oldest_age_ms > bound_ms).map(found).collect()

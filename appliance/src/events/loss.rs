@@ -10,7 +10,9 @@ const MUCH_SHARE: u64 = 1_000;
 pub(super) fn lost(sight: &Sight<'_>) -> Vec<Finding> {
     let mut worst: Vec<&pb::Loss> = Vec::new();
     // One event a place: its largest loss says why.
-    for loss in sight.report.losses.iter().filter(|loss| loss.what != "mirror") {
+    // Of a port that is down `feed_down` tells.
+    let is_down = |loss: &pb::Loss| loss.place == "port" && sight.report.ports.iter().any(|port| port.port == loss.number && !port.link_up);
+    for loss in sight.report.losses.iter().filter(|loss| loss.what != "mirror" && !is_down(loss)) {
         match worst.iter_mut().find(|known| (&known.place, known.number) == (&loss.place, loss.number)) {
             Some(known) if known.count < loss.count => *known = loss,
             Some(_) => {}
@@ -18,6 +20,13 @@ pub(super) fn lost(sight: &Sight<'_>) -> Vec<Finding> {
         }
     }
     worst.into_iter().map(|loss| found(sight, loss)).collect()
+}
+
+/// Of long windows, where shorter ones are judged: records that found no room in a stream to the reporter when those closed.
+pub(super) fn reporter_late(sight: &Sight<'_>) -> Vec<Finding> {
+    let long = sight.long.filter(|_| sight.report.window_kind() == pb::WindowKind::Fast);
+    let late = long.iter().flat_map(|long| &long.losses).filter(|loss| loss.cause == "reporter_late");
+    late.map(|loss| found(&Sight { report: long.unwrap_or(sight.report), ..*sight }, loss)).collect()
 }
 
 fn found(sight: &Sight<'_>, loss: &pb::Loss) -> Finding {

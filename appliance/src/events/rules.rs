@@ -16,11 +16,12 @@ pub struct Rule {
 }
 
 /// All of them, causes before their consequences. What one window may show by chance needs several.
-pub const RULES: [Rule; 13] = [
+pub const RULES: [Rule; 14] = [
     Rule { kind: "feed_down", begins_after: 1, of_long: false, find: feeds::down },
     Rule { kind: "feed_silent", begins_after: 2, of_long: false, find: feeds::silent },
     Rule { kind: "tag_silent", begins_after: 1, of_long: false, find: feeds::tag_silent },
     Rule { kind: "loss", begins_after: 1, of_long: false, find: loss::lost },
+    Rule { kind: "reporter_late", begins_after: 1, of_long: true, find: loss::reporter_late },
     Rule { kind: "mirror_saturated", begins_after: 3, of_long: false, find: loss::mirror_saturated },
     Rule { kind: "clock", begins_after: 1, of_long: false, find: clock::bad },
     Rule { kind: "sampler", begins_after: 1, of_long: true, find: diagnoses::sampler },
@@ -51,10 +52,9 @@ pub enum Common {
 }
 
 /// Of each row: a cause, its consequence, what they have in common, and what becomes of the consequence.
-pub const CONSEQUENCES: [(&str, &str, Common, Becomes); 5] = [
+pub const CONSEQUENCES: [(&str, &str, Common, Becomes); 4] = [
     ("feed_down", "feed_silent", Common::Feed, Becomes::Nothing),
     ("feed_down", "tag_silent", Common::Feed, Becomes::Nothing),
-    ("feed_down", "loss", Common::Feed, Becomes::Nothing),
     ("feed_silent", "tag_silent", Common::Feed, Becomes::Nothing),
     ("sink_behind", "journal_dropping", Common::Subject, Becomes::Follower),
 ];

@@ -144,15 +144,15 @@ fn one_cause_is_one_event() {
     }
     let told = run(&mut Engine::default(), &[(5, all), (20, well)]);
     assert_eq!(lines(&told), ["BEGUN feed_down 0", "ENDED feed_down 14"]);
-    // What another feed loses has another cause.
+    // What another port loses has another cause, though it is of the same feed.
     fn others(report: &mut pb::ApplianceReport) {
         all(report);
-        report.losses[0].feed = "other".to_owned();
+        report.losses[0].number = 0;
     }
     assert_eq!(lines(&run(&mut Engine::default(), &[(1, others)])), ["BEGUN feed_down 0", "BEGUN loss 0"]);
-    // What is open when its cause comes is held: it neither goes on nor ends, and ends when that is over.
+    // What was open when the port went down ends.
     let told = run(&mut Engine::default(), &[(2, missed), (100, all), (20, well)]);
-    let expected = ["BEGUN loss 0", "BEGUN feed_down 2", "ONGOING feed_down 62", "ENDED feed_down 111", "ENDED loss 104"];
+    let expected = ["BEGUN loss 0", "BEGUN feed_down 2", "ONGOING feed_down 62", "ENDED feed_down 111", "ENDED loss 11"];
     assert_eq!(lines(&told).into_iter().collect::<BTreeSet<_>>(), expected.map(str::to_owned).into());
 }
 

@@ -177,14 +177,19 @@ impl Lane {
         self.news.notify_all();
     }
 
-    /// Closes it, and has all on the disk before the deadline, with how far the sinks are; after they have ended. Whether nothing is
-    /// lost that they left.
-    pub(super) fn end(&self, deadline: Instant) -> bool {
+    /// What [`Self::end`] does before it waits.
+    pub(super) fn begin_to_end(&self) {
         {
             let mut inner = self.lock();
             (inner.closed, inner.ended) = (true, true);
         }
         self.news.notify_all();
+    }
+
+    /// Closes it, and has all on the disk before the deadline, with how far the sinks are; after they have ended. Whether nothing is
+    /// lost that they left.
+    pub(super) fn end(&self, deadline: Instant) -> bool {
+        self.begin_to_end();
         let Some(thread) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take() else { return false };
         while !thread.is_finished() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(5));

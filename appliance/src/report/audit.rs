@@ -71,13 +71,15 @@ impl Auditing {
         let Heard { rows, bad } = self.counters.take();
         self.bad += bad;
         for row in rows {
+            // As samples spell it: counters may write a number with zeros before it.
             let plan = self.auditor.plan();
-            let known = match plan.by {
-                By::Range => self.ranges.contains(&row.key),
-                By::Tag => row.key.parse::<usize>().is_ok_and(|tag| plan.one_in.get(tag).is_some_and(|one_in| *one_in > 1)),
-                By::Rule => row.key.parse::<u32>().is_ok(),
+            let key = match plan.by {
+                By::Range => self.ranges.contains(&row.key).then(|| row.key.clone()),
+                By::Tag => row.key.parse::<usize>().ok().filter(|tag| plan.one_in.get(*tag).is_some_and(|n| *n > 1)).map(|n| n.to_string()),
+                By::Rule => row.key.parse::<u32>().ok().map(|n| n.to_string()),
             };
-            self.auditor.offer(row, known);
+            let known = key.is_some();
+            self.auditor.offer(Row { key: key.unwrap_or_default(), ..row }, known);
         }
     }
 
@@ -140,6 +142,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let auditing = self.auditing.as_mut()?;
         if has_fast == (window.period == Period::Fast) {
             let of = WindowOf { bounds_ns: window.bounds_ns, is_whole };
+            auditing.auditor.follow(window.bounds_ns.1.saturating_sub(window.bounds_ns.0));
             let audited = std::mem::take(&mut self.audited);
             match auditing.auditor.plan().by {
                 By::Tag => auditing.close(of, tags.iter().enumerate().map(|(tag, frames)| (tag.to_string(), *frames))),

@@ -233,8 +233,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             {
                 self.open_long = None;
                 self.close_long(long);
-                // Meanwhile fast windows may have been closed.
-                continue;
+                continue; // Meanwhile fast windows may have been closed.
             }
             let Some(epoch) = next else { break };
             self.renew(epoch);
@@ -348,6 +347,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let missing = Incompleteness::of((&self.setting, &self.plans.scopes), (&site, &ports), &which, window.starved(real), &doubts);
         let urgent_ns = self.closing_long.map_or(bounds_ns.0, |(_, start_ns)| start_ns);
         self.closing_long = (period == Period::Long).then_some((number, bounds_ns.0));
+        let duplicates = self.duplicates(period); // Before later fast windows are closed.
         let (ranges, rollups) = self.publish(&mut window, &which, (real, &site.links), &missing);
         self.closing_long = None;
         self.pasts.forget_before(urgent_ns.min(bounds_ns.0));
@@ -361,7 +361,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.spare.take(window, period);
         self.add_cores(&mut report, accounts, period);
         report.losses = self.losses(&site, &ports.health, accounts, &which);
-        report.duplicates = self.duplicates(period);
+        report.duplicates = duplicates;
         report.audit = self.audit(&which, &site.tags, missing.is_empty());
         self.publish_appliance(report);
         if period == Period::Long {

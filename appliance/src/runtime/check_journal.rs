@@ -27,7 +27,10 @@ pub(super) fn journal(config: &Config) -> Option<Finding> {
 fn folder(about: &str, journal: &Journal) -> Finding {
     let path = &journal.path;
     // `run` makes it, so what it is made in must be writable.
-    let Some(there) = path.ancestors().find(|path| path.exists()) else {
+    let here = Path::new(".");
+    // Of a bare name the last one is empty: the folder that we are in.
+    let above = path.ancestors().map(|path| if path.as_os_str().is_empty() { here } else { path });
+    let Some(there) = above.into_iter().find(|path| path.exists()) else {
         return bad(Verdict::Wrong, about, format!("{} is not there", path.display()), "name a folder on a local disk");
     };
     let remedy = format!("mkdir -p {0} && chown \"$USER\" {0}, or name another folder", path.display());

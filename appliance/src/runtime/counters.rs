@@ -1,5 +1,6 @@
 //! The scrubber's counters: a file that is read again when it changes, or a topic.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, SystemTime};
@@ -10,8 +11,10 @@ use crate::report::{CounterRows, Heard};
 
 /// How often a file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
-/// Texts that wait for the reporter; what finds no room is read again, or is told as bad.
+/// Texts that wait for the reporter; who brings more waits with them.
 const WAITING_MAX: usize = 64;
+/// Rows of a time further ahead are told as bad: they would wait for windows that never come.
+const AHEAD: Duration = Duration::from_secs(600);
 /// A file that is longer is not read.
 const FILE_BYTES_MAX: u64 = 256 << 20;
 
@@ -67,18 +70,19 @@ type Stamp = (u64, Option<SystemTime>);
 
 fn watch(path: &Path, to: &SyncSender<Heard>) {
     let (mut seen, mut refused): (Option<Stamp>, Option<String>) = (None, None);
+    // Of each key, the newest time that was told: a file that grows is told once.
+    let mut newest: HashMap<String, u64> = HashMap::new();
     loop {
         let told = stamp(path).and_then(|stamp| if seen == Some(stamp) { Ok(None) } else { read(path).map(|heard| Some((stamp, heard))) });
         let fault = match told {
             Ok(None) => refused.clone(),
-            Ok(Some((stamp, heard))) => match to.try_send(heard) {
-                Err(TrySendError::Disconnected(_)) => return,
-                // A full queue is tried again.
-                sent => {
-                    seen = sent.is_ok().then_some(stamp).or(seen);
-                    None
+            Ok(Some((stamp, heard))) => {
+                if to.send(news(of_now(heard), &mut newest)).is_err() {
+                    return;
                 }
-            },
+                seen = Some(stamp);
+                None
+            }
             Err(fault) => Some(fault),
         };
         if let Some(fault) = fault.as_ref().filter(|_| fault != refused) {
@@ -87,6 +91,29 @@ fn watch(path: &Path, to: &SyncSender<Heard>) {
         refused = fault;
         std::thread::sleep(LOOK);
     }
+}
+
+/// Rows that were not told before.
+fn news(mut heard: Heard, newest: &mut HashMap<String, u64>) -> Heard {
+    heard.rows.retain(|row| match newest.get_mut(&row.key) {
+        Some(time_ns) => row.time_ns > std::mem::replace(time_ns, row.time_ns.max(*time_ns)),
+        None => newest.insert(row.key.clone(), row.time_ns).is_none(),
+    });
+    heard
+}
+
+/// Without rows that are ahead of the clock.
+fn of_now(mut heard: Heard) -> Heard {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let most_ns = u64::try_from((now + AHEAD).as_nanos()).unwrap_or(u64::MAX);
+    let all = heard.rows.len();
+    heard.rows.retain(|row| row.time_ns <= most_ns);
+    let ahead = (all - heard.rows.len()) as u64;
+    if ahead > 0 {
+        tracing::warn!(ahead, "audit: counters of a time that is to come are left out: which clock do they have?");
+    }
+    heard.bad += ahead;
+    heard
 }
 
 fn stamp(path: &Path) -> Result<Stamp, String> {
@@ -117,7 +144,10 @@ fn subscribe(config: &Config, topic: String, to: SyncSender<Heard>) {
     let Some(kafka) = config.sinks.kafka.clone() else { return };
     let group = format!("tailwater-audit-{}", config.appliance.name);
     std::thread::spawn(move || {
-        let each = |text: &str| !matches!(to.try_send(heard(text, &topic)), Err(TrySendError::Disconnected(_)));
+        let each = |text: Option<&str>| match text {
+            Some(text) => to.send(of_now(heard(text, &topic))).is_ok(),
+            None => !matches!(to.try_send(Heard::default()), Err(TrySendError::Disconnected(_))),
+        };
         if let Err(fault) = crate::sink::kafka::consume(&kafka, &group, &topic, each) {
             tracing::error!(topic, "audit: counters cannot be read: {fault}; nothing is compared");
         }
@@ -155,7 +185,11 @@ mod tests {
             }
         };
         assert_eq!(next("time_ns,key,dropped_packets\n5,10.0.0.0/8,7\n"), (1, 0));
-        assert_eq!(next("time_ns,key,dropped_packets\n5,10.0.0.0/8,7\n6,10.0.0.0/8,8\nx,y,z\n"), (2, 1));
+        assert_eq!(
+            next("time_ns,key,dropped_packets\n5,10.0.0.0/8,7\n6,10.0.0.0/8,8\nx,y,z\n"),
+            (1, 1),
+            "rows that were told are not told again"
+        );
         assert_eq!(next("time_ns,key\n"), (0, 1));
         drop(counters);
         std::fs::write(&path, "time_ns,key,dropped_packets\n9,10.0.0.0/8,7\n").unwrap();

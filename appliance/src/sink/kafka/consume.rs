@@ -10,16 +10,18 @@ use crate::config::KafkaSink as Config;
 
 const WAIT: Duration = Duration::from_millis(500);
 
-/// Gives each message's text to `each` until that says false. A broker that is away is waited for.
+/// Gives each message's text to `each`, and now and then none, until that says false. A broker that is away is waited for.
 ///
 /// # Errors
 /// librdkafka refuses a setting.
-pub fn consume(config: &Config, group: &str, topic: &str, mut each: impl FnMut(&str) -> bool) -> Result<(), String> {
+pub fn consume(config: &Config, group: &str, topic: &str, mut each: impl FnMut(Option<&str>) -> bool) -> Result<(), String> {
     let made = base(config)?
         .set("group.id", group)
         .set("auto.offset.reset", "latest")
         // What is read again is counted once all the same: rows have a time.
         .set("enable.auto.commit", "true")
+        // A row waits for the end of a window at most.
+        .set("max.poll.interval.ms", "7200000")
         .set("allow.auto.create.topics", "false")
         .create::<BaseConsumer>();
     let consumer = made.map_err(|fault| explain(&fault))?;
@@ -28,10 +30,10 @@ pub fn consume(config: &Config, group: &str, topic: &str, mut each: impl FnMut(&
     loop {
         let goes_on = match consumer.poll(WAIT) {
             // Whether somebody listens is asked by saying nothing.
-            None => each("[]"),
+            None => each(None),
             Some(Ok(message)) => {
                 told.clear();
-                each(&String::from_utf8_lossy(message.payload().unwrap_or_default()))
+                each(Some(&String::from_utf8_lossy(message.payload().unwrap_or_default())))
             }
             Some(Err(fault)) => {
                 let fault = fault.to_string();
@@ -39,7 +41,7 @@ pub fn consume(config: &Config, group: &str, topic: &str, mut each: impl FnMut(&
                     tracing::warn!(topic, "audit: {fault}; it is tried again");
                     told = fault;
                 }
-                each("[]")
+                each(None)
             }
         };
         if !goes_on {
