@@ -171,8 +171,7 @@ fn random_templates_and_records_come_back() {
     }
 }
 
-fn one_template(id: u16, fields: &[(u16, u16)]) -> Vec<Made> {
-    let _ = id;
+fn one_template(_id: u16, fields: &[(u16, u16)]) -> Vec<Made> {
     fields.iter().map(|(id, bytes)| Made { id: *id, bytes: *bytes, enterprise: None, known: None }).collect()
 }
 
@@ -273,7 +272,7 @@ fn sets_and_headers_that_are_lies() {
 }
 
 #[test]
-fn templates_change_conflict_withdraw_and_expire() {
+fn templates_change_conflict_and_expire_and_are_not_withdrawn() {
     let (a, b) = (one_template(256, &[(1, 4)]), one_template(256, &[(2, 8)]));
     let mut c = collector();
     let mut give =
@@ -288,8 +287,8 @@ fn templates_change_conflict_withdraw_and_expire() {
     give(2, 25 * 3_600 * 1_000_000_000, &[set(256, &[0, 0, 0, 1], 0)]);
     let events = c.ledger().templates;
     let of = |event: TemplateEvent| events[event as usize];
-    assert_eq!([of(TemplateEvent::New), of(TemplateEvent::Refreshed), of(TemplateEvent::Changed)], [4, 1, 1]);
-    assert_eq!([of(TemplateEvent::Conflict), of(TemplateEvent::Withdrawn), of(TemplateEvent::Expired)], [1, 3, 1]);
+    assert_eq!([of(TemplateEvent::New), of(TemplateEvent::Refreshed), of(TemplateEvent::Changed)], [3, 2, 1]);
+    assert_eq!([of(TemplateEvent::Conflict), of(TemplateEvent::WithdrawalIgnored), of(TemplateEvent::Expired)], [1, 2, 1]);
     assert_eq!((c.ledger().waiting, c.ledger().flows), (1, 0));
 }
 
@@ -325,4 +324,77 @@ fn losses_of_each_protocol() {
     give(&mut c, &datagram(10, 100, 1, &[template_set(10, 256, &data), set(256, &[1; 8], 0)]));
     give(&mut c, &datagram(10, 105, 1, &[set(256, &[1; 4], 0)]));
     assert_eq!(c.ledger().record_gaps, Gaps { lost: 3, gaps: 1, ..Gaps::default() });
+}
+
+#[test]
+fn rates_of_a_narrower_scope_are_not_those_of_the_domain() {
+    let record = set(256, &[0, 0, 0, 9, 0, 0, 0, 5], 0);
+    // Of IPFIX: domain, process, interface, line card, egress, template. Of NetFlow 9: system, interface, line card, cache, template.
+    let ten = [(149u16, true), (144, true), (10, true), (141, false), (14, false), (145, false)].map(|(id, holds)| (10, id, holds));
+    let nine = [(1u16, true), (2, true), (3, false), (4, false), (5, false)].map(|(id, holds)| (9, id, holds));
+    for (version, scope, holds) in ten.into_iter().chain(nine) {
+        let counts: [u16; 2] = if version == 9 { [4, 4] } else { [2, 1] };
+        let body: Vec<u8> = [257, counts[0], counts[1], scope, 4, 34, 4].iter().flat_map(|n| n.to_be_bytes()).collect();
+        let options = set(if version == 9 { 1 } else { 3 }, &body, 0);
+        let told = set(257, &[0, 0, 0, 5, 0, 0, 0, 100], 0);
+        let (mut c, data) = (collector(), template_set(version, 256, &one_template(256, &[(1, 4), (10, 4)])));
+        let flows = feed(&mut c, &[(from(1, 1, 1), datagram(version, 0, 1, &[data, options, told, record.clone()]))]);
+        assert_eq!(flows[0].fields.sampling_rate, if holds { 100 } else { 0 }, "version {version}, scope {scope}");
+        assert_eq!((c.ledger().rates_told, c.ledger().rates_ignored), (u64::from(holds), u64::from(!holds)));
+    }
+}
+
+#[test]
+fn records_that_an_exporter_says_it_sent_are_flows_held_ones_too() {
+    let data = template_set(10, 256, &one_template(256, &[(1, 4)]));
+    let body: Vec<u8> = [257u16, 2, 1, 149, 4, 42, 4].iter().flat_map(|n| n.to_be_bytes()).collect();
+    let told = |sent: u8| set(257, &[0, 0, 0, 1, 0, 0, 0, sent], 0);
+    let (mut c, options) = (collector(), set(3, &body, 0));
+    let give = |c: &mut Collector, domain: u32, sets: &[Vec<u8>]| c.take(&from(1, 1, 1), &datagram(10, 0, domain, sets), &mut |_| ());
+    give(&mut c, 1, &[options, told(10)]);
+    give(&mut c, 1, &[set(256, &[1; 12], 0)]);
+    give(&mut c, 1, &[data, told(13)]);
+    assert_eq!(c.warnings(), Vec::<String>::new());
+    give(&mut c, 1, &[told(15)]);
+    assert_eq!(c.warnings().len(), 1, "{:?}", c.warnings());
+    // The total is of both domains, of which each saw a part.
+    give(&mut c, 2, &[]);
+    assert_eq!(c.warnings(), Vec::<String>::new());
+}
+
+#[test]
+fn samples_that_are_not_there_are_missing() {
+    // sFlow: version, agent, sub-agent, number, uptime, three samples; one of them there, of a kind that is not read.
+    let words = [5u32, 1, 0x0A00_0001, 0, 1, 1_000, 3, 99, 4, 0];
+    let mut c = collector();
+    feed(&mut c, &[(from(1, 1, 1), words.iter().flat_map(|n| n.to_be_bytes()).collect())]);
+    assert_eq!([SetDrop::OtherSample, SetDrop::Missing].map(|drop| c.ledger().set_drops[drop as usize]), [1, 2]);
+    assert!(c.ledger().sets == 3 && c.ledger().balances());
+}
+
+#[test]
+fn interfaces_of_samples_are_those_alone() {
+    // A sample of a flow: number, source, rate, pool, drops, input, output, one record: Ethernet of 60 bytes.
+    let sample = |input: u32, output: u32| {
+        let body = [1u32, 1, 10, 10, 0, input, output, 1, 2, 20, 60, 0, 0, 0, 0x0800_0000];
+        let head = [5u32, 1, 0x0A00_0001, 0, 1, 1_000, 1, 1, 4 * body.len() as u32];
+        let bytes = head.iter().chain(&body).flat_map(|n| n.to_be_bytes()).collect();
+        let fields = feed(&mut collector(), &[(from(1, 1, 1), bytes)])[0].fields;
+        (fields.in_if, fields.out_if, fields.discard_reason, fields.out_if_count)
+    };
+    assert_eq!(sample(7, 8), (7, 8, 0, 0));
+    assert_eq!(sample(0x8000_0002, 0x8000_0003), (0, 0, 0, 3));
+    assert_eq!(sample(7, 0x4000_0102), (7, 0, 0x103, 0));
+}
+
+#[test]
+fn strangers_without_templates_and_one_address_with_many_domains_push_out_none() {
+    let (mut c, mut flows) = (collector(), 0);
+    let data = template_set(9, 256, &one_template(256, &[(1, 4)]));
+    c.take(&from(0, 1, 1), &nine(0, std::slice::from_ref(&data)), &mut |_| ());
+    (1..=FLOW_DOMAINS_MAX as u32 + 500).for_each(|stranger| c.take(&from(stranger, 1, 1), &nine(0, &[]), &mut |_| ()));
+    assert_eq!((c.domains(), c.ledger().domains_evicted), (FLOW_DOMAINS_MAX, 501));
+    (1..=40_000).for_each(|id| c.take(&from(u32::MAX, 1, 1), &datagram(9, 0, id, std::slice::from_ref(&data)), &mut |_| ()));
+    c.take(&from(0, 1, 1), &nine(1, &[set(256, &[1; 4], 0)]), &mut |_| flows += 1);
+    assert_eq!((flows, c.domains(), c.ledger().balances()), (1, FLOW_DOMAINS_MAX, true));
 }

@@ -79,6 +79,10 @@ pub struct Collector {
     operators: HashMap<Address, Operator>,
     none: Operator,
     pub(super) domains: Lru<DomainKey, Domain>,
+    /// Those of them that have no template: anyone's datagram makes one, so they go first.
+    pub(super) bare: Lru<DomainKey, ()>,
+    /// Those of each address.
+    exporters: HashMap<Address, Lru<DomainKey, ()>>,
     pub(super) known_bytes: usize,
     held_bytes: usize,
     pub(super) ledger: Ledger,
@@ -88,6 +92,9 @@ pub struct Collector {
 
 /// Version 5 of sFlow as a version beside NetFlow's.
 pub(super) const SFLOW: u16 = 105;
+
+/// Domains of one address: more of them push out each other, never another's.
+const DOMAINS_OF_EXPORTER_MAX: usize = 1_024;
 
 /// What a datagram begins with.
 enum Kind {
@@ -112,6 +119,8 @@ impl Collector {
             operators,
             none: Operator::default(),
             domains: Lru::new(),
+            bare: Lru::new(),
+            exporters: HashMap::new(),
             known_bytes: 0,
             held_bytes: 0,
             ledger: Ledger::default(),
@@ -175,26 +184,60 @@ impl Collector {
         let (known, held) = (work.domain.memory_bytes(), work.domain.held.bytes());
         self.known_bytes = self.known_bytes + known - known_before;
         self.held_bytes = self.held_bytes + held - held_before;
-        self.make_room();
+        let has_templates = work.domain.template_count() > 0;
+        self.note_use(key, has_templates);
+        self.make_room(&key);
     }
 
-    /// A domain that is new goes in; the one heard of least lately goes where there are too many.
+    fn note_use(&mut self, key: DomainKey, has_templates: bool) {
+        if has_templates {
+            self.bare.remove(&key);
+        } else if self.bare.get(&key).is_none() {
+            self.bare.insert(key, ());
+        }
+        self.exporters.get_mut(&key.exporter).and_then(|domains| domains.get(&key).copied());
+    }
+
+    /// A domain that is new goes in. Where there are too many another goes: of its own address if that has many.
     pub(super) fn add(&mut self, key: DomainKey) {
-        if self.domains.len() >= FLOW_DOMAINS_MAX {
-            self.evict();
+        let own = self.exporters.get_mut(&key.exporter).filter(|own| own.len() >= DOMAINS_OF_EXPORTER_MAX);
+        if let Some((gone, ())) = own.and_then(Lru::evict) {
+            self.drop_domain(&gone);
+        } else if self.domains.len() >= FLOW_DOMAINS_MAX {
+            self.evict(None);
         }
         self.domains.insert(key, Domain::new());
+        self.bare.insert(key, ());
+        self.exporters.entry(key.exporter).or_insert_with(Lru::new).insert(key, ());
     }
 
     /// Domains that were not heard of for long go first; the newest one never does.
-    fn make_room(&mut self) {
+    fn make_room(&mut self, newest: &DomainKey) {
         while self.known_bytes > FLOW_KNOWN_BYTES_MAX && self.domains.len() > 1 {
-            self.evict();
+            self.evict(Some(newest));
         }
     }
 
-    fn evict(&mut self) {
-        let Some((_, domain)) = self.domains.evict() else { return };
+    /// The domain goes that was heard of least lately, of those without templates if there are any but the newest.
+    fn evict(&mut self, newest: Option<&DomainKey>) {
+        let bare = match newest.filter(|newest| self.bare.get(newest).is_some()) {
+            Some(_) if self.bare.len() < 2 => None,
+            _ => self.bare.evict().map(|(key, ())| key),
+        };
+        if let Some(key) = bare.or_else(|| self.domains.oldest().copied()) {
+            self.drop_domain(&key);
+        }
+    }
+
+    fn drop_domain(&mut self, key: &DomainKey) {
+        self.bare.remove(key);
+        if let Some(own) = self.exporters.get_mut(&key.exporter) {
+            own.remove(key);
+            if own.len() == 0 {
+                self.exporters.remove(&key.exporter);
+            }
+        }
+        let Some(domain) = self.domains.remove(key) else { return };
         self.known_bytes -= domain.memory_bytes();
         self.held_bytes -= domain.held.bytes();
         self.ledger.domains_evicted += 1;
@@ -238,17 +281,23 @@ impl Collector {
         self.domains.len()
     }
 
-    /// Whether something was told since the last time that is worth keeping on disk.
-    pub fn take_changed(&mut self) -> bool {
-        std::mem::take(&mut self.changed)
+    /// Whether something was told that is worth keeping on disk, and is not there yet.
+    pub const fn is_changed(&self) -> bool {
+        self.changed
     }
 
     /// What is doubtful: rates and totals that disagree with what came, with both figures. At any time, once each call.
     pub fn warnings(&self) -> Vec<String> {
         let mut found = Vec::new();
+        let mut domains_of = HashMap::<(Address, u16), usize>::new();
+        self.domains.iter().for_each(|(key, _)| *domains_of.entry((key.exporter, key.port)).or_default() += 1);
         for (key, domain) in self.domains.iter() {
             let who = key.exporter.ip().map_or_else(String::new, |ip| ip.to_string());
             domain.sources.warnings(&format!("{who}, agent {}", key.agent.ip().map_or_else(String::new, |ip| ip.to_string())), &mut found);
+            // The totals are of the whole exporter.
+            if domains_of.get(&(key.exporter, key.port)) != Some(&1) {
+                continue;
+            }
             let Some(totals) = domain.exported.compared() else { continue };
             for (what, both) in ["messages", "records"].into_iter().zip(totals) {
                 if let Some((told, came)) = both.filter(|(told, came)| told != came) {

@@ -1,13 +1,12 @@
 //! What is remembered of one exporter's domain: its templates, its sampling rates, where its numbers are, what waits.
 
-use std::collections::HashMap;
-
 use super::flow::Address;
 use super::held::Held;
 use super::ledger::{Ledger, TemplateEvent};
+use super::lru::Lru;
 use super::sampling::Rates;
 use super::sequence::Sequence;
-use super::template::{Definition, Plan, Purpose};
+use super::template::{Definition, Plan};
 use crate::limits::{TEMPLATE_MS_MAX, TEMPLATES_OF_DOMAIN_MAX};
 
 /// Who sent a datagram: template ids and sequence numbers of different ones have nothing to do with each other.
@@ -34,8 +33,6 @@ pub(super) struct Template {
     pub(super) told_ns: u64,
     /// The port that it was told from.
     port: u16,
-    /// Clock of uses: the least is the oldest.
-    used: u64,
 }
 
 impl Template {
@@ -54,8 +51,7 @@ pub(super) struct Parts<'a> {
 /// One exporter's domain.
 #[derive(Debug)]
 pub(super) struct Domain {
-    templates: HashMap<u16, Template>,
-    uses: u64,
+    templates: Lru<u16, Template>,
     /// Memory of its templates, about.
     template_bytes: usize,
     /// What it told of sampling.
@@ -75,8 +71,7 @@ pub(super) struct Domain {
 impl Domain {
     pub(super) fn new() -> Self {
         Self {
-            templates: HashMap::new(),
-            uses: 0,
+            templates: Lru::new(),
             template_bytes: 0,
             rates: Rates::new(),
             sequence: Sequence::default(),
@@ -90,23 +85,19 @@ impl Domain {
     /// The template of an id, unless it expired by now.
     #[inline]
     pub(super) fn template(&mut self, id: u16, now_ns: u64, ledger: &mut Ledger) -> Option<&Template> {
-        self.uses += 1;
-        let uses = self.uses;
         let expired = self.templates.get(&id)?.told_ns.saturating_add(TEMPLATE_MS_MAX * 1_000_000) < now_ns;
         if expired {
             ledger.template(TemplateEvent::Expired);
             self.remove(id);
             return None;
         }
-        let template = self.templates.get_mut(&id)?;
-        template.used = uses;
-        Some(template)
+        self.templates.get(&id).map(|template| &*template)
     }
 
     /// Takes up a template. False: it is of no use, and what had its id is gone.
     pub(super) fn learn(&mut self, id: u16, definition: Definition, version: u16, from: (u16, u64), ledger: &mut Ledger) -> bool {
         let (port, now_ns) = from;
-        let event = match self.templates.get_mut(&id) {
+        let event = match self.templates.get(&id) {
             None => TemplateEvent::New,
             Some(known) if known.definition == definition => {
                 (known.told_ns, known.port) = (now_ns.max(known.told_ns), port);
@@ -125,8 +116,7 @@ impl Domain {
         self.remove(id);
         self.make_room(ledger);
         self.template_bytes += definition.memory_bytes();
-        self.uses += 1;
-        self.templates.insert(id, Template { definition, plan, told_ns: now_ns, port, used: self.uses });
+        self.templates.insert(id, Template { definition, plan, told_ns: now_ns, port });
         true
     }
 
@@ -137,28 +127,18 @@ impl Domain {
     }
 
     fn make_room(&mut self, ledger: &mut Ledger) {
-        if self.templates.len() < TEMPLATES_OF_DOMAIN_MAX {
-            return;
-        }
-        let oldest = self.templates.iter().min_by_key(|(_, template)| template.used).map(|(id, _)| *id);
-        if let Some(id) = oldest {
-            self.remove(id);
+        if self.templates.len() >= TEMPLATES_OF_DOMAIN_MAX
+            && let Some((_, template)) = self.templates.evict()
+        {
+            self.template_bytes = self.template_bytes.saturating_sub(template.definition.memory_bytes());
             ledger.template(TemplateEvent::Evicted);
         }
     }
 
-    /// Forgets a template; true if there was one.
-    pub(super) fn remove(&mut self, id: u16) -> bool {
-        let Some(template) = self.templates.remove(&id) else { return false };
+    /// Forgets a template.
+    pub(super) fn remove(&mut self, id: u16) {
+        let Some(template) = self.templates.remove(&id) else { return };
         self.template_bytes = self.template_bytes.saturating_sub(template.definition.memory_bytes());
-        true
-    }
-
-    /// Forgets all templates of data, or of options; how many.
-    pub(super) fn remove_all(&mut self, options: bool) -> usize {
-        let of_kind = |template: &Template| matches!(template.definition.purpose, Purpose::Options(_)) == options;
-        let ids: Vec<u16> = self.templates.iter().filter(|(_, template)| of_kind(template)).map(|(id, _)| *id).collect();
-        ids.into_iter().filter(|id| self.remove(*id)).count()
     }
 
     /// Memory that its exporter can make it take, about: templates, rates, data sources. What waits is counted apart.

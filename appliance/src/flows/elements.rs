@@ -98,6 +98,9 @@ pub(super) enum What {
 enum Form {
     /// An unsigned number of 1 to 8 bytes.
     Number,
+    /// Times, which have no shorter form (RFC 7011, 6.2): of four bytes, of eight.
+    Four,
+    Eight,
     V4,
     V6,
     Mac,
@@ -110,7 +113,8 @@ impl Form {
     const fn fits(self, bytes: u16, variable: bool) -> bool {
         match self {
             Self::Number => !variable && bytes >= 1 && bytes <= 8,
-            Self::V4 => bytes == 4,
+            Self::V4 | Self::Four => bytes == 4,
+            Self::Eight => bytes == 8,
             Self::V6 => bytes == 16,
             Self::Mac => bytes == 6,
             Self::Float => bytes == 4 || bytes == 8,
@@ -220,12 +224,12 @@ elements! {
     136 => EndReason Number;
     138 => ObservationPoint Number;
     140 => LabelAddr V6;
-    150 => StartSeconds Number;
-    151 => EndSeconds Number;
-    152 => StartMillis Number;
-    153 => EndMillis Number;
-    154 | 156 => StartNtp Number;
-    155 | 157 => EndNtp Number;
+    150 => StartSeconds Four;
+    151 => EndSeconds Four;
+    152 => StartMillis Eight;
+    153 => EndMillis Eight;
+    154 | 156 => StartNtp Eight;
+    155 | 157 => EndNtp Eight;
     158 => StartDelta Number;
     159 => EndDelta Number;
     160 => InitMillis Number;
@@ -253,9 +257,9 @@ elements! {
     311 => Probability Float;
     312 => FrameBytes Number;
     315 => FrameSection Any;
-    322 => SeenSeconds Number;
-    323 => SeenMillis Number;
-    324 | 325 => SeenNtp Number;
+    322 => SeenSeconds Four;
+    323 => SeenMillis Eight;
+    324 | 325 => SeenNtp Eight;
 }
 
 #[cfg(test)]
@@ -268,6 +272,9 @@ mod tests {
         assert_eq!(what(10, 0, 1, 9, false), What::Skip);
         assert_eq!(what(10, 0, 1, 8, true), What::Skip);
         assert_eq!((what(9, 0, 8, 4, false), what(9, 0, 8, 16, false)), (What::SrcAddr, What::Skip));
+        assert_eq!([4, 8].map(|bytes| what(10, 0, 150, bytes, false)), [What::StartSeconds, What::Skip]);
+        assert_eq!([4, 8].map(|bytes| what(10, 0, 154, bytes, false)), [What::Skip, What::StartNtp]);
+        assert_eq!([7, 8].map(|bytes| what(10, 0, 323, bytes, false)), [What::Skip, What::SeenMillis]);
         assert_eq!((what(9, 0, 40_005, 1, false), what(10, 0, 40_005, 1, false)), (What::FirewallEvent, What::Skip));
         assert_eq!((what(10, REVERSE, 1, 8, false), what(10, 9, 1, 8, false)), (What::ReverseBytes, What::Skip));
     }

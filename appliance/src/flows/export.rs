@@ -103,9 +103,7 @@ fn set(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> Option<u32
 
 /// NetFlow 9 counts datagrams, IPFIX records.
 fn follow(header: &Header, records: Option<u32>, work: &mut Work<'_>) {
-    let exported = &mut work.domain.exported;
-    exported.messages += 1;
-    exported.records += u64::from(records.unwrap_or(0));
+    work.domain.exported.messages += 1;
     let units = if header.version == 9 { Some(1) } else { records };
     let verdict = work.domain.sequence.take(header.sequence, units, header.started_ms());
     let gaps = if header.version == 9 { &mut work.ledger.datagram_gaps } else { &mut work.ledger.record_gaps };
@@ -117,7 +115,10 @@ fn templates(header: &Header, options: bool, mut c: Cursor<'_>, work: &mut Work<
     while c.left() >= 4 {
         let (Some(id), Some(second)) = (c.u16(), c.u16()) else { return };
         if header.version == 10 && second == 0 {
-            withdraw(id, work);
+            // Over UDP a withdrawal is against the standard, and is ignored (RFC 7011, 8.4). Zeros are padding.
+            if matches!(id, 2 | 3 | 256..) {
+                work.ledger.template(TemplateEvent::WithdrawalIgnored);
+            }
             continue;
         }
         if id < 256 {
@@ -151,15 +152,6 @@ fn refuse(id: u16, event: TemplateEvent, work: &mut Work<'_>) {
     work.domain.remove(id);
     work.ledger.template(event);
     work.changed = true;
-}
-
-fn withdraw(id: u16, work: &mut Work<'_>) {
-    let gone = match id {
-        2 | 3 => work.domain.remove_all(id == 3),
-        _ => usize::from(work.domain.remove(id)),
-    };
-    (0..gone).for_each(|_| work.ledger.template(TemplateEvent::Withdrawn));
-    work.changed |= gone > 0;
 }
 
 fn learn(header: &Header, id: u16, definition: Definition, work: &mut Work<'_>) {
@@ -221,6 +213,7 @@ fn flows(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
     }
     ledger.records += u64::from(records);
     ledger.flows += u64::from(records);
+    domain.exported.records += u64::from(records);
     records
 }
 
@@ -239,7 +232,11 @@ fn options(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
             ledger.drop_records(RecordDrop::Cut, 1);
             break;
         }
-        let news = rates.learn(&s.told, s.interface);
+        let (ignored, news) = match template.plan.is_narrow() && s.told.is_of_no_part(s.interface) {
+            true => (true, false),
+            false => (false, rates.learn(&s.told, s.interface)),
+        };
+        ledger.rates_ignored += u64::from(ignored);
         ledger.rates_told += u64::from(news);
         work.changed |= news;
         init_ms = init_ms.or(s.init_ms);

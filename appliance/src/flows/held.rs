@@ -12,13 +12,16 @@ pub(super) struct HeldSet {
     pub(super) body: Box<[u8]>,
 }
 
-/// What each costs beside its bytes.
-const OVERHEAD_BYTES: usize = size_of::<HeldSet>() + 16;
+/// What the allocator takes for a body beside its bytes, about.
+const BODY_BYTES: usize = 16;
+/// What a template's row costs, about.
+const ROW_BYTES: usize = 64;
+/// Sets that a row has room for at first; then it doubles.
+const FIRST_SETS: usize = 4;
 
-impl HeldSet {
-    fn memory_bytes(&self) -> usize {
-        self.body.len() + OVERHEAD_BYTES
-    }
+/// Memory that a row takes: its room too, used or not.
+fn memory_bytes(sets: &Vec<HeldSet>) -> usize {
+    ROW_BYTES + sets.capacity() * size_of::<HeldSet>() + sets.iter().map(|set| set.body.len() + BODY_BYTES).sum::<usize>()
 }
 
 /// What waits of one domain, by template: whatever a stranger makes wait, one more template costs no walk over it.
@@ -44,12 +47,20 @@ impl Held {
 
     /// Keeps a set. False: there is no room, of `others_left` bytes that all domains together may still take.
     pub(super) fn keep(&mut self, header: Header, template: u16, body: &[u8], others_left: usize) -> bool {
-        let bytes = body.len() + OVERHEAD_BYTES;
+        let room = self.sets.get(&template).map(|sets| (sets.len(), sets.capacity()));
+        let (row, more) = match room {
+            None => (ROW_BYTES, FIRST_SETS),
+            Some((used, room)) if used == room => (0, room),
+            Some(_) => (0, 0),
+        };
+        let bytes = row + more * size_of::<HeldSet>() + body.len() + BODY_BYTES;
         if bytes > others_left || self.bytes + bytes > HELD_BYTES_OF_DOMAIN_MAX {
             return false;
         }
         self.oldest_ns = if self.count == 0 { header.received_ns } else { self.oldest_ns.min(header.received_ns) };
-        self.sets.entry(template).or_default().push(HeldSet { header, body: body.into() });
+        let sets = self.sets.entry(template).or_default();
+        sets.reserve_exact(more);
+        sets.push(HeldSet { header, body: body.into() });
         self.bytes += bytes;
         self.count += 1;
         true
@@ -60,8 +71,8 @@ impl Held {
         if self.count == 0 {
             return Vec::new();
         }
-        let taken = self.sets.remove(&template).unwrap_or_default();
-        self.bytes -= taken.iter().map(HeldSet::memory_bytes).sum::<usize>();
+        let Some(taken) = self.sets.remove(&template) else { return Vec::new() };
+        self.bytes -= memory_bytes(&taken);
         self.count -= taken.len();
         taken
     }
@@ -75,10 +86,11 @@ impl Held {
         let before = self.count;
         self.sets.retain(|_, sets| {
             sets.retain(|set| since(set.header.received_ns));
+            sets.shrink_to_fit();
             !sets.is_empty()
         });
         let left = || self.sets.values().flatten();
-        let (count, bytes) = (left().count(), left().map(HeldSet::memory_bytes).sum());
+        let (count, bytes) = (left().count(), self.sets.values().map(memory_bytes).sum());
         let oldest_ns = left().map(|set| set.header.received_ns).min().unwrap_or(0);
         (self.count, self.bytes, self.oldest_ns) = (count, bytes, oldest_ns);
         before - count

@@ -57,6 +57,8 @@ reasons! {
         BadSample = "bad_sample",
         /// A sample of a kind that is not read.
         OtherSample = "other_sample",
+        /// A sample that the header counted, and the datagram ends before.
+        Missing = "missing",
     }
 }
 
@@ -83,8 +85,8 @@ reasons! {
         Conflict = "conflict",
         /// Was not sent again for too long.
         Expired = "expired",
-        /// Was withdrawn.
-        Withdrawn = "withdrawn",
+        /// Was to be withdrawn, which is not done over UDP (RFC 7011, 8.4): it stays.
+        WithdrawalIgnored = "withdrawal_ignored",
         /// Had to go, for want of room.
         Evicted = "evicted",
         /// Was restored from disk.
@@ -150,6 +152,8 @@ pub struct Ledger {
     pub rate_unknown: u64,
     /// Sampling rates that were told anew or changed.
     pub rates_told: u64,
+    /// Records of options whose rate holds for less than the domain, and for no interface nor sampler: it is not used.
+    pub rates_ignored: u64,
     /// Exporters' domains that had to go, for want of room.
     pub domains_evicted: u64,
     /// Records of datagrams (NetFlow 5 and 7, IPFIX).
@@ -169,6 +173,12 @@ impl Ledger {
 
     pub(super) fn drop_set(&mut self, reason: SetDrop) {
         count(&mut self.set_drops, reason as usize);
+    }
+
+    /// Sets that the header counted, and that are not there.
+    pub(super) fn miss_sets(&mut self, sets: u64) {
+        self.sets += sets;
+        self.set_drops[SetDrop::Missing as usize] += sets;
     }
 
     pub(super) fn drop_records(&mut self, reason: RecordDrop, records: u64) {
@@ -236,7 +246,8 @@ impl fmt::Display for Ledger {
         writeln!(f, "records: {records} = {flows} flows + {options} of options + {counters} of counters + dropped ({drops})")?;
         let templates = named(&self.templates, TemplateEvent::ALL.map(TemplateEvent::name));
         writeln!(f, "templates: {templates}; {released} sets waited for theirs; {} domains evicted", self.domains_evicted)?;
-        writeln!(f, "sampling: {} rates told, {} flows of unknown rate", self.rates_told, self.rate_unknown)?;
+        let Self { rates_told, rates_ignored, rate_unknown, .. } = self;
+        writeln!(f, "sampling: {rates_told} rates told, {rates_ignored} ignored, {rate_unknown} flows of unknown rate")?;
         writeln!(f, "gaps of datagrams: {}", self.datagram_gaps)?;
         writeln!(f, "gaps of records: {}", self.record_gaps)?;
         writeln!(f, "gaps of samples: {}", self.sample_gaps)?;

@@ -66,9 +66,14 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
         self.slot(at)?.entry.take().map(|(_, value)| value)
     }
 
-    /// Takes the entry out that was used least lately.
+    /// The key of the entry that was used least lately.
+    pub(super) fn oldest(&self) -> Option<&K> {
+        self.slots.get(self.oldest as usize)?.entry.as_ref().map(|(key, _)| key)
+    }
+
+    /// Takes that entry out.
     pub(super) fn evict(&mut self) -> Option<(K, V)> {
-        let key = self.slots.get(self.oldest as usize)?.entry.as_ref()?.0.clone();
+        let key = self.oldest()?.clone();
         self.remove(&key).map(|value| (key, value))
     }
 

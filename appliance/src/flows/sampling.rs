@@ -1,5 +1,7 @@
 //! At which rate an exporter samples: what it told, where, and what holds for a record. What is not known is 0, never 1.
 
+use std::collections::BTreeMap;
+
 use super::cursor::number;
 use super::elements::What;
 use super::flow::RateFrom;
@@ -33,6 +35,11 @@ impl Told {
             What::Probability => self.probability = double(v),
             _ => {}
         }
+    }
+
+    /// A rate of no sampler, nor of the interface.
+    pub(super) fn is_of_no_part(&self, interface: Option<u32>) -> bool {
+        self.sampler.is_none() && interface.is_none() && self.rate().is_some()
     }
 
     /// One in how many, rounded to the nearest. Where several are told the newer elements count.
@@ -75,26 +82,28 @@ pub(super) struct Rates {
     /// Samplers of interfaces whose rate is told elsewhere.
     assigned: Lru<u32, u64>,
     domain: Option<u64>,
-    /// The rate that all samplers have, if they agree.
-    common: Option<u64>,
+    /// How many samplers have a rate.
+    counts: BTreeMap<u64, usize>,
     /// The last answer.
     last: Option<(Question, Option<u64>)>,
 }
 
 /// A row in its table, about.
 const ROW_BYTES: usize = 96;
+/// A rate in its count, about.
+const COUNT_BYTES: usize = 40;
 
 type Question = (Option<u64>, Option<u32>);
 
 impl Rates {
     pub(super) fn new() -> Self {
-        Self { samplers: Lru::new(), interfaces: Lru::new(), assigned: Lru::new(), domain: None, common: None, last: None }
+        Self { samplers: Lru::new(), interfaces: Lru::new(), assigned: Lru::new(), domain: None, counts: BTreeMap::new(), last: None }
     }
 
     /// Takes up a record of options. True: it told something new.
     pub(super) fn learn(&mut self, told: &Told, interface: Option<u32>) -> bool {
         let before = match (told.rate(), told.sampler, interface) {
-            (Some(rate), Some(sampler), _) => bounded(&mut self.samplers, sampler, rate),
+            (Some(rate), Some(sampler), _) => self.learn_sampler(sampler, rate),
             (Some(rate), None, Some(interface)) => bounded(&mut self.interfaces, interface, rate),
             (Some(rate), None, None) => self.domain.replace(rate) != Some(rate),
             (None, Some(sampler), Some(interface)) => bounded(&mut self.assigned, interface, sampler),
@@ -102,11 +111,35 @@ impl Rates {
         };
         if before {
             self.last = None;
-            let mut all = self.samplers.iter().map(|(_, rate)| *rate);
-            let first = all.next();
-            self.common = first.filter(|first| all.all(|rate| rate == *first));
         }
         before
+    }
+
+    fn learn_sampler(&mut self, sampler: u64, rate: u64) -> bool {
+        let gone = match self.samplers.get(&sampler) {
+            Some(row) if *row == rate => return false,
+            Some(row) => Some(std::mem::replace(row, rate)),
+            None => {
+                self.samplers.insert(sampler, rate);
+                let full = self.samplers.len() > SAMPLING_RATES_MAX;
+                if full { self.samplers.evict().map(|(_, rate)| rate) } else { None }
+            }
+        };
+        *self.counts.entry(rate).or_default() += 1;
+        if let Some(rate) = gone
+            && let Some(count) = self.counts.get_mut(&rate)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&rate);
+            }
+        }
+        true
+    }
+
+    /// The rate that all samplers have, if they agree.
+    fn common(&self) -> Option<u64> {
+        self.counts.first_key_value().filter(|_| self.counts.len() == 1).map(|(rate, _)| *rate)
     }
 
     /// The rate that holds for a record, as options told it.
@@ -135,12 +168,12 @@ impl Rates {
             return Some(*rate);
         }
         // A record that names no sampler may be of any: only if all agree is its rate known.
-        self.domain.or_else(|| self.common.filter(|_| sampler.is_none()))
+        self.domain.or_else(|| self.common().filter(|_| sampler.is_none()))
     }
 
     /// Memory that they take, about.
     pub(super) fn memory_bytes(&self) -> usize {
-        ROW_BYTES * (self.samplers.len() + self.interfaces.len() + self.assigned.len())
+        ROW_BYTES * (self.samplers.len() + self.interfaces.len() + self.assigned.len()) + COUNT_BYTES * self.counts.len()
     }
 
     /// All that was told, for keeping: kind (0 domain, 1 sampler, 2 interface, 3 interface's sampler), id, value.
@@ -225,5 +258,24 @@ mod tests {
         let mut again = Rates::new();
         rates.rows().into_iter().for_each(|row| again.restore(row));
         assert_eq!([5, 6, 7].map(|i| again.of(None, Some(i))), [5, 6, 7].map(|i| rates.of(None, Some(i))));
+    }
+
+    #[test]
+    fn samplers_agree_as_a_walk_over_all_finds() {
+        let mut rates = Rates::new();
+        let mut number = 12_345u64;
+        for _ in 0..30_000 {
+            number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let (sampler, rate) = ((number >> 33) % 5_000, 1 + u64::from((number >> 20).is_multiple_of(500)));
+            rates.learn(&told(&[(What::SamplerId, sampler), (What::Interval, rate)]), None);
+        }
+        for sampler in 0..5_000 {
+            let mut walk: Vec<u64> = rates.samplers.iter().map(|(_, rate)| *rate).collect();
+            walk.sort_unstable();
+            walk.dedup();
+            assert_eq!(rates.common(), if walk.len() == 1 { Some(walk[0]) } else { None });
+            rates.learn(&told(&[(What::SamplerId, sampler), (What::Interval, 2)]), None);
+        }
+        assert_eq!((rates.common(), rates.samplers.len()), (Some(2), SAMPLING_RATES_MAX));
     }
 }

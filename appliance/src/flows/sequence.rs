@@ -63,11 +63,6 @@ impl Sequence {
         Verdict::Restart
     }
 
-    /// Units that are missing now, as far as holes are remembered.
-    pub(super) fn missing(&self) -> u32 {
-        self.holes.iter().fold(0, |sum, (_, count)| sum.saturating_add(*count))
-    }
-
     fn is_later_start(&mut self, started_ms: Option<u32>) -> bool {
         let (Some(known), Some(now)) = (self.started_ms, started_ms) else {
             self.started_ms = self.started_ms.or(started_ms);

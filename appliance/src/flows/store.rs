@@ -7,7 +7,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::collector::Collector;
 use super::domain::{Domain, DomainKey};
@@ -37,20 +37,19 @@ impl Collector {
     ///
     /// # Errors
     /// The disk's; the file before is untouched.
-    pub fn save(&self, file: &Path) -> Result<(), StoreError> {
+    pub fn save(&mut self, file: &Path) -> Result<(), StoreError> {
         let mut body = Vec::new();
         for (key, domain) in self.domains.iter().filter(|(_, domain)| domain.template_count() > 0) {
             put_domain(key, domain, &mut body);
         }
-        let beside = file.with_extension("new");
-        let mut out = File::create(&beside)?;
-        out.write_all(MAGIC)?;
-        out.write_all(&crc32fast::hash(&body).to_le_bytes())?;
-        out.write_all(&body)?;
-        out.sync_all()?;
-        fs::rename(&beside, file)?;
+        let beside = beside(file);
+        if let Err(fault) = put(&body, &beside).and_then(|()| fs::rename(&beside, file)) {
+            let _ = fs::remove_file(&beside);
+            return Err(fault.into());
+        }
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         File::open(folder)?.sync_all()?;
+        self.changed = false;
         Ok(())
     }
 
@@ -93,7 +92,25 @@ impl Collector {
         row.rates.into_iter().for_each(|rate| domain.rates.restore(rate));
         domain.init_ms = row.init_ms;
         self.known_bytes += domain.memory_bytes();
+        if domain.template_count() > 0 {
+            self.bare.remove(&row.key);
+        }
     }
+}
+
+/// A name that no other process writes to, and that is never the file's own.
+fn beside(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    name.into()
+}
+
+fn put(body: &[u8], beside: &Path) -> io::Result<()> {
+    let mut out = File::create(beside)?;
+    out.write_all(MAGIC)?;
+    out.write_all(&crc32fast::hash(body).to_le_bytes())?;
+    out.write_all(body)?;
+    out.sync_all()
 }
 
 struct Row {

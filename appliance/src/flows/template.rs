@@ -62,6 +62,8 @@ pub(super) struct Plan {
     /// Bytes of a record; where some field is of variable length, of the shortest one.
     record_bytes: usize,
     variable: bool,
+    /// Of options whose scope is less than the exporter's domain.
+    narrow: bool,
 }
 
 impl Definition {
@@ -89,7 +91,7 @@ impl Definition {
 
     /// Compiles it.
     pub(super) fn compile(&self, version: u16) -> Result<Plan, Refused> {
-        let mut plan = Plan { moves: Box::default(), tail: 0, record_bytes: 0, variable: false };
+        let mut plan = Plan { moves: Box::default(), tail: 0, record_bytes: 0, variable: false, narrow: self.is_narrow(version) };
         let mut moves = Vec::new();
         for (at, field) in self.fields.iter().enumerate() {
             // NetFlow 9 knows no such lengths, but H3C sends them there too, and no field is as long.
@@ -105,6 +107,23 @@ impl Definition {
         }
         plan.moves = moves.into();
         if plan.record_bytes == 0 { Err(Refused::Empty) } else { Ok(plan) }
+    }
+
+    /// Whether the scope has more in it than the system, the exporter, its process or domain. An interface or a sampler says for
+    /// itself what a rate holds for.
+    fn is_narrow(&self, version: u16) -> bool {
+        let Purpose::Options(scope) = self.purpose else { return false };
+        // Numbers of a NetFlow 9 scope are its own (RFC 3954, 6.1): 1 is the system; those of IPFIX are elements.
+        let scope = || self.fields.iter().take(usize::from(scope));
+        let of_domain = scope().any(|field| field.enterprise == 0 && field.id == 149);
+        let is_whole = |field: &Field| match (version, field.id) {
+            (9, id) => id == 1,
+            (_, 130 | 131 | 143 | 144 | 149) => field.enterprise == 0,
+            // Cisco's routers name domain and template of what is the rate of all.
+            (_, 145) => field.enterprise == 0 && of_domain,
+            _ => false,
+        };
+        !scope().all(is_whole)
     }
 
     fn meaning(&self, version: u16, at: usize, field: Field, variable: bool) -> What {
@@ -141,6 +160,11 @@ impl Plan {
     #[inline]
     pub(super) const fn record_bytes(&self) -> usize {
         self.record_bytes
+    }
+
+    /// Of options: what they tell is not of the whole domain.
+    pub(super) const fn is_narrow(&self) -> bool {
+        self.narrow
     }
 
     /// Takes one record off `c`, and gives each field that is wanted. False, and nothing of `c` is left to use: the record claims

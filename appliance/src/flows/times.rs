@@ -41,11 +41,11 @@ pub(super) const fn millis(value: u64) -> u64 {
     value.saturating_mul(1_000_000)
 }
 
-/// Of NTP's seconds since 1900 and 32 bits of fraction (RFC 7011, 6.1.9 and 6.1.10). Before 1968 they are of the era from 2036.
+/// Of NTP's seconds since 1900 and 32 bits of fraction (RFC 7011, 6.1.9 and 6.1.10). Before 1970 they are of the era from 2036.
 #[inline]
 pub(super) const fn ntp(value: u64) -> u64 {
     let (seconds, fraction) = (value >> 32, value & 0xFFFF_FFFF);
-    let since_1900 = if seconds & 0x8000_0000 == 0 { seconds + (1 << 32) } else { seconds };
+    let since_1900 = if seconds < NTP_SECONDS { seconds + (1 << 32) } else { seconds };
     (since_1900 - NTP_SECONDS) * NS + ((fraction * NS) >> 32)
 }
 
@@ -66,6 +66,11 @@ mod tests {
     fn ntp_and_deltas() {
         assert_eq!(ntp((NTP_SECONDS + 10) << 32 | 0x8000_0000), 10 * NS + NS / 2);
         assert_eq!(ntp(0), ((1 << 32) - NTP_SECONDS) * NS);
+        let at = |seconds: u64| ntp(seconds << 32) / NS;
+        assert_eq!([at(NTP_SECONDS), at(NTP_SECONDS + 1)], [0, 1]);
+        // The last second before 1970 is one of 2106; nothing between underflows.
+        assert_eq!(at(NTP_SECONDS - 1), u64::from(u32::MAX));
+        assert_eq!([0x7FFF_FFFF, 0x8000_0000].map(at), [0x7FFF_FFFF, 0x8000_0000].map(|s: u64| s + (1 << 32) - NTP_SECONDS));
         assert_eq!(ntp(u64::MAX), (u64::from(u32::MAX) - NTP_SECONDS) * NS + NS - 1);
         assert_eq!(Base { export_ns: NS, uptime_ms: 0 }.before(1_500), NS - 1_500_000);
         assert_eq!((seconds(u64::MAX), millis(3)), (u64::MAX, 3_000_000));

@@ -7,7 +7,7 @@ pub(super) struct Exported {
     last: Option<Mark>,
     /// What came so far.
     pub(super) messages: u64,
-    /// Records, those of options included.
+    /// Records of flows, those that waited for their template included.
     pub(super) records: u64,
 }
 

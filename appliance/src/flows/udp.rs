@@ -31,10 +31,15 @@ struct Packet<'a> {
 
 type PieceKey = (Address, Address, u32);
 
+/// Bytes of pieces that wait at most.
+const PIECES_BYTES_MAX: usize = 64 << 20;
+
 /// Takes datagrams out of frames. Of those in pieces so many wait at a time; then all that wait are given up.
 #[derive(Debug, Default)]
 pub struct Datagrams {
     pieces: HashMap<PieceKey, Vec<(usize, bool, Vec<u8>)>>,
+    /// Of all of them.
+    bytes: usize,
 }
 
 impl Datagrams {
@@ -58,19 +63,27 @@ impl Datagrams {
 
     fn complete(&mut self, packet: &Packet<'_>) -> Option<Vec<u8>> {
         let key = (packet.src, packet.dst, packet.id);
-        if self.pieces.len() >= DATAGRAMS_IN_PIECES_MAX && !self.pieces.contains_key(&key) {
+        let too_many = self.pieces.len() >= DATAGRAMS_IN_PIECES_MAX && !self.pieces.contains_key(&key);
+        if too_many || self.bytes + packet.body.len() > PIECES_BYTES_MAX {
             self.pieces.clear();
+            self.bytes = 0;
         }
         let pieces = self.pieces.entry(key).or_default();
         if pieces.len() >= DATAGRAM_FRAGMENTS_MAX {
-            self.pieces.remove(&key);
+            self.remove(&key);
             return None;
         }
+        self.bytes += packet.body.len();
         pieces.push((packet.offset, packet.more, packet.body.to_vec()));
         pieces.sort_by_key(|(offset, ..)| *offset);
         let whole = joined(pieces)?;
-        self.pieces.remove(&key);
+        self.remove(&key);
         Some(whole)
+    }
+
+    fn remove(&mut self, key: &PieceKey) {
+        let gone = self.pieces.remove(key).unwrap_or_default();
+        self.bytes -= gone.iter().map(|(.., body)| body.len()).sum::<usize>();
     }
 }
 

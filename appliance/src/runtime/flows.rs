@@ -78,6 +78,8 @@ impl FlowsError {
 const NAP_MS: u16 = 200;
 /// How often templates are kept, if they changed.
 const KEEP_EVERY: Duration = Duration::from_secs(5);
+/// For so long what still waits in the sockets is read after the signal to end.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
 /// Written at once.
 const OUT_BYTES: usize = 256 * 1024;
 
@@ -122,7 +124,7 @@ fn restore(collector: &mut Collector, options: &Options) {
 
 fn keep(collector: &mut Collector, options: &Options, at_end: bool) -> Result<(), FlowsError> {
     let Some(file) = &options.templates else { return Ok(()) };
-    if !collector.take_changed() && !at_end {
+    if !collector.is_changed() && !at_end {
         return Ok(());
     }
     collector.save(file).map_err(|fault| FlowsError::Keep(file.clone(), fault))
@@ -166,9 +168,17 @@ fn serve(listeners: &mut [Listener], collector: &mut Collector, options: &Option
             }
         }
     }
-    // What came before the signal is read too.
-    for listener in listeners {
-        while listener.receive(collector, &mut |flow| out.put(flow)).map_err(FlowsError::Socket)? > 0 {
+    drain(listeners, collector, out)
+}
+
+/// What came before the signal is read too; what goes on coming does not keep it from its end.
+fn drain(listeners: &mut [Listener], collector: &mut Collector, out: &mut Out) -> Result<(), FlowsError> {
+    let since = Instant::now();
+    let mut came = 1;
+    while came > 0 && since.elapsed() < DRAIN_MAX {
+        came = 0;
+        for listener in &mut *listeners {
+            came += listener.receive(collector, &mut |flow| out.put(flow)).map_err(FlowsError::Socket)?;
             out.check()?;
         }
     }

@@ -53,10 +53,9 @@ pub(super) fn read(header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mu
     let started_ms = header.started_ms(from.received_ns);
     let verdict = work.domain.sequence.take(header.sequence, Some(1), Some(started_ms));
     work.ledger.datagram_gaps.take(verdict);
-    for _ in 0..header.samples {
-        if c.left() < SAMPLE_BYTES_MIN {
-            break;
-        }
+    let mut missing = header.samples;
+    while missing > 0 && c.left() >= SAMPLE_BYTES_MIN {
+        missing -= 1;
         work.ledger.sets += 1;
         let (Some(format), Some(length)) = (c.u32(), c.u32()) else { break };
         let Some(body) = usize::try_from(length).ok().and_then(|length| c.take(length)) else {
@@ -69,4 +68,5 @@ pub(super) fn read(header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mu
             Read::Other => work.ledger.drop_set(SetDrop::OtherSample),
         }
     }
+    work.ledger.miss_sets(u64::from(missing));
 }

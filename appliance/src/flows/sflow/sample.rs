@@ -3,7 +3,7 @@
 use super::super::collector::{Arrival, Work};
 use super::super::cursor::Cursor;
 use super::super::flow::{Fields, FlowType, RateFrom};
-use super::super::sequence::Sequence;
+use super::super::sequence::Verdict;
 use super::pool::Stream;
 use super::{Header, records};
 
@@ -22,7 +22,8 @@ struct Sampled {
     /// Packets that could have been sampled, and samples that were dropped: running totals.
     pool: u32,
     drops: u32,
-    input: u32,
+    /// An interface; none where it comes in by several, or by what is not told.
+    input: Option<u32>,
     output: u32,
     /// What `output` is: 0 an interface, 1 a reason to discard, 2 a number of interfaces.
     output_kind: u32,
@@ -45,12 +46,15 @@ fn short(c: &mut Cursor<'_>) -> Option<Sampled> {
     let (sequence, source, rate, pool, drops) = (c.u32()?, c.u32()?, c.u32()?, c.u32()?, c.u32()?);
     let (input, output, records) = (c.u32()?, c.u32()?, c.u32()?);
     let source = (source >> 24, source & 0xFF_FFFF);
-    Some(Sampled { sequence, source, rate, pool, drops, input, output, output_kind: output >> 30, records })
+    // The two highest bits are the kind.
+    let (input, output, output_kind) = (Some(input).filter(|input| input >> 30 == 0), output & 0x3FFF_FFFF, output >> 30);
+    Some(Sampled { sequence, source, rate, pool, drops, input, output, output_kind, records })
 }
 
 fn expanded(c: &mut Cursor<'_>) -> Option<Sampled> {
     let (sequence, source, rate, pool, drops) = (c.u32()?, (c.u32()?, c.u32()?), c.u32()?, c.u32()?, c.u32()?);
-    let (_, input, output_kind, output, records) = (c.u32()?, c.u32()?, c.u32()?, c.u32()?, c.u32()?);
+    let (input_kind, input, output_kind, output, records) = (c.u32()?, c.u32()?, c.u32()?, c.u32()?, c.u32()?);
+    let input = Some(input).filter(|_| input_kind == 0);
     Some(Sampled { sequence, source, rate, pool, drops, input, output, output_kind, records })
 }
 
@@ -63,24 +67,27 @@ fn counters(head: Option<(u32, (u32, u32))>, work: &mut Work<'_>) -> Read {
     Read::Done
 }
 
-fn follow(stream: Stream, source: (u32, u32), number: u32, work: &mut Work<'_>) {
-    let sequence: &mut Sequence = &mut work.domain.sources.of((stream, source.0, source.1)).sequence;
-    work.ledger.sample_gaps.take(sequence.take(number, Some(1), None));
+fn follow(stream: Stream, source: (u32, u32), number: u32, work: &mut Work<'_>) -> Verdict {
+    let verdict = work.domain.sources.of((stream, source.0, source.1)).sequence.take(number, Some(1), None);
+    work.ledger.sample_gaps.take(verdict);
+    verdict
 }
 
 fn flow(sampled: Option<Sampled>, header: &Header, from: &Arrival, c: Cursor<'_>, work: &mut Work<'_>) -> Read {
     let Some(sampled) = sampled else { return Read::Bad };
-    follow(Stream::Flows, sampled.source, sampled.sequence, work);
-    work.domain.sources.of((Stream::Flows, sampled.source.0, sampled.source.1)).pool(sampled.rate, sampled.pool, sampled.drops);
+    let verdict = follow(Stream::Flows, sampled.source, sampled.sequence, work);
+    let source = work.domain.sources.of((Stream::Flows, sampled.source.0, sampled.source.1));
+    source.pool(sampled.rate, sampled.pool, sampled.drops, verdict);
     work.flow.begin(&shared(header, from));
     let f = &mut work.flow.fields;
-    (f.in_if, f.out_if) = (sampled.input, sampled.output);
-    match (sampled.output_kind, sampled.output & 0x3FFF_FFFF) {
-        (1, reason) => f.discard_reason = reason + 1,
+    f.in_if = sampled.input.unwrap_or(0);
+    match (sampled.output_kind, sampled.output) {
+        (0, interface) => f.out_if = interface,
+        (1, reason) => f.discard_reason = reason.saturating_add(1),
         (2, count) => f.out_if_count = count,
         _ => {}
     }
-    let operator = work.operator.of(Some(sampled.input));
+    let operator = work.operator.of(sampled.input);
     (f.sampling_rate, f.rate_from) = match (operator, sampled.rate) {
         (Some(rate), _) => (rate, RateFrom::Operator),
         (None, 0) => (0, RateFrom::Unknown),
