@@ -2,31 +2,7 @@
 
 use std::fmt;
 
-/// Makes an enum of reasons out of one row each: its variant and its word.
-macro_rules! reasons {
-    ($(#[$doc:meta])* $name:ident { $($(#[$row_doc:meta])* $row:ident = $word:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[repr(u8)]
-        pub enum $name {
-            $($(#[$row_doc])* $row,)+
-        }
-
-        impl $name {
-            /// How many there are.
-            pub const COUNT: usize = [$($word),+].len();
-            /// All of them, in the order of their indices.
-            pub const ALL: [Self; Self::COUNT] = [$(Self::$row),+];
-
-            /// Stable name.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$row => $word,)+
-                }
-            }
-        }
-    };
-}
+use crate::parse::reasons;
 
 reasons! {
     /// Why a datagram was of no use.

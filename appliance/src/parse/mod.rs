@@ -46,6 +46,7 @@ mod walk;
 
 pub use mirror::MirrorPlan;
 pub use parsed::{Envelope, IpHeader, Link, Network, Outcome, Parsed};
+pub(crate) use reason::reasons;
 pub use reason::{DropReason, Fault};
 pub use usual::Usual;
 

@@ -34,6 +34,8 @@ macro_rules! reasons {
     };
 }
 
+pub(crate) use reasons;
+
 reasons! {
     /// Why a frame is no packet: no IP header in it can be read.
     DropReason {

@@ -12,7 +12,7 @@ use super::sequences::Numbers;
 use super::strain::Strain;
 use super::{Health, Publisher, pb, rollup};
 use crate::stats::plan::Period;
-use crate::units::RangeIndex;
+use crate::units::{Epoch, RangeIndex};
 use crate::window::links::LinkSums;
 
 /// Ranges that are reported before streams have a turn again.
@@ -109,6 +109,21 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         if n % RANGES_BETWEEN_TURNS == RANGES_BETWEEN_TURNS - 1 {
             self.take_some();
             self.close_urgent();
+        }
+    }
+
+    /// What is fast does not wait for a long window that has many ranges to report. In a replay nobody waits, and the order is kept.
+    fn close_urgent(&mut self) {
+        let Some((long, _)) = self.closing_long.filter(|_| self.setting.live) else { return };
+        let passed = self.passed_by_all();
+        while passed != Epoch::END
+            && let Some(epoch) = self.next_epoch(passed)
+            && self.calendar.long(epoch) == long + 1
+            && !self.coming.awaits(epoch)
+        {
+            let strain = std::mem::take(&mut self.strain);
+            self.close_next(epoch);
+            self.strain = strain;
         }
     }
 }

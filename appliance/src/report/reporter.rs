@@ -40,8 +40,8 @@ pub struct Reporter<P, H> {
     /// See `setting`.
     pub(super) plans: Arc<ShardPlans>,
     /// Of windows behind those.
-    coming: Coming<Edition>,
-    calendar: Calendar,
+    pub(super) coming: Coming<Edition>,
+    pub(super) calendar: Calendar,
     pub(super) sources: Vec<Source>,
     pub(super) publisher: P,
     ports: Ports<H>,
@@ -63,7 +63,7 @@ pub struct Reporter<P, H> {
     pub(super) sequences: Sequences,
     pub(super) accounts: Counter,
     /// The long window that is being reported: its number, and where it starts.
-    closing_long: Option<(u64, u64)>,
+    pub(super) closing_long: Option<(u64, u64)>,
     /// Of links' reports: one a window.
     pub(super) link_sequence: u64,
     first: Option<Epoch>,
@@ -134,7 +134,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     pub fn poll(&mut self) -> bool {
         self.coming.look(None);
         let busy = self.take_some();
-        let passed = self.sources.iter().map(|source| source.at).min().unwrap_or_default();
+        let passed = self.passed_by_all();
         // Also of what came while windows were closed.
         let closes = passed > self.passed;
         if closes {
@@ -237,29 +237,22 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             }
             let Some(epoch) = next else { break };
             self.renew(epoch);
-            self.close_epoch(epoch);
-            self.next = Some(Epoch(epoch.0 + 1));
-            self.open_long = Some(self.calendar.long(epoch));
+            self.close_next(epoch);
         }
         if passed != Epoch::END {
             self.renew(passed);
         }
     }
 
-    /// What is fast does not wait for a long window that has many ranges to report. In a replay nobody waits, and the order is kept.
-    pub(super) fn close_urgent(&mut self) {
-        let Some((long, _)) = self.closing_long.filter(|_| self.setting.live) else { return };
-        let passed = self.sources.iter().map(|source| source.at).min().unwrap_or_default();
-        while passed != Epoch::END
-            && let Some(epoch) = self.next_epoch(passed)
-            && self.calendar.long(epoch) == long + 1
-            && !self.coming.awaits(epoch)
-        {
-            let (strain, closing) = (std::mem::take(&mut self.strain), self.closing_long);
-            self.close_epoch(epoch);
-            (self.next, self.open_long) = (Some(Epoch(epoch.0 + 1)), Some(long + 1));
-            (self.strain, self.closing_long) = (strain, closing);
-        }
+    /// Where the slowest core is.
+    pub(super) fn passed_by_all(&self) -> Epoch {
+        self.sources.iter().map(|source| source.at).min().unwrap_or_default()
+    }
+
+    /// Closes the epoch that is next; the long window that it is of is open then.
+    pub(super) fn close_next(&mut self, epoch: Epoch) {
+        self.close_epoch(epoch);
+        (self.next, self.open_long) = (Some(Epoch(epoch.0 + 1)), Some(self.calendar.long(epoch)));
     }
 
     /// Every window before `epoch` was reported: from here on another generation may count.
@@ -279,7 +272,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     }
 
     /// The next epoch to report: live, each one; in a replay, each that has frames.
-    fn next_epoch(&mut self, passed: Epoch) -> Option<Epoch> {
+    pub(super) fn next_epoch(&mut self, passed: Epoch) -> Option<Epoch> {
         let known = self.epochs.keys().find(|epoch| **epoch < passed && epoch.0 > 0).copied();
         let Some(next) = self.next.filter(|_| self.setting.live) else { return known };
         // At the end there is none behind the last one that was told of.
@@ -345,12 +338,11 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let ports = self.ports.read(period, bounds_ns, clock.map(|clock| clock.now_ns));
         let doubts = self.doubts(&which, &site, &ports.health);
         let missing = Incompleteness::of((&self.setting, &self.plans.scopes), (&site, &ports), &which, window.starved(real), &doubts);
-        let urgent_ns = self.closing_long.map_or(bounds_ns.0, |(_, start_ns)| start_ns);
-        self.closing_long = (period == Period::Long).then_some((number, bounds_ns.0));
+        let outer = std::mem::replace(&mut self.closing_long, (period == Period::Long).then_some((number, bounds_ns.0)));
         let duplicates = self.duplicates(period); // Before later fast windows are closed.
         let (ranges, rollups) = self.publish(&mut window, &which, (real, &site.links), &missing);
-        self.closing_long = None;
-        self.pasts.forget_before(urgent_ns.min(bounds_ns.0));
+        self.closing_long = outer;
+        self.pasts.forget_before(outer.map_or(bounds_ns.0, |(_, start_ns)| start_ns.min(bounds_ns.0)));
         self.publisher.strained(period == Period::Long, &std::mem::take(&mut self.strain));
         let account = Account { window: which, ranges, rollups, total: false, clock_offset_ns, kernel_clock };
         let missing = missing.whole();
