@@ -253,6 +253,9 @@ impl KeySpec {
 
     /// As text, parts joined by `|`.
     pub fn text(&self, bytes: &[u8], family: Family) -> String {
+        if let [part] = self.parts[..] {
+            return (part.row().text)(bytes, &self.lengths);
+        }
         let mut rest = bytes;
         let mut parts = Vec::with_capacity(self.parts.len());
         for part in &self.parts {

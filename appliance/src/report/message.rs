@@ -22,7 +22,7 @@ pub(super) fn stat(spec: &StatSpec, figure: Figure) -> pb::Stat {
         }
         Figure::Histogram(bins) => pb::stat::Figure::Histogram(pb::Histogram { bins: bins.iter().map(bin).collect() }),
         Figure::Quantiles(figure) => pb::stat::Figure::Quantiles(quantiles(&figure)),
-        Figure::Top(figure) => pb::stat::Figure::Top(top(&figure)),
+        Figure::Top(figure) => pb::stat::Figure::Top(top(figure)),
         Figure::Entropy(value, _) => pb::stat::Figure::Entropy(pb::Entropy { value: Some(estimate(&value)) }),
         Figure::Fanout(figure) => pb::stat::Figure::Top(fanout(&figure)),
         Figure::NewKeys(figure) => pb::stat::Figure::NewKeys(new_keys(figure)),
@@ -89,13 +89,13 @@ fn bin(of: &Bin) -> pb::Bin {
     pb::Bin { low, high, label, value: Some(estimate(&of.value)), sufficient: Some(weighted(&of.sufficient)) }
 }
 
-fn top(of: &Top) -> pb::Top {
+fn top(of: Top) -> pb::Top {
     pb::Top {
-        entries: of.entries.iter().map(top_entry).collect(),
+        entries: of.entries.into_iter().map(top_entry).collect(),
         coverage: of.coverage,
         all: Some(estimate(&of.all)),
         all_sufficient: Some(weighted(&of.all_sufficient)),
-        reserve: of.reserve.iter().map(top_entry).collect(),
+        reserve: of.reserve.into_iter().map(top_entry).collect(),
         absent_high_passed: of.absent.passed,
         absent_high_scaled: of.absent.scaled,
         absent_high_sampled_packets: of.absent.sampled_packets,
@@ -108,9 +108,9 @@ fn top(of: &Top) -> pb::Top {
     }
 }
 
-fn top_entry(of: &TopEntry) -> pb::TopEntry {
+fn top_entry(of: TopEntry) -> pb::TopEntry {
     pb::TopEntry {
-        key: of.key.clone(),
+        key: of.key,
         value: Some(estimate(&of.value)),
         sufficient: Some(weighted(&of.sufficient)),
         unseen_passed: of.unseen.passed,

@@ -1,7 +1,7 @@
 //! What the tables of all shards say together.
 
 use arrayvec::ArrayVec;
-use hashbrown::HashMap;
+use hashbrown::HashTable;
 
 use super::TopKernel;
 use super::cell::Cell;
@@ -18,9 +18,6 @@ use crate::units::Family;
 /// Entries in reserve, for each that is shown.
 const RESERVE_RATIO: usize = 1;
 
-/// A key's words: of so many keys none is a piece of memory of its own.
-type Words = ArrayVec<u32, HALVES_MAX>;
-
 /// The union of tables.
 pub(super) struct TopSummary {
     key: KeySpec,
@@ -31,8 +28,10 @@ pub(super) struct TopSummary {
     parts_max: usize,
     all: Weighted,
     entries: Vec<Entry>,
+    /// The entries' keys, one behind the other.
+    keys: Vec<u32>,
     /// Where each key's entry is; none until a second table comes, since one lists no key twice.
-    places: Option<HashMap<Words, u32>>,
+    places: Option<HashTable<u32>>,
     /// Over all tables: what no cell holds, by part of the tags, as fine as any table's buckets; empty if every table is exact.
     missed: Vec<Unseen>,
     thinned: u32,
@@ -43,7 +42,8 @@ pub(super) struct TopSummary {
 /// One key, over the tables that list it.
 #[derive(Default)]
 struct Entry {
-    key: Words,
+    /// Which one it is, and so where its key stands.
+    at: u32,
     sum: Weighted,
     tag: u32,
     /// What may have come before it was admitted.
@@ -61,6 +61,7 @@ impl TopSummary {
             shape: kernel.narrow,
             all: Weighted::default(),
             entries: Vec::new(),
+            keys: Vec::new(),
             places: None,
             parts_max: kernel.buckets_max(),
             missed: Vec::new(),
@@ -86,10 +87,14 @@ impl TopSummary {
         unseen
     }
 
-    fn bytes(&self, key: &[u32]) -> Vec<u8> {
-        let mut bytes: Vec<u8> = key.iter().flat_map(|half| half.to_be_bytes()).collect();
-        bytes.truncate(self.key.width(self.family));
-        bytes
+    fn key(&self, entry: &Entry) -> &[u32] {
+        let at = entry.at as usize * self.shape.halves;
+        &self.keys[at..at + self.shape.halves]
+    }
+
+    fn text(&self, entry: &Entry) -> String {
+        let bytes: ArrayVec<u8, { 4 * HALVES_MAX }> = self.key(entry).iter().flat_map(|half| half.to_be_bytes()).collect();
+        self.key.text(&bytes[..self.key.width(self.family)], self.family)
     }
 
     /// What one table missed, by share of the tags: of buckets that share one, the larger.
@@ -106,24 +111,38 @@ impl TopSummary {
 
     /// A key's entry, which is made if there is none.
     #[allow(clippy::cast_possible_truncation, reason = "no tables have so many cells")]
-    fn entry_of(&mut self, key: Words) -> &mut Entry {
-        let next = self.entries.len();
-        let at = self.places.as_mut().map_or(next, |places| *places.entry(key.clone()).or_insert(next as u32) as usize);
+    fn entry_of(&mut self, key: &[u32], tag: u32) -> &mut Entry {
+        let (next, halves) = (self.entries.len(), key.len());
+        let (keys, entries) = (&self.keys, &self.entries);
+        let at = self.places.as_mut().map_or(next, |places| {
+            let is_it = |at: &u32| keys[*at as usize * halves..][..halves] == *key;
+            let place = places.entry(spread(tag), is_it, |at| spread(entries[*at as usize].tag));
+            *place.or_insert(next as u32).get() as usize
+        });
         if at == next {
-            self.entries.push(Entry { key, ..Entry::default() });
+            self.keys.extend_from_slice(key);
+            self.entries.push(Entry { at: next as u32, tag, ..Entry::default() });
         }
         &mut self.entries[at]
     }
 
+    /// Finds entries by key from now on.
+    fn index(&mut self, entries: usize) {
+        let mut places = HashTable::with_capacity(entries);
+        for entry in &self.entries {
+            places.insert_unique(spread(entry.tag), entry.at, |at| spread(self.entries[*at as usize].tag));
+        }
+        self.places = Some(places);
+    }
+
     fn absorb_cell(&mut self, cell: &[u64], missed: &[Unseen]) {
         let (key_words, halves) = (1 + (self.shape.halves - 1).div_ceil(2), self.shape.halves);
-        let mut key: Words = std::iter::repeat_n(0, halves).collect();
-        Cell::key_of(cell, &mut key);
+        let mut key = [0; HALVES_MAX];
+        Cell::key_of(cell, &mut key[..halves]);
         let (sums, tag) = (self.sums(), Cell::tag_of(cell));
         let at = self.of_tag(tag);
         let (sum, before) = cell[key_words..].split_at(sums.layout.words());
-        let entry = self.entry_of(key);
-        entry.tag = tag;
+        let entry = self.entry_of(&key[..halves], tag);
         entry.sum.merge(&sums.layout.read(sum));
         entry.before.add(&sums.unseen(before));
         if let Some(missed) = missed.get(at) {
@@ -137,7 +156,7 @@ impl TopSummary {
         let question = Question { random: question.random && self.all.unproven == 0, ..*question };
         let value = self.shed.estimate((&entry.sum, &unseen), ratio, keys, &question);
         unseen.add(&self.shed.left_out);
-        TopEntry { key: self.key.text(&self.bytes(&entry.key), self.family), value, sufficient: entry.sum, unseen }
+        TopEntry { key: self.text(entry), value, sufficient: entry.sum, unseen }
     }
 
     /// How many keys the winners were chosen from, about and rather more: those listed, each uncounted packet its own, and those
@@ -163,6 +182,11 @@ impl TopSummary {
     }
 }
 
+/// A tag as a hash whose upper and lower bits both tell keys apart (Fibonacci hashing). Tags are bits of a keyed hash, the same in every table.
+const fn spread(tag: u32) -> u64 {
+    (tag as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
 impl Summary for TopSummary {
     fn absorb(&mut self, words: &[u64]) {
         let Some((head, rest)) = words.split_first() else { return };
@@ -182,9 +206,11 @@ impl Summary for TopSummary {
         }
         self.missed.iter_mut().zip(&missed).for_each(|(ours, theirs)| ours.add(theirs));
         let cell_words = self.shape.export_words(buckets > 0);
-        self.entries.reserve(cells.len() / cell_words);
+        let more = cells.len() / cell_words;
+        self.entries.reserve(more);
+        self.keys.reserve(more * self.shape.halves);
         if !self.entries.is_empty() && self.places.is_none() {
-            self.places = Some(self.entries.iter().zip(0..).map(|(entry, at)| (entry.key.clone(), at)).collect());
+            self.index(self.entries.len() + more);
         }
         for cell in cells.chunks_exact(cell_words) {
             self.absorb_cell(cell, &missed);
@@ -194,7 +220,7 @@ impl Summary for TopSummary {
     #[allow(clippy::cast_precision_loss, reason = "a share")]
     fn figure(&self, question: &Question) -> Figure {
         let mut sorted: Vec<&Entry> = self.entries.iter().collect();
-        let order = |a: &&Entry, b: &&Entry| b.sum.total().cmp(&a.sum.total()).then_with(|| a.key.cmp(&b.key));
+        let order = |a: &&Entry, b: &&Entry| b.sum.total().cmp(&a.sum.total()).then_with(|| self.key(a).cmp(self.key(b)));
         let keys = self.keys(question);
         let shown = sorted.len().min(self.k);
         let listed = sorted.len().min(self.k * (1 + RESERVE_RATIO));
