@@ -20,6 +20,8 @@ const COVERED_MIN: f64 = 0.9;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Line {
+    /// Of a configuration or an event none: they are passed over.
+    #[serde(default)]
     window_start_ns: String,
     prefix: Option<String>,
     #[serde(default)]
@@ -79,7 +81,7 @@ pub(crate) fn compare(reports: ChildStdout, capture: &Capture, stats: usize) -> 
     let mut windows: HashMap<String, HashMap<String, Said>> = HashMap::new();
     let mut lossy = 0;
     for line in BufReader::new(reports).lines().map_while(Result::ok) {
-        let line: Line = serde_json::from_str(&line).map_err(|error| format!("{error}: {line}"))?;
+        let line: Line = serde_json::from_str(&line).map_err(|error| format!("{error}: {}", line.chars().take(200).collect::<String>()))?;
         match (line.prefix, line.ledger) {
             (Some(prefix), _) => _ = windows.entry(line.window_start_ns).or_default().insert(prefix, Said::of(&line.stats)),
             (None, Some(ledger)) if !line.total => {
