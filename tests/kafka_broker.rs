@@ -1,5 +1,5 @@
 //! Our Kafka sink against a real broker, read back by a consumer that shares no code with us.
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
 
 #[path = "kafka_support/mod.rs"]
 mod kafka_support;
@@ -158,4 +158,58 @@ fn the_script_says_what_is_wrong() {
     assert!(fault.contains(&format!("port {port} of 127.0.0.1 is taken")), "{fault}");
     assert!(broker.script(&["stop"]).is_ok(), "nothing to stop is well");
     assert!(broker.script(&["start", "--port", "many"]).unwrap_err().contains("--port wants a number"));
+}
+
+/// Before a topic is there `check` names the command that makes it; of customers' topics it names the first, and how many more.
+#[test]
+fn check_says_which_topics_are_not_there_and_counters_come_by_one() {
+    let broker = Broker::start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("t.toml");
+    std::fs::write(folder.path().join("ranges.csv"), "prefix,customer\n10.0.0.0/8,a\n11.0.0.0/8,b\n12.0.0.0/8,b\n").unwrap();
+    let text = format!(
+        "[ranges]\nfile = \"ranges.csv\"\n[[stats]]\nname = \"s\"\ncalculation = \"sum\"\n[[tags]]\nmatch = {{ vlan = 6 }}\n\
+         decision = \"blocked\"\nsampling = 40\n[audit]\ncounters = {{ topic = \"scrubber.counters\" }}\n\
+         [sinks.kafka]\nbrokers = \"{}\"\nranges_topic = \"r.{{customer}}\"\n",
+        broker.address()
+    );
+    std::fs::write(&file, text).unwrap();
+    let config = tailwater::config::load(&file, &tailwater::stats::check).unwrap();
+    let said = || {
+        let findings = tailwater::runtime::check::check(&config).into_iter().map(|finding| finding.to_string());
+        findings.filter(|finding| finding.contains("topics of sinks.kafka") || finding.contains("audit.counters")).collect::<Vec<_>>()
+    };
+    let absent = said();
+    let [ours, audit] = &absent[..] else { panic!("{absent:#?}") };
+    assert!(ours.starts_with("weak ") && ours.contains(":12: topics of sinks.kafka: 6 of 6 are not there"), "{ours}");
+    assert!(ours.contains("for topic in r.a r.b tailwater.v1.appliance "), "{ours}");
+    assert!(audit.contains(":11: audit.counters: 1 of 1 are not there, or not shown to this user: scrubber.counters; nothing"), "{audit}");
+
+    let mut counters = tailwater::runtime::counters::listen(&config).unwrap();
+    let producer: rdkafka::producer::BaseProducer =
+        rdkafka::config::ClientConfig::new().set("bootstrap.servers", broker.address()).create().unwrap();
+    let (mut rows, end) = (Vec::new(), Instant::now() + Duration::from_secs(60));
+    // Who listens begins at the topic's end: rows are written until one has come.
+    for dropped in 1.. {
+        let row = format!("{{\"time_ns\": {dropped}, \"key\": \"10.0.0.0/8\", \"dropped_packets\": {dropped}}}");
+        producer.send(rdkafka::producer::BaseRecord::<str, str>::to("scrubber.counters").payload(&row)).unwrap();
+        producer.send(rdkafka::producer::BaseRecord::<str, str>::to("scrubber.counters").payload("no row")).unwrap();
+        producer.poll(Duration::from_millis(200));
+        let heard = counters.take();
+        rows.extend(heard.rows);
+        if !rows.is_empty() && heard.bad > 0 {
+            break;
+        }
+        assert!(Instant::now() < end, "no counter came in a minute");
+    }
+    assert!(rows.iter().all(|row| row.key == "10.0.0.0/8" && row.dropped == row.time_ns), "{rows:?}");
+
+    let (sinks, journal) = start_to(config.sinks.kafka.clone().unwrap());
+    for customer in ["a", "b"] {
+        assert!(journal.append(Message::range(&pb::RangeReport { customer: customer.to_owned(), ..range(1) })));
+    }
+    wait_for(&sinks, "two reports", |kafka| kafka.delivered == 2);
+    let there = said();
+    assert!(matches!(&there[..], [ours] if ours.contains(": 4 of 6 are not there")), "{there:#?}");
+    kafka_support::stop(sinks);
 }

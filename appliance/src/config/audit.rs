@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::appliance::beside;
+use super::kafka::{KafkaSink, is_topic};
 use super::tags::{Given, TagRule};
 use super::walk::{Field, Section};
 
@@ -63,9 +64,9 @@ const STALE_S: u64 = 300;
 const COUNTERS: &str = "counters = \"counters.csv\", or counters = { topic = \"scrubber.counters\" }";
 
 /// `[audit]`, or none.
-pub(super) fn read(root: &Section<'_, '_>, tags: &[TagRule], has_kafka: bool) -> Option<Audit> {
+pub(super) fn read(root: &Section<'_, '_>, tags: &[TagRule], kafka: Option<&KafkaSink>) -> Option<Audit> {
     let section = root.section("audit", "[audit]")?;
-    let counters = section.require("counters", COUNTERS).and_then(|field| counters(&field, has_kafka));
+    let counters = section.require("counters", COUNTERS).and_then(|field| counters(&field, kafka));
     let by = section.choice("by", &AuditBy::ALL).unwrap_or(AuditBy::Range);
     let number = |key, default, bounds| section.take(key).map_or(Some(default), |field| number(&field, bounds));
     let false_alarms = number("false_alarms", FALSE_ALARMS, (FALSE_ALARMS_MIN, FALSE_ALARMS_MAX));
@@ -77,14 +78,20 @@ pub(super) fn read(root: &Section<'_, '_>, tags: &[TagRule], has_kafka: bool) ->
     Some(Audit { counters: counters?, by, false_alarms: false_alarms?, tolerance: tolerance?, skew_ms, stale_s })
 }
 
-fn counters(field: &Field<'_, '_>, has_kafka: bool) -> Option<Counters> {
+fn counters(field: &Field<'_, '_>, kafka: Option<&KafkaSink>) -> Option<Counters> {
     if !field.is_table() {
         return field.text("\"counters.csv\"").map(|path| Counters::File(beside(field.file(), path)));
     }
     let section = field.section("{ topic = \"scrubber.counters\" }")?;
     let topic = section.require("topic", "topic = \"scrubber.counters\"").and_then(|field| field.text("\"scrubber.counters\""));
     section.close();
-    if !has_kafka {
+    let is_ours = |topic: &str| kafka.and_then(|kafka| kafka.topics().into_iter().find(|(_, ours)| *ours == topic));
+    if let Some(topic) = topic.filter(|topic| !is_topic(topic, false)) {
+        field.fault(format!("names \"{topic}\", which is no name of a topic"), "it may hold letters, digits, '.', '_' and '-'");
+    } else if let Some((key, _)) = topic.and_then(is_ours) {
+        field.fault(format!("names the topic of sinks.kafka.{key}: that is what we write"), "name the topic that the scrubber writes to");
+    }
+    if kafka.is_none() {
         field.fault("names a topic, and there are no brokers to ask", "write [sinks.kafka] and its brokers, or name a file");
     }
     topic.map(|topic| Counters::Topic(topic.to_owned()))

@@ -84,8 +84,7 @@ pub(super) fn read(section: Section<'_, '_>) -> Option<KafkaSink> {
     let configs_topic = topic("configs_topic", CONFIGS_TOPIC, false);
     let compression = section.choice("compression", &COMPRESSIONS).unwrap_or(COMPRESSION).to_owned();
     let (trust, unreadable) = trust::read(&section, brokers.as_deref() == Some(MOCK));
-    section.close();
-    Some(KafkaSink {
+    let sink = KafkaSink {
         brokers: brokers?,
         ranges_topic: ranges_topic?,
         appliance_topic: appliance_topic?,
@@ -95,7 +94,21 @@ pub(super) fn read(section: Section<'_, '_>) -> Option<KafkaSink> {
         compression,
         trust,
         unreadable,
-    })
+    };
+    differ(&section, &sink);
+    section.close();
+    Some(sink)
+}
+
+/// Messages do not say what they are: one topic holds one kind.
+fn differ(section: &Section<'_, '_>, sink: &KafkaSink) {
+    let topics = sink.topics();
+    for (at, (key, topic)) in topics.iter().enumerate() {
+        if let Some((other, _)) = topics[..at].iter().find(|(_, other)| other == topic) {
+            let what = format!("is the topic of {other} too: who reads it could not tell the messages apart");
+            section.fault(key, what, "give each kind of message a topic of its own");
+        }
+    }
 }
 
 /// `mock`, or hosts with their ports.

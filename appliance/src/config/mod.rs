@@ -136,7 +136,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let journal = journal::read(&root);
     let sinks = sinks::read(&root);
     let admin = sinks::read_admin(&root);
-    let audit = audit::read(&root, &tags, sinks.kafka.is_some());
+    let audit = audit::read(&root, &tags, sinks.kafka.as_ref());
     let duplicates = duplicates::read(&root, &mirror);
     root.close();
     let (appliance, ranges) = (appliance?, ranges?);

@@ -4,6 +4,9 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use super::check_audit;
+#[cfg(feature = "kafka")]
+use super::check_brokers::brokers;
 use super::check_journal;
 use super::check_memory::{self, Machine, Need};
 use super::check_vf;
@@ -16,12 +19,6 @@ use crate::arch::HashKey;
 use crate::config::{Config, Port, TagField};
 use crate::rx::device::DeviceName;
 use crate::rx::live;
-
-#[cfg(feature = "kafka")]
-use crate::sink::kafka::ProbeError;
-
-#[cfg(feature = "kafka")]
-const BROKER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// How a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +80,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.extend(links(config));
     findings.extend(check_journal::journal(config));
     findings.extend(brokers(config));
+    findings.extend(check_audit::counters(config));
     findings.extend(admin(config));
     findings
 }
@@ -241,37 +239,6 @@ fn admin(config: &Config) -> Option<Finding> {
     let remedy =
         format!("write token_file = \"reload.token\" below [admin] (openssl rand -hex 32 > {}), or listen at 127.0.0.1", file.display());
     Some(bad(Verdict::Weak, format!("{place}: admin.listen"), what, remedy))
-}
-
-#[cfg(feature = "kafka")]
-fn brokers(config: &Config) -> Vec<Finding> {
-    let Some(kafka) = &config.sinks.kafka else { return Vec::new() };
-    let place = config.locate(&["sinks", "kafka", "brokers"]);
-    let about = format!("{place}: sinks.kafka.brokers");
-    let secrets = kafka.unreadable.iter().map(|fault| {
-        let about = format!("{}:{}: {}", fault.file.display(), fault.line, fault.key);
-        bad(Verdict::Weak, about, format!("{}: `run` as this user would not start", fault.what), fault.remedy.clone())
-    });
-    let place = config.locate(&["sinks", "kafka"]);
-    let weak = kafka.trust.weaknesses().into_iter().map(|(what, remedy)| bad(Verdict::Weak, format!("{place}: sinks.kafka"), what, remedy));
-    let mut findings: Vec<_> = secrets.chain(weak).collect();
-    // Without its secrets it would only be turned away.
-    if !kafka.unreadable.is_empty() {
-        return findings;
-    }
-    findings.push(match crate::sink::kafka::probe(kafka, BROKER_TIMEOUT) {
-        Ok(cluster) => good(about, format!("a cluster of {}", cluster.brokers.join(", "))),
-        Err(error) => match &error {
-            ProbeError::Settings { .. } => {
-                bad(Verdict::Wrong, format!("{place}: sinks.kafka"), error.to_string(), "correct it: `run` would not start")
-            }
-            ProbeError::Silent { remedy, .. } => {
-                let remedy = format!("{remedy}; `run` would wait for it and keep its reports");
-                bad(Verdict::Wrong, about, error.to_string(), remedy)
-            }
-        },
-    });
-    findings
 }
 
 #[cfg(not(feature = "kafka"))]

@@ -130,6 +130,14 @@ fn read(path: &Path) -> Result<Heard, String> {
     Ok(heard(&String::from_utf8_lossy(&bytes), &path.display().to_string()))
 }
 
+/// What a file holds now: rows, rows that cannot be read, and what is wrong with the first of those.
+pub(super) fn look(path: &Path) -> Result<(u64, u64, Option<String>), String> {
+    stamp(path)?;
+    let bytes = std::fs::read(path).map_err(|fault| fault.to_string())?;
+    let Reader { rows, bad, first_bad } = Reader::read(&String::from_utf8_lossy(&bytes));
+    Ok((rows.len() as u64, bad, first_bad.map(|first| first.to_string())))
+}
+
 fn heard(text: &str, of: &str) -> Heard {
     let Reader { mut rows, bad, first_bad } = Reader::read(text);
     if let Some(first) = first_bad {

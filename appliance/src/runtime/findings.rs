@@ -1,4 +1,5 @@
-//! What is found of the scrubber and its mirror, into the log and the registry, when it changes.
+//! What is found of the scrubber and its mirror: in a run into the registry, beside the events that say it; in a replay, which makes no
+//! events, into the log when it changes.
 
 use std::collections::BTreeMap;
 
@@ -7,6 +8,16 @@ use crate::telemetry::{AuditSnapshot, PairSnapshot, Registry};
 
 /// Findings of single keys that are told one by one.
 const TOLD_MAX: usize = 10;
+
+/// Into the registry, of an appliance's account.
+pub fn register(report: &pb::ApplianceReport, registry: &Registry) {
+    if let Some(audit) = &report.audit {
+        registry.set_audit(snapshot(audit));
+    }
+    if let Some(duplicates) = &report.duplicates {
+        registry.set_pairs(duplicates.pairs.iter().map(pair).collect());
+    }
+}
 
 /// What was told last.
 #[derive(Default)]
@@ -17,16 +28,10 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// Looks at an appliance's account.
-    pub fn see(&mut self, report: &pb::ApplianceReport, registry: &Registry) {
-        if let Some(audit) = &report.audit {
-            self.see_audit(audit);
-            registry.set_audit(snapshot(audit));
-        }
-        if let Some(duplicates) = &report.duplicates {
-            self.see_duplicates(duplicates);
-            registry.set_pairs(duplicates.pairs.iter().map(pair).collect());
-        }
+    /// Says in the log what changed with an appliance's account.
+    pub fn tell(&mut self, report: &pb::ApplianceReport) {
+        report.audit.iter().for_each(|audit| self.see_audit(audit));
+        report.duplicates.iter().for_each(|duplicates| self.see_duplicates(duplicates));
     }
 
     fn see_duplicates(&mut self, of: &pb::DuplicatesReport) {

@@ -3,6 +3,9 @@
 #[cfg(feature = "dpdk")]
 pub mod check;
 #[cfg(feature = "dpdk")]
+mod check_audit;
+#[cfg(feature = "kafka")]
+mod check_brokers;
 mod check_journal;
 #[cfg(feature = "dpdk")]
 mod check_memory;

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use super::findings::Findings;
 use crate::report::{Health, Publisher, Reporter, pb};
 
 /// How long the reporter sleeps when nothing waits.
@@ -24,16 +25,17 @@ pub fn run<P: Publisher, H: Health>(mut reporter: Reporter<P, H>, beat: impl Fn(
     reporter
 }
 
-/// One message a line.
+/// One message a line; what is found of scrubber and mirror in the log.
 pub struct JsonLines<W> {
     to: W,
+    findings: Findings,
     error: Option<io::Error>,
 }
 
 impl<W: Write + Send> JsonLines<W> {
     /// Into `to`.
-    pub const fn new(to: W) -> Self {
-        Self { to, error: None }
+    pub fn new(to: W) -> Self {
+        Self { to, findings: Findings::default(), error: None }
     }
 
     /// The first error, if there was one: nothing was written after it.
@@ -59,6 +61,9 @@ impl<W: Write + Send> Publisher for JsonLines<W> {
     }
 
     fn appliance(&mut self, report: &pb::ApplianceReport) {
+        if !report.total {
+            self.findings.tell(report);
+        }
         self.line(report);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::findings::Findings;
+use super::findings;
 use super::strained::Strained;
 use crate::events::Engine;
 use crate::journal::{CursorState, Journal, Kind, Losses, Message, WindowOf};
@@ -24,7 +24,6 @@ pub struct Shipping {
     incomplete: [(u64, BTreeMap<String, u64>); 2],
     strained: Strained,
     events: Engine,
-    findings: Findings,
 }
 
 impl Shipping {
@@ -37,7 +36,6 @@ impl Shipping {
             incomplete: Default::default(),
             strained: Strained::default(),
             events: Engine::default(),
-            findings: Findings::default(),
         }
     }
 
@@ -81,7 +79,8 @@ fn tell_event(event: &pb::Event) {
     let (kind, id) = (&event.kind, &event.id);
     match (event.state(), event.severity()) {
         (pb::EventState::Begun, pb::Severity::Info) => tracing::info!(kind, id, "{}; {}", event.summary, event.remedy),
-        (pb::EventState::Begun, _) => tracing::warn!(kind, id, "{}; {}", event.summary, event.remedy),
+        (pb::EventState::Begun, pb::Severity::Critical) => tracing::error!(kind, id, "{}; {}", event.summary, event.remedy),
+        (pb::EventState::Begun, pb::Severity::Warning) => tracing::warn!(kind, id, "{}; {}", event.summary, event.remedy),
         (pb::EventState::Ended, _) => tracing::info!(kind, id, "{}", event.summary),
         (pb::EventState::Ongoing, _) => {}
     }
@@ -117,7 +116,7 @@ impl Publisher for Shipping {
         }
         self.judge(report);
         self.registry.window_closed(report.window_end_ns);
-        self.findings.see(report, &self.registry);
+        findings::register(report, &self.registry);
         let is_long = report.window_kind() == pb::WindowKind::Long;
         let (count, reasons) = std::mem::take(&mut self.incomplete[usize::from(!is_long)]);
         self.registry.incomplete(reasons, is_long.then_some(count));

@@ -21,8 +21,9 @@ mod trouble;
 pub use crate::config::kafka::MOCK;
 pub use consume::consume;
 pub use embedded::{Embedded, embed};
-pub use probe::{Cluster, ProbeError, probe};
+pub use probe::{Cluster, ProbeError, Topic, probe};
 pub(super) use produce::KafkaSink;
+pub use topic::of_customer;
 
 #[cfg(test)]
 mod tests;

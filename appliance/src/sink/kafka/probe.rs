@@ -16,8 +16,26 @@ use crate::config::kafka::MOCK;
 pub struct Cluster {
     /// `host:port` of each broker, as the cluster itself says.
     pub brokers: Vec<String>,
-    /// Names of its topics.
-    pub topics: Vec<String>,
+    /// Its topics, as far as it shows them to this user.
+    pub topics: Vec<Topic>,
+}
+
+/// A topic of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name.
+    pub name: String,
+    /// How many.
+    pub partitions: usize,
+    /// Of the partition that has the fewest.
+    pub replicas: usize,
+}
+
+impl Topic {
+    fn of(topic: &rdkafka::metadata::MetadataTopic) -> Self {
+        let replicas = topic.partitions().iter().map(|partition| partition.replicas().len()).min().unwrap_or(0);
+        Self { name: topic.name().to_owned(), partitions: topic.partitions().len(), replicas }
+    }
 }
 
 /// No broker answered, or none could be asked.
@@ -65,7 +83,7 @@ pub fn probe(config: &Config, timeout: Duration) -> Result<Cluster, ProbeError> 
         match producer.client().fetch_metadata(None, left.max(Duration::from_millis(1))) {
             Ok(metadata) => {
                 let brokers = metadata.brokers().iter().map(|broker| format!("{}:{}", broker.host(), broker.port())).collect();
-                let topics = metadata.topics().iter().map(|topic| topic.name().to_owned()).collect();
+                let topics = metadata.topics().iter().map(Topic::of).collect();
                 return Ok(Cluster { brokers, topics });
             }
             Err(fault) => {

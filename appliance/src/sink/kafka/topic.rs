@@ -36,12 +36,17 @@ impl Topics {
     /// Where this message goes.
     pub(super) fn of(&self, message: &Message) -> String {
         let topic = &self.0[message.kind as usize];
-        if message.kind == Kind::Ranges && topic.contains(CUSTOMER) {
-            let room = TOPIC_BYTES_MAX.saturating_sub(topic.len() - CUSTOMER.len());
-            return topic.replace(CUSTOMER, &part_of_topic(&message.customer, room));
-        }
-        topic.clone()
+        if message.kind == Kind::Ranges { of_customer(topic, &message.customer) } else { topic.clone() }
     }
+}
+
+/// A topic, or what a template of topics makes of a customer's name.
+pub fn of_customer(topic: &str, customer: &str) -> String {
+    if !topic.contains(CUSTOMER) {
+        return topic.to_owned();
+    }
+    let room = TOPIC_BYTES_MAX.saturating_sub(topic.len() - CUSTOMER.len());
+    topic.replace(CUSTOMER, &part_of_topic(customer, room))
 }
 
 /// A customer's name as part of a topic. A name that Kafka does not allow is spelled with `_`, and gets a hash of the name
