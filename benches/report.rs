@@ -8,6 +8,9 @@
 //! `delivered-50k` goes on to the end: each message into a journal on disk, and by the Kafka sink to a real broker until all of its replicas
 //! have it (`scripts/kafka.sh`; where there is none, one line says so). `acknowledged` is the time of that from the first message on, `cpu`
 //! what the process took of one core for it all: less than half of a window of 10 s. `messages` are the bytes, against what the journal holds by default.
+//!
+//! `fast-50k` goes on for 20 fast windows of a second in which each range has four fast stats, and two long ones that end amid them: `p99` is
+//! how long after its window's end a fast report is acknowledged, 99 of 100 of them, `worst` the last one.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -21,6 +24,9 @@
 #[cfg(feature = "kafka")]
 #[path = "report/delivered.rs"]
 mod delivered;
+#[cfg(feature = "kafka")]
+#[path = "report/fast.rs"]
+mod fast;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -55,7 +61,7 @@ const SECONDS_MAX: f64 = 3.0;
 const MEGABYTES_MAX: f64 = 400.0;
 
 /// Blocks of the ranges that were made, by shard.
-type Blocks = Vec<Vec<(u32, Vec<u64>)>>;
+type Blocks = Vec<Vec<(Period, u32, Vec<u64>)>>;
 
 /// Packets of the range of that rank.
 fn packets(rank: u32) -> f64 {
@@ -69,7 +75,7 @@ fn ranks() -> Vec<u32> {
     ranks
 }
 
-fn standard(tagged: bool) -> String {
+fn standard(tagged: bool, fast: bool) -> String {
     let mut out = String::from("[appliance]\nmemory_mb = 1024\n[ranges]\nfile = \"ranges.csv\"\n");
     if tagged {
         out += "[[tags]]\nmatch = { vlan = 666 }\ndecision = \"blocked\"\nsampling = 40\nadded_bytes = 4\n";
@@ -79,7 +85,9 @@ fn standard(tagged: bool) -> String {
     };
     for metric in ["packets", "bytes", "connections_opened", "resets"] {
         for decision in ["passed", "blocked"] {
-            stat(&format!("{metric}_{decision}"), &format!("calculation = \"sum\"\nmetric = \"{metric}\"\ndecision = \"{decision}\""));
+            let fast = if fast && decision == "passed" { "\nfast = true" } else { "" };
+            let rest = format!("calculation = \"sum\"\nmetric = \"{metric}\"\ndecision = \"{decision}\"{fast}");
+            stat(&format!("{metric}_{decision}"), &rest);
         }
     }
     for key in ["packet_size", "protocol", "ttl", "tcp_flags"] {
@@ -99,9 +107,9 @@ fn standard(tagged: bool) -> String {
     out
 }
 
-fn world(folder: &Path, tagged: bool) -> (config::Config, Arc<World>) {
+fn world(folder: &Path, tagged: bool, fast: bool) -> (config::Config, Arc<World>) {
     let rows = (0..RANGES).map(|n| format!("10.{}.{}.0/28,customer{n}\n", n / 256, n % 256)).collect::<String>();
-    std::fs::write(folder.join("t.toml"), standard(tagged)).expect("the folder is ours");
+    std::fs::write(folder.join("t.toml"), standard(tagged, fast)).expect("the folder is ours");
     std::fs::write(folder.join("ranges.csv"), format!("prefix,customer\n{rows}")).expect("the folder is ours");
     let config = config::load(&folder.join("t.toml"), &tailwater::stats::check).unwrap_or_else(|faults| panic!("{faults}"));
     let world = Arc::new(World::new(&config, HashKey::constant(), 1).unwrap_or_else(|r| panic!("{}", r.message)));
@@ -153,7 +161,7 @@ fn blocks(world: &Arc<World>, tagged: bool) -> Blocks {
             for (i, stream) in streams.iter_mut().enumerate() {
                 while stream.next(|told| {
                     if let Told::Block(sealed, words) = told {
-                        blocks[i / 2].push((sealed.range.0, words.to_vec()));
+                        blocks[i / 2].push((sealed.period, sealed.range.0, words.to_vec()));
                     }
                 }) {}
             }
@@ -241,24 +249,34 @@ fn line(case: &str, unit: &str, ours: f64, bound: f64) {
     );
 }
 
+/// A reporter, and what tells it of each shard.
+fn reporter<P: Publisher>(
+    config: &config::Config,
+    world: &Arc<World>,
+    blocks: &Blocks,
+    publisher: P,
+    live: bool,
+) -> (Vec<Outlet>, Reporter<P, NoHealth>) {
+    let most = blocks.iter().flatten().map(|(.., words)| words.len()).max().unwrap_or(0);
+    let room = Room { block: Room::of_block(most), part: most, account: Site::words_max(1, 1, 0) };
+    let pairs = (0..SHARDS).map(|i| (CoreName { lcore: i as u32, role: "rx" }, stream(room, false)));
+    let (outlets, streams): (Vec<_>, Vec<_>) = pairs.map(|(name, (outlet, stream))| (outlet, (name, stream))).unzip();
+    let port = tailwater::report::PortName { device: "port".to_owned(), feed: "feed".to_owned(), min_pps: 0 };
+    let setting = setting(config, world, 0, vec![port], live);
+    (outlets, Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, publisher, NoHealth))
+}
+
 /// Reports one window: what was measured, and what resident memory and words were.
 fn window(tagged: bool, journal: Option<Arc<Journal>>) -> Window {
     let folder = tempfile::tempdir().expect("a folder for the configuration");
-    let (config, world) = world(folder.path(), tagged);
+    let (config, world) = world(folder.path(), tagged, false);
     let blocks = blocks(&world, tagged);
-    let most = blocks.iter().flatten().map(|(_, words)| words.len()).max().unwrap_or(0);
-    let room = Room { block: Room::of_block(most), part: most, account: Site::words_max(1, 1, 0) };
-    let pairs = (0..SHARDS).map(|i| (CoreName { lcore: i as u32, role: "rx" }, stream(room, false)));
-    let (mut outlets, streams): (Vec<_>, Vec<_>) = pairs.map(|(name, (outlet, stream))| (outlet, (name, stream))).unzip();
-    let port = tailwater::report::PortName { device: "port".to_owned(), feed: "feed".to_owned(), min_pps: 0 };
-    let setting = setting(&config, &world, 0, vec![port], false);
-    let mut reporter =
-        Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, Measure { journal, ..Measure::default() }, NoHealth);
+    let (mut outlets, mut reporter) = reporter(&config, &world, &blocks, Measure { journal, ..Measure::default() }, false);
     let made = ranks();
     let before = resident();
     let mut measured = (Measure::default(), 0, 0, Duration::ZERO);
     for number in 1..=2 {
-        let mut tell = |range: u32, outlets: &mut [_]| told(range, &made, &blocks, outlets, number);
+        let mut tell = |range: u32, outlets: &mut [_]| told(range, &made, &blocks, outlets, (Period::Long, number));
         measured = one(&mut reporter, &mut outlets, &mut tell, number);
         let Some(journal) = &measured.0.journal else { continue };
         if number == 1 {
@@ -271,12 +289,12 @@ fn window(tagged: bool, journal: Option<Arc<Journal>>) -> Window {
     Window { have, before, read, raw: 8 * words, spent }
 }
 
-/// Tells all cores' blocks of a range; how many words they have.
-fn told(range: u32, made: &[u32], blocks: &Blocks, outlets: &mut [Outlet], number: u64) -> u64 {
+/// Tells all cores' blocks of a range, of one window; how many words they have.
+fn told(range: u32, made: &[u32], blocks: &Blocks, outlets: &mut [Outlet], (period, number): (Period, u64)) -> u64 {
     let (like, mut words) = (made.partition_point(|rank| *rank <= range) - 1, 0);
     for (outlet, blocks) in outlets.iter_mut().zip(blocks) {
-        for (_, block) in blocks.iter().filter(|(made_of, _)| *made_of == made[like]) {
-            let sealed = Sealed { period: Period::Long, number, range: RangeIndex(range), records: 1, starved: 0 };
+        for (.., block) in blocks.iter().filter(|(of, made_of, _)| (*of, *made_of) == (period, made[like])) {
+            let sealed = Sealed { period, number, range: RangeIndex(range), records: 1, starved: 0 };
             assert!(outlet.block(&sealed, |out| out.extend_from_slice(block)), "the reporter reads them all");
             words += block.len() as u64;
         }
@@ -346,4 +364,6 @@ fn main() {
     case("sampled-50k", true, at_start);
     #[cfg(feature = "kafka")]
     delivered::case("delivered-50k");
+    #[cfg(feature = "kafka")]
+    fast::case("fast-50k");
 }

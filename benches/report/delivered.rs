@@ -17,10 +17,10 @@ const MESSAGES_MB_MAX: f64 = 4_096.0;
 const JOURNAL_BYTES: u64 = 4 << 30;
 
 /// A broker that ends with the bench.
-struct Broker(tempfile::TempDir);
+pub(crate) struct Broker(pub(crate) tempfile::TempDir);
 
 impl Broker {
-    fn script(&self, arguments: &[&str]) -> Option<String> {
+    pub(crate) fn script(&self, arguments: &[&str]) -> Option<String> {
         let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/kafka.sh");
         let output = Command::new("bash").arg(script).args(arguments).arg("--dir").arg(self.0.path()).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;

@@ -4,8 +4,9 @@
 pub mod check;
 #[cfg(feature = "dpdk")]
 mod check_audit;
-#[cfg(feature = "kafka")]
+#[cfg(all(feature = "dpdk", feature = "kafka"))]
 mod check_brokers;
+#[cfg(feature = "dpdk")]
 mod check_journal;
 #[cfg(feature = "dpdk")]
 mod check_memory;
