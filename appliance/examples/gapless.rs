@@ -58,7 +58,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             all.add_partition_offset(&topic, partition.id(), Offset::Beginning)?;
             open += 1;
         }
-        (open > 0).then_some(()).ok_or(format!("{topic} cannot be read: nothing is proven"))?;
+        if open == 0 {
+            return Err(format!("{topic} cannot be read: nothing is proven").into());
+        }
         consumer.assign(&all)?;
         // Up to the present end. Who goes on reading keeps `seen` together with the offsets.
         while open > 0 {
