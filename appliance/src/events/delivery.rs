@@ -14,7 +14,7 @@ pub(super) fn journal_refusing(sight: &Sight<'_>) -> Vec<Finding> {
     let fault = sight.report.journal.iter().filter(|journal| !journal.fault.is_empty());
     let found = |journal: &pb::JournalAccount| {
         let summary = format!("the journal's disk takes nothing: {}; reports are in memory alone, and lost if this ends", journal.fault);
-        let remedy = "free space on its disk, or make it writable; one that could not be used at the start needs a restart";
+        let remedy = "free space on its disk, or make it writable; where it does not answer look at the device and its mount; one that could not be used at the start needs a restart";
         Finding {
             figures: vec![count("unsynced", "messages", journal.unsynced)],
             ..Finding::new(Subject::new("appliance", &sight.report.appliance), pb::Severity::Warning, summary, remedy)

@@ -32,7 +32,8 @@ pub(super) fn silent(sight: &Sight<'_>) -> Vec<Finding> {
     let is_silent = |feed: &&pb::Feed| feed.state() == pb::FeedState::Silent;
     let found = |feed: &pb::Feed| {
         let pps = feed.received as f64 * 1e9 / sight.window_ns().max(1) as f64;
-        let summary = format!("feed {} is silent: {pps:.0} packets/s, below its min_pps; its figures are incomplete", feed.name);
+        let summary =
+            format!("feed {} is silent: {pps:.0} packets/s, and its min_pps is {}; its figures are incomplete", feed.name, feed.min_pps);
         let remedy = "look whether the mirror still sends, and into the right port; lower `min_pps` if there is no more";
         Finding {
             figures: vec![count("received", "frames", feed.received), exact("rate", "packets/s", pps)],

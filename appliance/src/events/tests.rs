@@ -26,7 +26,7 @@ fn window(n: u64) -> pb::ApplianceReport {
         window_kind: pb::WindowKind::Fast.into(),
         ledger: Some(pb::Ledger { records: 2_000, ..Default::default() }),
         ports: vec![port(0), port(1)],
-        feeds: vec![pb::Feed { name: "mirror".to_owned(), state: pb::FeedState::Live.into(), received: 2_000 }],
+        feeds: vec![pb::Feed { name: "mirror".to_owned(), state: pb::FeedState::Live.into(), received: 2_000, min_pps: 10 }],
         clock_sync: pb::ClockSync::Synced.into(),
         sinks: vec![pb::SinkAccount { sink: "kafka".to_owned(), ..Default::default() }],
         journal: Some(pb::JournalAccount::default()),
@@ -236,7 +236,7 @@ fn windows_in_windows_and_totals_are_judged_once() {
 fn there_are_never_too_many() {
     let mut engine = Engine::default();
     let mut report = window(0);
-    let feed = |n: u64| pb::Feed { name: format!("f{n}"), state: pb::FeedState::Down.into(), received: 0 };
+    let feed = |n: u64| pb::Feed { name: format!("f{n}"), state: pb::FeedState::Down.into(), ..Default::default() };
     report.feeds = (0..300).map(feed).collect();
     assert_eq!((engine.judge(&report).len(), engine.refused(), engine.open()["feed_down"]), (256, 44, 256));
 }

@@ -174,28 +174,27 @@ fn queue(of: &QueueHealth) -> pb::QueueCount {
 /// The state of each feed, in the order in which the configuration first names them. Of a window that is `cut` a few frames
 /// tell nothing of the rate: then no feed is silent.
 pub(super) fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_ns): (u64, u64), cut: bool) -> Vec<pb::Feed> {
-    let mut feeds: Vec<(pb::Feed, u64)> = Vec::new();
+    let mut feeds: Vec<pb::Feed> = Vec::new();
     for (i, port) in setting.ports.iter().enumerate() {
-        let at = feeds.iter().position(|(feed, _)| feed.name == port.feed).unwrap_or_else(|| {
-            let feed = pb::Feed { name: port.feed.clone(), state: pb::FeedState::Live.into(), received: 0 };
-            feeds.push((feed, 0));
+        let at = feeds.iter().position(|feed| feed.name == port.feed).unwrap_or_else(|| {
+            feeds.push(pb::Feed { name: port.feed.clone(), state: pb::FeedState::Live.into(), ..pb::Feed::default() });
             feeds.len() - 1
         });
-        let (feed, min_pps) = &mut feeds[at];
+        let feed = &mut feeds[at];
         feed.received += site.ports.get(i).map_or(0, |ledger| ledger.received);
-        *min_pps = (*min_pps).max(port.min_pps);
+        feed.min_pps = feed.min_pps.max(port.min_pps);
         if health.get(i).is_some_and(|port| !port.up) {
             feed.state = pb::FeedState::Down.into();
         }
     }
     let window_ms = u128::from(end_ns.saturating_sub(start_ns) / 1_000_000);
-    for (feed, min_pps) in &mut feeds {
-        let silent = !cut && u128::from(feed.received) * 1_000 < u128::from(*min_pps) * window_ms;
+    for feed in &mut feeds {
+        let silent = !cut && u128::from(feed.received) * 1_000 < u128::from(feed.min_pps) * window_ms;
         if silent && feed.state != i32::from(pb::FeedState::Down) {
             feed.state = pb::FeedState::Silent.into();
         }
     }
-    feeds.into_iter().map(|(feed, _)| feed).collect()
+    feeds
 }
 
 /// The largest /24 and /48 of what matched no range: of what stands behind the last range.

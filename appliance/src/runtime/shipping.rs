@@ -81,7 +81,7 @@ fn tell_event(event: &pb::Event) {
         (pb::EventState::Begun, pb::Severity::Info) => tracing::info!(kind, id, "{}; {}", event.summary, event.remedy),
         (pb::EventState::Begun, pb::Severity::Critical) => tracing::error!(kind, id, "{}; {}", event.summary, event.remedy),
         (pb::EventState::Begun, pb::Severity::Warning) => tracing::warn!(kind, id, "{}; {}", event.summary, event.remedy),
-        (pb::EventState::Ended, _) => tracing::info!(kind, id, "{}", event.summary),
+        (pb::EventState::Ended, _) => tracing::info!(kind, id, "over: {}", event.summary),
         (pb::EventState::Ongoing, _) => {}
     }
 }
