@@ -9,9 +9,9 @@ use crate::journal::{Kind, Message};
 /// Characters of a customer that are kept where its name is no legal part of a topic.
 const KEPT_CHARS_MAX: usize = 64;
 
-/// The configured topics, by [`Kind::ALL`].
+/// The configured topics of reports, by [`Kind::ALL`]; flows say themselves where they go.
 #[derive(Clone, Debug)]
-pub(super) struct Topics([String; Kind::COUNT]);
+pub(super) struct Topics([String; Kind::COUNT - 1]);
 
 impl Topics {
     /// Checks the names, the customer's part aside.
@@ -35,7 +35,7 @@ impl Topics {
 
     /// Where this message goes.
     pub(super) fn of(&self, message: &Message) -> String {
-        let topic = &self.0[message.kind as usize];
+        let Some(topic) = self.0.get(message.kind as usize) else { return message.key.clone() };
         if message.kind == Kind::Ranges && topic.contains(CUSTOMER) {
             let room = TOPIC_BYTES_MAX.saturating_sub(topic.len() - CUSTOMER.len());
             return topic.replace(CUSTOMER, &part_of_topic(&message.customer, room));
@@ -99,6 +99,7 @@ mod tests {
         let message = |kind| Message { kind, ..Message::appliance(&crate::report::pb::ApplianceReport::default()) };
         let topics = Topics::new(&Config::to("b:1")).unwrap();
         let names = Kind::ALL.map(|kind| topics.of(&message(kind)));
-        assert_eq!(names, ["ranges", "appliance", "links", "events", "configs"].map(|name| format!("tailwater.v1.{name}")));
+        assert_eq!(names[..5], ["ranges", "appliance", "links", "events", "configs"].map(|name| format!("tailwater.v1.{name}")));
+        assert_eq!(names[5], message(Kind::Flows).key, "a lot of flows names its topic");
     }
 }
