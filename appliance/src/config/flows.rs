@@ -173,7 +173,8 @@ fn listen(field: &Field<'_, '_>) -> Option<Vec<SocketAddr>> {
     }
     let (mut seen, mut sockets) = (BTreeSet::new(), Vec::new());
     for one in &list {
-        match listen_address(one.text("\"udp/2055\"")?) {
+        let Some(text) = one.text("\"udp/2055\"") else { continue };
+        match listen_address(text) {
             Err(what) => one.fault(what, "write \"udp/2055\", \"udp/192.0.2.1:2055\" or \"udp/[2001:db8::1]:2055\""),
             Ok(at) if at.port() == 0 => one.fault("is port 0", "name the port that exporters send to, such as \"udp/2055\""),
             Ok(at) if !seen.insert(at) => one.fault("is listed twice", "list each address once"),

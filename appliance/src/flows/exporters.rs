@@ -200,6 +200,8 @@ impl Exporters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flows::{Arrival, Collector, Settings};
+    use crate::limits::FLOW_KNOWN_BYTES_OF_EXPORTER_MAX;
 
     fn address(n: usize) -> Address {
         Address::of(&u32::try_from(n).unwrap().to_be_bytes())
@@ -240,5 +242,36 @@ mod tests {
         flow.fields.time_flow_end_ns = u64::MAX;
         delays.note(&flow);
         assert_eq!((delays.counts, delays.sum_ms), ([3, 1, 0, 1, 0, 0, 0, 0, 1], 9_062_001));
+    }
+
+    /// NetFlow 9 of a domain: a template of so many fields of one byte, or a set of its data.
+    fn nine(domain: u32, set: &[&[u8]]) -> Vec<u8> {
+        [&[0, 9, 0, 1, 0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0, 1][..], &domain.to_be_bytes(), &set.concat()].concat()
+    }
+
+    fn template(domain: u32, id: u16, fields: u16) -> Vec<u8> {
+        let row = [1, 144, 0, 1].repeat(usize::from(fields));
+        nine(domain, &[&[0, 0], &(8 + 4 * fields).to_be_bytes(), &id.to_be_bytes(), &fields.to_be_bytes(), &row])
+    }
+
+    #[test]
+    fn one_address_fills_its_own_part_alone_however_large_its_templates_are() {
+        let (mut collector, mut flows) = (Collector::new(&Settings::default()), 0);
+        let from = |n: usize| Arrival { exporter: address(n), port: 1, received_ns: 1 };
+        collector.take(&from(1), &template(0, 256, 4), &mut |_| ());
+        let before = collector.memory_bytes().0;
+        for domain in 0..20 {
+            for id in 256..500 {
+                collector.take(&from(2), &template(domain, id, 1_000), &mut |_| ());
+                let known = collector.memory_bytes().0 - before;
+                assert!(known <= FLOW_KNOWN_BYTES_OF_EXPORTER_MAX, "{known} bytes of one address");
+            }
+        }
+        let ledger = collector.ledger();
+        assert!(ledger.templates[TemplateEvent::Evicted as usize] > 2_000 && ledger.domains_evicted > 15, "{ledger}");
+        collector.take(&from(1), &nine(0, &[&[1, 0, 0, 8, 1, 2, 3, 4]]), &mut |_| flows += 1);
+        assert!(flows == 1 && collector.ledger().balances(), "the other one has its template");
+        let rows: Vec<_> = collector.exporters().rows().map(|(_, row)| (row.datagrams, row.templates, row.flows)).collect();
+        assert_eq!(rows, [(2, 1, 1), (20 * 244, 20 * 244, 0)]);
     }
 }

@@ -371,7 +371,7 @@ impl KafkaSink {
     }
 
     fn describe(&mut self, ticket: Ticket, code: RDKafkaErrorCode) -> String {
-        let message = self.flight.of(ticket).map(|entry| (self.topics.of(&entry.message), entry.message.key.clone()));
+        let message = self.flight.of(ticket).map(|entry| (self.topics.of(&entry.message).into_owned(), entry.message.key.clone()));
         let (topic, key) = message.unwrap_or_default();
         format!("topic {topic}, key {key}: {code}")
     }

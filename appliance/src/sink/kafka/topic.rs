@@ -1,5 +1,7 @@
 //! Names of topics.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
 use crate::config::KafkaSink as Config;
@@ -34,13 +36,13 @@ impl Topics {
     }
 
     /// Where this message goes.
-    pub(super) fn of(&self, message: &Message) -> String {
-        let Some(topic) = self.0.get(message.kind as usize) else { return message.key.clone() };
+    pub(super) fn of<'a>(&'a self, message: &'a Message) -> Cow<'a, str> {
+        let Some(topic) = self.0.get(message.kind as usize) else { return Cow::Borrowed(&message.key) };
         if message.kind == Kind::Ranges && topic.contains(CUSTOMER) {
             let room = TOPIC_BYTES_MAX.saturating_sub(topic.len() - CUSTOMER.len());
-            return topic.replace(CUSTOMER, &part_of_topic(&message.customer, room));
+            return Cow::Owned(topic.replace(CUSTOMER, &part_of_topic(&message.customer, room)));
         }
-        topic.clone()
+        Cow::Borrowed(topic)
     }
 }
 
@@ -73,7 +75,7 @@ mod tests {
             payload: Box::default(),
             window: crate::journal::WindowOf::default(),
         };
-        topics(template, "a").unwrap().of(&message)
+        topics(template, "a").unwrap().of(&message).into_owned()
     }
 
     #[test]
@@ -98,7 +100,7 @@ mod tests {
     fn each_kind_has_its_topic() {
         let message = |kind| Message { kind, ..Message::appliance(&crate::report::pb::ApplianceReport::default()) };
         let topics = Topics::new(&Config::to("b:1")).unwrap();
-        let names = Kind::ALL.map(|kind| topics.of(&message(kind)));
+        let names = Kind::ALL.map(|kind| topics.of(&message(kind)).into_owned());
         assert_eq!(names[..5], ["ranges", "appliance", "links", "events", "configs"].map(|name| format!("tailwater.v1.{name}")));
         assert_eq!(names[5], message(Kind::Flows).key, "a lot of flows names its topic");
     }
