@@ -7,6 +7,8 @@
 
 mod e2e_support;
 mod eal_support;
+#[path = "../benches/support/exports.rs"]
+mod exports;
 mod flows_support;
 #[path = "e2e_support/place.rs"]
 mod place;
@@ -171,6 +173,11 @@ fn the_topic_has_what_the_command_makes_of_the_same_datagrams() {
         // Data, then its template, then more.
         payloads.extend((1..100).map(|n| nine(n, n == 20)));
         payloads.push(b"no export at all".to_vec());
+        for (_, mut exports) in exports::all() {
+            payloads.push(exports.template.clone());
+            payloads.extend((0..50).map(|n| exports.number(n).to_vec()));
+        }
+        payloads.retain(|payload| !payload.is_empty());
         for file in captures("run_flows").into_iter().flatten() {
             let came = datagrams(&file).into_iter().take(DATAGRAMS_MAX);
             payloads.extend(came.map(|(_, payload)| payload).filter(|payload| payload.len() < 65_000));
@@ -212,7 +219,7 @@ fn by_exporter(appliance: &Appliance, datagrams: usize) {
     assert_eq!(of("records_total", ""), of("journalled_total", ""));
     assert_eq!(of("kernel_dropped_total", ""), 0);
     let (_, text) = appliance.get("/metrics");
-    assert!(text.contains("tailwater_flows_delay_seconds_bucket{exporter=\"127.0.0.1\",le=\"1.0\"}"), "{text}");
+    assert!(text.contains("tailwater_flows_delay_seconds_bucket{le=\"1.0\",exporter=\"127.0.0.1\"}"), "{text}");
 }
 
 /// Lines of a file that are flows; the last may be half written.

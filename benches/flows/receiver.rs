@@ -7,9 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::support::ran_ns_of;
 
+/// How long a receiver may take to rest, and to end.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it may let a burst wait.
+pub(crate) const STALL: Duration = Duration::from_secs(10);
+
 /// Who receives.
 #[derive(Clone, Debug)]
-pub enum Tool {
+pub(crate) enum Tool {
     /// Ours: its program.
     Tailwater(PathBuf),
     /// Its program.
@@ -19,7 +24,7 @@ pub enum Tool {
 }
 
 impl Tool {
-    pub fn name(&self) -> &'static str {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Tailwater(_) => "tailwater",
             Self::Goflow2(_) => "goflow2",
@@ -28,7 +33,7 @@ impl Tool {
     }
 
     /// nfcapd leaves sFlow to another program, which Debian does not have.
-    pub fn reads(&self, case: &str) -> bool {
+    pub(crate) fn reads(&self, case: &str) -> bool {
         !matches!(self, Self::Nfcapd) || case != "sflow"
     }
 
@@ -54,7 +59,7 @@ impl Tool {
 }
 
 /// One at work.
-pub struct Receiver {
+pub(crate) struct Receiver {
     child: Child,
     is_ours: bool,
     /// Where nfcapd writes.
@@ -63,7 +68,7 @@ pub struct Receiver {
 
 impl Receiver {
     /// Started, and listening.
-    pub fn start(tool: &Tool, port: u16) -> Self {
+    pub(crate) fn start(tool: &Tool, port: u16) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let mut command = tool.command(port, folder.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -80,15 +85,15 @@ impl Receiver {
     }
 
     /// Nanoseconds that its threads have run.
-    pub fn ran_ns(&self) -> u64 {
+    pub(crate) fn ran_ns(&self) -> u64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("Linux");
         tasks.filter_map(Result::ok).map(|task| ran_ns_of(&task.path())).sum()
     }
 
     /// Until it does nothing any more.
-    pub fn rest(&self) {
-        let mut before = self.ran_ns();
-        loop {
+    pub(crate) fn rest(&self) {
+        let (mut before, since) = (self.ran_ns(), Instant::now());
+        while since.elapsed() < PATIENCE {
             std::thread::sleep(Duration::from_millis(60));
             let now = self.ran_ns();
             // What runs by itself now and then is not work that waits.
@@ -100,9 +105,17 @@ impl Receiver {
     }
 
     /// Ends it. Of ours, the flows that its account has.
-    pub fn end(mut self) -> Option<u64> {
+    pub(crate) fn end(mut self) -> Option<u64> {
         let pid = self.child.id().to_string();
         let _ = Command::new("kill").args(["-TERM", &pid]).status();
+        let since = Instant::now();
+        // What is asked of ours is its account; another one may as well be cut off.
+        while !self.is_ours && matches!(self.child.try_wait(), Ok(None)) && since.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if !self.is_ours {
+            let _ = self.child.kill();
+        }
         let mut said = String::new();
         if let Some(stderr) = &mut self.child.stderr {
             let _ = stderr.read_to_string(&mut said);
@@ -119,7 +132,7 @@ fn cpus() -> Vec<usize> {
 }
 
 /// The sender keeps to the last of them. (Asked for first: then only that one is left.)
-pub fn pin() {
+pub(crate) fn pin() {
     let all = cpus();
     let (first, last) = (all[0], all[all.len() - 1]);
     FIRST.get_or_init(|| first);
@@ -139,11 +152,11 @@ fn socket(port: u16) -> Option<(u64, u64)> {
 }
 
 /// Whether datagrams wait in the socket.
-pub fn waits(port: u16) -> bool {
+pub(crate) fn waits(port: u16) -> bool {
     socket(port).is_some_and(|(bytes, _)| bytes > 0)
 }
 
 /// Datagrams that the kernel dropped of the socket's.
-pub fn drops(port: u16) -> u64 {
+pub(crate) fn drops(port: u16) -> u64 {
     socket(port).map_or(0, |(_, drops)| drops)
 }

@@ -1,5 +1,5 @@
 //! Export datagrams as a router sends them: one of templates, then data that is the same but for its numbers.
-#![allow(dead_code, unreachable_pub, missing_docs, reason = "each bench uses its part")]
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::cast_possible_truncation, reason = "each bench, and a test, uses its part")]
 
 /// What a router tells of a flow: element and bytes.
 const FIELDS: [(u16, u16); 20] = [

@@ -43,10 +43,6 @@ impl Health {
         }
     }
 
-    pub(super) fn failed(&self, messages: u64) {
-        self.failed.fetch_add(messages, Relaxed);
-    }
-
     /// So many messages that a consumer sees came out of this one of the journal's.
     pub(super) fn delivered_of(&self, message: &Message, messages: u64) {
         let counter = if message.kind == Kind::Flows { &self.flows } else { &self.delivered };

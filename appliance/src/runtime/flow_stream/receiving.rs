@@ -33,14 +33,13 @@ impl Receiving {
     /// Until the signal; then what came before it is read, and all is given on.
     pub(super) fn run(mut self, stop: &AtomicBool) {
         while !stop.load(Ordering::Relaxed) {
-            if self.burst() == 0 {
-                self.outlet.flush();
+            let came = self.burst();
+            if self.told.elapsed() >= TELL_EVERY {
                 self.tell();
-                if wait(&self.listeners, NAP_MS).is_err() || self.fault.is_some() {
-                    std::thread::sleep(Duration::from_millis(u64::from(NAP_MS)));
-                }
-            } else if self.told.elapsed() >= TELL_EVERY {
-                self.tell();
+            }
+            // Lots are closed by their age, at the next burst or behind a nap without one.
+            if came == 0 && (wait(&self.listeners, NAP_MS).is_err() || self.fault.is_some()) {
+                std::thread::sleep(Duration::from_millis(u64::from(NAP_MS)));
             }
             if let Some(saver) = &mut self.saver {
                 saver.offer(&mut self.collector);

@@ -314,7 +314,7 @@ impl KafkaSink {
         let stat = entry.only_stat(ticket.part).map(str::to_owned);
         if let Some(stat) = &stat {
             tracing::warn!(sink = "kafka", key, stat, bytes, "a stat alone is too large for the broker, and is left out");
-            seat.health.failed(1);
+            seat.health.failed_of(&entry.message, 1);
             entry.leave_out(stat.clone());
         } else {
             tracing::info!(sink = "kafka", key, bytes, "a report is too large for the broker, and goes in parts");
@@ -325,7 +325,7 @@ impl KafkaSink {
         } else {
             entry.give_up(ticket.part);
             if stat.is_none() {
-                seat.health.failed(1);
+                seat.health.failed_of(&entry.message, 1);
                 tracing::warn!(sink = "kafka", key, bytes, "a report is too large for the broker, and cannot be cut");
             }
         }
