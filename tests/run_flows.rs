@@ -3,7 +3,12 @@
 //! ledger has them all.
 //!
 //! Each test has a network namespace of its own; without root they are skipped, and say so.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test says what it expects; its numbers are small"
+)]
 
 mod e2e_support;
 mod eal_support;

@@ -147,7 +147,7 @@ mod tests {
         let lists = &mut flow.lists;
         lists.as_path.extend((0..n() % 5).map(low));
         lists.mpls_ip.extend((1..n() % 4).map(address).filter(|address| *address != Address::NONE));
-        (0..n() % 6).for_each(|_| lists.layers.push((low(n() % 14) as u8, low(n()))));
+        (0..n() % 6).for_each(|_| lists.layers.push((u8::try_from(n() % 14).unwrap(), low(n()))));
         flow
     }
 
