@@ -155,7 +155,8 @@ impl Journal {
         state.bytes += fast.bytes;
         state.disk_bytes += fast.disk_bytes;
         state.unsynced += fast.unsynced;
-        state.fault = state.fault.or(fast.fault);
+        // A disk that takes no flows is no better.
+        state.fault = state.fault.or(fast.fault).or_else(|| self.flow_state()?.fault);
         state.cursors.iter_mut().zip(&fast.cursors).for_each(|(cursor, fast)| cursor.add(fast));
         state
     }
