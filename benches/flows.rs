@@ -1,113 +1,172 @@
-//! What decoding flow records costs: nanoseconds a record, of a datagram of 24 NetFlow 9 or IPFIX records of 20 fields, of 30 of
-//! NetFlow 5, and of four sFlow samples of 128 bytes; alone, and written as protobuf or JSON. The least of several rounds.
+//! Export datagrams over loopback: `tailwater flows --listen` beside what someone would pick instead.
+//!
+//! `bash scripts/bench flows [CASE]`: one line of JSON a case (`netflow5`, `netflow9`, `ipfix`, `sflow`) and receiver, in flow records that
+//! a second of CPU does: all threads of the receiver, user and system, from the socket to its output. Each receiver has one core, the
+//! sender the other; datagrams are sent in bursts, each when the kernel's queue of the socket is empty, so that nobody is offered more
+//! than it takes: what a core does in a second is what it can be offered without loss. Ours and GoFlow2 write length-prefixed protobuf to
+//! /dev/null; nfcapd writes its own files, compressed not. Rounds go in turn; those whose clock changed do not count. A datagram that the
+//! kernel dropped, or a record of ours that is missing, is told, and is a failure.
+//!
+//! Needs `cargo build --release --locked`; for GoFlow2 Go, which builds it once below `target`; for nfcapd, which reads no sFlow, `bash scripts/setup
+//! --benches`. What is not here is told on one line.
 
 #![allow(
-    clippy::print_stdout,
-    clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
-    missing_docs,
-    reason = "a bench prints its figures"
+    clippy::cast_precision_loss,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a bench"
 )]
 
-use std::hint::black_box;
+#[path = "support/exports.rs"]
+mod exports;
+#[path = "flows/receiver.rs"]
+mod receiver;
+mod support;
+
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use tailwater::flows::{Address, Arrival, Collector, Flow, Settings, json, protobuf};
+use exports::Exports;
+use receiver::{Receiver, STALL, Tool, drops, pin, waits};
+use support::{Figure, clock, median};
 
-const ROUNDS: usize = 7;
-const DATAGRAMS: u32 = 20_000;
-/// What a router tells of a flow: element and bytes.
-const FIELDS: [(u16, u16); 20] = [
-    (8, 4),
-    (12, 4),
-    (15, 4),
-    (10, 4),
-    (14, 4),
-    (2, 8),
-    (1, 8),
-    (22, 4),
-    (21, 4),
-    (7, 2),
-    (11, 2),
-    (6, 1),
-    (4, 1),
-    (5, 1),
-    (16, 4),
-    (17, 4),
-    (9, 1),
-    (13, 1),
-    (61, 1),
-    (89, 1),
-];
+const ROUNDS: usize = 5;
+/// Rounds whose clocks differ by more are not compared.
+const CLOCKS_MAX: f64 = 1.05;
+/// Of GoFlow2's, at least.
+const MUST: f64 = 5.0;
+/// Sent at once: what every receiver's socket holds, also one with the system's default buffer.
+const BURST: u32 = 32;
+/// Before what counts: caches fill, templates come.
+const WARM_BURSTS: u32 = 20;
+const BURSTS: u32 = 300;
+/// What is built beside ours.
+const GOFLOW2: &str = "github.com/netsampler/goflow2/v2/cmd/goflow2@v2.2.6";
 
-fn set(id: u16, body: &[u8]) -> Vec<u8> {
-    [&id.to_be_bytes()[..], &((body.len() + 4) as u16).to_be_bytes(), body].concat()
+/// One round of one receiver.
+#[derive(Clone, Copy)]
+struct Took {
+    records_a_second: f64,
+    clock: f64,
+    lost: u64,
 }
 
-fn templated(version: u16) -> (Vec<u8>, Vec<u8>, u32) {
-    let rows = FIELDS.iter().flat_map(|(id, bytes)| [id.to_be_bytes(), bytes.to_be_bytes()].concat());
-    let template = [&[1, 0, 0, FIELDS.len() as u8][..], &rows.collect::<Vec<u8>>()].concat();
-    let record: usize = FIELDS.iter().map(|(_, bytes)| usize::from(*bytes)).sum();
-    let records: Vec<u8> = (0..24 * record).map(|i| (i * 7 % 251) as u8).collect();
-    let datagram = |set: Vec<u8>| {
-        let mut out = version.to_be_bytes().to_vec();
-        let second = if version == 9 { 24 } else { 16 + set.len() as u16 };
-        out.extend_from_slice(&second.to_be_bytes());
-        out.extend_from_slice(&[0; 16][..if version == 9 { 16 } else { 12 }]);
-        [out, set].concat()
-    };
-    (datagram(set(if version == 9 { 0 } else { 2 }, &template)), datagram(set(256, &records)), 24)
-}
-
-fn five() -> (Vec<u8>, Vec<u8>, u32) {
-    let mut out = vec![0, 5, 0, 30];
-    out.extend((0..20 + 30 * 48usize).map(|i| (i * 7 % 251) as u8));
-    (Vec::new(), out, 30)
-}
-
-fn sflow() -> (Vec<u8>, Vec<u8>, u32) {
-    let words = |words: &[u32]| words.iter().flat_map(|w| w.to_be_bytes()).collect::<Vec<u8>>();
-    let mut frame = vec![0u8; 128];
-    frame[12..16].copy_from_slice(&[8, 0, 0x45, 0]);
-    frame[16..18].copy_from_slice(&1_400u16.to_be_bytes());
-    frame[22..24].copy_from_slice(&[64, 6]);
-    frame[46] = 0x50;
-    let raw = [words(&[1, 16 + 128, 1, 1_418, 4, 128]), frame].concat();
-    let sample = [words(&[1, 1_000, 4_096_000, 0, 3, 4, 1]), raw].concat();
-    let sample = [words(&[1, 4 + sample.len() as u32, 7]), sample].concat();
-    let samples = sample.repeat(4);
-    (Vec::new(), [words(&[5, 1, 0x0A00_0001, 0, 1, 1, 4]), samples].concat(), 4)
-}
-
-fn measure(case: &str, (template, data, records): &(Vec<u8>, Vec<u8>, u32), mut each: impl FnMut(&Flow)) {
-    let from = Arrival { exporter: Address::of(&[10, 0, 0, 1]), port: 1, received_ns: 1 };
-    let mut collector = Collector::new(&Settings::default());
-    collector.take(&from, template, &mut |_| ());
-    let round = |_| {
-        let start = Instant::now();
-        (0..DATAGRAMS).for_each(|_| collector.take(&from, black_box(data), &mut each));
-        start.elapsed().as_nanos() as f64 / f64::from(DATAGRAMS * records)
-    };
-    let best = (0..ROUNDS).map(round).fold(f64::INFINITY, f64::min);
-    assert_eq!(collector.ledger().flows, u64::from(DATAGRAMS * records) * ROUNDS as u64);
-    println!("{case:24} {best:8.1} ns a record, {:6.2} million a second", 1_000.0 / best);
-}
-
-fn main() {
-    for (name, made) in [("netflow 5", five()), ("netflow 9", templated(9)), ("ipfix", templated(10)), ("sflow", sflow())] {
-        measure(name, &made, |flow| {
-            black_box(flow);
-        });
-        let (mut scratch, mut out) = (Vec::new(), Vec::new());
-        measure(&format!("{name}, protobuf"), &made, |flow| {
-            out.clear();
-            protobuf::write_framed(flow, &mut scratch, &mut out);
-            black_box(&out);
-        });
-        measure(&format!("{name}, json"), &made, |flow| {
-            out.clear();
-            json::write(flow, &mut out);
-            black_box(&out);
-        });
+/// Sends bursts, each when the one before is taken.
+fn bursts(socket: &UdpSocket, port: u16, exports: &mut Exports, (from, count): (u32, u32)) {
+    for burst in from..from + count {
+        for n in burst * BURST..(burst + 1) * BURST {
+            socket.send_to(exports.number(n), ("127.0.0.1", port)).expect("loopback");
+        }
+        let since = Instant::now();
+        while waits(port) {
+            assert!(since.elapsed() < STALL, "a burst is not taken");
+        }
     }
+}
+
+fn round(tool: &Tool, exports: &mut Exports, port: u16) -> Took {
+    let receiver = Receiver::start(tool, port);
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+    if !exports.template.is_empty() {
+        socket.send_to(&exports.template, ("127.0.0.1", port)).expect("loopback");
+    }
+    bursts(&socket, port, exports, (0, WARM_BURSTS));
+    receiver.rest();
+    let (before, clock_before) = (receiver.ran_ns(), clock());
+    bursts(&socket, port, exports, (WARM_BURSTS, BURSTS));
+    receiver.rest();
+    let ran_ns = receiver.ran_ns() - before;
+    let clock = clock_before.midpoint(clock());
+    let lost = drops(port);
+    let sent = u64::from((WARM_BURSTS + BURSTS) * BURST) * u64::from(exports.records);
+    let missing = receiver.end().map_or(0, |records| sent.saturating_sub(records));
+    let records = f64::from(BURSTS * BURST) * f64::from(exports.records);
+    Took { records_a_second: records * 1e9 / ran_ns as f64, clock, lost: lost + missing }
+}
+
+/// The tools that are here; those that are not are told.
+fn tools(root: &Path) -> Vec<Tool> {
+    let binary = root.join("target/release/tailwater");
+    let mut tools = vec![Tool::Tailwater(binary)];
+    match goflow2(root) {
+        Ok(program) => tools.push(Tool::Goflow2(program)),
+        Err(why) => eprintln!("flows: no GoFlow2: {why}"),
+    }
+    if Command::new("nfcapd").arg("-V").output().is_ok() {
+        tools.push(Tool::Nfcapd);
+    } else {
+        eprintln!("flows: no nfcapd: bash scripts/setup --benches");
+    }
+    tools
+}
+
+/// Built once, through Go's own means.
+fn goflow2(root: &Path) -> Result<PathBuf, String> {
+    let folder = root.join("target/goflow2");
+    let program = folder.join("goflow2");
+    if program.is_file() {
+        return Ok(program);
+    }
+    std::fs::create_dir_all(&folder).map_err(|fault| fault.to_string())?;
+    let output = Command::new("go").args(["install", GOFLOW2]).env("GOBIN", &folder).output().map_err(|fault| format!("go: {fault}"))?;
+    if output.status.success() { Ok(program) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+}
+
+/// Ours over theirs, of rounds of one clock, or of all where no round had one.
+fn ratio(ours: &[Took], theirs: &[Took]) -> f64 {
+    let pairs: Vec<(f64, bool)> = ours
+        .iter()
+        .zip(theirs)
+        .map(|(a, b)| (a.records_a_second / b.records_a_second, a.clock.max(b.clock) / a.clock.min(b.clock) <= CLOCKS_MAX))
+        .collect();
+    let kept: Vec<f64> = pairs.iter().filter(|(_, steady)| *steady).map(|(ratio, _)| *ratio).collect();
+    median(if kept.is_empty() { pairs.into_iter().map(|(ratio, _)| ratio).collect() } else { kept })
+}
+
+/// One case; whether all is as it must be.
+fn case(name: &str, exports: &Exports, tools: &[Tool], port: u16) -> bool {
+    let mut took: Vec<Vec<Took>> = tools.iter().map(|_| Vec::new()).collect();
+    for n in 1..=ROUNDS {
+        for (tool, took) in tools.iter().zip(&mut took).filter(|(tool, _)| tool.reads(name)) {
+            let now = round(tool, &mut exports.clone(), port);
+            eprintln!("{name} {n}: {} {:.0} records/s of CPU, {} lost", tool.name(), now.records_a_second, now.lost);
+            took.push(now);
+        }
+    }
+    let rate = |took: &[Took]| median(took.iter().map(|took| took.records_a_second).collect());
+    let lost = |took: &[Took]| took.iter().map(|took| took.lost).sum::<u64>();
+    let mut is_good = lost(&took[0]) == 0;
+    for (tool, theirs) in tools.iter().zip(&took).skip(1).filter(|(tool, _)| tool.reads(name)) {
+        let ratio = ratio(&took[0], theirs);
+        let must = if matches!(tool, Tool::Goflow2(_)) { format!(", \"must\": {MUST}") } else { String::new() };
+        is_good &= must.is_empty() || ratio >= MUST;
+        let more = format!("\"lost\": {}, \"theirs_lost\": {}{must}", lost(&took[0]), lost(theirs));
+        let (ours, theirs) = (rate(&took[0]), rate(theirs));
+        Figure { bench: "flows", case: name, unit: "records/s", ours, against: tool.name(), theirs, ratio }.print_with(&more);
+    }
+    is_good
+}
+
+fn main() -> ExitCode {
+    let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let cases: Vec<_> = exports::all().into_iter().filter(|(name, _)| only.as_ref().is_none_or(|only| only == name)).collect();
+    if cases.is_empty() || !root.join("target/release/tailwater").is_file() {
+        eprintln!("flows: wants target/release/tailwater (cargo build --release --locked), and one of: netflow5 netflow9 ipfix sflow");
+        return ExitCode::from(2);
+    }
+    let tools = tools(root);
+    pin();
+    let port = 20_000 + (std::process::id() % 20_000) as u16;
+    let wrong = cases.iter().filter(|(name, exports)| !case(name, exports, &tools, port)).count();
+    if wrong > 0 {
+        eprintln!("flows: FAILED: in {wrong} cases something was lost, or was below {MUST} times GoFlow2's");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }

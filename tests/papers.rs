@@ -16,8 +16,8 @@ use tailwater::parse::{DropReason, Fault};
 use tailwater::stats::{self, calculations::STANDARD};
 use tailwater::telemetry::cost::{Meter, Part, Probe, Watch};
 use tailwater::telemetry::{
-    Ages, AuditSnapshot, FeedHealth, FeedSnapshot, JournalSnapshot, Optics, PairSnapshot, PartFigures, Pause, Registry, SinkState,
-    SinkStatus,
+    Ages, AuditSnapshot, ExporterSnapshot, FeedHealth, FeedSnapshot, FlowsSnapshot, JournalSnapshot, Optics, PairSnapshot, PartFigures,
+    Pause, Registry, SinkState, SinkStatus,
 };
 
 const PAPERS: [&str; 14] = [
@@ -223,6 +223,9 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
             delivered: 0,
             failed: 0,
             retried: 0,
+            flows: 0,
+            flows_failed: 0,
+            lots_behind: 0,
             overflow: 0,
             behind: 0,
             last_error: None,
@@ -230,6 +233,10 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
         }]
     });
     registry.set_journal(JournalSnapshot::default);
+    registry.set_flows(|| {
+        let exporter = ExporterSnapshot { errors: vec![("set", "cut", 1)], delays: vec![1; 9], ..ExporterSnapshot::default() };
+        FlowsSnapshot { exporters: vec![exporter], ..FlowsSnapshot::default() }
+    });
     registry.reloaded(true);
     registry.events(vec![("loss", 1)], [("loss".to_owned(), "BEGUN")].into_iter(), 0);
     registry.set_optics(vec![(0, Optics { temperature_c: 25.5, rx_power_nw: vec![501_200] })]);

@@ -15,6 +15,7 @@
 //! | `dpdk` | the only code that knows DPDK (feature `dpdk`) |
 //! | [`rx`] | source → burst: ports, captures |
 //! | [`parse`] | burst → what each frame says; one file a header |
+//! | [`flows`] | NetFlow, IPFIX, sFlow → flow messages |
 //! | [`classify`] | tag rules, longest prefix match → records of ranges |
 //! | [`duplicates`] | packets that a mirror shows twice |
 //! | [`gather`] | records → batches of one range |
@@ -26,7 +27,6 @@
 //! | [`events`] | accounts → what is wrong, as it begins and ends |
 //! | [`journal`] | messages wait here for every sink |
 //! | [`sink`] | Kafka, file, stdout |
-//! | [`flows`] | NetFlow, IPFIX, sFlow → flow messages |
 //! | [`admin`] | metrics and health over HTTP |
 //! | [`generate`] | synthetic traffic and its truth |
 //! | [`runtime`] | places all of it on cores; the one module that knows all others |
@@ -46,6 +46,7 @@ pub mod telemetry;
 pub mod dpdk;
 pub mod rx;
 pub mod parse;
+pub mod flows;
 pub mod classify;
 pub mod duplicates;
 pub mod gather;
@@ -57,7 +58,6 @@ pub mod report;
 pub mod events;
 pub mod journal;
 pub mod sink;
-pub mod flows;
 pub mod admin;
 pub mod generate;
 pub mod runtime;

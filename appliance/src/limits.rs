@@ -119,6 +119,20 @@ pub const TEMPLATES_OF_DOMAIN_MAX: usize = 1_024;
 pub const FLOW_DOMAINS_MAX: usize = 16_384;
 /// Memory of all that is known of exporters, about: templates, rates, data sources.
 pub const FLOW_KNOWN_BYTES_MAX: usize = 64 << 20;
+/// The same, of one exporter's address: its own go first.
+pub const FLOW_KNOWN_BYTES_OF_EXPORTER_MAX: usize = 8 << 20;
+/// Memory of the templates of one domain.
+pub const TEMPLATE_BYTES_OF_DOMAIN_MAX: usize = 4 << 20;
+/// Domains of one exporter's address: more of them push out each other, never another's.
+pub const DOMAINS_OF_EXPORTER_MAX: usize = 1_024;
+const _: () =
+    assert!(TEMPLATE_BYTES_OF_DOMAIN_MAX < FLOW_KNOWN_BYTES_OF_EXPORTER_MAX && FLOW_KNOWN_BYTES_OF_EXPORTER_MAX < FLOW_KNOWN_BYTES_MAX);
+/// Exporters that metrics tell apart; all others are told together.
+pub const EXPORTERS_TOLD_MAX: usize = 256;
+/// Bounds of the bins in which their delays are told, seconds; behind the last is one more.
+pub const FLOW_DELAY_BOUNDS_S: [u64; 8] = [1, 5, 15, 60, 120, 300, 600, 1_800];
+/// One of them that was silent for so long makes room for another.
+pub const EXPORTER_SILENT_MS_MAX: u64 = 60 * 60 * 1_000;
 /// Data sets that wait for their template, of one exporter's domain and of all.
 pub const HELD_BYTES_OF_DOMAIN_MAX: usize = 1 << 20;
 /// The same, of all.
@@ -141,9 +155,17 @@ pub const FLOW_LAYERS_MAX: usize = 48;
 pub const SEQUENCE_HOLES_MAX: usize = 64;
 /// Datagrams of a capture that are being put together of fragments.
 pub const DATAGRAMS_IN_PIECES_MAX: usize = 256;
+/// Bytes of all of them.
+pub const DATAGRAM_PIECES_BYTES_MAX: usize = 64 << 20;
 /// Fragments of one of them.
 pub const DATAGRAM_FRAGMENTS_MAX: usize = 64;
 /// UDP datagrams taken with one system call.
 pub const UDP_BURST_DATAGRAMS: usize = 64;
+/// Flow messages go to the journal in lots of so many bytes about,
+pub const FLOW_LOT_BYTES: usize = 64 << 10;
+/// and wait for no more than this.
+pub const FLOW_LOT_MS_MAX: u64 = 100;
+/// What the lane of flows holds in memory: all of it without a disk, and what has not reached the disk with one.
+pub const FLOW_QUEUE_BYTES: usize = 128 << 20;
 /// What the kernel may hold of a socket's datagrams, where it lets us.
 pub const UDP_RECEIVE_BYTES: usize = 32 << 20;

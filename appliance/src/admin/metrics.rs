@@ -10,6 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::flows::flows;
 use crate::telemetry::pauses::pause_bin_ns;
 use crate::telemetry::{
     AGE_BOUNDS_S, AuditSnapshot, CoreSnapshot, DEGRADED, FeedHealth, MEMORY_PARTS, PAUSE_CAUSES, PairSnapshot, PartFigures, PauseFigures,
@@ -47,11 +48,12 @@ impl Collector for Metrics {
         events(&mut encoder, snapshot)?;
         audit(&mut encoder, snapshot)?;
         duplicates(&mut encoder, snapshot)?;
-        sinks(&mut encoder, snapshot)
+        sinks(&mut encoder, snapshot)?;
+        flows(&mut encoder, snapshot)
     }
 }
 
-fn family(
+pub(super) fn family(
     encoder: &mut DescriptorEncoder<'_>,
     kind: MetricType,
     name: &str,
@@ -80,10 +82,10 @@ fn line(to: &mut MetricEncoder<'_>, kind: MetricType, value: u64) -> fmt::Result
     }
 }
 
-const COUNTER: MetricType = MetricType::Counter;
-const GAUGE: MetricType = MetricType::Gauge;
+pub(super) const COUNTER: MetricType = MetricType::Counter;
+pub(super) const GAUGE: MetricType = MetricType::Gauge;
 
-fn plain(value: u64) -> [Row; 1] {
+pub(super) fn plain(value: u64) -> [Row; 1] {
     [(Vec::new(), value)]
 }
 
@@ -308,6 +310,9 @@ fn sinks(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     family(to, GAUGE, "sink_up", "1 while the sink delivers", rows(|sink| u64::from(sink.state == SinkState::Up)))?;
     family(to, COUNTER, "sink_delivered", "Reports delivered", rows(|sink| sink.delivered))?;
     family(to, COUNTER, "sink_failed", "Reports that were refused and given up", rows(|sink| sink.failed))?;
+    family(to, COUNTER, "sink_flows_delivered", "Flow messages delivered", rows(|sink| sink.flows))?;
+    family(to, COUNTER, "sink_flows_failed", "Flow messages that were refused and given up", rows(|sink| sink.flows_failed))?;
+    family(to, GAUGE, "sink_flow_lots_behind", "Lots of flow messages that wait for the sink", rows(|sink| sink.lots_behind))?;
     family(to, COUNTER, "sink_retried", "Attempts that were made again", rows(|sink| sink.retried))?;
     family(to, COUNTER, "sink_overflow", "Reports that fell off the journal unread", rows(|sink| sink.overflow))?;
     family(to, GAUGE, "sink_behind", "Reports that wait for the sink", rows(|sink| sink.behind))?;

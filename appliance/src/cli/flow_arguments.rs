@@ -1,10 +1,11 @@
 //! What can be asked of `flows`.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tailwater::flows::{Address, OperatorRate, Settings};
+use tailwater::config::{listen_address, sampling_rate};
+use tailwater::flows::{OperatorRate, Settings};
 use tailwater::runtime::flows::{Format, Options};
 
 #[derive(Args)]
@@ -53,22 +54,9 @@ impl From<FlowArguments> for Options {
 
 /// `udp/2055` is that port of every address, IPv4 and IPv6.
 fn socket(text: &str) -> Result<SocketAddr, String> {
-    let remedy = || format!("{text:?} is neither `udp/PORT` nor `ADDRESS:PORT`, such as udp/2055, 192.0.2.1:2055, [2001:db8::1]:2055");
-    let bare = text.strip_prefix("udp/").unwrap_or(text);
-    if let Ok(port) = bare.parse::<u16>() {
-        return Ok(SocketAddr::new(IpAddr::from([0u8; 16]), port));
-    }
-    bare.parse().map_err(|_| remedy())
+    listen_address(text).map_err(|what| format!("{what}; write for instance udp/2055, 192.0.2.1:2055, [2001:db8::1]:2055"))
 }
 
 fn rate(text: &str) -> Result<OperatorRate, String> {
-    let remedy = || format!("{text:?} is not EXPORTER=RATE or EXPORTER/INTERFACE=RATE, such as 192.0.2.1=1000, 192.0.2.1/12=2048");
-    let (who, rate) = text.split_once('=').ok_or_else(remedy)?;
-    let (exporter, interface) = match who.split_once('/') {
-        Some((exporter, interface)) => (exporter, Some(interface.parse().map_err(|_| remedy())?)),
-        None => (who, None),
-    };
-    let exporter: IpAddr = exporter.parse().map_err(|_| remedy())?;
-    let rate = rate.parse().ok().filter(|rate| *rate > 0).ok_or_else(remedy)?;
-    Ok(OperatorRate { exporter: Address::from(exporter), interface, rate })
+    sampling_rate(text).map(OperatorRate::from)
 }

@@ -9,6 +9,7 @@ mod audit;
 mod cores;
 mod duplicates;
 mod fault;
+mod flows;
 mod hash;
 mod journal;
 pub mod kafka;
@@ -34,6 +35,7 @@ pub use audit::{Audit, AuditBy, Counters};
 pub use cores::{Cores, Mode, Port};
 pub use duplicates::Duplicates;
 pub use fault::{Fault, Faults, near};
+pub use flows::{FLOW_FIELDS, FlowFormat, FlowRate, Flows, listen_address, sampling_rate};
 pub use journal::Journal;
 pub use kafka::KafkaSink;
 pub use links::Link;
@@ -78,6 +80,8 @@ pub struct Config {
     pub audit: Option<Audit>,
     /// `[duplicates]`; none: they are not looked for.
     pub duplicates: Option<Duplicates>,
+    /// `[flows]`; none: no export datagrams are received.
+    pub flows: Option<Flows>,
     /// `[journal]`; none: reports wait in memory.
     pub journal: Option<Journal>,
     /// `[sinks]`
@@ -134,6 +138,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
         );
     }
     let journal = journal::read(&root);
+    let flows = flows::read(&root, journal.as_ref());
     let sinks = sinks::read(&root);
     let admin = sinks::read_admin(&root);
     let audit = audit::read(&root, &tags, sinks.kafka.as_ref());
@@ -154,6 +159,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
         sets,
         audit,
         duplicates,
+        flows,
         journal,
         sinks,
         admin,

@@ -13,6 +13,7 @@ mod diagnoses;
 mod engine;
 mod feeds;
 mod finding;
+mod flows;
 mod loss;
 mod rules;
 mod tags;

@@ -1,7 +1,7 @@
 //! Detectors, a row each, and which of their findings follow from others.
 
 use super::finding::{Finding, Sight};
-use super::{clock, delivery, diagnoses, feeds, loss};
+use super::{clock, delivery, diagnoses, feeds, flows, loss};
 
 /// A detector.
 pub struct Rule {
@@ -16,12 +16,13 @@ pub struct Rule {
 }
 
 /// All of them, causes before their consequences. What one window may show by chance needs several.
-pub const RULES: [Rule; 14] = [
+pub const RULES: [Rule; 15] = [
     Rule { kind: "feed_down", begins_after: 1, of_long: false, find: feeds::down },
     Rule { kind: "feed_silent", begins_after: 2, of_long: false, find: feeds::silent },
     Rule { kind: "tag_silent", begins_after: 1, of_long: false, find: feeds::tag_silent },
     Rule { kind: "loss", begins_after: 1, of_long: false, find: loss::lost },
     Rule { kind: "reporter_late", begins_after: 1, of_long: true, find: loss::reporter_late },
+    Rule { kind: "flows_loss", begins_after: 1, of_long: true, find: flows::lost },
     Rule { kind: "mirror_saturated", begins_after: 3, of_long: false, find: loss::mirror_saturated },
     Rule { kind: "clock", begins_after: 1, of_long: false, find: clock::bad },
     Rule { kind: "sampler", begins_after: 1, of_long: true, find: diagnoses::sampler },

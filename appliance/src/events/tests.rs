@@ -347,3 +347,34 @@ fn audits_stand_on_the_last_long_window() {
     assert_eq!(pair.subject.as_ref().unwrap().name, "d0|d1");
     assert_eq!(begun.id, ended.id);
 }
+
+#[test]
+fn flow_records_that_were_lost_are_one_event_for_each_thing() {
+    let mut engine = Engine::default();
+    let loss = |what: &str, cause: &str| pb::Loss {
+        what: what.to_owned(),
+        place: "flows".to_owned(),
+        count: 3,
+        cause: cause.to_owned(),
+        remedy: "mend it".to_owned(),
+        ..Default::default()
+    };
+    let mut told = Vec::new();
+    for n in 0..60_u64 {
+        told.extend(engine.judge(&window(n)));
+        if n % 10 == 0 && n > 0 {
+            let mut long =
+                pb::ApplianceReport { window_kind: pb::WindowKind::Long.into(), window_start_ns: (n - 10) * SECOND, ..window(n - 1) };
+            (long.sequence, long.window_end_ns) = (1_000 + n, n * SECOND);
+            if n <= 20 {
+                long.losses = vec![loss("flows_kernel_dropped", "socket_full"), loss("flows_undescribed", "no_template")];
+            }
+            told.extend(engine.judge(&long));
+        }
+    }
+    let begun: Vec<_> = told.iter().filter(|event| event.state() == pb::EventState::Begun).collect();
+    let said: Vec<_> = begun.iter().map(|event| (&event.kind[..], &event.cause[..], event.severity())).collect();
+    let expected = [("flows_loss", "socket_full", pb::Severity::Critical), ("flows_loss", "no_template", pb::Severity::Warning)];
+    assert_eq!(said, expected, "and no loss of a core");
+    assert_eq!(told.iter().filter(|event| event.state() == pb::EventState::Ended).count(), 2);
+}

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 
 use super::cursor::Cursor;
 use super::domain::{Domain, DomainKey};
+use super::exporters::{Delays, Exporters, Mark};
 use super::flow::{Address, Flow};
 use super::ledger::{DatagramDrop, Ledger, SetDrop, TemplateEvent};
 use super::lru::Lru;
 use super::{export, fixed, sflow};
-use crate::limits::{FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, HELD_BYTES_MAX};
+use crate::config::FlowRate;
+use crate::limits::{DOMAINS_OF_EXPORTER_MAX, FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, FLOW_KNOWN_BYTES_OF_EXPORTER_MAX, HELD_BYTES_MAX};
 
 /// Where a datagram came from, and when.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,12 @@ pub struct OperatorRate {
     pub interface: Option<u32>,
     /// One in so many.
     pub rate: u64,
+}
+
+impl From<FlowRate> for OperatorRate {
+    fn from(rate: FlowRate) -> Self {
+        Self { exporter: Address::from(rate.exporter), interface: rate.interface, rate: rate.rate }
+    }
 }
 
 /// The operator's rates of one exporter.
@@ -82,7 +90,8 @@ pub struct Collector {
     /// Those of them that have no template: anyone's datagram makes one, so they go first.
     pub(super) bare: Lru<DomainKey, ()>,
     /// Those of each address.
-    exporters: HashMap<Address, Lru<DomainKey, ()>>,
+    exporters: HashMap<Address, Own>,
+    told: Exporters,
     pub(super) known_bytes: usize,
     held_bytes: usize,
     pub(super) ledger: Ledger,
@@ -90,11 +99,15 @@ pub struct Collector {
     pub(super) changed: bool,
 }
 
+/// Domains of one address, and the memory that they take.
+#[derive(Debug)]
+struct Own {
+    domains: Lru<DomainKey, ()>,
+    known_bytes: usize,
+}
+
 /// Version 5 of sFlow as a version beside NetFlow's.
 pub(super) const SFLOW: u16 = 105;
-
-/// Domains of one address: more of them push out each other, never another's.
-const DOMAINS_OF_EXPORTER_MAX: usize = 1_024;
 
 /// What a datagram begins with.
 enum Kind {
@@ -121,6 +134,7 @@ impl Collector {
             domains: Lru::new(),
             bare: Lru::new(),
             exporters: HashMap::new(),
+            told: Exporters::default(),
             known_bytes: 0,
             held_bytes: 0,
             ledger: Ledger::default(),
@@ -138,8 +152,17 @@ impl Collector {
                 self.ledger.decoded += 1;
                 self.read(from, &kind, c, out);
             }
-            Err(reason) => self.ledger.drop_datagram(reason),
+            Err(reason) => {
+                let before = Mark::of(&self.ledger);
+                self.ledger.drop_datagram(reason);
+                self.note(from, false, before, Delays::default());
+            }
         }
+    }
+
+    fn note(&mut self, from: &Arrival, decoded: bool, before: Mark, delays: Delays) {
+        let after = Mark::of(&self.ledger);
+        self.told.note((from.exporter, from.received_ns, decoded), (before, &after), delays);
     }
 
     fn header(c: &mut Cursor<'_>, from: &Arrival) -> Result<Kind, DatagramDrop> {
@@ -168,6 +191,11 @@ impl Collector {
         }
         let Some(domain) = self.domains.get(&key) else { return };
         let (known_before, held_before) = (domain.memory_bytes(), domain.held.bytes());
+        let (before, mut delays) = (Mark::of(&self.ledger), Delays::default());
+        let out = &mut |flow: &Flow| {
+            delays.note(flow);
+            out(flow);
+        };
         let expired = domain.held.expire(from.received_ns);
         (0..expired).for_each(|_| self.ledger.drop_set(SetDrop::NoTemplate));
         self.ledger.waiting -= expired as u64;
@@ -182,37 +210,50 @@ impl Collector {
         }
         self.changed |= work.changed;
         let (known, held) = (work.domain.memory_bytes(), work.domain.held.bytes());
+        let has_templates = work.domain.template_count() > 0;
         self.known_bytes = self.known_bytes + known - known_before;
         self.held_bytes = self.held_bytes + held - held_before;
-        let has_templates = work.domain.template_count() > 0;
-        self.note_use(key, has_templates);
+        self.note(from, true, before, delays);
+        self.note_use(key, has_templates, (known, known_before));
         self.make_room(&key);
     }
 
-    fn note_use(&mut self, key: DomainKey, has_templates: bool) {
+    /// A domain was used, whose memory was another before.
+    pub(super) fn note_use(&mut self, key: DomainKey, has_templates: bool, (known, known_before): (usize, usize)) {
         if has_templates {
             self.bare.remove(&key);
         } else if self.bare.get(&key).is_none() {
             self.bare.insert(key, ());
         }
-        self.exporters.get_mut(&key.exporter).and_then(|domains| domains.get(&key).copied());
+        if let Some(own) = self.exporters.get_mut(&key.exporter) {
+            own.domains.get(&key);
+            own.known_bytes = (own.known_bytes + known).saturating_sub(known_before);
+        }
     }
 
     /// A domain that is new goes in. Where there are too many another goes: of its own address if that has many.
     pub(super) fn add(&mut self, key: DomainKey) {
-        let own = self.exporters.get_mut(&key.exporter).filter(|own| own.len() >= DOMAINS_OF_EXPORTER_MAX);
-        if let Some((gone, ())) = own.and_then(Lru::evict) {
+        let own = self.exporters.get_mut(&key.exporter).filter(|own| own.domains.len() >= DOMAINS_OF_EXPORTER_MAX);
+        if let Some((gone, ())) = own.and_then(|own| own.domains.evict()) {
             self.drop_domain(&gone);
         } else if self.domains.len() >= FLOW_DOMAINS_MAX {
             self.evict(None);
         }
         self.domains.insert(key, Domain::new());
         self.bare.insert(key, ());
-        self.exporters.entry(key.exporter).or_insert_with(Lru::new).insert(key, ());
+        self.exporters.entry(key.exporter).or_insert_with(|| Own { domains: Lru::new(), known_bytes: 0 }).domains.insert(key, ());
     }
 
     /// Domains that were not heard of for long go first; the newest one never does.
     fn make_room(&mut self, newest: &DomainKey) {
+        // One address fills its own part alone.
+        while let Some(own) = self.exporters.get_mut(&newest.exporter)
+            && own.known_bytes > FLOW_KNOWN_BYTES_OF_EXPORTER_MAX
+            && own.domains.len() > 1
+            && let Some((gone, ())) = own.domains.evict()
+        {
+            self.drop_domain(&gone);
+        }
         while self.known_bytes > FLOW_KNOWN_BYTES_MAX && self.domains.len() > 1 {
             self.evict(Some(newest));
         }
@@ -231,13 +272,14 @@ impl Collector {
 
     fn drop_domain(&mut self, key: &DomainKey) {
         self.bare.remove(key);
+        let Some(domain) = self.domains.remove(key) else { return };
         if let Some(own) = self.exporters.get_mut(&key.exporter) {
-            own.remove(key);
-            if own.len() == 0 {
+            own.domains.remove(key);
+            own.known_bytes = own.known_bytes.saturating_sub(domain.memory_bytes());
+            if own.domains.len() == 0 {
                 self.exporters.remove(&key.exporter);
             }
         }
-        let Some(domain) = self.domains.remove(key) else { return };
         self.known_bytes -= domain.memory_bytes();
         self.held_bytes -= domain.held.bytes();
         self.ledger.domains_evicted += 1;
@@ -264,6 +306,11 @@ impl Collector {
     /// Where everything went.
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    /// The same by exporter.
+    pub const fn exporters(&self) -> &Exporters {
+        &self.told
     }
 
     /// The kernel dropped so many datagrams before they could be read.

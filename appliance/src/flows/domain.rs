@@ -7,7 +7,7 @@ use super::lru::Lru;
 use super::sampling::Rates;
 use super::sequence::Sequence;
 use super::template::{Definition, Plan};
-use crate::limits::{TEMPLATE_MS_MAX, TEMPLATES_OF_DOMAIN_MAX};
+use crate::limits::{TEMPLATE_BYTES_OF_DOMAIN_MAX, TEMPLATE_MS_MAX, TEMPLATES_OF_DOMAIN_MAX};
 
 /// Who sent a datagram: template ids and sequence numbers of different ones have nothing to do with each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -114,7 +114,7 @@ impl Domain {
         };
         ledger.template(event);
         self.remove(id);
-        self.make_room(ledger);
+        self.make_room(definition.memory_bytes(), ledger);
         self.template_bytes += definition.memory_bytes();
         self.templates.insert(id, Template { definition, plan, told_ns: now_ns, port });
         true
@@ -126,8 +126,9 @@ impl Domain {
         Some(Parts { template: self.templates.get(&id)?, rates: &mut self.rates })
     }
 
-    fn make_room(&mut self, ledger: &mut Ledger) {
-        if self.templates.len() >= TEMPLATES_OF_DOMAIN_MAX
+    /// For one more, of so many bytes.
+    fn make_room(&mut self, bytes: usize, ledger: &mut Ledger) {
+        while (self.templates.len() >= TEMPLATES_OF_DOMAIN_MAX || self.template_bytes + bytes > TEMPLATE_BYTES_OF_DOMAIN_MAX)
             && let Some((_, template)) = self.templates.evict()
         {
             self.template_bytes = self.template_bytes.saturating_sub(template.definition.memory_bytes());

@@ -7,15 +7,33 @@ use super::message::{Form, walk};
 
 /// Appends the line and its end.
 pub fn write(flow: &Flow, out: &mut Vec<u8>) {
-    let mut json = Json { out, first: true };
-    json.out.push(b'{');
-    walk(flow, &mut json);
-    json.out.extend_from_slice(b"}\n");
+    write_bare(flow, out);
+    out.push(b'\n');
 }
 
-struct Json<'a> {
+/// Appends the line without its end.
+pub fn write_bare(flow: &Flow, out: &mut Vec<u8>) {
+    let mut json = Json::begin(out);
+    walk(flow, &mut json);
+    json.end();
+}
+
+pub(super) struct Json<'a> {
     out: &'a mut Vec<u8>,
     first: bool,
+}
+
+impl<'a> Json<'a> {
+    /// A line begins.
+    pub(super) fn begin(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { out, first: true }
+    }
+
+    /// It ends, but for its line end.
+    pub(super) fn end(self) {
+        self.out.push(b'}');
+    }
 }
 
 impl Json<'_> {

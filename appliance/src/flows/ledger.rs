@@ -168,6 +168,47 @@ impl Ledger {
         count(&mut self.templates, event as usize);
     }
 
+    /// What came since another moment. `waiting` is that of now; what came late may make `lost` wrap around below zero.
+    pub fn since(&self, before: &Self) -> Self {
+        fn less<const N: usize>(now: [u64; N], before: [u64; N]) -> [u64; N] {
+            std::array::from_fn(|at| now[at].wrapping_sub(before[at]))
+        }
+        let scalars = |of: &Self| {
+            let Self { datagrams, decoded, sets, template_sets, data_sets, released, records, flows, options, counters, .. } = *of;
+            let Self { rate_unknown, rates_told, rates_ignored, domains_evicted, kernel_drops, .. } = *of;
+            let first = [datagrams, decoded, sets, template_sets, data_sets, released, records, flows, options, counters];
+            (first, [rate_unknown, rates_told, rates_ignored, domains_evicted, kernel_drops])
+        };
+        let ((now, now_more), (then, then_more)) = (scalars(self), scalars(before));
+        let [datagrams, decoded, sets, template_sets, data_sets, released, records, flows, options, counters] = less(now, then);
+        let [rate_unknown, rates_told, rates_ignored, domains_evicted, kernel_drops] = less(now_more, then_more);
+        Self {
+            datagrams,
+            decoded,
+            datagram_drops: less(self.datagram_drops, before.datagram_drops),
+            sets,
+            template_sets,
+            data_sets,
+            waiting: self.waiting,
+            set_drops: less(self.set_drops, before.set_drops),
+            released,
+            records,
+            flows,
+            options,
+            counters,
+            record_drops: less(self.record_drops, before.record_drops),
+            templates: less(self.templates, before.templates),
+            rate_unknown,
+            rates_told,
+            rates_ignored,
+            domains_evicted,
+            record_gaps: self.record_gaps.since(before.record_gaps),
+            datagram_gaps: self.datagram_gaps.since(before.datagram_gaps),
+            sample_gaps: self.sample_gaps.since(before.sample_gaps),
+            kernel_drops,
+        }
+    }
+
     /// Whether all that came is accounted for: datagrams, sets and records each.
     pub fn balances(&self) -> bool {
         let sum = |drops: &[u64]| drops.iter().sum::<u64>();
@@ -184,6 +225,16 @@ fn count(counters: &mut [u64], at: usize) {
 }
 
 impl Gaps {
+    fn since(self, before: Self) -> Self {
+        Self {
+            lost: self.lost.wrapping_sub(before.lost),
+            gaps: self.gaps - before.gaps,
+            late: self.late - before.late,
+            repeated: self.repeated - before.repeated,
+            restarts: self.restarts - before.restarts,
+        }
+    }
+
     pub(super) fn take(&mut self, verdict: super::sequence::Verdict) {
         use super::sequence::Verdict;
         match verdict {

@@ -1,17 +1,17 @@
 //! UDP sockets: many datagrams a system call, the kernel's own time of each, and what it dropped before we came.
 //!
 //! Sockets share their port (`SO_REUSEPORT`): several processes may take parts of the exporters, whom the kernel spreads by address
-//! and port. `nix` wraps the calls, so that no `unsafe` is needed here.
+//! and port. `nix` wraps the calls, so that no `unsafe` is needed here. What a call needs is made once: none allocates.
 
 use std::io::{self, IoSliceMut};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, MultiHeaders, SockFlag, SockType, SockaddrStorage, bind, getsockname, recvmmsg,
-    setsockopt, socket, sockopt,
+    AddressFamily, ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockFlag, SockType, SockaddrStorage, bind, getsockname,
+    getsockopt, recvmmsg, setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeSpec;
 
@@ -22,16 +22,11 @@ use crate::limits::{UDP_BURST_DATAGRAMS, UDP_RECEIVE_BYTES};
 /// The longest payload of a UDP datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
 
-/// A socket that export datagrams come to.
+/// A socket at its address, that nobody reads yet.
 #[derive(Debug)]
-pub struct Listener {
-    socket: OwnedFd,
-    buffers: Vec<Vec<u8>>,
-    /// The kernel's running count of what it dropped, as last told.
-    dropped: u32,
-}
+pub struct Bound(OwnedFd);
 
-impl Listener {
+impl Bound {
     /// Opens a socket at an address.
     ///
     /// # Errors
@@ -56,7 +51,58 @@ impl Listener {
             setsockopt(&socket, sockopt::RcvBuf, &UDP_RECEIVE_BYTES)?;
         }
         bind(socket.as_raw_fd(), &SockaddrStorage::from(at))?;
-        Ok(Self { socket, buffers: vec![vec![0; DATAGRAM_BYTES_MAX]; UDP_BURST_DATAGRAMS], dropped: 0 })
+        Ok(Self(socket))
+    }
+
+    /// Where it is.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        let storage: SockaddrStorage = getsockname(self.0.as_raw_fd())?;
+        socket_address(&storage).ok_or_else(|| io::Error::other("a socket without an address"))
+    }
+
+    /// What the kernel holds of its datagrams at most, bytes; it counts its own upkeep in it.
+    pub fn buffer_bytes(&self) -> Option<usize> {
+        getsockopt(&self.0, sockopt::RcvBuf).ok()
+    }
+}
+
+/// Whether another socket is at this address now, so that one more would share its datagrams.
+pub fn is_shared(at: SocketAddr) -> bool {
+    // Without the option to share, an address that is in use is refused.
+    matches!(UdpSocket::bind(at), Err(fault) if fault.kind() == io::ErrorKind::AddrInUse)
+}
+
+/// A socket that export datagrams come to.
+#[derive(Debug)]
+pub struct Listener {
+    socket: OwnedFd,
+    buffers: Vec<Vec<u8>>,
+    headers: MultiHeaders<SockaddrStorage>,
+    /// The kernel's running count of what it dropped, as last told.
+    dropped: u32,
+}
+
+impl Listener {
+    /// Opens a socket at an address.
+    ///
+    /// # Errors
+    /// The system's, when it refuses the address or the socket.
+    pub fn open(at: SocketAddr) -> io::Result<Self> {
+        Bound::open(at).map(Self::new)
+    }
+
+    /// Reads a socket. Stays with the thread that made it.
+    pub fn new(socket: Bound) -> Self {
+        let control = nix::cmsg_space!(u32, TimeSpec);
+        Self {
+            socket: socket.0,
+            buffers: vec![vec![0; DATAGRAM_BYTES_MAX]; UDP_BURST_DATAGRAMS],
+            headers: MultiHeaders::preallocate(UDP_BURST_DATAGRAMS, Some(control)),
+            dropped: 0,
+        }
     }
 
     /// Where it listens.
@@ -73,9 +119,18 @@ impl Listener {
     /// # Errors
     /// The system's, other than that nothing is there.
     pub fn receive(&mut self, collector: &mut Collector, out: &mut dyn FnMut(&Flow)) -> io::Result<usize> {
-        let heads = heads(&self.socket, &mut self.buffers)?;
-        let count = heads.len();
-        for (Head { bytes, from, received_ns, dropped }, buffer) in heads.into_iter().zip(&self.buffers) {
+        let mut buffers = self.buffers.iter_mut();
+        let mut slices: [[IoSliceMut<'_>; 1]; UDP_BURST_DATAGRAMS] =
+            std::array::from_fn(|_| [IoSliceMut::new(buffers.next().map_or(&mut [], Vec::as_mut_slice))]);
+        let received = match recvmmsg(self.socket.as_raw_fd(), &mut self.headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None) {
+            Ok(received) => received,
+            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return Ok(0),
+            Err(fault) => return Err(fault.into()),
+        };
+        let mut count = 0;
+        for message in received {
+            count += 1;
+            let Head { from, received_ns, dropped } = Head::of(&message);
             if let Some(dropped) = dropped {
                 collector.note_kernel_drops(u64::from(dropped.wrapping_sub(self.dropped)));
                 self.dropped = dropped;
@@ -83,7 +138,7 @@ impl Listener {
             let Some(from) = from else { continue };
             let exporter = Address::from(from.ip().to_canonical());
             let arrival = Arrival { exporter, port: from.port(), received_ns: received_ns.unwrap_or_else(now_ns) };
-            collector.take(&arrival, buffer.get(..bytes).unwrap_or(&[]), out);
+            collector.take(&arrival, message.iovs().next().unwrap_or(&[]), out);
         }
         Ok(count)
     }
@@ -91,27 +146,16 @@ impl Listener {
 
 /// What the kernel says of a datagram.
 struct Head {
-    bytes: usize,
     from: Option<SocketAddr>,
     received_ns: Option<u64>,
     /// Its running count of what it dropped of this socket's.
     dropped: Option<u32>,
 }
 
-/// One system call: datagrams into buffers, and what is said of each.
-fn heads(socket: &OwnedFd, buffers: &mut [Vec<u8>]) -> io::Result<Vec<Head>> {
-    let mut slices: Vec<[IoSliceMut<'_>; 1]> = buffers.iter_mut().map(|buffer| [IoSliceMut::new(buffer)]).collect();
-    let control = nix::cmsg_space!(u32, TimeSpec);
-    let mut headers = MultiHeaders::<SockaddrStorage>::preallocate(slices.len(), Some(control));
-    let received = match recvmmsg(socket.as_raw_fd(), &mut headers, slices.iter_mut(), MsgFlags::MSG_DONTWAIT, None) {
-        Ok(received) => received,
-        Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => return Ok(Vec::new()),
-        Err(fault) => return Err(fault.into()),
-    };
-    let mut heads = Vec::with_capacity(UDP_BURST_DATAGRAMS);
-    for message in received {
+impl Head {
+    fn of(message: &RecvMsg<'_, '_, SockaddrStorage>) -> Self {
         let from = message.address.as_ref().and_then(socket_address);
-        let mut head = Head { bytes: message.bytes, from, received_ns: None, dropped: None };
+        let mut head = Self { from, received_ns: None, dropped: None };
         for control in message.cmsgs().into_iter().flatten() {
             match control {
                 ControlMessageOwned::RxqOvfl(count) => head.dropped = Some(count),
@@ -119,9 +163,8 @@ fn heads(socket: &OwnedFd, buffers: &mut [Vec<u8>]) -> io::Result<Vec<Head>> {
                 _ => {}
             }
         }
-        heads.push(head);
+        head
     }
-    Ok(heads)
 }
 
 /// Waits until something is there, or so long.
@@ -145,7 +188,8 @@ fn nanoseconds(time: &TimeSpec) -> Option<u64> {
     u64::try_from(time.tv_sec()).ok()?.checked_mul(1_000_000_000)?.checked_add(u64::try_from(time.tv_nsec()).ok()?)
 }
 
-fn now_ns() -> u64 {
+/// The wall clock, nanoseconds since 1970.
+pub fn now_ns() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

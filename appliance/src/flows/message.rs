@@ -5,25 +5,25 @@ use super::flow::{Address, Flow};
 /// A written form. Numbers are those of `proto/flowpb/flow.proto`; what is not told is passed on as zero, and the form leaves it out.
 pub(super) trait Form {
     /// An enum of which `words` are the names in the order of numbers.
-    fn word(&mut self, number: u32, name: &str, value: usize, words: &[&str]);
+    fn word(&mut self, number: u32, name: &'static str, value: usize, words: &'static [&'static str]);
     /// A `uint32`.
-    fn number(&mut self, number: u32, name: &str, value: u32);
+    fn number(&mut self, number: u32, name: &'static str, value: u32);
     /// A `uint64`. `always`: written even where it is zero.
-    fn wide(&mut self, number: u32, name: &str, value: u64, always: bool);
+    fn wide(&mut self, number: u32, name: &'static str, value: u64, always: bool);
     /// A MAC, a `uint64` of which six bytes count.
-    fn mac(&mut self, number: u32, name: &str, value: u64);
+    fn mac(&mut self, number: u32, name: &'static str, value: u64);
     /// `bytes` that are an address.
-    fn address(&mut self, number: u32, name: &str, value: &Address);
+    fn address(&mut self, number: u32, name: &'static str, value: &Address);
     /// Repeated `uint32`.
-    fn numbers(&mut self, number: u32, name: &str, values: impl ExactSizeIterator<Item = u32> + Clone);
+    fn numbers(&mut self, number: u32, name: &'static str, values: impl ExactSizeIterator<Item = u32> + Clone);
     /// A repeated enum of which `word` gives the names.
-    fn words(&mut self, number: u32, name: &str, values: impl ExactSizeIterator<Item = u8> + Clone, word: fn(u8) -> &'static str);
+    fn words(&mut self, number: u32, name: &'static str, values: impl ExactSizeIterator<Item = u8> + Clone, word: fn(u8) -> &'static str);
     /// Repeated `bytes` that are addresses.
-    fn addresses(&mut self, number: u32, name: &str, values: &[Address]);
+    fn addresses(&mut self, number: u32, name: &'static str, values: &[Address]);
 }
 
-const TYPES: [&str; 5] = ["FLOWUNKNOWN", "SFLOW_5", "NETFLOW_V5", "NETFLOW_V9", "IPFIX"];
-const RATES: [&str; 5] = ["RATE_UNKNOWN", "RATE_HEADER", "RATE_OPTIONS", "RATE_RECORD", "RATE_OPERATOR"];
+static TYPES: [&str; 5] = ["FLOWUNKNOWN", "SFLOW_5", "NETFLOW_V5", "NETFLOW_V9", "IPFIX"];
+static RATES: [&str; 5] = ["RATE_UNKNOWN", "RATE_HEADER", "RATE_OPTIONS", "RATE_RECORD", "RATE_OPERATOR"];
 
 /// Name of a layer.
 const fn layer(number: u8) -> &'static str {

@@ -58,11 +58,11 @@ impl Wire<'_> {
 }
 
 impl Form for Wire<'_> {
-    fn word(&mut self, number: u32, name: &str, value: usize, _: &[&str]) {
+    fn word(&mut self, number: u32, name: &'static str, value: usize, _: &[&str]) {
         self.wide(number, name, value as u64, false);
     }
 
-    fn number(&mut self, number: u32, name: &str, value: u32) {
+    fn number(&mut self, number: u32, name: &'static str, value: u32) {
         self.wide(number, name, u64::from(value), false);
     }
 
@@ -73,7 +73,7 @@ impl Form for Wire<'_> {
         }
     }
 
-    fn mac(&mut self, number: u32, name: &str, value: u64) {
+    fn mac(&mut self, number: u32, name: &'static str, value: u64) {
         self.wide(number, name, value, false);
     }
 

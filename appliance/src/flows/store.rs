@@ -38,19 +38,22 @@ impl Collector {
     /// # Errors
     /// The disk's; the file before is untouched.
     pub fn save(&mut self, file: &Path) -> Result<(), StoreError> {
+        write(file, &self.told()).inspect_err(|_| self.changed = true)
+    }
+
+    /// What was told, for [`write()`]: who writes it elsewhere says with [`Self::is_to_keep`] if that failed.
+    pub fn told(&mut self) -> Vec<u8> {
         let mut body = Vec::new();
         for (key, domain) in self.domains.iter().filter(|(_, domain)| domain.template_count() > 0) {
             put_domain(key, domain, &mut body);
         }
-        let beside = beside(file);
-        if let Err(fault) = put(&body, &beside).and_then(|()| fs::rename(&beside, file)) {
-            let _ = fs::remove_file(&beside);
-            return Err(fault.into());
-        }
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-        File::open(folder)?.sync_all()?;
         self.changed = false;
-        Ok(())
+        body
+    }
+
+    /// What was told last did not reach the disk.
+    pub const fn is_to_keep(&mut self) {
+        self.changed = true;
     }
 
     /// Takes up what was told before. How many templates; a file that is not there has none.
@@ -91,11 +94,41 @@ impl Collector {
         }
         row.rates.into_iter().for_each(|rate| domain.rates.restore(rate));
         domain.init_ms = row.init_ms;
-        self.known_bytes += domain.memory_bytes();
-        if domain.template_count() > 0 {
-            self.bare.remove(&row.key);
-        }
+        let (bytes, has_templates) = (domain.memory_bytes(), domain.template_count() > 0);
+        self.known_bytes += bytes;
+        self.note_use(row.key, has_templates, (bytes, 0));
     }
+}
+
+/// Replaces the file by what a collector told.
+///
+/// # Errors
+/// The disk's; the file before is untouched.
+pub fn write(file: &Path, told: &[u8]) -> Result<(), StoreError> {
+    let beside = beside(file);
+    if let Err(fault) = put(told, &beside).and_then(|()| fs::rename(&beside, file)) {
+        let _ = fs::remove_file(&beside);
+        return Err(fault.into());
+    }
+    File::open(folder_of(file))?.sync_all()?;
+    Ok(())
+}
+
+/// Whether the file could be written: one beside it is made and taken away.
+///
+/// # Errors
+/// The disk's.
+pub fn try_out(file: &Path) -> io::Result<()> {
+    if file.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let beside = beside(file);
+    File::create(&beside)?;
+    fs::remove_file(&beside)
+}
+
+fn folder_of(file: &Path) -> &Path {
+    file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 /// A name that no other process writes to, and that is never the file's own.

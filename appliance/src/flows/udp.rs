@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::flow::Address;
-use crate::limits::{DATAGRAM_FRAGMENTS_MAX, DATAGRAMS_IN_PIECES_MAX};
+use crate::limits::{DATAGRAM_FRAGMENTS_MAX, DATAGRAM_PIECES_BYTES_MAX, DATAGRAMS_IN_PIECES_MAX};
 use crate::parse::{MirrorPlan, Parsed, parse_into};
 use crate::rx::capture::CapturedFrame;
 
@@ -30,9 +30,6 @@ struct Packet<'a> {
 }
 
 type PieceKey = (Address, Address, u32);
-
-/// Bytes of pieces that wait at most.
-const PIECES_BYTES_MAX: usize = 64 << 20;
 
 /// Takes datagrams out of frames. Of those in pieces so many wait at a time; then all that wait are given up.
 #[derive(Debug, Default)]
@@ -64,7 +61,7 @@ impl Datagrams {
     fn complete(&mut self, packet: &Packet<'_>) -> Option<Vec<u8>> {
         let key = (packet.src, packet.dst, packet.id);
         let too_many = self.pieces.len() >= DATAGRAMS_IN_PIECES_MAX && !self.pieces.contains_key(&key);
-        if too_many || self.bytes + packet.body.len() > PIECES_BYTES_MAX {
+        if too_many || self.bytes + packet.body.len() > DATAGRAM_PIECES_BYTES_MAX {
             self.pieces.clear();
             self.bytes = 0;
         }

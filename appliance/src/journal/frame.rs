@@ -129,6 +129,7 @@ const fn kind_code(kind: Kind) -> u8 {
         Kind::Links => 2,
         Kind::Events => 3,
         Kind::Configs => 4,
+        Kind::Flows => 5,
     }
 }
 

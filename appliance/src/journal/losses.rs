@@ -29,13 +29,16 @@ pub(super) struct Lost {
     pub(super) position: u64,
     window: WindowOf,
     kind: Kind,
+    /// Messages that a consumer would have seen of it.
+    count: u64,
     /// Of a range's report, its prefix.
     range: Option<String>,
 }
 
 impl Lost {
     pub(super) fn of(position: u64, message: &Message) -> Self {
-        Self { position, window: message.window, kind: message.kind, range: (message.kind == Kind::Ranges).then(|| message.key.clone()) }
+        let range = (message.kind == Kind::Ranges).then(|| message.key.clone());
+        Self { position, window: message.window, kind: message.kind, count: message.count(), range }
     }
 }
 
@@ -67,9 +70,9 @@ impl Losses {
     pub(super) fn add(&mut self, lost: &Lost) {
         let is_new = !self.windows.contains_key(&lost.window);
         if is_new && self.windows.len() >= WINDOWS_MAX {
-            self.other_windows += 1;
+            self.other_windows += lost.count;
         } else {
-            self.windows.entry(lost.window).or_default()[lost.kind as usize] += 1;
+            self.windows.entry(lost.window).or_default()[lost.kind as usize] += lost.count;
         }
         let Some(range) = &lost.range else { return };
         if let Some(count) = self.ranges.get_mut(range) {

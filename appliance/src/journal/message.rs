@@ -1,5 +1,6 @@
 //! One report on its way out: encoded once, shared by every sink.
 
+use super::Lot;
 use crate::report::pb;
 
 /// What a message is, and so which topic it goes to.
@@ -15,11 +16,13 @@ pub enum Kind {
     Events,
     /// A [`pb::ConfigReport`].
     Configs,
+    /// A [`Lot`] of flow messages.
+    Flows,
 }
 
 impl Kind {
     /// All of them, in the order of their numbers in the journal's frames, which never change.
-    pub const ALL: [Self; 5] = [Self::Ranges, Self::Appliance, Self::Links, Self::Events, Self::Configs];
+    pub const ALL: [Self; 6] = [Self::Ranges, Self::Appliance, Self::Links, Self::Events, Self::Configs, Self::Flows];
     /// How many there are.
     pub const COUNT: usize = Self::ALL.len();
 }
@@ -32,7 +35,7 @@ pub struct Message {
     /// It closes a fast window: it goes ahead of what closes long ones.
     pub is_fast: bool,
     /// Kafka's key: the range's prefix, the customer whose ranges are reported together, the link's name, the hash of the
-    /// configuration, or the appliance's name.
+    /// configuration, or the appliance's name. Of a lot of flows, whose messages have keys of their own: the topic.
     pub key: String,
     /// Customer of the range; empty for what is of no range.
     pub customer: String,
@@ -79,6 +82,19 @@ impl Message {
     /// Encodes a configuration, or a part of one.
     pub fn config(report: &pb::ConfigReport) -> Self {
         Self::new((Kind::Configs, false), &report.config_hash, report, (report.from_window_ns, report.from_window_ns))
+    }
+
+    /// A lot of flow messages for a topic, received in this window.
+    pub fn flows(topic: &str, lot: Box<[u8]>, window: WindowOf) -> Self {
+        Self { kind: Kind::Flows, is_fast: false, key: topic.to_owned(), customer: String::new(), payload: lot, window }
+    }
+
+    /// How many messages a consumer sees of it.
+    pub fn count(&self) -> u64 {
+        match self.kind {
+            Kind::Flows => Lot::read(&self.payload).map_or(0, |lot| u64::from(lot.count)),
+            _ => 1,
+        }
     }
 
     fn new((kind, is_fast): (Kind, bool), key: &str, report: &impl prost::Message, (start_ns, end_ns): (u64, u64)) -> Self {

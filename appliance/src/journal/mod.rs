@@ -1,7 +1,7 @@
 //! Reports wait here until every sink has delivered them, or until the bound is reached.
 //!
 //! There are two lanes, each a log of its own ([`Lane`]): reports of fast windows go ahead of long ones, which may be a backlog of
-//! hours. Within a lane every sink gets all messages in the order in which they were appended; between lanes there is no order, but a
+//! hours. Flow messages, which are many more, have a third one with bounds of its own, where they are configured: they push no report out. Within a lane every sink gets all messages in the order in which they were appended; between lanes there is no order, but a
 //! sink that reads both ([`Both`]) takes what is fast first. An eighth of every bound is the fast lane's.
 //!
 //! All of it is control path: a mutex and a condition variable serve a few hundred thousand messages a second with ease.
@@ -12,6 +12,7 @@ mod for_writer;
 mod frame;
 mod lane;
 mod losses;
+mod lot;
 mod marks;
 mod message;
 mod place;
@@ -29,6 +30,7 @@ pub use both::Both;
 pub use cursor::{Cursor, Next};
 pub use lane::{Bound, JournalState};
 pub use losses::Losses;
+pub use lot::{Lot, LotForm, LotWriter};
 pub use message::{Kind, Message, WindowOf};
 pub use place::CursorState;
 pub use store::{Disk, OpenError};
@@ -39,11 +41,21 @@ use lane::Lane;
 /// The fast lane has one in so many of what the journal may hold.
 const FAST_SHARE: u8 = 8;
 
-/// See the module. Shared by its writer (the reporter) and the sinks.
+/// Where flow messages wait.
+#[derive(Clone, Debug)]
+pub struct FlowLane {
+    /// Of the queue in memory.
+    pub bound: Bound,
+    /// On disk, where the journal is.
+    pub disk: Option<Disk>,
+}
+
+/// See the module. Shared by its writers (the reporter, who receives flows) and the sinks.
 #[derive(Debug)]
 pub struct Journal {
     long: Arc<Lane>,
     fast: Arc<Lane>,
+    flows: Option<Arc<Lane>>,
     previous: Option<pb::PreviousRun>,
 }
 
@@ -51,13 +63,14 @@ impl Journal {
     /// An empty journal in memory that is read by the sinks named. Without sinks it forgets what it is given.
     pub fn new<S: AsRef<str>>(bound: Bound, sinks: &[S]) -> Arc<Self> {
         let [long, fast] = bound.lanes();
-        Arc::new(Self { long: Lane::new(long, sinks), fast: Lane::new(fast, sinks), previous: None })
+        Arc::new(Self { long: Lane::new(long, sinks), fast: Lane::new(fast, sinks), flows: None, previous: None })
     }
 
     /// As [`Self::new`], where a disk is configured that cannot be used: its state says why.
     pub fn without_disk<S: AsRef<str>>(bound: Bound, sinks: &[S], why: String) -> Arc<Self> {
         let [long, fast] = bound.lanes();
-        Arc::new(Self { long: Lane::without_disk(long, sinks, why.clone()), fast: Lane::without_disk(fast, sinks, why), previous: None })
+        let (long, fast) = (Lane::without_disk(long, sinks, why.clone()), Lane::without_disk(fast, sinks, why));
+        Arc::new(Self { long, fast, flows: None, previous: None })
     }
 
     /// A journal on disk, with what an earlier run left there: sinks go on where they were. The fast lane has a folder in the folder.
@@ -69,7 +82,20 @@ impl Journal {
         let long = Lane::open(long, &on, sinks)?;
         let fast = Lane::open(fast, &on_fast, sinks)?;
         let previous = previous::of_both(long.previous(), fast.previous());
-        Ok(Arc::new(Self { long, fast, previous }))
+        Ok(Arc::new(Self { long, fast, flows: None, previous }))
+    }
+
+    /// The same with a lane for flow messages, whose bounds are its own.
+    ///
+    /// # Errors
+    /// Its folder cannot be used.
+    pub fn with_flows<S: AsRef<str>>(self: Arc<Self>, lane: &FlowLane, sinks: &[S]) -> Result<Arc<Self>, OpenError> {
+        let flows = match &lane.disk {
+            Some(disk) => Lane::open(lane.bound, disk, sinks)?,
+            None => Lane::new(lane.bound, sinks),
+        };
+        let (long, fast, previous) = (Arc::clone(&self.long), Arc::clone(&self.fast), self.previous);
+        Ok(Arc::new(Self { long, fast, flows: Some(flows), previous }))
     }
 
     /// How far the run before this one came, if it left something on the disk.
@@ -79,7 +105,12 @@ impl Journal {
 
     /// Adds a message; the oldest of its lane fall off where the bound asks for it. False if the journal is closed (nothing is added).
     pub fn append(&self, message: Message) -> bool {
-        if message.is_fast { self.fast.append(message) } else { self.long.append(message) }
+        match (&self.flows, message.kind) {
+            (Some(flows), Kind::Flows) => flows.append(message),
+            (None, Kind::Flows) => false,
+            _ if message.is_fast => self.fast.append(message),
+            _ => self.long.append(message),
+        }
     }
 
     /// No more messages: readers get what is left, then [`Next::Closed`].
@@ -92,8 +123,8 @@ impl Journal {
     pub fn end(&self, deadline: Instant) -> bool {
         // One whose disk hangs takes no time from the other.
         self.lanes().for_each(Lane::begin_to_end);
-        let is_kept = [self.long.end(deadline), self.fast.end(deadline)];
-        is_kept.into_iter().all(|kept| kept)
+        // All of them, also where one has lost something.
+        self.lanes().filter(|lane| !lane.end(deadline)).count() == 0
     }
 
     /// The cursors of this sink, of the long lane and of the fast one; `None` if there is no such sink or they were already taken.
@@ -101,7 +132,22 @@ impl Journal {
         Some([self.long.cursor(sink)?, self.fast.cursor(sink)?])
     }
 
-    /// Where everything stands, both lanes together.
+    /// The cursor of this sink in the lane of flows, if there is one.
+    pub fn flow_cursor(&self, sink: &str) -> Option<Cursor> {
+        self.flows.as_ref()?.cursor(sink)
+    }
+
+    /// Where the lane of flows stands, in lots; `None`: there is none.
+    pub fn flow_state(&self) -> Option<JournalState> {
+        self.flows.as_ref().map(|lane| lane.state())
+    }
+
+    /// Which flow messages each sink lost since this was asked last.
+    pub fn flow_losses(&self) -> Vec<(String, Losses)> {
+        self.flows.as_ref().map_or_else(Vec::new, |lane| lane.losses())
+    }
+
+    /// Where everything stands, both lanes of reports together.
     pub fn state(&self) -> JournalState {
         let (mut state, fast) = (self.long.state(), self.fast.state());
         state.appended += fast.appended;
@@ -109,7 +155,8 @@ impl Journal {
         state.bytes += fast.bytes;
         state.disk_bytes += fast.disk_bytes;
         state.unsynced += fast.unsynced;
-        state.fault = state.fault.or(fast.fault);
+        // A disk that takes no flows is no better.
+        state.fault = state.fault.or(fast.fault).or_else(|| self.flow_state()?.fault);
         state.cursors.iter_mut().zip(&fast.cursors).for_each(|(cursor, fast)| cursor.add(fast));
         state
     }
@@ -139,13 +186,13 @@ impl Journal {
         losses
     }
 
-    /// Waits until every sink has settled everything, or until the deadline. True if so.
+    /// Waits until every sink has settled everything, flows too, or until the deadline. True if so.
     pub fn drained_by(&self, deadline: Instant) -> bool {
         self.lanes().all(|lane| lane.drained_by(deadline))
     }
 
     fn lanes(&self) -> impl Iterator<Item = &Lane> {
-        [&*self.long, &*self.fast].into_iter()
+        [Some(&*self.long), Some(&*self.fast), self.flows.as_deref()].into_iter().flatten()
     }
 }
 

@@ -98,6 +98,7 @@ pub(super) fn appliance_report(
         events_sequence: 0,
         audit: None,
         duplicates: None,
+        flows: None,
         links_reported: (window.period == Period::Fast && !setting.links.is_empty()).then_some(setting.links.len() as u64),
         kind_sequence: 0,
     }

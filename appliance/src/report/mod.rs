@@ -9,6 +9,7 @@ mod audit;
 mod causes;
 pub mod clock;
 mod duplicates;
+mod flows;
 mod loss;
 mod links;
 mod message;
@@ -286,6 +287,11 @@ pub trait Publisher: Send {
 
     /// How far the run before this one came, where that is known.
     fn previous_run(&self) -> Option<pb::PreviousRun> {
+        None
+    }
+
+    /// What became of flow records since the account of the long window before; with `total`, since the start. None are received: none.
+    fn flows(&mut self, _total: bool) -> Option<pb::FlowsAccount> {
         None
     }
 

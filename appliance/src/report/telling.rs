@@ -6,7 +6,7 @@ use super::appliance::{Window, core_ledger, feeds};
 use super::causes::{CoreLoss, losses};
 use super::open::Accounts;
 use super::reporter::{Reporter, Source, kind};
-use super::{CoreName, Delivery, Glance, Health, PortHealth, Publisher, message, pb};
+use super::{CoreName, Delivery, Glance, Health, PortHealth, Publisher, flows, message, pb};
 use crate::gather::Cause;
 use crate::stats::plan::Period;
 use crate::window::Site;
@@ -72,6 +72,11 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         report.sink_overflow = self.publisher.overflow().into_iter().map(|(name, n)| message::count(name, n)).collect();
         report.journal_losses = self.publisher.losses();
         report.previous_run = self.publisher.previous_run();
+        if period == Period::Long {
+            report.flows = self.publisher.flows(report.total);
+            let lost = report.flows.iter().filter(|_| !report.total).flat_map(flows::losses);
+            report.losses.extend(lost);
+        }
         self.publisher.appliance(&report);
     }
 }

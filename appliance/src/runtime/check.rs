@@ -4,10 +4,8 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
-use super::check_audit;
 #[cfg(feature = "kafka")]
 use super::check_brokers::brokers;
-use super::check_journal;
 use super::check_memory::{self, Machine, Need};
 use super::check_vf;
 use super::memory::MemoryPlan;
@@ -15,6 +13,7 @@ use super::places::{Places, usable_cpus};
 use super::run::takers;
 use super::wiring::Cores;
 use super::world::World;
+use super::{check_audit, check_flows, check_journal};
 use crate::arch::HashKey;
 use crate::config::{Config, Port, TagField};
 use crate::rx::device::DeviceName;
@@ -79,6 +78,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.extend(ports(config));
     findings.extend(links(config));
     findings.extend(check_journal::journal(config));
+    findings.extend(check_flows::flows(config));
     findings.extend(brokers(config));
     findings.extend(check_audit::counters(config));
     findings.extend(admin(config));

@@ -50,7 +50,7 @@ fn topics(config: &Config, kafka: &KafkaSink, cluster: &Cluster) -> Vec<Finding>
     if kafka.brokers == MOCK {
         return Vec::new();
     }
-    let customers = |topic: &str| config.ranges.list.iter().map(|range| of_customer(topic, &range.customer)).collect();
+    let customers = |topic: &str| config.ranges.list.iter().map(|range| of_customer(topic, &range.customer).into_owned()).collect();
     let of_key = |(_, topic): (_, &str)| if topic.contains(CUSTOMER) { customers(topic) } else { BTreeSet::from([topic.to_owned()]) };
     let ours: BTreeSet<String> = kafka.topics().into_iter().flat_map(of_key).collect();
     let about = format!("{}: topics of sinks.kafka", config.locate(&["sinks", "kafka"]));

@@ -32,6 +32,7 @@ pub fn check(started: &Config, new: &Config) -> Result<(), Faults> {
         ("links", started.links != new.links),
         ("audit", started.audit != new.audit),
         ("duplicates", started.duplicates != new.duplicates),
+        ("flows", started.flows != new.flows),
         ("journal", started.journal != new.journal),
         ("sinks", started.sinks != new.sinks),
     ];

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::flows::listen::{Listener, wait};
+use crate::flows::listen::{Listener, is_shared, wait};
 use crate::flows::udp::{Datagrams, looks_like_export};
-use crate::flows::{Arrival, Collector, Flow, Settings, json, protobuf};
+use crate::flows::{Arrival, Collector, Flow, Settings, json, protobuf, store};
 use crate::rx::capture::{CaptureError, Merged};
 
 /// How flows are written.
@@ -58,6 +58,9 @@ pub enum FlowsError {
     /// Signals.
     #[error("signals cannot be caught: {0}")]
     Signals(io::Error),
+    /// The file of templates, before anything is received.
+    #[error("--templates {0}: cannot be written: {1}; make its folder, or name a file that may be written")]
+    Templates(String, io::Error),
     /// What is kept of templates.
     #[error("{0}: templates cannot be kept: {1}")]
     Keep(PathBuf, crate::flows::StoreError),
@@ -68,7 +71,7 @@ impl FlowsError {
     pub const fn before_start(&self) -> bool {
         match self {
             Self::Capture(error) => error.before_start(),
-            Self::Open(..) => true,
+            Self::Open(..) | Self::Templates(..) => true,
             _ => false,
         }
     }
@@ -90,13 +93,20 @@ const OUT_BYTES: usize = 256 * 1024;
 pub fn run(options: &Options) -> Result<(), FlowsError> {
     let mut collector = Collector::new(&options.settings);
     let mut captures = Merged::open(&options.captures)?;
+    if let Some(file) = &options.templates {
+        store::try_out(file).map_err(|fault| FlowsError::Templates(file.display().to_string(), fault))?;
+    }
     let mut listeners = Vec::new();
     for at in &options.listen {
+        if is_shared(*at) {
+            tracing::warn!("another socket listens at udp {at}: the kernel gives each a part of the exporters");
+        }
         listeners.push(Listener::open(*at).map_err(|fault| FlowsError::Open(*at, fault))?);
     }
     restore(&mut collector, options);
     let mut out = Out { format: options.format, bytes: Vec::with_capacity(2 * OUT_BYTES), scratch: Vec::new(), fault: None };
-    let done = read_captures(&mut captures, &mut collector, &mut out).and_then(|()| match listeners.is_empty() {
+    let mut looked_at = 0;
+    let done = read_captures(&mut captures, &mut collector, &mut out, &mut looked_at).and_then(|()| match listeners.is_empty() {
         true => Ok(()),
         false => serve(&mut listeners, &mut collector, options, &mut out),
     });
@@ -107,6 +117,11 @@ pub fn run(options: &Options) -> Result<(), FlowsError> {
     captures.warnings().for_each(|warning| tracing::warn!("{warning}"));
     collector.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     tell(&collector.ledger().to_string());
+    if collector.ledger().datagrams == 0 && !options.captures.is_empty() {
+        tell(&format!(
+            "no exports in these captures: {looked_at} UDP datagrams were looked at, and none begins as NetFlow, IPFIX or sFlow do"
+        ));
+    }
     done.and(kept)
 }
 
@@ -130,10 +145,14 @@ fn keep(collector: &mut Collector, options: &Options, at_end: bool) -> Result<()
     collector.save(file).map_err(|fault| FlowsError::Keep(file.clone(), fault))
 }
 
-fn read_captures(captures: &mut Merged, collector: &mut Collector, out: &mut Out) -> Result<(), FlowsError> {
+fn read_captures(captures: &mut Merged, collector: &mut Collector, out: &mut Out, looked_at: &mut u64) -> Result<(), FlowsError> {
     let mut datagrams = Datagrams::default();
     while let Some((_, frame)) = captures.next_frame()? {
-        let Some(datagram) = datagrams.take(&frame).filter(|datagram| looks_like_export(&datagram.payload)) else { continue };
+        let Some(datagram) = datagrams.take(&frame) else { continue };
+        *looked_at += 1;
+        if !looks_like_export(&datagram.payload) {
+            continue;
+        }
         let from = Arrival { exporter: datagram.src, port: datagram.src_port, received_ns: frame.time_ns };
         collector.take(&from, &datagram.payload, &mut |flow| out.put(flow));
         out.check()?;

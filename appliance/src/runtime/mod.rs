@@ -7,6 +7,8 @@ mod check_audit;
 #[cfg(all(feature = "dpdk", feature = "kafka"))]
 mod check_brokers;
 #[cfg(feature = "dpdk")]
+mod check_flows;
+#[cfg(feature = "dpdk")]
 mod check_journal;
 #[cfg(feature = "dpdk")]
 mod check_memory;
@@ -15,9 +17,12 @@ mod check_vf;
 pub mod configs;
 pub mod fits;
 pub mod fixed;
+pub mod flow_stream;
 pub mod flows;
 mod frame;
 pub mod generations;
+#[cfg(feature = "dpdk")]
+mod journal;
 pub mod made_of;
 pub mod memory;
 pub mod plan;
@@ -74,6 +79,9 @@ pub enum RunError {
     /// The token of reloads cannot be read.
     #[error("{0}")]
     Token(crate::config::Faults),
+    /// Addresses of `[flows]` that cannot be listened at.
+    #[error("{0}")]
+    Flows(crate::config::Faults),
     /// The budget does not hold what must always be there.
     #[error("{0}")]
     Memory(crate::config::Faults),
@@ -111,7 +119,7 @@ pub enum RunError {
 impl RunError {
     /// Whether the configuration is to blame, rather than what happened.
     pub const fn is_configuration(&self) -> bool {
-        matches!(self, Self::Cores(_) | Self::Token(_) | Self::Memory(_) | Self::Stat(_))
+        matches!(self, Self::Cores(_) | Self::Token(_) | Self::Memory(_) | Self::Stat(_) | Self::Flows(_))
     }
 }
 

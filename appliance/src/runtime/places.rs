@@ -16,6 +16,8 @@ pub struct Places {
     pub reporter_cpu: usize,
     /// The CPU of sinks and admin.
     pub io_cpu: usize,
+    /// The CPU of who receives flow records: the last of `cores.io`.
+    pub flows_cpu: usize,
     /// What polling lcores do when nothing came.
     pub idle: Idle,
 }
@@ -71,14 +73,16 @@ impl Places {
         tracing::warn!(cpus = ?usable, lcores = order.len(), "lcores share CPUs, as --share-cpus allows: this is for trying out only");
         let pins = data_lcores(&cores).into_iter().map(|lcore| LcorePin { lcore, cpus: vec![cpu(lcore)] }).collect();
         let io_cpu = cpu(cores.io.first().copied().unwrap_or(cores.main));
-        Self { pins, reporter_cpu: cpu(cores.reporter), io_cpu, idle: Idle::Nap, cores }
+        let flows_cpu = cores.io.last().map_or(io_cpu, |lcore| cpu(*lcore));
+        Self { pins, reporter_cpu: cpu(cores.reporter), io_cpu, flows_cpu, idle: Idle::Nap, cores }
     }
 
     fn configured(cores: Cores) -> Self {
         let cpu = |lcore: u32| usize::try_from(lcore).unwrap_or(0);
         let pins = data_lcores(&cores).into_iter().map(|lcore| LcorePin { lcore, cpus: vec![cpu(lcore)] }).collect();
         let io_cpu = cpu(cores.io.first().copied().unwrap_or(cores.main));
-        Self { pins, reporter_cpu: cpu(cores.reporter), io_cpu, idle: Idle::Spin, cores }
+        let flows_cpu = cores.io.last().map_or(io_cpu, |lcore| cpu(*lcore));
+        Self { pins, reporter_cpu: cpu(cores.reporter), io_cpu, flows_cpu, idle: Idle::Spin, cores }
     }
 
     /// Run to completion: main, reporter and sinks share the first CPU or two, the others receive.
@@ -95,7 +99,7 @@ impl Places {
         let cores = Cores { mode: Mode::RunToCompletion, main: 0, rx, workers: Vec::new(), reporter, io: Vec::new() };
         // On so small a machine even a polling CPU is not ours alone.
         let idle = if cpus.len() > 3 { Idle::Spin } else { Idle::Nap };
-        Self { cores, pins, reporter_cpu: cpu(helpers - 1), io_cpu: cpu(0), idle }
+        Self { cores, pins, reporter_cpu: cpu(helpers - 1), io_cpu: cpu(0), flows_cpu: cpu(0), idle }
     }
 
     /// Core map's entries that this machine lacks: key and CPU.

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::configs::Configs;
 use super::counters;
+use super::flow_stream::{Accounts, FlowStream};
+use super::journal;
 use super::lcores::launch_all;
 use super::memory::{Lacking, MemoryPlan};
 use super::monitor::{self, Monitor};
@@ -23,7 +25,7 @@ use crate::admin::{Admin, Asked, Gate};
 use crate::arch::{HashKey, Reserve};
 use crate::config::{self, Config, Fault, Faults, Mode};
 use crate::dpdk::{Eal, EalConfig, FilePrefix, Hugepages, LcoreHandle};
-use crate::journal::{Bound, Disk, Journal};
+use crate::journal::Journal;
 use crate::parse::DropReason;
 use crate::report::{PortName, Reporter};
 use crate::rx::RxQueue;
@@ -33,10 +35,6 @@ use crate::sink::{self, RunningSinks};
 use crate::spread::handover::takers_of;
 use crate::telemetry::{LiveQueue, Registry, StatusLine, log};
 
-/// A journal has so many segments at least: one of them falls off at once,
-const SEGMENTS_MIN: u64 = 64;
-/// and none is larger.
-const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 /// How long the journal's disk may take at the end.
 const KEEPING: Duration = Duration::from_secs(10);
 /// How often transceivers are read.
@@ -61,49 +59,18 @@ pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
     let world = Arc::new(world);
     enough(config, &places, &world)?;
     let registry = registry(config, &world);
-    let journal = beside(places.io_cpu, || journal(config))??;
+    let journal = beside(places.io_cpu, || journal::open(config))??;
+    let mut flows = beside(places.flows_cpu, || FlowStream::start(config, &journal, &stop))?.map_err(RunError::Flows)?;
+    let accounts = flows.as_ref().map(|flows| flows.accounts(&journal, &registry));
     let gate = Gate::new(config.reload_token().map_err(RunError::Token)?, Arc::clone(&registry));
     let mut outside = Outside::start(config, &places, (&journal, &registry), ask, gate.clone())?;
-    let counted = count(&eal, config, &places, &world, (&registry, &journal), orders, gate);
+    let counted = count(&eal, config, &places, &world, (&registry, &journal, accounts), orders, gate);
+    // All that came of flows is in the journal before it closes.
+    if let Some(flows) = &mut flows {
+        flows.end();
+    }
     let delivered = outside.stop(&journal, &stop);
     counted.and(delivered)
-}
-
-/// Where reports wait: on disk if it is configured.
-fn journal(config: &Config) -> Result<Arc<Journal>, RunError> {
-    let sinks = sink::names(&config.sinks);
-    let Some(journal) = &config.journal else {
-        if !sinks.is_empty() {
-            tracing::warn!("reports wait in memory alone: what is not delivered when this ends is lost; write [journal] path to keep it");
-        }
-        return Ok(Journal::new(Bound::default(), &sinks));
-    };
-    let bytes_max = journal.size_mb << 20;
-    let segment_bytes = (bytes_max / SEGMENTS_MIN).min(SEGMENT_BYTES_MAX);
-    let disk = Disk { folder: journal.path.clone(), bytes_max, segment_bytes };
-    let journal = match Journal::open(Bound::default(), &disk, &sinks) {
-        Err(fault) if fault.is_of_the_disk() => {
-            tracing::error!("{fault}; until the next start reports wait in memory alone, and what lies there waits for it");
-            return Ok(Journal::without_disk(Bound::default(), &sinks, fault.to_string()));
-        }
-        opened => opened?,
-    };
-    if let Some(run) = journal.previous().filter(|run| !run.ended) {
-        tracing::warn!(
-            boot_id = run.boot_id,
-            long_end_ns = run.long_end_ns,
-            "the run before was cut off: what came behind its last window is not reported"
-        );
-    }
-    for cursor in journal.state().cursors.iter().filter(|cursor| cursor.backlog > 0) {
-        tracing::info!(
-            sink = cursor.sink,
-            reports = cursor.backlog,
-            lost = cursor.overflow,
-            "reports of an earlier run wait in the journal"
-        );
-    }
-    Ok(journal)
 }
 
 /// Whether `memory_mb` holds what must always be there.
@@ -122,7 +89,7 @@ fn count(
     config: &Config,
     places: &Places,
     world: &Arc<World>,
-    (registry, journal): (&Arc<Registry>, &Arc<Journal>),
+    (registry, journal, flows): (&Arc<Registry>, &Arc<Journal>, Option<Accounts>),
     orders: Orders,
     gate: Gate,
 ) -> Result<(), RunError> {
@@ -137,7 +104,7 @@ fn count(
     let mut configs = Configs::new(Arc::clone(journal), boot_id);
     configs.tell(config, world.number, 0);
     let setting = setting(config, world, boot_id, port_names.clone(), true);
-    let shipping = Shipping::new(Arc::clone(journal), Arc::clone(registry));
+    let shipping = Shipping::new(Arc::clone(journal), Arc::clone(registry)).with_flows(flows);
     let mut reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, shipping, monitor.clone());
     if let Some(counters) = beside(places.io_cpu, || counters::listen(config))? {
         reporter = reporter.with_counters(counters);
@@ -243,12 +210,12 @@ impl Outside {
         journal.close();
         let mut undelivered = 0;
         for status in self.sinks.stop(Instant::now() + DELIVERY) {
-            let (sink, delivered, left) = (&status.name, status.delivered, status.behind);
+            let (sink, delivered, flows, left) = (&status.name, status.delivered, status.flows, status.behind + status.lots_behind);
             if left > 0 {
                 undelivered += left;
-                tracing::error!(%sink, delivered, left, "reports could not be delivered in time");
+                tracing::error!(%sink, delivered, flows, left, "reports could not be delivered in time");
             } else {
-                tracing::info!(%sink, delivered, "all reports delivered");
+                tracing::info!(%sink, delivered, flows, "all reports delivered");
             }
         }
         hold_embedded(&self.sinks, signal);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::findings;
+use super::flow_stream::Accounts;
 use super::strained::Strained;
 use crate::events::Engine;
 use crate::journal::{CursorState, Journal, Kind, Losses, Message, WindowOf};
@@ -24,6 +25,7 @@ pub struct Shipping {
     incomplete: [(u64, BTreeMap<String, u64>); 2],
     strained: Strained,
     events: Engine,
+    flows: Option<Accounts>,
 }
 
 impl Shipping {
@@ -36,7 +38,13 @@ impl Shipping {
             incomplete: Default::default(),
             strained: Strained::default(),
             events: Engine::default(),
+            flows: None,
         }
+    }
+
+    /// With the accounts of flow records, if any are received.
+    pub fn with_flows(self, flows: Option<Accounts>) -> Self {
+        Self { flows, ..self }
     }
 
     /// Says which feeds are no longer what they were. (That a port is down was said when it was seen.)
@@ -172,6 +180,10 @@ impl Publisher for Shipping {
         self.journal.previous().copied()
     }
 
+    fn flows(&mut self, total: bool) -> Option<pb::FlowsAccount> {
+        self.flows.as_mut().map(|flows| flows.take(total, told))
+    }
+
     fn losses(&mut self) -> Vec<pb::JournalLosses> {
         self.journal.losses().iter().map(|(sink, losses)| told(sink, losses)).collect()
     }
@@ -179,7 +191,7 @@ impl Publisher for Shipping {
 
 /// What one sink lost, as long as a message may be.
 fn told(sink: &str, losses: &Losses) -> pb::JournalLosses {
-    let window = |(window, [ranges, appliance, links, events, configs]): (&WindowOf, &[u64; Kind::COUNT])| pb::LostWindow {
+    let window = |(window, [ranges, appliance, links, events, configs, flows]): (&WindowOf, &[u64; Kind::COUNT])| pb::LostWindow {
         window_start_ns: window.start_ns,
         window_end_ns: window.end_ns,
         ranges: *ranges,
@@ -187,6 +199,7 @@ fn told(sink: &str, losses: &Losses) -> pb::JournalLosses {
         links: *links,
         events: *events,
         configs: *configs,
+        flows: *flows,
     };
     let mut ranges: Vec<(&String, &u64)> = losses.ranges.iter().collect();
     ranges.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));

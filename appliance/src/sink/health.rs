@@ -17,6 +17,8 @@ pub(super) struct Health {
     delivered: AtomicU64,
     failed: AtomicU64,
     retried: AtomicU64,
+    flows: AtomicU64,
+    flows_failed: AtomicU64,
     last_error: Mutex<Option<String>>,
     /// What was last said to mend it.
     remedy: Mutex<String>,
@@ -33,18 +35,24 @@ impl Health {
             delivered: zero(),
             failed: zero(),
             retried: zero(),
+            flows: zero(),
+            flows_failed: zero(),
             last_error: Mutex::default(),
             remedy: Mutex::default(),
             ages: Default::default(),
         }
     }
 
-    pub(super) fn delivered(&self, messages: u64) {
-        self.delivered.fetch_add(messages, Relaxed);
+    /// So many messages that a consumer sees came out of this one of the journal's.
+    pub(super) fn delivered_of(&self, message: &Message, messages: u64) {
+        let counter = if message.kind == Kind::Flows { &self.flows } else { &self.delivered };
+        counter.fetch_add(messages, Relaxed);
     }
 
-    pub(super) fn failed(&self, messages: u64) {
-        self.failed.fetch_add(messages, Relaxed);
+    /// The same of those that were given up.
+    pub(super) fn failed_of(&self, message: &Message, messages: u64) {
+        let counter = if message.kind == Kind::Flows { &self.flows_failed } else { &self.failed };
+        counter.fetch_add(messages, Relaxed);
     }
 
     pub(super) fn retried(&self, attempts: u64) {
@@ -65,8 +73,8 @@ impl Health {
     /// A message was delivered just now: notes how old it was, from its window's end.
     #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
     pub(super) fn aged(&self, message: &Message) {
-        // A configuration is of no window that is over.
-        if message.kind == Kind::Configs {
+        // A configuration is of no window that is over, nor is a flow.
+        if matches!(message.kind, Kind::Configs | Kind::Flows) {
             return;
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -95,8 +103,11 @@ impl Health {
             delivered: self.delivered.load(Relaxed),
             failed: self.failed.load(Relaxed),
             retried: self.retried.load(Relaxed),
+            flows: self.flows.load(Relaxed),
+            flows_failed: self.flows_failed.load(Relaxed),
             overflow: 0,
             behind: 0,
+            lots_behind: 0,
             last_error: self.last_error(),
             address: self.address.clone(),
             ages: ["long", "fast"]

@@ -1,6 +1,7 @@
-//! A message as proto3 JSON, one line.
+//! A message as proto3 JSON, one line; a lot of flows as a line each.
 
-use crate::journal::{Kind, Message};
+use crate::flows::text;
+use crate::journal::{Kind, Lot, LotForm, Message};
 use crate::report::pb;
 
 /// Appends the message and a line end to `line`. On an error `line` is as it was.
@@ -15,12 +16,31 @@ pub fn to_json_line(message: &Message, line: &mut Vec<u8>) -> Result<(), String>
         Kind::Appliance => decode::<pb::ApplianceReport>(message).and_then(|report| write(&report, line)),
         Kind::Events => decode::<pb::Event>(message).and_then(|event| write(&event, line)),
         Kind::Configs => decode::<pb::ConfigReport>(message).and_then(|report| write(&report, line)),
+        Kind::Flows => flows(message, line),
     };
-    match written {
-        Ok(()) => line.push(b'\n'),
-        Err(_) => line.truncate(start),
+    if written.is_err() {
+        line.truncate(start);
     }
     written
+}
+
+fn flows(message: &Message, line: &mut Vec<u8>) -> Result<(), String> {
+    let lot = Lot::read(&message.payload).ok_or("no lot of flows")?;
+    for (_, value) in lot.entries() {
+        let whole = match lot.form {
+            LotForm::Json => {
+                line.extend_from_slice(value);
+                line.push(b'\n');
+                true
+            }
+            LotForm::Bare => text::json_of(value, line),
+            LotForm::Framed => text::unframed(value).is_some_and(|bare| text::json_of(bare, line)),
+        };
+        if !whole {
+            return Err("no flow message".to_owned());
+        }
+    }
+    Ok(())
 }
 
 fn decode<T: prost::Message + Default>(message: &Message) -> Result<T, String> {
@@ -28,5 +48,7 @@ fn decode<T: prost::Message + Default>(message: &Message) -> Result<T, String> {
 }
 
 fn write(report: &impl serde::Serialize, line: &mut Vec<u8>) -> Result<(), String> {
-    serde_json::to_writer(line, report).map_err(|fault| fault.to_string())
+    serde_json::to_writer(&mut *line, report).map_err(|fault| fault.to_string())?;
+    line.push(b'\n');
+    Ok(())
 }

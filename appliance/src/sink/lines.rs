@@ -4,15 +4,17 @@
 //! the lines of a window stand in the file as soon as it is reported. A write that fails (a full disk) is tried again from
 //! the very byte where it stopped: no line is ever torn or doubled by it.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Seat, to_json_line};
-use crate::journal::{Both, Next};
+use crate::journal::{Both, Message, Next};
 
 /// Lines are written once so many bytes are gathered, even if more messages wait.
 const GATHERED_BYTES_MAX: usize = 1 << 20;
@@ -39,11 +41,13 @@ pub(super) struct Lines<T> {
     gathered: Vec<u8>,
     /// Bytes of `gathered` that are written.
     written: usize,
+    /// The messages in it, oldest first: where each ends there, and what it is. A lot of flows has many lines.
+    ends: VecDeque<(usize, Arc<Message>)>,
 }
 
 impl<T: Target> Lines<T> {
     pub(super) fn new(target: T, seat: Seat<Both>) -> Self {
-        Self { target, seat, gathered: Vec::new(), written: 0 }
+        Self { target, seat, gathered: Vec::new(), written: 0, ends: VecDeque::new() }
     }
 
     /// Works until the journal is closed and empty, the deadline has passed or the reader is gone.
@@ -52,8 +56,9 @@ impl<T: Target> Lines<T> {
         loop {
             match self.seat.cursor.next(wait) {
                 Next::Message(message) => {
-                    if let Err(fault) = to_json_line(&message, &mut self.gathered) {
-                        self.refuse(&fault);
+                    match to_json_line(&message, &mut self.gathered) {
+                        Ok(()) => self.ends.push_back((self.gathered.len(), message)),
+                        Err(fault) => self.refuse(&message, &fault),
                     }
                     wait = Duration::ZERO;
                     if self.gathered.len() < GATHERED_BYTES_MAX {
@@ -74,10 +79,10 @@ impl<T: Target> Lines<T> {
     }
 
     /// A message that is none. Lines before it are settled first: the journal settles in order.
-    fn refuse(&mut self, fault: &str) {
+    fn refuse(&mut self, message: &Message, fault: &str) {
         if self.flush() {
             self.seat.health.error(fault.to_owned());
-            self.seat.health.failed(1);
+            self.seat.health.failed_of(message, message.count());
             self.seat.cursor.commit(1);
         }
     }
@@ -112,11 +117,14 @@ impl<T: Target> Lines<T> {
         if bytes == 0 {
             return Err(ErrorKind::WriteZero.into());
         }
-        let lines = line_ends(&rest[..bytes.min(rest.len())]);
-        self.written += bytes;
-        self.seat.health.delivered(lines);
+        self.written += bytes.min(rest.len());
+        let mut whole = 0;
+        while let Some((_, message)) = self.ends.pop_front_if(|(end, _)| *end <= self.written) {
+            self.seat.health.delivered_of(&message, message.count());
+            whole += 1;
+        }
         self.seat.health.up();
-        self.seat.cursor.commit(lines);
+        self.seat.cursor.commit(whole);
         Ok(())
     }
 
@@ -133,13 +141,6 @@ impl<T: Target> Lines<T> {
         self.seat.stop.pause(wait);
         true
     }
-}
-
-/// How many lines end here: proto3 JSON has no raw line end, so each is the end of one message. Counted in bytes, which lanes
-/// hold many of.
-fn line_ends(bytes: &[u8]) -> u64 {
-    let ends = |part: &[u8]| part.iter().map(|byte| u8::from(*byte == b'\n')).sum::<u8>();
-    bytes.chunks(usize::from(u8::MAX)).map(|part| u64::from(ends(part))).sum()
 }
 
 /// A file that is only ever appended to. If it was renamed or removed (log rotation), it is made anew.

@@ -1,5 +1,5 @@
-//! Where reports go: Kafka, a file, stdout. Each sink has a thread and a place in the journal of its own; Kafka has two, one for each
-//! lane, with a producer each, so that reports of fast windows wait for no backlog.
+//! Where reports and flows go: Kafka, a file, stdout. Each sink has a thread and a place in the journal of its own; Kafka has one for each
+//! lane, with a producer each, so that reports of fast windows wait for no backlog, and no report for flows.
 //!
 //! A sink that cannot deliver keeps trying and holds nobody else up: the journal fills to its bound, and what falls off
 //! is counted for that sink alone. A sink settles a message only when it was delivered (by Kafka: acknowledged by all
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub use json::to_json_line;
 
 use crate::config::Sinks;
-use crate::journal::{Both, Cursor, Journal};
+use crate::journal::{Both, Cursor, CursorState, Journal};
 use crate::telemetry::{JournalSnapshot, SinkStatus};
 use health::{Health, Stop};
 
@@ -105,9 +105,10 @@ fn start_kafka(config: &crate::config::KafkaSink, running: &mut RunningSinks) ->
     let (config, embedded) = kafka::embed(config).map_err(refuse)?;
     running.embedded = embedded;
     let address = config.brokers.clone();
-    let cursors = running.cursors("kafka")?;
-    for (cursor, (thread, is_second)) in cursors.into_iter().zip([("sink-kafka", false), ("sink-kafka-fast", true)]) {
-        let sink = kafka::KafkaSink::new(&config, is_second).map_err(refuse)?;
+    let cursors = running.cursors("kafka")?.into_iter().chain(running.watch.journal.flow_cursor("kafka"));
+    let parts = [("sink-kafka", kafka::Part::Reports), ("sink-kafka-fast", kafka::Part::Fast), ("sink-kafka-flow", kafka::Part::Flows)];
+    for (cursor, (thread, part)) in cursors.zip(parts) {
+        let sink = kafka::KafkaSink::new(&config, part).map_err(refuse)?;
         running.spawn(("kafka", thread), address.clone(), cursor, |seat| sink.run(&seat))?;
     }
     Ok(())
@@ -136,6 +137,7 @@ impl SinkWatch {
     /// One entry for each sink.
     pub fn status(&self) -> Vec<SinkStatus> {
         let cursors = self.journal.state().cursors;
+        let lots = self.journal.flow_state().map_or_else(Vec::new, |state| state.cursors);
         let mut all: Vec<SinkStatus> = Vec::new();
         for health in &self.sinks {
             match all.last_mut().filter(|sink| sink.name == health.name) {
@@ -146,6 +148,7 @@ impl SinkWatch {
         for sink in &mut all {
             let cursor = cursors.iter().find(|cursor| cursor.sink == sink.name);
             (sink.overflow, sink.behind) = cursor.map_or((0, 0), |cursor| (cursor.overflow, cursor.behind()));
+            sink.lots_behind = lots.iter().find(|cursor| cursor.sink == sink.name).map_or(0, CursorState::behind);
         }
         all
     }
@@ -208,9 +211,14 @@ impl RunningSinks {
             }
         }
         let status = self.status();
-        for sink in status.iter().filter(|sink| sink.behind > 0) {
+        for sink in status.iter().filter(|sink| sink.behind + sink.lots_behind > 0) {
             let why = sink.last_error.as_deref().unwrap_or("the time to deliver was too short");
-            tracing::warn!(sink = sink.name, undelivered = sink.behind, "reports were not delivered: {why}");
+            tracing::warn!(
+                sink = sink.name,
+                undelivered = sink.behind,
+                lots_of_flows = sink.lots_behind,
+                "reports or flows were not delivered: {why}"
+            );
         }
         status
     }
@@ -222,7 +230,7 @@ impl RunningSinks {
     /// A sink that reads both lanes.
     fn spawn_one(&mut self, sink: &'static str, address: String, work: impl FnOnce(Seat<Both>) + Send + 'static) -> Result<(), SinkError> {
         let thread = if sink == "file" { "sink-file" } else { "sink-stdout" };
-        let cursor = Both::new(self.cursors(sink)?);
+        let cursor = Both::new(self.cursors(sink)?).and_last(self.watch.journal.flow_cursor(sink));
         self.spawn((sink, thread), address, cursor, work)
     }
 

@@ -21,7 +21,7 @@ pub use live::{CoreFigures, Counter, LiveCore, LivePart, LivePort, LiveQueue, ME
 pub use pauses::{Did, LivePauses, PAUSE_CAUSES, Pause, PauseFigures};
 pub use registry::Registry;
 pub use snapshot::{
-    AGE_BOUNDS_S, Ages, AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedHealth, FeedSnapshot,
-    JournalSnapshot, Optics, PairSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
+    AGE_BOUNDS_S, Ages, AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, ExporterSnapshot, FeedHealth,
+    FeedSnapshot, FlowsSnapshot, JournalSnapshot, Optics, PairSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
 };
 pub use status::StatusLine;

@@ -10,8 +10,8 @@ use super::cost::{CostFigures, PARTS, TIMED_POLLS};
 use super::live::{LiveCore, LivePort, PortFigures};
 use super::pauses::PAUSE_CAUSES;
 use super::snapshot::{
-    AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedSnapshot, JournalSnapshot, Optics, PairSnapshot,
-    PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot,
+    AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedSnapshot, FlowsSnapshot, JournalSnapshot, Optics,
+    PairSnapshot, PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot,
 };
 use crate::arch::ticks::ticks_per_second;
 
@@ -65,6 +65,7 @@ struct Shelves {
     clock_sync: (u8, u64),
     sinks: Option<Ask<Vec<SinkStatus>>>,
     journal: Option<Ask<JournalSnapshot>>,
+    flows: Option<Ask<FlowsSnapshot>>,
 }
 
 impl fmt::Debug for Registry {
@@ -157,6 +158,11 @@ impl Registry {
     /// Whom to ask for the journal's state.
     pub fn set_journal(&self, ask: impl Fn() -> JournalSnapshot + Send + Sync + 'static) {
         self.shelves().journal = Some(Box::new(ask));
+    }
+
+    /// Whom to ask for flow records.
+    pub fn set_flows(&self, ask: impl Fn() -> FlowsSnapshot + Send + Sync + 'static) {
+        self.shelves().flows = Some(Box::new(ask));
     }
 
     /// The first window is open: figures are being gathered.
@@ -274,6 +280,7 @@ impl Registry {
             pairs: shelves.pairs.clone(),
             sinks: shelves.sinks.as_ref().map_or_else(Vec::new, |ask| ask()),
             journal: shelves.journal.as_ref().map_or_else(JournalSnapshot::default, |ask| ask()),
+            flows: shelves.flows.as_ref().map(|ask| ask()),
             ranges: self.ranges.load(Relaxed),
             memory_budget_bytes: self.memory_budget_bytes.load(Relaxed),
             memory_used_bytes: shelves.cores.iter().flat_map(|(_, _, live)| &live.memory).map(|part| part.get().used).sum(),

@@ -167,9 +167,15 @@ pub struct SinkStatus {
     pub failed: u64,
     /// Attempts that were made again.
     pub retried: u64,
-    /// Messages that fell off the journal unread.
+    /// Flow messages delivered.
+    pub flows: u64,
+    /// Flow messages given up.
+    pub flows_failed: u64,
+    /// Messages that fell off the journal unread; flows aside.
     pub overflow: u64,
-    /// Messages that wait: unread, or sent and not acknowledged.
+    /// Lots of flow messages that wait.
+    pub lots_behind: u64,
+    /// Messages that wait, flows aside: unread, or sent and not acknowledged.
     pub behind: u64,
     /// The last thing that went wrong.
     pub last_error: Option<String>,
@@ -197,6 +203,9 @@ impl SinkStatus {
         self.delivered += other.delivered;
         self.failed += other.failed;
         self.retried += other.retried;
+        self.flows += other.flows;
+        self.flows_failed += other.flows_failed;
+        self.lots_behind += other.lots_behind;
         self.overflow += other.overflow;
         self.behind += other.behind;
         self.ages.extend(other.ages);
@@ -257,6 +266,52 @@ pub struct EventsSnapshot {
     pub losses: BTreeMap<(String, String), u64>,
 }
 
+/// One exporter of flow records, since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExporterSnapshot {
+    /// Its address, or `other`.
+    pub name: String,
+    /// Datagrams.
+    pub datagrams: u64,
+    /// Flows.
+    pub flows: u64,
+    /// Templates that came anew, or others.
+    pub templates: u64,
+    /// Units of its numbers that are missing now.
+    pub lost: i64,
+    /// Flows of unknown sampling rate.
+    pub rate_unknown: u64,
+    /// What was of no use: of what (`datagram`, `set`, `record`), why, and how many.
+    pub errors: Vec<(&'static str, &'static str, u64)>,
+    /// Flows by delay, in bins.
+    pub delays: Vec<u64>,
+    /// All delays together.
+    pub delay_sum_ms: u64,
+}
+
+/// Flow records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowsSnapshot {
+    /// By address; the last are all others.
+    pub exporters: Vec<ExporterSnapshot>,
+    /// Datagrams that the kernel dropped.
+    pub kernel_dropped: u64,
+    /// Sets that wait for their template.
+    pub waiting: u64,
+    /// Exporters' domains that are known.
+    pub domains: u64,
+    /// Flow messages that the journal took.
+    pub journalled: u64,
+    /// And did not.
+    pub refused: u64,
+    /// Lots that its lane holds in memory,
+    pub lots: u64,
+    /// their bytes,
+    pub bytes: u64,
+    /// and those on disk.
+    pub disk_bytes: u64,
+}
+
 /// How want of memory, and at last of time, makes figures coarser, by the index of [`Snapshot::degraded`].
 pub const DEGRADED: [&str; 5] = ["thinned", "short_of_memory", "folded", "missed", "shed"];
 
@@ -287,6 +342,8 @@ pub struct Snapshot {
     pub sinks: Vec<SinkStatus>,
     /// Journal.
     pub journal: JournalSnapshot,
+    /// Flow records, where they are received.
+    pub flows: Option<FlowsSnapshot>,
     /// Ranges of the generation in use.
     pub ranges: u64,
     /// Budget of sketches and batches.

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::lots::LotParts;
 use super::split::{Part, split};
 use crate::journal::Message;
 
@@ -46,6 +47,8 @@ pub(super) struct Entry {
     pub(super) message: Arc<Message>,
     /// What it goes as, if not as it is.
     parts: Option<Vec<Part>>,
+    /// Of flows, each of which goes alone.
+    lot: Option<LotParts>,
     /// Stats that no broker takes, even alone.
     without: Vec<String>,
     attempt: u8,
@@ -59,8 +62,15 @@ impl Entry {
         self.parts.as_ref().map_or(1, |parts| u16::try_from(parts.len()).unwrap_or(u16::MAX))
     }
 
-    /// A part's bytes.
-    pub(super) fn payload(&self, part: u16) -> &[u8] {
+    /// A part's key and bytes.
+    pub(super) fn part(&self, part: u16) -> (&[u8], &[u8]) {
+        match &self.lot {
+            Some(lot) => lot.part(&self.message.payload, part).unwrap_or_default(),
+            None => (self.message.key.as_bytes(), self.payload(part)),
+        }
+    }
+
+    fn payload(&self, part: u16) -> &[u8] {
         self.parts.as_ref().map_or(&*self.message.payload, |parts| parts.get(usize::from(part)).map_or(&[][..], |part| &part.payload))
     }
 
@@ -84,24 +94,43 @@ impl Entry {
 
     /// The next part that librdkafka is to get.
     pub(super) fn to_hand(&self) -> Option<u16> {
+        if let Some(lot) = &self.lot {
+            return lot.to_hand();
+        }
         (self.handed < self.count()).then_some(self.handed)
     }
 
     /// librdkafka has one part more.
     pub(super) fn handed_one(&mut self) {
-        self.handed += 1;
+        match &mut self.lot {
+            Some(lot) => lot.handed_one(),
+            None => self.handed += 1,
+        }
     }
 
-    /// A part was acknowledged; true with the last.
-    pub(super) fn acknowledged_one(&mut self) -> bool {
+    /// A part was acknowledged; true where a message of a consumer's is whole: with the last part of a report, with each of a lot.
+    pub(super) fn acknowledged(&mut self, part: u16) -> bool {
+        if let Some(lot) = &mut self.lot {
+            let is_news = lot.settle(part);
+            self.settled = lot.is_settled();
+            return is_news;
+        }
         self.acknowledged += 1;
         self.settled |= self.acknowledged >= self.count();
         self.settled
     }
 
-    /// It is given up.
-    pub(super) fn give_up(&mut self) {
-        self.settled = true;
+    /// It is given up; of a lot, this part alone.
+    pub(super) fn give_up(&mut self, part: u16) {
+        self.settled = self.lot.as_mut().is_none_or(|lot| {
+            lot.settle(part);
+            lot.is_settled()
+        });
+    }
+
+    /// Whether it holds flows.
+    pub(super) const fn is_lot(&self) -> bool {
+        self.lot.is_some()
     }
 
     /// Whether it was cut already.
@@ -127,11 +156,17 @@ impl Flight {
         self.bytes
     }
 
-    pub(super) fn push(&mut self, message: Arc<Message>) {
-        self.unsent.push_back(self.front + self.entries.len());
+    /// Takes a message. False: it is a lot that nobody can read, and there is nothing to send.
+    pub(super) fn push(&mut self, message: Arc<Message>) -> bool {
+        let lot = LotParts::of(&message);
+        let settled = lot.as_ref().is_some_and(LotParts::is_settled);
+        if !settled {
+            self.unsent.push_back(self.front + self.entries.len());
+        }
         self.bytes += message.bytes();
         let (parts, without) = (None, Vec::new());
-        self.entries.push_back(Entry { message, parts, without, attempt: 0, handed: 0, acknowledged: 0, settled: false });
+        self.entries.push_back(Entry { message, parts, lot, without, attempt: 0, handed: 0, acknowledged: 0, settled });
+        !settled
     }
 
     /// The message that is to go next, and its number.
@@ -156,11 +191,18 @@ impl Flight {
         (entry.attempt == ticket.attempt && !entry.settled).then_some(entry)
     }
 
-    /// This message goes again, all of it, before all later ones.
-    pub(super) fn again(&mut self, number: usize) {
-        if let Some(entry) = number.checked_sub(self.front).and_then(|at| self.entries.get_mut(at)) {
-            (entry.handed, entry.acknowledged, entry.attempt) = (0, 0, entry.attempt.wrapping_add(1));
+    /// This message goes again, all of it, or this part of a lot, before all later ones.
+    pub(super) fn again(&mut self, ticket: Ticket) {
+        let entry = ticket.number.checked_sub(self.front).and_then(|at| self.entries.get_mut(at));
+        match entry {
+            Some(Entry { lot: Some(lot), .. }) => lot.again(ticket.part),
+            Some(entry) => (entry.handed, entry.acknowledged, entry.attempt) = (0, 0, entry.attempt.wrapping_add(1)),
+            None => {}
         }
+        self.goes(ticket.number);
+    }
+
+    fn goes(&mut self, number: usize) {
         let at = self.unsent.partition_point(|&other| other < number);
         if self.unsent.get(at) != Some(&number) {
             self.unsent.insert(at, number);
@@ -172,7 +214,15 @@ impl Flight {
         let unsettled = self.entries.iter().enumerate().filter(|(_, entry)| !entry.settled);
         let numbers: Vec<usize> = unsettled.map(|(at, _)| self.front + at).collect();
         self.unsent.clear();
-        numbers.iter().for_each(|number| self.again(*number));
+        for number in &numbers {
+            match self.entries.get_mut(*number - self.front) {
+                Some(Entry { lot: Some(lot), .. }) => {
+                    lot.all_again();
+                    self.goes(*number);
+                }
+                _ => self.again(Ticket { number: *number, attempt: 0, part: 0 }),
+            }
+        }
         numbers.len()
     }
 
@@ -203,16 +253,15 @@ mod tests {
     #[test]
     fn what_is_late_of_an_earlier_attempt_settles_nothing() {
         let mut flight = Flight::default();
-        (0..3).for_each(|n| flight.push(Arc::new(Message::range(&pb::RangeReport { sequence: n, ..Default::default() }))));
+        (0..3).for_each(|n| assert!(flight.push(Arc::new(Message::range(&pb::RangeReport { sequence: n, ..Default::default() })))));
         let first = flight.ticket(1, 0).unwrap();
         (0..3).for_each(|_| flight.sent());
-        flight.again(2);
-        flight.again(1);
+        [2, 1].map(|number| flight.ticket(number, 0).unwrap()).into_iter().for_each(|ticket| flight.again(ticket));
         assert!(flight.of(first).is_none() && flight.next().unwrap().0 == 1, "the oldest goes first");
         let second = flight.ticket(1, 0).unwrap();
-        assert!(flight.of(second).unwrap().acknowledged_one() && flight.settled() == 0);
+        assert!(flight.of(second).unwrap().acknowledged(0) && flight.settled() == 0);
         let zero = flight.ticket(0, 0).unwrap();
-        flight.of(zero).unwrap().give_up();
+        flight.of(zero).unwrap().give_up(0);
         assert_eq!((flight.settled(), flight.len()), (2, 1));
         assert!(flight.of(zero).is_none() && flight.all_again() == 1);
     }

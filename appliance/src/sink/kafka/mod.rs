@@ -3,7 +3,7 @@
 //! - [`settings`]: librdkafka's settings, from ours.
 //! - [`client`]: what librdkafka tells us (logs, errors, statistics, delivery reports).
 //! - [`topic`]: which topic a message goes to.
-//! - [`produce`]: the sink's thread. [`flight`]: what it has on its way; [`split`]: a report as several; [`trouble`]: what mends what.
+//! - [`produce`]: the sink's thread. [`flight`]: what it has on its way; [`lots`]: flows, many to a message of the journal; [`split`]: a report as several; [`trouble`]: what mends what.
 //! - [`embedded`]: librdkafka's in-process cluster, for `brokers = "mock"`.
 //! - [`probe`]: is a broker there? For `check`.
 
@@ -11,6 +11,7 @@ mod client;
 mod consume;
 mod embedded;
 mod flight;
+mod lots;
 mod probe;
 mod produce;
 mod settings;
@@ -22,7 +23,7 @@ pub use crate::config::kafka::MOCK;
 pub use consume::consume;
 pub use embedded::{Embedded, embed};
 pub use probe::{Cluster, ProbeError, Topic, probe};
-pub(super) use produce::KafkaSink;
+pub(super) use produce::{KafkaSink, Part};
 pub use topic::of_customer;
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! An error that a later message could overtake is fatal to the producer (`enable.gapless.guarantee`): a new one then sends
 //! everything that is not acknowledged again, in order.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
@@ -23,6 +24,8 @@ use crate::sink::Seat;
 
 /// Messages handed to librdkafka and not acknowledged; more wait in the journal.
 const IN_FLIGHT_MAX: usize = 10_000;
+/// The same of flows, which are small and many.
+const FLOWS_IN_FLIGHT_MAX: usize = 200_000;
 /// Bytes of them, beyond which no further message is read.
 const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
 /// Messages read from the journal in one turn, before delivery reports are looked at.
@@ -41,11 +44,27 @@ const TRUST_WAIT: Duration = Duration::from_secs(3);
 /// have forgotten them.
 const STALL_WAIT: Duration = Duration::from_secs(20);
 
+/// What one of the sink's threads delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::sink) enum Part {
+    /// Reports of long windows. It alone says what ails brokers while it has nothing to send.
+    Reports,
+    /// Reports of fast windows.
+    Fast,
+    /// Lots of flow messages.
+    Flows,
+}
+
+impl Part {
+    const fn in_flight_max(self) -> usize {
+        if matches!(self, Self::Flows) { FLOWS_IN_FLIGHT_MAX } else { IN_FLIGHT_MAX }
+    }
+}
+
 /// The sink before its thread runs.
 pub(in crate::sink) struct KafkaSink {
     config: Config,
-    /// Another one beside it says what ails brokers while this one has nothing to send.
-    is_second: bool,
+    part: Part,
     topics: Topics,
     producer: BaseProducer<Context>,
     flight: Flight,
@@ -70,16 +89,16 @@ pub(in crate::sink) struct KafkaSink {
 
 impl KafkaSink {
     /// Makes the producer: what librdkafka refuses is refused now. No broker is asked yet.
-    pub(in crate::sink) fn new(config: &Config, is_second: bool) -> Result<Self, String> {
+    pub(in crate::sink) fn new(config: &Config, part: Part) -> Result<Self, String> {
         let topics = Topics::new(config)?;
-        for (what, remedy) in config.trust.weaknesses().into_iter().filter(|_| !is_second) {
+        for (what, remedy) in config.trust.weaknesses().into_iter().filter(|_| part == Part::Reports) {
             tracing::warn!(sink = "kafka", "{what}; {remedy}");
         }
         Ok(Self {
             config: config.clone(),
-            is_second,
+            part,
             topics,
-            producer: producer(config, IN_FLIGHT_MAX, BATCH_BYTES_MAX)?,
+            producer: producer(config, part.in_flight_max(), BATCH_BYTES_MAX)?,
             flight: Flight::default(),
             retry_at: None,
             troubled: false,
@@ -130,7 +149,11 @@ impl KafkaSink {
                 break;
             }
             match seat.cursor.next(wait) {
-                Next::Message(message) => self.flight.push(message),
+                Next::Message(message) => {
+                    if !self.flight.push(Arc::clone(&message)) {
+                        seat.health.failed_of(&message, message.count());
+                    }
+                }
                 Next::Empty => break,
                 Next::Closed => return false,
             }
@@ -171,14 +194,15 @@ impl KafkaSink {
     /// Hands over one part of the message that is next. None: there is none.
     fn send_one(&mut self) -> Option<(Ticket, Option<RDKafkaErrorCode>)> {
         let (number, entry) = self.flight.next()?;
-        if !entry.is_cut() && entry.message.payload.len() > self.whole_bytes_max {
+        if !entry.is_cut() && !entry.is_lot() && entry.message.payload.len() > self.whole_bytes_max {
             entry.cut(self.whole_bytes_max);
         }
         let part = entry.to_hand().unwrap_or_default();
         let ticket = self.flight.ticket(number, part)?;
         let (_, entry) = self.flight.next()?;
         let topic = self.topics.of(&entry.message);
-        let record = BaseRecord::with_opaque_to(&topic, ticket.word()).key(&entry.message.key).payload(entry.payload(part));
+        let (key, payload) = entry.part(part);
+        let record = BaseRecord::with_opaque_to(&topic, ticket.word()).key(key).payload(payload);
         if let Err((fault, _)) = self.producer.send(record) {
             return Some((ticket, Some(fault.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown))));
         }
@@ -228,7 +252,7 @@ impl KafkaSink {
 
     /// No broker is connected. Where they turn us away, what they are shown is read again from time to time.
     fn nobody(&mut self, seat: &Seat<Cursor>) {
-        if self.is_second && self.flight.is_empty() {
+        if self.part != Part::Reports && self.flight.is_empty() {
             return;
         }
         seat.health.down(&trouble::remedy(self.trouble, &self.config));
@@ -242,8 +266,8 @@ impl KafkaSink {
         let Some(entry) = self.flight.of(ticket) else { return };
         match error {
             None => {
-                if entry.acknowledged_one() {
-                    seat.health.delivered(1);
+                if entry.acknowledged(ticket.part) {
+                    seat.health.delivered_of(&entry.message, 1);
                     seat.health.aged(&entry.message);
                 }
                 self.troubled = false;
@@ -251,9 +275,9 @@ impl KafkaSink {
             }
             Some(code) if trouble::is_of_size(code) => self.too_large(seat, ticket),
             Some(code) if trouble::is_of_the_message(code) => {
-                entry.give_up();
-                seat.health.failed(1);
-                let bytes = entry.message.payload.len();
+                entry.give_up(ticket.part);
+                seat.health.failed_of(&entry.message, 1);
+                let bytes = entry.part(ticket.part).1.len();
                 tracing::warn!(sink = "kafka", key = entry.message.key, bytes, "a report was refused: {code}");
             }
             Some(code) => {
@@ -262,7 +286,7 @@ impl KafkaSink {
                     self.trouble = code;
                 }
                 seat.health.retried(1);
-                self.flight.again(ticket.number);
+                self.flight.again(ticket);
                 self.retry_at = Some(Instant::now() + RETRY_WAIT);
                 seat.health.down(&trouble::remedy(self.trouble, &self.config));
             }
@@ -273,29 +297,35 @@ impl KafkaSink {
     /// a batch was alone: its report is cut. Else batches become shorter, until the part is taken or alone.
     fn too_large(&mut self, seat: &Seat<Cursor>, ticket: Ticket) {
         let Some(entry) = self.flight.of(ticket) else { return };
-        let bytes = entry.payload(ticket.part).len();
+        let bytes = entry.part(ticket.part).1.len();
         let key = entry.message.key.clone();
         seat.health.retried(1);
         if bytes <= self.batch_bytes {
             self.lower_batch = true;
-            self.flight.again(ticket.number);
+            self.flight.again(ticket);
+            return;
+        }
+        if entry.is_lot() {
+            entry.give_up(ticket.part);
+            seat.health.failed_of(&entry.message, 1);
+            tracing::warn!(sink = "kafka", topic = key, bytes, "a flow message is too large for the broker");
             return;
         }
         let stat = entry.only_stat(ticket.part).map(str::to_owned);
         if let Some(stat) = &stat {
             tracing::warn!(sink = "kafka", key, stat, bytes, "a stat alone is too large for the broker, and is left out");
-            seat.health.failed(1);
+            seat.health.failed_of(&entry.message, 1);
             entry.leave_out(stat.clone());
         } else {
             tracing::info!(sink = "kafka", key, bytes, "a report is too large for the broker, and goes in parts");
             self.whole_bytes_max = self.whole_bytes_max.min(bytes / 2);
         }
         if entry.cut(self.whole_bytes_max) {
-            self.flight.again(ticket.number);
+            self.flight.again(ticket);
         } else {
-            entry.give_up();
+            entry.give_up(ticket.part);
             if stat.is_none() {
-                seat.health.failed(1);
+                seat.health.failed_of(&entry.message, 1);
                 tracing::warn!(sink = "kafka", key, bytes, "a report is too large for the broker, and cannot be cut");
             }
         }
@@ -326,7 +356,7 @@ impl KafkaSink {
     /// Another producer in place of this one, with secrets and certificates as they are now.
     fn renew(&mut self, seat: &Seat<Cursor>) {
         self.read_at = Instant::now();
-        match producer(&self.config, IN_FLIGHT_MAX, self.batch_bytes) {
+        match producer(&self.config, self.part.in_flight_max(), self.batch_bytes) {
             Ok(new) => {
                 self.producer = new;
                 seat.health.retried(self.flight.all_again() as u64);
@@ -341,7 +371,7 @@ impl KafkaSink {
     }
 
     fn describe(&mut self, ticket: Ticket, code: RDKafkaErrorCode) -> String {
-        let message = self.flight.of(ticket).map(|entry| (self.topics.of(&entry.message), entry.message.key.clone()));
+        let message = self.flight.of(ticket).map(|entry| (self.topics.of(&entry.message).into_owned(), entry.message.key.clone()));
         let (topic, key) = message.unwrap_or_default();
         format!("topic {topic}, key {key}: {code}")
     }

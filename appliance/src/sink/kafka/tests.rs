@@ -11,7 +11,7 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::*;
 use crate::config::{KafkaSink as Config, Own, Sasl, SecretPlace, Sinks, Tls, Trust};
-use crate::journal::{Bound, Journal, Message};
+use crate::journal::{Bound, FlowLane, Journal, LotForm, LotWriter, Message, WindowOf};
 use crate::report::pb;
 use crate::sink::{RunningSinks, SinkError, names, start};
 use crate::telemetry::{SinkState, SinkStatus};
@@ -210,4 +210,46 @@ fn the_probe_tells_a_broker_from_none() {
     assert_eq!((found.brokers.len(), topics), (2, vec!["r"]));
     let fault = probe(&Config::to("127.0.0.1:1"), Duration::from_millis(600)).unwrap_err().to_string();
     assert!(fault.starts_with("[sinks.kafka] brokers = \"127.0.0.1:1\": no broker answered") && fault.contains("refused"), "{fault}");
+}
+
+/// A lot of flows: their number is the key, and stands in the value.
+fn lot(numbers: std::ops::Range<u32>) -> Message {
+    let mut writer = LotWriter::new(LotForm::Bare, 1 << 16);
+    numbers
+        .for_each(|n| assert!(writer.put(|key| key.extend(n.to_string().bytes()), |value| value.extend([n.to_le_bytes(); 20].concat()))));
+    Message::flows("f", writer.take(), WindowOf::default())
+}
+
+/// Flows come once each over outages, whatever lot they were in, and none holds a report up.
+#[test]
+fn flows_of_a_lot_are_settled_one_by_one_over_outages() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("f", 3, 1).unwrap();
+    let sinks = config(&cluster.bootstrap_servers(), "r");
+    let lane = FlowLane { bound: Bound::default(), disk: None };
+    let journal = Journal::new(Bound::default(), &names(&sinks)).with_flows(&lane, &names(&sinks)).unwrap();
+    let mut sinks = start(&sinks, &journal).unwrap();
+    (0..20).for_each(|n| assert!(journal.append(lot(n * 500..(n + 1) * 500))));
+    wait_for(&sinks, "the first lots", |kafka| kafka.flows == 10_000);
+    cluster.broker_down(1).unwrap();
+    (20..60).for_each(|n| assert!(journal.append(lot(n * 500..(n + 1) * 500))));
+    wait_for(&sinks, "the outage", |kafka| kafka.state == SinkState::Down);
+    cluster.broker_up(1).unwrap();
+    // One that no broker takes goes alone; a lot that nobody can read is counted as what it says it held.
+    let mut writer = LotWriter::new(LotForm::Bare, 1 << 16);
+    assert!(writer.put(|_| (), |value| value.resize(value.len() + (33 << 20), 0)) && writer.put(|key| key.extend(*b"30000"), |_| ()));
+    journal.append(Message::flows("f", writer.take(), WindowOf::default()));
+    journal.append(Message { payload: Box::new([0, 7, 0, 0, 0, 9, 9]), ..lot(0..1) });
+    journal.append(Message::range(&range(1)));
+    let status = sinks.stop(soon());
+    let kafka = &status[0];
+    assert_eq!((kafka.flows, kafka.flows_failed, kafka.lots_behind), (30_001, 8, 0), "{kafka:?}");
+    assert_eq!((kafka.delivered, kafka.failed, kafka.behind), (1, 0, 0));
+    let read = consume(&cluster.bootstrap_servers(), &["f"], 30_001);
+    assert!(read.len() == 30_001 && read.values().all(|values| values.len() == 1), "each came once");
+    let is_own = |(key, values): (&String, &Vec<Vec<u8>>)| {
+        let n = key.parse::<u32>().unwrap();
+        n == 30_000 || values[0] == [n.to_le_bytes(); 20].concat()
+    };
+    assert!(read.iter().all(is_own), "under its own key");
 }

@@ -1,5 +1,7 @@
 //! Names of topics.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
 use crate::config::KafkaSink as Config;
@@ -9,9 +11,9 @@ use crate::journal::{Kind, Message};
 /// Characters of a customer that are kept where its name is no legal part of a topic.
 const KEPT_CHARS_MAX: usize = 64;
 
-/// The configured topics, by [`Kind::ALL`].
+/// The configured topics of reports, by [`Kind::ALL`]; flows say themselves where they go.
 #[derive(Clone, Debug)]
-pub(super) struct Topics([String; Kind::COUNT]);
+pub(super) struct Topics([String; Kind::COUNT - 1]);
 
 impl Topics {
     /// Checks the names, the customer's part aside.
@@ -34,19 +36,19 @@ impl Topics {
     }
 
     /// Where this message goes.
-    pub(super) fn of(&self, message: &Message) -> String {
-        let topic = &self.0[message.kind as usize];
-        if message.kind == Kind::Ranges { of_customer(topic, &message.customer) } else { topic.clone() }
+    pub(super) fn of<'a>(&'a self, message: &'a Message) -> Cow<'a, str> {
+        let Some(topic) = self.0.get(message.kind as usize) else { return Cow::Borrowed(&message.key) };
+        if message.kind == Kind::Ranges { of_customer(topic, &message.customer) } else { Cow::Borrowed(topic) }
     }
 }
 
 /// A topic, or what a template of topics makes of a customer's name.
-pub fn of_customer(topic: &str, customer: &str) -> String {
+pub fn of_customer<'a>(topic: &'a str, customer: &str) -> Cow<'a, str> {
     if !topic.contains(CUSTOMER) {
-        return topic.to_owned();
+        return Cow::Borrowed(topic);
     }
     let room = TOPIC_BYTES_MAX.saturating_sub(topic.len() - CUSTOMER.len());
-    topic.replace(CUSTOMER, &part_of_topic(customer, room))
+    Cow::Owned(topic.replace(CUSTOMER, &part_of_topic(customer, room)))
 }
 
 /// A customer's name as part of a topic. A name that Kafka does not allow is spelled with `_`, and gets a hash of the name
@@ -78,7 +80,7 @@ mod tests {
             payload: Box::default(),
             window: crate::journal::WindowOf::default(),
         };
-        topics(template, "a").unwrap().of(&message)
+        topics(template, "a").unwrap().of(&message).into_owned()
     }
 
     #[test]
@@ -103,7 +105,8 @@ mod tests {
     fn each_kind_has_its_topic() {
         let message = |kind| Message { kind, ..Message::appliance(&crate::report::pb::ApplianceReport::default()) };
         let topics = Topics::new(&Config::to("b:1")).unwrap();
-        let names = Kind::ALL.map(|kind| topics.of(&message(kind)));
-        assert_eq!(names, ["ranges", "appliance", "links", "events", "configs"].map(|name| format!("tailwater.v1.{name}")));
+        let names = Kind::ALL.map(|kind| topics.of(&message(kind)).into_owned());
+        assert_eq!(names[..5], ["ranges", "appliance", "links", "events", "configs"].map(|name| format!("tailwater.v1.{name}")));
+        assert_eq!(names[5], message(Kind::Flows).key, "a lot of flows names its topic");
     }
 }

@@ -1,0 +1,69 @@
+//! Metrics of flow records, by exporter.
+
+use std::fmt;
+
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+
+use super::metrics::{COUNTER, GAUGE, family, plain};
+use crate::limits::FLOW_DELAY_BOUNDS_S;
+use crate::telemetry::{ExporterSnapshot, FlowsSnapshot, Snapshot};
+
+pub(super) fn flows(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let Some(flows) = &snapshot.flows else { return Ok(()) };
+    let of = |row: &ExporterSnapshot| vec![("exporter", row.name.clone())];
+    let rows = |value: fn(&ExporterSnapshot) -> u64| flows.exporters.iter().map(move |row| (of(row), value(row)));
+    family(
+        to,
+        COUNTER,
+        "flows_datagrams",
+        "Export datagrams of an exporter; beyond 256 of them they are `other`",
+        rows(|row| row.datagrams),
+    )?;
+    family(to, COUNTER, "flows_records", "Flow messages of an exporter", rows(|row| row.flows))?;
+    family(to, COUNTER, "flows_templates", "Templates that came anew, or others under the same id", rows(|row| row.templates))?;
+    family(to, COUNTER, "flows_rate_unknown", "Flows whose sampling rate is not known", rows(|row| row.rate_unknown))?;
+    let lost = |row: &ExporterSnapshot| u64::try_from(row.lost).unwrap_or(0);
+    let help = "Units missing in the exporter's numbers (records, datagrams, samples), less what came late";
+    family(to, GAUGE, "flows_sequence_lost", help, flows.exporters.iter().map(|row| (of(row), lost(row))))?;
+    let errors = flows.exporters.iter().flat_map(|row| {
+        let error = |(what, reason, n): &(&'static str, &'static str, u64)| {
+            let labels = [of(row), vec![("of", (*what).to_owned()), ("reason", (*reason).to_owned())]].concat();
+            (labels, *n)
+        };
+        row.errors.iter().map(error)
+    });
+    family(to, COUNTER, "flows_errors", "Datagrams, sets and records that were of no use", errors)?;
+    delays(to, &flows.exporters)?;
+    lane(to, flows)
+}
+
+/// What is not told by exporter.
+fn lane(to: &mut DescriptorEncoder<'_>, flows: &FlowsSnapshot) -> fmt::Result {
+    let help = "Export datagrams for which the kernel's buffer had no room";
+    family(to, COUNTER, "flows_kernel_dropped", help, plain(flows.kernel_dropped))?;
+    family(to, GAUGE, "flows_sets_waiting", "Data sets that wait for their template", plain(flows.waiting))?;
+    family(to, GAUGE, "flows_domains", "Exporters' domains that are known", plain(flows.domains))?;
+    family(to, COUNTER, "flows_journalled", "Flow messages that the journal took", plain(flows.journalled))?;
+    family(to, COUNTER, "flows_refused", "Flow messages that the journal did not take", plain(flows.refused))?;
+    family(to, GAUGE, "flows_journal_lots", "Lots of flow messages that the journal holds in memory", plain(flows.lots))?;
+    family(to, GAUGE, "flows_journal_bytes", "Their bytes", plain(flows.bytes))?;
+    family(to, GAUGE, "flows_journal_disk_bytes", "Bytes of flow messages that the journal holds on disk", plain(flows.disk_bytes))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a time to be read")]
+fn delays(to: &mut DescriptorEncoder<'_>, exporters: &[ExporterSnapshot]) -> fmt::Result {
+    let told: Vec<_> = exporters.iter().filter(|row| row.delays.iter().any(|n| *n > 0)).collect();
+    if told.is_empty() {
+        return Ok(());
+    }
+    let help = "From a flow's end to when it was received";
+    let mut metric = to.encode_descriptor("flows_delay_seconds", help, None, MetricType::Histogram)?;
+    for row in told {
+        let bounds = FLOW_DELAY_BOUNDS_S.into_iter().map(|bound| bound as f64).chain([f64::INFINITY]);
+        let bins: Vec<(f64, u64)> = bounds.zip(row.delays.iter().copied()).collect();
+        let (sum, count) = (row.delay_sum_ms as f64 / 1e3, row.delays.iter().sum());
+        metric.encode_family(&[("exporter", row.name.clone())])?.encode_histogram::<NoLabelSet>(sum, count, &bins, None)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,276 @@
+//! `[flows]`: export datagrams in, flow messages out.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use super::appliance::beside;
+use super::journal::Journal;
+use super::kafka::{TOPIC_BYTES_MAX, is_topic};
+use super::near;
+use super::walk::{Field, Section};
+
+/// `[flows]`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flows {
+    /// Where datagrams are received.
+    pub listen: Vec<SocketAddr>,
+    /// Where templates and sampling rates are kept; by default in the journal's folder, where there is one.
+    pub templates: Option<PathBuf>,
+    /// Exporters are told apart by their source port too; default false.
+    pub per_port: bool,
+    /// Rates that hold whatever exporters say.
+    pub sampling: Vec<FlowRate>,
+    /// Default `tailwater.v1.flows`.
+    pub topic: String,
+    /// How each message is written.
+    pub format: FlowFormat,
+    /// Fields whose text is the key; default `sampler_address`.
+    pub key: Vec<&'static str>,
+    /// Of the lane of flows on the journal's disk; default 1024.
+    pub journal_mb: u64,
+}
+
+/// How a message is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlowFormat {
+    /// Protobuf with its length before it.
+    LengthPrefixed,
+    /// Protobuf.
+    Bare,
+    /// JSON.
+    Json,
+}
+
+/// One rate that the operator set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowRate {
+    /// Source address of datagrams.
+    pub exporter: IpAddr,
+    /// Of flows that come in by this interface; else of all.
+    pub interface: Option<u32>,
+    /// One in so many.
+    pub rate: u64,
+}
+
+const TOPIC: &str = "tailwater.v1.flows";
+const KEY: &str = "sampler_address";
+const JOURNAL_MB: u64 = 1_024;
+/// A segment is the 64th part of it.
+const JOURNAL_MB_MIN: u64 = 16;
+const JOURNAL_MB_MAX: u64 = 1 << 24;
+/// A socket is polled for each.
+const LISTEN_MAX: usize = 16;
+const FRAMINGS: [(&str, FlowFormat); 2] = [("length-prefixed", FlowFormat::LengthPrefixed), ("bare", FlowFormat::Bare)];
+/// File of the journal's folder.
+const TEMPLATES: &str = "flow-templates";
+
+/// Fields of the message by name, in the order in which they are written.
+pub const FLOW_FIELDS: [&str; 75] = [
+    "type",
+    "time_received_ns",
+    "sequence_num",
+    "sampling_rate",
+    "sampler_address",
+    "time_flow_start_ns",
+    "time_flow_end_ns",
+    "bytes",
+    "packets",
+    "src_addr",
+    "dst_addr",
+    "etype",
+    "proto",
+    "src_port",
+    "dst_port",
+    "in_if",
+    "out_if",
+    "src_mac",
+    "dst_mac",
+    "src_vlan",
+    "dst_vlan",
+    "vlan_id",
+    "ip_tos",
+    "forwarding_status",
+    "ip_ttl",
+    "ip_flags",
+    "tcp_flags",
+    "icmp_type",
+    "icmp_code",
+    "ipv6_flow_label",
+    "fragment_id",
+    "fragment_offset",
+    "src_as",
+    "dst_as",
+    "next_hop",
+    "next_hop_as",
+    "src_net",
+    "dst_net",
+    "bgp_next_hop",
+    "bgp_communities",
+    "as_path",
+    "mpls_ttl",
+    "mpls_label",
+    "mpls_ip",
+    "observation_domain_id",
+    "observation_point_id",
+    "layer_stack",
+    "layer_size",
+    "ipv6_routing_header_addresses",
+    "ipv6_routing_header_seg_left",
+    "export_version",
+    "rate_from",
+    "total_bytes",
+    "total_packets",
+    "initiator_bytes",
+    "initiator_packets",
+    "responder_bytes",
+    "responder_packets",
+    "reverse_bytes",
+    "reverse_packets",
+    "out_bytes",
+    "out_packets",
+    "dropped_bytes",
+    "dropped_packets",
+    "frame_bytes",
+    "firewall_event",
+    "flow_end_reason",
+    "direction",
+    "nat_src_addr",
+    "nat_dst_addr",
+    "nat_src_port",
+    "nat_dst_port",
+    "discard_reason",
+    "out_if_count",
+    "exporter_address",
+];
+
+/// `[flows]`, or none.
+pub(super) fn read(root: &Section<'_, '_>, journal: Option<&Journal>) -> Option<Flows> {
+    let section = root.section("flows", "[flows]")?;
+    let listen = section.require("listen", "listen = [\"udp/2055\"]").and_then(|field| listen(&field));
+    let templates = section.take("templates").map(|field| field.text("\"templates\"").map(|path| beside(field.file(), path)));
+    let per_port = section.flag("per_port").unwrap_or(false);
+    let sampling = section.list("sampling", "[\"192.0.2.1=1000\", \"192.0.2.1/12=2048\"]").unwrap_or_default();
+    let sampling: Vec<FlowRate> = sampling.iter().filter_map(rate).collect();
+    let topic = section.take("topic").map_or_else(|| Some(TOPIC.to_owned()), |field| topic(&field));
+    let format = format(&section);
+    let key = section.take("key").map_or_else(|| Some(vec![KEY]), key);
+    let journal_mb = section.integer("journal_mb", JOURNAL_MB_MIN..=JOURNAL_MB_MAX);
+    if journal_mb.is_some() && journal.is_none() {
+        section.fault("journal_mb", "bounds a journal on disk, and there is none", "write [journal] path, or remove it");
+    }
+    section.close();
+    let templates = templates.unwrap_or_else(|| journal.map(|journal| journal.path.join(TEMPLATES)));
+    let journal_mb = journal_mb.unwrap_or(JOURNAL_MB);
+    Some(Flows { listen: listen?, templates, per_port, sampling, topic: topic?, format: format?, key: key?, journal_mb })
+}
+
+fn listen(field: &Field<'_, '_>) -> Option<Vec<SocketAddr>> {
+    let list = field.list("[\"udp/2055\"]")?;
+    if list.is_empty() || list.len() > LISTEN_MAX {
+        field.fault(format!("has {} addresses", list.len()), format!("write 1 to {LISTEN_MAX}, such as listen = [\"udp/2055\"]"));
+        return None;
+    }
+    let (mut seen, mut sockets) = (BTreeSet::new(), Vec::new());
+    for one in &list {
+        let Some(text) = one.text("\"udp/2055\"") else { continue };
+        match listen_address(text) {
+            Err(what) => one.fault(what, "write \"udp/2055\", \"udp/192.0.2.1:2055\" or \"udp/[2001:db8::1]:2055\""),
+            Ok(at) if at.port() == 0 => one.fault("is port 0", "name the port that exporters send to, such as \"udp/2055\""),
+            Ok(at) if !seen.insert(at) => one.fault("is listed twice", "list each address once"),
+            Ok(at) => sockets.push(at),
+        }
+    }
+    (sockets.len() == list.len()).then_some(sockets)
+}
+
+/// `udp/2055` is that port of every address, IPv4 and IPv6; else an address and port.
+///
+/// # Errors
+/// It is neither.
+pub fn listen_address(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.strip_prefix("udp/").unwrap_or(text);
+    if let Ok(port) = bare.parse::<u16>() {
+        return Ok(SocketAddr::new(IpAddr::from([0_u8; 16]), port));
+    }
+    bare.parse().map_err(|_| format!("{text:?} is neither udp/PORT nor udp/ADDRESS:PORT"))
+}
+
+/// `EXPORTER=RATE`, or `EXPORTER/INTERFACE=RATE`.
+///
+/// # Errors
+/// It is neither.
+pub fn sampling_rate(text: &str) -> Result<FlowRate, String> {
+    let refuse = || format!("{text:?} is not EXPORTER=RATE or EXPORTER/INTERFACE=RATE, such as 192.0.2.1=1000, 192.0.2.1/12=2048");
+    let (who, rate) = text.split_once('=').ok_or_else(refuse)?;
+    let (exporter, interface) = match who.split_once('/') {
+        Some((exporter, interface)) => (exporter, Some(interface.parse().map_err(|_| refuse())?)),
+        None => (who, None),
+    };
+    let exporter = exporter.parse().map_err(|_| refuse())?;
+    let rate = rate.parse().ok().filter(|rate| *rate > 0).ok_or_else(refuse)?;
+    Ok(FlowRate { exporter, interface, rate })
+}
+
+fn rate(field: &Field<'_, '_>) -> Option<FlowRate> {
+    let rate = sampling_rate(field.text("\"192.0.2.1=1000\"")?);
+    rate.map_err(|what| field.fault(what, "write \"192.0.2.1=1000\", a rate of 1 or more")).ok()
+}
+
+fn topic(field: &Field<'_, '_>) -> Option<String> {
+    let text = field.text(&format!("\"{TOPIC}\""))?;
+    if !is_topic(text, false) {
+        field.fault("is no name of a topic", format!("it may hold letters, digits, '.', '_' and '-', {TOPIC_BYTES_MAX} bytes at most"));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// `format` and `framing`: the latter is protobuf's alone.
+fn format(section: &Section<'_, '_>) -> Option<FlowFormat> {
+    let json = match section.take("format") {
+        Some(field) => field.choice(&[("protobuf", false), ("json", true)])?,
+        None => false,
+    };
+    let framing = section.take("framing");
+    match framing {
+        Some(field) if json => {
+            field.fault("is of protobuf, and format is \"json\"", "remove it, or write format = \"protobuf\"");
+            None
+        }
+        Some(field) => field.choice(&FRAMINGS),
+        None if json => Some(FlowFormat::Json),
+        None => Some(FlowFormat::LengthPrefixed),
+    }
+}
+
+/// One field's name, or several.
+fn key(field: Field<'_, '_>) -> Option<Vec<&'static str>> {
+    let list = field.one_or_many()?;
+    let known = |one: &Field<'_, '_>| {
+        let text = one.text("\"sampler_address\"")?;
+        let found = FLOW_FIELDS.iter().copied().find(|name| *name == text);
+        if found.is_none() {
+            let meant = near(text, FLOW_FIELDS.iter().copied()).map_or_else(String::new, |meant| format!("did you mean \"{meant}\"? "));
+            one.fault(format!("there is no field \"{text}\""), format!("{meant}docs/flows.md and flow.proto name the fields"));
+        }
+        found
+    };
+    let fields: Vec<_> = list.iter().filter_map(known).collect();
+    (fields.len() == list.len()).then_some(fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_rates_are_read() {
+        assert_eq!(listen_address("udp/2055"), Ok("[::]:2055".parse().unwrap()));
+        assert_eq!(listen_address("udp/[2001:db8::1]:6343"), Ok("[2001:db8::1]:6343".parse().unwrap()));
+        assert!(listen_address("tcp/2055").is_err() && listen_address("udp/70000").is_err());
+        let rate = FlowRate { exporter: [192, 0, 2, 1].into(), interface: Some(12), rate: 2_048 };
+        assert_eq!(sampling_rate("192.0.2.1/12=2048"), Ok(rate));
+        assert!(["192.0.2.1", "192.0.2.1=0", "x=1", "192.0.2.1/x=1"].iter().all(|text| sampling_rate(text).is_err()));
+    }
+}

@@ -1,0 +1,121 @@
+//! The account of flows in each long window, for the appliance's report.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::outlet::Given;
+use super::watch::Watch;
+use crate::flows::{DatagramDrop, Gaps, Ledger, RecordDrop, SetDrop, TemplateEvent};
+use crate::journal::{Journal, Losses};
+use crate::report::pb;
+use crate::telemetry::{Registry, SinkStatus};
+
+/// Takes accounts of one window after the other.
+pub struct Accounts {
+    watch: Arc<Watch>,
+    journal: Arc<Journal>,
+    registry: Arc<Registry>,
+    /// At the end of the window before.
+    before: (Ledger, Given),
+    sinks_before: BTreeMap<String, Sums>,
+    /// Since the start, by sink.
+    lost: BTreeMap<String, u64>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    acknowledged: u64,
+    failed: u64,
+    lost: u64,
+}
+
+impl Accounts {
+    pub(super) fn new(watch: Arc<Watch>, journal: Arc<Journal>, registry: Arc<Registry>) -> Self {
+        Self { watch, journal, registry, before: Default::default(), sinks_before: BTreeMap::new(), lost: BTreeMap::new() }
+    }
+
+    /// What came since this was asked last; with `total`, since the start. `told` makes a message of a sink's losses.
+    pub fn take(&mut self, total: bool, told: impl Fn(&str, &Losses) -> pb::JournalLosses) -> pb::FlowsAccount {
+        let (ledger, given, domains) = self.watch.moment();
+        let losses = self.journal.flow_losses();
+        for (sink, losses) in &losses {
+            *self.lost.entry(sink.clone()).or_default() += losses.messages();
+        }
+        let (before, given_before) = if total { Default::default() } else { self.before.clone() };
+        let sinks = self.sinks(total);
+        let account = pb::FlowsAccount {
+            domains: domains as u64,
+            journalled: given.journalled - given_before.journalled,
+            refused: given.refused - given_before.refused,
+            sets_waiting_before: before.waiting,
+            sinks,
+            journal_losses: losses.iter().map(|(sink, losses)| told(sink, losses)).collect(),
+            ..message(&ledger.since(&before))
+        };
+        if !total {
+            self.before = (ledger, given);
+        }
+        account
+    }
+
+    fn sinks(&mut self, total: bool) -> Vec<pb::FlowSinkAccount> {
+        let now = self.registry.sinks();
+        let sums = |status: &SinkStatus| Sums {
+            acknowledged: status.flows,
+            failed: status.flows_failed,
+            lost: self.lost.get(&status.name).copied().unwrap_or(0),
+        };
+        let mut accounts = Vec::new();
+        for status in &now {
+            let sums = sums(status);
+            let before = if total { Sums::default() } else { self.sinks_before.insert(status.name.clone(), sums).unwrap_or_default() };
+            accounts.push(pb::FlowSinkAccount {
+                sink: status.name.clone(),
+                acknowledged: sums.acknowledged - before.acknowledged,
+                failed: sums.failed - before.failed,
+                lost: sums.lost - before.lost,
+                lots_waiting: status.lots_behind,
+            });
+        }
+        accounts
+    }
+}
+
+/// A ledger as it is sent.
+fn message(of: &Ledger) -> pb::FlowsAccount {
+    fn named<const N: usize>(names: [&'static str; N], counts: &[u64; N]) -> Vec<pb::NamedCount> {
+        let there = names.into_iter().zip(counts).filter(|(_, n)| **n > 0);
+        there.map(|(name, n)| pb::NamedCount { name: name.to_owned(), value: *n }).collect()
+    }
+    pb::FlowsAccount {
+        datagrams: of.datagrams,
+        decoded: of.decoded,
+        datagram_drops: named(DatagramDrop::ALL.map(DatagramDrop::name), &of.datagram_drops),
+        sets: of.sets,
+        template_sets: of.template_sets,
+        data_sets: of.data_sets,
+        sets_waiting: of.waiting,
+        set_drops: named(SetDrop::ALL.map(SetDrop::name), &of.set_drops),
+        sets_released: of.released,
+        records: of.records,
+        flows: of.flows,
+        options: of.options,
+        counters: of.counters,
+        record_drops: named(RecordDrop::ALL.map(RecordDrop::name), &of.record_drops),
+        templates: named(TemplateEvent::ALL.map(TemplateEvent::name), &of.templates),
+        rate_unknown: of.rate_unknown,
+        rates_told: of.rates_told,
+        rates_ignored: of.rates_ignored,
+        domains_evicted: of.domains_evicted,
+        record_gaps: Some(gaps(of.record_gaps)),
+        datagram_gaps: Some(gaps(of.datagram_gaps)),
+        sample_gaps: Some(gaps(of.sample_gaps)),
+        kernel_dropped: of.kernel_drops,
+        ..pb::FlowsAccount::default()
+    }
+}
+
+const fn gaps(of: Gaps) -> pb::FlowGaps {
+    let Gaps { lost, gaps, late, repeated, restarts } = of;
+    pb::FlowGaps { lost: lost.cast_signed(), gaps, late, repeated_datagrams: repeated, restarts }
+}

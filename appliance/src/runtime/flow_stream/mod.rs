@@ -1,0 +1,135 @@
+//! `[flows]`: export datagrams off sockets, their flows into the journal, beside the data path.
+//!
+//! One thread owns sockets, collector and outlet ([`receiving`]), on a CPU of `cores.io`. What it makes goes through `Receiving::burst`,
+//! flow by flow: who wants flows too takes them there. Templates are written by another thread ([`saver`]); the reporter
+//! and metrics look at moments that are told to them ([`watch`]), of which [`account`] makes each window's account.
+
+mod account;
+mod outlet;
+mod receiving;
+mod saver;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+pub use account::Accounts;
+
+use crate::config::{Config, Fault, Faults, Flows};
+use crate::flows::listen::{Bound, Listener, is_shared};
+use crate::flows::{Collector, OperatorRate, Settings};
+use crate::journal::Journal;
+use crate::telemetry::Registry;
+use outlet::Outlet;
+use receiving::Receiving;
+use saver::Saver;
+use watch::Watch;
+
+/// The kernel doubles what it is asked for; below so much a burst of exporters does not fit.
+const BUFFER_BYTES_MIN: usize = 8 << 20;
+
+/// The thread at work. Dropping it ends it.
+#[derive(Debug)]
+pub struct FlowStream {
+    watch: Arc<Watch>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl FlowStream {
+    /// Opens all sockets and starts to receive, on the CPU of who calls; `None`: no flows are configured.
+    ///
+    /// # Errors
+    /// Every address that cannot be listened at.
+    pub fn start(config: &Config, journal: &Arc<Journal>, stop: &Arc<AtomicBool>) -> Result<Option<Self>, Faults> {
+        let Some(flows) = config.flows.clone() else { return Ok(None) };
+        let sockets = open(config, &flows)?;
+        let (watch, journal, ends) = (Watch::new(Arc::clone(stop)), Arc::clone(journal), Arc::clone(stop));
+        let (told, window_ns) = (Arc::clone(&watch), config.appliance.window_ms * 1_000_000);
+        let work = move || {
+            let _over = Over(Arc::clone(&told));
+            let rates = flows.sampling.iter().copied().map(OperatorRate::from).collect();
+            let mut collector = Collector::new(&Settings { per_port: flows.per_port, rates });
+            let saver = flows.templates.as_deref().and_then(|file| Saver::start(file, &mut collector).ok());
+            let outlet = Outlet::new(&flows, journal, window_ns);
+            let listeners = sockets.into_iter().map(Listener::new).collect();
+            Receiving { listeners, collector, outlet, saver, watch: told, told: Instant::now(), fault: None }.run(&ends);
+        };
+        let thread = thread::Builder::new().name("flows".into()).spawn(work);
+        let thread = thread
+            .map_err(|reason| Faults::of_file(&config.file, format!("[flows]: no thread: {reason}"), "raise the limit on threads"))?;
+        Ok(Some(Self { watch, stop: Arc::clone(stop), thread: Some(thread) }))
+    }
+
+    /// For the reporter; and metrics are told from now on.
+    pub fn accounts(&self, journal: &Arc<Journal>, registry: &Arc<Registry>) -> Accounts {
+        let (watch, ask) = (Arc::clone(&self.watch), Arc::clone(journal));
+        registry.set_flows(move || watch.snapshot(&ask));
+        Accounts::new(Arc::clone(&self.watch), Arc::clone(journal), Arc::clone(registry))
+    }
+
+    /// Waits until all that came is in the journal. Ends it, if it was not told to end.
+    pub fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that receives flows ended by a fault of its own; please report this");
+        }
+    }
+}
+
+impl Drop for FlowStream {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Whoever waits for the last account waits no more, however the thread ended.
+struct Over(Arc<Watch>);
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        self.0.is_over();
+    }
+}
+
+fn open(config: &Config, flows: &Flows) -> Result<Vec<Bound>, Faults> {
+    let (mut sockets, mut faults) = (Vec::new(), Faults::default());
+    for (at, address) in flows.listen.iter().enumerate() {
+        if is_shared(*address) {
+            tracing::warn!("flows: another socket listens at udp {address}: the kernel gives each a part of the exporters");
+        }
+        match Bound::open(*address) {
+            Ok(socket) => {
+                tracing::info!(buffer_bytes = socket.buffer_bytes(), "flows: listens at udp {address}");
+                if socket.buffer_bytes().is_some_and(|bytes| bytes < BUFFER_BYTES_MIN) {
+                    tracing::warn!("flows: the kernel holds few datagrams; sysctl -w net.core.rmem_max=67108864 lets it hold more");
+                }
+                sockets.push(socket);
+            }
+            Err(reason) => {
+                let line = config.line(&["flows", "listen", &at.to_string()]).or_else(|| config.line(&["flows", "listen"])).unwrap_or(0);
+                let (what, remedy) = refused(*address, &reason);
+                faults.add(Fault { file: config.file.clone(), line, key: format!("flows.listen[{at}]"), what, remedy });
+            }
+        }
+    }
+    faults.or(sockets)
+}
+
+/// What is wrong with an address that cannot be listened at, and what mends it.
+pub(super) fn refused(address: std::net::SocketAddr, reason: &std::io::Error) -> (String, String) {
+    use std::io::ErrorKind;
+    let what = format!("udp {address} cannot be listened at: {reason}");
+    let port = address.port();
+    let remedy = match reason.kind() {
+        ErrorKind::AddrInUse => {
+            format!("another program holds the port for itself (ss -ulpn 'sport = :{port}'): end it, or name another port")
+        }
+        ErrorKind::AddrNotAvailable => "no interface has this address: ip -brief address shows those that there are".to_owned(),
+        ErrorKind::PermissionDenied => "ports below 1024 need the capability CAP_NET_BIND_SERVICE: name a higher one".to_owned(),
+        _ => "name an address of this machine".to_owned(),
+    };
+    (what, remedy)
+}

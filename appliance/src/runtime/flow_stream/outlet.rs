@@ -1,0 +1,199 @@
+//! Flows into the journal: each with its key, many to a message.
+
+use std::sync::Arc;
+
+use crate::config::{FlowFormat, Flows as Config};
+use crate::flows::key::Key;
+use crate::flows::{Flow, json, protobuf};
+use crate::journal::{Journal, LotForm, LotWriter, Message, WindowOf};
+use crate::limits::{FLOW_LOT_BYTES, FLOW_LOT_MS_MAX};
+
+/// Room in a lot's buffer for its last message.
+const SPARE_BYTES: usize = 8 << 10;
+
+/// Flow messages that were given on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Given {
+    /// That the journal took.
+    pub(super) journalled: u64,
+    /// That it did not.
+    pub(super) refused: u64,
+}
+
+/// The way of one topic's flows: what is received of them goes in here.
+///
+/// A lot holds flows of one window of the appliance, so what falls off the journal is told by window.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    journal: Arc<Journal>,
+    topic: String,
+    format: FlowFormat,
+    key: Key,
+    lot: LotWriter,
+    scratch: Vec<u8>,
+    window_ns: u64,
+    window: WindowOf,
+    /// When the burst that is being read came,
+    now_ns: u64,
+    /// and that of the first flow in the lot.
+    begun_ns: u64,
+    pub(super) given: Given,
+}
+
+impl Outlet {
+    /// Into a journal, with windows of so many nanoseconds.
+    pub(super) fn new(config: &Config, journal: Arc<Journal>, window_ns: u64) -> Self {
+        let form = match config.format {
+            FlowFormat::LengthPrefixed => LotForm::Framed,
+            FlowFormat::Bare => LotForm::Bare,
+            FlowFormat::Json => LotForm::Json,
+        };
+        Self {
+            journal,
+            topic: config.topic.clone(),
+            format: config.format,
+            key: Key::new(&config.key),
+            lot: LotWriter::new(form, FLOW_LOT_BYTES + SPARE_BYTES),
+            scratch: Vec::new(),
+            window_ns: window_ns.max(1),
+            window: WindowOf::default(),
+            now_ns: 0,
+            begun_ns: 0,
+            given: Given::default(),
+        }
+    }
+
+    /// What comes from here on came now; once a burst.
+    pub(super) fn turn(&mut self, now_ns: u64) {
+        let start_ns = now_ns - now_ns % self.window_ns;
+        let is_old = now_ns.saturating_sub(self.begun_ns) >= FLOW_LOT_MS_MAX * 1_000_000;
+        if is_old || start_ns != self.window.start_ns {
+            self.flush();
+            self.window = WindowOf { start_ns, end_ns: start_ns.saturating_add(self.window_ns) };
+        }
+        self.now_ns = now_ns;
+    }
+
+    /// Takes a flow.
+    pub(super) fn put(&mut self, flow: &Flow) {
+        if !self.add(flow) {
+            self.flush();
+            // One that no lot has room for.
+            if !self.add(flow) {
+                self.given.refused += 1;
+            }
+        }
+        if self.lot.bytes() >= FLOW_LOT_BYTES {
+            self.flush();
+        }
+    }
+
+    fn add(&mut self, flow: &Flow) -> bool {
+        if self.lot.count() == 0 {
+            self.begun_ns = self.now_ns;
+        }
+        let Self { key, lot, scratch, format, .. } = self;
+        lot.put(
+            |out| key.write(flow, out),
+            |out| match format {
+                FlowFormat::LengthPrefixed => protobuf::write_framed(flow, scratch, out),
+                FlowFormat::Bare => protobuf::write(flow, out),
+                FlowFormat::Json => json::write_bare(flow, out),
+            },
+        )
+    }
+
+    /// The journal gets what there is.
+    pub(super) fn flush(&mut self) {
+        let count = u64::from(self.lot.count());
+        if count == 0 {
+            return;
+        }
+        let message = Message::flows(&self.topic, self.lot.take(), self.window);
+        let counter = if self.journal.append(message) { &mut self.given.journalled } else { &mut self.given.refused };
+        *counter += count;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Flows;
+    use crate::flows::Address;
+    use crate::journal::{Both, Bound, FlowLane, Lot, Next};
+    use std::time::Duration;
+
+    const WINDOW_NS: u64 = 10_000_000_000;
+
+    fn outlet(journal: &Arc<Journal>, format: FlowFormat) -> Outlet {
+        let listen = vec!["127.0.0.1:1".parse().unwrap()];
+        let (topic, key) = ("t".to_owned(), vec!["sampler_address", "src_port"]);
+        let config = Flows { listen, templates: None, per_port: false, sampling: Vec::new(), topic, format, key, journal_mb: 16 };
+        Outlet::new(&config, Arc::clone(journal), WINDOW_NS)
+    }
+
+    fn flow(n: u32) -> Flow {
+        let mut flow = Flow::default();
+        (flow.fields.src_port, flow.fields.sampler_address) = (n, Address::of(&[192, 0, 2, 1]));
+        flow
+    }
+
+    #[test]
+    fn lots_are_of_one_window_of_one_age_and_not_long() {
+        let lane = FlowLane { bound: Bound::default(), disk: None };
+        let journal = Journal::new(Bound::default(), &["s"]).with_flows(&lane, &["s"]).unwrap();
+        let cursor = Both::new(journal.cursors("s").unwrap()).and_last(journal.flow_cursor("s"));
+        let mut outlet = outlet(&journal, FlowFormat::Json);
+        let mut put = |now_ms: u64, count: u32| {
+            outlet.turn(now_ms * 1_000_000);
+            (0..count).for_each(|n| outlet.put(&flow(n)));
+        };
+        put(9_950, 10);
+        put(9_990, 10);
+        put(10_001, 5);
+        put(10_050, 5);
+        put(10_200, 2_000);
+        outlet.flush();
+        assert_eq!(outlet.given, Given { journalled: 2_030, refused: 0 });
+        journal.close();
+        let mut lots = Vec::new();
+        while let Next::Message(message) = cursor.next(Duration::ZERO) {
+            let lot = Lot::read(&message.payload).unwrap();
+            assert!(message.payload.len() < FLOW_LOT_BYTES + 1_000 && message.key == "t");
+            for (n, (key, value)) in lot.entries().enumerate() {
+                let value: serde_json::Value = serde_json::from_slice(value).unwrap();
+                let port = value.get("src_port").map_or(0, |port| port.as_u64().unwrap());
+                assert_eq!(String::from_utf8_lossy(key), format!("192.0.2.1|{port}"), "{n}");
+            }
+            lots.push((message.window.start_ns / WINDOW_NS, u64::from(lot.count)));
+            cursor.commit(1);
+        }
+        assert_eq!(lots[..2], [(0, 20), (1, 10)]);
+        assert!(lots.len() > 3 && lots.iter().map(|(_, count)| count).sum::<u64>() == 2_030, "{lots:?}");
+        outlet.put(&flow(1));
+        outlet.flush();
+        assert_eq!(outlet.given.refused, 1, "a journal that is closed takes none, and that is counted");
+    }
+
+    /// Flows come fast and no sink reads: they fall off by themselves, are told by window, and no report goes.
+    #[test]
+    fn flows_push_no_report_out() {
+        let lane = FlowLane { bound: Bound { messages: usize::MAX, bytes: 200_000 }, disk: None };
+        let journal = Journal::new(Bound { messages: 100, bytes: 1 << 20 }, &["s"]).with_flows(&lane, &["s"]).unwrap();
+        let _cursor = Both::new(journal.cursors("s").unwrap()).and_last(journal.flow_cursor("s"));
+        journal.append(Message::appliance(&crate::report::pb::ApplianceReport::default()));
+        let mut outlet = outlet(&journal, FlowFormat::LengthPrefixed);
+        for window in 0..3 {
+            outlet.turn(window * WINDOW_NS);
+            (0..20_000).for_each(|n| outlet.put(&flow(n)));
+        }
+        outlet.flush();
+        assert_eq!((journal.state().messages, journal.overflow()[0].1, outlet.given.journalled), (1, 0, 60_000));
+        let losses = journal.flow_losses();
+        let (kept, lost) = (journal.flow_state().unwrap(), losses[0].1.messages());
+        assert!(kept.bytes <= 200_000 && losses[0].1.windows.len() == 3, "{losses:?}");
+        // What fell off and what is there are all.
+        let cursor = &kept.cursors[0];
+        assert!(lost > 40_000 && lost < 60_000 && cursor.unread > 0 && cursor.overflow + cursor.unread == kept.appended);
+    }
+}

@@ -1,0 +1,90 @@
+//! The thread that receives: it owns sockets, collector and outlet. It waits for datagrams alone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use super::outlet::Outlet;
+use super::saver::Saver;
+use super::watch::Watch;
+use crate::flows::Collector;
+use crate::flows::listen::{Listener, now_ns, wait};
+
+/// How long it waits for a datagram at most; a signal to end is seen within it.
+const NAP_MS: u16 = 50;
+/// How often others see where everything went.
+const TELL_EVERY: Duration = Duration::from_millis(200);
+/// For so long what still waits in the sockets is read after the signal to end.
+const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// See the module.
+pub(super) struct Receiving {
+    pub(super) listeners: Vec<Listener>,
+    pub(super) collector: Collector,
+    pub(super) outlet: Outlet,
+    pub(super) saver: Option<Saver>,
+    pub(super) watch: Arc<Watch>,
+    pub(super) told: Instant,
+    /// The last fault of a socket, that it is told once.
+    pub(super) fault: Option<String>,
+}
+
+impl Receiving {
+    /// Until the signal; then what came before it is read, and all is given on.
+    pub(super) fn run(mut self, stop: &AtomicBool) {
+        while !stop.load(Ordering::Relaxed) {
+            let came = self.burst();
+            if self.told.elapsed() >= TELL_EVERY {
+                self.tell();
+            }
+            // Lots are closed by their age, at the next burst or behind a nap without one.
+            if came == 0 && (wait(&self.listeners, NAP_MS).is_err() || self.fault.is_some()) {
+                std::thread::sleep(Duration::from_millis(u64::from(NAP_MS)));
+            }
+            if let Some(saver) = &mut self.saver {
+                saver.offer(&mut self.collector);
+            }
+        }
+        let since = Instant::now();
+        while self.burst() > 0 && since.elapsed() < DRAIN_MAX {}
+        self.end();
+    }
+
+    /// Takes what is there of each socket, up to a burst.
+    fn burst(&mut self) -> usize {
+        self.outlet.turn(now_ns());
+        let (mut came, mut fault) = (0, None);
+        let Self { listeners, collector, outlet, .. } = self;
+        for listener in listeners {
+            match listener.receive(collector, &mut |flow| outlet.put(flow)) {
+                Ok(datagrams) => came += datagrams,
+                Err(reason) => fault = Some(reason.to_string()),
+            }
+        }
+        if fault != self.fault {
+            match &fault {
+                Some(fault) => tracing::error!("flows: a socket cannot be read: {fault}; trying again"),
+                None => tracing::info!("flows: all sockets can be read again"),
+            }
+            self.fault = fault;
+        }
+        came
+    }
+
+    /// A moment at which all flows that came are given on. Whoever looks at it just now gets the next one.
+    fn tell(&mut self) {
+        self.told = Instant::now();
+        self.outlet.flush();
+        self.watch.tell(&self.collector, self.outlet.given);
+    }
+
+    fn end(mut self) {
+        self.collector.end();
+        self.outlet.flush();
+        self.collector.warnings().iter().for_each(|warning| tracing::warn!("flows: {warning}"));
+        self.watch.end(&self.collector, self.outlet.given);
+        if let Some(saver) = self.saver {
+            saver.end(&mut self.collector);
+        }
+    }
+}

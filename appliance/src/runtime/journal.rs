@@ -1,0 +1,81 @@
+//! The journal as it is configured: its lanes, on disk or in memory.
+
+use std::sync::Arc;
+
+use super::RunError;
+use crate::config::{Config, Flows};
+use crate::journal::{Bound, Disk, FlowLane, Journal};
+use crate::limits::FLOW_QUEUE_BYTES;
+use crate::sink;
+
+/// A journal has so many segments at least: one of them falls off at once,
+const SEGMENTS_MIN: u64 = 64;
+/// and none is larger.
+const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+
+/// Where reports wait, and flows if any are received: on disk if it is configured.
+///
+/// # Errors
+/// A folder cannot be used, and that is no fault of its disk.
+pub(super) fn open(config: &Config) -> Result<Arc<Journal>, RunError> {
+    let sinks = sink::names(&config.sinks);
+    let reports = reports(config, &sinks)?;
+    match &config.flows {
+        Some(flows) => with_flows(config, flows, reports, &sinks),
+        None => Ok(reports),
+    }
+}
+
+fn reports(config: &Config, sinks: &[&str]) -> Result<Arc<Journal>, RunError> {
+    let Some(journal) = &config.journal else {
+        if !sinks.is_empty() {
+            tracing::warn!("reports wait in memory alone: what is not delivered when this ends is lost; write [journal] path to keep it");
+        }
+        return Ok(Journal::new(Bound::default(), sinks));
+    };
+    let bytes_max = journal.size_mb << 20;
+    let segment_bytes = (bytes_max / SEGMENTS_MIN).min(SEGMENT_BYTES_MAX);
+    let disk = Disk { folder: journal.path.clone(), bytes_max, segment_bytes };
+    let journal = match Journal::open(Bound::default(), &disk, sinks) {
+        Err(fault) if fault.is_of_the_disk() => {
+            tracing::error!("{fault}; until the next start reports wait in memory alone, and what lies there waits for it");
+            return Ok(Journal::without_disk(Bound::default(), sinks, fault.to_string()));
+        }
+        opened => opened?,
+    };
+    if let Some(run) = journal.previous().filter(|run| !run.ended) {
+        tracing::warn!(
+            boot_id = run.boot_id,
+            long_end_ns = run.long_end_ns,
+            "the run before was cut off: what came behind its last window is not reported"
+        );
+    }
+    for cursor in journal.state().cursors.iter().filter(|cursor| cursor.backlog > 0) {
+        tracing::info!(
+            sink = cursor.sink,
+            reports = cursor.backlog,
+            lost = cursor.overflow,
+            "reports of an earlier run wait in the journal"
+        );
+    }
+    Ok(journal)
+}
+
+/// With a lane for flow messages, whose bounds are its own. Where its disk cannot be used they wait in memory.
+fn with_flows(config: &Config, flows: &Flows, reports: Arc<Journal>, sinks: &[&str]) -> Result<Arc<Journal>, RunError> {
+    let bound = Bound { messages: usize::MAX, bytes: FLOW_QUEUE_BYTES };
+    let bytes_max = flows.journal_mb << 20;
+    let is_usable = reports.state().fault.is_none();
+    let disk = config.journal.as_ref().filter(|_| is_usable).map(|journal| Disk {
+        folder: journal.path.join("flows"),
+        bytes_max,
+        segment_bytes: (bytes_max / SEGMENTS_MIN).min(SEGMENT_BYTES_MAX),
+    });
+    match Arc::clone(&reports).with_flows(&FlowLane { bound, disk }, sinks) {
+        Err(fault) if fault.is_of_the_disk() => {
+            tracing::error!("{fault}; until the next start flows wait in memory alone, and what lies there waits for it");
+            Ok(reports.with_flows(&FlowLane { bound, disk: None }, sinks)?)
+        }
+        opened => Ok(opened?),
+    }
+}

@@ -1,0 +1,129 @@
+//! A lot of flow messages on its way: each goes to Kafka as a message of its own, and is settled on its own.
+
+use std::ops::Range;
+
+use crate::journal::{Kind, Lot, Message};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// librdkafka is to get it.
+    Unsent,
+    /// It has it.
+    Handed,
+    /// Acknowledged, or given up.
+    Settled,
+}
+
+/// The messages of one lot.
+#[derive(Debug)]
+pub(super) struct LotParts {
+    places: Box<[(Range<usize>, Range<usize>)]>,
+    states: Box<[State]>,
+    /// All before are not unsent.
+    next: usize,
+    unsettled: usize,
+}
+
+impl LotParts {
+    /// Of a lot; `None`: the message is none.
+    pub(super) fn of(message: &Message) -> Option<Self> {
+        if message.kind != Kind::Flows {
+            return None;
+        }
+        let places: Box<[_]> = Lot::read(&message.payload).into_iter().flat_map(Lot::places).take(usize::from(u16::MAX)).collect();
+        let states = vec![State::Unsent; places.len()].into();
+        Some(Self { unsettled: places.len(), places, states, next: 0 })
+    }
+
+    /// Key and value of a part.
+    pub(super) fn part<'a>(&self, payload: &'a [u8], part: u16) -> Option<(&'a [u8], &'a [u8])> {
+        let (key, value) = self.places.get(usize::from(part))?.clone();
+        payload.get(key).zip(payload.get(value))
+    }
+
+    /// The next part that librdkafka is to get.
+    pub(super) fn to_hand(&self) -> Option<u16> {
+        u16::try_from(self.next).ok().filter(|_| self.next < self.states.len())
+    }
+
+    /// It has got it.
+    pub(super) fn handed_one(&mut self) {
+        self.set(self.next, State::Handed);
+        self.advance();
+    }
+
+    /// A part is delivered or given up. Whether that is news.
+    pub(super) fn settle(&mut self, part: u16) -> bool {
+        let is_news = self.states.get(usize::from(part)).is_some_and(|state| *state != State::Settled);
+        if is_news {
+            self.set(usize::from(part), State::Settled);
+            self.unsettled -= 1;
+            self.advance();
+        }
+        is_news
+    }
+
+    /// A part that librdkafka had goes again.
+    pub(super) fn again(&mut self, part: u16) {
+        if self.states.get(usize::from(part)) == Some(&State::Handed) {
+            self.set(usize::from(part), State::Unsent);
+            self.next = self.next.min(usize::from(part));
+        }
+    }
+
+    /// All that librdkafka had, and that were not acknowledged, go again.
+    pub(super) fn all_again(&mut self) {
+        self.states.iter_mut().filter(|state| **state == State::Handed).for_each(|state| *state = State::Unsent);
+        self.next = 0;
+        self.advance();
+    }
+
+    /// Whether all are settled.
+    pub(super) const fn is_settled(&self) -> bool {
+        self.unsettled == 0
+    }
+
+    fn set(&mut self, part: usize, to: State) {
+        if let Some(state) = self.states.get_mut(part) {
+            *state = to;
+        }
+    }
+
+    fn advance(&mut self) {
+        while self.states.get(self.next).is_some_and(|state| *state != State::Unsent) {
+            self.next += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{LotForm, LotWriter, WindowOf};
+
+    #[test]
+    fn each_part_goes_until_it_is_settled_and_none_that_is() {
+        let mut writer = LotWriter::new(LotForm::Bare, 100);
+        (0..4_u8).for_each(|n| assert!(writer.put(|key| key.push(n), |value| value.extend([n, n]))));
+        let message = Message::flows("t", writer.take(), WindowOf::default());
+        let mut parts = LotParts::of(&message).unwrap();
+        assert_eq!(parts.part(&message.payload, 3), Some((&[3][..], &[3, 3][..])));
+        let hand = |parts: &mut LotParts| {
+            let mut handed = Vec::new();
+            while let Some(part) = parts.to_hand() {
+                handed.push(part);
+                parts.handed_one();
+            }
+            handed
+        };
+        assert_eq!(hand(&mut parts), [0, 1, 2, 3]);
+        assert!(parts.settle(2) && !parts.settle(2) && !parts.settle(9));
+        parts.again(1);
+        parts.again(2);
+        assert_eq!(hand(&mut parts), [1], "what is acknowledged does not go again");
+        parts.all_again();
+        assert_eq!(hand(&mut parts), [0, 1, 3]);
+        assert!([0, 1, 3].into_iter().all(|part| parts.settle(part)) && parts.is_settled() && parts.to_hand().is_none());
+        assert!(LotParts::of(&Message::appliance(&crate::report::pb::ApplianceReport::default())).is_none());
+    }
+}
