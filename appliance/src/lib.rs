@@ -27,6 +27,7 @@
 //! | [`journal`] | messages wait here for every sink |
 //! | [`sink`] | Kafka, file, stdout |
 //! | [`flows`] | NetFlow, IPFIX, sFlow → flow messages |
+//! | [`enrich`] | flows → what tables know of them → streams |
 //! | [`admin`] | metrics and health over HTTP |
 //! | [`generate`] | synthetic traffic and its truth |
 //! | [`runtime`] | places all of it on cores; the one module that knows all others |
@@ -58,6 +59,7 @@ pub mod events;
 pub mod journal;
 pub mod sink;
 pub mod flows;
+pub mod enrich;
 pub mod admin;
 pub mod generate;
 pub mod runtime;

@@ -8,7 +8,9 @@ mod appliance;
 mod audit;
 mod cores;
 mod duplicates;
+mod enrich;
 mod fault;
+mod flow_predicate;
 mod hash;
 mod journal;
 pub mod kafka;
@@ -20,6 +22,7 @@ mod secret;
 mod sets;
 pub mod sinks;
 mod stats;
+pub mod streams;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -33,17 +36,22 @@ pub use appliance::{Appliance, Windows};
 pub use audit::{Audit, AuditBy, Counters};
 pub use cores::{Cores, Mode, Port};
 pub use duplicates::Duplicates;
+pub use enrich::{Customers, Enrich, Lookup, Snmp};
 pub use fault::{Fault, Faults, near};
+pub(crate) use fault::{Lines, any_of, read_text};
+pub use flow_predicate::{Among, FLOW_KEYS, FlowOf, FlowPredicate, FlowTest};
 pub use journal::Journal;
 pub use kafka::KafkaSink;
 pub use links::Link;
 pub use mirror::{KeysFrom, LengthFrom, Mirror, Wrap};
 pub use predicate::{Predicate, Span, Test};
+pub(crate) use ranges::record_start;
 pub use ranges::{Domain, Range, Ranges};
 pub use secret::{NoSecret, Secret, SecretPlace};
 pub use sets::{Set, SetMatch, StatLists};
 pub use sinks::{Admin, FileSink, Sinks, Token};
 pub use stats::{Refusal, Setting, StatSpec};
+pub use streams::{FieldChoice, FlowFormat, Framing, Stream};
 pub use tags::{Given, Sampler, TagField, TagMatch, TagRule};
 pub use trust::{Own, Sasl, Tls, Trust};
 
@@ -78,6 +86,10 @@ pub struct Config {
     pub audit: Option<Audit>,
     /// `[duplicates]`; none: they are not looked for.
     pub duplicates: Option<Duplicates>,
+    /// `[enrich]`; none: flows say what their exporters told.
+    pub enrich: Option<Enrich>,
+    /// `[[streams]]`, in order; none: one has all flows.
+    pub streams: Vec<Stream>,
     /// `[journal]`; none: reports wait in memory.
     pub journal: Option<Journal>,
     /// `[sinks]`
@@ -133,6 +145,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
             "set heartbeat = false, or write a stat",
         );
     }
+    let (enrich, streams) = (enrich::read(&root), streams::read(&root));
     let journal = journal::read(&root);
     let sinks = sinks::read(&root);
     let admin = sinks::read_admin(&root);
@@ -154,6 +167,8 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
         sets,
         audit,
         duplicates,
+        enrich,
+        streams,
         journal,
         sinks,
         admin,

@@ -104,7 +104,7 @@ pub(super) fn read(section: Section<'_, '_>) -> Predicate {
     predicate
 }
 
-fn test(book: &Book<'_>, key: Key, field: Field<'_, '_>) -> Option<Test> {
+pub(super) fn test(book: &Book<'_>, key: Key, field: Field<'_, '_>) -> Option<Test> {
     let at = field.at.clone();
     let values = field.one_or_many()?;
     if values.is_empty() {

@@ -35,7 +35,11 @@ impl At {
 
 /// Parses the file's text, or tells where it is no TOML.
 pub(super) fn parse(file: &Path) -> Result<Document<String>, Faults> {
-    let text = read_text(file)?;
+    parse_text(file, read_text(file)?)
+}
+
+/// The same of a text; `file` is what faults name.
+pub(super) fn parse_text(file: &Path, text: String) -> Result<Document<String>, Faults> {
     let lines = Lines::of(&text);
     Document::parse(text).map_err(|e| {
         let line = e.span().map_or(1, |s| lines.at(s.start));

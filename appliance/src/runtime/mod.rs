@@ -12,6 +12,8 @@ pub mod configs;
 pub mod fits;
 pub mod fixed;
 pub mod flows;
+mod flows_out;
+pub mod flows_top;
 mod frame;
 pub mod generations;
 pub mod made_of;
