@@ -150,6 +150,7 @@ fn what_is_wrong_is_said() {
         ("{ dst_mac = \"1:2\" }", "is no MAC"),
         ("{ bytes = \"9..9\" }", "is an empty range"),
         ("{}", "is empty"),
+        ("{ protocol = \"udp\", in_if = [] }", "in_if: is empty: no flow could have it"),
         ("17", "it must be a table"),
         ("{ in_if = 1", "syntax"),
         ("{ as_path = 1 }", "unknown key"),

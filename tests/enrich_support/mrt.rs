@@ -19,7 +19,7 @@ pub(crate) fn peers() -> Vec<u8> {
 
 fn attribute(kind: u8, value: &[u8]) -> Vec<u8> {
     // Half of them with a length of two bytes.
-    if kind % 2 == 0 {
+    if kind.is_multiple_of(2) {
         return [&[0x50, kind][..], &u16::try_from(value.len()).unwrap().to_be_bytes(), value].concat();
     }
     [&[0x40, kind, u8::try_from(value.len()).unwrap()][..], value].concat()

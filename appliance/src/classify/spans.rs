@@ -113,7 +113,7 @@ mod tests {
 
     fn network(random: &mut ChaCha8Rng) -> IpNet {
         let (a, b) = (random.next_u32(), random.next_u64());
-        if random.next_u32() % 2 == 0 {
+        if random.next_u32().is_multiple_of(2) {
             let length = u8::try_from(random.next_u32() % 33).unwrap();
             return IpNet::new(std::net::Ipv4Addr::from(a & 0x0707_0707).into(), length).unwrap().trunc();
         }

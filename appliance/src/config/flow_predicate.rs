@@ -126,9 +126,10 @@ pub(super) fn read(section: Section<'_, '_>) -> FlowPredicate {
 }
 
 fn values(of: FlowOf, kind: FlowKind, field: Field<'_, '_>) -> Option<FlowTest> {
+    let (at, book) = (field.at.clone(), field.book());
     let rows = field.one_or_many()?;
-    if let [] = rows[..] {
-        return None;
+    if rows.is_empty() {
+        book.fault(&at, "is empty: no flow could have it", "give one value at least, or remove the key");
     }
     let among = match kind {
         FlowKind::Number => Among::Numbers(rows.iter().filter_map(numbers).collect()),

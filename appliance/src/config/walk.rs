@@ -119,6 +119,10 @@ impl<'b, 'a> Field<'b, 'a> {
         !self.book.links.borrow().is_empty()
     }
 
+    pub(super) fn book(&self) -> &'b Book<'a> {
+        self.book
+    }
+
     /// The file that it stands in.
     pub(super) fn file(&self) -> &'a Path {
         self.book.file()

@@ -13,11 +13,14 @@ pub(super) struct Header<'a> {
     pub(super) optional: &'a [&'a str],
 }
 
+/// What is done with a row: its line, and its fields.
+pub(super) type Each<'a> = dyn FnMut(usize, &[&str]) -> Result<(), Wrong> + 'a;
+
 /// Reads a file: `each` gets line and fields, in the order of the header asked for; what is not there is empty.
 ///
 /// # Errors
 /// All that is wrong in it.
-pub(super) fn read(file: &Path, header: &Header<'_>, each: &mut dyn FnMut(usize, &[&str]) -> Result<(), Wrong>) -> Result<(), Faults> {
+pub(super) fn read(file: &Path, header: &Header<'_>, each: &mut Each<'_>) -> Result<(), Faults> {
     let text = read_text(file)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut reader =

@@ -86,5 +86,5 @@ fn plain(network: IpNet) -> IpNet {
     let IpNet::V6(v6) = network.trunc() else { return network.trunc() };
     let Some(length) = v6.prefix_len().checked_sub(96).filter(|_| v6.addr().octets()[..12] == [0; 12]) else { return v6.into() };
     let [.., a, b, c, d] = v6.addr().octets();
-    Ipv4Net::new([a, b, c, d].into(), length).map_or(v6.into(), IpNet::V4)
+    Ipv4Net::new([a, b, c, d].into(), length).map_or_else(|_| v6.into(), IpNet::V4)
 }
