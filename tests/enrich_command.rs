@@ -163,3 +163,77 @@ fn top_talkers_by_any_field() {
         assert_eq!(flows(&place.path("t.pcap"), bad).status.code(), Some(2), "{bad:?}");
     }
 }
+
+/// Frames of UDP over raw IPv4, one millisecond apart: source, destination, so many.
+fn traffic(rows: &[([u8; 4], [u8; 4], usize)]) -> Vec<u8> {
+    let mut out =
+        [&0xA1B2_C3D4u32.to_le_bytes()[..], &[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0], &65_535u32.to_le_bytes(), &101u32.to_le_bytes()]
+            .concat();
+    let each = rows.iter().flat_map(|(src, dst, count)| std::iter::repeat_n((src, dst), *count));
+    for ((src, dst), ms) in each.zip(0_u32..) {
+        let frame = [&[0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0][..], src, dst, &[0, 53, 0, 80, 0, 8, 0, 0]].concat();
+        out.extend([&1_000u32.to_le_bytes()[..], &(ms * 1_000).to_le_bytes(), &28u32.to_le_bytes(), &28u32.to_le_bytes(), &frame].concat());
+    }
+    out
+}
+
+/// Countries and AS are keys of packets: in top-K, in histograms, in pairs with what packets have, and in `where`.
+#[test]
+fn packets_are_told_apart_by_country_and_as() {
+    let place = place();
+    place.put("country.mmdb", database(6, &[("192.0.2.0/24", country("DE")), ("198.51.100.0/24", country("FR"))]));
+    place.put("asn.mmdb", database(4, &[("192.0.2.0/25", system(64_500, "a")), ("192.0.2.128/25", system(64_501, "b"))]));
+    place.put(
+        "p.pcap",
+        traffic(&[
+            ([192, 0, 2, 1], CUSTOMER, 30),
+            ([192, 0, 2, 200], CUSTOMER, 20),
+            ([198, 51, 100, 9], CUSTOMER, 10),
+            ([8, 8, 8, 8], CUSTOMER, 5),
+        ]),
+    );
+    let stat = |name: &str, rest: &str| format!("[[stats]]\nname = \"{name}\"\n{rest}\n");
+    let text = [
+        "[ranges]\nfile = \"ranges.csv\"\n[enrich]\nasn = \"asn.mmdb\"\ncountry = \"country.mmdb\"\n".to_owned(),
+        stat("countries", "calculation = \"topk\"\nkey = \"src_country\""),
+        stat("names", "calculation = \"histogram\"\nkey = \"src_country\""),
+        stat("pairs", "calculation = \"topk\"\nkey = [\"src_asn\", \"dst_port\"]"),
+        stat("of_b", "calculation = \"sum\"\nwhere = { src_asn = [\"64501..\"], src_country = [\"DE\", \"FR\"] }"),
+        stat("systems", "calculation = \"distinct\"\nkey = \"src_asn\""),
+        stat("none", "calculation = \"topk\"\nkey = \"dst_country\""),
+    ];
+    let config = place.put("k.toml", text.concat());
+    let mut reports = Vec::new();
+    for mode in [&["--mode", "run-to-completion"][..], &["--mode", "pipeline", "--workers", "2"]] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tailwater"));
+        command.arg("replay").env_remove("RUST_LOG").arg("--config").arg(&config).arg("--pcap").arg(place.path("p.pcap")).args(mode);
+        let out = command.output().unwrap();
+        assert_eq!(out.status.code(), Some(0), "{}", self::text(&out.stderr));
+        reports.push(self::text(&out.stdout).lines().next().unwrap().to_owned());
+    }
+    assert_eq!(reports[0], reports[1]);
+    let report: Value = serde_json::from_str(&reports[0]).unwrap();
+    let stats = report["stats"].as_array().unwrap();
+    let stat = |name: &str| stats.iter().find(|stat| stat["name"] == name).unwrap_or_else(|| panic!("{name}: {report}"));
+    let top = |name: &str| -> Vec<(String, f64)> {
+        let entries = stat(name)["top"]["entries"].as_array().cloned().unwrap_or_default();
+        entries.iter().map(|e| (e["key"].as_str().unwrap().to_owned(), e["value"]["value"].as_f64().unwrap())).collect()
+    };
+    let pair = |key: &str, value: f64| (key.to_owned(), value);
+    assert_eq!(top("countries"), [pair("DE", 50.0), pair("FR", 10.0)]);
+    assert_eq!(top("pairs"), [pair("64500|80", 30.0), pair("64501|80", 20.0)]);
+    assert_eq!(top("none"), []);
+    assert_eq!(stat("of_b")["total"]["value"], 20.0);
+    assert_eq!(stat("systems")["distinct"]["value"]["value"], 2.0);
+    let bins = stat("names")["histogram"]["bins"].as_array().unwrap();
+    let bins: Vec<_> = bins.iter().map(|bin| (bin["label"].as_str().unwrap(), bin["value"]["value"].as_f64().unwrap())).collect();
+    assert!(bins.contains(&("DE", 50.0)) && bins.contains(&("FR", 10.0)), "{bins:?}");
+    // Another database gives other figures, so another hash.
+    let hash = place_hash(&config);
+    place.put("asn.mmdb", database(4, &[("192.0.2.0/24", system(64_500, "a"))]));
+    assert_ne!(place_hash(&config), hash);
+}
+
+fn place_hash(config: &Path) -> String {
+    tailwater::config::load(config, &tailwater::stats::check).unwrap_or_else(|faults| panic!("{faults}")).hash
+}

@@ -2,10 +2,14 @@
 //!
 //! A key is extracted as bytes in network order, so that equal bytes mean equal keys and their order is the keys' order.
 
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
 pub use super::text::network as network_text;
 use super::{service, text};
 use crate::arch::lanes;
 use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX, KEY_PARTS_MAX};
+use crate::places::Places;
 use crate::record::{Has, Record};
 use crate::units::Family;
 
@@ -42,6 +46,10 @@ pub enum Key {
     TcpSeq,
     Service,
     Link,
+    SrcAsn,
+    DstAsn,
+    SrcCountry,
+    DstCountry,
 }
 
 /// How a histogram bins a key.
@@ -162,23 +170,26 @@ pub const KEYS: &[KeyRow] = &[
     row!(Service, "service", Label, [1, 1], |r, _, o| service(r, o), |b, _| text::service(b)),
     // Its number, from 1: the reporter knows its name.
     row!(Link, "link", Label, [1, 1], |r, _, o| byte(r.link, o) && r.link > 0, |b, _| text::decimal(b)),
+    // What is looked up is not in a record: [`KeySpec`] has the tables.
+    row!(SrcAsn, "src_asn", Number, [4, 4], |_, _, _| false, |b, _| text::decimal(b)),
+    row!(DstAsn, "dst_asn", Number, [4, 4], |_, _, _| false, |b, _| text::decimal(b)),
+    row!(SrcCountry, "src_country", Label, [2, 2], |_, _, _| false, |b, _| String::from_utf8_lossy(b).into_owned()),
+    row!(DstCountry, "dst_country", Label, [2, 2], |_, _, _| false, |b, _| String::from_utf8_lossy(b).into_owned()),
 ];
 
 /// Keys that the configuration may name later, and what they wait for.
-pub const KEYS_TO_COME: &[(&str, &str)] = &[
-    ("src_asn", "an ASN database"),
-    ("dst_asn", "an ASN database"),
-    ("src_country", "a country database"),
-    ("dst_country", "a country database"),
-    ("exporter", "flow records"),
-    ("in_if", "flow records"),
-    ("out_if", "flow records"),
-];
+pub const KEYS_TO_COME: &[(&str, &str)] = &[("exporter", "flow records"), ("in_if", "flow records"), ("out_if", "flow records")];
 
 impl Key {
     /// The key of that name.
     pub fn named(name: &str) -> Option<Self> {
         KEYS.iter().find(|row| row.name == name).map(|row| row.key)
+    }
+
+    /// Whether a record lacks it: it is looked up.
+    #[inline]
+    pub const fn is_looked_up(self) -> bool {
+        matches!(self, Self::SrcAsn | Self::DstAsn | Self::SrcCountry | Self::DstCountry)
     }
 
     /// Its row.
@@ -188,17 +199,53 @@ impl Key {
 }
 
 /// A key of one stat: one part or a composite of up to three.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub struct KeySpec {
     parts: Vec<Key>,
     lengths: Lengths,
+    /// Where a part is looked up; all keys of a configuration share it.
+    places: Option<Arc<Places>>,
+}
+
+impl PartialEq for KeySpec {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.parts, self.lengths) == (&other.parts, other.lengths)
+    }
+}
+
+impl Eq for KeySpec {}
+
+impl Hash for KeySpec {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.parts, self.lengths).hash(state);
+    }
 }
 
 impl KeySpec {
+    /// With what parts are looked up in, if some are.
+    #[must_use]
+    pub fn with_places(self, places: Option<Arc<Places>>) -> Self {
+        Self { places: places.filter(|_| self.parts.iter().any(|part| part.is_looked_up())), ..self }
+    }
+
+    /// What parts are looked up in.
+    pub fn places(&self) -> Option<&Places> {
+        self.places.as_deref()
+    }
+
+    /// One part of a record.
+    #[inline]
+    fn part(&self, part: Key, record: &Record, out: &mut [u8]) -> bool {
+        if part.is_looked_up() {
+            return self.places.as_ref().is_some_and(|places| looked_up(places, part, record, out));
+        }
+        (part.row().extract)(record, &self.lengths, out)
+    }
+
     /// `parts` holds one to three keys; `None` stands alone.
     pub fn new(parts: Vec<Key>, lengths: Lengths) -> Self {
         debug_assert!((1..=KEY_PARTS_MAX).contains(&parts.len()));
-        Self { parts, lengths }
+        Self { parts, lengths, places: None }
     }
 
     /// Its parts.
@@ -234,7 +281,7 @@ impl KeySpec {
         for part in &self.parts {
             let row = part.row();
             let (head, tail) = rest.split_at_mut((row.width)(family));
-            if !(row.extract)(record, &self.lengths, head) {
+            if !self.part(*part, record, head) {
                 return false;
             }
             rest = tail;
@@ -244,7 +291,9 @@ impl KeySpec {
 
     /// The same of up to 64 records of one family, keys one behind the other: a mask of the records that have one.
     pub fn column(&self, records: &[Record], family: Family, out: &mut [u8]) -> u64 {
-        if let [part] = self.parts[..] {
+        if let [part] = self.parts[..]
+            && !part.is_looked_up()
+        {
             return (part.row().column)(records, &self.lengths, family, out);
         }
         let rows = records.iter().zip(out.chunks_exact_mut(self.width(family).max(1))).enumerate();
@@ -266,6 +315,19 @@ impl KeySpec {
 }
 
 const _: () = assert!(KEY_BYTES_MAX >= KEY_PARTS_MAX * (2 * 16 + 5));
+
+/// Of an address; false where the table does not know it.
+fn looked_up(places: &Places, part: Key, record: &Record, out: &mut [u8]) -> bool {
+    let side = if matches!(part, Key::SrcAsn | Key::SrcCountry) { &record.src } else { &record.dst };
+    let address = if record.family() == Family::V4 { &side[..4] } else { &side[..] };
+    if matches!(part, Key::SrcAsn | Key::DstAsn) {
+        return places.asn(address).is_some_and(|number| number32(number, out));
+    }
+    places.country(address).is_some_and(|code| {
+        out.copy_from_slice(&code);
+        true
+    })
+}
 
 #[inline]
 fn address(from: &[u8; 16], out: &mut [u8]) -> bool {

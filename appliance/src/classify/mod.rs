@@ -14,7 +14,6 @@ mod lpm_tests;
 mod prefix;
 mod runs;
 mod scopes;
-mod spans;
 mod tags;
 mod usual;
 mod verdict;
@@ -26,7 +25,6 @@ use std::sync::Arc;
 
 pub use lpm::Lpm;
 pub use scopes::{Of, Owner, Scope, Scopes};
-pub use spans::Spans;
 pub use usual::{Found, Sides};
 pub use verdict::{Verdict, Verdicts};
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::appliance::beside;
 use super::flow_predicate;
 use super::secret::SecretPlace;
-use super::walk::{Field, Section};
+use super::walk::{Databases, Field, Section};
 use crate::axes::flow_field::{FlowField, named};
 
 /// `[enrich]`
@@ -98,6 +98,7 @@ pub(super) fn read(root: &Section<'_, '_>) -> Option<Enrich> {
     let section = root.section("enrich", "[enrich]")?;
     let file = |key: &'static str, example: &str| section.take(key).and_then(|field| there(&field, example));
     let (asn, country) = (file("asn", "\"asn.mmdb\""), file("country", "\"country.mmdb\""));
+    section.book().name_databases(Databases { asn: asn.clone(), country: country.clone() });
     let (interfaces, bgp) = (file("interfaces", "\"interfaces.csv\""), file("bgp", "\"rib.mrt\""));
     let customers = section.take("customers").and_then(|field| customers(&field));
     let prefers_table = section.choice("prefer", &PREFER).unwrap_or(false);

@@ -135,6 +135,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let tags = tags::read(&root);
     mirror::judge(&root, &mirror, &tags);
     let links = links::read(&root);
+    let enrich = enrich::read(&root);
     let sets = sets::read(&root);
     let windows = appliance.as_ref().map_or_else(Windows::default, Appliance::windows);
     let stats = stats::read(&root, &sets, &|spec| stat_check(spec, windows));
@@ -145,7 +146,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
             "set heartbeat = false, or write a stat",
         );
     }
-    let (enrich, streams) = (enrich::read(&root), streams::read(&root));
+    let streams = streams::read(&root);
     let journal = journal::read(&root);
     let sinks = sinks::read(&root);
     let admin = sinks::read_admin(&root);

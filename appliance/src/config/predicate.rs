@@ -117,7 +117,8 @@ pub(super) fn test(book: &Book<'_>, key: Key, field: Field<'_, '_>) -> Option<Te
         Key::DstPrefix => Key::DstIp,
         key => key,
     };
-    let key = KeySpec::new(vec![key], Lengths::default());
+    let places = book.places(&at, &[key]);
+    let key = KeySpec::new(vec![key], Lengths::default()).with_places(places);
     Some(Test { key, v4: joined(v4), v6: joined(v6) })
 }
 

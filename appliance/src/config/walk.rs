@@ -1,12 +1,15 @@
 //! TOML walked with spans: what a section holds, taken key by key; what nobody took is an unknown key.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml_edit::{Document, Item, Table, TableLike, Value};
 
 use super::fault::{Fault, Faults, Lines, any_of, near, read_text};
+use crate::axes::Key;
+use crate::places::{Places, Unreadable};
 
 /// One file under examination: its faults gather here.
 pub(super) struct Book<'a> {
@@ -14,6 +17,15 @@ pub(super) struct Book<'a> {
     lines: Lines,
     faults: RefCell<Faults>,
     links: RefCell<Vec<String>>,
+    databases: RefCell<Databases>,
+    places: OnceCell<Option<Arc<Places>>>,
+}
+
+/// Where countries and AS of packets are looked up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Databases {
+    pub(super) asn: Option<PathBuf>,
+    pub(super) country: Option<PathBuf>,
 }
 
 /// Where something stands.
@@ -50,11 +62,42 @@ pub(super) fn parse_text(file: &Path, text: String) -> Result<Document<String>, 
 
 impl<'a> Book<'a> {
     pub(super) fn new(file: &'a Path, text: &str) -> Self {
-        Self { file, lines: Lines::of(text), faults: RefCell::default(), links: RefCell::default() }
+        let lines = Lines::of(text);
+        Self { file, lines, faults: RefCell::default(), links: RefCell::default(), databases: RefCell::default(), places: OnceCell::new() }
     }
 
     pub(super) fn file(&self) -> &'a Path {
         self.file
+    }
+
+    /// What keys may be looked up in, from here on.
+    pub(super) fn name_databases(&self, databases: Databases) {
+        *self.databases.borrow_mut() = databases;
+    }
+
+    /// What a key is looked up in, if it is; read when the first one asks. A fault where there is no such database.
+    pub(super) fn places(&self, at: &At, parts: &[Key]) -> Option<Arc<Places>> {
+        let databases = self.databases.borrow().clone();
+        for part in parts.iter().filter(|part| part.is_looked_up()) {
+            let is_asn = matches!(part, Key::SrcAsn | Key::DstAsn);
+            let (own, what, key) = if is_asn { (&databases.asn, "AS", "asn") } else { (&databases.country, "country", "country") };
+            if own.is_none() {
+                self.fault(
+                    at,
+                    format!("needs a database of each address's {what}"),
+                    format!("write [enrich] and below it {key} = \"{key}.mmdb\""),
+                );
+                return None;
+            }
+        }
+        let load = || match Places::load(databases.asn.as_deref(), databases.country.as_deref()) {
+            Ok(places) => Some(Arc::new(places)),
+            Err(Unreadable { file, what, remedy }) => {
+                self.join(Faults::of_file(&file, what, remedy));
+                None
+            }
+        };
+        if parts.iter().any(|part| part.is_looked_up()) { self.places.get_or_init(load).clone() } else { None }
     }
 
     /// Names of `[[links]]` that were read.

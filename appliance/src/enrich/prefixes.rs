@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use ipnet::IpNet;
 
 use super::wrong::Wrong;
-use crate::classify::Spans;
 use crate::flows::Address;
+use crate::places::Spans;
 
 /// The longest prefix of an address, and what stands beside it.
 #[derive(Debug)]
