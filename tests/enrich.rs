@@ -296,6 +296,27 @@ fn a_stranger_cannot_make_topics_without_end() {
     assert_eq!(counts.topics_refused, 10_000 - 4_096);
 }
 
+/// Names are those of Kafka, whatever a text holds, and long ones stay within its bound and apart.
+#[test]
+fn topics_are_named_whatever_fields_hold() {
+    let place = Place::new();
+    let fields = ["{stream}", "{note}", "{customer}", "{src_mac}", "{src_addr}"].join(".");
+    place.put("n.csv", format!("key,value\n1,{}\n2,{}\n3,ä/ö\n", "long ".repeat(90), "long ".repeat(91)));
+    let (mut pipeline, _keeper) = place.pipeline(&format!(
+        "[enrich]\n[[enrich.lookups]]\nfile = \"n.csv\"\nby = \"in_if\"\n[[streams]]\nname = \"a b\"\ntopic = \"t.{fields}\"\n[[streams]]\nname = \"c\"\ntopic = \"t.{{stream}}\""
+    ));
+    let mut told = flow("2001:db8::1", "203.0.113.5");
+    let mut topics = Vec::new();
+    for in_if in 1..=3 {
+        told.fields.in_if = in_if;
+        pipeline.take(&told, &mut |piece| topics.push(piece.topic.unwrap().to_owned()));
+    }
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    assert!(topics.iter().all(|topic| topic.len() <= 249 && topic.chars().all(legal)), "{topics:?}");
+    assert!(topics[0].starts_with("t.a_b-") && topics[0].contains(".none.") && topics[0] != topics[2], "{topics:?}");
+    assert_eq!((&topics[1][..], topics.len()), ("t.c", 6));
+}
+
 #[test]
 fn files_are_read_again_and_bad_ones_are_not() {
     let place = Place::new();

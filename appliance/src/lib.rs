@@ -6,7 +6,7 @@
 //! |---|---|
 //! | [`units`] | the words that every room uses: families, decisions, indices, epochs |
 //! | [`limits`] | every bound, unit last |
-//! | [`places`] | which country and AS an address belongs to, off databases |
+//! | [`origins`] | which country and AS an address belongs to, off databases |
 //! | [`arch`] | the keyed hash |
 //! | [`options`] | options of IP and TCP headers, a bit a kind |
 //! | [`record`] | a packet's quintessence: what parse and classify make, and stats read |
@@ -38,7 +38,7 @@ compile_error!("the feature `loom` replaces rings by stand-ins for the models of
 
 pub mod units;
 pub mod limits;
-pub mod places;
+pub mod origins;
 pub mod arch;
 pub mod options;
 pub mod record;

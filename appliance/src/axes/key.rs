@@ -9,7 +9,7 @@ pub use super::text::network as network_text;
 use super::{service, text};
 use crate::arch::lanes;
 use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX, KEY_PARTS_MAX};
-use crate::places::Places;
+use crate::origins::Origins;
 use crate::record::{Has, Record};
 use crate::units::Family;
 
@@ -204,7 +204,7 @@ pub struct KeySpec {
     parts: Vec<Key>,
     lengths: Lengths,
     /// Where a part is looked up; all keys of a configuration share it.
-    places: Option<Arc<Places>>,
+    origins: Option<Arc<Origins>>,
 }
 
 impl PartialEq for KeySpec {
@@ -224,20 +224,20 @@ impl Hash for KeySpec {
 impl KeySpec {
     /// With what parts are looked up in, if some are.
     #[must_use]
-    pub fn with_places(self, places: Option<Arc<Places>>) -> Self {
-        Self { places: places.filter(|_| self.parts.iter().any(|part| part.is_looked_up())), ..self }
+    pub fn with_origins(self, origins: Option<Arc<Origins>>) -> Self {
+        Self { origins: origins.filter(|_| self.parts.iter().any(|part| part.is_looked_up())), ..self }
     }
 
     /// What parts are looked up in.
-    pub fn places(&self) -> Option<&Places> {
-        self.places.as_deref()
+    pub fn origins(&self) -> Option<&Origins> {
+        self.origins.as_deref()
     }
 
     /// One part of a record.
     #[inline]
     fn part(&self, part: Key, record: &Record, out: &mut [u8]) -> bool {
         if part.is_looked_up() {
-            return self.places.as_ref().is_some_and(|places| looked_up(places, part, record, out));
+            return self.origins.as_ref().is_some_and(|origins| looked_up(origins, part, record, out));
         }
         (part.row().extract)(record, &self.lengths, out)
     }
@@ -245,7 +245,7 @@ impl KeySpec {
     /// `parts` holds one to three keys; `None` stands alone.
     pub fn new(parts: Vec<Key>, lengths: Lengths) -> Self {
         debug_assert!((1..=KEY_PARTS_MAX).contains(&parts.len()));
-        Self { parts, lengths, places: None }
+        Self { parts, lengths, origins: None }
     }
 
     /// Its parts.
@@ -317,13 +317,13 @@ impl KeySpec {
 const _: () = assert!(KEY_BYTES_MAX >= KEY_PARTS_MAX * (2 * 16 + 5));
 
 /// Of an address; false where the table does not know it.
-fn looked_up(places: &Places, part: Key, record: &Record, out: &mut [u8]) -> bool {
+fn looked_up(origins: &Origins, part: Key, record: &Record, out: &mut [u8]) -> bool {
     let side = if matches!(part, Key::SrcAsn | Key::SrcCountry) { &record.src } else { &record.dst };
     let address = if record.family() == Family::V4 { &side[..4] } else { &side[..] };
     if matches!(part, Key::SrcAsn | Key::DstAsn) {
-        return places.asn(address).is_some_and(|number| number32(number, out));
+        return origins.asn(address).is_some_and(|number| number32(number, out));
     }
-    places.country(address).is_some_and(|code| {
+    origins.country(address).is_some_and(|code| {
         out.copy_from_slice(&code);
         true
     })

@@ -133,8 +133,8 @@ impl Form {
             self.number(u64::from(key.lengths().v4));
             self.number(u64::from(key.lengths().v6));
         }
-        if let Some(places) = key.places() {
-            self.text(places.digest());
+        if let Some(origins) = key.origins() {
+            self.text(origins.digest());
         }
     }
 

@@ -129,13 +129,17 @@ pub const fn is_topic_char(c: char) -> bool {
 /// Characters of a text that are kept where it is no legal part of a topic.
 const KEPT_CHARS_MAX: usize = 64;
 
+/// What stands behind those: a dash and eight hex digits.
+const HASH_BYTES: usize = 9;
+
 /// A customer's name, or what else a template asks for, as part of a topic of which so many bytes are left. What Kafka does not allow
 /// is spelled with `_`, and gets a hash of the text behind it: two customers never share a topic by accident of spelling.
 pub fn part_of_topic(text: &str, room: usize) -> String {
     if !text.is_empty() && text.len() <= room && text.chars().all(is_topic_char) {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(KEPT_CHARS_MAX).map(|c| if is_topic_char(c) { c } else { '_' }).collect();
+    let kept: String =
+        text.chars().take(KEPT_CHARS_MAX.min(room.saturating_sub(HASH_BYTES))).map(|c| if is_topic_char(c) { c } else { '_' }).collect();
     let hash: String = Sha256::digest(text.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
     format!("{kept}-{hash}")
 }

@@ -117,8 +117,8 @@ pub(super) fn test(book: &Book<'_>, key: Key, field: Field<'_, '_>) -> Option<Te
         Key::DstPrefix => Key::DstIp,
         key => key,
     };
-    let places = book.places(&at, &[key]);
-    let key = KeySpec::new(vec![key], Lengths::default()).with_places(places);
+    let origins = book.origins(&at, &[key]);
+    let key = KeySpec::new(vec![key], Lengths::default()).with_origins(origins);
     Some(Test { key, v4: joined(v4), v6: joined(v6) })
 }
 

@@ -174,8 +174,8 @@ fn key(field: Field<'_, '_>, lengths: Lengths) -> Option<KeySpec> {
 /// Lengths are kept only where a part has use for them: keys that are equal then look equal.
 fn spec(field: &Field<'_, '_>, parts: Vec<Key>, lengths: Lengths) -> KeySpec {
     let used = parts.iter().any(|k| matches!(k, Key::SrcPrefix | Key::DstPrefix));
-    let places = field.book().places(&field.at, &parts);
-    KeySpec::new(parts, if used { lengths } else { Lengths::default() }).with_places(places)
+    let origins = field.book().origins(&field.at, &parts);
+    KeySpec::new(parts, if used { lengths } else { Lengths::default() }).with_origins(origins)
 }
 
 fn named_key(field: &Field<'_, '_>) -> Option<Key> {

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::appliance::hash_key;
 use super::fault::Faults;
 use super::flow_predicate::{self, FlowPredicate};
-use super::kafka::is_topic;
+use super::kafka::{TOPIC_BYTES_MAX, is_topic};
 use super::walk::{self, Book, Field, Section};
 use crate::axes::flow_field::{FlowField, FlowKind, named};
 
@@ -208,11 +208,26 @@ fn template(field: &Field<'_, '_>) -> Option<Template> {
         rest = after;
     }
     parts.push(Part::Fixed(rest.to_owned()));
+    let (count, fixed) = (parts.len() / 2, text_bytes(&parts));
+    if count * FIELD_BYTES_MIN + fixed > TOPIC_BYTES_MAX {
+        field.fault(
+            "leaves too little room for its fields",
+            format!("it may have {FIELD_BYTES_MIN} bytes for each, {TOPIC_BYTES_MAX} in all"),
+        );
+        return None;
+    }
     if !is_topic(&(plain + rest), false) {
         field.fault("is no name of a topic", "it may hold letters, digits, '.', '_' and '-', 249 bytes at most, and fields as {customer}");
         return None;
     }
     Some(Template { parts })
+}
+
+/// Bytes that each field of a topic's name finds room for, at least.
+const FIELD_BYTES_MIN: usize = 16;
+
+fn text_bytes(parts: &[Part]) -> usize {
+    parts.iter().map(|part| if let Part::Fixed(text) = part { text.len() } else { 0 }).sum()
 }
 
 /// One table, or several.

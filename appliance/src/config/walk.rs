@@ -9,7 +9,7 @@ use toml_edit::{Document, Item, Table, TableLike, Value};
 
 use super::fault::{Fault, Faults, Lines, any_of, near, read_text};
 use crate::axes::Key;
-use crate::places::{Places, Unreadable};
+use crate::origins::{Origins, Unreadable};
 
 /// One file under examination: its faults gather here.
 pub(super) struct Book<'a> {
@@ -18,7 +18,7 @@ pub(super) struct Book<'a> {
     faults: RefCell<Faults>,
     links: RefCell<Vec<String>>,
     databases: RefCell<Databases>,
-    places: OnceCell<Option<Arc<Places>>>,
+    origins: OnceCell<Option<Arc<Origins>>>,
 }
 
 /// Where countries and AS of packets are looked up.
@@ -63,7 +63,7 @@ pub(super) fn parse_text(file: &Path, text: String) -> Result<Document<String>, 
 impl<'a> Book<'a> {
     pub(super) fn new(file: &'a Path, text: &str) -> Self {
         let lines = Lines::of(text);
-        Self { file, lines, faults: RefCell::default(), links: RefCell::default(), databases: RefCell::default(), places: OnceCell::new() }
+        Self { file, lines, faults: RefCell::default(), links: RefCell::default(), databases: RefCell::default(), origins: OnceCell::new() }
     }
 
     pub(super) fn file(&self) -> &'a Path {
@@ -76,7 +76,7 @@ impl<'a> Book<'a> {
     }
 
     /// What a key is looked up in, if it is; read when the first one asks. A fault where there is no such database.
-    pub(super) fn places(&self, at: &At, parts: &[Key]) -> Option<Arc<Places>> {
+    pub(super) fn origins(&self, at: &At, parts: &[Key]) -> Option<Arc<Origins>> {
         let databases = self.databases.borrow().clone();
         for part in parts.iter().filter(|part| part.is_looked_up()) {
             let is_asn = matches!(part, Key::SrcAsn | Key::DstAsn);
@@ -90,14 +90,14 @@ impl<'a> Book<'a> {
                 return None;
             }
         }
-        let load = || match Places::load(databases.asn.as_deref(), databases.country.as_deref()) {
-            Ok(places) => Some(Arc::new(places)),
+        let load = || match Origins::load(databases.asn.as_deref(), databases.country.as_deref()) {
+            Ok(origins) => Some(Arc::new(origins)),
             Err(Unreadable { file, what, remedy }) => {
                 self.join(Faults::of_file(&file, what, remedy));
                 None
             }
         };
-        if parts.iter().any(|part| part.is_looked_up()) { self.places.get_or_init(load).clone() } else { None }
+        if parts.iter().any(|part| part.is_looked_up()) { self.origins.get_or_init(load).clone() } else { None }
     }
 
     /// Names of `[[links]]` that were read.

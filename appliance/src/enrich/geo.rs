@@ -8,7 +8,7 @@ use super::prefixes::Prefixes;
 use super::wrong::Wrong;
 use crate::config::Faults;
 use crate::flows::Text;
-use crate::places::database::{self, COUNTRY, SYSTEM, Unreadable};
+use crate::origins::database::{self, COUNTRY, SYSTEM, Unreadable};
 
 /// An autonomous system.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::shelf::Shelf;
@@ -16,11 +15,10 @@ use crate::config::{Customers, Enrich, Faults, Range, Snmp, ranges};
 /// How often threads look whether they shall end.
 const NAP: Duration = Duration::from_millis(50);
 
-/// See the module. Dropped, its threads end.
+/// See the module. Dropped, its threads end when they have read or heard what they are at; nobody waits for that.
 pub struct Keeper {
     shelf: Arc<Shelf>,
     orders: Arc<Orders>,
-    threads: Vec<JoinHandle<()>>,
 }
 
 /// What threads are told, and what they tell.
@@ -53,26 +51,19 @@ impl Keeper {
         stamps.extend(ranges_file.iter().map(|file| (file.clone(), stamp(file))));
         let shelf = Arc::new(Shelf::new(Tables::load(enrich, ranges)?));
         let orders = Arc::new(Orders::default());
-        let mut keeper = Self { shelf, orders, threads: Vec::new() };
+        let keeper = Self { shelf, orders };
         if let Some(settings) = &enrich.snmp {
             let mut asking = Asking { settings: settings.clone(), known: HashMap::new(), silent: HashMap::new() };
             if ask_first {
                 asking.round(&keeper.shelf, &keeper.orders);
             }
             let (shelf, orders) = (Arc::clone(&keeper.shelf), Arc::clone(&keeper.orders));
-            keeper.spawn("enrich-snmp", move || asking.run(&shelf, &orders, ask_first));
+            spawn("enrich-snmp", move || asking.run(&shelf, &orders, ask_first));
         }
         let watch = Watch { enrich: enrich.clone(), ranges_file, stamps };
         let (shelf, orders) = (Arc::clone(&keeper.shelf), Arc::clone(&keeper.orders));
-        keeper.spawn("enrich-files", move || watch.run(&shelf, &orders));
+        spawn("enrich-files", move || watch.run(&shelf, &orders));
         Ok(keeper)
-    }
-
-    fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) {
-        match std::thread::Builder::new().name(name.to_owned()).spawn(body) {
-            Ok(thread) => self.threads.push(thread),
-            Err(fault) => tracing::error!("{name}: no thread: {fault}; tables stay as they are"),
-        }
     }
 
     /// Where pipelines find the tables.
@@ -103,10 +94,12 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.orders.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
-            // A thread that panicked has told so already.
-            let _ = thread.join();
-        }
+    }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) {
+    if let Err(fault) = std::thread::Builder::new().name(name.to_owned()).spawn(body) {
+        tracing::error!("{name}: no thread: {fault}; tables stay as they are");
     }
 }
 

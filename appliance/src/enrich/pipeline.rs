@@ -106,6 +106,10 @@ impl Pipeline {
         }
         let mut taken = false;
         for stream in &mut self.streams {
+            if self.named {
+                self.added.stream = stream.name.clone();
+                self.added.record_sampling = if stream.sample > 1 { stream.sample } else { 0 };
+            }
             if !admits(&stream.predicate, &self.flow, &self.added) {
                 continue;
             }
@@ -120,10 +124,6 @@ impl Pipeline {
             }
             stream.counts.written += 1;
             stream.name_topic(&self.flow, &self.added);
-            if self.named {
-                self.added.stream = stream.name.clone();
-                self.added.record_sampling = if stream.sample > 1 { stream.sample } else { 0 };
-            }
             let flow = if stream.hiding.is_empty() {
                 &self.flow
             } else {

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::wrong::Wrong;
 use crate::flows::Address;
-use crate::places::Spans;
+use crate::origins::Spans;
 
 /// The longest prefix of an address, and what stands beside it.
 #[derive(Debug)]

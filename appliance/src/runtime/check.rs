@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use super::check_enrich;
 use super::check_journal;
 use super::check_memory::{self, Machine, Need};
 use super::check_vf;
@@ -81,6 +82,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.extend(cores(config));
     findings.extend(ports(config));
     findings.extend(links(config));
+    findings.extend(check_enrich::enrich(config));
     findings.extend(check_journal::journal(config));
     findings.extend(brokers(config));
     findings.extend(admin(config));

@@ -61,7 +61,9 @@ impl Out {
             }
             Way::Top(top) => top.put(flow, &mut self.bytes),
         }
-        if self.bytes.len() >= OUT_BYTES {
+        // A refresh is to be seen when it is made.
+        let is_due = matches!(self.way, Way::Top(_)) && !self.bytes.is_empty();
+        if is_due || self.bytes.len() >= OUT_BYTES {
             self.write();
         }
     }
@@ -69,7 +71,11 @@ impl Out {
     /// Time goes on without flows, too; nanoseconds since 1970.
     pub(super) fn passed(&mut self, now_ns: u64) {
         if let Way::Top(top) = &mut self.way {
+            top.begin(now_ns);
             top.passed(now_ns, &mut self.bytes);
+            if !self.bytes.is_empty() {
+                self.write();
+            }
         }
     }
 

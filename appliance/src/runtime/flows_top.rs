@@ -78,7 +78,7 @@ impl Top {
         if self.is_done() {
             return;
         }
-        self.since_ns.get_or_insert(now_ns);
+        self.begin(now_ns);
         let (flow, added) = self.pipeline.enrich(flow);
         if !admits(&self.predicate, flow, added) {
             return;
@@ -100,6 +100,11 @@ impl Top {
         } else {
             self.talkers.entry(OTHERS.to_owned()).or_default().add(own);
         }
+    }
+
+    /// The first interval begins, unless it has.
+    pub(super) fn begin(&mut self, now_ns: u64) {
+        self.since_ns.get_or_insert(now_ns);
     }
 
     /// Shows the interval, if it is over; those without flows are passed over.

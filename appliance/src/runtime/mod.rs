@@ -3,6 +3,8 @@
 #[cfg(feature = "dpdk")]
 pub mod check;
 #[cfg(feature = "dpdk")]
+mod check_enrich;
+#[cfg(feature = "dpdk")]
 mod check_journal;
 #[cfg(feature = "dpdk")]
 mod check_memory;

@@ -15,13 +15,13 @@ pub use spans::Spans;
 
 /// What keys of packets are looked up in. Never changes; a reload makes another one.
 #[derive(Debug, Default)]
-pub struct Places {
+pub struct Origins {
     systems: Spans,
     countries: Spans,
     digest: String,
 }
 
-impl Places {
+impl Origins {
     /// Of a database of AS numbers, and one of countries.
     ///
     /// # Errors

@@ -55,16 +55,14 @@ fn refuse(file: &Path, what: String) -> Unreadable {
     Unreadable { file: file.to_owned(), what, remedy: REMEDY }
 }
 
-/// All networks whose record says `what`: rows, and networks that name one by its place.
+/// Networks, each with the place of its row; and rows.
+pub type Rows<T> = (Vec<(u32, IpNet)>, Vec<T>);
+
+/// All networks whose record says `what`.
 ///
 /// # Errors
 /// It is no such database.
-pub fn rows<T>(
-    file: &Path,
-    bytes: Vec<u8>,
-    what: &str,
-    of: impl Fn(&Value) -> Option<T>,
-) -> Result<(Vec<(u32, IpNet)>, Vec<T>), Unreadable> {
+pub fn rows<T>(file: &Path, bytes: Vec<u8>, what: &str, of: impl Fn(&Value) -> Option<T>) -> Result<Rows<T>, Unreadable> {
     let broken = |fault: MaxMindDbError| refuse(file, format!("cannot be used: {fault}"));
     let reader = Reader::from_source(bytes).map_err(broken)?;
     let (mut rows, mut networks, mut known) = (Vec::new(), Vec::new(), HashMap::new());
