@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use super::appliance::beside;
 use super::flow_predicate;
+use super::looked_up::Databases;
 use super::secret::SecretPlace;
-use super::walk::{Databases, Field, Section};
+use super::walk::{Field, Section};
 use crate::axes::flow_field::{FlowField, named};
 
 /// `[enrich]`

@@ -15,6 +15,7 @@ mod hash;
 mod journal;
 pub mod kafka;
 mod links;
+mod looked_up;
 mod mirror;
 mod predicate;
 pub mod ranges;

@@ -1,15 +1,13 @@
 //! TOML walked with spans: what a section holds, taken key by key; what nobody took is an unknown key.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
 use toml_edit::{Document, Item, Table, TableLike, Value};
 
 use super::fault::{Fault, Faults, Lines, any_of, near, read_text};
-use crate::axes::Key;
-use crate::origins::{Origins, Unreadable};
+use super::looked_up::LookedUp;
 
 /// One file under examination: its faults gather here.
 pub(super) struct Book<'a> {
@@ -17,15 +15,7 @@ pub(super) struct Book<'a> {
     lines: Lines,
     faults: RefCell<Faults>,
     links: RefCell<Vec<String>>,
-    databases: RefCell<Databases>,
-    origins: OnceCell<Option<Arc<Origins>>>,
-}
-
-/// Where countries and AS of packets are looked up.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Databases {
-    pub(super) asn: Option<PathBuf>,
-    pub(super) country: Option<PathBuf>,
+    pub(super) looked_up: LookedUp,
 }
 
 /// Where something stands.
@@ -63,41 +53,11 @@ pub(super) fn parse_text(file: &Path, text: String) -> Result<Document<String>, 
 impl<'a> Book<'a> {
     pub(super) fn new(file: &'a Path, text: &str) -> Self {
         let lines = Lines::of(text);
-        Self { file, lines, faults: RefCell::default(), links: RefCell::default(), databases: RefCell::default(), origins: OnceCell::new() }
+        Self { file, lines, faults: RefCell::default(), links: RefCell::default(), looked_up: LookedUp::default() }
     }
 
     pub(super) fn file(&self) -> &'a Path {
         self.file
-    }
-
-    /// What keys may be looked up in, from here on.
-    pub(super) fn name_databases(&self, databases: Databases) {
-        *self.databases.borrow_mut() = databases;
-    }
-
-    /// What a key is looked up in, if it is; read when the first one asks. A fault where there is no such database.
-    pub(super) fn origins(&self, at: &At, parts: &[Key]) -> Option<Arc<Origins>> {
-        let databases = self.databases.borrow().clone();
-        for part in parts.iter().filter(|part| part.is_looked_up()) {
-            let is_asn = matches!(part, Key::SrcAsn | Key::DstAsn);
-            let (own, what, key) = if is_asn { (&databases.asn, "AS", "asn") } else { (&databases.country, "country", "country") };
-            if own.is_none() {
-                self.fault(
-                    at,
-                    format!("needs a database of each address's {what}"),
-                    format!("write [enrich] and below it {key} = \"{key}.mmdb\""),
-                );
-                return None;
-            }
-        }
-        let load = || match Origins::load(databases.asn.as_deref(), databases.country.as_deref()) {
-            Ok(origins) => Some(Arc::new(origins)),
-            Err(Unreadable { file, what, remedy }) => {
-                self.join(Faults::of_file(&file, what, remedy));
-                None
-            }
-        };
-        if parts.iter().any(|part| part.is_looked_up()) { self.origins.get_or_init(load).clone() } else { None }
     }
 
     /// Names of `[[links]]` that were read.

@@ -131,13 +131,13 @@ struct Watch {
 impl Watch {
     fn run(mut self, shelf: &Shelf, orders: &Orders) {
         while !orders.rest(Duration::from_secs(self.enrich.reload_s), true) {
-            for (table, file) in files(&self.enrich) {
-                if self.is_new(&file) {
-                    let told = self.read(table, shelf);
-                    tell(&file, told, orders);
-                }
+            shelf.forget();
+            let changed = self.changed();
+            for (table, file) in files(&self.enrich).into_iter().filter(|(_, file)| changed.contains(file)) {
+                let told = self.read(table, shelf);
+                tell(&file, told, orders);
             }
-            if let Some(file) = self.ranges_file.clone().filter(|file| self.is_new(file)) {
+            if let Some(file) = self.ranges_file.clone().filter(|file| changed.contains(file)) {
                 let read = ranges::load(&file).map(|list| {
                     let mut tables = Tables::default();
                     tables.set_ranges(&list);
@@ -148,10 +148,17 @@ impl Watch {
         }
     }
 
-    fn is_new(&mut self, file: &Path) -> bool {
-        let now = stamp(file);
-        let before = self.stamps.insert(file.to_owned(), now);
-        before != Some(now)
+    /// Files that are others than they were; several tables may be of one.
+    fn changed(&mut self) -> Vec<PathBuf> {
+        let mut changed = Vec::new();
+        for (file, before) in &mut self.stamps {
+            let now = stamp(file);
+            if *before != now {
+                *before = now;
+                changed.push(file.clone());
+            }
+        }
+        changed
     }
 
     /// Into a copy, which is then put in place.

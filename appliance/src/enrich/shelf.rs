@@ -10,18 +10,29 @@ use super::tables::Tables;
 pub struct Shelf {
     pub(super) tables: Mutex<Tables>,
     pub(super) version: AtomicU64,
+    /// What lay there before: kept for a while, so that not those who have flows have to free it.
+    before: Mutex<Vec<Tables>>,
 }
 
 impl Shelf {
     /// With these.
     pub(super) fn new(tables: Tables) -> Self {
-        Self { tables: Mutex::new(tables), version: AtomicU64::new(1) }
+        Self { tables: Mutex::new(tables), version: AtomicU64::new(1), before: Mutex::default() }
     }
 
     /// Changes them: what is long is done before, the lock is held for a few words only.
     pub(super) fn change(&self, change: impl FnOnce(&mut Tables)) {
-        change(&mut self.tables.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = tables.clone();
+        change(&mut tables);
+        drop(tables);
+        self.before.lock().unwrap_or_else(PoisonError::into_inner).push(before);
         self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Frees what lay there before: everybody has had time to take what is new.
+    pub(super) fn forget(&self) {
+        self.before.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// A copy.

@@ -11,7 +11,8 @@ pub(super) fn enrich(config: &Config) -> Vec<Finding> {
         Ok(_) => vec![good("enrich", "its tables can be read")],
         Err(faults) => {
             let one = |fault: &crate::config::Fault| {
-                let place = format!("{}:{}", fault.file.display(), fault.line);
+                let line = if fault.line > 0 { format!(":{}", fault.line) } else { String::new() };
+                let place = format!("{}{line}", fault.file.display());
                 let what = if fault.key.is_empty() { fault.what.clone() } else { format!("{}: {}", fault.key, fault.what) };
                 bad(Verdict::Wrong, place, what, fault.remedy.clone())
             };
