@@ -164,6 +164,17 @@ fn top_talkers_by_any_field() {
     }
 }
 
+/// Time goes on without flows, too.
+#[test]
+fn refreshes_come_when_nothing_does_and_end() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tailwater"));
+    command.args(["flows", "--listen", "127.0.0.1:0", "--top", "src_addr", "--every", "100ms", "--count", "2"]).env_remove("RUST_LOG");
+    let out = command.output().unwrap();
+    let said = text(&out.stdout);
+    assert_eq!((out.status.code(), said.trim_end().split("\n\n").count()), (Some(0), 2), "{said}");
+    assert!(said.lines().filter(|line| line.contains(" 0 flows of 0 talkers")).count() == 2, "{said}");
+}
+
 /// Frames of UDP over raw IPv4, one millisecond apart: source, destination, so many.
 fn traffic(rows: &[([u8; 4], [u8; 4], usize)]) -> Vec<u8> {
     let mut out =
