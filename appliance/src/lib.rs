@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`units`] | the words that every room uses: families, decisions, indices, epochs |
 //! | [`limits`] | every bound, unit last |
+//! | [`origins`] | which country and AS an address belongs to, off databases |
 //! | [`arch`] | the keyed hash |
 //! | [`options`] | options of IP and TCP headers, a bit a kind |
 //! | [`record`] | a packet's quintessence: what parse and classify make, and stats read |
@@ -27,6 +28,7 @@
 //! | [`events`] | accounts → what is wrong, as it begins and ends |
 //! | [`journal`] | messages wait here for every sink |
 //! | [`sink`] | Kafka, file, stdout |
+//! | [`enrich`] | flows → what tables know of them → streams |
 //! | [`admin`] | metrics and health over HTTP |
 //! | [`generate`] | synthetic traffic and its truth |
 //! | [`runtime`] | places all of it on cores; the one module that knows all others |
@@ -36,6 +38,7 @@ compile_error!("the feature `loom` replaces rings by stand-ins for the models of
 
 pub mod units;
 pub mod limits;
+pub mod origins;
 pub mod arch;
 pub mod options;
 pub mod record;
@@ -58,6 +61,7 @@ pub mod report;
 pub mod events;
 pub mod journal;
 pub mod sink;
+pub mod enrich;
 pub mod admin;
 pub mod generate;
 pub mod runtime;

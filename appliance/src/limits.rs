@@ -169,3 +169,9 @@ pub const FLOW_LOT_MS_MAX: u64 = 100;
 pub const FLOW_QUEUE_BYTES: usize = 128 << 20;
 /// What the kernel may hold of a socket's datagrams, where it lets us.
 pub const UDP_RECEIVE_BYTES: usize = 32 << 20;
+/// Interfaces that are asked of one exporter.
+pub const INTERFACES_OF_EXPORTER_MAX: usize = 65_536;
+/// Topics that the template of one stream may make; beyond, what fills it in is `other`.
+pub const TOPICS_OF_STREAM_MAX: usize = 4_096;
+/// Keys that top talkers are counted by between two refreshes; beyond, they are counted together.
+pub const TALKERS_MAX: usize = 1 << 20;

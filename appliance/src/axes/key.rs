@@ -2,6 +2,7 @@
 //!
 //! A key is extracted as bytes in network order, so that equal bytes mean equal keys and their order is the keys' order.
 
+pub use super::spec::KeySpec;
 pub use super::text::network as network_text;
 use super::{service, text};
 use crate::arch::lanes;
@@ -42,6 +43,10 @@ pub enum Key {
     TcpSeq,
     Service,
     Link,
+    SrcAsn,
+    DstAsn,
+    SrcCountry,
+    DstCountry,
 }
 
 /// How a histogram bins a key.
@@ -162,18 +167,15 @@ pub const KEYS: &[KeyRow] = &[
     row!(Service, "service", Label, [1, 1], |r, _, o| service(r, o), |b, _| text::service(b)),
     // Its number, from 1: the reporter knows its name.
     row!(Link, "link", Label, [1, 1], |r, _, o| byte(r.link, o) && r.link > 0, |b, _| text::decimal(b)),
+    // What is looked up is not in a record: [`KeySpec`] has the tables.
+    row!(SrcAsn, "src_asn", Number, [4, 4], |_, _, _| false, |b, _| text::decimal(b)),
+    row!(DstAsn, "dst_asn", Number, [4, 4], |_, _, _| false, |b, _| text::decimal(b)),
+    row!(SrcCountry, "src_country", Label, [2, 2], |_, _, _| false, |b, _| String::from_utf8_lossy(b).into_owned()),
+    row!(DstCountry, "dst_country", Label, [2, 2], |_, _, _| false, |b, _| String::from_utf8_lossy(b).into_owned()),
 ];
 
 /// Keys that the configuration may name later, and what they wait for.
-pub const KEYS_TO_COME: &[(&str, &str)] = &[
-    ("src_asn", "an ASN database"),
-    ("dst_asn", "an ASN database"),
-    ("src_country", "a country database"),
-    ("dst_country", "a country database"),
-    ("exporter", "flow records"),
-    ("in_if", "flow records"),
-    ("out_if", "flow records"),
-];
+pub const KEYS_TO_COME: &[(&str, &str)] = &[("exporter", "flow records"), ("in_if", "flow records"), ("out_if", "flow records")];
 
 impl Key {
     /// The key of that name.
@@ -181,90 +183,15 @@ impl Key {
         KEYS.iter().find(|row| row.name == name).map(|row| row.key)
     }
 
+    /// Whether a record lacks it: it is looked up.
+    #[inline]
+    pub const fn is_looked_up(self) -> bool {
+        matches!(self, Self::SrcAsn | Self::DstAsn | Self::SrcCountry | Self::DstCountry)
+    }
+
     /// Its row.
     pub fn row(self) -> &'static KeyRow {
         &KEYS[self as usize]
-    }
-}
-
-/// A key of one stat: one part or a composite of up to three.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct KeySpec {
-    parts: Vec<Key>,
-    lengths: Lengths,
-}
-
-impl KeySpec {
-    /// `parts` holds one to three keys; `None` stands alone.
-    pub fn new(parts: Vec<Key>, lengths: Lengths) -> Self {
-        debug_assert!((1..=KEY_PARTS_MAX).contains(&parts.len()));
-        Self { parts, lengths }
-    }
-
-    /// Its parts.
-    pub fn parts(&self) -> &[Key] {
-        &self.parts
-    }
-
-    /// Prefix lengths of its parts.
-    pub const fn lengths(&self) -> Lengths {
-        self.lengths
-    }
-
-    /// The only part, if it is one.
-    pub fn single(&self) -> Option<Key> {
-        if let [key] = self.parts[..] { Some(key) } else { None }
-    }
-
-    /// As in the configuration, parts joined by `|`.
-    pub fn name(&self) -> String {
-        self.parts.iter().map(|k| k.row().name).collect::<Vec<_>>().join("|")
-    }
-
-    /// Bytes for a family, at most [`KEY_BYTES_MAX`].
-    pub fn width(&self, family: Family) -> usize {
-        self.parts.iter().map(|k| (k.row().width)(family)).sum()
-    }
-
-    /// Writes the key of a record into `out`, `width` bytes long; false if a part is missing.
-    #[inline]
-    pub fn extract(&self, record: &Record, out: &mut [u8]) -> bool {
-        let family = record.family();
-        let mut rest = out;
-        for part in &self.parts {
-            let row = part.row();
-            let (head, tail) = rest.split_at_mut((row.width)(family));
-            if !(row.extract)(record, &self.lengths, head) {
-                return false;
-            }
-            rest = tail;
-        }
-        true
-    }
-
-    /// The same of up to 64 records of one family, keys one behind the other: a mask of the records that have one.
-    pub fn column(&self, records: &[Record], family: Family, out: &mut [u8]) -> u64 {
-        if let [part] = self.parts[..] {
-            return (part.row().column)(records, &self.lengths, family, out);
-        }
-        let rows = records.iter().zip(out.chunks_exact_mut(self.width(family).max(1))).enumerate();
-        rows.fold(0, |present, (i, (record, key))| present | u64::from(self.extract(record, key)) << i)
-    }
-
-    /// As text, parts joined by `|`.
-    pub fn text(&self, bytes: &[u8], family: Family) -> String {
-        if let [part] = self.parts[..] {
-            return (part.row().text)(bytes, &self.lengths);
-        }
-        let mut rest = bytes;
-        let mut parts = Vec::with_capacity(self.parts.len());
-        for part in &self.parts {
-            let row = part.row();
-            let (head, tail) = rest.split_at((row.width)(family));
-            parts.push((row.text)(head, &self.lengths));
-            rest = tail;
-        }
-        parts.join("|")
     }
 }
 

@@ -3,16 +3,19 @@
 //! Adding a key or a metric is one row in [`key`] or [`metric`]; nothing else in the program lists them. Calculations
 //! are not here: each is a file of its own in `stats`.
 
+pub mod flow_field;
 pub mod key;
 pub mod metric;
 pub mod service;
+mod spec;
 mod text;
 pub mod value;
 
 use crate::record::{Has, Record};
 
-pub use key::{Key, KeySpec};
+pub use key::Key;
 pub use metric::Metric;
+pub use spec::KeySpec;
 
 /// Which packets a stat counts, by what the scrubber did with them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

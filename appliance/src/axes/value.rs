@@ -15,9 +15,10 @@ pub const fn number_bits(key: Key) -> Option<u32> {
         Key::Vlan | Key::InnerVlan => Some(12),
         Key::SrcPort | Key::DstPort | Key::RxPort | Key::TcpWindow => Some(16),
         Key::MplsLabel => Some(20),
-        Key::PacketSize | Key::PayloadSize | Key::Rule | Key::TcpSeq => Some(32),
+        Key::PacketSize | Key::PayloadSize | Key::Rule | Key::TcpSeq | Key::SrcAsn | Key::DstAsn => Some(32),
         Key::None | Key::SrcIp | Key::DstIp | Key::SrcPrefix | Key::DstPrefix | Key::Flow | Key::SrcMac => None,
         Key::TcpFlags | Key::Icmp | Key::Fragment | Key::Tunnel | Key::TcpOptions | Key::IpOptions | Key::Service => None,
+        Key::SrcCountry | Key::DstCountry => None,
         Key::Link => Some(8),
     }
 }
@@ -52,6 +53,7 @@ pub fn example(key: Key) -> String {
         Key::TcpSeq => "a multiple of 268435456 (2^28) below 2^32: the lower edge of a bucket",
         Key::TcpFlags => "letters of FSRPAUEC, such as \"SA\", or \"-\" for none",
         Key::Link => "the number of a row of [[links]], from 1",
+        Key::SrcCountry | Key::DstCountry => "two capital letters of ISO 3166-1, such as \"DE\"",
         Key::Icmp => "type/code, such as \"8/0\"",
         Key::SrcMac => "six bytes in hex, such as \"02:00:5e:10:00:01\"",
         Key::SrcIp | Key::DstIp => "an address such as \"192.0.2.10\"",
@@ -85,6 +87,9 @@ pub fn read(key: Key, text: &str, family: Family) -> Option<Vec<u8>> {
         Key::SrcPrefix | Key::DstPrefix => address(text.split_once('/')?.0, family),
         Key::Flow => flow(text, family),
         Key::SrcMac => mac(text).map(Vec::from),
+        Key::SrcCountry | Key::DstCountry => {
+            Some(text.as_bytes().to_vec()).filter(|b| b.len() == 2 && b.iter().all(u8::is_ascii_uppercase))
+        }
         Key::TcpFlags => text::read_flags(text).map(|flags| vec![flags]),
         Key::Icmp => pair(text).map(Vec::from),
         Key::TcpOptions => TcpOptions::read(text).map(|mask| mask.0.to_be_bytes().to_vec()),
@@ -170,7 +175,8 @@ mod tests {
             for family in [Family::V4, Family::V6] {
                 let spec = KeySpec::new(vec![row.key], Lengths { v4: 32, v6: 128 });
                 for fill in [0, 1, 2] {
-                    let bytes = vec![fill; spec.width(family)];
+                    let letters = matches!(row.key, Key::SrcCountry | Key::DstCountry);
+                    let bytes = vec![if letters { b'A' + fill } else { fill }; spec.width(family)];
                     let text = spec.text(&bytes, family);
                     let possible = !matches!(row.key, Key::TcpWindow | Key::TcpSeq) || fill == 0;
                     let want =

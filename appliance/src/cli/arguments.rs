@@ -85,7 +85,7 @@ pub(super) enum Command {
     Generate(generate::Options),
     /// Decodes NetFlow 1, 5, 7, 9, IPFIX and sFlow 5, of captures or from UDP, and prints one flow message a line
     #[command(
-        after_help = "Example:\n  tailwater flows --pcap export.pcap | head\n  tailwater flows --listen udp/2055 --listen udp/6343 --templates /var/lib/tailwater/templates"
+        after_help = "Example:\n  tailwater flows --pcap export.pcap | head\n  tailwater flows --listen udp/2055 --listen udp/6343 --templates /var/lib/tailwater/templates\n  tailwater flows --pcap export.pcap --config tailwater.toml --stream dns\n  tailwater flows --listen udp/2055 --top src_addr,dst_port --where '{ protocol = \"udp\" }' --every 5s"
     )]
     Flows(FlowArguments),
 }

@@ -1,12 +1,15 @@
 //! What can be asked of `flows`.
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tailwater::config::{listen_address, sampling_rate};
+use tailwater::axes::flow_field::{FLOW_FIELDS, FlowField, named};
+use tailwater::config::{FlowPredicate, listen_address, near, sampling_rate, streams};
 use tailwater::flows::{OperatorRate, Settings};
 use tailwater::runtime::flows::{Format, Options};
+use tailwater::runtime::flows_top::TopOptions;
 
 #[derive(Args)]
 pub(super) struct FlowArguments {
@@ -16,9 +19,30 @@ pub(super) struct FlowArguments {
     /// Receives datagrams until SIGTERM: `udp/2055`, or an address and port; may be given several times
     #[arg(long, value_name = "udp/PORT", value_parser = socket, conflicts_with = "pcap")]
     listen: Vec<SocketAddr>,
-    /// How flows are written
-    #[arg(long, value_enum, default_value_t = FormatName::Json)]
-    format: FormatName,
+    /// How flows are written: json, unless --stream names one that says otherwise
+    #[arg(long, value_enum)]
+    format: Option<FormatName>,
+    /// Configuration whose [enrich] and [[streams]] are applied
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Writes what this one of [[streams]] has, alone
+    #[arg(long, value_name = "NAME", requires = "config", conflicts_with = "top")]
+    stream: Option<String>,
+    /// Takes only flows that this holds of, spelled as in the configuration: '{ protocol = "udp", src_port = [53] }'
+    #[arg(long = "where", value_name = "TABLE", value_parser = predicate)]
+    only: Option<FlowPredicate>,
+    /// Shows the top talkers, told apart by these fields of the message
+    #[arg(long, value_name = "FIELD[,FIELD…]", value_delimiter = ',', value_parser = field)]
+    top: Vec<&'static FlowField>,
+    /// Refreshes the top talkers so often: 500ms, 1s, 5m
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = time, requires = "top")]
+    every: u64,
+    /// Ends after so many refreshes
+    #[arg(long, value_name = "N", requires = "top", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Talkers that are shown
+    #[arg(long, value_name = "N", default_value_t = 20, requires = "top", value_parser = clap::value_parser!(u16).range(1..))]
+    rows: u16,
     /// Keeps templates and sampling rates here, and takes up what is there at start
     #[arg(long, value_name = "FILE")]
     templates: Option<PathBuf>,
@@ -42,13 +66,18 @@ enum FormatName {
 
 impl From<FlowArguments> for Options {
     fn from(a: FlowArguments) -> Self {
-        let format = match a.format {
+        let format = a.format.map(|format| match format {
             FormatName::Json => Format::Json,
             FormatName::Protobuf => Format::Protobuf,
             FormatName::ProtobufBare => Format::ProtobufBare,
-        };
+        });
+        let (every_ns, count, rows) = (a.every, a.count, usize::from(a.rows));
+        let clears = std::io::stdout().is_terminal();
+        let top = (!a.top.is_empty()).then_some(TopOptions { fields: a.top, every_ns, count, rows, clears });
+        let only = a.only.unwrap_or_default();
         let settings = Settings { per_port: a.per_port, rates: a.sampling };
-        Self { captures: a.pcap, listen: a.listen, format, templates: a.templates, settings }
+        let (config, stream) = (a.config, a.stream);
+        Self { captures: a.pcap, listen: a.listen, format, config, stream, only, top, templates: a.templates, settings }
     }
 }
 
@@ -59,4 +88,26 @@ fn socket(text: &str) -> Result<SocketAddr, String> {
 
 fn rate(text: &str) -> Result<OperatorRate, String> {
     sampling_rate(text).map(OperatorRate::from)
+}
+
+fn predicate(text: &str) -> Result<FlowPredicate, String> {
+    streams::parse_where(text).map_err(|faults| faults.to_string())
+}
+
+fn field(text: &str) -> Result<&'static FlowField, String> {
+    let one = || FLOW_FIELDS.iter().filter(|field| field.kind.is_one());
+    named(text).filter(|field| field.kind.is_one()).ok_or_else(|| match near(text, one().map(|field| field.name)) {
+        Some(near) => format!("there is no field {text:?} of one value; did you mean {near}?"),
+        None => format!("there is no field {text:?} of one value; proto/flowpb/flow.proto lists them"),
+    })
+}
+
+/// Nanoseconds.
+fn time(text: &str) -> Result<u64, String> {
+    let units = [("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)];
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let unit = units.iter().find(|(name, _)| *name == if unit.is_empty() { "s" } else { unit });
+    let ns = number.parse::<u64>().ok().zip(unit).and_then(|(number, (_, ns))| number.checked_mul(*ns));
+    ns.filter(|ns| *ns > 0).ok_or_else(|| format!("{text:?} is no time, such as 500ms, 1s, 5m"))
 }

@@ -94,7 +94,7 @@ fn windows(section: &Section<'_, '_>) -> (Option<u64>, Option<u64>) {
     (Some(window), fast)
 }
 
-fn hash_key(field: &Field<'_, '_>, config: &Path) -> Option<[u8; 32]> {
+pub(super) fn hash_key(field: &Field<'_, '_>, config: &Path) -> Option<[u8; 32]> {
     const REMEDY: &str = "make one with: openssl rand -hex 32";
     let file = beside(config, field.text("\"fleet.key\"")?);
     let text = match std::fs::read(&file) {

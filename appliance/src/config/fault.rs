@@ -106,7 +106,7 @@ impl Faults {
     }
 
     /// In the order of the lines, those of `first` before any other file's.
-    pub(super) fn sort(&mut self, first: &Path) {
+    pub(crate) fn sort(&mut self, first: &Path) {
         self.list.sort_by_key(|f| (f.file != first, f.line));
     }
 
@@ -123,7 +123,7 @@ impl Faults {
 ///
 /// # Errors
 /// A fault that names the file: unreadable, a directory, or not UTF-8.
-pub(super) fn read_text(file: &Path) -> Result<String, Faults> {
+pub(crate) fn read_text(file: &Path) -> Result<String, Faults> {
     if file.is_dir() {
         return Err(Faults::of_file(file, "is a directory", "name a file"));
     }
@@ -138,15 +138,15 @@ pub(super) fn read_text(file: &Path) -> Result<String, Faults> {
 }
 
 /// Which line a byte stands in.
-pub(super) struct Lines(Vec<usize>);
+pub(crate) struct Lines(Vec<usize>);
 
 impl Lines {
-    pub(super) fn of(text: &str) -> Self {
+    pub(crate) fn of(text: &str) -> Self {
         Self(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i).collect())
     }
 
     /// Line from 1 of the byte at `offset`.
-    pub(super) fn at(&self, offset: usize) -> usize {
+    pub(crate) fn at(&self, offset: usize) -> usize {
         1 + self.0.partition_point(|end| *end < offset)
     }
 }
@@ -188,7 +188,7 @@ fn edits(a: &[char], b: &[char]) -> usize {
 }
 
 /// `a, b or c`.
-pub(super) fn any_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn any_of<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
     let words: Vec<_> = words.into_iter().collect();
     match words.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),

@@ -8,7 +8,9 @@ use super::appliance::beside;
 use super::journal::Journal;
 use super::kafka::{TOPIC_BYTES_MAX, is_topic};
 use super::near;
+use super::streams::{FORMATS, FRAMINGS, FlowFormat, Framing};
 use super::walk::{Field, Section};
+use crate::axes::flow_field::{FLOW_FIELDS, named};
 
 /// `[flows]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,22 +26,11 @@ pub struct Flows {
     /// Default `tailwater.v1.flows`.
     pub topic: String,
     /// How each message is written.
-    pub format: FlowFormat,
+    pub format: (FlowFormat, Framing),
     /// Fields whose text is the key; default `sampler_address`.
     pub key: Vec<&'static str>,
     /// Of the lane of flows on the journal's disk; default 1024.
     pub journal_mb: u64,
-}
-
-/// How a message is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FlowFormat {
-    /// Protobuf with its length before it.
-    LengthPrefixed,
-    /// Protobuf.
-    Bare,
-    /// JSON.
-    Json,
 }
 
 /// One rate that the operator set.
@@ -61,88 +52,8 @@ const JOURNAL_MB_MIN: u64 = 16;
 const JOURNAL_MB_MAX: u64 = 1 << 24;
 /// A socket is polled for each.
 const LISTEN_MAX: usize = 16;
-const FRAMINGS: [(&str, FlowFormat); 2] = [("length-prefixed", FlowFormat::LengthPrefixed), ("bare", FlowFormat::Bare)];
 /// File of the journal's folder.
 const TEMPLATES: &str = "flow-templates";
-
-/// Fields of the message by name, in the order in which they are written.
-pub const FLOW_FIELDS: [&str; 75] = [
-    "type",
-    "time_received_ns",
-    "sequence_num",
-    "sampling_rate",
-    "sampler_address",
-    "time_flow_start_ns",
-    "time_flow_end_ns",
-    "bytes",
-    "packets",
-    "src_addr",
-    "dst_addr",
-    "etype",
-    "proto",
-    "src_port",
-    "dst_port",
-    "in_if",
-    "out_if",
-    "src_mac",
-    "dst_mac",
-    "src_vlan",
-    "dst_vlan",
-    "vlan_id",
-    "ip_tos",
-    "forwarding_status",
-    "ip_ttl",
-    "ip_flags",
-    "tcp_flags",
-    "icmp_type",
-    "icmp_code",
-    "ipv6_flow_label",
-    "fragment_id",
-    "fragment_offset",
-    "src_as",
-    "dst_as",
-    "next_hop",
-    "next_hop_as",
-    "src_net",
-    "dst_net",
-    "bgp_next_hop",
-    "bgp_communities",
-    "as_path",
-    "mpls_ttl",
-    "mpls_label",
-    "mpls_ip",
-    "observation_domain_id",
-    "observation_point_id",
-    "layer_stack",
-    "layer_size",
-    "ipv6_routing_header_addresses",
-    "ipv6_routing_header_seg_left",
-    "export_version",
-    "rate_from",
-    "total_bytes",
-    "total_packets",
-    "initiator_bytes",
-    "initiator_packets",
-    "responder_bytes",
-    "responder_packets",
-    "reverse_bytes",
-    "reverse_packets",
-    "out_bytes",
-    "out_packets",
-    "dropped_bytes",
-    "dropped_packets",
-    "frame_bytes",
-    "firewall_event",
-    "flow_end_reason",
-    "direction",
-    "nat_src_addr",
-    "nat_dst_addr",
-    "nat_src_port",
-    "nat_dst_port",
-    "discard_reason",
-    "out_if_count",
-    "exporter_address",
-];
 
 /// `[flows]`, or none.
 pub(super) fn read(root: &Section<'_, '_>, journal: Option<&Journal>) -> Option<Flows> {
@@ -227,21 +138,14 @@ fn topic(field: &Field<'_, '_>) -> Option<String> {
 }
 
 /// `format` and `framing`: the latter is protobuf's alone.
-fn format(section: &Section<'_, '_>) -> Option<FlowFormat> {
-    let json = match section.take("format") {
-        Some(field) => field.choice(&[("protobuf", false), ("json", true)])?,
-        None => false,
-    };
+fn format(section: &Section<'_, '_>) -> Option<(FlowFormat, Framing)> {
+    let format = section.choice("format", &FORMATS).unwrap_or(FlowFormat::Protobuf);
     let framing = section.take("framing");
-    match framing {
-        Some(field) if json => {
-            field.fault("is of protobuf, and format is \"json\"", "remove it, or write format = \"protobuf\"");
-            None
-        }
-        Some(field) => field.choice(&FRAMINGS),
-        None if json => Some(FlowFormat::Json),
-        None => Some(FlowFormat::LengthPrefixed),
+    if let Some(field) = framing.as_ref().filter(|_| format == FlowFormat::Json) {
+        field.fault("is of protobuf, and format is \"json\"", "remove it, or write format = \"protobuf\"");
+        return None;
     }
+    Some((format, framing.map_or(Some(Framing::Length), |field| field.choice(&FRAMINGS))?))
 }
 
 /// One field's name, or several.
@@ -249,9 +153,9 @@ fn key(field: Field<'_, '_>) -> Option<Vec<&'static str>> {
     let list = field.one_or_many()?;
     let known = |one: &Field<'_, '_>| {
         let text = one.text("\"sampler_address\"")?;
-        let found = FLOW_FIELDS.iter().copied().find(|name| *name == text);
+        let found = named(text).map(|field| field.name);
         if found.is_none() {
-            let meant = near(text, FLOW_FIELDS.iter().copied()).map_or_else(String::new, |meant| format!("did you mean \"{meant}\"? "));
+            let meant = near(text, FLOW_FIELDS.iter().map(|field| field.name)).map_or_else(String::new, |meant| format!("did you mean \"{meant}\"? "));
             one.fault(format!("there is no field \"{text}\""), format!("{meant}docs/flows.md and flow.proto name the fields"));
         }
         found

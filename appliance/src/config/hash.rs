@@ -133,6 +133,9 @@ impl Form {
             self.number(u64::from(key.lengths().v4));
             self.number(u64::from(key.lengths().v6));
         }
+        if let Some(origins) = key.origins() {
+            self.text(origins.digest());
+        }
     }
 
     fn predicate(&mut self, predicate: &Predicate) {

@@ -1,5 +1,7 @@
 //! `[sinks.kafka]`: the brokers and their topics. How a broker is trusted, and how it trusts us, is in `trust`.
 
+use sha2::{Digest as _, Sha256};
+
 use super::fault::Fault;
 use super::trust::{self, Trust};
 use super::walk::{Field, Section};
@@ -135,6 +137,24 @@ pub fn is_topic(name: &str, template: bool) -> bool {
 /// Whether a topic's name may hold it.
 pub const fn is_topic_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+/// Characters of a text that are kept where it is no legal part of a topic.
+const KEPT_CHARS_MAX: usize = 64;
+
+/// What stands behind those: a dash and eight hex digits.
+const HASH_BYTES: usize = 9;
+
+/// A customer's name, or what else a template asks for, as part of a topic of which so many bytes are left. What Kafka does not allow
+/// is spelled with `_`, and gets a hash of the text behind it: two customers never share a topic by accident of spelling.
+pub fn part_of_topic(text: &str, room: usize) -> String {
+    if !text.is_empty() && text.len() <= room && text.chars().all(is_topic_char) {
+        return text.to_owned();
+    }
+    let kept: String =
+        text.chars().take(KEPT_CHARS_MAX.min(room.saturating_sub(HASH_BYTES))).map(|c| if is_topic_char(c) { c } else { '_' }).collect();
+    let hash: String = Sha256::digest(text.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{kept}-{hash}")
 }
 
 /// A topic's name, or its template.

@@ -8,12 +8,15 @@ mod appliance;
 mod audit;
 mod cores;
 mod duplicates;
+mod enrich;
 mod fault;
+mod flow_predicate;
 mod flows;
 mod hash;
 mod journal;
 pub mod kafka;
 mod links;
+mod looked_up;
 mod mirror;
 mod predicate;
 pub mod ranges;
@@ -21,6 +24,7 @@ mod secret;
 mod sets;
 pub mod sinks;
 mod stats;
+pub mod streams;
 mod tags;
 #[cfg(test)]
 mod tests;
@@ -34,18 +38,23 @@ pub use appliance::{Appliance, Windows};
 pub use audit::{Audit, AuditBy, Counters};
 pub use cores::{Cores, Mode, Port};
 pub use duplicates::Duplicates;
+pub use enrich::{Customers, Enrich, Lookup, Snmp};
 pub use fault::{Fault, Faults, near};
-pub use flows::{FLOW_FIELDS, FlowFormat, FlowRate, Flows, listen_address, sampling_rate};
+pub(crate) use fault::{Lines, any_of, read_text};
+pub use flow_predicate::{Among, FLOW_KEYS, FlowOf, FlowPredicate, FlowTest};
+pub use flows::{FlowRate, Flows, listen_address, sampling_rate};
 pub use journal::Journal;
 pub use kafka::KafkaSink;
 pub use links::Link;
 pub use mirror::{KeysFrom, LengthFrom, Mirror, Wrap};
 pub use predicate::{Predicate, Span, Test};
+pub(crate) use ranges::record_start;
 pub use ranges::{Domain, Range, Ranges};
 pub use secret::{NoSecret, Secret, SecretPlace};
 pub use sets::{Set, SetMatch, StatLists};
 pub use sinks::{Admin, FileSink, Sinks, Token};
 pub use stats::{Refusal, Setting, StatSpec};
+pub use streams::{FieldChoice, FlowFormat, Framing, Stream};
 pub use tags::{Given, Sampler, TagField, TagMatch, TagRule};
 pub use trust::{Own, Sasl, Tls, Trust};
 
@@ -82,6 +91,10 @@ pub struct Config {
     pub duplicates: Option<Duplicates>,
     /// `[flows]`; none: no export datagrams are received.
     pub flows: Option<Flows>,
+    /// `[enrich]`; none: flows say what their exporters told.
+    pub enrich: Option<Enrich>,
+    /// `[[streams]]`, in order; none: one has all flows.
+    pub streams: Vec<Stream>,
     /// `[journal]`; none: reports wait in memory.
     pub journal: Option<Journal>,
     /// `[sinks]`
@@ -127,6 +140,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let tags = tags::read(&root);
     mirror::judge(&root, &mirror, &tags);
     let links = links::read(&root);
+    let enrich = enrich::read(&root);
     let sets = sets::read(&root);
     let windows = appliance.as_ref().map_or_else(Windows::default, Appliance::windows);
     let stats = stats::read(&root, &sets, &|spec| stat_check(spec, windows));
@@ -137,6 +151,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
             "set heartbeat = false, or write a stat",
         );
     }
+    let streams = streams::read(&root);
     let journal = journal::read(&root);
     let flows = flows::read(&root, journal.as_ref());
     let sinks = sinks::read(&root);
@@ -160,6 +175,8 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
         audit,
         duplicates,
         flows,
+        enrich,
+        streams,
         journal,
         sinks,
         admin,

@@ -104,7 +104,7 @@ pub(super) fn read(section: Section<'_, '_>) -> Predicate {
     predicate
 }
 
-fn test(book: &Book<'_>, key: Key, field: Field<'_, '_>) -> Option<Test> {
+pub(super) fn test(book: &Book<'_>, key: Key, field: Field<'_, '_>) -> Option<Test> {
     let at = field.at.clone();
     let values = field.one_or_many()?;
     if values.is_empty() {
@@ -117,7 +117,8 @@ fn test(book: &Book<'_>, key: Key, field: Field<'_, '_>) -> Option<Test> {
         Key::DstPrefix => Key::DstIp,
         key => key,
     };
-    let key = KeySpec::new(vec![key], Lengths::default());
+    let origins = book.origins(&at, &[key]);
+    let key = KeySpec::new(vec![key], Lengths::default()).with_origins(origins);
     Some(Test { key, v4: joined(v4), v6: joined(v6) })
 }
 

@@ -153,7 +153,7 @@ fn lengths(row: &Section<'_, '_>) -> Lengths {
 fn key(field: Field<'_, '_>, lengths: Lengths) -> Option<KeySpec> {
     let at_fault = |what: &str| field.fault(what, format!("name one to {KEY_PARTS_MAX} keys, such as [\"src_prefix\", \"dst_port\"]"));
     let Some(list) = field.value().filter(|v| v.is_array()) else {
-        return named_key(&field).map(|key| spec(vec![key], lengths));
+        return named_key(&field).map(|key| spec(&field, vec![key], lengths));
     };
     match list.as_array().map_or(0, toml_edit::Array::len) {
         0 => at_fault("is empty"),
@@ -168,13 +168,14 @@ fn key(field: Field<'_, '_>, lengths: Lengths) -> Option<KeySpec> {
     if (1..parts.len()).any(|i| parts[..i].contains(&parts[i])) {
         at_fault("has one part twice");
     }
-    if (1..=KEY_PARTS_MAX).contains(&parts.len()) { Some(spec(parts, lengths)) } else { None }
+    if (1..=KEY_PARTS_MAX).contains(&parts.len()) { Some(spec(&field, parts, lengths)) } else { None }
 }
 
 /// Lengths are kept only where a part has use for them: keys that are equal then look equal.
-fn spec(parts: Vec<Key>, lengths: Lengths) -> KeySpec {
+fn spec(field: &Field<'_, '_>, parts: Vec<Key>, lengths: Lengths) -> KeySpec {
     let used = parts.iter().any(|k| matches!(k, Key::SrcPrefix | Key::DstPrefix));
-    KeySpec::new(parts, if used { lengths } else { Lengths::default() })
+    let origins = field.book().origins(&field.at, &parts);
+    KeySpec::new(parts, if used { lengths } else { Lengths::default() }).with_origins(origins)
 }
 
 fn named_key(field: &Field<'_, '_>) -> Option<Key> {

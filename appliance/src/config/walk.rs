@@ -7,6 +7,7 @@ use std::path::Path;
 use toml_edit::{Document, Item, Table, TableLike, Value};
 
 use super::fault::{Fault, Faults, Lines, any_of, near, read_text};
+use super::looked_up::LookedUp;
 
 /// One file under examination: its faults gather here.
 pub(super) struct Book<'a> {
@@ -14,6 +15,7 @@ pub(super) struct Book<'a> {
     lines: Lines,
     faults: RefCell<Faults>,
     links: RefCell<Vec<String>>,
+    pub(super) looked_up: LookedUp,
 }
 
 /// Where something stands.
@@ -35,7 +37,11 @@ impl At {
 
 /// Parses the file's text, or tells where it is no TOML.
 pub(super) fn parse(file: &Path) -> Result<Document<String>, Faults> {
-    let text = read_text(file)?;
+    parse_text(file, read_text(file)?)
+}
+
+/// The same of a text; `file` is what faults name.
+pub(super) fn parse_text(file: &Path, text: String) -> Result<Document<String>, Faults> {
     let lines = Lines::of(&text);
     Document::parse(text).map_err(|e| {
         let line = e.span().map_or(1, |s| lines.at(s.start));
@@ -46,7 +52,8 @@ pub(super) fn parse(file: &Path) -> Result<Document<String>, Faults> {
 
 impl<'a> Book<'a> {
     pub(super) fn new(file: &'a Path, text: &str) -> Self {
-        Self { file, lines: Lines::of(text), faults: RefCell::default(), links: RefCell::default() }
+        let lines = Lines::of(text);
+        Self { file, lines, faults: RefCell::default(), links: RefCell::default(), looked_up: LookedUp::default() }
     }
 
     pub(super) fn file(&self) -> &'a Path {
@@ -113,6 +120,10 @@ impl<'b, 'a> Field<'b, 'a> {
     /// Whether the configuration has links.
     pub(super) fn has_links(&self) -> bool {
         !self.book.links.borrow().is_empty()
+    }
+
+    pub(super) fn book(&self) -> &'b Book<'a> {
+        self.book
     }
 
     /// The file that it stands in.

@@ -12,7 +12,7 @@ use super::Range;
 /// Stands for what is not shown.
 const BLOT: &str = "\"***\"";
 /// A key whose name holds one of these says where a secret is, or is one by mistake.
-const SECRET: [&str; 4] = ["password", "secret", "token", "key_file"];
+const SECRET: [&str; 5] = ["password", "secret", "token", "key_file", "community"];
 /// Stands between the configuration and its ranges.
 const RANGES: &str = "# ranges";
 

@@ -162,6 +162,23 @@ pub struct Fields {
     pub exporter_address: Address,
 }
 
+impl Fields {
+    /// The address in a field of that number.
+    pub fn address_mut(&mut self, number: u32) -> Option<&mut Address> {
+        Some(match number {
+            6 => &mut self.src_addr,
+            7 => &mut self.dst_addr,
+            11 => &mut self.sampler_address,
+            12 => &mut self.next_hop,
+            100 => &mut self.bgp_next_hop,
+            2018 => &mut self.nat_src_addr,
+            2019 => &mut self.nat_dst_addr,
+            2024 => &mut self.exporter_address,
+            _ => return None,
+        })
+    }
+}
+
 /// What there may be several of. What is beyond a bound is left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs, reason = "flow.proto documents each under the same name")]
@@ -188,6 +205,17 @@ impl Lists {
         self.layers.clear();
         self.routing_addresses.clear();
     }
+
+    /// Holds what the other one does; copies no more than that.
+    fn copy(&mut self, other: &Self) {
+        self.mpls_ttl.clone_from(&other.mpls_ttl);
+        self.mpls_label.clone_from(&other.mpls_label);
+        self.mpls_ip.clone_from(&other.mpls_ip);
+        self.bgp_communities.clone_from(&other.bgp_communities);
+        self.as_path.clone_from(&other.as_path);
+        self.layers.clone_from(&other.layers);
+        self.routing_addresses.clone_from(&other.routing_addresses);
+    }
 }
 
 /// One flow. Reused from record to record, so that none costs an allocation.
@@ -205,5 +233,12 @@ impl Flow {
     pub fn begin(&mut self, shared: &Fields) {
         self.fields = *shared;
         self.lists.clear();
+    }
+
+    /// Becomes what the other one is.
+    #[inline]
+    pub fn copy(&mut self, other: &Self) {
+        self.fields = other.fields;
+        self.lists.copy(&other.lists);
     }
 }

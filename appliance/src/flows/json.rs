@@ -3,18 +3,23 @@
 use std::io::Write as _;
 
 use super::flow::{Address, Flow};
-use super::message::{Form, walk};
+use super::message::{self, Form, Message};
 
 /// Appends the line and its end.
 pub fn write(flow: &Flow, out: &mut Vec<u8>) {
-    write_bare(flow, out);
+    write_message(&Message::plain(flow), out);
+}
+
+/// The same, of what was added and chosen.
+pub fn write_message(message: &Message<'_>, out: &mut Vec<u8>) {
+    write_bare(message, out);
     out.push(b'\n');
 }
 
 /// Appends the line without its end.
-pub fn write_bare(flow: &Flow, out: &mut Vec<u8>) {
+pub fn write_bare(message: &Message<'_>, out: &mut Vec<u8>) {
     let mut json = Json::begin(out);
-    walk(flow, &mut json);
+    message::write(message, &mut json);
     json.end();
 }
 
@@ -127,6 +132,14 @@ impl Form for Json<'_> {
         if !value.bytes().is_empty() {
             self.name(name);
             self.ip(value);
+        }
+    }
+
+    fn text(&mut self, _: u32, name: &str, value: &str) {
+        if !value.is_empty() {
+            self.name(name);
+            // Writing into memory cannot fail, nor can a text be no JSON.
+            let _ = serde_json::to_writer(&mut *self.out, value);
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
-use super::flow::{Address, Flow};
-use super::message::{Form, walk};
+use super::flow::Address;
+use super::message::{self, Form, Message};
 use super::schema::Schema;
 
 /// Makes keys. What it needs it keeps: a key allocates nothing.
@@ -30,8 +30,8 @@ impl Key {
     }
 
     /// Appends the key of a flow.
-    pub fn write(&mut self, flow: &Flow, out: &mut Vec<u8>) {
-        let sampler = flow.fields.sampler_address;
+    pub fn write(&mut self, message: &Message<'_>, out: &mut Vec<u8>) {
+        let sampler = message.flow.fields.sampler_address;
         if !self.is_sampler || self.last != Some(sampler) {
             self.texts.iter_mut().for_each(Vec::clear);
             let mut texts = Texts { fields: &self.fields, texts: &mut self.texts };
@@ -39,7 +39,8 @@ impl Key {
                 texts.address(SAMPLER, "", &sampler);
                 self.last = Some(sampler);
             } else {
-                walk(flow, &mut texts);
+                // What is not written may be part of the key all the same.
+                message::write(&Message { chosen: None, ..*message }, &mut texts);
             }
         }
         for (at, text) in self.texts.iter().enumerate() {
@@ -98,6 +99,10 @@ impl Form for Texts<'_> {
         if let Some(ip) = value.ip() {
             self.put(number, ip);
         }
+    }
+
+    fn text(&mut self, number: u32, _: &'static str, value: &str) {
+        self.put(number, value);
     }
 
     fn numbers(&mut self, number: u32, _: &'static str, values: impl ExactSizeIterator<Item = u32> + Clone) {

@@ -1,6 +1,43 @@
-//! A flow as a `FlowMessage`: one list of its fields, which each written form walks.
+//! A flow as a `FlowMessage`: one list of its fields, which each written form walks and of which each can be asked.
 
+use super::added::Added;
+use super::chosen::{Chosen, Kept};
 use super::flow::{Address, Flow};
+
+/// A flow with what was added to it, as it is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// What the exporter told.
+    pub flow: &'a Flow,
+    /// What we added.
+    pub added: &'a Added,
+    /// Fields that are written; none: all.
+    pub chosen: Option<&'a Chosen>,
+}
+
+impl<'a> Message<'a> {
+    /// As the exporter told it.
+    pub const fn plain(flow: &'a Flow) -> Self {
+        Self { flow, added: &Added::NONE, chosen: None }
+    }
+}
+
+/// What a field holds that is one value. Zero, no address and no text are "not told".
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// A list, or no field of that number.
+    None,
+    /// A number.
+    Number(u64),
+    /// A MAC, of which six bytes count.
+    Mac(u64),
+    /// One of the message's words.
+    Word(&'static str),
+    /// An address.
+    Address(&'a Address),
+    /// A text.
+    Text(&'a str),
+}
 
 /// A written form. Numbers are those of `proto/flowpb/flow.proto`; what is not told is passed on as zero, and the form leaves it out.
 pub(super) trait Form {
@@ -14,6 +51,8 @@ pub(super) trait Form {
     fn mac(&mut self, number: u32, name: &'static str, value: u64);
     /// `bytes` that are an address.
     fn address(&mut self, number: u32, name: &'static str, value: &Address);
+    /// A `string`.
+    fn text(&mut self, number: u32, name: &'static str, value: &str);
     /// Repeated `uint32`.
     fn numbers(&mut self, number: u32, name: &'static str, values: impl ExactSizeIterator<Item = u32> + Clone);
     /// A repeated enum of which `word` gives the names.
@@ -23,6 +62,8 @@ pub(super) trait Form {
 }
 
 static TYPES: [&str; 5] = ["FLOWUNKNOWN", "SFLOW_5", "NETFLOW_V5", "NETFLOW_V9", "IPFIX"];
+static NORMALIZED: [&str; 2] = ["No", "Yes"];
+static REMOTE: [&str; 3] = ["Neither", "Src", "Dst"];
 static RATES: [&str; 5] = ["RATE_UNKNOWN", "RATE_HEADER", "RATE_OPTIONS", "RATE_RECORD", "RATE_OPERATOR"];
 
 /// Name of a layer.
@@ -46,97 +87,178 @@ const fn layer(number: u8) -> &'static str {
     }
 }
 
-/// Walks all fields of the message, those that every line has first.
-pub(super) fn walk(flow: &Flow, form: &mut impl Form) {
-    let f = &flow.fields;
-    form.word(1, "type", f.kind as usize, &TYPES);
-    form.wide(110, "time_received_ns", f.time_received_ns, false);
-    form.number(4, "sequence_num", f.sequence_num);
-    form.wide(3, "sampling_rate", f.sampling_rate, true);
-    form.address(11, "sampler_address", &f.sampler_address);
-    form.wide(111, "time_flow_start_ns", f.time_flow_start_ns, false);
-    form.wide(112, "time_flow_end_ns", f.time_flow_end_ns, false);
-    form.wide(9, "bytes", f.bytes, true);
-    form.wide(10, "packets", f.packets, true);
-    form.address(6, "src_addr", &f.src_addr);
-    form.address(7, "dst_addr", &f.dst_addr);
-    packet(flow, form);
-    routing(flow, form);
-    own(flow, form);
+/// Writes the fields that are chosen.
+#[inline]
+pub(super) fn write(message: &Message<'_>, form: &mut impl Form) {
+    match message.chosen {
+        None => walk(message.flow, message.added, form),
+        Some(chosen) => walk(message.flow, message.added, &mut Kept { form, chosen }),
+    }
 }
 
-fn packet(flow: &Flow, form: &mut impl Form) {
-    let f = &flow.fields;
-    form.number(30, "etype", f.etype);
-    form.number(20, "proto", f.proto);
-    form.number(21, "src_port", f.src_port);
-    form.number(22, "dst_port", f.dst_port);
-    form.number(18, "in_if", f.in_if);
-    form.number(19, "out_if", f.out_if);
-    form.mac(27, "src_mac", f.src_mac);
-    form.mac(28, "dst_mac", f.dst_mac);
-    form.number(33, "src_vlan", f.src_vlan);
-    form.number(34, "dst_vlan", f.dst_vlan);
-    form.number(29, "vlan_id", f.vlan_id);
-    form.number(23, "ip_tos", f.ip_tos);
-    form.number(24, "forwarding_status", f.forwarding_status);
-    form.number(25, "ip_ttl", f.ip_ttl);
-    form.number(38, "ip_flags", f.ip_flags);
-    form.number(26, "tcp_flags", f.tcp_flags);
-    form.number(31, "icmp_type", f.icmp_type);
-    form.number(32, "icmp_code", f.icmp_code);
-    form.number(37, "ipv6_flow_label", f.ipv6_flow_label);
-    form.number(35, "fragment_id", f.fragment_id);
-    form.number(36, "fragment_offset", f.fragment_offset);
+/// What a field is read as, by how it is written.
+mod read {
+    use super::{Address, Value};
+
+    pub(super) fn word(value: usize, words: &[&'static str]) -> Value<'static> {
+        Value::Word(if value == 0 { "" } else { words.get(value).copied().unwrap_or("") })
+    }
+
+    pub(super) fn number(value: u32) -> Value<'static> {
+        Value::Number(u64::from(value))
+    }
+
+    pub(super) const fn wide(value: u64, _: bool) -> Value<'static> {
+        Value::Number(value)
+    }
+
+    pub(super) const fn mac(value: u64) -> Value<'static> {
+        Value::Mac(value)
+    }
+
+    pub(super) const fn address(value: &Address) -> Value<'_> {
+        Value::Address(value)
+    }
+
+    pub(super) fn text(value: &str) -> Value<'_> {
+        Value::Text(value)
+    }
+
+    pub(super) fn numbers<T>(_: T) -> Value<'static> {
+        Value::None
+    }
+
+    pub(super) fn words<T>(_: T, _: fn(u8) -> &'static str) -> Value<'static> {
+        Value::None
+    }
+
+    pub(super) fn addresses<T>(_: T) -> Value<'static> {
+        Value::None
+    }
 }
 
-fn routing(flow: &Flow, form: &mut impl Form) {
-    let (f, lists) = (&flow.fields, &flow.lists);
-    form.number(14, "src_as", f.src_as);
-    form.number(15, "dst_as", f.dst_as);
-    form.address(12, "next_hop", &f.next_hop);
-    form.number(13, "next_hop_as", f.next_hop_as);
-    form.number(16, "src_net", f.src_net);
-    form.number(17, "dst_net", f.dst_net);
-    form.address(100, "bgp_next_hop", &f.bgp_next_hop);
-    form.numbers(101, "bgp_communities", lists.bgp_communities.iter().copied());
-    form.numbers(102, "as_path", lists.as_path.iter().copied());
-    form.numbers(80, "mpls_ttl", lists.mpls_ttl.iter().copied());
-    form.numbers(81, "mpls_label", lists.mpls_label.iter().copied());
-    form.addresses(82, "mpls_ip", &lists.mpls_ip);
-    form.number(70, "observation_domain_id", f.observation_domain_id);
-    form.number(71, "observation_point_id", f.observation_point_id);
-    form.words(103, "layer_stack", lists.layers.iter().map(|(kind, _)| *kind), layer);
-    form.numbers(104, "layer_size", lists.layers.iter().map(|(_, size)| *size));
-    form.addresses(105, "ipv6_routing_header_addresses", &lists.routing_addresses);
-    form.number(106, "ipv6_routing_header_seg_left", f.routing_seg_left);
+/// The list, as a walk over it and as a question of one of it.
+macro_rules! fields {
+    (|$f:ident, $l:ident, $a:ident| $($number:literal $name:literal $kind:ident($($of:tt)*);)*) => {
+        /// Walks all fields of the message, those that every line has first.
+        fn walk(flow: &Flow, added: &Added, form: &mut impl Form) {
+            let ($f, $l, $a) = (&flow.fields, &flow.lists, added);
+            $(form.$kind($number, $name, $($of)*);)*
+        }
+
+        /// What one field holds.
+        pub fn value<'a>(flow: &'a Flow, added: &'a Added, number: u32) -> Value<'a> {
+            let ($f, $l, $a) = (&flow.fields, &flow.lists, added);
+            match number {
+                $($number => read::$kind($($of)*),)*
+                _ => Value::None,
+            }
+        }
+    };
 }
 
-fn own(flow: &Flow, form: &mut impl Form) {
-    let f = &flow.fields;
-    form.number(2000, "export_version", f.export_version);
-    form.word(2001, "rate_from", f.rate_from as usize, &RATES);
-    form.wide(2002, "total_bytes", f.total_bytes, false);
-    form.wide(2003, "total_packets", f.total_packets, false);
-    form.wide(2004, "initiator_bytes", f.initiator_bytes, false);
-    form.wide(2005, "initiator_packets", f.initiator_packets, false);
-    form.wide(2006, "responder_bytes", f.responder_bytes, false);
-    form.wide(2007, "responder_packets", f.responder_packets, false);
-    form.wide(2008, "reverse_bytes", f.reverse_bytes, false);
-    form.wide(2009, "reverse_packets", f.reverse_packets, false);
-    form.wide(2010, "out_bytes", f.out_bytes, false);
-    form.wide(2011, "out_packets", f.out_packets, false);
-    form.wide(2012, "dropped_bytes", f.dropped_bytes, false);
-    form.wide(2013, "dropped_packets", f.dropped_packets, false);
-    form.wide(2014, "frame_bytes", f.frame_bytes, false);
-    form.number(2015, "firewall_event", f.firewall_event);
-    form.number(2016, "flow_end_reason", f.flow_end_reason);
-    form.number(2017, "direction", f.direction);
-    form.address(2018, "nat_src_addr", &f.nat_src_addr);
-    form.address(2019, "nat_dst_addr", &f.nat_dst_addr);
-    form.number(2020, "nat_src_port", f.nat_src_port);
-    form.number(2021, "nat_dst_port", f.nat_dst_port);
-    form.number(2022, "discard_reason", f.discard_reason);
-    form.number(2023, "out_if_count", f.out_if_count);
-    form.address(2024, "exporter_address", &f.exporter_address);
+fields! { |f, l, a|
+    1 "type" word(f.kind as usize, &TYPES);
+    110 "time_received_ns" wide(f.time_received_ns, false);
+    4 "sequence_num" number(f.sequence_num);
+    3 "sampling_rate" wide(f.sampling_rate, true);
+    11 "sampler_address" address(&f.sampler_address);
+    111 "time_flow_start_ns" wide(f.time_flow_start_ns, false);
+    112 "time_flow_end_ns" wide(f.time_flow_end_ns, false);
+    9 "bytes" wide(f.bytes, true);
+    10 "packets" wide(f.packets, true);
+    6 "src_addr" address(&f.src_addr);
+    7 "dst_addr" address(&f.dst_addr);
+    30 "etype" number(f.etype);
+    20 "proto" number(f.proto);
+    21 "src_port" number(f.src_port);
+    22 "dst_port" number(f.dst_port);
+    18 "in_if" number(f.in_if);
+    19 "out_if" number(f.out_if);
+    27 "src_mac" mac(f.src_mac);
+    28 "dst_mac" mac(f.dst_mac);
+    33 "src_vlan" number(f.src_vlan);
+    34 "dst_vlan" number(f.dst_vlan);
+    29 "vlan_id" number(f.vlan_id);
+    23 "ip_tos" number(f.ip_tos);
+    24 "forwarding_status" number(f.forwarding_status);
+    25 "ip_ttl" number(f.ip_ttl);
+    38 "ip_flags" number(f.ip_flags);
+    26 "tcp_flags" number(f.tcp_flags);
+    31 "icmp_type" number(f.icmp_type);
+    32 "icmp_code" number(f.icmp_code);
+    37 "ipv6_flow_label" number(f.ipv6_flow_label);
+    35 "fragment_id" number(f.fragment_id);
+    36 "fragment_offset" number(f.fragment_offset);
+    14 "src_as" number(f.src_as);
+    15 "dst_as" number(f.dst_as);
+    12 "next_hop" address(&f.next_hop);
+    13 "next_hop_as" number(f.next_hop_as);
+    16 "src_net" number(f.src_net);
+    17 "dst_net" number(f.dst_net);
+    100 "bgp_next_hop" address(&f.bgp_next_hop);
+    101 "bgp_communities" numbers(l.bgp_communities.iter().copied());
+    102 "as_path" numbers(l.as_path.iter().copied());
+    80 "mpls_ttl" numbers(l.mpls_ttl.iter().copied());
+    81 "mpls_label" numbers(l.mpls_label.iter().copied());
+    82 "mpls_ip" addresses(&l.mpls_ip);
+    70 "observation_domain_id" number(f.observation_domain_id);
+    71 "observation_point_id" number(f.observation_point_id);
+    103 "layer_stack" words(l.layers.iter().map(|(kind, _)| *kind), layer);
+    104 "layer_size" numbers(l.layers.iter().map(|(_, size)| *size));
+    105 "ipv6_routing_header_addresses" addresses(&l.routing_addresses);
+    106 "ipv6_routing_header_seg_left" number(f.routing_seg_left);
+    2000 "export_version" number(f.export_version);
+    2001 "rate_from" word(f.rate_from as usize, &RATES);
+    2002 "total_bytes" wide(f.total_bytes, false);
+    2003 "total_packets" wide(f.total_packets, false);
+    2004 "initiator_bytes" wide(f.initiator_bytes, false);
+    2005 "initiator_packets" wide(f.initiator_packets, false);
+    2006 "responder_bytes" wide(f.responder_bytes, false);
+    2007 "responder_packets" wide(f.responder_packets, false);
+    2008 "reverse_bytes" wide(f.reverse_bytes, false);
+    2009 "reverse_packets" wide(f.reverse_packets, false);
+    2010 "out_bytes" wide(f.out_bytes, false);
+    2011 "out_packets" wide(f.out_packets, false);
+    2012 "dropped_bytes" wide(f.dropped_bytes, false);
+    2013 "dropped_packets" wide(f.dropped_packets, false);
+    2014 "frame_bytes" wide(f.frame_bytes, false);
+    2015 "firewall_event" number(f.firewall_event);
+    2016 "flow_end_reason" number(f.flow_end_reason);
+    2017 "direction" number(f.direction);
+    2018 "nat_src_addr" address(&f.nat_src_addr);
+    2019 "nat_dst_addr" address(&f.nat_dst_addr);
+    2020 "nat_src_port" number(f.nat_src_port);
+    2021 "nat_dst_port" number(f.nat_dst_port);
+    2022 "discard_reason" number(f.discard_reason);
+    2023 "out_if_count" number(f.out_if_count);
+    2024 "exporter_address" address(&f.exporter_address);
+    // What enrichment adds: bwNetFlow's numbers, then ours.
+    1000 "cid" number(a.cid);
+    1002 "normalized" word(usize::from(a.normalized), &NORMALIZED);
+    1003 "src_if_name" text(&a.src_if_name);
+    1004 "src_if_desc" text(&a.src_if_desc);
+    1005 "src_if_speed" number(a.src_if_speed);
+    1006 "dst_if_name" text(&a.dst_if_name);
+    1007 "dst_if_desc" text(&a.dst_if_desc);
+    1008 "dst_if_speed" number(a.dst_if_speed);
+    1009 "proto_name" text(&a.proto_name);
+    1010 "remote_country" text(&a.remote_country);
+    1011 "remote_addr" word(a.remote as usize, &REMOTE);
+    1012 "src_cid" number(a.src_cid);
+    1013 "dst_cid" number(a.dst_cid);
+    1014 "src_country" text(&a.src_country);
+    1015 "dst_country" text(&a.dst_country);
+    1016 "note" text(&a.note);
+    2140 "stream" text(&a.stream);
+    2141 "customer" text(&a.customer);
+    2142 "src_customer" text(&a.src_customer);
+    2143 "dst_customer" text(&a.dst_customer);
+    2144 "src_as_name" text(&a.src_as_name);
+    2145 "dst_as_name" text(&a.dst_as_name);
+    2146 "record_sampling" number(a.record_sampling);
 }
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;

@@ -6,6 +6,8 @@
 //!
 //! Counts are what the exporter told, never multiplied by a sampling rate; a rate that is not known is 0.
 
+mod added;
+mod chosen;
 mod collector;
 mod cursor;
 mod domain;
@@ -35,8 +37,11 @@ mod times;
 mod totals;
 pub mod udp;
 
+pub use added::{Added, Remote, Text};
+pub use chosen::Chosen;
 pub use collector::{Arrival, Collector, OperatorRate, Settings};
 pub use exporters::{Delays, Exporter, Exporters};
 pub use flow::{Address, Fields, Flow, FlowType, Lists, RateFrom};
 pub use ledger::{DatagramDrop, Gaps, Ledger, RecordDrop, SetDrop, TemplateEvent};
+pub use message::{Message, Value, value};
 pub use store::StoreError;

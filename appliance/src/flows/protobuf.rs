@@ -1,17 +1,27 @@
 //! A flow as protobuf, straight into a buffer: what prost makes of the same message, without an allocation for each address.
 
 use super::flow::{Address, Flow};
-use super::message::{Form, walk};
+use super::message::{self, Form, Message};
 
 /// Appends the message, bare.
 pub fn write(flow: &Flow, out: &mut Vec<u8>) {
-    walk(flow, &mut Wire(out));
+    write_message(&Message::plain(flow), out);
+}
+
+/// The same, of what was added and chosen.
+pub fn write_message(message: &Message<'_>, out: &mut Vec<u8>) {
+    message::write(message, &mut Wire(out));
 }
 
 /// Appends the message with its length before it, as GoFlow2 frames it.
 pub fn write_framed(flow: &Flow, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
+    write_message_framed(&Message::plain(flow), scratch, out);
+}
+
+/// The same, of what was added and chosen.
+pub fn write_message_framed(message: &Message<'_>, scratch: &mut Vec<u8>, out: &mut Vec<u8>) {
     scratch.clear();
-    write(flow, scratch);
+    write_message(message, scratch);
     varint(scratch.len() as u64, out);
     out.extend_from_slice(scratch);
 }
@@ -80,6 +90,12 @@ impl Form for Wire<'_> {
     fn address(&mut self, number: u32, _: &str, value: &Address) {
         if !value.bytes().is_empty() {
             self.bytes(number, value.bytes());
+        }
+    }
+
+    fn text(&mut self, number: u32, _: &str, value: &str) {
+        if !value.is_empty() {
+            self.bytes(number, value.as_bytes());
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::flow::{Address, Flow};
-use super::message::{Form, walk};
+use super::message::{self, Form, Message};
 
 /// How a field is written.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +18,8 @@ pub(super) enum Shape {
     Mac,
     /// An address.
     Address,
+    /// A text.
+    Text,
     /// Repeated `uint32`.
     Numbers,
     /// A repeated enum, and the name of a number.
@@ -48,7 +50,7 @@ impl Schema {
         static SCHEMA: OnceLock<Schema> = OnceLock::new();
         SCHEMA.get_or_init(|| {
             let mut columns = Columns(Vec::new());
-            walk(&Flow::default(), &mut columns);
+            message::write(&Message::plain(&Flow::default()), &mut columns);
             let mut by_number: Vec<_> = columns.0.iter().enumerate().map(|(at, column)| (column.number, at)).collect();
             by_number.sort_unstable();
             Self { columns: columns.0, by_number }
@@ -91,6 +93,10 @@ impl Form for Columns {
         self.add(number, name, Shape::Address);
     }
 
+    fn text(&mut self, number: u32, name: &'static str, _: &str) {
+        self.add(number, name, Shape::Text);
+    }
+
     fn numbers(&mut self, number: u32, name: &'static str, _: impl ExactSizeIterator<Item = u32> + Clone) {
         self.add(number, name, Shape::Numbers);
     }
@@ -107,13 +113,13 @@ impl Form for Columns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::FLOW_FIELDS;
+    use crate::axes::flow_field::FLOW_FIELDS;
 
     #[test]
     fn the_configuration_knows_the_fields() {
         let schema = Schema::get();
         let names: Vec<&str> = schema.columns.iter().map(|column| column.name).collect();
-        assert_eq!(names, FLOW_FIELDS, "the list of names in config/flows.rs is that of flows/message.rs");
+        assert_eq!(names, FLOW_FIELDS.iter().map(|field| field.name).collect::<Vec<_>>());
         assert!(schema.columns.iter().enumerate().all(|(at, column)| schema.of_number(column.number) == Some(at)));
     }
 }

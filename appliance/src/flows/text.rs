@@ -48,12 +48,14 @@ fn write(json: &mut Json<'_>, (number, name, shape): (u32, &'static str, Shape),
         _ => 0,
     };
     let addresses = || values.iter().filter_map(|(_, value)| if let Value::Bytes(bytes) = value { Some(Address::of(bytes)) } else { None });
+    let texts = || values.iter().filter_map(|(_, value)| if let Value::Bytes(bytes) = value { Some(String::from_utf8_lossy(bytes)) } else { None });
     match shape {
         Shape::Word(words) => json.word(number, name, usize::try_from(last).unwrap_or(usize::MAX), words),
         Shape::Number => json.number(number, name, low(last)),
         Shape::Wide(always) => json.wide(number, name, last, always),
         Shape::Mac => json.mac(number, name, last),
         Shape::Address => json.address(number, name, &addresses().next_back().unwrap_or(Address::NONE)),
+        Shape::Text => json.text(number, name, &texts().next_back().unwrap_or_default()),
         Shape::Numbers => json.numbers(number, name, numbers(values).into_iter()),
         Shape::Words(word) => {
             let values: Vec<u8> = numbers(values).into_iter().map(|n| u8::try_from(n).unwrap_or(u8::MAX)).collect();

@@ -1,17 +1,22 @@
 //! `tailwater flows`: export datagrams out of captures, or off UDP sockets, as flow messages on stdout.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::flows_out::{Out, Way};
+use super::flows_top::{Top, TopOptions};
+use crate::config::{self, Config, FlowPredicate};
+use crate::enrich::{Keeper, Pipeline};
 
 use crate::flows::listen::{Listener, is_shared, wait};
 use crate::flows::udp::{Datagrams, looks_like_export};
-use crate::flows::{Arrival, Collector, Flow, Settings, json, protobuf, store};
+use crate::flows::{Arrival, Collector, Settings, store};
 use crate::rx::capture::{CaptureError, Merged};
 
 /// How flows are written.
@@ -32,8 +37,16 @@ pub struct Options {
     pub captures: Vec<PathBuf>,
     /// Sockets.
     pub listen: Vec<SocketAddr>,
-    /// How flows are written.
-    pub format: Format,
+    /// How flows are written; none: JSON, and a stream that is named as it is configured.
+    pub format: Option<Format>,
+    /// Configuration whose `[enrich]` and `[[streams]]` are applied.
+    pub config: Option<PathBuf>,
+    /// Messages of this stream alone.
+    pub stream: Option<String>,
+    /// Only flows of which this holds.
+    pub only: FlowPredicate,
+    /// Top talkers instead of messages.
+    pub top: Option<TopOptions>,
     /// Where templates and rates are kept.
     pub templates: Option<PathBuf>,
     /// Of the collector.
@@ -46,6 +59,12 @@ pub enum FlowsError {
     /// A capture.
     #[error("{0}")]
     Capture(#[from] CaptureError),
+    /// The configuration, or a file that it names.
+    #[error("{0}")]
+    Config(#[from] config::Faults),
+    /// A stream that there is none of.
+    #[error("there is no stream \"{0}\"; {1}")]
+    Stream(String, String),
     /// A socket that could not be opened.
     #[error("udp {0}: {1}")]
     Open(SocketAddr, io::Error),
@@ -71,7 +90,7 @@ impl FlowsError {
     pub const fn before_start(&self) -> bool {
         match self {
             Self::Capture(error) => error.before_start(),
-            Self::Open(..) | Self::Templates(..) => true,
+            Self::Open(..) | Self::Templates(..) | Self::Config(_) | Self::Stream(..) => true,
             _ => false,
         }
     }
@@ -83,14 +102,13 @@ const NAP_MS: u16 = 200;
 const KEEP_EVERY: Duration = Duration::from_secs(5);
 /// For so long what still waits in the sockets is read after the signal to end.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
-/// Written at once.
-const OUT_BYTES: usize = 256 * 1024;
 
 /// Does what is asked. What is on stderr at its end is the account of it, whatever came.
 ///
 /// # Errors
 /// See [`FlowsError`].
 pub fn run(options: &Options) -> Result<(), FlowsError> {
+    let mut out = way(options)?;
     let mut collector = Collector::new(&options.settings);
     let mut captures = Merged::open(&options.captures)?;
     if let Some(file) = &options.templates {
@@ -104,12 +122,12 @@ pub fn run(options: &Options) -> Result<(), FlowsError> {
         listeners.push(Listener::open(*at).map_err(|fault| FlowsError::Open(*at, fault))?);
     }
     restore(&mut collector, options);
-    let mut out = Out { format: options.format, bytes: Vec::with_capacity(2 * OUT_BYTES), scratch: Vec::new(), fault: None };
     let mut looked_at = 0;
     let done = read_captures(&mut captures, &mut collector, &mut out, &mut looked_at).and_then(|()| match listeners.is_empty() {
         true => Ok(()),
         false => serve(&mut listeners, &mut collector, options, &mut out),
     });
+    let streams = out.end();
     let flushed = out.flush();
     let done = done.and(flushed);
     collector.end();
@@ -122,7 +140,44 @@ pub fn run(options: &Options) -> Result<(), FlowsError> {
             "no exports in these captures: {looked_at} UDP datagrams were looked at, and none begins as NetFlow, IPFIX or sFlow do"
         ));
     }
+    streams.iter().for_each(|streams| tell(streams));
     done.and(kept)
+}
+
+/// What is written of flows, and how.
+fn way(options: &Options) -> Result<Out, FlowsError> {
+    let config = options.config.as_ref().map(|file| config::load(file, &crate::stats::check)).transpose()?;
+    let keeper = config.as_ref().and_then(|config| Some((config, config.enrich.as_ref()?)));
+    let is_offline = options.listen.is_empty();
+    let keeper = keeper.map(|(config, enrich)| Keeper::start(enrich, &config.ranges.list, Some(config.ranges.file.clone()), is_offline));
+    let keeper = keeper.transpose()?;
+    let streams = config.as_ref().map_or(&[][..], |config| &config.streams);
+    let format = options.format.unwrap_or(Format::Json);
+    let mut pipeline = Pipeline::new(streams, keeper.as_ref().map(Keeper::shelf), format.into());
+    if let Some(top) = &options.top {
+        return Ok(Out::new(Way::Top(Box::new(Top::new(top.clone(), options.only.clone(), pipeline))), keeper));
+    }
+    if config.is_none() && options.only.tests.is_empty() {
+        return Ok(Out::new(Way::Plain(format), None));
+    }
+    if let Some(name) = &options.stream {
+        known(name, config.as_ref())?;
+    }
+    if options.stream.is_none() || options.format.is_some() {
+        pipeline.force(format.into());
+    }
+    pipeline.only(options.only.clone());
+    Ok(Out::new(Way::Streams(Box::new(pipeline), options.stream.clone()), keeper))
+}
+
+/// Whether a stream is configured.
+fn known(name: &str, config: Option<&Config>) -> Result<(), FlowsError> {
+    let names: Vec<&str> = config.iter().flat_map(|config| config.streams.iter().map(|stream| &stream.name[..])).collect();
+    match names.contains(&name) {
+        true => Ok(()),
+        false if names.is_empty() => Err(FlowsError::Stream(name.to_owned(), "write [[streams]] in the configuration".to_owned())),
+        false => Err(FlowsError::Stream(name.to_owned(), format!("there are {}", names.join(", ")))),
+    }
 }
 
 #[allow(clippy::print_stderr, reason = "what the command is for")]
@@ -156,6 +211,9 @@ fn read_captures(captures: &mut Merged, collector: &mut Collector, out: &mut Out
         let from = Arrival { exporter: datagram.src, port: datagram.src_port, received_ns: frame.time_ns };
         collector.take(&from, &datagram.payload, &mut |flow| out.put(flow));
         out.check()?;
+        if out.is_done() {
+            break;
+        }
     }
     Ok(())
 }
@@ -165,15 +223,21 @@ fn serve(listeners: &mut [Listener], collector: &mut Collector, options: &Option
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(FlowsError::Signals)?;
     }
+    let hup = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(SIGHUP, Arc::clone(&hup)).map_err(FlowsError::Signals)?;
     for listener in &*listeners {
         let at = listener.address().map_err(FlowsError::Socket)?;
         tell(&format!("listens at udp {at}"));
     }
     let mut kept = Instant::now();
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.load(Ordering::Relaxed) && !out.is_done() {
         let mut came = 0;
         for listener in &mut *listeners {
             came += listener.receive(collector, &mut |flow| out.put(flow)).map_err(FlowsError::Socket)?;
+        }
+        out.passed(now_ns());
+        if hup.swap(false, Ordering::Relaxed) {
+            out.reload();
         }
         if came == 0 {
             out.flush()?;
@@ -204,43 +268,6 @@ fn drain(listeners: &mut [Listener], collector: &mut Collector, out: &mut Out) -
     Ok(())
 }
 
-/// Standard output, many flows at a time.
-struct Out {
-    format: Format,
-    bytes: Vec<u8>,
-    scratch: Vec<u8>,
-    fault: Option<io::Error>,
-}
-
-impl Out {
-    fn put(&mut self, flow: &Flow) {
-        match self.format {
-            Format::Json => json::write(flow, &mut self.bytes),
-            Format::Protobuf => protobuf::write_framed(flow, &mut self.scratch, &mut self.bytes),
-            Format::ProtobufBare => protobuf::write(flow, &mut self.bytes),
-        }
-        if self.bytes.len() >= OUT_BYTES {
-            self.write();
-        }
-    }
-
-    fn write(&mut self) {
-        let mut stdout = io::stdout().lock();
-        let written = stdout.write_all(&self.bytes).and_then(|()| stdout.flush());
-        self.bytes.clear();
-        if let Err(fault) = written {
-            self.fault.get_or_insert(fault);
-        }
-    }
-
-    fn check(&mut self) -> Result<(), FlowsError> {
-        self.fault.take().map_or(Ok(()), |fault| Err(FlowsError::Output(fault)))
-    }
-
-    fn flush(&mut self) -> Result<(), FlowsError> {
-        if !self.bytes.is_empty() {
-            self.write();
-        }
-        self.check()
-    }
+fn now_ns() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }

@@ -7,6 +7,8 @@ mod check_audit;
 #[cfg(all(feature = "dpdk", feature = "kafka"))]
 mod check_brokers;
 #[cfg(feature = "dpdk")]
+mod check_enrich;
+#[cfg(feature = "dpdk")]
 mod check_flows;
 #[cfg(feature = "dpdk")]
 mod check_journal;
@@ -19,6 +21,8 @@ pub mod fits;
 pub mod fixed;
 pub mod flow_stream;
 pub mod flows;
+mod flows_out;
+pub mod flows_top;
 mod frame;
 pub mod generations;
 #[cfg(feature = "dpdk")]

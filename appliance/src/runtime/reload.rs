@@ -217,7 +217,7 @@ fn now_ns() -> u64 {
 }
 
 /// As RFC 3339 writes it, to the millisecond.
-fn utc(ns: u64) -> String {
+pub(super) fn utc(ns: u64) -> String {
     let (ms, seconds) = (ns / 1_000_000 % 1_000, ns / 1_000_000_000);
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     // Years that begin in March: a leap day ends one.

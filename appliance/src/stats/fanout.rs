@@ -77,10 +77,10 @@ fn others(spec: &StatSpec) -> Result<KeySpec, Refusal> {
     let lengths = spec.key.lengths();
     let Some(names) = settings::names(spec, "of", KEY_PARTS_MAX)? else {
         let all = |side: &[Key]| spec.key.parts().iter().all(|key| side.contains(key));
-        if all(&[Key::SrcIp, Key::SrcPrefix, Key::SrcMac, Key::SrcPort]) {
+        if all(&[Key::SrcIp, Key::SrcPrefix, Key::SrcMac, Key::SrcPort, Key::SrcAsn, Key::SrcCountry]) {
             return Ok(KeySpec::new(vec![Key::DstIp], lengths));
         }
-        if all(&[Key::DstIp, Key::DstPrefix, Key::DstPort]) {
+        if all(&[Key::DstIp, Key::DstPrefix, Key::DstPort, Key::DstAsn, Key::DstCountry]) {
             return Ok(KeySpec::new(vec![Key::SrcIp], lengths));
         }
         return Err(settings::refusal("of", format!("say which others a `{}` touches, such as of = \"dst_ip\"", spec.key.name())));
@@ -88,10 +88,13 @@ fn others(spec: &StatSpec) -> Result<KeySpec, Refusal> {
     let mut parts = Vec::new();
     for name in &names {
         match Key::named(name).filter(|key| *key != Key::None) {
+            Some(key) if key.is_looked_up() => {
+                return Err(settings::refusal("of", format!("names `{name}`, which is looked up: name what packets have themselves")));
+            }
             Some(key) if parts.contains(&key) => return Err(settings::refusal("of", format!("names `{name}` twice"))),
             Some(key) => parts.push(key),
             None => {
-                let known: Vec<_> = KEYS.iter().map(|row| row.name).filter(|name| *name != "none").collect();
+                let known: Vec<_> = KEYS.iter().filter(|row| row.key != Key::None && !row.key.is_looked_up()).map(|row| row.name).collect();
                 return Err(settings::refusal("of", format!("there is no \"{name}\"; it may be {}", known.join(", "))));
             }
         }

@@ -48,7 +48,7 @@ pub(super) fn read(text: &str, rows: &mut Rows<'_>) {
 }
 
 /// Where a record really starts: the reader's position stands before the blank lines and comments that it skipped.
-fn start(text: &str, position: u64) -> usize {
+pub(crate) fn start(text: &str, position: u64) -> usize {
     let mut at = usize::try_from(position).unwrap_or(usize::MAX).min(text.len());
     while let Some(rest) = text.get(at..).filter(|r| r.starts_with(['\n', '\r', '#'])) {
         at += if rest.starts_with('#') { rest.find('\n').map_or(rest.len(), |end| end + 1) } else { 1 };

@@ -16,8 +16,9 @@ use super::fault::{Fault, Faults, read_text};
 use super::walk::Section;
 use crate::limits::RANGES_MAX;
 
+pub(crate) use self::csv::start as record_start;
 pub use domain::Domain;
-pub(super) use prefix::parse as prefix;
+pub(crate) use prefix::parse as prefix;
 
 /// A customer's subnet.
 #[derive(Clone, Debug, PartialEq, Eq)]

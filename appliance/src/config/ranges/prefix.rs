@@ -7,7 +7,7 @@ use ipnet::IpNet;
 const REMEDY: &str = "write an address and a length, such as 203.0.113.0/24 or 2001:db8::/32";
 
 /// A prefix without host bits; or what is wrong with it, and the remedy.
-pub(in crate::config) fn parse(text: &str) -> Result<IpNet, (String, String)> {
+pub(crate) fn parse(text: &str) -> Result<IpNet, (String, String)> {
     let malformed = || (format!("\"{text}\" is no prefix"), REMEDY.to_owned());
     if text.is_empty() {
         return Err(("is missing".to_owned(), REMEDY.to_owned()));

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::config::{FlowFormat, Flows as Config};
+use crate::config::{FlowFormat, Flows as Config, Framing};
 use crate::flows::key::Key;
-use crate::flows::{Flow, json, protobuf};
+use crate::flows::{Flow, Message as FlowMessage, json, protobuf};
 use crate::journal::{Journal, LotForm, LotWriter, Message, WindowOf};
 use crate::limits::{FLOW_LOT_BYTES, FLOW_LOT_MS_MAX};
 
@@ -27,7 +27,7 @@ pub(super) struct Given {
 pub(super) struct Outlet {
     journal: Arc<Journal>,
     topic: String,
-    format: FlowFormat,
+    format: (FlowFormat, Framing),
     key: Key,
     lot: LotWriter,
     scratch: Vec<u8>,
@@ -44,9 +44,9 @@ impl Outlet {
     /// Into a journal, with windows of so many nanoseconds.
     pub(super) fn new(config: &Config, journal: Arc<Journal>, window_ns: u64) -> Self {
         let form = match config.format {
-            FlowFormat::LengthPrefixed => LotForm::Framed,
-            FlowFormat::Bare => LotForm::Bare,
-            FlowFormat::Json => LotForm::Json,
+            (FlowFormat::Protobuf, Framing::Length) => LotForm::Framed,
+            (FlowFormat::Protobuf, Framing::Bare) => LotForm::Bare,
+            (FlowFormat::Json, _) => LotForm::Json,
         };
         Self {
             journal,
@@ -92,13 +92,14 @@ impl Outlet {
         if self.lot.count() == 0 {
             self.begun_ns = self.now_ns;
         }
+        let message = FlowMessage::plain(flow);
         let Self { key, lot, scratch, format, .. } = self;
         lot.put(
-            |out| key.write(flow, out),
+            |out| key.write(&message, out),
             |out| match format {
-                FlowFormat::LengthPrefixed => protobuf::write_framed(flow, scratch, out),
-                FlowFormat::Bare => protobuf::write(flow, out),
-                FlowFormat::Json => json::write_bare(flow, out),
+                (FlowFormat::Protobuf, Framing::Length) => protobuf::write_framed(flow, scratch, out),
+                (FlowFormat::Protobuf, Framing::Bare) => protobuf::write(flow, out),
+                (FlowFormat::Json, _) => json::write_bare(&message, out),
             },
         )
     }
@@ -125,7 +126,7 @@ mod tests {
 
     const WINDOW_NS: u64 = 10_000_000_000;
 
-    fn outlet(journal: &Arc<Journal>, format: FlowFormat) -> Outlet {
+    fn outlet(journal: &Arc<Journal>, format: (FlowFormat, Framing)) -> Outlet {
         let listen = vec!["127.0.0.1:1".parse().unwrap()];
         let (topic, key) = ("t".to_owned(), vec!["sampler_address", "src_port"]);
         let config = Flows { listen, templates: None, per_port: false, sampling: Vec::new(), topic, format, key, journal_mb: 16 };
@@ -143,7 +144,7 @@ mod tests {
         let lane = FlowLane { bound: Bound::default(), disk: None };
         let journal = Journal::new(Bound::default(), &["s"]).with_flows(&lane, &["s"]).unwrap();
         let cursor = Both::new(journal.cursors("s").unwrap()).and_last(journal.flow_cursor("s"));
-        let mut outlet = outlet(&journal, FlowFormat::Json);
+        let mut outlet = outlet(&journal, (FlowFormat::Json, Framing::Length));
         let mut put = |now_ms: u64, count: u32| {
             outlet.turn(now_ms * 1_000_000);
             (0..count).for_each(|n| outlet.put(&flow(n)));
@@ -182,7 +183,7 @@ mod tests {
         let journal = Journal::new(Bound { messages: 100, bytes: 1 << 20 }, &["s"]).with_flows(&lane, &["s"]).unwrap();
         let _cursor = Both::new(journal.cursors("s").unwrap()).and_last(journal.flow_cursor("s"));
         journal.append(Message::appliance(&crate::report::pb::ApplianceReport::default()));
-        let mut outlet = outlet(&journal, FlowFormat::LengthPrefixed);
+        let mut outlet = outlet(&journal, (FlowFormat::Protobuf, Framing::Length));
         for window in 0..3 {
             outlet.turn(window * WINDOW_NS);
             (0..20_000).for_each(|n| outlet.put(&flow(n)));

@@ -2,14 +2,9 @@
 
 use std::borrow::Cow;
 
-use sha2::{Digest, Sha256};
-
 use crate::config::KafkaSink as Config;
-use crate::config::kafka::{CUSTOMER, TOPIC_BYTES_MAX, is_topic, is_topic_char};
+use crate::config::kafka::{CUSTOMER, TOPIC_BYTES_MAX, is_topic, part_of_topic};
 use crate::journal::{Kind, Message};
-
-/// Characters of a customer that are kept where its name is no legal part of a topic.
-const KEPT_CHARS_MAX: usize = 64;
 
 /// The configured topics of reports, by [`Kind::ALL`]; flows say themselves where they go.
 #[derive(Clone, Debug)]
@@ -49,17 +44,6 @@ pub fn of_customer<'a>(topic: &'a str, customer: &str) -> Cow<'a, str> {
     }
     let room = TOPIC_BYTES_MAX.saturating_sub(topic.len() - CUSTOMER.len());
     Cow::Owned(topic.replace(CUSTOMER, &part_of_topic(customer, room)))
-}
-
-/// A customer's name as part of a topic. A name that Kafka does not allow is spelled with `_`, and gets a hash of the name
-/// behind it: two customers never share a topic by accident of spelling.
-fn part_of_topic(customer: &str, room: usize) -> String {
-    if !customer.is_empty() && customer.len() <= room && customer.chars().all(is_topic_char) {
-        return customer.to_owned();
-    }
-    let kept: String = customer.chars().take(KEPT_CHARS_MAX).map(|c| if is_topic_char(c) { c } else { '_' }).collect();
-    let hash: String = Sha256::digest(customer.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{kept}-{hash}")
 }
 
 #[cfg(test)]

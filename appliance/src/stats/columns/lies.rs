@@ -66,7 +66,11 @@ impl Lies {
             | Key::TcpWindow
             | Key::TcpSeq
             | Key::Service
-            | Key::Link => return None,
+            | Key::Link
+            | Key::SrcAsn
+            | Key::DstAsn
+            | Key::SrcCountry
+            | Key::DstCountry => return None,
         };
         Some(Self { place, needs })
     }
