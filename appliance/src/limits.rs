@@ -147,3 +147,13 @@ pub const DATAGRAM_FRAGMENTS_MAX: usize = 64;
 pub const UDP_BURST_DATAGRAMS: usize = 64;
 /// What the kernel may hold of a socket's datagrams, where it lets us.
 pub const UDP_RECEIVE_BYTES: usize = 32 << 20;
+/// Packets of one flow record that is believed, times their sampling rate: at 100 Mp/s twenty minutes have less.
+pub const FLOW_PACKETS_MAX: u64 = 1 << 37;
+/// Bytes of one, likewise: 11 minutes at 400 Gb/s, 46 at 100 Gb/s.
+pub const FLOW_BYTES_MAX: u64 = 1 << 45;
+/// Bytes of one packet of a flow record: exporters on hosts count what their cards put together.
+pub const FLOW_PACKET_BYTES_MAX: u64 = 1 << 17;
+/// A sampling rate that is believed; a larger one is not known.
+pub const FLOW_RATE_MAX: u64 = 1 << 24;
+/// Rows of one flow record whose packets are a sample: of more packets each row is several, and intervals are wider than need be.
+pub const FLOW_ROWS_MAX: u64 = 4_096;

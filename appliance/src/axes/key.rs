@@ -42,6 +42,9 @@ pub enum Key {
     TcpSeq,
     Service,
     Link,
+    Exporter,
+    InIf,
+    OutIf,
 }
 
 /// How a histogram bins a key.
@@ -162,6 +165,10 @@ pub const KEYS: &[KeyRow] = &[
     row!(Service, "service", Label, [1, 1], |r, _, o| service(r, o), |b, _| text::service(b)),
     // Its number, from 1: the reporter knows its name.
     row!(Link, "link", Label, [1, 1], |r, _, o| byte(r.link, o) && r.link > 0, |b, _| text::decimal(b)),
+    // Of flow records alone: see `flow`.
+    row!(Exporter, "exporter", Open, [16, 16], |_, _, _| false, |b, _| text::exporter(b)),
+    row!(InIf, "in_if", Number, [4, 4], |_, _, _| false, |b, _| text::decimal(b)),
+    row!(OutIf, "out_if", Number, [4, 4], |_, _, _| false, |b, _| text::decimal(b)),
 ];
 
 /// Keys that the configuration may name later, and what they wait for.
@@ -170,9 +177,6 @@ pub const KEYS_TO_COME: &[(&str, &str)] = &[
     ("dst_asn", "an ASN database"),
     ("src_country", "a country database"),
     ("dst_country", "a country database"),
-    ("exporter", "flow records"),
-    ("in_if", "flow records"),
-    ("out_if", "flow records"),
 ];
 
 impl Key {

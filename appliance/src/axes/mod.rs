@@ -3,6 +3,7 @@
 //! Adding a key or a metric is one row in [`key`] or [`metric`]; nothing else in the program lists them. Calculations
 //! are not here: each is a file of its own in `stats`.
 
+pub mod flow;
 pub mod key;
 pub mod metric;
 pub mod service;
@@ -11,6 +12,7 @@ pub mod value;
 
 use crate::record::{Has, Record};
 
+pub use flow::Source;
 pub use key::{Key, KeySpec};
 pub use metric::Metric;
 

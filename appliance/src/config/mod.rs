@@ -10,6 +10,7 @@ mod cores;
 mod duplicates;
 mod fault;
 mod hash;
+mod interfaces;
 mod journal;
 pub mod kafka;
 mod links;
@@ -34,6 +35,7 @@ pub use audit::{Audit, AuditBy, Counters};
 pub use cores::{Cores, Mode, Port};
 pub use duplicates::Duplicates;
 pub use fault::{Fault, Faults, near};
+pub use interfaces::Interfaces;
 pub use journal::Journal;
 pub use kafka::KafkaSink;
 pub use links::Link;
@@ -47,6 +49,7 @@ pub use stats::{Refusal, Setting, StatSpec};
 pub use tags::{Given, Sampler, TagField, TagMatch, TagRule};
 pub use trust::{Own, Sasl, Tls, Trust};
 
+use crate::axes::Source;
 use walk::{Book, Section};
 
 /// A whole configuration, checked.
@@ -70,6 +73,8 @@ pub struct Config {
     pub tags: Vec<TagRule>,
     /// `[[links]]`, in order.
     pub links: Vec<Link>,
+    /// `[flows.interfaces]` and who samples at random.
+    pub interfaces: Interfaces,
     /// `[[stats]]`, in order.
     pub stats: Vec<StatSpec>,
     /// `[[sets]]`, in order.
@@ -123,6 +128,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let tags = tags::read(&root);
     mirror::judge(&root, &mirror, &tags);
     let links = links::read(&root);
+    let interfaces = interfaces::read(&root);
     let sets = sets::read(&root);
     let windows = appliance.as_ref().map_or_else(Windows::default, Appliance::windows);
     let stats = stats::read(&root, &sets, &|spec| stat_check(spec, windows));
@@ -150,6 +156,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
         keys_from,
         tags,
         links,
+        interfaces,
         stats,
         sets,
         audit,
@@ -176,6 +183,12 @@ impl Config {
             let key = "ports".to_owned();
             return Err(Faults::one(Fault { file: self.file.clone(), line: 0, key, what: what.to_owned(), remedy: remedy.to_owned() }));
         }
+        if let Some(at) = self.stats.iter().position(|stat| stat.source == Source::Flows) {
+            let (row, what) = (at.to_string(), "counts flow records, which `run` does not receive in this version");
+            let (line, key) = (self.line(&["stats", &row]).unwrap_or(0), format!("stats[{at}] ({})", self.stats[at].name));
+            let remedy = "use `replay --flows`, or remove the stat".to_owned();
+            return Err(Faults::one(Fault { file: self.file.clone(), line, key, what: what.to_owned(), remedy }));
+        }
         let unreadable = self.sinks.kafka.iter().flat_map(|kafka| kafka.unreadable.iter().cloned());
         let token = self.admin.token.iter().filter_map(|token| token.as_ref().err().cloned());
         let mut faults = Faults::default();
@@ -196,6 +209,18 @@ impl Config {
     pub fn written(&self) -> String {
         let ranges = written::ranges(&self.ranges.list).unwrap_or_else(|fault| format!("# ranges cannot be written: {fault}\n"));
         format!("{}{ranges}", self.text)
+    }
+
+    /// Whether a stat counts flow records.
+    pub fn analyses_flows(&self) -> bool {
+        self.stats.iter().any(|stat| stat.source == Source::Flows)
+    }
+
+    /// The same without stats of flow records, where nobody gives any: what is not observed is absent, never zero. The hash stays.
+    #[must_use]
+    pub fn without_flows(mut self) -> Self {
+        self.stats.retain(|stat| stat.source == Source::Packets);
+        self
     }
 
     /// Whether anything is reported in fast windows.

@@ -6,6 +6,7 @@
 //!
 //! Counts are what the exporter told, never multiplied by a sampling rate; a rate that is not known is 0.
 
+mod analyse;
 mod collector;
 mod cursor;
 mod domain;
@@ -31,6 +32,7 @@ mod times;
 mod totals;
 pub mod udp;
 
+pub use analyse::{Analysis, FlowSides};
 pub use collector::{Arrival, Collector, OperatorRate, Settings};
 pub use flow::{Address, Fields, Flow, FlowType, Lists, RateFrom};
 pub use ledger::{DatagramDrop, Gaps, Ledger, RecordDrop, SetDrop, TemplateEvent};

@@ -97,6 +97,7 @@ pub(super) fn appliance_report(
         clock_error_max_ns: synced.map(|kernel| kernel.error_max_ns),
         events_sequence: 0,
         audit: None,
+        flow_analysis: None,
         duplicates: None,
         links_reported: (window.period == Period::Fast && !setting.links.is_empty()).then_some(setting.links.len() as u64),
         kind_sequence: 0,

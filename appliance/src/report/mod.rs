@@ -7,6 +7,7 @@
 mod appliance;
 mod audit;
 mod causes;
+mod flows;
 pub mod clock;
 mod duplicates;
 mod loss;
@@ -36,6 +37,7 @@ use crate::window::ShardPlans;
 pub use crate::arch::KernelClock;
 pub use crate::rx::timeline::{ClockState, Step};
 pub use audit::{AUDITED, CounterRows, Heard};
+pub use flows::hidden;
 pub use reporter::Reporter;
 pub use strain::Strain;
 
@@ -116,8 +118,18 @@ pub struct LinkName {
 pub struct CoreName {
     /// Its lcore.
     pub lcore: u32,
-    /// `rx` or `worker`.
+    /// `rx` or `worker`; or [`Self::FLOWS`].
     pub role: &'static str,
+}
+
+impl CoreName {
+    /// Role of who analyses flow records: it is no lcore, and its counts are none of packets.
+    pub const FLOWS: &'static str = "flows";
+
+    /// Whether it has that role.
+    pub fn is_of_flows(&self) -> bool {
+        self.role == Self::FLOWS
+    }
 }
 
 /// What is the same for every window of one generation.

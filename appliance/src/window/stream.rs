@@ -119,6 +119,12 @@ impl Room {
         Self { block: 2 * self.block, part: 2 * self.part, ..self }
     }
 
+    /// For what needs this, and for what needs `other`.
+    #[must_use]
+    pub fn or(self, other: &Self) -> Self {
+        Self { block: self.block.max(other.block), part: self.part.max(other.part), account: self.account.max(other.account) }
+    }
+
     /// Whether what needs `other` finds room.
     pub const fn holds(&self, other: &Self) -> bool {
         other.block <= self.block && other.part <= self.part

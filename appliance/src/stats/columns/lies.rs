@@ -66,7 +66,10 @@ impl Lies {
             | Key::TcpWindow
             | Key::TcpSeq
             | Key::Service
-            | Key::Link => return None,
+            | Key::Link
+            | Key::Exporter
+            | Key::InIf
+            | Key::OutIf => return None,
         };
         Some(Self { place, needs })
     }

@@ -1,0 +1,126 @@
+//! What a window knows of flow records' sampling, and what that makes of a range's figures of flows.
+//!
+//! A plan is compiled before anybody knows which rates exporters will tell. So the question that is asked of a stat of flows is
+//! made when its window closes: of the largest rate of that window's records, and of what two hidden stats of the range say of its own.
+
+use super::appliance::Window;
+use super::open::RangeWindow;
+use super::pb;
+use crate::axes::{DirectionAxis, Key, KeySpec, Metric, Source};
+use crate::config::{Predicate, StatSpec, Test};
+use crate::stats::figure::Figure;
+use crate::stats::interval::Question;
+use crate::stats::plan::{Period, Plan};
+use crate::window::{FlowAccount, Site};
+
+/// Names of the hidden stats: packets of all records of flows, and of those whose rate is not known.
+const ALL: &str = "flows: all";
+const UNKNOWN: &str = "flows: of unknown rate";
+
+/// Why figures of flows are incomplete.
+const RATE_UNKNOWN: &str = "flow_rate_unknown";
+const LOST: &str = "flows_lost";
+
+/// What each range keeps so that it is known how its records were sampled.
+pub fn hidden(fast: bool) -> [StatSpec; 2] {
+    let all = StatSpec::new("sum", &[Key::None], Metric::Packets);
+    let all = StatSpec { name: ALL.to_owned(), source: Source::Flows, direction: DirectionAxis::Any, fast, ..all };
+    // Records of unknown rate have a rule, see `flows/analyse`.
+    let one = 1_u32.to_be_bytes().to_vec();
+    let spans = vec![(one.clone(), one)];
+    let test = Test { key: KeySpec::new(vec![Key::Rule], crate::axes::key::Lengths::default()), v4: spans.clone(), v6: spans };
+    let unknown = StatSpec { name: UNKNOWN.to_owned(), predicate: Some(Predicate { tests: vec![test] }), ..all.clone() };
+    [all, unknown]
+}
+
+/// Whether it is one of the hidden stats.
+pub(super) fn is_hidden(spec: &StatSpec) -> bool {
+    spec.source == Source::Flows && (spec.name == ALL || spec.name == UNKNOWN)
+}
+
+/// What a window's flow records are known by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FlowWindow {
+    rate_max: u64,
+    /// Some were lost, or the window is not whole.
+    pub(super) lacks: bool,
+    lost: bool,
+}
+
+/// What is known of one range's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FlowRange {
+    /// Some stood for others, by a sampler that is not known to be random.
+    unproven: bool,
+    /// Of some nobody knows for how many they stood.
+    unknown: bool,
+}
+
+impl FlowWindow {
+    pub(super) fn of(site: &Site, window: &Window) -> Self {
+        let FlowAccount { rate_max, lost, lost_long, missing, .. } = site.flows;
+        let lost_here = lost + missing + if window.period == Period::Long { lost_long } else { 0 };
+        let cut = window.cut || window.jumped || window.astray;
+        Self { rate_max, lacks: cut || lost_here > 0, lost: lost_here > 0 }
+    }
+
+    /// What is asked of a stat of flows, of which the plan knows what it may add.
+    pub(super) fn question(&self, planned: &Question, of: FlowRange) -> Question {
+        let rate_max = u32::try_from(self.rate_max.max(1)).unwrap_or(u32::MAX);
+        // Where one exporter does not say what it left out, nothing is exact.
+        let weight_max = if of.unproven { rate_max.max(2) } else { rate_max };
+        Question { weight_max, random: !of.unproven, ..*planned }
+    }
+
+    /// Why a range's figures of flows are incomplete.
+    pub(super) fn reasons(&self, of: FlowRange) -> impl Iterator<Item = String> {
+        [(of.unknown, RATE_UNKNOWN), (self.lost, LOST)].into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason.to_owned())
+    }
+
+    /// Why the window's account is: not for want of rates, which it has a count of. How many packets are missing is not known.
+    pub(super) fn of_all(&self) -> Option<(String, u64)> {
+        self.lost.then(|| (LOST.to_owned(), 0))
+    }
+}
+
+impl FlowRange {
+    /// By what its hidden stats have.
+    pub(super) fn of(plan: &Plan, specs: &[StatSpec], content: Option<&RangeWindow>) -> Self {
+        let mut known = Self::default();
+        for (i, summary) in content.into_iter().flat_map(|content| &content.summaries) {
+            let planned = &plan.stats()[*i];
+            let spec = &specs[planned.spec];
+            if !is_hidden(spec) {
+                continue;
+            }
+            let Figure::Total(_, Some(sum)) = summary.figure(&planned.question) else { continue };
+            known.unproven |= sum.unproven > 0;
+            known.unknown |= spec.name == UNKNOWN && sum.sampled_packets > 0;
+        }
+        known
+    }
+}
+
+/// Where a window's flow records went; none where none are analysed.
+pub(super) fn account(site: &Site, period: Period, analyses: bool) -> Option<pb::FlowAnalysis> {
+    let FlowAccount { records, matched, unmatched, duplicate_view, no_address, no_counts, implausible, .. } = site.flows;
+    let FlowAccount { views, counted, lost, lost_long, rate_unknown, not_random, half_told, missing, rate_max, .. } = site.flows;
+    let more = if period == Period::Long { lost_long } else { 0 };
+    analyses.then_some(pb::FlowAnalysis {
+        records,
+        matched,
+        unmatched,
+        duplicate_view,
+        no_address,
+        no_counts,
+        implausible,
+        views,
+        counted: counted.saturating_sub(more),
+        lost: lost + more,
+        rate_unknown,
+        not_random,
+        half_told,
+        missing,
+        rate_max,
+    })
+}
