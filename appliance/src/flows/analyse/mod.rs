@@ -119,7 +119,10 @@ impl Analysis {
         let exporter = f.sampler_address.ip().unwrap_or(IpAddr::from([0; 4])).to_canonical();
         let rate = if f.sampling_rate > FLOW_RATE_MAX { 0 } else { f.sampling_rate };
         let is_random = f.rate_random || self.sides.interfaces.is_random(exporter);
-        let counts = Counts { packets: f.packets, bytes: f.bytes, rate, is_random };
+        // A frame that is shown and not counted is one.
+        let is_frame = f.packets == 0 && f.bytes == 0 && f.frame_bytes > 0;
+        let (packets, bytes) = if is_frame { (1, f.frame_bytes) } else { (f.packets, f.bytes) };
+        let counts = Counts { packets, bytes, rate, is_random };
         let account = &mut self.shard.account().flows;
         account.records += 1;
         let Some(addresses) = keys::addresses(f) else {
