@@ -98,15 +98,14 @@ fn flow(d: &mut ChaCha8Rng, exporter: &Exporter, time_ns: u64) -> Seen {
 
 /// All flows, and the datagrams that tell of them.
 fn traffic(d: &mut ChaCha8Rng, exporters: &[Exporter]) -> (Vec<Seen>, Vec<Came>) {
-    let (mut flows, mut came, mut numbers) = (Vec::new(), Vec::new(), vec![0_u32; exporters.len()]);
+    let (mut flows, mut came, mut numbers) = (Vec::new(), Vec::new(), vec![(0_u32, 0_u32); exporters.len()]);
     for step in 0..WINDOWS * 40 {
         let time_ns = START_NS + step * (WINDOW_NS / 40) + dice(d, 1_000_000);
         let at = dice(d, exporters.len() as u64) as usize;
         let exporter = &exporters[at];
         let of: Vec<Seen> = (0..1 + dice(d, 12)).map(|_| flow(d, exporter, time_ns)).collect();
         came.push((arrival(exporter.address, time_ns), datagram(exporter.speaks, &of, numbers[at])));
-        // Version 9 and sFlow count datagrams, the others records.
-        numbers[at] += if matches!(exporter.speaks, Speaks::Nine | Speaks::Sflow) { 1 } else { of.len() as u32 };
+        numbers[at] = (numbers[at].0 + 1, numbers[at].1 + of.len() as u32);
         flows.extend(of);
     }
     (flows, came)

@@ -83,6 +83,16 @@ pub(crate) fn arrival(exporter: IpAddr, received_ns: u64) -> Arrival {
     Arrival { exporter: Address::from(exporter), port: 2_055, received_ns }
 }
 
+/// A UDP datagram in IPv4 in Ethernet.
+pub(crate) fn framed((exporter, payload): (IpAddr, &[u8])) -> Vec<u8> {
+    let IpAddr::V4(src) = exporter else { panic!("exporters here are IPv4") };
+    let length = |more: usize| (payload.len() as u16 + more as u16).to_be_bytes();
+    let [total, udp] = [length(28), length(8)];
+    let mut out = [&[2; 12][..], &[8, 0, 0x45, 0, total[0], total[1], 0, 0, 0, 0, 64, 17, 0, 0], &src.octets(), &[203, 0, 113, 9]].concat();
+    out.extend([&[0x08, 0x07, 0x08, 0x07, udp[0], udp[1], 0, 0], payload].concat());
+    out
+}
+
 fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(v4) => v4.octets().to_vec(),
@@ -90,12 +100,13 @@ fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// One datagram of these flows, which have one exporter, format and rate. `number` is that of the exporter's datagrams before it.
-pub(crate) fn datagram(speaks: Speaks, flows: &[Seen], number: u32) -> Vec<u8> {
+/// One datagram of these flows, which have one exporter, format and rate; so many datagrams and records came before it.
+pub(crate) fn datagram(speaks: Speaks, flows: &[Seen], (number, records): (u32, u32)) -> Vec<u8> {
     match speaks {
-        Speaks::Five => five(flows, number),
-        Speaks::Nine | Speaks::Ipfix => export(speaks == Speaks::Ipfix, flows, number),
-        Speaks::Sflow => sflow(flows, number),
+        Speaks::Five => five(flows, records),
+        Speaks::Nine => export(false, flows, number),
+        Speaks::Ipfix => export(true, flows, records),
+        Speaks::Sflow => sflow(flows, number, records),
     }
 }
 
@@ -163,7 +174,7 @@ fn record(ipfix: bool, f: &Seen) -> Vec<u8> {
 }
 
 /// sFlow 5: each flow is one sampled packet, its first bytes are shown.
-fn sflow(flows: &[Seen], number: u32) -> Vec<u8> {
+fn sflow(flows: &[Seen], number: u32, records: u32) -> Vec<u8> {
     let words = |list: &[u32]| list.iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
     let IpAddr::V4(agent) = flows[0].exporter else { panic!("agents here are IPv4") };
     let mut out = words(&[5, 1, u32::from(agent), 0, number, 0, flows.len() as u32]);
@@ -173,7 +184,7 @@ fn sflow(flows: &[Seen], number: u32) -> Vec<u8> {
         let shown_bytes = shown.len();
         shown.resize(shown_bytes.next_multiple_of(4), 0);
         let raw = [words(&[1, f.bytes as u32, 0, shown_bytes as u32]), shown].concat();
-        let sequence = number * 1_000 + at as u32;
+        let sequence = records + at as u32;
         // The pool says nothing: it does not move.
         let head = words(&[sequence, 1, f.rate as u32, 0, 0, f.in_if, f.out_if, 1, 1, raw.len() as u32]);
         out.extend(words(&[1, (head.len() + raw.len()) as u32]));

@@ -29,6 +29,13 @@ pub struct Link {
     pub of_flows: Option<(IpAddr, u32)>,
 }
 
+impl Link {
+    /// Whether frames may come by it: of one that flow records alone know, nothing is reported but what they tell.
+    pub fn has_frames(&self) -> bool {
+        self.matches != TagMatch::never()
+    }
+}
+
 const CAPACITY_BPS: RangeInclusive<u64> = 1_000..=100_000_000_000_000;
 const MATCH: &str = "match = { port = 0 }";
 const NAME: &str = "name = \"transit-a\"";

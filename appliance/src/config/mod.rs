@@ -226,7 +226,7 @@ impl Config {
     /// Whether anything is reported in fast windows.
     pub fn has_fast_windows(&self) -> bool {
         let audited = self.audit.as_ref().is_some_and(|audit| audit.by != AuditBy::Tag);
-        audited || !self.links.is_empty() || self.stats.iter().any(|stat| stat.fast)
+        audited || self.links.iter().any(Link::has_frames) || self.stats.iter().any(|stat| stat.fast)
     }
 
     /// The largest weight that a blocked record can have; 1 where nothing is sampled.

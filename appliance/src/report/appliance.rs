@@ -99,7 +99,7 @@ pub(super) fn appliance_report(
         audit: None,
         flow_analysis: None,
         duplicates: None,
-        links_reported: (window.period == Period::Fast && !setting.links.is_empty()).then_some(setting.links.len() as u64),
+        links_reported: Some(setting.links_of_frames().count() as u64).filter(|links| window.period == Period::Fast && *links > 0),
         kind_sequence: 0,
     }
 }

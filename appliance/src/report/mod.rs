@@ -111,6 +111,15 @@ pub struct LinkName {
     pub weight_max: u32,
     /// Whether all samplers are random.
     pub is_random: bool,
+    /// Whether frames may come by it, so that it is reported.
+    pub has_frames: bool,
+}
+
+impl Setting {
+    /// Links that are reported, and their numbers.
+    fn links_of_frames(&self) -> impl Iterator<Item = (usize, &LinkName)> {
+        self.links.iter().enumerate().filter(|(_, link)| link.has_frames)
+    }
 }
 
 /// A core that tells by a stream.

@@ -1,7 +1,7 @@
 //! Stats that every range keeps beside those of the configuration, and that stand in no report of a range.
 
 use crate::axes::{DecisionAxis, DirectionAxis, Key, Metric, Source};
-use crate::config::{AuditBy, Config, Setting as Value, StatSpec};
+use crate::config::{AuditBy, Config, Link, Setting as Value, StatSpec};
 use crate::report::{AUDITED, hidden};
 
 /// Rules of a range whose samples are counted exactly: a quarter of what the table holds.
@@ -23,7 +23,7 @@ fn of_links(config: &Config) -> Vec<StatSpec> {
         StatSpec { name: format!("links_{}", decision.name()), decision, direction: DirectionAxis::Any, fast: true, ..spec }
     };
     let decisions = [DecisionAxis::Passed, DecisionAxis::Blocked];
-    if config.links.is_empty() { Vec::new() } else { decisions.map(of).to_vec() }
+    if config.links.iter().any(Link::has_frames) { decisions.map(of).to_vec() } else { Vec::new() }
 }
 
 /// What each range keeps so that samples can be compared with the scrubber's counters.

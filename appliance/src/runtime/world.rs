@@ -10,7 +10,7 @@ use crate::arch::{HashKey, Reserve};
 use crate::audit::Plan as AuditPlan;
 use crate::axes::{DirectionAxis, Key, Source};
 use crate::classify::{Generation, Scopes};
-use crate::config::{AuditBy, Config, Given, Mirror, Refusal, Sampler, StatSpec, TagRule};
+use crate::config::{AuditBy, Config, Given, Link, Mirror, Refusal, Sampler, StatSpec, TagRule};
 use crate::duplicates::Plan as DuplicatesPlan;
 use crate::flows::FlowSides;
 use crate::gather::packed::Layout;
@@ -175,7 +175,7 @@ impl World {
 
 /// Whether a record is made of what matches a range.
 fn counts(config: &Config) -> bool {
-    config.stats.iter().any(|stat| stat.source == Source::Packets) || !config.links.is_empty() || config.audit.is_some()
+    config.stats.iter().any(|stat| stat.source == Source::Packets) || config.links.iter().any(Link::has_frames) || config.audit.is_some()
 }
 
 fn flow_sides(config: &Config, generation: &Generation, scopes: &Arc<Scopes>) -> FlowSides {
@@ -361,6 +361,7 @@ fn links(config: &Config) -> Vec<LinkName> {
         utilisation: link.utilisation,
         weight_max: weights.blocked,
         is_random: weights.random,
+        has_frames: link.has_frames(),
     };
     config.links.iter().map(named).collect()
 }
