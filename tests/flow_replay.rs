@@ -112,6 +112,29 @@ fn assert_flow_totals(ran: &Ran) {
     assert_eq!(count(&total["ledger"]["received"]), 30);
 }
 
+/// A flow between two ranges of a customer is a record of each, and one of the customer.
+#[test]
+fn a_flow_between_two_ranges_counts_once_for_their_customer() {
+    let folder = tempfile::tempdir().unwrap();
+    let flows = [flow(1, 10, START_NS), Seen { dst: IpAddr::V4(Ipv4Addr::new(8, 8, 8, 8)), ..flow(1, 3, START_NS) }];
+    let export = whole(START_NS, framed((flows[0].exporter, &datagram(Speaks::Nine, &flows, (0, 0)))));
+    let file = write(folder.path(), "rollup.pcap", &pcap(ETHERNET, &[export]));
+    let sum = |name: &str| format!("[[stats]]\nname = \"{name}\"\ncalculation = \"sum\"\nsource = \"flows\"\ndirection = \"{name}\"\n");
+    // What the mirror shows is nothing to exporters.
+    let text = "[ranges]\nfile = \"ranges.csv\"\nrollup = true\n[mirror]\ndirections = [\"ingress\"]\n".to_owned();
+    let text = ["ingress", "egress", "any"].iter().fold(text, |text, name| text + &sum(name));
+    let config = config(folder.path(), "198.51.100.0/24,c\n203.0.113.0/24,c\n", &text);
+    let ran = replay(&config, &[file], &["--flows"]);
+    let of = |scope: &str, prefix: &str| {
+        let reports = ran.ranges();
+        let report = reports.iter().find(|report| report["scope"] == scope && report["prefix"] == prefix).unwrap();
+        ["ingress", "egress", "any"].map(|name| stat(report, name)["total"]["value"].as_f64().unwrap())
+    };
+    assert_eq!(of("OWN", "198.51.100.0/24"), [10.0, 0.0, 10.0]);
+    assert_eq!(of("OWN", "203.0.113.0/24"), [0.0, 13.0, 13.0]);
+    assert_eq!(of("CUSTOMER", ""), [10.0, 13.0, 13.0]);
+}
+
 /// Records that are missing by their exporter's numbers make figures of flows open-ended, and none of packets.
 #[test]
 fn a_gap_is_told_with_the_figures_that_lack_it() {

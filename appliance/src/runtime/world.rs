@@ -352,7 +352,7 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
 
 fn links(config: &Config) -> Vec<LinkName> {
     let weights = weights(config);
-    let named = |link: &crate::config::Link| LinkName {
+    let named = |link: &Link| LinkName {
         name: link.name.clone(),
         router: link.router.clone(),
         interface: link.interface.clone(),

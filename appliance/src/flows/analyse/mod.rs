@@ -23,8 +23,10 @@ use crate::units::{Epoch, RangeIndex};
 use crate::window::{Calendar, Shard};
 use rows::{Counts, Share};
 
-/// Times that a window which is over is worked at, while the reporter is behind, before what finds no room is lost.
-const PATIENCE_MAX: u32 = 10_000;
+/// Steps of closing a window between which others may run, the reporter above all.
+const STEPS_AT_A_STRETCH: u32 = 64;
+/// Times that they are let, before what finds no room at a reporter that is behind is lost: naps of a quarter of a second.
+const WAITS_MAX: u32 = 4_000;
 
 /// Whose a record is, and where it counts. The same for all records of a generation.
 #[derive(Clone, Debug, Default)]
@@ -87,15 +89,15 @@ impl Analysis {
             return;
         }
         self.shard.advance(epoch);
-        let (mut patience, mut tries) = (Patience::default(), 0);
+        let (mut patience, mut steps) = (Patience::default(), 0_u32);
         while self.shard.is_closing() {
-            tries += 1;
             self.shard.step();
-            if tries == PATIENCE_MAX {
-                self.shard.hurry();
-            }
-            if tries > BATCH_RECORDS_MAX as u32 && self.shard.is_closing() && !self.shard.has_room(1) {
+            steps = steps.saturating_add(1);
+            if steps.is_multiple_of(STEPS_AT_A_STRETCH) {
                 patience.wait();
+            }
+            if steps / STEPS_AT_A_STRETCH == WAITS_MAX {
+                self.shard.hurry();
             }
         }
         self.shard.look();
