@@ -129,8 +129,8 @@ mod tests {
     }
 
     fn counts() -> impl Strategy<Value = Counts> {
-        let packets = prop_oneof![0_u64..50, 0..10_000, 0..=FLOW_PACKETS_MAX];
-        let rate = prop_oneof![0_u64..4, 2..65_536, 0..=FLOW_RATE_MAX];
+        let packets = prop_oneof![0_u64..50, 0_u64..10_000, 0..=FLOW_PACKETS_MAX];
+        let rate = prop_oneof![0_u64..4, 2_u64..65_536, 0..=FLOW_RATE_MAX];
         (packets, 0_u64..70_000, rate, any::<bool>()).prop_map(|(packets, mean, rate, is_random)| {
             let packets = packets.min(FLOW_PACKETS_MAX / rate.max(1));
             let bytes = (packets.max(1) * mean).min(FLOW_BYTES_MAX / rate.max(1));
