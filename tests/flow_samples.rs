@@ -120,7 +120,7 @@ fn stats() -> Vec<Wanted> {
 
 /// One packet in `rate`, drawn.
 fn sampled(d: &mut ChaCha8Rng, all: &[Seen], rate: u64) -> Vec<Seen> {
-    all.iter().filter(|_| d.next_u64() % rate == 0).map(|seen| Seen { rate, ..seen.clone() }).collect()
+    all.iter().filter(|_| d.next_u64().is_multiple_of(rate)).map(|seen| Seen { rate, ..seen.clone() }).collect()
 }
 
 /// As sFlow tells of them.

@@ -203,7 +203,7 @@ fn merge(summaries: &mut Summaries, plans: &ShardPlans, (at, owner): (usize, Own
         // Plans have their stats in the order of the configuration.
         let known = summaries.binary_search_by_key(&stat.spec, |(i, _)| model[*i].spec);
         if let Some((_, summary)) =
-            known.ok().filter(|_| !(again && stat.any_direction) && !body.is_empty()).and_then(|at| summaries.get_mut(at))
+            known.ok().filter(|_| !(body.is_empty() || again && stat.any_direction)).and_then(|at| summaries.get_mut(at))
         {
             summary.absorb(body);
         }

@@ -59,6 +59,7 @@ pub struct Sealed {
 
 /// What a core told.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "handed on at once, one at a time; never kept")]
 pub enum Told<'a> {
     /// A sealed block: for each stat its length, then its words.
     Block(Sealed, &'a [u64]),

@@ -118,7 +118,7 @@ impl Analysis {
     /// Counts a record in the window that is open.
     pub fn take(&mut self, flow: &Flow) {
         let f = &flow.fields;
-        let exporter = f.sampler_address.ip().unwrap_or(IpAddr::from([0; 4])).to_canonical();
+        let exporter = f.sampler_address.ip().unwrap_or_else(|| IpAddr::from([0; 4])).to_canonical();
         let rate = if f.sampling_rate > FLOW_RATE_MAX { 0 } else { f.sampling_rate };
         let is_random = f.rate_random || self.sides.interfaces.is_random(exporter);
         // A frame that is shown and not counted is one.
