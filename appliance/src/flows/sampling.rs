@@ -43,7 +43,7 @@ impl Told {
             What::SampleSize => self.size = number(v),
             What::SamplePopulation => self.population = number(v),
             What::Probability => self.probability = double(v),
-            // Deterministic is 1 (RFC 7270's predecessors).
+            // Of IANA's registry of IPFIX elements: 1 is deterministic.
             What::Algorithm => self.is_random |= number(v) == 2,
             // n out of N, and with one probability each (RFC 5477, 8.2; IANA's registry of selectors).
             What::Selector => self.is_random |= matches!(number(v), 3 | 4),
