@@ -42,6 +42,8 @@ pub(super) fn is_hidden(spec: &StatSpec) -> bool {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FlowWindow {
     rate_max: u64,
+    /// Of some the rate is not known.
+    has_unknown: bool,
     /// Some were lost, or the window is not whole.
     pub(super) lacks: bool,
     lost: bool,
@@ -58,17 +60,17 @@ pub(super) struct FlowRange {
 
 impl FlowWindow {
     pub(super) fn of(site: &Site, window: &Window) -> Self {
-        let FlowAccount { rate_max, lost, lost_long, missing, .. } = site.flows;
+        let FlowAccount { rate_max, rate_unknown, lost, lost_long, missing, .. } = site.flows;
         let lost_here = lost + missing + if window.period == Period::Long { lost_long } else { 0 };
         let cut = window.cut || window.jumped || window.astray;
-        Self { rate_max, lacks: cut || lost_here > 0, lost: lost_here > 0 }
+        Self { rate_max, has_unknown: rate_unknown > 0, lacks: cut || lost_here > 0, lost: lost_here > 0 }
     }
 
     /// What is asked of a stat of flows, of which the plan knows what it may add.
     pub(super) fn question(&self, planned: &Question, of: FlowRange) -> Question {
         let rate_max = u32::try_from(self.rate_max.max(1)).unwrap_or(u32::MAX);
-        // Where one exporter does not say what it left out, nothing is exact.
-        let weight_max = if of.unproven { rate_max.max(2) } else { rate_max };
+        // Where one exporter does not say what it left out, nothing is exact, of any range.
+        let weight_max = if of.unproven || self.has_unknown { rate_max.max(2) } else { rate_max };
         Question { weight_max, random: !of.unproven, ..*planned }
     }
 
