@@ -60,7 +60,7 @@ fn journalled(case: &str, Exports { template, data, records, .. }: &Exports) {
     collector.take(&from, template, &mut |_| ());
     let (mut lot, mut key, mut scratch) = (LotWriter::new(LotForm::Framed, 80 << 10), Key::new(&["sampler_address"]), Vec::new());
     let mut put = |flow: &Flow| {
-        lot.put(|out| key.write(flow, out), |out| protobuf::write_framed(flow, &mut scratch, out));
+        lot.put(|out| key.write(&tailwater::flows::Message::plain(flow), out), |out| protobuf::write_framed(flow, &mut scratch, out));
         if lot.bytes() >= 64 << 10 {
             journal.append(Message::flows("t", lot.take(), WindowOf::default()));
         }

@@ -144,7 +144,7 @@ fn templates_that_come_last_lose_nothing() {
         proven += u64::from(turned.ledger().released > 0);
         // Which rate was known when, and when the exporter started, is another matter.
         for Flow { fields, .. } in want.iter_mut().chain(&mut have) {
-            (fields.sampling_rate, fields.rate_from) = (0, RateFrom::Unknown);
+            (fields.sampling_rate, fields.rate_from, fields.rate_random) = (0, RateFrom::Unknown, false);
             (fields.time_flow_start_ns, fields.time_flow_end_ns) = (0, 0);
         }
         let text = |flows: &[Flow]| {

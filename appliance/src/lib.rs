@@ -23,6 +23,7 @@
 //! | [`spread`] | batches → workers, over rings |
 //! | [`stats`] | batches → sketches; one file a calculation |
 //! | [`window`] | closing time: sealed blocks and the ledger, in-band to the reporter |
+//! | [`analyse`] | flow records → the stats of ranges |
 //! | [`audit`] | the scrubber's own drop counters against the samples that came |
 //! | [`report`] | merged shards → estimates → messages |
 //! | [`events`] | accounts → what is wrong, as it begins and ends |
@@ -56,6 +57,7 @@ pub mod gather;
 pub mod spread;
 pub mod stats;
 pub mod window;
+pub mod analyse;
 pub mod audit;
 pub mod report;
 pub mod events;

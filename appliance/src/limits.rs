@@ -175,3 +175,13 @@ pub const INTERFACES_OF_EXPORTER_MAX: usize = 65_536;
 pub const TOPICS_OF_STREAM_MAX: usize = 4_096;
 /// Keys that top talkers are counted by between two refreshes; beyond, they are counted together.
 pub const TALKERS_MAX: usize = 1 << 20;
+/// Packets of one flow record that is believed, times their sampling rate: at 100 Mp/s twenty minutes have less.
+pub const FLOW_PACKETS_MAX: u64 = 1 << 37;
+/// Bytes of one, likewise: 11 minutes at 400 Gb/s, 46 at 100 Gb/s.
+pub const FLOW_BYTES_MAX: u64 = 1 << 45;
+/// Bytes of one packet of a flow record: exporters on hosts count what their cards put together.
+pub const FLOW_PACKET_BYTES_MAX: u64 = 1 << 17;
+/// A sampling rate that is believed; a larger one is not known.
+pub const FLOW_RATE_MAX: u64 = 1 << 24;
+/// Rows of one flow record whose packets are a sample: of more packets each row is several, and intervals are wider than need be.
+pub const FLOW_ROWS_MAX: u64 = 4_096;

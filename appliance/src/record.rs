@@ -199,3 +199,42 @@ impl Record {
         if self.has.all(Has::BLOCKED) { Decision::Blocked } else { Decision::Passed }
     }
 }
+
+/// Packets of a flow record as one range sees it: what they share, and what they add up to.
+///
+/// One record of an exporter becomes a row, or several where its packets are a sample: see `analyse/rows.rs`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowRow {
+    /// Keys, direction, decision and weight. With [`Has::RANDOM`] the weight can be relied on, whatever the decision. Has no
+    /// [`Record::wire_bytes`] unless [`Self::SIZE`] is told.
+    pub record: Record,
+    /// How many packets.
+    pub packets: u32,
+    /// How many bytes they have together.
+    pub bytes: u32,
+    /// The exporter's address; of IPv4 as `::ffff:192.0.2.1`.
+    pub exporter: [u8; 16],
+    /// Interface that they came in by, as the exporter numbers it.
+    pub in_if: u32,
+    /// Interface that they left by.
+    pub out_if: u32,
+    /// Which keys the record tells beside those that [`Has`] knows of.
+    pub told: u8,
+}
+
+impl FlowRow {
+    /// It is one packet, and this long.
+    pub const SIZE: u8 = 1;
+    /// TTL or hop limit.
+    pub const TTL: u8 = 1 << 1;
+    /// Whether it is a piece of a larger packet.
+    pub const FRAGMENT: u8 = 1 << 2;
+    /// The protocol.
+    pub const PROTOCOL: u8 = 1 << 3;
+
+    /// Whether it tells this.
+    #[inline]
+    pub const fn tells(&self, what: u8) -> bool {
+        self.told & what == what
+    }
+}

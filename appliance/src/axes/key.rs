@@ -47,6 +47,9 @@ pub enum Key {
     DstAsn,
     SrcCountry,
     DstCountry,
+    Exporter,
+    InIf,
+    OutIf,
 }
 
 /// How a histogram bins a key.
@@ -172,10 +175,11 @@ pub const KEYS: &[KeyRow] = &[
     row!(DstAsn, "dst_asn", Number, [4, 4], |_, _, _| false, |b, _| text::decimal(b)),
     row!(SrcCountry, "src_country", Label, [2, 2], |_, _, _| false, |b, _| String::from_utf8_lossy(b).into_owned()),
     row!(DstCountry, "dst_country", Label, [2, 2], |_, _, _| false, |b, _| String::from_utf8_lossy(b).into_owned()),
+    // Of flow records alone: see `flow`.
+    row!(Exporter, "exporter", Open, [16, 16], |_, _, _| false, |b, _| text::exporter(b)),
+    row!(InIf, "in_if", Number, [4, 4], |_, _, _| false, |b, _| text::decimal(b)),
+    row!(OutIf, "out_if", Number, [4, 4], |_, _, _| false, |b, _| text::decimal(b)),
 ];
-
-/// Keys that the configuration may name later, and what they wait for.
-pub const KEYS_TO_COME: &[(&str, &str)] = &[("exporter", "flow records"), ("in_if", "flow records"), ("out_if", "flow records")];
 
 impl Key {
     /// The key of that name.

@@ -3,6 +3,7 @@
 //! Adding a key or a metric is one row in [`key`] or [`metric`]; nothing else in the program lists them. Calculations
 //! are not here: each is a file of its own in `stats`.
 
+pub mod flow;
 pub mod flow_field;
 pub mod key;
 pub mod metric;
@@ -13,6 +14,7 @@ pub mod value;
 
 use crate::record::{Has, Record};
 
+pub use flow::Source;
 pub use key::Key;
 pub use metric::Metric;
 pub use spec::KeySpec;

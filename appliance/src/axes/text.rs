@@ -47,6 +47,14 @@ fn octet(byte: u8, out: &mut String) {
     }
 }
 
+/// Of 16 bytes; those of IPv4 are mapped into them.
+pub(super) fn exporter(bytes: &[u8]) -> String {
+    match bytes {
+        [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, v4 @ ..] => address(v4),
+        _ => address(bytes),
+    }
+}
+
 /// RFC 5952, section 4. IPv4-mapped addresses stay hexadecimal (section 5 only recommends the mixed form), so that every
 /// IPv6 address reads alike: `::ffff:102:304`.
 fn rfc5952(address: Ipv6Addr) -> String {

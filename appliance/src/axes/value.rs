@@ -16,9 +16,10 @@ pub const fn number_bits(key: Key) -> Option<u32> {
         Key::SrcPort | Key::DstPort | Key::RxPort | Key::TcpWindow => Some(16),
         Key::MplsLabel => Some(20),
         Key::PacketSize | Key::PayloadSize | Key::Rule | Key::TcpSeq | Key::SrcAsn | Key::DstAsn => Some(32),
+        Key::InIf | Key::OutIf => Some(32),
         Key::None | Key::SrcIp | Key::DstIp | Key::SrcPrefix | Key::DstPrefix | Key::Flow | Key::SrcMac => None,
         Key::TcpFlags | Key::Icmp | Key::Fragment | Key::Tunnel | Key::TcpOptions | Key::IpOptions | Key::Service => None,
-        Key::SrcCountry | Key::DstCountry => None,
+        Key::SrcCountry | Key::DstCountry | Key::Exporter => None,
         Key::Link => Some(8),
     }
 }
@@ -56,6 +57,7 @@ pub fn example(key: Key) -> String {
         Key::SrcCountry | Key::DstCountry => "two capital letters of ISO 3166-1, such as \"DE\"",
         Key::Icmp => "type/code, such as \"8/0\"",
         Key::SrcMac => "six bytes in hex, such as \"02:00:5e:10:00:01\"",
+        Key::Exporter => "the address of an exporter, such as \"192.0.2.1\"",
         Key::SrcIp | Key::DstIp => "an address such as \"192.0.2.10\"",
         Key::SrcPrefix | Key::DstPrefix => "a prefix of the key's length, such as \"198.51.100.0/24\"",
         Key::Flow => "src|src_port|dst|dst_port|protocol, such as \"192.0.2.1|53|203.0.113.5|4242|17\"",
@@ -85,6 +87,7 @@ pub fn read(key: Key, text: &str, family: Family) -> Option<Vec<u8>> {
         Key::None => None,
         Key::SrcIp | Key::DstIp => address(text, family),
         Key::SrcPrefix | Key::DstPrefix => address(text.split_once('/')?.0, family),
+        Key::Exporter => Some(exporter(text.parse().ok()?).to_vec()),
         Key::Flow => flow(text, family),
         Key::SrcMac => mac(text).map(Vec::from),
         Key::SrcCountry | Key::DstCountry => {
@@ -119,6 +122,14 @@ fn address(text: &str, family: Family) -> Option<Vec<u8>> {
         (IpAddr::V4(a), Family::V4) => Some(a.octets().to_vec()),
         (IpAddr::V6(a), Family::V6) => Some(a.octets().to_vec()),
         _ => None,
+    }
+}
+
+/// An exporter's address as its key has it.
+pub fn exporter(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().octets(),
+        IpAddr::V6(v6) => v6.octets(),
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) enum Command {
     },
     /// Replays captures through the data path on their own clock and prints reports as JSON lines
     #[command(
-        after_help = "Example:\n  tailwater replay --config tailwater.toml --pcap monday.pcap tuesday.pcapng --mode pipeline --workers 4"
+        after_help = "Example:\n  tailwater replay --config tailwater.toml --pcap monday.pcap tuesday.pcapng --mode pipeline --workers 4\n  tailwater replay --config tailwater.toml --pcap exports.pcap --flows"
     )]
     Replay {
         /// Configuration; its ports, sinks and cores are not used
@@ -79,6 +79,10 @@ pub(super) enum Command {
         /// Shards (run-to-completion) or workers (pipeline)
         #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=WORKERS_MAX))]
         workers: u16,
+        /// Decodes export datagrams (NetFlow, IPFIX, sFlow on any UDP port) and counts their records for stats with source = "flows",
+        /// instead of counting the datagrams as packets
+        #[arg(long)]
+        flows: bool,
     },
     /// Makes mirrored traffic with attacks in it, and its exact truth
     #[command(after_help = "Example:\n  tailwater generate --scenario demo --pcap demo.pcap --truth demo.json --config demo.toml")]

@@ -42,8 +42,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Plan { config, seconds, frames, shape, json } => {
             plan_capacity(&config, &plan::Options { seconds, frames, shapes: shape, receives: true }, json)
         }
-        Command::Replay { config, pcap, mode, workers } => {
-            replay_captures(&config, Options { captures: pcap, mode: mode.into(), workers: usize::from(workers) })
+        Command::Replay { config, pcap, mode, workers, flows } => {
+            replay_captures(&config, Options { captures: pcap, mode: mode.into(), workers: usize::from(workers), flows })
         }
         Command::Generate(options) => generate_traffic(&options),
         Command::Flows(options) => decode_flows(options),

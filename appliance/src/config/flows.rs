@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use super::appliance::beside;
+use super::interfaces::{self, Interfaces};
 use super::journal::Journal;
 use super::kafka::{TOPIC_BYTES_MAX, is_topic};
 use super::near;
@@ -55,25 +56,37 @@ const LISTEN_MAX: usize = 16;
 /// File of the journal's folder.
 const TEMPLATES: &str = "flow-templates";
 
-/// `[flows]`, or none.
-pub(super) fn read(root: &Section<'_, '_>, journal: Option<&Journal>) -> Option<Flows> {
-    let section = root.section("flows", "[flows]")?;
-    let listen = section.require("listen", "listen = [\"udp/2055\"]").and_then(|field| listen(&field));
+/// `[flows]`: what is received and sent on, which wants `listen`; and how records count, wherever they come from.
+pub(super) fn read(root: &Section<'_, '_>, journal: Option<&Journal>) -> (Option<Flows>, Interfaces) {
+    let Some(section) = root.section("flows", "[flows]") else { return (None, Interfaces::default()) };
+    let flows = stream(&section, journal);
+    let interfaces = interfaces::read(&section);
+    section.close();
+    (flows, interfaces)
+}
+
+fn stream(section: &Section<'_, '_>, journal: Option<&Journal>) -> Option<Flows> {
+    let listen = section.take("listen");
     let templates = section.take("templates").map(|field| field.text("\"templates\"").map(|path| beside(field.file(), path)));
-    let per_port = section.flag("per_port").unwrap_or(false);
-    let sampling = section.list("sampling", "[\"192.0.2.1=1000\", \"192.0.2.1/12=2048\"]").unwrap_or_default();
-    let sampling: Vec<FlowRate> = sampling.iter().filter_map(rate).collect();
-    let topic = section.take("topic").map_or_else(|| Some(TOPIC.to_owned()), |field| topic(&field));
-    let format = format(&section);
+    let per_port = section.flag("per_port");
+    let sampling = section.list("sampling", "[\"192.0.2.1=1000\", \"192.0.2.1/12=2048\"]");
+    let rates: Vec<FlowRate> = sampling.iter().flatten().filter_map(rate).collect();
+    let to = section.take("topic");
+    let (has_topic, topic) = (to.is_some(), to.map_or_else(|| Some(TOPIC.to_owned()), |field| topic(&field)));
+    let format = format(section);
     let key = section.take("key").map_or_else(|| Some(vec![KEY]), key);
     let journal_mb = section.integer("journal_mb", JOURNAL_MB_MIN..=JOURNAL_MB_MAX);
     if journal_mb.is_some() && journal.is_none() {
         section.fault("journal_mb", "bounds a journal on disk, and there is none", "write [journal] path, or remove it");
     }
-    section.close();
+    let is_meant = has_topic || templates.is_some() || per_port.is_some() || sampling.is_some() || journal_mb.is_some();
+    let listen = match listen {
+        None if is_meant => section.require("listen", "listen = [\"udp/2055\"]").and_then(|field| self::listen(&field)),
+        listen => listen.and_then(|field| self::listen(&field)),
+    };
     let templates = templates.unwrap_or_else(|| journal.map(|journal| journal.path.join(TEMPLATES)));
-    let journal_mb = journal_mb.unwrap_or(JOURNAL_MB);
-    Some(Flows { listen: listen?, templates, per_port, sampling, topic: topic?, format: format?, key: key?, journal_mb })
+    let (per_port, journal_mb) = (per_port.unwrap_or(false), journal_mb.unwrap_or(JOURNAL_MB));
+    Some(Flows { listen: listen?, templates, per_port, sampling: rates, topic: topic?, format: format?, key: key?, journal_mb })
 }
 
 fn listen(field: &Field<'_, '_>) -> Option<Vec<SocketAddr>> {
@@ -155,7 +168,8 @@ fn key(field: Field<'_, '_>) -> Option<Vec<&'static str>> {
         let text = one.text("\"sampler_address\"")?;
         let found = named(text).map(|field| field.name);
         if found.is_none() {
-            let meant = near(text, FLOW_FIELDS.iter().map(|field| field.name)).map_or_else(String::new, |meant| format!("did you mean \"{meant}\"? "));
+            let meant = near(text, FLOW_FIELDS.iter().map(|field| field.name))
+                .map_or_else(String::new, |meant| format!("did you mean \"{meant}\"? "));
             one.fault(format!("there is no field \"{text}\""), format!("{meant}docs/flows.md and flow.proto name the fields"));
         }
         found

@@ -8,9 +8,11 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use super::{Config, Given, KeysFrom, LengthFrom, Link, Mirror, Predicate, Range, SetMatch, Setting, StatSpec, TagMatch, TagRule};
-use crate::axes::KeySpec;
+use super::{
+    Config, Given, Interfaces, KeysFrom, LengthFrom, Link, Mirror, Predicate, Range, SetMatch, Setting, StatSpec, TagMatch, TagRule,
+};
 use crate::axes::key::Key;
+use crate::axes::{KeySpec, Source};
 
 /// Changes whenever the form does.
 const VERSION: &str = "tailwater configuration 2";
@@ -37,6 +39,9 @@ pub(super) fn of(config: &Config) -> String {
         form.list(&set.include, |form, name| form.text(name));
     });
     form.list(&config.ranges.list, Form::range);
+    if config.interfaces != Interfaces::default() {
+        form.interfaces(&config.interfaces);
+    }
     form.hex()
 }
 
@@ -104,6 +109,22 @@ impl Form {
         self.text("link");
         self.text(&link.name);
         self.matches(&link.matches);
+        if let Some((exporter, if_index)) = link.of_flows {
+            self.text(&exporter.to_string());
+            self.number(u64::from(if_index));
+        }
+    }
+
+    fn interfaces(&mut self, of: &Interfaces) {
+        self.text("interfaces");
+        self.number(u64::from(of.default_external));
+        self.list(&of.listed, |form, (exporter, if_index, external)| {
+            form.text(&exporter.to_string());
+            form.text(&if_index.map_or_else(|| "*".to_owned(), |index| index.to_string()));
+            form.number(u64::from(*external));
+        });
+        self.number(u64::from(of.all_random));
+        self.list(&of.random, |form, exporter| form.text(&exporter.to_string()));
     }
 
     fn tag(&mut self, rule: &TagRule) {
@@ -125,6 +146,9 @@ impl Form {
             form.text(name);
             form.setting(setting);
         });
+        if stat.source == Source::Flows {
+            self.text("flows");
+        }
     }
 
     fn key(&mut self, key: &KeySpec) {

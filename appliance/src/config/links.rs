@@ -1,7 +1,9 @@
 //! `[[links]]`: the pipes that traffic comes by.
 
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use super::interfaces::exporter_of;
 use super::tags::{TagMatch, matching};
 use super::walk::{Field, Section};
 use crate::limits::LINKS_MAX;
@@ -21,8 +23,17 @@ pub struct Link {
     pub capacity_bps: u64,
     /// `max`, `target` and `acceptable`: shares of the capacity. Default 1, and each as the one before it.
     pub utilisation: [f64; 3],
-    /// `match`
+    /// `match`; of a link that flow records alone know, what no frame is.
     pub matches: TagMatch,
+    /// `exporter` and `if_index`: by which interface flows come or go.
+    pub of_flows: Option<(IpAddr, u32)>,
+}
+
+impl Link {
+    /// Whether frames may come by it: of one that flow records alone know, nothing is reported but what they tell.
+    pub fn has_frames(&self) -> bool {
+        self.matches != TagMatch::never()
+    }
 }
 
 const CAPACITY_BPS: RangeInclusive<u64> = 1_000..=100_000_000_000_000;
@@ -49,13 +60,30 @@ fn link(mut row: Section<'_, '_>, root: &Section<'_, '_>) -> Option<Link> {
         }
         root.book().name_links([root.book().links(), vec![name.clone()]].concat());
     }
-    let matches = row.require("match", MATCH).and_then(|field| field.section(MATCH)).map(matching);
+    let (of_flows, is_of_flows) = (of_flows(&row), row.has("exporter") || row.has("if_index"));
+    let matches = match is_of_flows && !row.has("match") {
+        true => Some(TagMatch::never()),
+        false => row.require("match", MATCH).and_then(|field| field.section(MATCH)).map(matching),
+    };
     let text = |key: &'static str| row.take(key).and_then(|field| field.text("\"edge1\"").map(str::to_owned)).unwrap_or_default();
     let (router, interface, provider) = (text("router"), text("interface"), text("provider"));
     let capacity_bps = row.require("capacity_bps", "capacity_bps = 10_000_000_000").and_then(|field| field.integer(&CAPACITY_BPS));
     let utilisation = utilisation(&row);
     row.close();
-    Some(Link { name: name?, router, interface, provider, capacity_bps: capacity_bps?, utilisation, matches: matches? })
+    Some(Link { name: name?, router, interface, provider, capacity_bps: capacity_bps?, utilisation, matches: matches?, of_flows })
+}
+
+/// An exporter's interface.
+fn of_flows(row: &Section<'_, '_>) -> Option<(IpAddr, u32)> {
+    let (exporter, index) = (row.take("exporter"), row.take("if_index"));
+    match (&exporter, &index) {
+        (Some(_), None) => row.fault("if_index", "is missing beside exporter", "write if_index = 3, the interface's number"),
+        (None, Some(_)) => row.fault("exporter", "is missing beside if_index", "write exporter = \"192.0.2.1\""),
+        _ => {}
+    }
+    let exporter = exporter.and_then(|field| exporter_of(&field));
+    let index = index.and_then(|field| field.integer(&(0..=u64::from(u32::MAX)))).and_then(|index| u32::try_from(index).ok());
+    exporter.zip(index)
 }
 
 /// A name that stands in keys, where parts are joined by `|`.

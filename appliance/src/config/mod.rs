@@ -13,6 +13,7 @@ mod fault;
 mod flow_predicate;
 mod flows;
 mod hash;
+mod interfaces;
 mod journal;
 pub mod kafka;
 mod links;
@@ -43,6 +44,7 @@ pub use fault::{Fault, Faults, near};
 pub(crate) use fault::{Lines, any_of, read_text};
 pub use flow_predicate::{Among, FLOW_KEYS, FlowOf, FlowPredicate, FlowTest};
 pub use flows::{FlowRate, Flows, listen_address, sampling_rate};
+pub use interfaces::Interfaces;
 pub use journal::Journal;
 pub use kafka::KafkaSink;
 pub use links::Link;
@@ -58,6 +60,7 @@ pub use streams::{FieldChoice, FlowFormat, Framing, Stream};
 pub use tags::{Given, Sampler, TagField, TagMatch, TagRule};
 pub use trust::{Own, Sasl, Tls, Trust};
 
+use crate::axes::Source;
 use walk::{Book, Section};
 
 /// A whole configuration, checked.
@@ -81,6 +84,8 @@ pub struct Config {
     pub tags: Vec<TagRule>,
     /// `[[links]]`, in order.
     pub links: Vec<Link>,
+    /// `[flows.interfaces]` and who samples at random.
+    pub interfaces: Interfaces,
     /// `[[stats]]`, in order.
     pub stats: Vec<StatSpec>,
     /// `[[sets]]`, in order.
@@ -153,7 +158,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     }
     let streams = streams::read(&root);
     let journal = journal::read(&root);
-    let flows = flows::read(&root, journal.as_ref());
+    let (flows, interfaces) = flows::read(&root, journal.as_ref());
     let sinks = sinks::read(&root);
     let admin = sinks::read_admin(&root);
     let audit = audit::read(&root, &tags, sinks.kafka.as_ref());
@@ -170,6 +175,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
         keys_from,
         tags,
         links,
+        interfaces,
         stats,
         sets,
         audit,
@@ -199,6 +205,12 @@ impl Config {
             let key = "ports".to_owned();
             return Err(Faults::one(Fault { file: self.file.clone(), line: 0, key, what: what.to_owned(), remedy: remedy.to_owned() }));
         }
+        if let Some(at) = self.stats.iter().position(|stat| stat.source == Source::Flows) {
+            let (row, what) = (at.to_string(), "counts flow records, which `run` does not receive in this version");
+            let (line, key) = (self.line(&["stats", &row]).unwrap_or(0), format!("stats[{at}] ({})", self.stats[at].name));
+            let remedy = "use `replay --flows`, or remove the stat".to_owned();
+            return Err(Faults::one(Fault { file: self.file.clone(), line, key, what: what.to_owned(), remedy }));
+        }
         let unreadable = self.sinks.kafka.iter().flat_map(|kafka| kafka.unreadable.iter().cloned());
         let token = self.admin.token.iter().filter_map(|token| token.as_ref().err().cloned());
         let mut faults = Faults::default();
@@ -221,10 +233,22 @@ impl Config {
         format!("{}{ranges}", self.text)
     }
 
+    /// Whether a stat counts flow records.
+    pub fn analyses_flows(&self) -> bool {
+        self.stats.iter().any(|stat| stat.source == Source::Flows)
+    }
+
+    /// The same without stats of flow records, where nobody gives any: what is not observed is absent, never zero. The hash stays.
+    #[must_use]
+    pub fn without_flows(mut self) -> Self {
+        self.stats.retain(|stat| stat.source == Source::Packets);
+        self
+    }
+
     /// Whether anything is reported in fast windows.
     pub fn has_fast_windows(&self) -> bool {
         let audited = self.audit.as_ref().is_some_and(|audit| audit.by != AuditBy::Tag);
-        audited || !self.links.is_empty() || self.stats.iter().any(|stat| stat.fast)
+        audited || self.links.iter().any(Link::has_frames) || self.stats.iter().any(|stat| stat.fast)
     }
 
     /// The largest weight that a blocked record can have; 1 where nothing is sampled.

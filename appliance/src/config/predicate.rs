@@ -2,9 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::stats::to_come;
 use super::walk::{Book, Field, Section};
-use crate::axes::key::{KEYS, KEYS_TO_COME, Key, KeySpec, Lengths};
+use crate::axes::key::{KEYS, Key, KeySpec, Lengths};
 use crate::axes::value;
 use crate::units::Family;
 
@@ -91,12 +90,6 @@ pub(super) fn read(section: Section<'_, '_>) -> Predicate {
         }
     }
     let (at, book) = (section.at.clone(), section.book());
-    for (key, field) in section.rest() {
-        if KEYS_TO_COME.iter().any(|(name, _)| *name == key) {
-            to_come(&field, &key);
-        }
-    }
-    section.forget(KEYS_TO_COME.iter().map(|(name, _)| *name));
     section.close();
     if predicate.tests.is_empty() && book.count() == before {
         book.fault(&at, "is empty", "give a key and its values, such as { protocol = \"udp\", src_port = [53] }");

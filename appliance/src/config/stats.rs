@@ -6,9 +6,9 @@ use super::fault::near;
 use super::predicate::{self, Predicate};
 use super::sets::{DEFAULT, Set};
 use super::walk::{Field, Section};
-use crate::axes::key::{KEYS, KEYS_TO_COME, Key, Lengths};
+use crate::axes::key::{KEYS, Key, Lengths};
 use crate::axes::metric::METRICS;
-use crate::axes::{DecisionAxis, DirectionAxis, KeySpec, Metric};
+use crate::axes::{DecisionAxis, DirectionAxis, KeySpec, Metric, Source};
 use crate::limits::{KEY_PARTS_MAX, STATS_MAX};
 
 /// A value of a calculation's own setting.
@@ -33,6 +33,8 @@ pub struct StatSpec {
     pub name: String,
     /// As written; `stats` knows which there are.
     pub calculation: String,
+    /// What it counts. Default `packets`.
+    pub source: Source,
     /// Default `none`.
     pub key: KeySpec,
     /// Default `packets`.
@@ -57,6 +59,7 @@ impl StatSpec {
         Self {
             name: calculation.to_owned(),
             calculation: calculation.to_owned(),
+            source: Source::Packets,
             key: KeySpec::new(key.to_vec(), Lengths::default()),
             metric,
             decision: DecisionAxis::Any,
@@ -120,6 +123,7 @@ pub(super) fn read(root: &Section<'_, '_>, sets: &[Set], check: &Check<'_>) -> V
 fn stat(row: &Section<'_, '_>, name: &str, sets: &[Set], check: &Check<'_>) -> Option<StatSpec> {
     let before = row.book().count();
     let calculation = row.require("calculation", "calculation = \"sum\"").and_then(|f| f.text("\"sum\""));
+    let source = row.take("source").map_or(Some(Source::Packets), |f| f.choice(&Source::ALL));
     let lengths = lengths(row);
     let key = row.take("key").map_or_else(|| Some(KeySpec::new(vec![Key::None], Lengths::default())), |f| key(f, lengths));
     let metric = row.take("metric").map_or(Some(Metric::Packets), |f| metric(&f));
@@ -127,6 +131,7 @@ fn stat(row: &Section<'_, '_>, name: &str, sets: &[Set], check: &Check<'_>) -> O
     let direction = row.take("direction").map_or(Some(DirectionAxis::Ingress), |f| f.choice(&DirectionAxis::ALL));
     let predicate = row.section("where", "{ protocol = \"udp\" }").map(predicate::read);
     let fast = row.flag("fast").unwrap_or(false);
+    judge_source(row, source, (key.as_ref(), metric, predicate.as_ref()));
     let sets = in_sets(row, sets);
     let mut settings = settings(row);
     if key.is_none() {
@@ -138,10 +143,41 @@ fn stat(row: &Section<'_, '_>, name: &str, sets: &[Set], check: &Check<'_>) -> O
     // Where an axis is at fault, another stands in for it, so that the calculation can judge the settings at least.
     let key = key.unwrap_or_else(|| KeySpec::new(vec![Key::PacketSize], Lengths::default()));
     let (metric, decision) = (metric.unwrap_or(Metric::Packets), decision.unwrap_or(DecisionAxis::Any));
-    let direction = direction.unwrap_or(DirectionAxis::Ingress);
-    let spec = StatSpec { name, calculation, key, metric, decision, direction, predicate, fast, sets, settings };
+    let (source, direction) = (source.unwrap_or_default(), direction.unwrap_or(DirectionAxis::Ingress));
+    let spec = StatSpec { name, calculation, source, key, metric, decision, direction, predicate, fast, sets, settings };
     ask(row, spec.clone(), check, sound);
     Some(spec)
+}
+
+/// Notes keys and metrics that what the stat counts does not have.
+fn judge_source(
+    row: &Section<'_, '_>,
+    source: Option<Source>,
+    (key, metric, predicate): (Option<&KeySpec>, Option<Metric>, Option<&Predicate>),
+) {
+    let Some(source) = source else { return };
+    let judge = |at: &str, spec: &KeySpec| {
+        for part in spec.parts().iter().filter(|part| !source.has_key(**part)) {
+            let name = part.row().name;
+            match source {
+                Source::Packets => row.fault(
+                    at,
+                    format!("asks for \"{name}\", which no packet has: it is a key of flow records"),
+                    "write source = \"flows\", or use another key",
+                ),
+                Source::Flows => {
+                    row.fault(at, format!("asks for \"{name}\", which no flow record tells"), "use another key, or source = \"packets\"");
+                }
+            }
+        }
+    };
+    key.into_iter().for_each(|spec| judge("key", spec));
+    predicate.into_iter().flat_map(|predicate| &predicate.tests).for_each(|test| judge("where", &test.key));
+    if let Some(metric) = metric.filter(|metric| !source.has_metric(*metric)) {
+        let what =
+            format!("\"{}\" is nothing that a flow record tells: what it says of flags is of all its packets together", metric.name());
+        row.fault("metric", what, "use packets, bytes or flows, or source = \"packets\"");
+    }
 }
 
 fn lengths(row: &Section<'_, '_>) -> Lengths {
@@ -181,23 +217,13 @@ fn spec(field: &Field<'_, '_>, parts: Vec<Key>, lengths: Lengths) -> KeySpec {
 fn named_key(field: &Field<'_, '_>) -> Option<Key> {
     let text = field.text("\"src_ip\", or a list such as [\"src_ip\", \"dst_port\"]")?;
     let key = Key::named(text);
-    if key.is_none() && !to_come(field, text) {
+    if key.is_none() {
         field.unknown_word(text, KEYS.iter().map(|row| row.name));
     }
     if key == Some(Key::Link) && !field.has_links() {
         field.fault("is a key that no packet has: there are no [[links]]", "write [[links]], or use another key");
     }
     key
-}
-
-/// Notes what a key waits for, if it is one that is to come.
-pub(super) fn to_come(field: &Field<'_, '_>, name: &str) -> bool {
-    let row = KEYS_TO_COME.iter().find(|(key, _)| *key == name);
-    if let Some((_, what)) = row {
-        field
-            .fault(format!("the key \"{name}\" waits for {what}, which this version does not have"), "use another key, or a later version");
-    }
-    row.is_some()
 }
 
 fn metric(field: &Field<'_, '_>) -> Option<Metric> {

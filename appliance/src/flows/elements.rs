@@ -82,6 +82,8 @@ pub(super) enum What {
     SeenMillis,
     SeenNtp,
     SamplerId,
+    Algorithm,
+    Selector,
     Interval,
     RandomInterval,
     PacketInterval,
@@ -199,6 +201,7 @@ elements! {
     31 => FlowLabel Number;
     32 | 139 => Icmp Number;
     34 => Interval Number;
+    35 | 49 => Algorithm Number;
     41 => ExportedMessages Number;
     42 => ExportedRecords Number;
     47 => LabelAddr V4;
@@ -250,6 +253,7 @@ elements! {
     282 => NatDstAddr V6;
     298 => InitiatorPackets Number;
     299 => ResponderPackets Number;
+    304 => Selector Number;
     305 => PacketInterval Number;
     306 => PacketSpace Number;
     309 => SampleSize Number;

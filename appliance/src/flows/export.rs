@@ -5,7 +5,7 @@ use super::cursor::Cursor;
 use super::flow::{Address, Fields, FlowType};
 use super::ledger::{DatagramDrop, RecordDrop, SetDrop, TemplateEvent};
 use super::record::{Scratch, put};
-use super::sampling::choose;
+use super::sampling::{choose, parted};
 use super::template::{Definition, Purpose, Refused};
 use super::times::{Base, seconds};
 
@@ -206,7 +206,8 @@ fn flows(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
         let interface = s.interface;
         let options = rates.of(s.told.sampler, interface);
         let f = &mut flow.fields;
-        (f.sampling_rate, f.rate_from) = choose(operator.of(interface), s.told.rate(), options);
+        let (rate, from) = choose(operator.of(interface), s.told.rate(), options);
+        ((f.sampling_rate, f.rate_random), f.rate_from) = (parted(rate), from);
         ledger.rate_unknown += u64::from(f.sampling_rate == 0);
         records += 1;
         out(flow);

@@ -75,6 +75,8 @@ pub(super) fn read(header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mu
             (None, 0) => (0, RateFrom::Unknown),
             (None, rate) => (rate, RateFrom::Header),
         };
+        // Mode 1 is one in so many, 2 at random.
+        f.rate_random = header.sampling >> 14 == 2;
         work.ledger.rate_unknown += u64::from(f.sampling_rate == 0);
         work.ledger.records += 1;
         work.ledger.flows += 1;

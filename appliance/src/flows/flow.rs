@@ -160,6 +160,8 @@ pub struct Fields {
     pub discard_reason: u32,
     pub out_if_count: u32,
     pub exporter_address: Address,
+    /// Whether the sampler is known to be random; of no message.
+    pub rate_random: bool,
 }
 
 impl Fields {

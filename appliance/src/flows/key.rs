@@ -121,6 +121,7 @@ impl Form for Texts<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flows::Flow;
 
     #[test]
     fn fields_are_text_in_the_order_asked_for() {
@@ -129,7 +130,7 @@ mod tests {
         flow.lists.as_path.extend([64_500, 64_501]);
         let of = |names: &[&str], flow: &Flow| {
             let (mut key, mut out) = (Key::new(names), Vec::new());
-            key.write(flow, &mut out);
+            key.write(&Message::plain(flow), &mut out);
             String::from_utf8(out).unwrap()
         };
         assert_eq!(of(&["sampler_address"], &flow), "192.0.2.1");
@@ -138,7 +139,7 @@ mod tests {
         let (mut key, mut out) = (Key::new(&["sampler_address"]), Vec::new());
         for exporter in [[192, 0, 2, 1], [192, 0, 2, 1], [192, 0, 2, 2]] {
             flow.fields.sampler_address = Address::of(&exporter);
-            key.write(&flow, &mut out);
+            key.write(&Message::plain(&flow), &mut out);
         }
         assert_eq!(out, b"192.0.2.1192.0.2.1192.0.2.2");
     }

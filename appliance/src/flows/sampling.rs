@@ -20,6 +20,16 @@ pub(super) struct Told {
     size: u64,
     population: u64,
     probability: f64,
+    /// By elements 35, 49 and 304.
+    is_random: bool,
+}
+
+/// Beside a rate: its sampler is known to be random.
+const RANDOM: u64 = 1 << 63;
+
+/// One in how many, and whether at random, of what is kept of a rate.
+pub(super) const fn parted(rate: u64) -> (u64, bool) {
+    (rate & !RANDOM, rate & RANDOM != 0)
 }
 
 impl Told {
@@ -33,6 +43,10 @@ impl Told {
             What::SampleSize => self.size = number(v),
             What::SamplePopulation => self.population = number(v),
             What::Probability => self.probability = double(v),
+            // Of IANA's registry of IPFIX elements: 1 is deterministic.
+            What::Algorithm => self.is_random |= number(v) == 2,
+            // n out of N, and with one probability each (RFC 5477, 8.2; IANA's registry of selectors).
+            What::Selector => self.is_random |= matches!(number(v), 3 | 4),
             _ => {}
         }
     }
@@ -42,8 +56,14 @@ impl Told {
         self.sampler.is_none() && interface.is_none() && self.rate().is_some()
     }
 
-    /// One in how many, rounded to the nearest. Where several are told the newer elements count.
+    /// One in how many, for [`parted`].
     pub(super) fn rate(&self) -> Option<u64> {
+        let rate = self.one_in().map(|rate| parted(rate).0).filter(|rate| *rate > 0);
+        rate.map(|rate| rate | if self.is_random { RANDOM } else { 0 })
+    }
+
+    /// Rounded to the nearest. Where several are told the newer elements count.
+    fn one_in(&self) -> Option<u64> {
         let of = |total: u64, taken: u64| total.saturating_add(taken / 2) / taken;
         if self.probability > 0.0 && self.probability <= 1.0 {
             return Some(inverse(self.probability));
@@ -190,8 +210,8 @@ impl Rates {
         let interface = u32::try_from(id).ok();
         let told = match kind {
             3 => Told { sampler: Some(value), ..Told::default() },
-            1 => Told { sampler: Some(id), interval: value, ..Told::default() },
-            _ => Told { interval: value, ..Told::default() },
+            1 => Told { sampler: Some(id), interval: parted(value).0, is_random: parted(value).1, ..Told::default() },
+            _ => Told { interval: parted(value).0, is_random: parted(value).1, ..Told::default() },
         };
         self.learn(&told, if kind >= 2 { interface } else { None });
     }
@@ -239,6 +259,12 @@ mod tests {
         assert_eq!(told(&[(What::PacketInterval, 2_048)]).rate(), Some(2_048));
         assert_eq!(told(&[(What::SampleSize, 2), (What::SamplePopulation, 64)]).rate(), Some(32));
         assert_eq!(told(&[(What::Probability, 0.01f64.to_bits())]).rate(), Some(100));
+        let random = |rows| told(rows).rate().map(parted);
+        assert_eq!(random(&[(What::Interval, 100), (What::Algorithm, 2)]), Some((100, true)));
+        assert_eq!(random(&[(What::Interval, 100), (What::Algorithm, 1)]), Some((100, false)));
+        assert_eq!(random(&[(What::SampleSize, 1), (What::SamplePopulation, 50), (What::Selector, 3)]), Some((50, true)));
+        assert_eq!(random(&[(What::PacketInterval, 1), (What::PacketSpace, 9), (What::Selector, 1)]), Some((10, false)));
+        assert_eq!(random(&[(What::Interval, u64::MAX)]), Some((u64::MAX >> 1, false)));
         assert_eq!(told(&[(What::Probability, f64::NAN.to_bits()), (What::Interval, 7)]).rate(), Some(7));
     }
 
@@ -253,8 +279,8 @@ mod tests {
         rates.learn(&told(&[(What::SamplerId, 2)]), Some(5));
         rates.learn(&told(&[(What::Interval, 30)]), Some(6));
         assert_eq!((rates.of(None, Some(5)), rates.of(None, Some(6)), rates.of(None, Some(7))), (Some(20), Some(30), None));
-        rates.learn(&told(&[(What::Interval, 40)]), None);
-        assert_eq!((rates.of(None, Some(7)), rates.of(Some(9), None)), (Some(40), Some(40)));
+        rates.learn(&told(&[(What::Interval, 40), (What::Algorithm, 2)]), None);
+        assert_eq!((rates.of(None, Some(7)), rates.of(Some(9), None)), (Some(40 | RANDOM), Some(40 | RANDOM)));
         let mut again = Rates::new();
         rates.rows().into_iter().for_each(|row| again.restore(row));
         assert_eq!([5, 6, 7].map(|i| again.of(None, Some(i))), [5, 6, 7].map(|i| rates.of(None, Some(i))));

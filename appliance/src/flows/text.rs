@@ -48,7 +48,8 @@ fn write(json: &mut Json<'_>, (number, name, shape): (u32, &'static str, Shape),
         _ => 0,
     };
     let addresses = || values.iter().filter_map(|(_, value)| if let Value::Bytes(bytes) = value { Some(Address::of(bytes)) } else { None });
-    let texts = || values.iter().filter_map(|(_, value)| if let Value::Bytes(bytes) = value { Some(String::from_utf8_lossy(bytes)) } else { None });
+    let texts =
+        || values.iter().filter_map(|(_, value)| if let Value::Bytes(bytes) = value { Some(String::from_utf8_lossy(bytes)) } else { None });
     match shape {
         Shape::Word(words) => json.word(number, name, usize::try_from(last).unwrap_or(usize::MAX), words),
         Shape::Number => json.number(number, name, low(last)),

@@ -97,9 +97,10 @@ pub(super) fn appliance_report(
         clock_error_max_ns: synced.map(|kernel| kernel.error_max_ns),
         events_sequence: 0,
         audit: None,
+        flow_analysis: None,
         duplicates: None,
         flows: None,
-        links_reported: (window.period == Period::Fast && !setting.links.is_empty()).then_some(setting.links.len() as u64),
+        links_reported: Some(setting.links_of_frames().count() as u64).filter(|links| window.period == Period::Fast && *links > 0),
         kind_sequence: 0,
     }
 }

@@ -1,86 +1,128 @@
-//! What was lost of flow records in a window, to a word and what mends it. docs/events.md has these rows in words.
+//! What a window knows of flow records' sampling, and what that makes of a range's figures of flows.
+//!
+//! A plan is compiled before anybody knows which rates exporters will tell. So the question that is asked of a stat of flows is
+//! made when its window closes: of the largest rate of that window's records, and of what two hidden stats of the range say of its own.
 
+use super::appliance::Window;
+use super::open::RangeWindow;
 use super::pb;
+use crate::axes::{DirectionAxis, Key, KeySpec, Metric, Source};
+use crate::config::{Predicate, StatSpec, Test};
+use crate::stats::figure::Figure;
+use crate::stats::interval::Question;
+use crate::stats::plan::{Period, Plan};
+use crate::window::{FlowAccount, Site};
 
-/// Data sets that were of no use since their template was not there, by their reasons in the account.
-const UNDESCRIBED: [&str; 2] = ["no_template", "no_room"];
+/// Names of the hidden stats: packets of all records of flows, and of those whose rate is not known.
+const ALL: &str = "flows: all";
+const UNKNOWN: &str = "flows: of unknown rate";
 
-/// Rows of `losses`: what the kernel dropped, what lacked its template, what the journal did not take.
-pub(super) fn losses(account: &pb::FlowsAccount) -> Vec<pb::Loss> {
-    let of_sets = |name: &str| account.set_drops.iter().filter(|drop| drop.name == name).map(|drop| drop.value).sum::<u64>();
-    let [no_template, no_room] = UNDESCRIBED.map(of_sets);
-    let lost: u64 = account.sinks.iter().map(|sink| sink.lost).sum();
-    let rows = [
-        (
-            "flows_kernel_dropped",
-            account.kernel_dropped,
-            "socket_full",
-            format!("{} datagrams beside {} that were read", account.kernel_dropped, account.datagrams),
-            "a larger buffer (sysctl -w net.core.rmem_max=67108864, then a restart) and a CPU of its own: the last of `cores.io`",
-        ),
-        (
-            "flows_undescribed",
-            no_template + no_room,
-            if no_room > 0 { "no_room" } else { "no_template" },
-            format!("{no_template} sets whose template did not come, {no_room} without room to wait for it"),
-            "let the exporters send their templates more often (each minute, say), and keep `[flows] templates` on a disk",
-        ),
-        (
-            "flows_overflow",
-            lost,
-            "journal_full",
-            format!("{lost} flow messages fell off the journal before a sink had read them"),
-            "a larger `[flows] journal_mb`, or a sink that keeps up: `lotsWaiting` of the account shows which does not",
-        ),
-        (
-            "flows_refused",
-            account.refused,
-            "refused",
-            format!("{} flow messages that the journal did not take", account.refused),
-            "please report this",
-        ),
-    ];
-    rows.into_iter().filter(|(_, count, ..)| *count > 0).map(row).collect()
+/// Why figures of flows are incomplete.
+const RATE_UNKNOWN: &str = "flow_rate_unknown";
+const LOST: &str = "flows_lost";
+
+/// What each range keeps so that it is known how its records were sampled.
+pub fn hidden(fast: bool) -> [StatSpec; 2] {
+    let all = StatSpec::new("sum", &[Key::None], Metric::Packets);
+    let all = StatSpec { name: ALL.to_owned(), source: Source::Flows, direction: DirectionAxis::Any, fast, ..all };
+    // Records of unknown rate have a rule, see `analyse`.
+    let one = 1_u32.to_be_bytes().to_vec();
+    let spans = vec![(one.clone(), one)];
+    let test = Test { key: KeySpec::new(vec![Key::Rule], crate::axes::key::Lengths::default()), v4: spans.clone(), v6: spans };
+    let unknown = StatSpec { name: UNKNOWN.to_owned(), predicate: Some(Predicate { tests: vec![test] }), ..all.clone() };
+    [all, unknown]
 }
 
-fn row((what, count, cause, why, remedy): (&str, u64, &str, String, &str)) -> pb::Loss {
-    pb::Loss {
-        what: what.to_owned(),
-        place: "flows".to_owned(),
-        number: 0,
-        name: "flows".to_owned(),
-        feed: String::new(),
-        count,
-        cause: cause.to_owned(),
-        why,
-        remedy: remedy.to_owned(),
+/// Whether it is one of the hidden stats.
+pub(super) fn is_hidden(spec: &StatSpec) -> bool {
+    spec.source == Source::Flows && (spec.name == ALL || spec.name == UNKNOWN)
+}
+
+/// What a window's flow records are known by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FlowWindow {
+    rate_max: u64,
+    /// Of some the rate is not known.
+    has_unknown: bool,
+    /// Some were lost, or the window is not whole.
+    pub(super) lacks: bool,
+    lost: bool,
+}
+
+/// What is known of one range's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FlowRange {
+    /// Some stood for others, by a sampler that is not known to be random.
+    unproven: bool,
+    /// Of some nobody knows for how many they stood.
+    unknown: bool,
+}
+
+impl FlowWindow {
+    pub(super) fn of(site: &Site, window: &Window) -> Self {
+        let FlowAccount { rate_max, rate_unknown, lost, lost_long, missing, .. } = site.flows;
+        let lost_here = lost + missing + if window.period == Period::Long { lost_long } else { 0 };
+        let cut = window.cut || window.jumped || window.astray;
+        Self { rate_max, has_unknown: rate_unknown > 0, lacks: cut || lost_here > 0, lost: lost_here > 0 }
+    }
+
+    /// What is asked of a stat of flows, of which the plan knows what it may add.
+    pub(super) fn question(&self, planned: &Question, of: FlowRange) -> Question {
+        let rate_max = u32::try_from(self.rate_max.max(1)).unwrap_or(u32::MAX);
+        // Where one exporter does not say what it left out, nothing is exact, of any range.
+        let weight_max = if of.unproven || self.has_unknown { rate_max.max(2) } else { rate_max };
+        Question { weight_max, random: !of.unproven, ..*planned }
+    }
+
+    /// Why a range's figures of flows are incomplete.
+    pub(super) fn reasons(&self, of: FlowRange) -> impl Iterator<Item = String> {
+        [(of.unknown, RATE_UNKNOWN), (self.lost, LOST)].into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason.to_owned())
+    }
+
+    /// Why the window's account is: not for want of rates, which it has a count of. How many packets are missing is not known.
+    pub(super) fn of_all(&self) -> Option<(String, u64)> {
+        self.lost.then(|| (LOST.to_owned(), 0))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_loss_has_a_cause_and_a_remedy() {
-        assert!(losses(&pb::FlowsAccount { datagrams: 9, flows: 9, ..Default::default() }).is_empty());
-        let drop = |name: &str, value| pb::NamedCount { name: name.to_owned(), value };
-        let account = pb::FlowsAccount {
-            kernel_dropped: 7,
-            set_drops: vec![drop("cut", 1), drop("no_template", 2), drop("no_room", 3)],
-            sinks: vec![pb::FlowSinkAccount { lost: 4, ..Default::default() }],
-            refused: 5,
-            ..Default::default()
-        };
-        let rows = losses(&account);
-        let said: Vec<_> = rows.iter().map(|row| (row.what.as_str(), row.count, row.cause.as_str())).collect();
-        let expected = [
-            ("flows_kernel_dropped", 7, "socket_full"),
-            ("flows_undescribed", 5, "no_room"),
-            ("flows_overflow", 4, "journal_full"),
-            ("flows_refused", 5, "refused"),
-        ];
-        assert_eq!(said, expected);
-        assert!(rows.iter().all(|row| !row.remedy.is_empty() && !row.why.is_empty() && row.place == "flows"));
+impl FlowRange {
+    /// By what its hidden stats have.
+    pub(super) fn of(plan: &Plan, specs: &[StatSpec], content: Option<&RangeWindow>) -> Self {
+        let mut known = Self::default();
+        for (i, summary) in content.into_iter().flat_map(|content| &content.summaries) {
+            let planned = &plan.stats()[*i];
+            let spec = &specs[planned.spec];
+            if !is_hidden(spec) {
+                continue;
+            }
+            let Figure::Total(_, Some(sum)) = summary.figure(&planned.question) else { continue };
+            known.unproven |= sum.unproven > 0;
+            known.unknown |= spec.name == UNKNOWN && sum.sampled_packets > 0;
+        }
+        known
     }
+}
+
+/// Where a window's flow records went; none where none are analysed.
+pub(super) fn account(site: &Site, period: Period, analyses: bool) -> Option<pb::FlowAnalysis> {
+    let FlowAccount { records, matched, unmatched, duplicate_view, no_address, no_counts, implausible, .. } = site.flows;
+    let FlowAccount { views, counted, lost, lost_long, rate_unknown, not_random, half_told, missing, rate_max, .. } = site.flows;
+    let more = if period == Period::Long { lost_long } else { 0 };
+    analyses.then_some(pb::FlowAnalysis {
+        records,
+        matched,
+        unmatched,
+        duplicate_view,
+        no_address,
+        no_counts,
+        implausible,
+        views,
+        counted: counted.saturating_sub(more),
+        lost: lost + more,
+        rate_unknown,
+        not_random,
+        half_told,
+        missing,
+        rate_max,
+    })
 }

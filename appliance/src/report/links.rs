@@ -71,7 +71,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     /// Publishes what came by each link in a window.
     pub(super) fn publish_links(&mut self, sums: &[LinkSums], fills: &mut Fills, of: &Window, missing: &Incompleteness) {
         self.link_sequence += 1;
-        for (at, link) in self.setting.links.iter().enumerate() {
+        for (at, link) in self.setting.links_of_frames() {
             let sums = sums.get(at).copied().unwrap_or_default();
             let one = OneLink { setting: &self.setting, link, window: of, missing };
             let report = one.report(self.link_sequence, &sums, fills.of(at));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::flows::{FlowRange, FlowWindow};
 use super::ports::PortsSince;
 use super::{Setting, pb};
 use crate::classify::{Scope, Scopes};
@@ -26,6 +27,8 @@ pub(super) struct Incompleteness {
     lost_others: Lost,
     /// Some range's stats found no memory.
     starved: bool,
+    /// Of flow records.
+    flows: FlowWindow,
     /// Records were lost that a later window's account tells of: a core found no room for its own.
     untold: bool,
 }
@@ -129,10 +132,11 @@ impl Incompleteness {
             lost_others: Lost::of(site.lost_others, window.period),
             starved,
             untold: window.untold,
+            flows: FlowWindow::of(site, window),
         }
     }
 
-    /// What the appliance's own report says of its window.
+    /// What the appliance's own report says of its window, of packets.
     pub(super) fn whole(&self) -> Vec<(String, u64)> {
         let lost = self.lost.values().fold(self.lost_others, |all, lost| all.with(*lost));
         let starved = (self.starved && lost.memory == 0).then_some(("memory", 0));
@@ -168,17 +172,30 @@ impl Incompleteness {
     }
 
     /// What a report says of it.
-    pub(super) fn told(&self, lacks: &Lacks) -> Option<pb::Incomplete> {
+    pub(super) fn told(&self, lacks: &Lacks, of_flows: Option<FlowRange>) -> Option<pb::Incomplete> {
         let Lacks { lost, packets, starved } = *lacks;
         let ring = self.untold || lost.ring + self.lost_others.ring > 0;
         let memory = lost.memory + self.lost_others.memory + starved > 0;
         let of_records = [(ring, "ring_full"), (memory, "memory")].into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason);
-        let reasons: Vec<String> = self.reasons.iter().copied().chain(of_records).map(str::to_owned).collect();
+        let of_flows = of_flows.into_iter().flat_map(|of| self.flows.reasons(of));
+        let reasons: Vec<String> = self.reasons.iter().copied().chain(of_records).map(str::to_owned).chain(of_flows).collect();
         let high = match self.gap(lacks) {
             Some(Gap::AtMost(packets)) => Some(packets),
-            Some(Gap::Unbounded) | None => None,
+            Some(Gap::Unbounded) => None,
+            // Of packets nothing is missing.
+            None => Some(0),
         };
         (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: packets, lost_packets_high: high })
+    }
+
+    /// How the window's flow records were sampled.
+    pub(super) const fn flows(&self) -> &FlowWindow {
+        &self.flows
+    }
+
+    /// By how much figures of flows are to be widened.
+    pub(super) const fn gap_of_flows(&self, lacks: &Lacks) -> Option<Gap> {
+        if self.flows.lacks || lacks.starved > 0 { Some(Gap::Unbounded) } else { None }
     }
 
     /// By how much figures are to be widened; none: their report is complete.

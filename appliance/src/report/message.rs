@@ -37,6 +37,7 @@ pub(super) fn stat(spec: &StatSpec, figure: Figure) -> pb::Stat {
         direction: spec.direction.name().to_owned(),
         sufficient,
         peak,
+        source: spec.source.name().to_owned(),
         figure: Some(figure),
     }
 }

@@ -9,6 +9,7 @@ mod audit;
 mod causes;
 pub mod clock;
 mod duplicates;
+mod flow_losses;
 mod flows;
 mod loss;
 mod links;
@@ -37,6 +38,7 @@ use crate::window::ShardPlans;
 pub use crate::arch::KernelClock;
 pub use crate::rx::timeline::{ClockState, Step};
 pub use audit::{AUDITED, CounterRows, Heard};
+pub use flows::hidden;
 pub use reporter::Reporter;
 pub use strain::Strain;
 
@@ -110,6 +112,15 @@ pub struct LinkName {
     pub weight_max: u32,
     /// Whether all samplers are random.
     pub is_random: bool,
+    /// Whether frames may come by it, so that it is reported.
+    pub has_frames: bool,
+}
+
+impl Setting {
+    /// Links that are reported, and their numbers.
+    fn links_of_frames(&self) -> impl Iterator<Item = (usize, &LinkName)> {
+        self.links.iter().enumerate().filter(|(_, link)| link.has_frames)
+    }
 }
 
 /// A core that tells by a stream.
@@ -117,8 +128,18 @@ pub struct LinkName {
 pub struct CoreName {
     /// Its lcore.
     pub lcore: u32,
-    /// `rx` or `worker`.
+    /// `rx` or `worker`; or [`Self::FLOWS`].
     pub role: &'static str,
+}
+
+impl CoreName {
+    /// Role of who analyses flow records: it is no lcore, and its counts are none of packets.
+    pub const FLOWS: &'static str = "flows";
+
+    /// Whether it has that role.
+    pub fn is_of_flows(&self) -> bool {
+        self.role == Self::FLOWS
+    }
 }
 
 /// What is the same for every window of one generation.

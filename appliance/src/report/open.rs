@@ -202,7 +202,9 @@ fn merge(summaries: &mut Summaries, plans: &ShardPlans, (at, owner): (usize, Own
         rest = after;
         // Plans have their stats in the order of the configuration.
         let known = summaries.binary_search_by_key(&stat.spec, |(i, _)| model[*i].spec);
-        if let Some((_, summary)) = known.ok().filter(|_| !(again && stat.any_direction)).and_then(|at| summaries.get_mut(at)) {
+        if let Some((_, summary)) =
+            known.ok().filter(|_| !(body.is_empty() || again && stat.any_direction)).and_then(|at| summaries.get_mut(at))
+        {
             summary.absorb(body);
         }
     }
@@ -229,7 +231,10 @@ fn absorb(summaries: &mut Summaries, plan: &Plan, period: Period, words: &[u64])
     for (_, summary) in of_period {
         let Some((len, after)) = rest.split_first() else { return };
         let (body, after) = after.split_at(usize::try_from(*len).unwrap_or(0).min(after.len()));
-        summary.absorb(body);
+        // Of a stat of another source a core tells nothing.
+        if !body.is_empty() {
+            summary.absorb(body);
+        }
         rest = after;
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::appliance::Window;
+use super::flows::is_hidden;
 use super::links::Fills;
 use super::loss::Incompleteness;
 use super::open::OpenWindow;
@@ -81,8 +82,11 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             let mut content = window.rollup(&plans, at, of.period);
             let mut members = scope.members.iter().filter(|range| touched.binary_search(range).is_ok()).peekable();
             let model = rollup::model(&plans, at);
-            content.summaries.retain(|(i, _)| model.stats()[*i].spec < self.setting.shown);
-            if content.summaries.is_empty() || members.peek().is_none() {
+            let specs = &self.setting.specs;
+            let is_kept = |spec: usize| spec < self.setting.shown || is_hidden(&specs[spec]);
+            content.summaries.retain(|(i, _)| is_kept(model.stats()[*i].spec));
+            let is_shown = content.summaries.iter().any(|(i, _)| model.stats()[*i].spec < self.setting.shown);
+            if !is_shown || members.peek().is_none() {
                 continue;
             }
             for range in members {

@@ -1,5 +1,6 @@
 //! One report: of a range, or of several together.
 
+use super::flows::{FlowRange, is_hidden};
 use super::links::{Fills, name_links};
 use super::loss::{Incompleteness, Lacks};
 use super::open::RangeWindow;
@@ -9,7 +10,7 @@ use super::sequences::Numbers;
 use super::strain::Strain;
 use super::widen::{Missing, widen};
 use super::{RangeName, SCHEMA_VERSION, Setting, message, order, pb};
-use crate::axes::Metric;
+use crate::axes::{Metric, Source};
 use crate::config::StatSpec;
 use crate::stats::figure::Figure;
 use crate::stats::interval::Question;
@@ -40,12 +41,22 @@ pub(super) fn report(
     fills: Option<&mut Fills>,
 ) -> pb::RangeReport {
     let (name, mut none, mut fills) = (which.name, Past::default(), fills);
-    let gap = missing.gap(lacks);
+    let (gap, gap_of_flows) = (missing.gap(lacks), missing.gap_of_flows(lacks));
+    let has_flows = plan.stats().iter().any(|stat| setting.specs[stat.spec].source == Source::Flows);
+    let of_flows = FlowRange::of(plan, &setting.specs, content);
     strain.missed += u64::from(content.is_some_and(|content| content.starved > 0));
     let figures = content.into_iter().flat_map(|content| &content.summaries);
     let stats = figures.filter_map(|(i, summary)| {
         let planned = &plan.stats()[*i];
-        let (spec, question) = (&setting.specs[planned.spec], &planned.question);
+        let spec = &setting.specs[planned.spec];
+        if is_hidden(spec) {
+            return None;
+        }
+        let (question, gap) = match spec.source {
+            Source::Packets => (planned.question, gap),
+            Source::Flows => (missing.flows().question(&planned.question, of_flows), gap_of_flows),
+        };
+        let question = &question;
         let past = if summary.remembers() { pasts.of(which.identity, &spec.name, which.period, which.bounds_ns.0) } else { &mut none };
         let mut figure = summary.close(question, &mut Closing { window_ns: which.bounds_ns, past });
         strain.see(spec, &figure);
@@ -79,7 +90,7 @@ pub(super) fn report(
         labels: name.labels.iter().map(|(name, value)| pb::Label { name: name.clone(), value: value.clone() }).collect(),
         config_hash: identity.config_hash.clone(),
         hash_key_id: identity.hash_key_id.clone(),
-        incomplete: missing.told(lacks),
+        incomplete: missing.told(lacks, has_flows.then_some(of_flows)),
         stats,
         domain: name.domain.clone(),
         idle: content.is_none(),

@@ -16,7 +16,7 @@ use super::strain::Strain;
 use super::{ClockState, CoreName, Edition, Health, Publisher, RangeName, Setting, pb};
 use crate::duplicates::{Copies, Pairs};
 use crate::gather::Cause;
-use crate::stats::plan::Period;
+use crate::stats::plan::{Period, Plan};
 use crate::units::Epoch;
 use crate::window::stream::Stream;
 use crate::window::{Calendar, Coming, Control, ShardPlans, Site, Told};
@@ -185,6 +185,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let missing: Vec<(String, u64)> = std::mem::take(&mut self.total.missing).into_iter().collect();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
         self.add_cores(&mut report, &self.total.accounts, Period::Long);
+        report.flow_analysis = self.flow_analysis(&site, Period::Long);
         report.audit = self.auditing.as_mut().map(|auditing| auditing.end(self.setting.live));
         self.publish_appliance(report);
     }
@@ -203,6 +204,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
                 file((windows, spare), coming.of(epoch).map_or(plans, |edition| &edition.plans), calendar, &sealed, words);
             }
             Told::Closed { epoch, next, mut site } => {
+                if source.name.is_of_flows() {
+                    site = site.of_flows();
+                }
                 if site.copies.is_on() {
                     copies.entry(epoch).or_default().merge(std::mem::take(&mut site.copies));
                 }
@@ -309,7 +313,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
 
     /// Whether windows are closed that are shorter than the long ones.
     pub(super) fn has_fast(&self) -> bool {
-        self.plans.plans.iter().any(|plan| plan.root_words(Period::Fast) > 0)
+        self.plans.plans.iter().flat_map(Plan::stats).any(|stat| stat.period == Period::Fast)
     }
 
     fn close_long(&mut self, long: u64) {
@@ -345,16 +349,20 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.pasts.forget_before(outer.map_or(bounds_ns.0, |(_, start_ns)| start_ns.min(bounds_ns.0)));
         self.publisher.strained(period == Period::Long, &std::mem::take(&mut self.strain));
         let account = Account { window: which, ranges, rollups, total: false, clock_offset_ns, kernel_clock };
+        let of_flows = missing.flows().of_all();
         let missing = missing.whole();
+        let is_whole = missing.is_empty();
+        let missing: Vec<(String, u64)> = missing.into_iter().chain(of_flows).collect();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &ports.health);
         let behind = window.ranges().into_iter().filter(|range| *range >= real);
         let behind: Vec<_> = behind.map(|range| (range, window.range(&self.plans, range, period))).collect();
         report.unmatched_top = unmatched_top(&behind, &self.plans);
         self.spare.take(window, period);
         self.add_cores(&mut report, accounts, period);
+        report.flow_analysis = self.flow_analysis(&site, period);
         report.losses = self.losses(&site, &ports.health, accounts, &which);
         report.duplicates = duplicates;
-        report.audit = self.audit(&which, &site.tags, missing.is_empty());
+        report.audit = self.audit(&which, &site.tags, is_whole);
         self.publish_appliance(report);
         if period == Period::Long {
             self.look_for_overdue(&site);

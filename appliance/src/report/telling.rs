@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::appliance::{Window, core_ledger, feeds};
 use super::causes::{CoreLoss, losses};
+use super::flows::account;
 use super::open::Accounts;
 use super::reporter::{Reporter, Source, kind};
-use super::{CoreName, Delivery, Glance, Health, PortHealth, Publisher, flows, message, pb};
+use super::{CoreName, Delivery, Glance, Health, PortHealth, Publisher, flow_losses, message, pb};
 use crate::gather::Cause;
 use crate::stats::plan::Period;
 use crate::window::Site;
@@ -14,12 +15,17 @@ use crate::window::Site;
 impl<P: Publisher, H: Health> Reporter<P, H> {
     pub(super) fn add_cores(&self, report: &mut pb::ApplianceReport, accounts: &Accounts, period: Period) {
         let mut cores: BTreeMap<u32, (&'static str, Site)> = BTreeMap::new();
-        for (source, site) in self.sources.iter().zip(&accounts.sites) {
+        for (source, site) in self.sources.iter().zip(&accounts.sites).filter(|(source, _)| !source.name.is_of_flows()) {
             let entry = cores.entry(source.name.lcore).or_insert_with(|| (source.name.role, Site::default()));
             entry.1.merge(site);
         }
         let core = |(lcore, (role, site)): (u32, (&str, Site))| core_ledger(lcore, role, &site, period);
         report.cores = cores.into_iter().map(core).collect();
+    }
+
+    /// Where a window's flow records went.
+    pub(super) fn flow_analysis(&self, site: &Site, period: Period) -> Option<pb::FlowAnalysis> {
+        account(site, period, self.sources.iter().any(|source| source.name.is_of_flows()))
     }
 
     /// What others know of a window before its reports are made.
@@ -46,7 +52,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             let long = if of.period == Period::Long { lost[Cause::Long as usize] } else { 0 };
             CoreLoss { lcore, role, ring: lost[Cause::Ring as usize], long, memory: lost[Cause::Memory as usize] }
         };
-        let cores: Vec<_> = self.sources.iter().zip(&accounts.sites).map(core).collect();
+        let packets = self.sources.iter().zip(&accounts.sites).filter(|(source, _)| !source.name.is_of_flows());
+        let cores: Vec<_> = packets.map(core).collect();
         losses(&ports, &received, &cores, of.bounds_ns.1.saturating_sub(of.bounds_ns.0))
     }
 
@@ -74,7 +81,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         report.previous_run = self.publisher.previous_run();
         if period == Period::Long {
             report.flows = self.publisher.flows(report.total);
-            let lost = report.flows.iter().filter(|_| !report.total).flat_map(flows::losses);
+            let lost = report.flows.iter().filter(|_| !report.total).flat_map(flow_losses::losses);
             report.losses.extend(lost);
         }
         self.publisher.appliance(&report);

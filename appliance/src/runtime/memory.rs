@@ -10,7 +10,7 @@ use crate::gather::packed::Form;
 use crate::limits::{BURST_FRAMES_MAX, LOG_RECORDS_MAX, LOG_RECORDS_OPENED, LOG_RECORDS_SCARCE};
 use crate::spread::handover::handover_bytes;
 use crate::spread::{Dispatcher, lane_bytes};
-use crate::window::{Room, Shard, ShardBytes};
+use crate::window::{Room, Shard, ShardBytes, ShardPlans};
 
 /// Percent of what is left that logs take; sketches take the rest. By Zipf's law over 50,000 ranges and 20 million packets
 /// a core and window, logs of 2,048 records hold 171 MB at a window's end, beside the beginning of the next and what ends of
@@ -72,7 +72,8 @@ impl MemoryPlan {
     /// Of a configuration on so many cores.
     pub fn new(world: &World, cores: &Cores) -> Self {
         let (ranges, receivers, workers) = (world.ranges(), cores.rx.len().max(1), cores.workers.len());
-        let shards = if workers == 0 { receivers } else { workers };
+        // Who analyses flow records has a shard too.
+        let shards = if workers == 0 { receivers } else { workers } + usize::from(world.flow_plans.is_some());
         let heat = if workers == 0 { 0 } else { Dispatcher::RANGE_BYTES };
         let mut plan = Self {
             cores: (receivers, shards),
@@ -85,12 +86,13 @@ impl MemoryPlan {
             ),
             lanes: workers * lane_bytes(),
             hands: if world.hands_over { handover_bytes(receivers, PARCEL_BYTES) } else { 0 },
-            roots_wanted: world.plans.roots_least(world.plans.roots_bytes()),
+            roots_wanted: plans(world).map(|plans| plans.roots_least(plans.roots_bytes())).max().unwrap_or(0),
             logs: 0,
             shard: ShardBytes { roots: 0, sketches: 0, reserve: world.reserve },
         };
         let left = plan.budget.saturating_sub(plan.fixed());
-        let needed = world.plans.roots_least(plan.roots_wanted.min(left / shards / 2));
+        let roots_least = |bytes| plans(world).map(|plans| plans.roots_least(bytes)).max().unwrap_or(bytes);
+        let needed = roots_least(plan.roots_wanted.min(left / shards / 2));
         let spare =
             (needed / ROOTS_SPARE_SHARE).max(ROOTS_SPARE_BYTES_MIN).min((left / shards).saturating_sub(needed) / ROOTS_SPARE_OF_LEFT);
         let roots = needed + if world.is_first { spare } else { 0 };
@@ -167,6 +169,11 @@ impl MemoryPlan {
         let sketches = world.plans.room().block * 8 / 2 * full;
         self.fixed() + receivers * logs.min(self.logs) + shards * (roots.min(self.shard.roots) + sketches.min(self.shard.sketches))
     }
+}
+
+/// Of packets, and of flow records.
+fn plans(world: &World) -> impl Iterator<Item = &ShardPlans> {
+    std::iter::once(&*world.plans).chain(world.flow_plans.as_deref())
 }
 
 #[cfg(test)]

@@ -19,12 +19,14 @@ mod check_vf;
 pub mod configs;
 pub mod fits;
 pub mod fixed;
+pub mod flow_feed;
 pub mod flow_stream;
 pub mod flows;
 mod flows_out;
 pub mod flows_top;
 mod frame;
 pub mod generations;
+mod hidden;
 #[cfg(feature = "dpdk")]
 mod journal;
 pub mod made_of;

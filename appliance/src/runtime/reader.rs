@@ -3,6 +3,7 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
+use super::flow_feed::FlowFeed;
 use crate::arch::{HashKey, Patience};
 use crate::parse::{MirrorPlan, Parsed, parse_into};
 use crate::rx::capture::{CaptureError, CapturedFrame, Merged};
@@ -15,11 +16,12 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// Frames between looks at the clock.
 const PROGRESS_FRAMES: u64 = 4_096;
 
-/// Feeds all frames, in order of time; ends all queues, also after an error.
+/// Feeds all frames, in order of time; ends all queues, also after an error. With `flows`, export datagrams are analysed and not
+/// fed.
 ///
 /// # Errors
 /// A file that cannot be read on. What came before it was fed.
-pub fn feed_all(captures: &mut Merged, feed: &mut Feed, calendar: &Calendar) -> Result<(), CaptureError> {
+pub fn feed_all(captures: &mut Merged, feed: &mut Feed, calendar: &Calendar, mut flows: Option<FlowFeed>) -> Result<(), CaptureError> {
     let mut spread = Spread::new(feed.queues());
     let mut progress = Progress::new();
     let mut at = Epoch(0);
@@ -34,6 +36,10 @@ pub fn feed_all(captures: &mut Merged, feed: &mut Feed, calendar: &Calendar) -> 
         if epoch > at {
             at = epoch;
             (0..feed.queues()).for_each(|queue| until(|| feed.mark(queue, epoch)));
+            flows.iter_mut().for_each(|flows| flows.open(epoch));
+        }
+        if flows.as_mut().is_some_and(|flows| flows.take(&frame)) {
+            continue;
         }
         let held = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
         let meta = FrameMeta {
@@ -48,6 +54,7 @@ pub fn feed_all(captures: &mut Merged, feed: &mut Feed, calendar: &Calendar) -> 
         let queue = spread.queue(&frame);
         until(|| feed.feed(queue, meta, frame.bytes));
     };
+    flows.into_iter().for_each(FlowFeed::end);
     (0..feed.queues()).for_each(|queue| until(|| feed.end(queue)));
     progress.clear();
     result

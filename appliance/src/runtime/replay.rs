@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::counters;
+use super::flow_feed::FlowFeed;
 use super::lcores::{Idle, launch_all};
 use super::reader::feed_all;
 use super::reporting::{self, JsonLines};
@@ -30,6 +31,8 @@ pub struct Options {
     pub mode: Mode,
     /// Shards or workers.
     pub workers: usize,
+    /// Export datagrams are decoded and analysed, not counted as packets.
+    pub flows: bool,
 }
 
 /// Why a replay could not start, or stopped.
@@ -65,6 +68,8 @@ impl ReplayError {
 /// See [`ReplayError`]. What was counted before an error was printed.
 pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
     let mut captures = Merged::open(&options.captures)?;
+    let packets_alone = packets_alone(config, options);
+    let config = packets_alone.as_ref().unwrap_or(config);
     let hash_key = config.appliance.hash_key.map_or_else(HashKey::constant, HashKey::new);
     let world = Arc::new(World::new(config, hash_key, options.captures.len()).map_err(ReplayError::Stat)?);
     let cores = cores(options);
@@ -74,6 +79,7 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
     let mut wired = wire(&world, &cores, &registry, true);
     let ports = options.captures.iter().map(|file| port_name(file)).collect();
     let streams = std::mem::take(&mut wired.streams);
+    let flows = wired.analysis.take().map(FlowFeed::new);
     let publisher = JsonLines::new(BufWriter::new(stdout()));
     let setting = setting(config, &world, 0, ports, false);
     let reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, publisher, NoHealth);
@@ -85,7 +91,7 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
     let queues = queues.into_iter().map(|queue| vec![queue]).collect();
     let stop = Arc::new(AtomicBool::new(false));
     let handles = launch_all(&eal, (&cores.rx, &cores.workers), wired, (queues, false), &stop, Idle::Nap)?;
-    let read = feed_all(&mut captures, &mut feed, &world.calendar);
+    let read = feed_all(&mut captures, &mut feed, &world.calendar, flows);
     for handle in handles {
         handle.join()?;
     }
@@ -95,6 +101,20 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
         tracing::warn!("{warning}");
     }
     Ok(read?)
+}
+
+/// The configuration without stats of flows, if it has some and flows are not asked for.
+fn packets_alone(config: &Config, options: &Options) -> Option<Config> {
+    if !config.analyses_flows() {
+        if options.flows {
+            tracing::warn!("no stat has source = \"flows\": export datagrams count as packets, as without --flows");
+        }
+        return None;
+    }
+    if !options.flows {
+        tracing::warn!("stats of source = \"flows\" are left out: with --flows export datagrams of the captures are analysed");
+    }
+    (!options.flows).then(|| config.clone().without_flows())
 }
 
 /// lcore 0 reads; then come receivers, then workers.

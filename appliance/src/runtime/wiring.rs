@@ -7,6 +7,7 @@ use super::made_of;
 use super::memory::MemoryPlan;
 use super::receiver::Receiver;
 use super::world::World;
+use crate::analyse::Analysis;
 use crate::report::CoreName;
 use crate::spread::{self, Dispatcher, Worker};
 use crate::telemetry::{LiveCore, Registry};
@@ -38,13 +39,16 @@ pub struct Wired {
     pub workers: Vec<(Worker<Shard>, Arc<LiveCore>)>,
     /// For the reporter.
     pub streams: Vec<(CoreName, Stream)>,
+    /// Analyses flow records, where a stat asks for them: whoever receives these has it. Its windows close when it is told the time.
+    pub analysis: Option<Analysis>,
     /// For the control; the reporter's end is still to be added.
     pub generations: Generations,
 }
 
 /// Wires cores. `waits`: full rings make their senders wait, as in a replay.
 pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool) -> Wired {
-    let mut wired = Wired { receivers: Vec::new(), workers: Vec::new(), streams: Vec::new(), generations: Generations::default() };
+    let mut wired =
+        Wired { receivers: Vec::new(), workers: Vec::new(), streams: Vec::new(), analysis: None, generations: Generations::default() };
     let (of_account, of_blocks) =
         (Room::of_account(world.ports, world.tag_room, world.links).with_copies(world.duplicates.is_some()), world.room);
     let mut ends = Generations::default();
@@ -90,6 +94,11 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
             made_of::tell(*lcore, "rx", &[("logs", receiver.logs())]);
             AnyReceiver::Sends(Box::new(receiver))
         });
+    }
+    if let Some(plans) = &world.flow_plans {
+        let outlet = told(u32::MAX, CoreName::FLOWS, of_blocks);
+        let shard = Shard::new(Arc::clone(plans), world.hash_key.clone(), world.calendar, memory.shard, outlet, 1);
+        wired.analysis = Some(Analysis::new(world.flow_sides.clone(), shard, world.calendar));
     }
     wired.generations = ends;
     wired

@@ -5,25 +5,22 @@
 
 use std::sync::Arc;
 
+use super::hidden::specs;
+use crate::analyse::FlowSides;
 use crate::arch::{HashKey, Reserve};
 use crate::audit::Plan as AuditPlan;
-use crate::axes::{DecisionAxis, DirectionAxis, Key, Metric};
+use crate::axes::{DirectionAxis, Key, Source};
 use crate::classify::{Generation, Scopes};
-use crate::config::{AuditBy, Config, Given, Mirror, Refusal, Sampler, Setting as Value, StatSpec, TagRule};
+use crate::config::{AuditBy, Config, Given, Link, Mirror, Refusal, Sampler, StatSpec, TagRule};
 use crate::duplicates::Plan as DuplicatesPlan;
 use crate::gather::packed::Layout;
 use crate::limits::{CAPTURE_RECORD_BYTES_MAX, RANGES_MAX, TAG_RULES_MAX};
 use crate::parse::MirrorPlan;
-use crate::report::{AUDITED, Identity, LinkName, PortName, RangeName, Setting};
+use crate::report::{Identity, LinkName, PortName, RangeName, Setting};
 use crate::stats::Calculations;
 use crate::stats::plan::{Compiler, Plan, WeightBounds};
 use crate::units::{Family, RangeIndex};
 use crate::window::{Calendar, Room, ShardPlans};
-
-/// Rules of a range whose samples are counted exactly: a quarter of what the table holds.
-const AUDITED_RULES: i64 = 1_000;
-/// Prefixes that are listed of what matched no range.
-const UNMATCHED_KEYS: i64 = 10;
 
 /// Ranges that may be added without a restart, where the configuration does not say: an eighth of them, at least these.
 const RANGES_ROOM_MIN: usize = 1_024;
@@ -39,6 +36,10 @@ pub struct World {
     pub mirror: MirrorPlan,
     /// Compiled stats.
     pub plans: Arc<ShardPlans>,
+    /// The same stats for who analyses flow records; none where no stat asks for them.
+    pub flow_plans: Option<Arc<ShardPlans>>,
+    /// Whose flow records are.
+    pub flow_sides: FlowSides,
     /// Of each range, how much is done with a record.
     pub efforts: Arc<[u8]>,
     /// Of all hashes.
@@ -104,12 +105,16 @@ impl World {
 
     fn with_room(calculations: &Calculations, config: &Config, hash_key: HashKey, ports: usize, room: usize) -> Result<Self, Refusal> {
         let fast = config.has_fast_windows();
-        let plans = plans(config, calculations, room)?;
+        let plans = plans(config, calculations, room, Source::Packets)?;
+        let flow_plans = flow_plans(config, calculations, room)?;
+        let generation = generation(config, &plans.scopes);
         Ok(Self {
             number: 1,
-            generation: generation(config, &plans.scopes),
+            flow_sides: flow_sides(config, &generation, &plans.scopes),
+            generation,
             mirror: mirror(config),
-            room: plans.room(),
+            room: flow_plans.iter().fold(plans.room(), |room, flows| room.or(&flows.room())),
+            flow_plans,
             tag_room: config.tags.len(),
             is_first: false,
             efforts: plans.efforts().into(),
@@ -134,10 +139,13 @@ impl World {
     /// # Errors
     /// A row that no kernel can be made for.
     pub fn next(&self, config: &Config, number: u64) -> Result<Self, Refusal> {
-        let plans = plans(config, &self.calculations, self.plans.real)?;
+        let plans = plans(config, &self.calculations, self.plans.real, Source::Packets)?;
+        let generation = generation(config, &plans.scopes);
         Ok(Self {
             number,
-            generation: generation(config, &plans.scopes),
+            flow_plans: flow_plans(config, &self.calculations, self.plans.real)?,
+            flow_sides: flow_sides(config, &generation, &plans.scopes),
+            generation,
             mirror: mirror(config),
             efforts: plans.efforts().into(),
             plans: Arc::new(plans),
@@ -166,30 +174,19 @@ impl World {
 }
 
 /// Whether a record is made of what matches a range.
-const fn counts(config: &Config) -> bool {
-    !config.stats.is_empty() || !config.links.is_empty() || config.audit.is_some()
+fn counts(config: &Config) -> bool {
+    config.stats.iter().any(|stat| stat.source == Source::Packets) || config.links.iter().any(Link::has_frames) || config.audit.is_some()
 }
 
-/// What each range keeps so that links can say which ranges fill them: bytes by link, of each decision.
-fn of_links(config: &Config) -> Vec<StatSpec> {
-    let of = |decision: DecisionAxis| {
-        let spec = StatSpec::new("histogram", &[Key::Link], Metric::Bytes);
-        StatSpec { name: format!("links_{}", decision.name()), decision, direction: DirectionAxis::Any, fast: true, ..spec }
-    };
-    let decisions = [DecisionAxis::Passed, DecisionAxis::Blocked];
-    if config.links.is_empty() { Vec::new() } else { decisions.map(of).to_vec() }
+fn flow_sides(config: &Config, generation: &Generation, scopes: &Arc<Scopes>) -> FlowSides {
+    FlowSides::new(config, generation.lpm().clone(), Arc::clone(scopes))
 }
 
-/// What each range keeps so that samples can be compared with the scrubber's counters.
-fn of_audit(config: &Config) -> Option<StatSpec> {
-    let by = config.audit.as_ref()?.by;
-    let spec = match by {
-        AuditBy::Tag => return None,
-        AuditBy::Range => StatSpec::new("sum", &[Key::None], Metric::Packets),
-        AuditBy::Rule => StatSpec::new("topk", &[Key::Rule], Metric::Packets).with("k", Value::Integer(AUDITED_RULES)),
-    };
-    let direction = if config.mirror.ingress { DirectionAxis::Ingress } else { DirectionAxis::Egress };
-    Some(StatSpec { name: AUDITED.to_owned(), decision: DecisionAxis::Blocked, direction, fast: true, ..spec })
+fn flow_plans(config: &Config, calculations: &Calculations, room: usize) -> Result<Option<Arc<ShardPlans>>, Refusal> {
+    if !config.analyses_flows() {
+        return Ok(None);
+    }
+    plans(config, calculations, room, Source::Flows).map(|plans| Some(Arc::new(plans)))
 }
 
 /// What is compared with the scrubber's counters.
@@ -222,13 +219,6 @@ fn duplicates(config: &Config) -> Option<DuplicatesPlan> {
     Some(DuplicatesPlan { sample: of.sample, within_ns: of.within_ms * 1_000_000, alarm_share: of.alarm_share })
 }
 
-/// Rows of links, and of what matched no range, behind the configuration's.
-fn specs(config: &Config) -> Vec<StatSpec> {
-    let unmatched = StatSpec::new("topk", &[Key::DstPrefix], Metric::Packets).with("k", Value::Integer(UNMATCHED_KEYS));
-    let unmatched = StatSpec { name: "unmatched".to_owned(), ..unmatched };
-    config.stats.iter().cloned().chain(of_links(config)).chain(of_audit(config)).chain([unmatched]).collect()
-}
-
 fn generation(config: &Config, scopes: &Arc<Scopes>) -> Generation {
     let links = config.links.iter().map(|link| link.matches.clone()).collect();
     Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror).with_scopes(scopes).with_links(links)
@@ -241,10 +231,12 @@ pub fn scopes(config: &Config) -> Scopes {
         return Scopes::default();
     }
     let lists = config.stat_lists();
-    let of_any = |row: &usize| config.stats[*row].direction == DirectionAxis::Any;
-    let any: Vec<bool> = lists.lists.iter().map(|list| list.iter().any(of_any)).collect();
     let both = config.mirror.ingress && config.mirror.egress;
-    Scopes::new(&config.ranges.list, |range| both && lists.of_range.get(range).is_some_and(|list| any[*list as usize]))
+    // Exporters show both directions.
+    let twice = |stat: &StatSpec| stat.direction == DirectionAxis::Any && (both || stat.source == Source::Flows);
+    let of_any = |row: &usize| twice(&config.stats[*row]);
+    let any: Vec<bool> = lists.lists.iter().map(|list| list.iter().any(of_any)).collect();
+    Scopes::new(&config.ranges.list, |range| lists.of_range.get(range).is_some_and(|list| any[*list as usize]))
 }
 
 /// What the mirror wraps frames in; and whether options of headers are read.
@@ -261,11 +253,11 @@ pub fn room(config: &Config) -> usize {
 }
 
 /// With room for so many ranges. Those that stand for what matched none have the same index in every generation.
-fn plans(config: &Config, calculations: &Calculations, room: usize) -> Result<ShardPlans, Refusal> {
-    let compiler = Compiler { calculations: calculations.clone(), windows: config.appliance.windows() };
+fn plans(config: &Config, calculations: &Calculations, room: usize, source: Source) -> Result<ShardPlans, Refusal> {
+    let compiler = Compiler { calculations: calculations.clone(), windows: config.appliance.windows(), source };
     let (specs, weights, mut lists) = (specs(config), weights(config), config.stat_lists());
     for list in &mut lists.lists {
-        list.retain(|row| observed(&config.mirror, specs[*row].direction));
+        list.retain(|row| specs[*row].source == Source::Flows || observed(&config.mirror, specs[*row].direction));
         list.extend(config.stats.len()..specs.len() - 1);
     }
     let mut plans = Vec::with_capacity(2 * lists.lists.len() + 2);
@@ -360,7 +352,7 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
 
 fn links(config: &Config) -> Vec<LinkName> {
     let weights = weights(config);
-    let named = |link: &crate::config::Link| LinkName {
+    let named = |link: &Link| LinkName {
         name: link.name.clone(),
         router: link.router.clone(),
         interface: link.interface.clone(),
@@ -369,6 +361,7 @@ fn links(config: &Config) -> Vec<LinkName> {
         utilisation: link.utilisation,
         weight_max: weights.blocked,
         is_random: weights.random,
+        has_frames: link.has_frames(),
     };
     config.links.iter().map(named).collect()
 }

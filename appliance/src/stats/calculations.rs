@@ -2,6 +2,7 @@
 
 use super::{Calculation, Context, Kernel, settings};
 use super::{distinct, entropy, fanout, histogram, new_keys, peak, quantiles, sum, topk};
+use crate::axes::Source;
 use crate::config::{Refusal, StatSpec, Windows};
 use crate::units::Family;
 
@@ -54,6 +55,11 @@ impl Calculations {
             return Err(Refusal { key: "calculation".to_owned(), message });
         };
         settings::only(spec, calculation.settings())?;
+        if spec.source == Source::Flows && calculation.reads_times() {
+            let message =
+                format!("`{}` asks when each packet came, which no flow record tells: use source = \"packets\"", spec.calculation);
+            return Err(Refusal { key: "calculation".to_owned(), message });
+        }
         Ok(calculation)
     }
 

@@ -277,7 +277,8 @@ impl Sum {
 /// key of its own. None: nothing bounds it.
 #[allow(clippy::cast_precision_loss, clippy::cast_possible_wrap, reason = "reports give doubles; a level")]
 pub fn missed(shown: &Shown, question: &Question, lost: u64) -> Option<f64> {
-    if shown.level >= LEVEL_NONE {
+    // Of a weight that has more bits nobody knows what was kept.
+    if shown.level >= LEVEL_NONE || !question.random || question.weight_max > u32::from(u16::MAX) {
         return None;
     }
     let scale = 2_f64.powi(shown.level as i32);

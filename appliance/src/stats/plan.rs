@@ -7,7 +7,7 @@ use super::pool::Pool;
 use super::selection::Selections;
 use super::stretch::Stretch;
 use super::{Calculations, Context, Kernel};
-use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric};
+use crate::axes::{DecisionAxis, DirectionAxis, Key, KeySpec, Metric, Source};
 use crate::config::{Refusal, StatSpec, Windows};
 use crate::limits::KEY_BYTES_MAX;
 use crate::record::Record;
@@ -45,6 +45,9 @@ const EFFORT_OF_KEYED: usize = 4;
 const FRAME_BYTES_USUAL_MAX: u32 = 1_518;
 
 impl WeightBounds {
+    /// Of flow records: any rate, of what passed too. What a window's had is known when it closes.
+    pub const OF_FLOWS: Self = Self { passed: u16::MAX as u32, blocked: u16::MAX as u32, random: true, rate: None };
+
     const fn context(self, family: Family, decision: DecisionAxis, windows: Windows) -> Context {
         let weight_max = match decision {
             DecisionAxis::Passed => self.passed,
@@ -70,6 +73,8 @@ pub struct Planned {
     pub any_family: bool,
     /// Whether it counts packets of either direction.
     pub any_direction: bool,
+    /// Whether it is kept by who has this plan: stats of another source are not, take no memory there, and are told as empty.
+    pub runs: bool,
     offset: usize,
     /// Of its root.
     words: usize,
@@ -114,6 +119,8 @@ pub struct Compiler {
     pub calculations: Calculations,
     /// Lengths of windows.
     pub windows: Windows,
+    /// What is counted with these plans. Stats of the other source stand in them too, so that blocks of both lie alike.
+    pub source: Source,
 }
 
 /// A list of stats for one family.
@@ -149,27 +156,32 @@ impl Plan {
         let (selections, metrics, order) = (Selections::new(family), Vec::new(), (0..list.len()).collect());
         let mut plan = Self { stats, family, selections, keys, metrics, order, ahead: Vec::new(), fast_words: 0, long_words: 0 };
         for index in list {
-            let context = weights.context(family, specs[*index].decision, compiler.windows);
-            plan.add(&compiler.calculations, *index, &specs[*index], context)?;
+            let row = &specs[*index];
+            let weights = if row.source == Source::Flows { WeightBounds::OF_FLOWS } else { weights };
+            let context = weights.context(family, row.decision, compiler.windows);
+            plan.add(&compiler.calculations, (*index, row), context, row.source == compiler.source)?;
         }
         let Self { order, ahead, stats, .. } = &mut plan;
+        order.retain(|at| stats[*at].runs);
         order.sort_by_key(|at| !stats[*at].kernel.tells());
-        ahead.extend((0..stats.len()).filter(|at| stats[*at].kernel.prefetches()));
+        ahead.extend((0..stats.len()).filter(|at| stats[*at].runs && stats[*at].kernel.prefetches()));
         Ok(plan)
     }
 
-    fn add(&mut self, calculations: &Calculations, spec: usize, row: &StatSpec, context: Context) -> Result<(), Refusal> {
+    fn add(&mut self, calculations: &Calculations, (spec, row): (usize, &StatSpec), context: Context, runs: bool) -> Result<(), Refusal> {
         let (calculation, kernel) = calculations.compile(row, &context)?;
         let key = calculation.key(row);
         let any_family = !kernel.keeps_keys() || key.width(Family::V4) == key.width(Family::V6);
         let any_direction = row.direction == DirectionAxis::Any;
-        let other = calculation.other_key(row).map(|key| position(&mut self.keys, key));
-        let reads_times = calculation.reads_times();
+        let reads_times = runs && calculation.reads_times();
+        let other = calculation.other_key(row).filter(|_| runs).map(|key| position(&mut self.keys, key));
         let (period, all) = if row.fast { (Period::Fast, &mut self.fast_words) } else { (Period::Long, &mut self.long_words) };
-        let (offset, words) = (*all, kernel.root_words());
+        let (offset, words) = (*all, if runs { kernel.root_words() } else { 0 });
         *all += words;
-        let selection = self.selections.add(row);
-        let (key, metric) = (position(&mut self.keys, key), position(&mut self.metrics, row.metric));
+        let (selection, key, metric) = match runs {
+            true => (self.selections.add(row), position(&mut self.keys, key), position(&mut self.metrics, row.metric)),
+            false => (0, 0, 0),
+        };
         let value_max = if row.metric == Metric::Bytes { FRAME_BYTES_USUAL_MAX } else { 1 };
         let question = Question { weight_max: context.weight_max, value_max, random: context.random };
         self.stats.push(Planned {
@@ -179,6 +191,7 @@ impl Plan {
             kernel,
             any_family,
             any_direction,
+            runs,
             offset,
             words,
             selection,
@@ -210,7 +223,7 @@ impl Plan {
     /// stat looks its key up.
     pub fn effort(&self) -> u8 {
         let of = |stat: &Planned| if self.keys[stat.key].single() == Some(Key::None) { 1 } else { EFFORT_OF_KEYED };
-        let all = self.keys.len() + self.stats.iter().map(of).sum::<usize>();
+        let all = self.keys.len() + self.stats.iter().filter(|stat| stat.runs).map(of).sum::<usize>();
         u8::try_from(all).unwrap_or(u8::MAX)
     }
 
@@ -239,7 +252,7 @@ impl Plan {
 
     /// The longest export of a block.
     pub fn export_words_max(&self, period: Period) -> usize {
-        self.of(period).map(|stat| 1 + stat.kernel.export_words_max()).sum()
+        self.of(period).map(|stat| 1 + if stat.runs { stat.kernel.export_words_max() } else { 0 }).sum()
     }
 
     fn of(&self, period: Period) -> impl Iterator<Item = &Planned> {
@@ -266,7 +279,7 @@ impl Plan {
                 out.push(0);
             }
             let stretch = Stretch { from: place.from, words_max: words_max - cost };
-            let next = stat.kernel.export_some(stat.root(root), pool, stretch, out);
+            let next = if stat.runs { stat.kernel.export_some(stat.root(root), pool, stretch, out) } else { None };
             out[head] = (out.len() - head - 1) as u64;
             if let Some(from) = next {
                 return Some(Place { from, ..place });
@@ -279,7 +292,8 @@ impl Plan {
 
     /// Gives back what these stats of the period hold beside their root.
     pub fn release(&self, period: Period, stats: std::ops::Range<usize>, root: &[u64], pool: &mut Pool) {
-        self.of(period).skip(stats.start).take(stats.len()).for_each(|stat| stat.kernel.release(stat.root(root), pool));
+        let some = self.of(period).skip(stats.start).take(stats.len());
+        some.filter(|stat| stat.runs).for_each(|stat| stat.kernel.release(stat.root(root), pool));
     }
 }
 

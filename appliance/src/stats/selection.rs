@@ -12,7 +12,7 @@ use crate::axes::{DecisionAxis, DirectionAxis, KeySpec};
 use crate::config::{Predicate, Span, StatSpec, Test};
 use crate::gather::packed::turned::Turned;
 use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
-use crate::record::Record;
+use crate::record::{FlowRow, Record};
 use crate::units::Family;
 
 /// The widest key that is compared as a number.
@@ -98,6 +98,17 @@ impl Selections {
     pub(super) fn fill(&self, masks: &mut Masks, records: &[Record], weights: &Weights) {
         for (mask, tested) in masks.tests.iter_mut().zip(&self.tests) {
             *mask = tested.spans.mask(&tested.test.key, records, self.family);
+        }
+        self.select(masks, weights);
+    }
+
+    /// Reads rows of flow records, of which the weights have been read.
+    pub(super) fn fill_flows(&self, masks: &mut Masks, rows: &[FlowRow], weights: &Weights) {
+        for (mask, tested) in masks.tests.iter_mut().zip(&self.tests) {
+            let (key, mut bytes) = (&tested.test.key, [0; KEY_BYTES_MAX]);
+            let bytes = &mut bytes[..key.width(self.family)];
+            let admits = |(at, row)| u64::from(key.extract_flow(row, bytes) && tested.spans.admit(bytes)) << at;
+            *mask = rows.iter().enumerate().map(admits).fold(0, |mask, bit| mask | bit);
         }
         self.select(masks, weights);
     }

@@ -10,7 +10,7 @@ use crate::axes::Metric;
 use crate::axes::metric::{ACK, RST, SYN};
 use crate::gather::packed::turned::{FRAGMENT_MASK, Turned};
 use crate::limits::BATCH_RECORDS_MAX;
-use crate::record::Record;
+use crate::record::{FlowRow, Record};
 
 /// One metric of each record of a batch.
 pub struct ValueColumn {
@@ -19,6 +19,8 @@ pub struct ValueColumn {
     values: [u32; BATCH_RECORDS_MAX],
     /// All values are one: who counts packets alone needs nothing but which of them count.
     ones: bool,
+    /// A record may add more than one, whatever the metric.
+    of_flows: bool,
     /// Of the records that were last asked for: stats that select alike ask the same.
     tally: Cell<(u64, Tally)>,
 }
@@ -41,7 +43,7 @@ pub(super) struct Tally {
 impl ValueColumn {
     /// Of this metric.
     pub fn new(metric: Metric) -> Self {
-        Self { metric, nonzero: 0, values: [0; BATCH_RECORDS_MAX], ones: false, tally: Cell::default() }
+        Self { metric, nonzero: 0, values: [0; BATCH_RECORDS_MAX], ones: false, of_flows: false, tally: Cell::default() }
     }
 
     /// Reads a batch.
@@ -50,6 +52,16 @@ impl ValueColumn {
         self.tally.take();
         self.nonzero = (self.metric.row().column)(records, &mut self.values);
         self.ones = false;
+    }
+
+    /// Reads rows of flow records.
+    pub(super) fn fill_flows(&mut self, rows: &[FlowRow]) {
+        self.tally.take();
+        (self.nonzero, self.ones, self.of_flows) = (0, false, true);
+        for (at, (row, value)) in rows.iter().zip(&mut self.values).enumerate() {
+            *value = self.metric.of_flow(row);
+            self.nonzero |= u64::from(*value > 0) << at;
+        }
     }
 
     /// Reads a batch that was turned.
@@ -100,6 +112,7 @@ impl ValueColumn {
         }
         let sum = match self.metric {
             Metric::Bytes => lanes::sum(&self.values, plain),
+            _ if self.of_flows => lanes::sum(&self.values, plain),
             // A packet that counts adds one.
             Metric::Packets
             | Metric::ConnectionsOpened

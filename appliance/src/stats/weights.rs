@@ -5,7 +5,7 @@ use crate::arch::columns::Columns;
 use crate::arch::lanes::Lanes;
 use crate::gather::packed::turned::Turned;
 use crate::limits::BATCH_RECORDS_MAX;
-use crate::record::{Has, Record};
+use crate::record::{FlowRow, Has, Record};
 
 /// See the module.
 pub struct Weights {
@@ -43,6 +43,21 @@ impl Weights {
         self.proven = (have(Has::RANDOM) | !self.blocked) & all;
         // Above one.
         self.sampled = (lanes.any_bits(&self.weights, !1) | !self.proven) & all;
+    }
+
+    /// Reads rows of flow records: what passed may be a sample too.
+    pub(super) fn fill_flows(&mut self, rows: &[FlowRow]) {
+        (self.proven, self.sampled, self.ingress, self.egress, self.blocked) = (0, 0, 0, 0, 0);
+        for (at, (row, weight)) in rows.iter().zip(&mut self.weights).enumerate() {
+            let (has, bit) = (row.record.has, |is: bool| u64::from(is) << at);
+            *weight = row.record.weight.max(1);
+            self.proven |= bit(has.all(Has::RANDOM));
+            self.sampled |= bit(*weight > 1 || !has.all(Has::RANDOM));
+            self.ingress |= bit(has.all(Has::INGRESS));
+            self.egress |= bit(has.all(Has::EGRESS));
+            self.blocked |= bit(has.all(Has::BLOCKED));
+        }
+        self.records = rows.len();
     }
 
     /// Reads a batch of so many records that was turned.

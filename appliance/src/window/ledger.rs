@@ -2,6 +2,7 @@
 
 use std::ops::AddAssign;
 
+use super::flow_account::FlowAccount;
 use super::links::LinkSums;
 use crate::duplicates::Copies;
 use crate::gather::{Cause, LossOfRange, Lost};
@@ -170,6 +171,8 @@ pub struct Site {
     pub taken_over: u64,
     /// Packets that are sampled to find those that come twice.
     pub copies: Copies,
+    /// Of a core that analyses flow records.
+    pub flows: FlowAccount,
 }
 
 fn add(ours: &mut [u64; Cause::COUNT], theirs: &[u64; Cause::COUNT]) {
@@ -215,6 +218,7 @@ impl Site {
         self.links.fill(LinkSums::default());
         (self.decisions, self.counted, self.lost_others) = (Decisions::default(), 0, [0; Cause::COUNT]);
         self.taken_over = 0;
+        self.flows = FlowAccount::default();
         self.copies.clear();
         self.lost.clear();
     }
@@ -276,6 +280,7 @@ impl Site {
         self.links.iter_mut().zip(&other.links).for_each(|(a, b)| a.merge(b));
         self.decisions += &other.decisions;
         self.counted += other.counted;
+        self.flows += &other.flows;
         self.taken_over += 1 + other.taken_over;
         self.copies.take_over(&other.copies);
         let lost = Lost { ranges: &other.lost, others: other.lost_others };
@@ -297,12 +302,12 @@ impl Site {
 
     /// Whether it tells of nothing: a worker's, of an epoch in which it had no work.
     pub fn is_blank(&self) -> bool {
-        self.ports.is_empty() && self.counted == 0 && self.lost_total() == [0; Cause::COUNT]
+        self.ports.is_empty() && self.counted == 0 && self.flows.is_blank() && self.lost_total() == [0; Cause::COUNT]
     }
 
     /// Words of [`Self::to_words`], at most.
     pub const fn words_max(ports: usize, tag_rules: usize, links: usize) -> usize {
-        18 + Ledger::WORDS * ports + tag_rules + 1 + LinkSums::WORDS * links + LOSING_RANGES_MAX * (1 + Cause::COUNT)
+        18 + FlowAccount::WORDS + Ledger::WORDS * ports + tag_rules + 1 + LinkSums::WORDS * links + LOSING_RANGES_MAX * (1 + Cause::COUNT)
     }
 
     /// Appends all of it.
@@ -320,6 +325,9 @@ impl Site {
             out.push(u64::from(*range));
             out.extend(records);
         }
+        if !self.flows.is_blank() {
+            out.extend(self.flows.to_words());
+        }
     }
 
     /// Out of what [`Self::to_words`] wrote.
@@ -332,7 +340,8 @@ impl Site {
         let (ledgers, rest) = rest.split_at((size(ports) * Ledger::WORDS).min(rest.len()));
         let (tags, rest) = rest.split_at(size(tags).min(rest.len()));
         let (links, rest) = rest.split_at((size(links) * LinkSums::WORDS).min(rest.len()));
-        let lost = rest.chunks_exact(1 + Cause::COUNT).take(size(lost));
+        let (lost, flows) = rest.split_at((size(lost) * (1 + Cause::COUNT)).min(rest.len()));
+        let lost = lost.chunks_exact(1 + Cause::COUNT);
         let at = |words: &[u64], i: usize| words.get(i).copied().unwrap_or(0);
         Self {
             ports: ledgers.chunks_exact(Ledger::WORDS).map(Ledger::from_words).collect(),
@@ -344,6 +353,7 @@ impl Site {
             lost: lost.map(|of| (u32::try_from(at(of, 0)).unwrap_or(u32::MAX), [at(of, 1), at(of, 2), at(of, 3)])).collect(),
             lost_others: [*o0, *o1, *o2],
             copies,
+            flows: FlowAccount::from_words(flows),
         }
     }
 
@@ -357,6 +367,7 @@ impl Site {
         self.links.iter_mut().zip(&other.links).for_each(|(a, b)| a.merge(b));
         self.decisions += &other.decisions;
         self.counted += other.counted;
+        self.flows += &other.flows;
         self.taken_over += other.taken_over;
         add(&mut self.lost_others, &other.lost_others);
         if other.lost.is_empty() {

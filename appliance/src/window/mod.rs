@@ -5,6 +5,7 @@
 
 pub mod calendar;
 pub mod coming;
+mod flow_account;
 pub mod ledger;
 pub mod links;
 mod plans;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use calendar::Calendar;
 pub use coming::{Coming, Control};
+pub use flow_account::FlowAccount;
 pub use ledger::{Decisions, Ledger, Site};
 pub use links::Same;
 pub use plans::{Compiled, Rollup, ShardPlans};

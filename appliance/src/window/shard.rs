@@ -19,7 +19,7 @@ use crate::arch::{HashKey, Region, Reserve};
 use crate::gather::bits::Bits;
 use crate::gather::packed::Batch;
 use crate::gather::{Cause, Stage};
-use crate::record::Record;
+use crate::record::{FlowRow, Record};
 use crate::spread::Losses;
 use crate::stats::Exhausted;
 use crate::stats::columns::first;
@@ -227,10 +227,20 @@ impl Shard {
         self.rows(range, epoch, Rows::Records(records));
     }
 
+    /// Runs the range's stats over up to 64 rows of flow records, which count as so many records.
+    pub fn flows(&mut self, range: RangeIndex, epoch: Epoch, rows: &[FlowRow], records: u64) {
+        self.rows(range, epoch, Rows::Flows(rows, records));
+    }
+
+    /// The account of the epoch that is open.
+    pub const fn account(&mut self) -> &mut Site {
+        &mut self.site
+    }
+
     /// Runs the range's stats. Where no root is left the records are a block of their own, which the reporter merges with
     /// others; if it takes nothing either, they are told as lost.
     fn rows(&mut self, range: RangeIndex, epoch: Epoch, rows: Rows<'_>) {
-        let count = rows.len() as u64;
+        let count = rows.records();
         if epoch == self.at {
             self.sealing.goes_on(range);
         } else {
@@ -254,7 +264,7 @@ impl Shard {
     }
 
     fn execute(&mut self, range: RangeIndex, epoch: Epoch, rows: Rows<'_>, roots: [Result<Piece, Exhausted>; 2]) {
-        let count = rows.len() as u64;
+        let count = rows.records();
         let Compiled { plans, scratch, aside } = self.coming.of_mut(epoch).unwrap_or(&mut self.compiled);
         let which = plans.of_range[range.at()] as usize;
         let plan = &plans.plans[which];

@@ -59,6 +59,7 @@ pub struct Sealed {
 
 /// What a core told.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "handed on at once, one at a time; never kept")]
 pub enum Told<'a> {
     /// A sealed block: for each stat its length, then its words.
     Block(Sealed, &'a [u64]),
@@ -117,6 +118,12 @@ impl Room {
     #[must_use]
     pub const fn twice(self) -> Self {
         Self { block: 2 * self.block, part: 2 * self.part, ..self }
+    }
+
+    /// For what needs this, and for what needs `other`.
+    #[must_use]
+    pub fn or(self, other: &Self) -> Self {
+        Self { block: self.block.max(other.block), part: self.part.max(other.part), account: self.account.max(other.account) }
     }
 
     /// Whether what needs `other` finds room.

@@ -116,6 +116,8 @@ fn shared(header: &Header, from: &Arrival) -> Fields {
     Fields {
         kind: FlowType::Sflow5,
         export_version: 5,
+        // Random, says the standard (sFlow version 5, 4.2.2).
+        rate_random: true,
         packets: 1,
         time_received_ns: from.received_ns,
         time_flow_start_ns: from.received_ns,

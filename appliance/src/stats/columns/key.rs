@@ -7,7 +7,7 @@ use crate::arch::columns::Columns;
 use crate::axes::KeySpec;
 use crate::gather::packed::turned::Turned;
 use crate::limits::{BATCH_RECORDS_MAX, KEY_BYTES_MAX};
-use crate::record::Record;
+use crate::record::{FlowRow, Record};
 use crate::stats::told::Told;
 use crate::stats::weights::Weights;
 use crate::units::Family;
@@ -102,7 +102,25 @@ impl KeyColumn {
             return;
         }
         self.present = self.spec.column(records, self.family, &mut self.bytes);
-        let (keys, heads) = (&self.bytes[..records.len() * self.width], &mut self.heads);
+        self.finish(records.len(), hash_key);
+    }
+
+    /// Reads rows of flow records.
+    pub(in crate::stats) fn fill_flows_of(&mut self, rows: &[FlowRow], hash_key: &HashKey) {
+        self.told.forget();
+        if self.width == 0 {
+            self.present = first(rows.len());
+            return;
+        }
+        let keys = rows.iter().zip(self.bytes.chunks_exact_mut(self.width)).enumerate();
+        self.present = keys.fold(0, |present, (at, (row, key))| present | u64::from(self.spec.extract_flow(row, key)) << at);
+        self.finish(rows.len(), hash_key);
+    }
+
+    /// Heads and hashes of so many keys.
+    #[inline(always)]
+    fn finish(&mut self, records: usize, hash_key: &HashKey) {
+        let (keys, heads) = (&self.bytes[..records * self.width], &mut self.heads);
         match self.width {
             1 => fill_heads::<1>(keys, heads),
             2 => fill_heads::<2>(keys, heads),

@@ -70,7 +70,10 @@ impl Lies {
             | Key::SrcAsn
             | Key::DstAsn
             | Key::SrcCountry
-            | Key::DstCountry => return None,
+            | Key::DstCountry
+            | Key::Exporter
+            | Key::InIf
+            | Key::OutIf => return None,
         };
         Some(Self { place, needs })
     }

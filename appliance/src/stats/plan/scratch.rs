@@ -7,7 +7,7 @@ use crate::axes::KeySpec;
 use crate::gather::packed::turned::Turned;
 use crate::gather::packed::{Batch, Layout};
 use crate::limits::BATCH_RECORDS_MAX;
-use crate::record::Record;
+use crate::record::{FlowRow, Record};
 use crate::stats::columns::{Beside, KeyColumn, Read, ValueColumn, View};
 use crate::stats::filling::{Filling, Turning};
 use crate::stats::pool::Memory;
@@ -23,6 +23,8 @@ pub enum Rows<'a> {
     Records(&'a [Record]),
     /// As they were packed.
     Packed(&'a Batch<'a>, &'a Layout),
+    /// Of flow records: rows, and how many records they are counted as.
+    Flows(&'a [FlowRow], u64),
 }
 
 impl Rows<'_> {
@@ -31,6 +33,15 @@ impl Rows<'_> {
         match self {
             Self::Records(records) => records.len(),
             Self::Packed(batch, _) => batch.len,
+            Self::Flows(rows, _) => rows.len(),
+        }
+    }
+
+    /// Records that are counted: of a flow record one, however many rows it has.
+    pub const fn records(&self) -> u64 {
+        match self {
+            Self::Flows(_, records) => *records,
+            rows => rows.len() as u64,
         }
     }
 
@@ -63,8 +74,9 @@ pub struct Scratch {
 impl Scratch {
     /// Of this plan.
     pub fn new(plan: &Plan) -> Self {
-        let of = |at: usize| plan.stats.iter().filter(move |stat| stat.key == at);
-        let beside = |at: usize| plan.stats.iter().any(|stat| stat.other == Some(at));
+        let runs = || plan.stats.iter().filter(|stat| stat.runs);
+        let of = |at: usize| runs().filter(move |stat| stat.key == at);
+        let beside = |at: usize| runs().any(|stat| stat.other == Some(at));
         let read = |at: usize| Read {
             hashes: beside(at) || of(at).any(|stat| stat.kernel.reads_hashes()),
             bytes: beside(at) || of(at).any(|stat| stat.kernel.reads_bytes()),
@@ -112,6 +124,7 @@ impl Scratch {
                 self.unpacked = unpacked;
             }
             Rows::Records(records) => self.read(plan, records, hash_key),
+            Rows::Flows(rows, _) => self.read_flows(plan, rows, hash_key),
         }
     }
 
@@ -138,6 +151,16 @@ impl Scratch {
             self.times_ns.clear();
             self.times_ns.extend(records.iter().map(|record| record.time_ns));
         }
+    }
+
+    fn read_flows(&mut self, plan: &Plan, rows: &[FlowRow], hash_key: &HashKey) {
+        let Self { keys, values, weights, .. } = self;
+        keys.iter_mut().for_each(|column| column.fill_flows_of(rows, hash_key));
+        values.iter_mut().for_each(|column| column.fill_flows(rows));
+        weights.fill_flows(rows);
+        plan.selections.fill_flows(&mut self.masks, rows, &self.weights);
+        self.times_ns.clear();
+        self.times_ns.extend(rows.iter().map(|row| row.record.time_ns));
     }
 
     fn beside(&self, stat: &Planned) -> Beside<'_> {

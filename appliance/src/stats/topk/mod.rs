@@ -17,7 +17,7 @@ use super::stretch::Stretch;
 use super::weighted::SumLayout;
 use super::{Calculation, Context, Exhausted, Kernel, Summary, settings};
 use crate::arch::prefetch::prefetch_words;
-use crate::axes::{Key, KeySpec, Metric};
+use crate::axes::{Key, KeySpec, Metric, Source};
 use crate::config::{Refusal, StatSpec};
 use crate::limits::TOP_K_MAX;
 use crate::units::Family;
@@ -100,7 +100,8 @@ impl TopKernel {
         let wide = Shape::with_ways(key_bytes, Sums { layout, wide: true }, narrow.ways);
         let exact_keys = (4 * k).max(EXACT_KEYS_MIN);
         let exact_buckets = (1..).find(|buckets| narrow.room(*buckets) >= exact_keys).unwrap_or(1);
-        let by_bytes = spec.metric == Metric::Bytes;
+        // Of flow records a row may be many packets too.
+        let by_bytes = spec.metric == Metric::Bytes || spec.source == Source::Flows;
         Self { key: spec.key.clone(), family: context.family, k, narrow, wide, exact_keys, exact_buckets, by_bytes }
     }
 

@@ -1,0 +1,99 @@
+//! A flow record's keys, as packets have them: what it does not tell is absent. Zero is "not told", as everywhere in flows.
+
+use std::net::IpAddr;
+
+use crate::axes::value::exporter;
+use crate::flows::{Address, Fields, Flow, FlowType};
+use crate::record::{FlowRow, Fragment, Has, Record};
+use crate::units::Family;
+
+/// Protocols with ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
+const WITH_PORTS: [u32; 5] = [6, 17, 33, 132, 136];
+const TCP: u32 = 6;
+const ICMP: [u32; 2] = [1, 58];
+/// Layers of a sampled frame: IPv4 and IPv6, ICMP and ICMPv6.
+const IP_LAYERS: [u8; 2] = [1, 2];
+const ICMP_LAYERS: [u8; 2] = [7, 8];
+/// More fragments.
+const MORE: u32 = 1;
+/// The two highest bits of a forwarding status (RFC 7270): dropped.
+const DROPPED: std::ops::Range<u32> = 128..192;
+
+/// Its family and addresses; none where one is not told, or they are of two families.
+pub(super) fn addresses(f: &Fields) -> Option<(Family, [u8; 16], [u8; 16])> {
+    let family = match (f.src_addr.bytes().len(), f.dst_addr.bytes().len()) {
+        (4, 4) => Family::V4,
+        (16, 16) => Family::V6,
+        _ => return None,
+    };
+    Some((family, padded(&f.src_addr), padded(&f.dst_addr)))
+}
+
+fn padded(address: &Address) -> [u8; 16] {
+    let mut padded = [0; 16];
+    padded.iter_mut().zip(address.bytes()).for_each(|(out, byte)| *out = *byte);
+    padded
+}
+
+/// A row with all keys, without counts, weight and direction.
+pub(super) fn row(flow: &Flow, (family, src, dst): (Family, [u8; 16], [u8; 16]), at: IpAddr) -> FlowRow {
+    let (f, mut record) = (&flow.fields, Record { src, dst, weight: 1, ..Record::default() });
+    let (has, told) = (transport(flow, &mut record), link(flow, &mut record));
+    let blocked = DROPPED.contains(&f.forwarding_status);
+    record.has = Has(has.0 | told.0).with(Has::V6, family == Family::V6).with(Has::BLOCKED, blocked);
+    (record.time_ns, record.protocol, record.ttl) = (f.time_received_ns, low(f.proto), low(f.ip_ttl));
+    record.dscp = low(f.ip_tos) >> 2;
+    let shows_ip = has_layer(flow, IP_LAYERS);
+    record.fragment = match (f.fragment_offset, f.ip_flags & MORE) {
+        (0, 0) => Fragment::None,
+        (0, _) => Fragment::First,
+        _ => Fragment::Later,
+    };
+    let told = [
+        (f.ip_ttl > 0, FlowRow::TTL),
+        (f.proto > 0 || shows_ip, FlowRow::PROTOCOL),
+        (shows_ip || record.fragment != Fragment::None, FlowRow::FRAGMENT),
+    ];
+    let told = told.iter().filter(|(is, _)| *is).fold(0, |told, (_, bit)| told | bit);
+    FlowRow { record, packets: 0, bytes: 0, exporter: exporter(at), in_if: f.in_if, out_if: f.out_if, told }
+}
+
+/// Ports, or type and code of ICMP, and flags.
+fn transport(flow: &Flow, record: &mut Record) -> Has {
+    let f = &flow.fields;
+    let ports = WITH_PORTS.contains(&f.proto) && (f.src_port | f.dst_port) != 0;
+    let knows_icmp = (f.icmp_type | f.icmp_code) != 0 || f.kind == FlowType::NetflowV5 || has_layer(flow, ICMP_LAYERS);
+    let icmp = ICMP.contains(&f.proto) && knows_icmp;
+    let flags = f.proto == TCP && f.tcp_flags != 0;
+    if ports {
+        (record.src_port, record.dst_port) = (port(f.src_port), port(f.dst_port));
+    } else if icmp {
+        record.src_port = u16::from_be_bytes([low(f.icmp_type), low(f.icmp_code)]);
+    }
+    record.tcp_flags = if flags { low(f.tcp_flags) } else { 0 };
+    Has::default().with(Has::PORTS, ports).with(Has::ICMP, icmp).with(Has::TCP_FLAGS, flags)
+}
+
+/// VLAN, label and MAC.
+fn link(flow: &Flow, record: &mut Record) -> Has {
+    let f = &flow.fields;
+    let vlan = if f.vlan_id > 0 { f.vlan_id } else { f.src_vlan };
+    let label = flow.lists.mpls_label.first().copied();
+    let [_, _, mac @ ..] = f.src_mac.to_be_bytes();
+    (record.vlan, record.mpls_label, record.src_mac) = (port(vlan), label.unwrap_or(0), mac);
+    Has::default().with(Has::VLAN, vlan > 0).with(Has::MPLS, label.is_some()).with(Has::MAC, f.src_mac > 0)
+}
+
+fn has_layer(flow: &Flow, wanted: [u8; 2]) -> bool {
+    flow.lists.layers.iter().any(|(layer, _)| wanted.contains(layer))
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "fields of one byte")]
+const fn low(value: u32) -> u8 {
+    value as u8
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "fields of two bytes")]
+const fn port(value: u32) -> u16 {
+    value as u16
+}

@@ -1,0 +1,232 @@
+//! Flow records in the stats engine: whose they are, where they count, and windows.
+//!
+//! An [`Analysis`] is to the reporter one core more: it has a shard of its own, with the same kernels and the same blocks as
+//! those of packets, but runs the stats that have `source = "flows"`, and those alone. A record goes straight to its range's stats,
+//! for there are few beside packets. It counts in the window that is open when it is received, and in a range where it crosses an
+//! external interface.
+
+mod keys;
+mod rows;
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::arch::Patience;
+use crate::classify::{Lpm, Scopes};
+use crate::config::{Config, Interfaces};
+use crate::flows::Flow;
+use crate::gather::Stage;
+use crate::limits::{BATCH_RECORDS_MAX, FLOW_RATE_MAX};
+use crate::record::{FlowRow, Has};
+use crate::units::{Epoch, RangeIndex};
+use crate::window::{Calendar, Shard};
+use rows::{Counts, Share};
+
+/// Steps of closing a window between which others may run, the reporter above all.
+const STEPS_AT_A_STRETCH: u32 = 64;
+/// Times that they are let, before what finds no room at a reporter that is behind is lost: naps of a quarter of a second.
+const WAITS_MAX: u32 = 4_000;
+
+/// Whose a record is, and where it counts. The same for all records of a generation.
+#[derive(Clone, Debug, Default)]
+pub struct FlowSides {
+    lpm: Lpm,
+    scopes: Arc<Scopes>,
+    interfaces: Interfaces,
+    /// Numbers of links, from 1, by exporter and interface.
+    links: HashMap<(IpAddr, u32), u8>,
+}
+
+impl FlowSides {
+    /// Of a configuration, its prefixes without a domain, and what is counted together.
+    pub fn new(config: &Config, lpm: Lpm, scopes: Arc<Scopes>) -> Self {
+        let links = (1..=u8::MAX).zip(&config.links).filter_map(|(number, link)| Some((link.of_flows?, number))).collect();
+        Self { lpm, scopes, interfaces: config.interfaces.clone(), links }
+    }
+
+    fn link(&self, exporter: IpAddr, interface: u32) -> u8 {
+        if self.links.is_empty() { 0 } else { self.links.get(&(exporter, interface)).copied().unwrap_or(0) }
+    }
+}
+
+/// A range that a record counts for: its direction bits, and by which link.
+type View = (RangeIndex, Has, u8);
+
+/// What came of looking for a record's ranges.
+enum Found {
+    Views([Option<View>; 2]),
+    Unmatched,
+    Duplicate,
+}
+
+/// Counts flow records. See the module.
+pub struct Analysis {
+    sides: FlowSides,
+    shard: Shard,
+    calendar: Calendar,
+    at: Epoch,
+    rows: Vec<FlowRow>,
+    /// The first exporter that was heard of, and whether a second one was.
+    exporters: (Option<IpAddr>, bool),
+}
+
+impl Analysis {
+    /// Over a shard of the stats of flows.
+    pub fn new(sides: FlowSides, shard: Shard, calendar: Calendar) -> Self {
+        Self { sides, shard, calendar, at: Epoch(0), rows: Vec::with_capacity(BATCH_RECORDS_MAX), exporters: (None, false) }
+    }
+
+    /// Turns to the window of a time, nanoseconds since 1970: those before it are closed. An earlier time changes nothing. To be
+    /// told the time once before the flows of a datagram, and without any at least once in each short window.
+    pub fn turn(&mut self, time_ns: u64) {
+        self.open(self.calendar.epoch(time_ns));
+    }
+
+    /// Turns to an epoch; see [`Self::turn`].
+    pub fn open(&mut self, epoch: Epoch) {
+        if epoch <= self.at {
+            return;
+        }
+        self.shard.advance(epoch);
+        let (mut patience, mut steps) = (Patience::default(), 0_u32);
+        while self.shard.is_closing() {
+            self.shard.step();
+            steps = steps.saturating_add(1);
+            if steps.is_multiple_of(STEPS_AT_A_STRETCH) {
+                patience.wait();
+            }
+            if steps / STEPS_AT_A_STRETCH == WAITS_MAX {
+                self.shard.hurry();
+            }
+        }
+        self.shard.look();
+        self.at = epoch;
+    }
+
+    /// No flow comes any more.
+    pub fn end(&mut self) {
+        self.open(Epoch::END);
+    }
+
+    /// Takes note of so many datagrams, records or samples that exporters sent and that were not read: figures of flows are short of
+    /// them.
+    pub fn miss(&mut self, units: u64) {
+        self.shard.account().flows.missing += units;
+    }
+
+    /// Counts a record in the window that is open.
+    pub fn take(&mut self, flow: &Flow) {
+        let f = &flow.fields;
+        let exporter = f.sampler_address.ip().unwrap_or_else(|| IpAddr::from([0; 4])).to_canonical();
+        let rate = if f.sampling_rate > FLOW_RATE_MAX { 0 } else { f.sampling_rate };
+        let is_random = f.rate_random || self.sides.interfaces.is_random(exporter);
+        // A frame that is shown and not counted is one.
+        let is_frame = f.packets == 0 && f.bytes == 0 && f.frame_bytes > 0;
+        let (packets, bytes) = if is_frame { (1, f.frame_bytes) } else { (f.packets, f.bytes) };
+        let counts = Counts { packets, bytes, rate, is_random };
+        let account = &mut self.shard.account().flows;
+        account.records += 1;
+        let Some(addresses) = keys::addresses(f) else {
+            account.no_address += 1;
+            return;
+        };
+        if counts.packets == 0 && counts.bytes == 0 {
+            account.no_counts += 1;
+            return;
+        }
+        if counts.are_implausible() {
+            account.implausible += 1;
+            return;
+        }
+        let (family, src, dst) = addresses;
+        let sides = (self.sides.lpm.lookup(family, &src), self.sides.lpm.lookup(family, &dst));
+        match self.sides.find(sides, exporter, (f.in_if, f.out_if)) {
+            Found::Unmatched => account.unmatched += 1,
+            Found::Duplicate => account.duplicate_view += 1,
+            Found::Views(views) => {
+                self.note(&counts);
+                let row = keys::row(flow, addresses, exporter);
+                views.into_iter().flatten().for_each(|view| self.count(row, &counts, view));
+            }
+        }
+        self.tell_apart(exporter);
+    }
+
+    fn note(&mut self, counts: &Counts) {
+        let account = &mut self.shard.account().flows;
+        account.matched += 1;
+        account.rate_unknown += u64::from(counts.rate == 0);
+        account.not_random += u64::from(counts.rate > 1 && !counts.is_random);
+        account.half_told += u64::from(counts.are_half_told());
+        account.rate_max = account.rate_max.max(counts.rate);
+    }
+
+    /// Runs a range's stats over a record's packets.
+    fn count(&mut self, mut row: FlowRow, counts: &Counts, (range, direction, link): View) {
+        row.record.has = row.record.has.with(direction, true).with(Has::RULE, counts.rate == 0);
+        // What is asked of a hidden stat: see `report/flows.rs`.
+        (row.record.link, row.record.rule) = (link, u32::from(counts.rate == 0));
+        if counts.packets == 1 && counts.bytes > 0 {
+            row.record.wire_bytes = u32::try_from(counts.bytes).unwrap_or(u32::MAX);
+            row.told |= FlowRow::SIZE;
+        }
+        let Self { shard, rows, at, .. } = self;
+        shard.account().flows.views += 1;
+        let mut records = 1;
+        counts.share(&mut |share: Share| {
+            let mut record = row.record;
+            record.weight = share.weight;
+            record.has = record.has.with(Has::RANDOM, share.proven);
+            rows.push(FlowRow { record, packets: share.packets, bytes: share.bytes, ..row });
+            if rows.len() == BATCH_RECORDS_MAX {
+                shard.flows(range, *at, rows, std::mem::take(&mut records));
+                rows.clear();
+            }
+        });
+        if !rows.is_empty() {
+            shard.flows(range, *at, rows, records);
+            rows.clear();
+        }
+    }
+
+    /// Says it once, if several exporters may show the same flows and nothing tells which of them count.
+    fn tell_apart(&mut self, exporter: IpAddr) {
+        let (first, several) = &mut self.exporters;
+        if *several || *first.get_or_insert(exporter) == exporter {
+            return;
+        }
+        *several = true;
+        if !self.sides.interfaces.are_configured() {
+            tracing::warn!(
+                "several exporters send flows, and a flow that two of them see counts twice: say in [flows.interfaces] which interfaces are external"
+            );
+        }
+    }
+}
+
+impl FlowSides {
+    /// Where a record counts: towards its destination's range if it came in by an external interface, and from its source's if it left
+    /// by one. Of a record between two ranges the one that it comes from may be told by a twin, as of packets.
+    fn find(&self, (src, dst): (Option<RangeIndex>, Option<RangeIndex>), exporter: IpAddr, (in_if, out_if): (u32, u32)) -> Found {
+        if src.is_none() && dst.is_none() {
+            return Found::Unmatched;
+        }
+        let to = dst.filter(|_| self.interfaces.is_external(exporter, in_if));
+        let from = src.filter(|_| self.interfaces.is_external(exporter, out_if));
+        let ingress = |range| (range, Has::INGRESS, self.link(exporter, in_if));
+        let egress = |range| (range, Has::EGRESS, self.link(exporter, out_if));
+        match (to, from) {
+            (None, None) => Found::Duplicate,
+            (Some(to), Some(from)) if to == from => {
+                let (range, direction, link) = ingress(to);
+                Found::Views([Some((range, direction.with(Has::EGRESS, true), link)), None])
+            }
+            (Some(to), Some(from)) => {
+                let twin = RangeIndex(self.scopes.source(from.0, to.0));
+                Found::Views([Some(ingress(to)), Some(egress(twin))])
+            }
+            (to, from) => Found::Views([to.map(ingress), from.map(egress)]),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What was lost of flow records in a window, to a word and what mends it. docs/events.md has these rows in words.
+
+use super::pb;
+
+/// Data sets that were of no use since their template was not there, by their reasons in the account.
+const UNDESCRIBED: [&str; 2] = ["no_template", "no_room"];
+
+/// Rows of `losses`: what the kernel dropped, what lacked its template, what the journal did not take.
+pub(super) fn losses(account: &pb::FlowsAccount) -> Vec<pb::Loss> {
+    let of_sets = |name: &str| account.set_drops.iter().filter(|drop| drop.name == name).map(|drop| drop.value).sum::<u64>();
+    let [no_template, no_room] = UNDESCRIBED.map(of_sets);
+    let lost: u64 = account.sinks.iter().map(|sink| sink.lost).sum();
+    let rows = [
+        (
+            "flows_kernel_dropped",
+            account.kernel_dropped,
+            "socket_full",
+            format!("{} datagrams beside {} that were read", account.kernel_dropped, account.datagrams),
+            "a larger buffer (sysctl -w net.core.rmem_max=67108864, then a restart) and a CPU of its own: the last of `cores.io`",
+        ),
+        (
+            "flows_undescribed",
+            no_template + no_room,
+            if no_room > 0 { "no_room" } else { "no_template" },
+            format!("{no_template} sets whose template did not come, {no_room} without room to wait for it"),
+            "let the exporters send their templates more often (each minute, say), and keep `[flows] templates` on a disk",
+        ),
+        (
+            "flows_overflow",
+            lost,
+            "journal_full",
+            format!("{lost} flow messages fell off the journal before a sink had read them"),
+            "a larger `[flows] journal_mb`, or a sink that keeps up: `lotsWaiting` of the account shows which does not",
+        ),
+        (
+            "flows_refused",
+            account.refused,
+            "refused",
+            format!("{} flow messages that the journal did not take", account.refused),
+            "please report this",
+        ),
+    ];
+    rows.into_iter().filter(|(_, count, ..)| *count > 0).map(row).collect()
+}
+
+fn row((what, count, cause, why, remedy): (&str, u64, &str, String, &str)) -> pb::Loss {
+    pb::Loss {
+        what: what.to_owned(),
+        place: "flows".to_owned(),
+        number: 0,
+        name: "flows".to_owned(),
+        feed: String::new(),
+        count,
+        cause: cause.to_owned(),
+        why,
+        remedy: remedy.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_loss_has_a_cause_and_a_remedy() {
+        assert!(losses(&pb::FlowsAccount { datagrams: 9, flows: 9, ..Default::default() }).is_empty());
+        let drop = |name: &str, value| pb::NamedCount { name: name.to_owned(), value };
+        let account = pb::FlowsAccount {
+            kernel_dropped: 7,
+            set_drops: vec![drop("cut", 1), drop("no_template", 2), drop("no_room", 3)],
+            sinks: vec![pb::FlowSinkAccount { lost: 4, ..Default::default() }],
+            refused: 5,
+            ..Default::default()
+        };
+        let rows = losses(&account);
+        let said: Vec<_> = rows.iter().map(|row| (row.what.as_str(), row.count, row.cause.as_str())).collect();
+        let expected = [
+            ("flows_kernel_dropped", 7, "socket_full"),
+            ("flows_undescribed", 5, "no_room"),
+            ("flows_overflow", 4, "journal_full"),
+            ("flows_refused", 5, "refused"),
+        ];
+        assert_eq!(said, expected);
+        assert!(rows.iter().all(|row| !row.remedy.is_empty() && !row.why.is_empty() && row.place == "flows"));
+    }
+}

@@ -1,0 +1,146 @@
+//! Where every flow record went that was analysed.
+
+use std::ops::AddAssign;
+
+use super::ledger::Site;
+use crate::gather::Cause;
+
+/// What a core that analyses flow records counted in one epoch.
+///
+/// records = matched + unmatched + duplicate_view + no_address + no_counts + implausible;
+/// views = counted + lost. A view is a record as one range sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FlowAccount {
+    /// Flow records taken.
+    pub records: u64,
+    /// That count for a range, or for two.
+    pub matched: u64,
+    /// In no range.
+    pub unmatched: u64,
+    /// In a range, but seen where they cross no external interface: another view counts.
+    pub duplicate_view: u64,
+    /// Without source or destination address, or with one of either family.
+    pub no_address: u64,
+    /// With neither packets nor bytes.
+    pub no_counts: u64,
+    /// With more packets or bytes than any flow has, or more bytes than its packets can hold.
+    pub implausible: u64,
+    /// Record x range.
+    pub views: u64,
+    /// Of these, those that reached their range's stats.
+    pub counted: u64,
+    /// Those that did not, for want of memory or of room to the reporter.
+    pub lost: u64,
+    /// Of the counted, those that lack in the long window: their block found no room to the reporter.
+    pub lost_long: u64,
+    /// Of the matched, those whose sampling rate is not known.
+    pub rate_unknown: u64,
+    /// Of the matched, those whose sampler is not known to be random.
+    pub not_random: u64,
+    /// Of the matched, those that tell packets and no bytes, or bytes and no packets.
+    pub half_told: u64,
+    /// Datagrams, records or samples that exporters sent and that did not come, or were of no use.
+    pub missing: u64,
+    /// The largest sampling rate of a matched record; 0: none had any.
+    pub rate_max: u64,
+}
+
+impl FlowAccount {
+    /// Words of [`Self::to_words`].
+    pub const WORDS: usize = 16;
+
+    /// All counters, and last what is a maximum.
+    pub const fn to_words(&self) -> [u64; Self::WORDS] {
+        [
+            self.records,
+            self.matched,
+            self.unmatched,
+            self.duplicate_view,
+            self.no_address,
+            self.no_counts,
+            self.implausible,
+            self.views,
+            self.counted,
+            self.lost,
+            self.lost_long,
+            self.rate_unknown,
+            self.not_random,
+            self.half_told,
+            self.missing,
+            self.rate_max,
+        ]
+    }
+
+    /// Out of what [`Self::to_words`] gave; of fewer words, nothing.
+    pub fn from_words(words: &[u64]) -> Self {
+        let Some(words) = words.first_chunk::<{ Self::WORDS }>() else { return Self::default() };
+        let [records, matched, unmatched, duplicate_view, no_address, no_counts, implausible, rest @ ..] = *words;
+        let [views, counted, lost, lost_long, rate_unknown, not_random, half_told, missing, rate_max] = rest;
+        Self {
+            records,
+            matched,
+            unmatched,
+            duplicate_view,
+            no_address,
+            no_counts,
+            implausible,
+            views,
+            counted,
+            lost,
+            lost_long,
+            rate_unknown,
+            not_random,
+            half_told,
+            missing,
+            rate_max,
+        }
+    }
+
+    /// Whether it tells of nothing.
+    pub fn is_blank(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether all that came is accounted for.
+    pub const fn balances(&self) -> bool {
+        let left = self.unmatched + self.duplicate_view + self.no_address + self.no_counts + self.implausible;
+        self.records == self.matched + left && self.views == self.counted + self.lost
+    }
+}
+
+impl Site {
+    /// The same account, of a core that analyses flow records: its counts stand apart from those of packets.
+    #[must_use]
+    pub fn of_flows(mut self) -> Self {
+        let lost = self.lost_total();
+        self.flows.counted += std::mem::take(&mut self.counted);
+        self.flows.lost += lost[Cause::Ring as usize] + lost[Cause::Memory as usize];
+        self.flows.lost_long += lost[Cause::Long as usize];
+        self.lost.clear();
+        self.lost_others = [0; Cause::COUNT];
+        self
+    }
+}
+
+impl AddAssign<&Self> for FlowAccount {
+    fn add_assign(&mut self, other: &Self) {
+        let rate_max = self.rate_max.max(other.rate_max);
+        let (ours, theirs) = (self.to_words(), other.to_words());
+        *self = Self { rate_max, ..Self::from_words(&std::array::from_fn::<u64, { Self::WORDS }, _>(|i| ours[i] + theirs[i])) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_come_back_and_add_up() {
+        let words: [u64; FlowAccount::WORDS] = std::array::from_fn(|i| i as u64 + 1);
+        let mut one = FlowAccount::from_words(&words);
+        assert_eq!(one.to_words(), words);
+        one += &one.clone();
+        let doubled: [u64; FlowAccount::WORDS] = std::array::from_fn(|i| if i + 1 < FlowAccount::WORDS { 2 * words[i] } else { words[i] });
+        assert_eq!((one.to_words(), FlowAccount::from_words(&words[1..])), (doubled, FlowAccount::default()));
+    }
+}
