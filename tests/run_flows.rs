@@ -59,6 +59,10 @@ fn five(first: u32, records: u16) -> Vec<u8> {
     out
 }
 
+const STREAMS: &str = "[enrich]\ncustomers = \"ranges\"\nprotocol_names = true\n[[streams]]\nname = \"five\"\nwhere = { type = \"NETFLOW_V5\" }\n\
+                       topic = \"edge.{type}\"\nformat = \"json\"\n[[streams]]\nname = \"nine\"\nwhere = { export_version = 9 }\n\
+                       drop_fields = [\"sequence_num\"]\n";
+
 /// NetFlow 9, sequence `number`: a template (source address, octets), or a data set of two records.
 fn nine(number: u32, is_template: bool) -> Vec<u8> {
     let mut out = [&[0, 9, 0, 1, 0, 0, 0, 9, 0, 0, 0, 9][..], &number.to_be_bytes(), &[0, 0, 0, 7]].concat();
@@ -250,7 +254,7 @@ fn balances(flows: &Value) {
     let sets = n("templateSets") + n("dataSets") + sum(flows, "setDrops") + n("setsWaiting");
     assert_eq!(n("setsWaitingBefore") + n("sets"), sets, "{flows}");
     assert_eq!(n("records"), n("flows") + n("options") + n("counters") + sum(flows, "recordDrops"), "{flows}");
-    assert_eq!(n("flows"), n("journalled") + n("refused"), "{flows}");
+    assert_eq!((n("flows"), n("messages")), (n("messages"), n("journalled") + n("refused")), "{flows}");
 }
 
 #[test]
@@ -323,5 +327,56 @@ fn a_port_that_another_holds_is_told_before_anything_starts() {
         let (status, said, _) = check();
         assert!(status == Some(0) && said.contains("udp 127.0.0.1:2055 is free"), "{said}");
         assert!(said.contains("templates are in memory alone") && said.contains("there is no sink"), "{said}");
+    });
+}
+
+/// Lines of flows, but for when they were received.
+fn flow_lines(text: &str) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for line in text.lines() {
+        let mut flow: Value = serde_json::from_str(line).unwrap();
+        if flow.get("sampler_address").is_some() {
+            flow["time_received_ns"].take();
+            *counts.entry(flow.to_string()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+#[test]
+fn streams_of_a_run_are_those_of_the_command() {
+    in_namespace("streams_of_a_run_are_those_of_the_command", || {
+        let place = Place::new();
+        let file = place.config(1_000, &[MIRROR, ANY_ADMIN, MOCK, FILE, FLOWS, STREAMS]);
+        let appliance = Appliance::counting(&file, &[]);
+        let mut payloads: Vec<Vec<u8>> = (0..100).map(|n| five(u32::from_be_bytes([203, 0, 112, 0]) + n * 10, 10)).collect();
+        payloads.extend((1..100).map(|n| nine(n, n == 20)));
+        // Of no stream.
+        payloads.extend(exports::all().into_iter().filter(|(name, _)| *name == "sflow").map(|(_, mut exports)| exports.number(1).to_vec()));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        send(&socket, &payloads);
+        had(&appliance, payloads.len());
+        let log = appliance.log();
+        let brokers = log.split("kcat -C -b ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+        let (fives, nines) = (topic(&brokers, "edge.NETFLOW_V5", 1_000), topic(&brokers, "tailwater.v1.flows", 196));
+        assert_eq!((fives.len(), nines.len()), (1_000, 196));
+        for (_, value) in &fives {
+            let flow: Value = serde_json::from_slice(value).unwrap();
+            let is_ours = flow["src_addr"].as_str().unwrap().starts_with("203.0.113.");
+            assert_eq!(flow.get("src_customer").map(|name| name == "web-shop"), is_ours.then_some(true), "{flow}");
+        }
+        assert!(nines.iter().all(|(_, value)| FlowMessage::decode_length_delimited(&value[..]).unwrap().sequence_num == 0));
+        appliance.stop(60);
+
+        let capture = place.file("sent.pcap");
+        std::fs::write(&capture, captured(&payloads, socket.local_addr().unwrap().port())).unwrap();
+        let command = e2e_support::output(Command::new(BINARY).args(["flows", "--config"]).arg(&file).arg("--pcap").arg(&capture));
+        let reports = std::fs::read_to_string(place.file("reports.jsonl")).unwrap();
+        assert_eq!(flow_lines(&reports), flow_lines(&command));
+        let accounts = reports.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let total = accounts.filter(|report| report["total"] == true).last().unwrap()["flows"].take();
+        let n = |name: &str| total[name].as_str().unwrap().parse::<u64>().unwrap();
+        assert_eq!((n("messages"), n("journalled"), n("refused")), (1_196, 1_196, 0));
+        assert_eq!(n("flowsUnwritten"), n("flows") - 1_196);
     });
 }

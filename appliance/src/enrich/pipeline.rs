@@ -17,8 +17,10 @@ pub struct Piece<'a> {
     pub stream: &'a str,
     /// Topic of the stream; none: that of all flows.
     pub topic: Option<&'a str>,
-    /// How `bytes` are written.
+    /// How `bytes` are written,
     pub format: FlowFormat,
+    /// and framed, if they are protobuf.
+    pub framing: Framing,
     /// The message; a line of JSON ends in a line break.
     pub bytes: &'a [u8],
     /// What is in it.
@@ -134,8 +136,8 @@ impl Pipeline {
             let message = Message { flow, added: &self.added, chosen: stream.chosen.as_ref() };
             self.bytes.clear();
             write(&message, stream.format, &mut self.scratch, &mut self.bytes);
-            let (stream, topic, format) = (&*stream.name, stream.topic(), stream.format.0);
-            out(&Piece { stream, topic, format, bytes: &self.bytes, message });
+            let (stream, topic, (format, framing)) = (&*stream.name, stream.topic(), stream.format);
+            out(&Piece { stream, topic, format, framing, bytes: &self.bytes, message });
         }
         self.unmatched += u64::from(!taken);
     }

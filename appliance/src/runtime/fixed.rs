@@ -33,6 +33,9 @@ pub fn check(started: &Config, new: &Config) -> Result<(), Faults> {
         ("audit", started.audit != new.audit),
         ("duplicates", started.duplicates != new.duplicates),
         ("flows", started.flows != new.flows),
+        // Without flows of its own a run asks neither; databases of keys go with their generation.
+        ("enrich", started.flows.is_some() && started.enrich != new.enrich),
+        ("streams", started.flows.is_some() && started.streams != new.streams),
         ("journal", started.journal != new.journal),
         ("sinks", started.sinks != new.sinks),
     ];

@@ -47,6 +47,8 @@ impl Accounts {
             domains: domains as u64,
             journalled: given.journalled - given_before.journalled,
             refused: given.refused - given_before.refused,
+            messages: given.messages - given_before.messages,
+            flows_unwritten: given.unwritten - given_before.unwritten,
             sets_waiting_before: before.waiting,
             sinks,
             journal_losses: losses.iter().map(|(sink, losses)| told(sink, losses)).collect(),

@@ -1,7 +1,7 @@
 //! `[flows]`: export datagrams off sockets, their flows into the journal, beside the data path.
 //!
 //! One thread owns sockets, collector and outlet ([`receiving`]), on a CPU of `cores.io`. What it makes goes through `Receiving::burst`,
-//! flow by flow: who wants flows too takes them there. Templates are written by another thread ([`saver`]); the reporter
+//! flow by flow, through what `[enrich]` and `[[streams]]` make of it ([`way`]). Templates are written by another thread ([`saver`]); the reporter
 //! and metrics look at moments that are told to them ([`watch`]), of which [`account`] makes each window's account.
 
 mod account;
@@ -9,6 +9,7 @@ mod outlet;
 mod receiving;
 mod saver;
 mod watch;
+mod way;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,24 +19,26 @@ use std::time::Instant;
 pub use account::Accounts;
 
 use crate::config::{Config, Fault, Faults, Flows};
+use crate::enrich::{Keeper, Pipeline};
 use crate::flows::listen::{Bound, Listener, is_shared};
 use crate::flows::{Collector, OperatorRate, Settings};
 use crate::journal::Journal;
 use crate::telemetry::Registry;
-use outlet::Outlet;
 use receiving::Receiving;
 use saver::Saver;
 use watch::Watch;
+use way::Way;
 
 /// The kernel doubles what it is asked for; below so much a burst of exporters does not fit.
 const BUFFER_BYTES_MIN: usize = 8 << 20;
 
 /// The thread at work. Dropping it ends it.
-#[derive(Debug)]
 pub struct FlowStream {
     watch: Arc<Watch>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    /// Reads tables anew as long as it lives.
+    _keeper: Option<Keeper>,
 }
 
 impl FlowStream {
@@ -46,6 +49,7 @@ impl FlowStream {
     pub fn start(config: &Config, journal: &Arc<Journal>, stop: &Arc<AtomicBool>) -> Result<Option<Self>, Faults> {
         let Some(flows) = config.flows.clone() else { return Ok(None) };
         let sockets = open(config, &flows)?;
+        let (keeper, pipeline) = pipeline(config, &flows)?;
         let (watch, journal, ends) = (Watch::new(Arc::clone(stop)), Arc::clone(journal), Arc::clone(stop));
         let (told, window_ns) = (Arc::clone(&watch), config.appliance.window_ms * 1_000_000);
         let work = move || {
@@ -53,14 +57,14 @@ impl FlowStream {
             let rates = flows.sampling.iter().copied().map(OperatorRate::from).collect();
             let mut collector = Collector::new(&Settings { per_port: flows.per_port, rates });
             let saver = flows.templates.as_deref().and_then(|file| Saver::start(file, &mut collector).ok());
-            let outlet = Outlet::new(&flows, journal, window_ns);
+            let way = Way::new(&flows, journal, window_ns, pipeline);
             let listeners = sockets.into_iter().map(Listener::new).collect();
-            Receiving { listeners, collector, outlet, saver, watch: told, told: Instant::now(), fault: None }.run(&ends);
+            Receiving { listeners, collector, way, saver, watch: told, told: Instant::now(), fault: None }.run(&ends);
         };
         let thread = thread::Builder::new().name("flows".into()).spawn(work);
         let thread = thread
             .map_err(|reason| Faults::of_file(&config.file, format!("[flows]: no thread: {reason}"), "raise the limit on threads"))?;
-        Ok(Some(Self { watch, stop: Arc::clone(stop), thread: Some(thread) }))
+        Ok(Some(Self { watch, stop: Arc::clone(stop), thread: Some(thread), _keeper: keeper }))
     }
 
     /// For the reporter; and metrics are told from now on.
@@ -92,6 +96,17 @@ impl Drop for Over {
     fn drop(&mut self) {
         self.0.is_over();
     }
+}
+
+/// What `[enrich]` and `[[streams]]` make of flows, if there is any of them.
+fn pipeline(config: &Config, flows: &Flows) -> Result<(Option<Keeper>, Option<Pipeline>), Faults> {
+    let start = |enrich| Keeper::start(enrich, &config.ranges.list, Some(config.ranges.file.clone()), false);
+    let keeper = config.enrich.as_ref().map(start).transpose()?;
+    if keeper.is_none() && config.streams.is_empty() {
+        return Ok((None, None));
+    }
+    let pipeline = Pipeline::new(&config.streams, keeper.as_ref().map(Keeper::shelf), flows.format);
+    Ok((keeper, Some(pipeline)))
 }
 
 fn open(config: &Config, flows: &Flows) -> Result<Vec<Bound>, Faults> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::{FlowFormat, Flows as Config, Framing};
 use crate::flows::key::Key;
-use crate::flows::{Flow, Message as FlowMessage, json, protobuf};
+use crate::flows::{Message as FlowMessage, json, protobuf};
 use crate::journal::{Journal, LotForm, LotWriter, Message, WindowOf};
 use crate::limits::{FLOW_LOT_BYTES, FLOW_LOT_MS_MAX};
 
@@ -18,6 +18,10 @@ pub(super) struct Given {
     pub(super) journalled: u64,
     /// That it did not.
     pub(super) refused: u64,
+    /// All of them.
+    pub(super) messages: u64,
+    /// Flows of which no message was made: no stream had them, or theirs does not write all.
+    pub(super) unwritten: u64,
 }
 
 /// The way of one topic's flows: what is received of them goes in here.
@@ -37,29 +41,32 @@ pub(super) struct Outlet {
     now_ns: u64,
     /// and that of the first flow in the lot.
     begun_ns: u64,
-    pub(super) given: Given,
+    /// Messages that the journal took, and did not.
+    pub(super) journalled: u64,
+    pub(super) refused: u64,
 }
 
 impl Outlet {
-    /// Into a journal, with windows of so many nanoseconds.
-    pub(super) fn new(config: &Config, journal: Arc<Journal>, window_ns: u64) -> Self {
-        let form = match config.format {
+    /// To a topic, each message written so; into a journal, with windows of so many nanoseconds.
+    pub(super) fn new(config: &Config, (topic, format): (&str, (FlowFormat, Framing)), journal: Arc<Journal>, window_ns: u64) -> Self {
+        let form = match format {
             (FlowFormat::Protobuf, Framing::Length) => LotForm::Framed,
             (FlowFormat::Protobuf, Framing::Bare) => LotForm::Bare,
             (FlowFormat::Json, _) => LotForm::Json,
         };
         Self {
             journal,
-            topic: config.topic.clone(),
-            format: config.format,
+            topic: topic.to_owned(),
+            format,
             key: Key::new(&config.key),
-            lot: LotWriter::new(form, FLOW_LOT_BYTES + SPARE_BYTES),
+            lot: LotWriter::new(form, SPARE_BYTES),
             scratch: Vec::new(),
             window_ns: window_ns.max(1),
             window: WindowOf::default(),
             now_ns: 0,
             begun_ns: 0,
-            given: Given::default(),
+            journalled: 0,
+            refused: 0,
         }
     }
 
@@ -74,13 +81,30 @@ impl Outlet {
         self.now_ns = now_ns;
     }
 
-    /// Takes a flow.
-    pub(super) fn put(&mut self, flow: &Flow) {
-        if !self.add(flow) {
+    /// Takes a flow's message.
+    pub(super) fn put(&mut self, message: &FlowMessage<'_>) {
+        let Self { scratch, format, .. } = self;
+        let (format, mut scratch) = (*format, std::mem::take(scratch));
+        self.give(message, |out| match format {
+            (FlowFormat::Protobuf, Framing::Length) => protobuf::write_message_framed(message, &mut scratch, out),
+            (FlowFormat::Protobuf, Framing::Bare) => protobuf::write_message(message, out),
+            (FlowFormat::Json, _) => json::write_bare(message, out),
+        });
+        self.scratch = scratch;
+    }
+
+    /// The same of one that is written already; a line of JSON with its end.
+    pub(super) fn put_written(&mut self, message: &FlowMessage<'_>, bytes: &[u8]) {
+        let bytes = if self.format.0 == FlowFormat::Json { bytes.strip_suffix(b"\n").unwrap_or(bytes) } else { bytes };
+        self.give(message, |out| out.extend_from_slice(bytes));
+    }
+
+    fn give(&mut self, message: &FlowMessage<'_>, mut write: impl FnMut(&mut Vec<u8>)) {
+        if !self.add(message, &mut write) {
             self.flush();
             // One that no lot has room for.
-            if !self.add(flow) {
-                self.given.refused += 1;
+            if !self.add(message, &mut write) {
+                self.refused += 1;
             }
         }
         if self.lot.bytes() >= FLOW_LOT_BYTES {
@@ -88,20 +112,12 @@ impl Outlet {
         }
     }
 
-    fn add(&mut self, flow: &Flow) -> bool {
+    fn add(&mut self, message: &FlowMessage<'_>, write: impl FnMut(&mut Vec<u8>)) -> bool {
         if self.lot.count() == 0 {
             self.begun_ns = self.now_ns;
         }
-        let message = FlowMessage::plain(flow);
-        let Self { key, lot, scratch, format, .. } = self;
-        lot.put(
-            |out| key.write(&message, out),
-            |out| match format {
-                (FlowFormat::Protobuf, Framing::Length) => protobuf::write_framed(flow, scratch, out),
-                (FlowFormat::Protobuf, Framing::Bare) => protobuf::write(flow, out),
-                (FlowFormat::Json, _) => json::write_bare(&message, out),
-            },
-        )
+        let Self { key, lot, .. } = self;
+        lot.put(|out| key.write(message, out), write)
     }
 
     /// The journal gets what there is.
@@ -111,7 +127,7 @@ impl Outlet {
             return;
         }
         let message = Message::flows(&self.topic, self.lot.take(), self.window);
-        let counter = if self.journal.append(message) { &mut self.given.journalled } else { &mut self.given.refused };
+        let counter = if self.journal.append(message) { &mut self.journalled } else { &mut self.refused };
         *counter += count;
     }
 }
@@ -120,7 +136,7 @@ impl Outlet {
 mod tests {
     use super::*;
     use crate::config::Flows;
-    use crate::flows::Address;
+    use crate::flows::{Address, Flow};
     use crate::journal::{Both, Bound, FlowLane, Lot, Next};
     use std::time::Duration;
 
@@ -130,7 +146,7 @@ mod tests {
         let listen = vec!["127.0.0.1:1".parse().unwrap()];
         let (topic, key) = ("t".to_owned(), vec!["sampler_address", "src_port"]);
         let config = Flows { listen, templates: None, per_port: false, sampling: Vec::new(), topic, format, key, journal_mb: 16 };
-        Outlet::new(&config, Arc::clone(journal), WINDOW_NS)
+        Outlet::new(&config, (&config.topic, format), Arc::clone(journal), WINDOW_NS)
     }
 
     fn flow(n: u32) -> Flow {
@@ -147,7 +163,7 @@ mod tests {
         let mut outlet = outlet(&journal, (FlowFormat::Json, Framing::Length));
         let mut put = |now_ms: u64, count: u32| {
             outlet.turn(now_ms * 1_000_000);
-            (0..count).for_each(|n| outlet.put(&flow(n)));
+            (0..count).for_each(|n| outlet.put(&FlowMessage::plain(&flow(n))));
         };
         put(9_950, 10);
         put(9_990, 10);
@@ -155,7 +171,7 @@ mod tests {
         put(10_050, 5);
         put(10_200, 2_000);
         outlet.flush();
-        assert_eq!(outlet.given, Given { journalled: 2_030, refused: 0 });
+        assert_eq!((outlet.journalled, outlet.refused), (2_030, 0));
         journal.close();
         let mut lots = Vec::new();
         while let Next::Message(message) = cursor.next(Duration::ZERO) {
@@ -171,9 +187,9 @@ mod tests {
         }
         assert_eq!(lots[..2], [(0, 20), (1, 10)]);
         assert!(lots.len() > 3 && lots.iter().map(|(_, count)| count).sum::<u64>() == 2_030, "{lots:?}");
-        outlet.put(&flow(1));
+        outlet.put(&FlowMessage::plain(&flow(1)));
         outlet.flush();
-        assert_eq!(outlet.given.refused, 1, "a journal that is closed takes none, and that is counted");
+        assert_eq!(outlet.refused, 1, "a journal that is closed takes none, and that is counted");
     }
 
     /// Flows come fast and no sink reads: they fall off by themselves, are told by window, and no report goes.
@@ -186,10 +202,10 @@ mod tests {
         let mut outlet = outlet(&journal, (FlowFormat::Protobuf, Framing::Length));
         for window in 0..3 {
             outlet.turn(window * WINDOW_NS);
-            (0..20_000).for_each(|n| outlet.put(&flow(n)));
+            (0..20_000).for_each(|n| outlet.put(&FlowMessage::plain(&flow(n))));
         }
         outlet.flush();
-        assert_eq!((journal.state().messages, journal.overflow()[0].1, outlet.given.journalled), (1, 0, 60_000));
+        assert_eq!((journal.state().messages, journal.overflow()[0].1, outlet.journalled), (1, 0, 60_000));
         let losses = journal.flow_losses();
         let (kept, lost) = (journal.flow_state().unwrap(), losses[0].1.messages());
         assert!(kept.bytes <= 200_000 && losses[0].1.windows.len() == 3, "{losses:?}");

@@ -1,12 +1,12 @@
-//! The thread that receives: it owns sockets, collector and outlet. It waits for datagrams alone.
+//! The thread that receives: it owns sockets, collector and outlets. It waits for datagrams alone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::outlet::Outlet;
 use super::saver::Saver;
 use super::watch::Watch;
+use super::way::Way;
 use crate::flows::Collector;
 use crate::flows::listen::{Listener, now_ns, wait};
 
@@ -21,7 +21,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(1);
 pub(super) struct Receiving {
     pub(super) listeners: Vec<Listener>,
     pub(super) collector: Collector,
-    pub(super) outlet: Outlet,
+    pub(super) way: Way,
     pub(super) saver: Option<Saver>,
     pub(super) watch: Arc<Watch>,
     pub(super) told: Instant,
@@ -52,11 +52,11 @@ impl Receiving {
 
     /// Takes what is there of each socket, up to a burst.
     fn burst(&mut self) -> usize {
-        self.outlet.turn(now_ns());
+        self.way.turn(now_ns());
         let (mut came, mut fault) = (0, None);
-        let Self { listeners, collector, outlet, .. } = self;
+        let Self { listeners, collector, way, .. } = self;
         for listener in listeners {
-            match listener.receive(collector, &mut |flow| outlet.put(flow)) {
+            match listener.receive(collector, &mut |flow| way.put(flow)) {
                 Ok(datagrams) => came += datagrams,
                 Err(reason) => fault = Some(reason.to_string()),
             }
@@ -74,15 +74,15 @@ impl Receiving {
     /// A moment at which all flows that came are given on. Whoever looks at it just now gets the next one.
     fn tell(&mut self) {
         self.told = Instant::now();
-        self.outlet.flush();
-        self.watch.tell(&self.collector, self.outlet.given);
+        self.way.flush();
+        self.watch.tell(&self.collector, self.way.given());
     }
 
     fn end(mut self) {
         self.collector.end();
-        self.outlet.flush();
+        self.way.flush();
         self.collector.warnings().iter().for_each(|warning| tracing::warn!("flows: {warning}"));
-        self.watch.end(&self.collector, self.outlet.given);
+        self.watch.end(&self.collector, self.way.given());
         if let Some(saver) = self.saver {
             saver.end(&mut self.collector);
         }

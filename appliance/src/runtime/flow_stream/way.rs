@@ -1,0 +1,104 @@
+//! Which topics a flow's messages go to: that of all flows, or those of streams.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::outlet::{Given, Outlet};
+use crate::config::{FlowFormat, Flows as Config, Framing};
+use crate::enrich::Pipeline;
+use crate::flows::{Flow, Message};
+use crate::journal::Journal;
+
+type Format = (FlowFormat, Framing);
+
+/// From a flow to outlets.
+pub(super) struct Way {
+    config: Config,
+    journal: Arc<Journal>,
+    window_ns: u64,
+    /// None: each flow is one message, as its exporter told it.
+    pipeline: Option<Box<Pipeline>>,
+    all: Outlet,
+    /// Of streams that have a topic or a format of their own.
+    others: HashMap<String, Vec<(Format, Outlet)>>,
+    now_ns: u64,
+    messages: u64,
+    unwritten: u64,
+}
+
+impl Way {
+    /// Into a journal, with windows of so many nanoseconds.
+    pub(super) fn new(config: &Config, journal: Arc<Journal>, window_ns: u64, pipeline: Option<Pipeline>) -> Self {
+        Self {
+            all: Outlet::new(config, (&config.topic, config.format), Arc::clone(&journal), window_ns),
+            config: config.clone(),
+            journal,
+            window_ns,
+            pipeline: pipeline.map(Box::new),
+            others: HashMap::new(),
+            now_ns: 0,
+            messages: 0,
+            unwritten: 0,
+        }
+    }
+
+    /// What comes from here on came now; once a burst.
+    pub(super) fn turn(&mut self, now_ns: u64) {
+        self.now_ns = now_ns;
+        self.outlets().for_each(|outlet| outlet.turn(now_ns));
+    }
+
+    /// Takes a flow.
+    #[inline]
+    pub(super) fn put(&mut self, flow: &Flow) {
+        let Self { pipeline, all, others, config, journal, window_ns, now_ns, messages, .. } = self;
+        let Some(pipeline) = pipeline else {
+            self.messages += 1;
+            return all.put(&Message::plain(flow));
+        };
+        let before = *messages;
+        pipeline.take(flow, &mut |piece| {
+            *messages += 1;
+            let format = (piece.format, piece.framing);
+            let topic = piece.topic.unwrap_or(&config.topic);
+            if topic == config.topic && format == config.format {
+                return all.put_written(&piece.message, piece.bytes);
+            }
+            if !others.contains_key(topic) {
+                others.insert(topic.to_owned(), Vec::new());
+            }
+            let Some(of_topic) = others.get_mut(topic) else { return };
+            let at = of_topic.iter().position(|(other, _)| *other == format).unwrap_or_else(|| {
+                let mut outlet = Outlet::new(config, (topic, format), Arc::clone(journal), *window_ns);
+                outlet.turn(*now_ns);
+                of_topic.push((format, outlet));
+                of_topic.len() - 1
+            });
+            of_topic[at].1.put_written(&piece.message, piece.bytes);
+        });
+        let unwritten = u64::from(self.messages == before);
+        self.unwritten += unwritten;
+    }
+
+    /// The journal gets what there is.
+    pub(super) fn flush(&mut self) {
+        self.outlets().for_each(Outlet::flush);
+    }
+
+    /// What was given on, over all outlets.
+    pub(super) fn given(&self) -> Given {
+        let others = self.others.values().flatten().map(|(_, outlet)| outlet);
+        let of = |given: fn(&Outlet) -> u64| given(&self.all) + others.clone().map(given).sum::<u64>();
+        Given {
+            journalled: of(|outlet| outlet.journalled),
+            refused: of(|outlet| outlet.refused),
+            messages: self.messages,
+            unwritten: self.unwritten,
+        }
+    }
+
+    fn outlets(&mut self) -> impl Iterator<Item = &mut Outlet> {
+        let others = self.others.values_mut().flatten().map(|(_, outlet)| outlet);
+        std::iter::once(&mut self.all).chain(others)
+    }
+}
