@@ -15,6 +15,8 @@ mod eal_support;
 #[path = "../benches/support/exports.rs"]
 mod exports;
 mod flows_support;
+#[path = "flows_support/live.rs"]
+mod live;
 #[path = "e2e_support/place.rs"]
 mod place;
 
@@ -27,6 +29,7 @@ use std::time::Duration;
 use e2e_support::{Appliance, BINARY, run, wait};
 use eal_support::in_namespace;
 use flows_support::{captures, datagrams};
+use live::{FLOWS, LISTEN, captured, five, had, nine, send};
 use place::{ANY_ADMIN, FILE, MIRROR, Place};
 use prost::Message as _;
 use rdkafka::ClientConfig;
@@ -35,8 +38,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
 use tailwater::flows::pb::FlowMessage;
 
-const LISTEN: &str = "127.0.0.1:2055";
-const FLOWS: &str = "[flows]\nlisten = [\"udp/127.0.0.1:2055\"]\n";
 const MOCK: &str = "[sinks.kafka]\nbrokers = \"mock\"\n";
 const JOURNAL: &str = "[journal]\npath = \"journal\"\nsize_mb = 16\n";
 /// Of each capture.
@@ -47,49 +48,9 @@ const GOFLOW2: [u32; 50] = [
     70, 71, 80, 81, 82, 100, 101, 102, 103, 104, 105, 106, 110, 111, 112,
 ];
 
-/// NetFlow 5: so many records of ten bytes each, numbered.
-fn five(first: u32, records: u16) -> Vec<u8> {
-    let mut out = [&5_u16.to_be_bytes()[..], &records.to_be_bytes(), &[0; 12], &first.to_be_bytes(), &[0; 4]].concat();
-    for n in 0..u32::from(records) {
-        let mut record = [0_u8; 48];
-        record[..4].copy_from_slice(&(first + n).to_be_bytes());
-        (record[19], record[23]) = (1, 10);
-        out.extend(record);
-    }
-    out
-}
-
 const STREAMS: &str = "[enrich]\ncustomers = \"ranges\"\nprotocol_names = true\n[[streams]]\nname = \"five\"\nwhere = { type = \"NETFLOW_V5\" }\n\
                        topic = \"edge.{type}\"\nformat = \"json\"\n[[streams]]\nname = \"nine\"\nwhere = { export_version = 9 }\n\
                        drop_fields = [\"sequence_num\"]\n";
-
-/// NetFlow 9, sequence `number`: a template (source address, octets), or a data set of two records.
-fn nine(number: u32, is_template: bool) -> Vec<u8> {
-    let mut out = [&[0, 9, 0, 1, 0, 0, 0, 9, 0, 0, 0, 9][..], &number.to_be_bytes(), &[0, 0, 0, 7]].concat();
-    if is_template {
-        out.extend([0, 0, 0, 16, 1, 0, 0, 2, 0, 8, 0, 4, 0, 1, 0, 4]);
-    } else {
-        out.extend([1, 0, 0, 20]);
-        out.extend([2 * number, 2 * number + 1].into_iter().flat_map(|n| [n.to_be_bytes(), 10_u32.to_be_bytes()].concat()));
-    }
-    out
-}
-
-/// All of them, as fast as loopback and the appliance's socket take them without loss.
-fn send(from: &UdpSocket, payloads: &[Vec<u8>]) {
-    for (sent, payload) in payloads.iter().enumerate() {
-        from.send_to(payload, LISTEN).unwrap();
-        if sent % 50 == 49 {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-}
-
-/// Until the appliance has had so many.
-fn had(appliance: &Appliance, datagrams: usize) {
-    let has = || appliance.metric("tailwater_flows_datagrams_total", "") as usize;
-    wait(30, || has() == datagrams, || format!("{} of {datagrams} datagrams came\n{}", has(), appliance.log()));
-}
 
 /// What `tailwater flows --pcap` makes of the same datagrams from the same socket.
 fn expected(folder: &Path, payloads: &[Vec<u8>], port: u16) -> Vec<FlowMessage> {
@@ -102,21 +63,6 @@ fn expected(folder: &Path, payloads: &[Vec<u8>], port: u16) -> Vec<FlowMessage> 
         messages.push(FlowMessage::decode_length_delimited(&mut rest).unwrap());
     }
     messages
-}
-
-/// A classic capture of UDP over raw IPv4 on loopback; what is longer than a packet goes in one all the same.
-fn captured(payloads: &[Vec<u8>], port: u16) -> Vec<u8> {
-    let mut out =
-        [&0xA1B2_C3D4_u32.to_le_bytes()[..], &[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0], &65_535_u32.to_le_bytes(), &101_u32.to_le_bytes()]
-            .concat();
-    for payload in payloads {
-        let length = |extra: usize| u16::try_from(payload.len() + extra).unwrap().to_be_bytes();
-        let ip = [&[0x45, 0][..], &length(28), &[0, 1, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1]].concat();
-        let udp = [&port.to_be_bytes()[..], &2055_u16.to_be_bytes(), &length(8), &[0, 0]].concat();
-        let size = u32::try_from(payload.len() + 28).unwrap().to_le_bytes();
-        out.extend([&1_600_000_000_u32.to_le_bytes()[..], &[0; 4], &size, &size, &ip, &udp, payload].concat());
-    }
-    out
 }
 
 /// How often each message is there, but for when it was received, and for times that are that time (sFlow has none of its own): no two

@@ -205,10 +205,11 @@ impl Config {
             let key = "ports".to_owned();
             return Err(Faults::one(Fault { file: self.file.clone(), line: 0, key, what: what.to_owned(), remedy: remedy.to_owned() }));
         }
-        if let Some(at) = self.stats.iter().position(|stat| stat.source == Source::Flows) {
-            let (row, what) = (at.to_string(), "counts flow records, which `run` does not receive in this version");
+        let flows = self.stats.iter().position(|stat| stat.source == Source::Flows);
+        if let Some(at) = flows.filter(|_| self.flows.is_none()) {
+            let (row, what) = (at.to_string(), "counts flow records, and none are received");
             let (line, key) = (self.line(&["stats", &row]).unwrap_or(0), format!("stats[{at}] ({})", self.stats[at].name));
-            let remedy = "use `replay --flows`, or remove the stat".to_owned();
+            let remedy = "write [flows] and below it listen = [\"udp/2055\"], or remove the stat".to_owned();
             return Err(Faults::one(Fault { file: self.file.clone(), line, key, what: what.to_owned(), remedy }));
         }
         let unreadable = self.sinks.kafka.iter().flat_map(|kafka| kafka.unreadable.iter().cloned());

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use crate::axes::Source;
 use crate::config::{Config, Fault, Faults};
 
 /// Everything of `new` that needs a restart, seen from the configuration that was started with.
@@ -46,7 +47,17 @@ pub fn check(started: &Config, new: &Config) -> Result<(), Faults> {
         refuse(&mut faults, new, &["admin", "listen"], "differs from what was started with");
     }
     fast(&mut faults, started, new);
+    flow_stats(&mut faults, started, new);
     faults.or(())
+}
+
+/// Who counts flow records takes up no generation while it runs: their ranges and stats would no longer be those of packets.
+fn flow_stats(faults: &mut Faults, started: &Config, new: &Config) {
+    if let Some(at) = new.stats.iter().position(|stat| stat.source == Source::Flows) {
+        refuse(faults, new, &["stats", &at.to_string(), "source"], "counts flow records: beside them nothing is reloaded in this version");
+    } else if started.analyses_flows() {
+        refuse(faults, new, &["stats"], "count no flow records, and did at the start");
+    }
 }
 
 /// The first fast stat makes epochs shorter.

@@ -47,8 +47,8 @@ impl FlowFeed {
     }
 }
 
-/// What exporters sent and nobody read: by their sequence numbers, and by what could not be decoded.
-fn units_missing(ledger: &Ledger) -> u64 {
+/// What exporters sent and nobody read, as far as is known: by their sequence numbers, and by what could not be decoded.
+pub(super) fn units_missing(ledger: &Ledger) -> u64 {
     let gaps = [ledger.record_gaps, ledger.datagram_gaps, ledger.sample_gaps];
     let drops = ledger.datagram_drops.iter().chain(&ledger.set_drops).chain(&ledger.record_drops);
     gaps.iter().map(|gaps| gaps.lost).sum::<u64>() + drops.sum::<u64>() + ledger.kernel_drops

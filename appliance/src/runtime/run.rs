@@ -64,7 +64,7 @@ pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
     let accounts = flows.as_ref().map(|flows| flows.accounts(&journal, &registry));
     let gate = Gate::new(config.reload_token().map_err(RunError::Token)?, Arc::clone(&registry));
     let mut outside = Outside::start(config, &places, (&journal, &registry), ask, gate.clone())?;
-    let counted = count(&eal, config, &places, &world, (&registry, &journal, accounts), orders, gate);
+    let counted = count(&eal, config, &places, &world, (&registry, &journal, flows.as_ref().zip(accounts)), orders, gate);
     // All that came of flows is in the journal before it closes.
     if let Some(flows) = &mut flows {
         flows.end();
@@ -89,7 +89,7 @@ fn count(
     config: &Config,
     places: &Places,
     world: &Arc<World>,
-    (registry, journal, flows): (&Arc<Registry>, &Arc<Journal>, Option<Accounts>),
+    (registry, journal, flows): (&Arc<Registry>, &Arc<Journal>, Option<(&FlowStream, Accounts)>),
     orders: Orders,
     gate: Gate,
 ) -> Result<(), RunError> {
@@ -99,12 +99,14 @@ fn count(
     let cores = Cores { rx: polling(&places.cores.rx, &ports), workers: places.cores.workers.clone() };
     let mut wired = wire(world, &cores, registry, false);
     let streams = std::mem::take(&mut wired.streams);
+    let (flows, accounts) = flows.unzip();
+    flows.into_iter().for_each(|flows| flows.analyse(wired.analysis.take()));
     let (queues, monitor) = split(ports, &cores.rx, registry, config, timeline);
     let (boot_id, port_names) = (random()?, port_names(config));
     let mut configs = Configs::new(Arc::clone(journal), boot_id);
     configs.tell(config, world.number, 0);
     let setting = setting(config, world, boot_id, port_names.clone(), true);
-    let shipping = Shipping::new(Arc::clone(journal), Arc::clone(registry)).with_flows(flows);
+    let shipping = Shipping::new(Arc::clone(journal), Arc::clone(registry)).with_flows(accounts);
     let mut reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, shipping, monitor.clone());
     if let Some(counters) = beside(places.io_cpu, || counters::listen(config))? {
         reporter = reporter.with_counters(counters);

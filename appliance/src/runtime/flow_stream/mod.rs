@@ -11,20 +11,21 @@ mod saver;
 mod watch;
 mod way;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 pub use account::Accounts;
 
+use crate::analyse::Analysis;
 use crate::config::{Config, Fault, Faults, Flows};
 use crate::enrich::{Keeper, Pipeline};
 use crate::flows::listen::{Bound, Listener, is_shared};
 use crate::flows::{Collector, OperatorRate, Settings};
 use crate::journal::Journal;
 use crate::telemetry::Registry;
-use receiving::Receiving;
+use receiving::{Analysing, Receiving};
 use saver::Saver;
 use watch::Watch;
 use way::Way;
@@ -37,6 +38,7 @@ pub struct FlowStream {
     watch: Arc<Watch>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
+    given: Arc<Mutex<Option<Analysis>>>,
     /// Reads tables anew as long as it lives.
     _keeper: Option<Keeper>,
 }
@@ -50,6 +52,8 @@ impl FlowStream {
         let Some(flows) = config.flows.clone() else { return Ok(None) };
         let sockets = open(config, &flows)?;
         let (keeper, pipeline) = pipeline(config, &flows)?;
+        let analysing = Analysing::default();
+        let given = Arc::clone(&analysing.given);
         let (watch, journal, ends) = (Watch::new(Arc::clone(stop)), Arc::clone(journal), Arc::clone(stop));
         let (told, window_ns) = (Arc::clone(&watch), config.appliance.window_ms * 1_000_000);
         let work = move || {
@@ -59,12 +63,12 @@ impl FlowStream {
             let saver = flows.templates.as_deref().and_then(|file| Saver::start(file, &mut collector).ok());
             let way = Way::new(&flows, journal, window_ns, pipeline);
             let listeners = sockets.into_iter().map(Listener::new).collect();
-            Receiving { listeners, collector, way, saver, watch: told, told: Instant::now(), fault: None }.run(&ends);
+            Receiving { listeners, collector, way, saver, watch: told, told: Instant::now(), fault: None, analysing }.run(&ends);
         };
         let thread = thread::Builder::new().name("flows".into()).spawn(work);
         let thread = thread
             .map_err(|reason| Faults::of_file(&config.file, format!("[flows]: no thread: {reason}"), "raise the limit on threads"))?;
-        Ok(Some(Self { watch, stop: Arc::clone(stop), thread: Some(thread), _keeper: keeper }))
+        Ok(Some(Self { watch, stop: Arc::clone(stop), thread: Some(thread), given, _keeper: keeper }))
     }
 
     /// For the reporter; and metrics are told from now on.
@@ -72,6 +76,11 @@ impl FlowStream {
         let (watch, ask) = (Arc::clone(&self.watch), Arc::clone(journal));
         registry.set_flows(move || watch.snapshot(&ask));
         Accounts::new(Arc::clone(&self.watch), Arc::clone(journal), Arc::clone(registry))
+    }
+
+    /// Flows are counted in the stats of their ranges from now on, each in the window in which it comes.
+    pub fn analyse(&self, analysis: Option<Analysis>) {
+        *self.given.lock().unwrap_or_else(PoisonError::into_inner) = analysis;
     }
 
     /// Waits until all that came is in the journal. Ends it, if it was not told to end.

@@ -1,17 +1,21 @@
 //! The thread that receives: it owns sockets, collector and outlets. It waits for datagrams alone.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::saver::Saver;
 use super::watch::Watch;
 use super::way::Way;
-use crate::flows::Collector;
+use crate::analyse::Analysis;
 use crate::flows::listen::{Listener, now_ns, wait};
+use crate::flows::{Collector, Flow, Ledger};
+use crate::runtime::flow_feed::units_missing;
 
 /// How long it waits for a datagram at most; a signal to end is seen within it.
 const NAP_MS: u16 = 50;
+/// The same while flows are counted: the reporter waits for the end of our windows as for any core's.
+const NAP_ANALYSING_MS: u16 = 5;
 /// How often others see where everything went.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 /// For so long what still waits in the sockets is read after the signal to end.
@@ -27,6 +31,34 @@ pub(super) struct Receiving {
     pub(super) told: Instant,
     /// The last fault of a socket, that it is told once.
     pub(super) fault: Option<String>,
+    pub(super) analysing: Analysing,
+}
+
+/// Where the stats of flows are counted, from when the data path begins.
+#[derive(Default)]
+pub(super) struct Analysing {
+    pub(super) given: Arc<Mutex<Option<Analysis>>>,
+    analysis: Option<Analysis>,
+    missing: u64,
+}
+
+impl Analysing {
+    /// The window of now is open.
+    fn turn(&mut self, now_ns: u64) {
+        if self.analysis.is_none()
+            && let Ok(mut given) = self.given.try_lock()
+        {
+            self.analysis = given.take();
+        }
+        self.analysis.iter_mut().for_each(|analysis| analysis.turn(now_ns));
+    }
+
+    fn miss(&mut self, ledger: &Ledger) {
+        let Some(analysis) = &mut self.analysis else { return };
+        let now = units_missing(ledger);
+        analysis.miss(now.saturating_sub(self.missing));
+        self.missing = now;
+    }
 }
 
 impl Receiving {
@@ -38,8 +70,9 @@ impl Receiving {
                 self.tell();
             }
             // Lots are closed by their age, at the next burst or behind a nap without one.
-            if came == 0 && (wait(&self.listeners, NAP_MS).is_err() || self.fault.is_some()) {
-                std::thread::sleep(Duration::from_millis(u64::from(NAP_MS)));
+            let nap_ms = if self.analysing.analysis.is_some() { NAP_ANALYSING_MS } else { NAP_MS };
+            if came == 0 && (wait(&self.listeners, nap_ms).is_err() || self.fault.is_some()) {
+                std::thread::sleep(Duration::from_millis(u64::from(nap_ms)));
             }
             if let Some(saver) = &mut self.saver {
                 saver.offer(&mut self.collector);
@@ -52,14 +85,23 @@ impl Receiving {
 
     /// Takes what is there of each socket, up to a burst.
     fn burst(&mut self) -> usize {
-        self.way.turn(now_ns());
+        let now_ns = now_ns();
+        self.way.turn(now_ns);
+        self.analysing.turn(now_ns);
         let (mut came, mut fault) = (0, None);
-        let Self { listeners, collector, way, .. } = self;
+        let Self { listeners, collector, way, analysing, .. } = self;
+        let mut each = |flow: &Flow| {
+            way.put(flow);
+            analysing.analysis.iter_mut().for_each(|analysis| analysis.take(flow));
+        };
         for listener in listeners {
-            match listener.receive(collector, &mut |flow| way.put(flow)) {
+            match listener.receive(collector, &mut each) {
                 Ok(datagrams) => came += datagrams,
                 Err(reason) => fault = Some(reason.to_string()),
             }
+        }
+        if came > 0 {
+            self.analysing.miss(self.collector.ledger());
         }
         if fault != self.fault {
             match &fault {
@@ -79,7 +121,14 @@ impl Receiving {
     }
 
     fn end(mut self) {
+        let waiting = self.collector.ledger().waiting;
         self.collector.end();
+        // It may have been given just now; the reporter waits for its end.
+        self.analysing.turn(now_ns());
+        if let Some(mut analysis) = self.analysing.analysis.take() {
+            analysis.miss(waiting);
+            analysis.end();
+        }
         self.way.flush();
         self.collector.warnings().iter().for_each(|warning| tracing::warn!("flows: {warning}"));
         self.watch.end(&self.collector, self.way.given());

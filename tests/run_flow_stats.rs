@@ -1,0 +1,51 @@
+//! `tailwater run` with stats of flow records: export datagrams over loopback count in the ranges' reports, beside packets.
+//!
+//! In a network namespace of its own; without root it is skipped, and says so.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
+
+mod e2e_support;
+mod eal_support;
+#[path = "flows_support/live.rs"]
+mod live;
+#[path = "e2e_support/place.rs"]
+mod place;
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use e2e_support::Appliance;
+use eal_support::in_namespace;
+use live::{FLOWS, five, had, send};
+use place::{ANY_ADMIN, FILE, MIRROR, Place};
+use serde_json::Value;
+
+#[test]
+fn flows_off_sockets_count_in_their_ranges() {
+    in_namespace("flows_off_sockets_count_in_their_ranges", || {
+        let place = Place::new();
+        let rows = "sampling = [\"127.0.0.1=1\"]\n[[stats]]\nname = \"flow_bytes\"\ncalculation = \"sum\"\nmetric = \"bytes\"\n\
+                    source = \"flows\"\ndirection = \"egress\"\n";
+        let file = place.config(1_000, &[MIRROR, ANY_ADMIN, FILE, FLOWS, rows]);
+        let appliance = Appliance::counting(&file, &[]);
+        // Packets and flows side by side: so many frames of 100 bytes towards the range, and flows from it.
+        place.send(&appliance);
+        let payloads: Vec<Vec<u8>> = (0..100).map(|n| five(u32::from_be_bytes([203, 0, 112, 0]) + n * 10, 10)).collect();
+        // Flows that come before the data path counts are told, not counted.
+        std::thread::sleep(Duration::from_millis(200));
+        send(&UdpSocket::bind("127.0.0.1:0").unwrap(), &payloads);
+        had(&appliance, payloads.len());
+        appliance.signal("HUP");
+        appliance.says("beside them nothing is reloaded", 10);
+        appliance.stop(60);
+        let text = std::fs::read_to_string(place.file("reports.jsonl")).unwrap();
+        let reports: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |name: &str| -> f64 {
+            let stats = reports.iter().filter_map(|report| report["stats"].as_array()).flatten().filter(|stat| stat["name"] == name);
+            stats.map(|stat| stat["total"]["value"].as_f64().unwrap()).sum()
+        };
+        assert_eq!((of("packets"), of("flow_bytes")), (500.0, 2_560.0));
+        let total = reports.iter().rfind(|report| report["total"] == true).unwrap();
+        let n = |name: &str| total["flowAnalysis"][name].as_str().unwrap().parse::<u64>().unwrap();
+        assert_eq!((n("records"), n("matched"), n("unmatched"), n("views"), n("counted")), (1_000, 256, 744, 256, 256));
+    });
+}
