@@ -1,5 +1,5 @@
 //! Export datagrams to a running appliance, over loopback.
-#![allow(dead_code, reason = "not every test uses all of it")]
+#![allow(dead_code, clippy::cast_possible_truncation, reason = "not every test uses all of it; its numbers are small")]
 
 use std::net::UdpSocket;
 use std::time::Duration;

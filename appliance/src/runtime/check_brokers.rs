@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::check::{Finding, Verdict, bad, good};
 use crate::config::kafka::{CUSTOMER, MOCK};
-use crate::config::{Config, Counters, KafkaSink};
+use crate::config::streams::Part;
+use crate::config::{Config, Counters, KafkaSink, Stream};
 use crate::sink::kafka::{Cluster, ProbeError, of_customer, probe};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -52,7 +53,14 @@ fn topics(config: &Config, kafka: &KafkaSink, cluster: &Cluster) -> Vec<Finding>
     }
     let customers = |topic: &str| config.ranges.list.iter().map(|range| of_customer(topic, &range.customer).into_owned()).collect();
     let of_key = |(_, topic): (_, &str)| if topic.contains(CUSTOMER) { customers(topic) } else { BTreeSet::from([topic.to_owned()]) };
-    let ours: BTreeSet<String> = kafka.topics().into_iter().flat_map(of_key).collect();
+    let mut ours: BTreeSet<String> = kafka.topics().into_iter().flat_map(of_key).collect();
+    ours.extend(config.flows.iter().map(|flows| flows.topic.clone()));
+    // What fills a template of a stream is known when its flows come.
+    let fixed = |stream: &Stream| match &stream.topic.as_ref()?.parts[..] {
+        [Part::Fixed(topic)] => Some(topic.clone()),
+        _ => None,
+    };
+    ours.extend(config.streams.iter().filter(|_| config.flows.is_some()).filter_map(fixed));
     let about = format!("{}: topics of sinks.kafka", config.locate(&["sinks", "kafka"]));
     let mut findings: Vec<_> = absent(&about, &ours, kafka, cluster, "reports wait until they are").into_iter().collect();
     findings.extend(alone(&about, &ours, cluster));
