@@ -319,8 +319,8 @@ fn streams_of_a_run_are_those_of_the_command() {
         let command = e2e_support::output(Command::new(BINARY).args(["flows", "--config"]).arg(&file).arg("--pcap").arg(&capture));
         let reports = std::fs::read_to_string(place.file("reports.jsonl")).unwrap();
         assert_eq!(flow_lines(&reports), flow_lines(&command));
-        let accounts = reports.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let total = accounts.filter(|report| report["total"] == true).last().unwrap()["flows"].take();
+        let mut accounts = reports.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let total = accounts.rfind(|report| report["total"] == true).unwrap()["flows"].take();
         let n = |name: &str| total[name].as_str().unwrap().parse::<u64>().unwrap();
         assert_eq!((n("messages"), n("journalled"), n("refused")), (1_196, 1_196, 0));
         assert_eq!(n("flowsUnwritten"), n("flows") - 1_196);
