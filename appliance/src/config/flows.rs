@@ -67,6 +67,7 @@ pub(super) fn read(root: &Section<'_, '_>, journal: Option<&Journal>) -> (Option
 
 fn stream(section: &Section<'_, '_>, journal: Option<&Journal>) -> Option<Flows> {
     let listen = section.take("listen");
+    let is_written = ["format", "framing", "key"].iter().any(|key| section.has(key));
     let templates = section.take("templates").map(|field| field.text("\"templates\"").map(|path| beside(field.file(), path)));
     let per_port = section.flag("per_port");
     let sampling = section.list("sampling", "[\"192.0.2.1=1000\", \"192.0.2.1/12=2048\"]");
@@ -79,7 +80,7 @@ fn stream(section: &Section<'_, '_>, journal: Option<&Journal>) -> Option<Flows>
     if journal_mb.is_some() && journal.is_none() {
         section.fault("journal_mb", "bounds a journal on disk, and there is none", "write [journal] path, or remove it");
     }
-    let is_meant = has_topic || templates.is_some() || per_port.is_some() || sampling.is_some() || journal_mb.is_some();
+    let is_meant = is_written || has_topic || templates.is_some() || per_port.is_some() || sampling.is_some() || journal_mb.is_some();
     let listen = match listen {
         None if is_meant => section.require("listen", "listen = [\"udp/2055\"]").and_then(|field| self::listen(&field)),
         listen => listen.and_then(|field| self::listen(&field)),

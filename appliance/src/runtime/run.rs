@@ -100,7 +100,9 @@ fn count(
     let mut wired = wire(world, &cores, registry, false);
     let streams = std::mem::take(&mut wired.streams);
     let (flows, accounts) = flows.unzip();
-    flows.into_iter().for_each(|flows| flows.analyse(wired.analysis.take()));
+    if let Some((flows, analysis)) = flows.zip(wired.analysis.take()) {
+        flows.analyse(analysis, Arc::clone(&timeline));
+    }
     let (queues, monitor) = split(ports, &cores.rx, registry, config, timeline);
     let (boot_id, port_names) = (random()?, port_names(config));
     let mut configs = Configs::new(Arc::clone(journal), boot_id);

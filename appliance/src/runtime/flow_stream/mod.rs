@@ -5,14 +5,15 @@
 //! and metrics look at moments that are told to them ([`watch`]), of which [`account`] makes each window's account.
 
 mod account;
+mod analysing;
 mod outlet;
 mod receiving;
 mod saver;
 mod watch;
 mod way;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -24,8 +25,10 @@ use crate::enrich::{Keeper, Pipeline};
 use crate::flows::listen::{Bound, Listener, is_shared};
 use crate::flows::{Collector, OperatorRate, Settings};
 use crate::journal::Journal;
+use crate::rx::timeline::Timeline;
 use crate::telemetry::Registry;
-use receiving::{Analysing, Receiving};
+use analysing::{Analysing, Shared};
+use receiving::Receiving;
 use saver::Saver;
 use watch::Watch;
 use way::Way;
@@ -38,7 +41,7 @@ pub struct FlowStream {
     watch: Arc<Watch>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
-    given: Arc<Mutex<Option<Analysis>>>,
+    counting: Shared,
     /// Reads tables anew as long as it lives.
     _keeper: Option<Keeper>,
 }
@@ -53,7 +56,7 @@ impl FlowStream {
         let sockets = open(config, &flows)?;
         let (keeper, pipeline) = pipeline(config, &flows)?;
         let analysing = Analysing::default();
-        let given = Arc::clone(&analysing.given);
+        let counting = analysing.hand.clone();
         let (watch, journal, ends) = (Watch::new(Arc::clone(stop)), Arc::clone(journal), Arc::clone(stop));
         let (told, window_ns) = (Arc::clone(&watch), config.appliance.window_ms * 1_000_000);
         let work = move || {
@@ -68,7 +71,7 @@ impl FlowStream {
         let thread = thread::Builder::new().name("flows".into()).spawn(work);
         let thread = thread
             .map_err(|reason| Faults::of_file(&config.file, format!("[flows]: no thread: {reason}"), "raise the limit on threads"))?;
-        Ok(Some(Self { watch, stop: Arc::clone(stop), thread: Some(thread), given, _keeper: keeper }))
+        Ok(Some(Self { watch, stop: Arc::clone(stop), thread: Some(thread), counting, _keeper: keeper }))
     }
 
     /// For the reporter; and metrics are told from now on.
@@ -78,9 +81,9 @@ impl FlowStream {
         Accounts::new(Arc::clone(&self.watch), Arc::clone(journal), Arc::clone(registry))
     }
 
-    /// Flows are counted in the stats of their ranges from now on, each in the window in which it comes.
-    pub fn analyse(&self, analysis: Option<Analysis>) {
-        *self.given.lock().unwrap_or_else(PoisonError::into_inner) = analysis;
+    /// Flows are counted in the stats of their ranges from now on, each in the window in which it comes by the data path's time.
+    pub fn analyse(&self, analysis: Analysis, timeline: Arc<Timeline>) {
+        self.counting.give((analysis, timeline));
     }
 
     /// Waits until all that came is in the journal. Ends it, if it was not told to end.

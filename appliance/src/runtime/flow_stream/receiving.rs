@@ -1,16 +1,15 @@
 //! The thread that receives: it owns sockets, collector and outlets. It waits for datagrams alone.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::analysing::Analysing;
 use super::saver::Saver;
 use super::watch::Watch;
 use super::way::Way;
-use crate::analyse::Analysis;
 use crate::flows::listen::{Listener, now_ns, wait};
-use crate::flows::{Collector, Flow, Ledger};
-use crate::runtime::flow_feed::units_missing;
+use crate::flows::{Collector, Flow};
 
 /// How long it waits for a datagram at most; a signal to end is seen within it.
 const NAP_MS: u16 = 50;
@@ -34,33 +33,6 @@ pub(super) struct Receiving {
     pub(super) analysing: Analysing,
 }
 
-/// Where the stats of flows are counted, from when the data path begins.
-#[derive(Default)]
-pub(super) struct Analysing {
-    pub(super) given: Arc<Mutex<Option<Analysis>>>,
-    analysis: Option<Analysis>,
-    missing: u64,
-}
-
-impl Analysing {
-    /// The window of now is open.
-    fn turn(&mut self, now_ns: u64) {
-        if self.analysis.is_none()
-            && let Ok(mut given) = self.given.try_lock()
-        {
-            self.analysis = given.take();
-        }
-        self.analysis.iter_mut().for_each(|analysis| analysis.turn(now_ns));
-    }
-
-    fn miss(&mut self, ledger: &Ledger) {
-        let Some(analysis) = &mut self.analysis else { return };
-        let now = units_missing(ledger);
-        analysis.miss(now.saturating_sub(self.missing));
-        self.missing = now;
-    }
-}
-
 impl Receiving {
     /// Until the signal; then what came before it is read, and all is given on.
     pub(super) fn run(mut self, stop: &AtomicBool) {
@@ -70,7 +42,7 @@ impl Receiving {
                 self.tell();
             }
             // Lots are closed by their age, at the next burst or behind a nap without one.
-            let nap_ms = if self.analysing.analysis.is_some() { NAP_ANALYSING_MS } else { NAP_MS };
+            let nap_ms = if self.analysing.is_on() { NAP_ANALYSING_MS } else { NAP_MS };
             if came == 0 && (wait(&self.listeners, nap_ms).is_err() || self.fault.is_some()) {
                 std::thread::sleep(Duration::from_millis(u64::from(nap_ms)));
             }
@@ -87,12 +59,12 @@ impl Receiving {
     fn burst(&mut self) -> usize {
         let now_ns = now_ns();
         self.way.turn(now_ns);
-        self.analysing.turn(now_ns);
+        self.analysing.turn();
         let (mut came, mut fault) = (0, None);
         let Self { listeners, collector, way, analysing, .. } = self;
         let mut each = |flow: &Flow| {
             way.put(flow);
-            analysing.analysis.iter_mut().for_each(|analysis| analysis.take(flow));
+            analysing.take(flow);
         };
         for listener in listeners {
             match listener.receive(collector, &mut each) {
@@ -123,15 +95,11 @@ impl Receiving {
     fn end(mut self) {
         let waiting = self.collector.ledger().waiting;
         self.collector.end();
-        // It may have been given just now; the reporter waits for its end.
-        self.analysing.turn(now_ns());
-        if let Some(mut analysis) = self.analysing.analysis.take() {
-            analysis.miss(waiting);
-            analysis.end();
-        }
         self.way.flush();
         self.collector.warnings().iter().for_each(|warning| tracing::warn!("flows: {warning}"));
+        // First the account: the reporter may wait for it, and reads no stream meanwhile.
         self.watch.end(&self.collector, self.way.given());
+        self.analysing.end(waiting);
         if let Some(saver) = self.saver {
             saver.end(&mut self.collector);
         }
