@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tailwater::config::{KafkaSink, Sinks};
 use tailwater::journal::{Bound, Disk, Journal};
-use tailwater::sink;
+use tailwater::sink::{self, RunningSinks};
 
 use crate::{Window, cpu_seconds, line, megabytes, window};
 
@@ -17,10 +18,10 @@ const MESSAGES_MB_MAX: f64 = 4_096.0;
 const JOURNAL_BYTES: u64 = 4 << 30;
 
 /// A broker that ends with the bench.
-pub(crate) struct Broker(pub(crate) tempfile::TempDir);
+struct Broker(tempfile::TempDir);
 
 impl Broker {
-    pub(crate) fn script(&self, arguments: &[&str]) -> Option<String> {
+    fn script(&self, arguments: &[&str]) -> Option<String> {
         let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/kafka.sh");
         let output = Command::new("bash").arg(script).args(arguments).arg("--dir").arg(self.0.path()).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
@@ -34,15 +35,32 @@ impl Drop for Broker {
     }
 }
 
+/// A journal on disk, and a sink that takes it to a broker of its own.
+pub(crate) struct Delivery {
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) running: RunningSinks,
+    _broker: Broker,
+    pub(crate) folder: tempfile::TempDir,
+}
+
+impl Delivery {
+    /// None, and one line that says so: there is no broker.
+    pub(crate) fn start(name: &str) -> Option<Self> {
+        let (broker, folder) = (Broker(tempfile::tempdir().expect("a folder")), tempfile::tempdir().expect("a folder"));
+        let Some(address) = broker.script(&["start", "--port", "0"]) else {
+            eprintln!("{name}: no broker could be started: scripts/kafka.sh start says why");
+            return None;
+        };
+        let sinks = Sinks { kafka: Some(KafkaSink::to(address)), ..Sinks::default() };
+        let disk = Disk { folder: folder.path().join("journal"), bytes_max: JOURNAL_BYTES, segment_bytes: JOURNAL_BYTES / 64 };
+        let journal = Journal::open(Bound::default(), &disk, &sink::names(&sinks)).expect("a journal");
+        let running = sink::start(&sinks, &journal).expect("a sink");
+        Some(Self { journal, running, _broker: broker, folder })
+    }
+}
+
 pub(crate) fn case(name: &str) {
-    let (broker, folder) = (Broker(tempfile::tempdir().expect("a folder")), tempfile::tempdir().expect("a folder"));
-    let Some(address) = broker.script(&["start", "--port", "0"]) else {
-        return eprintln!("{name}: no broker could be started: scripts/kafka.sh start says why");
-    };
-    let sinks = Sinks { kafka: Some(KafkaSink::to(address)), ..Sinks::default() };
-    let disk = Disk { folder: folder.path().to_owned(), bytes_max: JOURNAL_BYTES, segment_bytes: JOURNAL_BYTES / 64 };
-    let journal = Journal::open(Bound::default(), &disk, &sink::names(&sinks)).expect("a journal");
-    let mut running = sink::start(&sinks, &journal).expect("a sink");
+    let Some(Delivery { journal, mut running, _broker, folder: _folder }) = Delivery::start(name) else { return };
     let Window { have, spent, .. } = window(true, Some(journal.clone()));
     let deadline = Instant::now() + Duration::from_secs(120);
     assert!(journal.drained_by(deadline), "{:?}", journal.state());

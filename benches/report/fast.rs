@@ -4,21 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tailwater::config::{KafkaSink, Sinks};
-use tailwater::journal::{Bound, Disk, Journal};
-use tailwater::sink::{self, RunningSinks};
+use tailwater::journal::Journal;
+use tailwater::sink::RunningSinks;
 use tailwater::stats::plan::Period;
 use tailwater::units::Epoch;
 use tailwater::window::Site;
 
-use crate::delivered::Broker;
+use crate::delivered::Delivery;
 use crate::{Measure, RANGES, blocks, line, ranks, reporter, told, world};
 
 /// 99 of 100 fast reports are acknowledged so soon behind their window's end.
 const SECONDS_MAX: f64 = 1.0;
 const WINDOWS: u64 = 20;
 const EPOCHS_IN_LONG: u64 = 10;
-const JOURNAL_BYTES: u64 = 4 << 30;
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Fast messages that were acknowledged.
@@ -28,20 +26,13 @@ fn acknowledged(sinks: &RunningSinks) -> u64 {
 }
 
 pub(crate) fn case(name: &str) {
-    let (broker, folder) = (Broker(tempfile::tempdir().expect("a folder")), tempfile::tempdir().expect("a folder"));
-    let Some(address) = broker.script(&["start", "--port", "0"]) else {
-        return eprintln!("{name}: no broker could be started: scripts/kafka.sh start says why");
-    };
-    let sinks = Sinks { kafka: Some(KafkaSink::to(address)), ..Sinks::default() };
-    let disk = Disk { folder: folder.path().join("journal"), bytes_max: JOURNAL_BYTES, segment_bytes: JOURNAL_BYTES / 64 };
-    let journal = Journal::open(Bound::default(), &disk, &sink::names(&sinks)).expect("a journal");
-    let mut running = sink::start(&sinks, &journal).expect("a sink");
+    let Some(Delivery { journal, running, folder, .. }) = &mut Delivery::start(name) else { return };
     let over = AtomicBool::new(false);
     let (ends, mut seen) = std::thread::scope(|scope| {
         let looks = scope.spawn(|| {
             let mut seen = vec![(Instant::now(), 0)];
             while !over.load(Ordering::Relaxed) {
-                let count = acknowledged(&running);
+                let count = acknowledged(running);
                 if seen.last().is_none_or(|(_, before)| *before < count) {
                     seen.push((Instant::now(), count));
                 }
@@ -49,13 +40,13 @@ pub(crate) fn case(name: &str) {
             }
             seen
         });
-        let ends = windows(folder.path(), &journal);
+        let ends = windows(folder.path(), journal);
         assert!(journal.drained_by(Instant::now() + Duration::from_secs(120)), "{:?}", journal.state());
         over.store(true, Ordering::Relaxed);
         (ends, looks.join().expect("it only looks"))
     });
     running.stop(Instant::now() + Duration::from_secs(10));
-    seen.push((Instant::now(), acknowledged(&running)));
+    seen.push((Instant::now(), acknowledged(running)));
     assert!(journal.end(Instant::now() + Duration::from_secs(10)));
     let mut ages = ages(&ends, &seen);
     ages.sort_by(f64::total_cmp);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::appliance::beside;
 use super::interfaces::{self, Interfaces};
 use super::journal::Journal;
-use super::kafka::{TOPIC_BYTES_MAX, is_topic};
+use super::kafka;
 use super::near;
 use super::streams::{FORMATS, FRAMINGS, FlowFormat, Framing};
 use super::walk::{Field, Section};
@@ -73,7 +73,7 @@ fn stream(section: &Section<'_, '_>, journal: Option<&Journal>) -> Option<Flows>
     let sampling = section.list("sampling", "[\"192.0.2.1=1000\", \"192.0.2.1/12=2048\"]");
     let rates: Vec<FlowRate> = sampling.iter().flatten().filter_map(rate).collect();
     let to = section.take("topic");
-    let (has_topic, topic) = (to.is_some(), to.map_or_else(|| Some(TOPIC.to_owned()), |field| topic(&field)));
+    let (has_topic, topic) = (to.is_some(), to.map_or_else(|| Some(TOPIC.to_owned()), |field| kafka::topic(&field, TOPIC, false)));
     let format = format(section);
     let key = section.take("key").map_or_else(|| Some(vec![KEY]), key);
     let journal_mb = section.integer("journal_mb", JOURNAL_MB_MIN..=JOURNAL_MB_MAX);
@@ -140,15 +140,6 @@ pub fn sampling_rate(text: &str) -> Result<FlowRate, String> {
 fn rate(field: &Field<'_, '_>) -> Option<FlowRate> {
     let rate = sampling_rate(field.text("\"192.0.2.1=1000\"")?);
     rate.map_err(|what| field.fault(what, "write \"192.0.2.1=1000\", a rate of 1 or more")).ok()
-}
-
-fn topic(field: &Field<'_, '_>) -> Option<String> {
-    let text = field.text(&format!("\"{TOPIC}\""))?;
-    if !is_topic(text, false) {
-        field.fault("is no name of a topic", format!("it may hold letters, digits, '.', '_' and '-', {TOPIC_BYTES_MAX} bytes at most"));
-        return None;
-    }
-    Some(text.to_owned())
 }
 
 /// `format` and `framing`: the latter is protobuf's alone.

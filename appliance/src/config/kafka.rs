@@ -158,7 +158,7 @@ pub fn part_of_topic(text: &str, room: usize) -> String {
 }
 
 /// A topic's name, or its template.
-fn topic(field: &Field<'_, '_>, example: &str, may_have_customer: bool) -> Option<String> {
+pub(super) fn topic(field: &Field<'_, '_>, example: &str, may_have_customer: bool) -> Option<String> {
     let text = field.text(&format!("\"{example}\""))?;
     if !is_topic(text, may_have_customer) {
         let template = if may_have_customer { ", and {customer} for a topic a customer" } else { "" };
