@@ -5,19 +5,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tailwater::journal::Journal;
+use tailwater::runtime::reporting;
 use tailwater::sink::RunningSinks;
 use tailwater::stats::plan::Period;
 use tailwater::units::Epoch;
 use tailwater::window::Site;
+use tailwater::window::stream::Outlet;
 
 use crate::delivered::Delivery;
 use crate::{Measure, RANGES, blocks, line, ranks, reporter, told, world};
 
 /// 99 of 100 fast reports are acknowledged so soon behind their window's end.
 const SECONDS_MAX: f64 = 1.0;
-const WINDOWS: u64 = 20;
+const WINDOWS: u64 = 30;
+/// In which the reporter comes to the memory that a long window takes, and whatever else is once: told apart.
+const FIRST_WINDOWS: u64 = 10;
 const EPOCHS_IN_LONG: u64 = 10;
 const LOOK: Duration = Duration::from_millis(2);
+/// How long whoever tells waits where the reporter is behind.
+const PAUSE: Duration = Duration::from_micros(100);
 
 /// Fast messages that were acknowledged.
 fn acknowledged(sinks: &RunningSinks) -> u64 {
@@ -48,11 +54,15 @@ pub(crate) fn case(name: &str) {
     running.stop(Instant::now() + Duration::from_secs(10));
     seen.push((Instant::now(), acknowledged(running)));
     assert!(journal.end(Instant::now() + Duration::from_secs(10)));
-    let mut ages = ages(&ends, &seen);
-    ages.sort_by(f64::total_cmp);
-    assert_eq!(ages.len() as u64, WINDOWS * u64::from(RANGES + 1), "each is acknowledged once");
-    line(&format!("{name}-p99"), "seconds", ages[ages.len() * 99 / 100], SECONDS_MAX);
-    eprintln!("{name}: median {:.3} s, worst {:.3} s", ages[ages.len() / 2], ages[ages.len() - 1]);
+    of_windows(&ends, &seen);
+    let mut first = ages(&ends, &seen);
+    assert_eq!(first.len() as u64, WINDOWS * u64::from(RANGES + 1), "each is acknowledged once");
+    let rest = first.split_off(usize::try_from(FIRST_WINDOWS).expect("few") * (RANGES as usize + 1));
+    for (case, mut ages) in [("start-p99", first), ("p99", rest)] {
+        ages.sort_by(f64::total_cmp);
+        line(&format!("{name}-{case}"), "seconds", ages[ages.len() * 99 / 100], SECONDS_MAX);
+        eprintln!("{name}-{case}: median {:.3} s, worst {:.3} s", ages[ages.len() / 2], ages[ages.len() - 1]);
+    }
 }
 
 /// How long after its window's end each message was seen to be acknowledged: windows go in their order.
@@ -68,32 +78,49 @@ fn ages(ends: &[Instant], seen: &[(Instant, u64)]) -> Vec<f64> {
     ages
 }
 
-/// Windows of a second, each range having something to tell in each; when each of them ended.
+/// Tells of each window when half of it was acknowledged, and all.
+fn of_windows(ends: &[Instant], seen: &[(Instant, u64)]) {
+    let each = u64::from(RANGES + 1);
+    for (end, number) in ends.iter().zip(0..) {
+        let when = |count: u64| seen.iter().find(|(_, seen)| *seen >= count).map_or(0.0, |(at, _)| (*at - *end).as_secs_f64());
+        eprintln!(
+            "window {}: half acknowledged after {:.3} s, all after {:.3} s",
+            number + 1,
+            when(number * each + each / 2),
+            when((number + 1) * each)
+        );
+    }
+}
+
+/// Windows of a second, each range having something to tell in each; when each of them ended. The reporter has a thread of its own, as in
+/// the program; whoever tells waits where it is behind, as a walk does.
 fn windows(folder: &std::path::Path, journal: &Arc<Journal>) -> Vec<Instant> {
     let (config, world) = world(folder, false, true);
     let (blocks, made) = (blocks(&world, false), ranks());
     let publisher = Measure { journal: Some(Arc::clone(journal)), ..Measure::default() };
-    let (mut outlets, mut reporter) = reporter(&config, &world, &blocks, publisher, true);
+    let (mut outlets, reporter) = reporter(&config, &world, &blocks, publisher, true);
+    let longest = blocks.iter().flatten().map(|(.., words)| words.len()).max().unwrap_or(0);
+    let reports = std::thread::Builder::new().name("reporter".to_owned()).spawn(move || _ = reporting::run(reporter, || ()));
     let (begun, mut ends) = (Instant::now(), Vec::new());
+    let tell = |outlets: &mut Vec<_>, window| {
+        for range in 0..RANGES {
+            while !outlets.iter().all(|outlet: &Outlet| outlet.has_room(longest)) {
+                std::thread::sleep(PAUSE);
+            }
+            told(range, &made, &blocks, outlets, window);
+        }
+    };
     for number in 1..=WINDOWS {
         let end = begun + Duration::from_secs(number);
         std::thread::sleep(end.saturating_duration_since(Instant::now()));
         ends.push(end);
-        for range in 0..RANGES {
-            told(range, &made, &blocks, &mut outlets, (Period::Fast, number));
-            while reporter.poll() {}
-        }
-        let is_long = number.is_multiple_of(EPOCHS_IN_LONG);
-        for range in (0..RANGES).take_while(|_| is_long) {
-            told(range, &made, &blocks, &mut outlets, (Period::Long, number / EPOCHS_IN_LONG - 1));
-            while reporter.poll() {}
+        tell(&mut outlets, (Period::Fast, number));
+        if number.is_multiple_of(EPOCHS_IN_LONG) {
+            tell(&mut outlets, (Period::Long, number / EPOCHS_IN_LONG - 1));
         }
         let next = if number == WINDOWS { Epoch::END } else { Epoch(number + 1) };
         outlets.iter_mut().for_each(|outlet| _ = outlet.closed(Epoch(number), next, &Site::new(1, 1, 0)));
-        while reporter.poll() {}
     }
-    while !reporter.is_over() {
-        reporter.poll();
-    }
+    reports.expect("a thread").join().expect("it only reports");
     ends
 }

@@ -16,8 +16,9 @@ use crate::stats::plan::Period;
 use crate::units::{Epoch, RangeIndex};
 use crate::window::links::LinkSums;
 
-/// Ranges that are reported before streams have a turn again.
-const RANGES_BETWEEN_TURNS: usize = 64;
+/// Ranges that are reported before streams have a turn again: of a long window a millisecond's, so that the fast blocks of many ranges
+/// are all taken soon.
+const RANGES_BETWEEN_TURNS: usize = 16;
 
 impl<P: Publisher, H: Health> Reporter<P, H> {
     /// Publishes the reports of a window's ranges, and of what is counted together; says how many of each.

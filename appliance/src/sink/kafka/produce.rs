@@ -115,10 +115,10 @@ impl KafkaSink {
     /// Works until the journal is closed and everything acknowledged, or the deadline has passed.
     pub(in crate::sink) fn run(mut self, seat: &Seat<Cursor>) {
         while !seat.stop.expired() {
-            let open = self.read(seat);
+            let (open, more) = self.read(seat);
             self.send(seat);
-            // Also serves librdkafka's statistics and errors when nothing is in flight.
-            self.producer.poll(if self.flight.is_empty() { EVENT_WAIT } else { REPORT_WAIT });
+            // Also serves librdkafka's statistics and errors when nothing is in flight. Where the journal has more, nothing is waited for.
+            self.producer.poll(if more { Duration::ZERO } else { self.report_wait() });
             self.listen(seat);
             self.look_for_stall(seat);
             if !open && self.flight.is_empty() {
@@ -141,12 +141,16 @@ impl KafkaSink {
         }
     }
 
-    /// Takes what the journal has, within the bounds. False when the journal is closed and empty.
-    fn read(&mut self, seat: &Seat<Cursor>) -> bool {
+    fn report_wait(&self) -> Duration {
+        if self.flight.is_empty() { EVENT_WAIT } else { REPORT_WAIT }
+    }
+
+    /// Takes what the journal has, within the bounds. Whether it may have more ever, and whether it may have at once.
+    fn read(&mut self, seat: &Seat<Cursor>) -> (bool, bool) {
         let mut wait = if self.flight.is_empty() { IDLE_WAIT } else { Duration::ZERO };
         for _ in 0..TURN_MESSAGES {
             if self.flight.len() >= IN_FLIGHT_MAX || self.flight.bytes() >= IN_FLIGHT_BYTES_MAX {
-                break;
+                return (true, false);
             }
             match seat.cursor.next(wait) {
                 Next::Message(message) => {
@@ -154,12 +158,12 @@ impl KafkaSink {
                         seat.health.failed_of(&message, message.count());
                     }
                 }
-                Next::Empty => break,
-                Next::Closed => return false,
+                Next::Empty => return (true, false),
+                Next::Closed => return (false, false),
             }
             wait = Duration::ZERO;
         }
-        true
+        (true, true)
     }
 
     /// Hands messages to librdkafka until it has enough.
