@@ -49,6 +49,23 @@ fn found(sight: &Sight<'_>, loss: &pb::Loss) -> Finding {
     }
 }
 
+/// A core still closed a window when the next but one had begun: frames count in the wrong one.
+pub(super) fn overdue(sight: &Sight<'_>) -> Vec<Finding> {
+    let cores = sight.report.cores.iter().filter_map(|core| Some((core, core.ledger.as_ref().filter(|ledger| ledger.overdue > 0)?)));
+    let found = |(core, ledger): (&pb::CoreLedger, &pb::Ledger)| {
+        let subject = Subject::new("core", format!("lcore {}", core.lcore));
+        let (late, of) = (ledger.overdue, ledger.received);
+        let summary = format!(
+            "core {}: {late} of {of} frames count in a window before their own: it takes longer to close a window than one lasts",
+            subject.name
+        );
+        let remedy = "more cores.rx and queues or cores.workers, fewer stats that are fast, a longer fast_window_ms";
+        let figures = vec![count("overdue", "frames", late), count("of", "frames", of)];
+        Finding { figures, ..Finding::new(subject, pb::Severity::Warning, summary, remedy) }
+    };
+    cores.map(found).collect()
+}
+
 /// A port's link is so full that the mirror has probably more than fits.
 pub(super) fn mirror_saturated(sight: &Sight<'_>) -> Vec<Finding> {
     let found = |loss: &pb::Loss| {

@@ -102,6 +102,24 @@ fn an_event_begins_goes_on_once_a_minute_and_ends_under_one_id() {
 }
 
 #[test]
+fn cores_that_close_windows_too_late_are_told_one_by_one() {
+    let core = |lcore, overdue| pb::CoreLedger {
+        lcore,
+        role: "rx".to_owned(),
+        ledger: Some(pb::Ledger { received: 100, overdue, ..Default::default() }),
+    };
+    let mut report = window(0);
+    report.cores = vec![core(1, 0), core(2, 30), core(3, 7)];
+    let mut engine = Engine::default();
+    let begun = engine.judge(&report);
+    let told: Vec<_> = begun.iter().map(|event| (&event.kind[..], &event.subject.as_ref().unwrap().name[..], event.figures[0].value.as_ref().unwrap().value)).collect();
+    assert_eq!(told, [("overdue", "lcore 2", 30.0), ("overdue", "lcore 3", 7.0)]);
+    // A window that was opened in time, and those after it, end them.
+    let ended: Vec<_> = (1..20).flat_map(|n| engine.judge(&window(n))).filter(|event| event.state() == pb::EventState::Ended).collect();
+    assert_eq!(ended.len(), 2);
+}
+
+#[test]
 fn ids_differ_by_start_subject_kind_and_boot() {
     let mut ids = BTreeSet::new();
     for (boot_id, windows, change) in [(7, 0, down as Change), (8, 0, down), (7, 1, down), (7, 0, missed), (7, 0, behind)] {

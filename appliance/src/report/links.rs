@@ -27,6 +27,8 @@ type Part = (u32, Bin);
 #[derive(Default)]
 pub(super) struct Fills {
     by_link: Vec<[Vec<Part>; 2]>,
+    /// Memory was short: some are of no link that is known.
+    is_short: bool,
     /// Samples by range, or by rule of a range.
     pub(super) audited: Vec<(u32, Option<String>, u64)>,
 }
@@ -41,9 +43,12 @@ impl Fills {
         let Figure::Histogram(bins) = figure else { return };
         let decision = usize::from(spec.decision == DecisionAxis::Blocked);
         for bin in bins {
-            // Where memory was short, some are of no link that is known.
             let BinOf::Label(label) = &bin.of else { continue };
-            let Some(link) = label.parse::<usize>().ok().and_then(|number| number.checked_sub(1)) else { continue };
+            let Ok(number) = label.parse::<usize>() else {
+                self.is_short |= bin.value.high != Some(0.0);
+                continue;
+            };
+            let Some(link) = number.checked_sub(1) else { continue };
             self.by_link.resize_with(self.by_link.len().max(link + 1), Default::default);
             let parts = &mut self.by_link[link][decision];
             parts.push((range, bin));
@@ -73,7 +78,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.link_sequence += 1;
         for (at, link) in self.setting.links_of_frames() {
             let sums = sums.get(at).copied().unwrap_or_default();
-            let one = OneLink { setting: &self.setting, link, window: of, missing };
+            let one = OneLink { setting: &self.setting, link, window: of, missing, is_short: fills.is_short };
             let report = one.report(self.link_sequence, &sums, fills.of(at));
             self.publisher.link(&report);
         }
@@ -85,6 +90,7 @@ struct OneLink<'a> {
     link: &'a LinkName,
     window: &'a Window,
     missing: &'a Incompleteness,
+    is_short: bool,
 }
 
 impl OneLink<'_> {
@@ -119,6 +125,7 @@ impl OneLink<'_> {
             total: Some(self.traffic(&all, link.weight_max)),
             passed_ranges: passed.iter().map(|part| self.range(part)).collect(),
             blocked_ranges: blocked.iter().map(|part| self.range(part)).collect(),
+            ranges_incomplete: self.missing.told_of_lists(self.is_short),
         }
     }
 

@@ -153,6 +153,18 @@ impl Incompleteness {
         (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: 0, lost_packets_high: high })
     }
 
+    /// What lists of ranges may lack, whichever ranges are listed. `short`: some of what they are made of found no memory.
+    pub(super) fn told_of_lists(&self, short: bool) -> Option<pb::Incomplete> {
+        let lost = self.lost.values().fold(self.lost_others, |all, lost| all.with(*lost));
+        let mut reasons: Vec<String> = self.whole().into_iter().map(|(reason, _)| reason).collect();
+        if short && !reasons.iter().any(|reason| reason == "memory") {
+            reasons.push("memory".to_owned());
+        }
+        let unbounded = self.unbounded || short || self.starved;
+        let high = (!unbounded).then(|| lost.all() + self.missed_high);
+        (!reasons.is_empty()).then_some(pb::Incomplete { reasons, lost_packets_low: 0, lost_packets_high: high })
+    }
+
     /// By how much its figures are to be widened.
     pub(super) fn gap_of_frames(&self) -> Option<Gap> {
         if self.unbounded { Some(Gap::Unbounded) } else { Some(Gap::AtMost(self.missed_high)).filter(|_| self.missed_high > 0) }
@@ -205,5 +217,33 @@ impl Incompleteness {
         }
         let all = lacks.lost.all() + self.lost_others.all() + self.missed_high + lacks.starved;
         (all > 0).then_some(Gap::AtMost(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lists lack what cores lost behind the sums, whichever range lost it; sums lack it not.
+    #[test]
+    fn lists_of_a_link_lack_what_its_sums_have() {
+        let of = |ring, memory, starved| Incompleteness {
+            reasons: Vec::new(),
+            missed: 0,
+            missed_high: 0,
+            unbounded: false,
+            lost: BTreeMap::from([(7, Lost { ring, memory: 0 })]),
+            lost_others: Lost { ring: 0, memory },
+            starved,
+            flows: FlowWindow::default(),
+            untold: false,
+        };
+        let told = |of: &Incompleteness, short| of.told_of_lists(short).map(|told| (told.reasons.join(" "), told.lost_packets_high));
+        assert_eq!(told(&of(0, 0, false), false), None);
+        assert_eq!(told(&of(3, 0, false), false), Some(("ring_full".to_owned(), Some(3))));
+        assert_eq!(told(&of(3, 2, false), false), Some(("ring_full memory".to_owned(), Some(5))));
+        assert_eq!(told(&of(0, 0, false), true), Some(("memory".to_owned(), None)));
+        assert_eq!(told(&of(0, 0, true), true), Some(("memory".to_owned(), None)));
+        assert!(of(3, 2, true).told_of_frames().is_none());
     }
 }
