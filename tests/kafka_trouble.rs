@@ -196,4 +196,25 @@ fn a_leader_that_goes_is_followed_by_another() {
     let status = stop(sinks);
     assert_eq!((status.delivered, status.failed), (1_050, 0), "{status:?}");
     nothing_is_missing(&read_ranges(&address, "moving"), 1_050);
+    too_few_replicas_are_waited_for(&first, &second);
+}
+
+/// A topic that two brokers must have, while one is away: its reports wait, and go when it is back.
+fn too_few_replicas_are_waited_for(first: &Broker, second: &Broker) {
+    let again = || second.script(&["start", "--port", "0", "--join", &first.folder.path().display().to_string()]).unwrap();
+    again();
+    let (address, admin) = (&first.address(), Admin::of(&first.address()));
+    admin.create("strict", 2, 2, &[("min.insync.replicas", "2")]);
+    let (sinks, journal) = start_to(sink_to(address, "strict"));
+    append(&journal, 0..70);
+    wait_for(&sinks, "what both have", |kafka| kafka.behind == 0);
+    second.script(&["stop"]).unwrap();
+    append(&journal, 70..140);
+    wait_for(&sinks, "a sink that says so", |kafka| kafka.state == SinkState::Down);
+    assert_eq!(sinks.status()[0].delivered, 70, "one of two brokers is not enough");
+    again();
+    wait_for(&sinks, "the rest", |kafka| kafka.behind == 0);
+    let status = stop(sinks);
+    assert_eq!((status.delivered, status.failed), (140, 0), "{status:?}");
+    nothing_is_missing(&read_ranges(address, "strict"), 140);
 }

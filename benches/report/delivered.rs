@@ -9,7 +9,7 @@ use tailwater::config::{KafkaSink, Sinks};
 use tailwater::journal::{Bound, Disk, Journal};
 use tailwater::sink::{self, RunningSinks};
 
-use crate::{Window, cpu_seconds, line, megabytes, window};
+use crate::{Beside, Window, cpu_seconds, line, megabytes, window};
 
 /// Half of a window of 10 s.
 const SECONDS_MAX: f64 = 5.0;
@@ -61,7 +61,7 @@ impl Delivery {
 
 pub(crate) fn case(name: &str) {
     let Some(Delivery { journal, mut running, _broker, folder: _folder }) = Delivery::start(name) else { return };
-    let Window { have, spent, .. } = window(true, Some(journal.clone()));
+    let Window { have, spent, .. } = window(Beside { tagged: true, ..Beside::default() }, Some(journal.clone()));
     let deadline = Instant::now() + Duration::from_secs(120);
     assert!(journal.drained_by(deadline), "{:?}", journal.state());
     let acknowledged = have.first.map_or(0.0, |first| first.elapsed().as_secs_f64());

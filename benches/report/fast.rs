@@ -13,7 +13,7 @@ use tailwater::window::Site;
 use tailwater::window::stream::Outlet;
 
 use crate::delivered::Delivery;
-use crate::{Measure, RANGES, blocks, line, ranks, reporter, told, world};
+use crate::{Beside, Measure, RANGES, blocks, line, ranks, reporter, told, world};
 
 /// 99 of 100 fast reports are acknowledged so soon behind their window's end.
 const SECONDS_MAX: f64 = 1.0;
@@ -95,7 +95,7 @@ fn of_windows(ends: &[Instant], seen: &[(Instant, u64)]) {
 /// Windows of a second, each range having something to tell in each; when each of them ended. The reporter has a thread of its own, as in
 /// the program; whoever tells waits where it is behind, as a walk does.
 fn windows(folder: &std::path::Path, journal: &Arc<Journal>) -> Vec<Instant> {
-    let (config, world) = world(folder, false, true);
+    let (config, world) = world(folder, Beside { fast: true, ..Beside::default() });
     let (blocks, made) = (blocks(&world, false), ranks());
     let publisher = Measure { journal: Some(Arc::clone(journal)), ..Measure::default() };
     let (mut outlets, reporter) = reporter(&config, &world, &blocks, publisher, true);

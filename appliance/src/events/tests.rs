@@ -112,7 +112,10 @@ fn cores_that_close_windows_too_late_are_told_one_by_one() {
     report.cores = vec![core(1, 0), core(2, 30), core(3, 7)];
     let mut engine = Engine::default();
     let begun = engine.judge(&report);
-    let told: Vec<_> = begun.iter().map(|event| (&event.kind[..], &event.subject.as_ref().unwrap().name[..], event.figures[0].value.as_ref().unwrap().value)).collect();
+    let told: Vec<_> = begun
+        .iter()
+        .map(|event| (&event.kind[..], &event.subject.as_ref().unwrap().name[..], event.figures[0].value.as_ref().unwrap().value))
+        .collect();
     assert_eq!(told, [("overdue", "lcore 2", 30.0), ("overdue", "lcore 3", 7.0)]);
     // A window that was opened in time, and those after it, end them.
     let ended: Vec<_> = (1..20).flat_map(|n| engine.judge(&window(n))).filter(|event| event.state() == pb::EventState::Ended).collect();
