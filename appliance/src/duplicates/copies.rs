@@ -51,6 +51,12 @@ impl Copies {
         self.level
     }
 
+    /// Hashes below this are in the sample.
+    #[inline]
+    pub const fn below(&self) -> u64 {
+        self.limit >> self.level
+    }
+
     /// In the order in which they came.
     pub fn samples(&self) -> &[Sample] {
         &self.samples
@@ -59,7 +65,7 @@ impl Copies {
     /// Takes a packet, if its hash is in the sample.
     #[inline]
     pub fn see(&mut self, sight: &Sight, time_ns: u64, port: u16) {
-        if sight.hash < self.limit >> self.level {
+        if sight.hash < self.below() {
             self.push(Sample { hash: sight.hash, time_ns, port, ttl: sight.ttl, part: sight.part });
         }
     }
@@ -68,7 +74,7 @@ impl Copies {
         while self.samples.len() >= DUPLICATE_SAMPLES_MAX && self.level < 63 {
             self.thin(self.level + 1);
         }
-        if sample.hash < self.limit >> self.level && self.samples.len() < DUPLICATE_SAMPLES_MAX {
+        if sample.hash < self.below() && self.samples.len() < DUPLICATE_SAMPLES_MAX {
             self.samples.push(sample);
         }
     }

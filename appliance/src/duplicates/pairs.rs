@@ -20,6 +20,8 @@ const PART_MIN: u64 = 8;
 const ENOUGH: u64 = 64;
 /// Ports that a packet is looked at by; no mirror has as many on one path.
 const PORTS_SEEN_MAX: usize = 8;
+/// Copies behind one that it is compared with.
+const NEAR_MAX: usize = 16;
 /// A pair of ports; the lower one first.
 pub type Pair = (u16, u16);
 
@@ -114,10 +116,11 @@ impl Pairs {
         let ports: Vec<u16> = same.iter().filter(|(_, new)| *new).map(|(sample, _)| sample.port).collect();
         let Some(part) = same.iter().find(|(_, new)| *new).map(|(sample, _)| sample.part) else { return };
         for (i, (one, is_new)) in same.iter().enumerate() {
-            for (other, _) in same[i + 1..].iter().take_while(|(other, _)| other.time_ns - one.time_ns <= self.plan.within_ns).take(16) {
-                let new = *is_new || same.iter().any(|(sample, new)| *new && sample == other);
+            // Of a flood of one packet all are alike: a few behind each are enough.
+            let near = same[i + 1..].iter().take_while(|(other, _)| other.time_ns - one.time_ns <= self.plan.within_ns);
+            for (other, is_other_new) in near.take(NEAR_MAX) {
                 let apart = one.ttl.abs_diff(other.ttl);
-                if new && apart <= 1 {
+                if (*is_new || *is_other_new) && apart <= 1 {
                     let pair = (one.port.min(other.port), one.port.max(other.port));
                     let entry = pairs.entry(pair).or_default();
                     (entry.0, entry.1) = (true, entry.1 || apart == 1);

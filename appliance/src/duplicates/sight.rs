@@ -34,9 +34,9 @@ pub struct Sight {
     pub part: u8,
 }
 
-/// What is seen of a frame; none: it is not looked at.
+/// What is seen of a frame; none: it is not looked at, or its hash is not below `limit`.
 #[inline]
-pub fn sight(bytes: &[u8], link: LinkType, key: &HashKey) -> Option<Sight> {
+pub fn sight(bytes: &[u8], link: LinkType, key: &HashKey, limit: u64) -> Option<Sight> {
     let ip = bytes.get(ip_at(bytes, link)?..)?;
     let mut same = [0; V6 + BEHIND];
     let (len, header, ttl, network) = match ip.first()? >> 4 {
@@ -50,6 +50,9 @@ pub fn sight(bytes: &[u8], link: LinkType, key: &HashKey) -> Option<Sight> {
     }
     same.get_mut(len..len + behind.len())?.copy_from_slice(behind);
     let hash = key.hash(same.get(..len + behind.len())?);
+    if hash >= limit {
+        return None;
+    }
     let part = u8::try_from(key.hash(same.get(network.0..network.1)?) >> 60).unwrap_or(0);
     Some(Sight { hash, ttl, part })
 }

@@ -17,7 +17,7 @@ fn frame(tags: usize, ttl: u8, id: u16, protocol: u8, behind: &[u8]) -> Vec<u8> 
 }
 
 fn of(frame: &[u8]) -> Option<Sight> {
-    sight(frame, LinkType::Ethernet, &HashKey::constant())
+    sight(frame, LinkType::Ethernet, &HashKey::constant(), u64::MAX)
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn copies_look_alike_whatever_the_way_changes() {
         assert_eq!((copy.hash, copy.part), (one.hash, one.part));
     }
     assert_eq!(of(&frame(2, 63, 7, 6, &tcp)).unwrap().ttl, 63);
-    let raw = sight(&frame(0, 64, 7, 6, &tcp)[14..], LinkType::RawIp, &HashKey::constant()).unwrap();
+    let raw = sight(&frame(0, 64, 7, 6, &tcp)[14..], LinkType::RawIp, &HashKey::constant(), u64::MAX).unwrap();
     assert_eq!(raw.hash, one.hash);
 }
 
@@ -75,7 +75,7 @@ fn ipv6_and_what_is_cut_anywhere() {
         let mut odd = six.clone();
         (0..30).for_each(|at| odd[at] = byte);
         let _ = of(&odd);
-        let _ = sight(&odd, LinkType::Loopback, &HashKey::constant());
+        let _ = sight(&odd, LinkType::Loopback, &HashKey::constant(), u64::MAX);
     }
 }
 
@@ -89,7 +89,7 @@ fn measure() {
     let started = std::time::Instant::now();
     for round in 0..1_000 {
         for frame in &frames {
-            if let Some(sight) = sight(std::hint::black_box(frame), LinkType::Ethernet, &key) {
+            if let Some(sight) = sight(std::hint::black_box(frame), LinkType::Ethernet, &key, copies.below()) {
                 copies.see(&sight, round, 0);
             }
         }

@@ -153,7 +153,7 @@ impl<S: Stage> Receiver<S> {
     fn look_twice<'a>(&mut self, frames: impl Frames<'a>, count: usize) {
         let (key, copies) = (&self.world.hash_key, &mut self.open.copies);
         for frame in (0..count).filter_map(|at| frames.at(at)) {
-            if let Some(sight) = sight(frame.bytes, frame.link, key) {
+            if let Some(sight) = sight(frame.bytes, frame.link, key, copies.below()) {
                 copies.see(&sight, frame.time_ns, frame.port);
             }
         }
