@@ -59,11 +59,13 @@ fn links_are_what_a_model_says() {
     let folder = tempfile::tempdir().unwrap();
     let a = generate(folder.path(), "a", &scenario(0, "10.0.3.10", 1));
     let b = generate(folder.path(), "b", &scenario(77, "10.0.7.10", 2));
+    // A third port has no link.
+    let c = generate(folder.path(), "c", &scenario(0, "10.0.5.10", 3));
     let config = configure(folder.path());
-    let model = Model::of(&folder.path().join("ranges.csv"), &[&a, &b], WINDOW_NS);
+    let model = Model::of(&folder.path().join("ranges.csv"), &[&a, &b, &c], WINDOW_NS);
     assert!(model.sides.len() >= 16, "{}", model.sides.len());
     for way in [&["--workers", "1"][..], &["--workers", "3"], &["--mode", "pipeline", "--workers", "2"]] {
-        let ran = replay(&config, &[&a, &b], way);
+        let ran = replay(&config, &[&a, &b, &c], way);
         assert_eq!(ran.status, Some(0), "{}", ran.stderr);
         let reports = of_links(&ran);
         let windows: std::collections::BTreeSet<u64> = reports.iter().map(|report| whole(&report["windowStartNs"])).collect();
@@ -72,6 +74,11 @@ fn links_are_what_a_model_says() {
         let told: std::collections::BTreeSet<(String, u64)> = reports.iter().map(place).collect();
         assert!(model.sides.keys().all(|(link, window, _)| told.contains(&(link.clone(), *window))), "a link or window is missing");
         by_link(&ran, &model);
+        let accounts = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let told = accounts.filter(|account| !account["linksReported"].is_null());
+        let others = told.map(|account| (whole(&account["windowStartNs"]), whole(&account["framesWithoutLink"]))).collect();
+        assert_eq!(model.others, others);
+        assert!(model.others.values().any(|frames| *frames > 0), "the capture has frames of no link");
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct Side {
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) sides: BTreeMap<(String, u64, bool), Side>,
+    /// Frames that came by no link, by window; windows with frames alone.
+    pub(crate) others: BTreeMap<u64, u64>,
 }
 
 impl Model {
@@ -48,8 +50,12 @@ impl Model {
             (0, _) => "transit-a",
             (_, [77, ..]) => "transit-b",
             (_, [_, 77, ..]) => "peering",
-            _ => return,
+            _ => "",
         };
+        *self.others.entry(window).or_default() += u64::from(link.is_empty());
+        if link.is_empty() {
+            return;
+        }
         let side = self.sides.entry((link.to_owned(), window, blocked)).or_default();
         let bytes = wire_bytes - if blocked { TAG_BYTES } else { 0 };
         (side.frames, side.bytes) = (side.frames + 1, side.bytes + bytes);

@@ -19,7 +19,7 @@ const PART_MIN: u64 = 8;
 /// Distinct packets from which on something is said of a pair.
 const ENOUGH: u64 = 64;
 /// Ports that a packet is looked at by; no mirror has as many on one path.
-const PORTS_SEEN_MAX: usize = 8;
+const PORTS_SEEN_MAX: usize = 32;
 /// Copies behind one that it is compared with.
 const NEAR_MAX: usize = 16;
 /// A pair of ports; the lower one first.

@@ -100,6 +100,7 @@ pub(super) fn appliance_report(
         flow_analysis: None,
         duplicates: None,
         flows: None,
+        frames_without_link: (setting.links_of_frames().count() > 0).then(|| without_link(site)),
         links_reported: Some(setting.links_of_frames().count() as u64).filter(|links| window.period == Period::Fast && *links > 0),
         kind_sequence: 0,
     }
@@ -212,4 +213,11 @@ pub(super) fn unmatched_top(behind: &[(u32, RangeWindow)], plans: &ShardPlans) -
         }
     }
     all
+}
+
+/// Frames that no link's rule took.
+fn without_link(site: &Site) -> u64 {
+    let received: u64 = site.ports.iter().map(|ledger| ledger.received).sum();
+    let of_links: u64 = site.links.iter().map(|sums| sums.passed[0] + sums.blocked[0].passed + sums.blocked[0].seen).sum();
+    received.saturating_sub(of_links)
 }

@@ -9,6 +9,8 @@ use super::{PortHealth, PortName, pb};
 
 /// The driver's counter of frames for which no mbuf was free.
 const NO_MBUF: &str = "rx_mbuf_allocation_errors";
+/// A port whose counters of damaged frames have so many hundredths of what it missed has lost them on the wire.
+const DAMAGED_PERCENT: u128 = 50;
 /// A polling core that the system held up for so long may have let a queue of 1,024 frames run over.
 const HELD_NS_MIN: u64 = 1_000_000;
 /// A mirror's link that is so full, in hundredths, has probably no room for all.
@@ -20,6 +22,7 @@ const ALONE_PERCENT: u128 = 80;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
     MempoolEmpty,
+    Damaged,
     HotQueue,
     RssSkew,
     Cpu,
@@ -36,6 +39,7 @@ impl Why {
     const fn said(self) -> (&'static str, &'static str) {
         match self {
             Self::MempoolEmpty => ("mempool_empty", "more hugepages for DPDK's pools (`tailwater check` says how many), or fewer queues"),
+            Self::Damaged => ("damaged", "cable, optics and the other side's port: frames arrive with errors (`deviceCounters`)"),
             Self::HotQueue => (
                 "hot_queue",
                 "RSS cannot spread it (one tunnel, one 5-tuple): more `cores.rx` with `hand_over = true`, a NIC that hashes inner headers, \
@@ -99,6 +103,9 @@ fn of_port(health: &PortHealth) -> (Why, String) {
     if let Some((_, n)) = health.counters.iter().find(|(name, n)| name == NO_MBUF && *n > 0) {
         return (Why::MempoolEmpty, format!("{NO_MBUF} {n}"));
     }
+    if let Some((name, n)) = damaged(health) {
+        return (Why::Damaged, format!("{name} {n}"));
+    }
     let queues = &health.queues;
     let busy: Vec<u32> = queues.iter().filter(|queue| queue.is_busy()).map(|queue| queue.queue).collect();
     let held = queues.iter().max_by_key(|queue| queue.held_ns).filter(|queue| queue.held_ns >= HELD_NS_MIN);
@@ -112,6 +119,14 @@ fn of_port(health: &PortHealth) -> (Why, String) {
         (1, all) => (Why::HotQueue, format!("queue {} alone of {all} was busy", busy[0])),
         (n, all) => (Why::RssSkew, format!("{n} of {all} queues were busy: {busy:?}")),
     }
+}
+
+/// The counter of damaged frames that explains what was missed: by CRC, code or length, as drivers spell it.
+fn damaged(health: &PortHealth) -> Option<(&str, u64)> {
+    let is_of_wire =
+        |name: &str| ["crc", "illegal", "symbol", "align", "undersize", "oversize", "fragment"].iter().any(|word| name.contains(word));
+    let worst = health.counters.iter().filter(|(name, _)| is_of_wire(name)).max_by_key(|(_, n)| *n)?;
+    (worst.1 > 0 && u128::from(worst.1) * 100 >= u128::from(health.missed) * DAMAGED_PERCENT).then_some((&worst.0, worst.1))
 }
 
 /// The queue that has nearly all errors of several, by the driver's counters `rx_qN_errors`.

@@ -30,7 +30,7 @@ const FREE: (u64, u64) = (49, 100);
 
 #[test]
 fn a_port_says_why_it_missed_frames() {
-    let rows: [Row; 10] = [
+    let rows: [Row; 13] = [
         ("unknown", &[], &[]),
         ("unknown", &[FREE, FREE], &[("rx_missed_errors", 5)]),
         ("cpu", &[BUSY], &[]),
@@ -41,6 +41,9 @@ fn a_port_says_why_it_missed_frames() {
         ("unknown", &[FREE, FREE], &[("rx_q0_errors", 21), ("rx_q1_errors", 79)]),
         ("unknown", &[FREE], &[("rx_q0_errors", 9)]),
         // Whatever the queues look like.
+        ("damaged", &[BUSY], &[("rx_crc_errors", 3)]),
+        ("damaged", &[FREE, FREE], &[("rx_undersize_errors", 1), ("rx_crc_errors", 4)]),
+        ("cpu", &[BUSY], &[("rx_crc_errors", 2)]),
         ("mempool_empty", &[FREE, BUSY, FREE], &[("rx_mbuf_allocation_errors", 1)]),
     ];
     for (expected, queues, counters) in rows {

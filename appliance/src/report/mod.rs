@@ -176,6 +176,8 @@ pub struct Setting {
     pub frame_bytes_max: u32,
     /// A window whose time is further off than this says so.
     pub clock_bound_ns: u64,
+    /// Words of windows that are open, beyond which none are read while another window is reported: cores then see that the reporter is late.
+    pub open_words_max: usize,
 }
 
 /// A generation, as the reporter needs it.

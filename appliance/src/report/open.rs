@@ -98,6 +98,11 @@ impl OpenWindow {
         }
     }
 
+    /// Words that its log takes.
+    pub(super) fn words(&self) -> usize {
+        PIECE_WORDS * self.pieces.len()
+    }
+
     /// Whether a stat of any range below `real` found no memory.
     pub(super) fn starved(&self, real: u32) -> bool {
         self.blocks.iter().any(|block| block.range < real && block.starved > 0)

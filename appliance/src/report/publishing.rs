@@ -109,10 +109,12 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         reported
     }
 
-    /// Nobody is to wait for a reporter that has many ranges to report.
+    /// Nobody is to wait for a reporter that has many ranges to report, as long as it can keep what comes.
     fn turn(&mut self, n: usize) {
         if n % RANGES_BETWEEN_TURNS == RANGES_BETWEEN_TURNS - 1 {
-            self.take_some();
+            if self.has_room() {
+                self.take_some();
+            }
             self.close_urgent();
         }
     }

@@ -158,6 +158,11 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         busy
     }
 
+    /// Whether open windows hold no more than they may.
+    pub(super) fn has_room(&self) -> bool {
+        self.windows.values().map(OpenWindow::words).sum::<usize>() < self.setting.open_words_max
+    }
+
     /// Whether every core has said its last.
     pub fn is_over(&self) -> bool {
         self.sources.iter().all(|source| source.at == Epoch::END)

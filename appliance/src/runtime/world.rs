@@ -347,6 +347,7 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
         duplicates: world.duplicates,
         frame_bytes_max,
         clock_bound_ns: crate::report::clock::bound_ns(config.appliance.fast_window_ms),
+        open_words_max: world.memory_bytes / size_of::<u64>(),
     }
 }
 
