@@ -100,6 +100,7 @@ pub(super) fn appliance_report(
         flow_analysis: None,
         duplicates: None,
         flows: None,
+        exports: None,
         links_reported: Some(setting.links_of_frames().count() as u64).filter(|links| window.period == Period::Fast && *links > 0),
         kind_sequence: 0,
     }
