@@ -11,8 +11,10 @@ use exports_support::{Packet, RATE, generated, packets, short, word};
 use replaying::replay;
 use serde_json::{Map, Value, json};
 
+type Line = Map<String, Value>;
+
 /// The lines of a replay, and what the capture holds.
-fn logged(folder: &Path, section: &str, way: &[&str]) -> (Vec<Map<String, Value>>, (Vec<Packet>, u64)) {
+fn logged(folder: &Path, section: &str, way: &[&str]) -> (Vec<Line>, (Vec<Packet>, u64)) {
     generated(folder, section);
     let (capture, logs) = (folder.join("s.pcap"), folder.join("logs.jsonl"));
     let more = [way, &["--packet-logs", logs.to_str().unwrap()]].concat();
@@ -39,8 +41,8 @@ fn ranges(folder: &Path) -> Vec<(ipnet::IpNet, String)> {
 }
 
 /// The fields of a line that only some packets have, as the packet's bytes have them.
-fn expected(packet: &Packet, sampling: u64) -> Map<String, Value> {
-    let mut want = Map::new();
+fn expected(packet: &Packet, sampling: u64) -> Line {
+    let mut want = Line::new();
     let mut put = |name: &str, value: Value| want.insert(name.to_owned(), value);
     put("IPSourceAddress", json!(packet.src));
     put("IPDestinationAddress", json!(packet.dst));
@@ -142,7 +144,7 @@ const ELSE: [&str; 13] = [
     "PayloadLength",
 ];
 
-fn compare(line: &Map<String, Value>, packet: &Packet, ranges: &[(ipnet::IpNet, String)]) {
+fn compare(line: &Line, packet: &Packet, ranges: &[(ipnet::IpNet, String)]) {
     let mut want = expected(packet, 1);
     let mut have = line.clone();
     ELSE.iter().for_each(|name| _ = have.remove(*name));

@@ -97,7 +97,7 @@ fn export(row: Section<'_, '_>) -> Option<Export> {
     let sampling = sampling(&row);
     let domain = row.integer("observation_domain", 0..=u64::from(u32::MAX)).unwrap_or(DOMAIN);
     let active_timeout_ms = row.integer("active_timeout_ms", 100..=TIMEOUT_MS_MAX).unwrap_or(ACTIVE_MS);
-    let idle_timeout_ms = row.integer("idle_timeout_ms", 100..=TIMEOUT_MS_MAX).unwrap_or(IDLE_MS.min(active_timeout_ms));
+    let idle_timeout_ms = row.integer("idle_timeout_ms", 100..=TIMEOUT_MS_MAX).unwrap_or_else(|| IDLE_MS.min(active_timeout_ms));
     let template_refresh_ms = row.integer("template_refresh_ms", 1_000..=TIMEOUT_MS_MAX).unwrap_or(REFRESH_MS);
     let flows_max = row.integer("flows_max", 16..=1 << 22).unwrap_or(FLOWS_MAX);
     let predicate = row.section("where", "{ protocol = \"udp\" }").map(predicate::read);

@@ -98,8 +98,8 @@ impl Tap {
         usize::try_from(self.next.wrapping_sub(self.before).wrapping_sub(1)).ok()
     }
 
-    /// Sends the frame at that position to who sampled it, and goes on to the next.
-    pub fn take(&mut self, sample: &mut Sample) {
+    /// Sends the frame at that position to who sampled it, and goes on to the next. (Without one it is as if there were no room.)
+    pub fn take(&mut self, mut sample: Option<Sample>) {
         let Self { samplers, skip, ring, counts, next: now, waits, .. } = self;
         let mut next = u64::MAX;
         for (at, sampler) in samplers.iter_mut().enumerate() {
@@ -107,9 +107,12 @@ impl Tap {
                 sampler.passed += *now - sampler.last;
                 sampler.last = *now;
                 sampler.next = now.saturating_add(skip.draw(sampler.log));
-                (sample.sampler, sample.passed, sample.lost) = (u8::try_from(at).unwrap_or(u8::MAX), sampler.passed, sampler.lost);
                 add(&counts.sampled[at]);
-                if push(ring, sample, *waits) {
+                let is_sent = sample.as_mut().is_some_and(|sample| {
+                    (sample.sampler, sample.passed, sample.lost) = (u8::try_from(at).unwrap_or(u8::MAX), sampler.passed, sampler.lost);
+                    push(ring, sample, *waits)
+                });
+                if is_sent {
                     (sampler.passed, sampler.lost) = (0, 0);
                 } else {
                     sampler.lost = sampler.lost.saturating_add(1);

@@ -170,8 +170,9 @@ impl<S: Stage> Receiver<S> {
     fn sample<'a>(&mut self, frames: impl Frames<'a>) {
         let Self { tap, world, parsed, .. } = self;
         let Some(tap) = tap else { return };
-        while let Some(frame) = tap.at().and_then(|at| frames.at(at)) {
-            tap.take(&mut Sample::of(&frame, (&world.generation, world.number), &world.mirror, parsed));
+        while let Some(at) = tap.at() {
+            let sample = |frame: Frame<'_>| Sample::of(&frame, (&world.generation, world.number), &world.mirror, parsed);
+            tap.take(frames.at(at).map(sample));
         }
     }
 
