@@ -52,6 +52,7 @@ fn expected(packet: &Packet, sampling: u64) -> Line {
     put("IPDSCP", json!(packet.tos >> 2));
     put("IPECN", json!(packet.tos & 3));
     put("IPTotalLength", json!(packet.ip_bytes));
+    put("IPHeaderLength", json!(packet.header_bytes));
     put("Tunnel", json!("none"));
     put("Verdict", json!(if packet.blocked() { "drop" } else { "pass" }));
     put("SampleInterval", json!(sampling * if packet.blocked() { RATE } else { 1 }));
@@ -67,7 +68,6 @@ fn expected(packet: &Packet, sampling: u64) -> Line {
     }
     if packet.v6 {
         put("IPv6FlowLabel", json!(packet.flow_label));
-        put("IPHeaderLength", json!(40));
     } else {
         put("IPv4Identification", json!(packet.id));
         put("IPv4DontFragment", json!(packet.fragment & 0x4000 != 0));

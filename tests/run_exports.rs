@@ -130,7 +130,14 @@ fn collectors_have_what_was_seen() {
                 .iter()
                 .map(|port| {
                     let mut command = Command::new(&program);
-                    command.args(["-listen", &format!("netflow://127.0.0.1:{port}"), "-addr", "127.0.0.1:0", "-format", "json"]);
+                    command.args([
+                        "-listen",
+                        &format!("netflow://127.0.0.1:{port}?count=1&workers=1"),
+                        "-addr",
+                        "127.0.0.1:0",
+                        "-format",
+                        "json",
+                    ]);
                     Collector::start(command, *port, place.file(&format!("goflow2-{port}.jsonl")))
                 })
                 .collect()

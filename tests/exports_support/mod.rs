@@ -24,6 +24,7 @@ pub(crate) struct Packet {
     pub(crate) ttl: u8,
     pub(crate) tos: u8,
     pub(crate) ip_bytes: u64,
+    pub(crate) header_bytes: u16,
     pub(crate) id: u16,
     pub(crate) fragment: u16,
     pub(crate) flow_label: u32,
@@ -117,6 +118,7 @@ fn v4(ip: &[u8], vlans: Vec<u16>) -> Packet {
         ttl: ip[8],
         tos: ip[1],
         ip_bytes: length as u64,
+        header_bytes: u16::from(ip[0] & 15) * 4,
         id: short(ip, 4),
         fragment,
         transport,
@@ -140,6 +142,7 @@ fn v6(ip: &[u8], vlans: Vec<u16>) -> Packet {
         ttl: ip[7],
         tos: u8::try_from(first >> 20 & 0xFF).unwrap(),
         ip_bytes: 40 + u64::from(short(ip, 4)),
+        header_bytes: 40,
         flow_label: first & 0xF_FFFF,
         transport: ip[40..].to_vec(),
         ..Packet::default()

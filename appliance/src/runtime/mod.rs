@@ -9,6 +9,8 @@ mod check_brokers;
 #[cfg(feature = "dpdk")]
 mod check_enrich;
 #[cfg(feature = "dpdk")]
+mod check_exports;
+#[cfg(feature = "dpdk")]
 mod check_flows;
 #[cfg(feature = "dpdk")]
 mod check_journal;

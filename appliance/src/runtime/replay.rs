@@ -108,14 +108,17 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
     for handle in handles {
         handle.join()?;
     }
-    if let Some((mut exporting, written)) = exporting {
+    let written = exporting.map(|(mut exporting, written)| {
         exporting.end();
-        written.finish().map_err(ReplayError::Exports)?;
-    }
+        written
+    });
     let mut reporter = reporter.join().map_err(|_| ReplayError::Reporter)?;
     reporter.publisher().finish()?;
     for warning in captures.warnings() {
         tracing::warn!("{warning}");
+    }
+    if let Some(written) = written {
+        written.finish().map_err(ReplayError::Exports)?;
     }
     Ok(read?)
 }
