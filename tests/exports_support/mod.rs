@@ -61,7 +61,7 @@ pub(crate) fn word(bytes: &[u8], at: usize) -> u32 {
 
 /// Makes a capture of a scenario, its ranges, and a configuration behind which `more` stands.
 pub(crate) fn generated(folder: &Path, more: &str) {
-    let text = "about = \"exports\"\nduration_s = 4\nseed = 5\nranges.count = 30\nlegitimate = { pps = 1500 }\n\
+    let text = "about = \"exports\"\nduration_s = 4\nseed = 5\nranges.count = 30\ntag.rule = true\nlegitimate = { pps = 1500 }\n\
                 [[attack]]\nkind = \"syn_flood\"\ntarget = \"10.0.0.0/8\"\nover = \"ranges\"\npps = 9000\nblocked = 0.97\nrule = 101\n\
                 [[attack]]\nkind = \"icmp_flood\"\ntarget = \"10.0.0.0/8\"\nover = \"ranges\"\npps = 300\nblocked = 0.5\nrule = 7\n\
                 [[attack]]\nkind = \"fragment_flood\"\ntarget = \"10.0.0.0/8\"\nover = \"ranges\"\npps = 200\nblocked = 0.0\n";
