@@ -272,3 +272,29 @@ fn logs_reach_topic_and_file() {
         assert!(sum <= FRAMES as u64);
     });
 }
+
+/// A reload changes whose the range is: each line has the name of the generation that counted its packet.
+#[test]
+fn logs_follow_a_reload() {
+    in_namespace("logs_follow_a_reload", || {
+        let place = Place::new();
+        let appliance = Appliance::counting(&place.config(500, &[MIRROR, ANY_ADMIN, FILE, "[packet_logs]\nsampling = 1\n"]), &[]);
+        place.send(&appliance);
+        std::fs::write(place.file("ranges.csv"), "prefix,customer\n203.0.113.0/25,left\n203.0.113.128/25,right\n").unwrap();
+        appliance.signal("HUP");
+        waits(&appliance, "tailwater_generation", "", 2);
+        place.send(&appliance);
+        waits(&appliance, "tailwater_sink_logs_delivered_total", "", 2 * FRAMES as u64);
+        appliance.stop(60);
+        let text = std::fs::read_to_string(place.file("reports.jsonl")).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).filter(|line| line.get("Verdict").is_some());
+        let mut counts = std::collections::BTreeMap::new();
+        for line in lines {
+            let text = |name: &str| line[name].as_str().unwrap().to_owned();
+            *counts.entry((text("Range"), text("Customer"))).or_insert(0) += 1;
+        }
+        let row = |range: &str, customer: &str, n: usize| ((range.to_owned(), customer.to_owned()), n);
+        let want = [row("203.0.113.0/24", "web-shop", 500), row("203.0.113.0/25", "left", 256), row("203.0.113.128/25", "right", 244)];
+        assert_eq!(counts, want.into());
+    });
+}

@@ -9,7 +9,7 @@ use rand_core::{Rng as _, SeedableRng as _};
 use super::cache::{Cache, End, Flow, Key};
 use super::sample::Sample;
 use super::tap::taps;
-use super::{netflow, sflow};
+use super::{log, netflow, sflow};
 use crate::classify::Generation;
 use crate::config::{KeysFrom, Mirror};
 use crate::flows::{Address, Arrival, Collector, Settings};
@@ -143,7 +143,7 @@ fn flow_records_are_read_as_they_were_written() {
             let from = Arrival { exporter: Address::of(&[192, 0, 2, 1]), port: 9, received_ns: now_ns };
             let mut send = |datagram: &[u8]| {
                 datagrams += 1;
-                assert!(datagram.len() <= EXPORT_DATAGRAM_BYTES_MAX && datagram.len() % 4 == 0, "{}", datagram.len());
+                assert!(datagram.len() <= EXPORT_DATAGRAM_BYTES_MAX && datagram.len().is_multiple_of(4), "{}", datagram.len());
                 collector.take(&from, datagram, &mut |flow| found.push(flow.clone()));
             };
             encoder.put(&one.0, &one.1, one.2, now_ns, &mut send);
@@ -310,4 +310,79 @@ fn a_sample_holds_what_there_is() {
     for cut in 0..bytes.len().min(80) {
         let _ = sample(&bytes[..cut], 0, 5);
     }
+}
+
+/// GRE with a key and a number over IPv4, with DSCP and ECN: what only the bytes have is in the log.
+#[test]
+fn a_log_reads_what_only_the_bytes_have() {
+    let gre = [0x30, 0x00, 0x65, 0x58, 0, 0, 0x12, 0x34, 0, 0, 0, 9];
+    let ip = [&[0x46, 0xBA, 0, 36][..], &[0, 9, 0x40, 0, 61, 47, 0xAB, 0xCD, 10, 0, 0, 1, 10, 0, 1, 2, 1, 1, 1, 0], &gre].concat();
+    let bytes = [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0, 0, 7, 8, 0][..], &ip].concat();
+    let mut line = Vec::new();
+    log::write(&sample(&bytes, 3, NOW_NS), None, 10, &mut line);
+    let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
+    for (name, want) in [
+        ("GREVersion", 0),
+        ("GREEtherType", 0x6558),
+        ("GREHeaderLength", 12),
+        ("GREKey", 0x1234),
+        ("GRESequenceNumber", 9),
+        ("IPHeaderLength", 24),
+        ("IPTotalLength", 36),
+        ("IPDSCP", 0xBA >> 2),
+        ("IPECN", 2),
+        ("IPv4Checksum", 0xABCD),
+        ("IPProtocol", 47),
+        ("VLAN", 7),
+        ("Port", 3),
+        ("SampleInterval", 10),
+    ] {
+        assert_eq!(line[name], want, "{name}: {line}");
+    }
+    assert_eq!((&line["Timestamp"], &line["IPv4DontFragment"]), (&"2023-11-14T22:13:20.123000000Z".into(), &true.into()));
+    assert!(line.get("GREChecksum").is_none() && line.get("SourcePort").is_none());
+}
+
+/// Frames that are cut, and of which bytes are changed: each becomes a sample, a line that is JSON, and what our collector reads.
+#[test]
+fn no_frame_stops_what_is_made_of_it() {
+    let mut dice = dice();
+    let v6 = [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x86, 0xDD, 0x60, 0, 0, 1, 0, 60, 0, 9][..], &[0x20; 32]].concat();
+    let v6 = [&v6[..], &[44, 0, 1, 4, 0, 0, 0, 0], &[6, 0, 0, 1, 0, 0, 0, 7], &[0x50; 44]].concat();
+    let (flow, show) = (
+        netflow::Plan { is_ipfix: true, domain: 1, sampling: 2, is_random: true, refresh_ns: 1_000_000_000 },
+        sflow::Plan { agent: IpAddr::from([1, 2, 3, 4]), sub_agent: 1, sampling: 2, header_bytes: 128 },
+    );
+    let (mut cache, mut flows, mut frames) = (Cache::new(500, 9_000, 9_000), netflow::Encoder::new(flow), sflow::Encoder::new(show));
+    let (mut collector, mut told, mut line) = (Collector::new(&Settings::default()), 0, Vec::new());
+    let from = Arrival { exporter: Address::of(&[192, 0, 2, 1]), port: 9, received_ns: NOW_NS };
+    let mut send = |datagram: &[u8]| {
+        assert!(datagram.len() <= EXPORT_DATAGRAM_BYTES_MAX);
+        collector.take(&from, datagram, &mut |_| told += 1);
+    };
+    let (mut samples, mut packets) = (0, 0);
+    for n in 0..20_000_u64 {
+        let mut bytes = if n % 2 == 0 { frame(1, 2, 60) } else { v6.clone() };
+        for _ in 0..dice.below(4) {
+            let at = usize::try_from(dice.below(bytes.len() as u64)).unwrap();
+            bytes[at] = dice.byte();
+        }
+        bytes.truncate(usize::try_from(1 + dice.below(bytes.len() as u64)).unwrap());
+        let sample = sample(&bytes, dice.short() % 8, NOW_NS + n);
+        line.clear();
+        log::write(&sample, None, 2, &mut line);
+        let read: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(read.get("Refused").is_none(), sample.is_packet(), "{read}");
+        (samples, packets) = (samples + 1, packets + u64::from(sample.is_packet()));
+        frames.put(&sample, NOW_NS + n, &mut send);
+        if sample.is_packet() {
+            cache.take(&sample, &mut |key, flow, end| flows.put(key, flow, end, NOW_NS + n, &mut send));
+        }
+    }
+    cache.end(&mut |key, flow, end| flows.put(key, flow, end, NOW_NS, &mut send));
+    flows.flush(NOW_NS, &mut send);
+    frames.flush(NOW_NS, &mut send);
+    let ledger = collector.ledger();
+    assert!(ledger.balances() && packets > 1_000, "{ledger}");
+    assert_eq!((told, ledger.record_gaps.lost, ledger.sample_gaps.lost), (samples + flows.sent().records, 0, 0), "{ledger}");
 }
