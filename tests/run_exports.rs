@@ -298,3 +298,32 @@ fn logs_follow_a_reload() {
         assert_eq!(counts, want.into());
     });
 }
+
+/// Logs that no broker took outlive a kill: the next start delivers each of them.
+#[test]
+fn logs_outlive_a_kill() {
+    in_namespace("logs_outlive_a_kill", || {
+        let place = Place::new();
+        let rest = |brokers: &str| {
+            let kafka = format!("[sinks.kafka]\nbrokers = \"{brokers}\"\n");
+            let journal = "[journal]\npath = \"journal\"\nsize_mb = 16\n[packet_logs]\nsampling = 1\njournal_mb = 16\n";
+            place.config(1_000, &[MIRROR, ANY_ADMIN, &kafka, journal])
+        };
+        let killed = Appliance::counting(&rest("127.0.0.1:19094"), &[]);
+        place.send(&killed);
+        waits(&killed, "tailwater_packet_logs_journalled_total", "", FRAMES as u64);
+        let windows = || killed.metric("tailwater_windows_closed_total", "");
+        let before = windows();
+        wait(20, || windows() > before + 1, || killed.log());
+        assert!(killed.metric("tailwater_packet_logs_journal_disk_bytes", "") > 0);
+        killed.signal("KILL");
+        killed.ended(20);
+        let next = Appliance::counting(&rest("mock"), &[]);
+        waits(&next, "tailwater_sink_logs_delivered_total", "sink=\"kafka\"", FRAMES as u64);
+        let log = next.log();
+        let brokers = log.split("kcat -C -b ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
+        let came = topic(&brokers, "tailwater.v1.packets", FRAMES);
+        assert_eq!(came.iter().filter(|(_, line)| line["Verdict"] == "pass" && line["Customer"] == "web-shop").count(), FRAMES);
+        next.stop(60);
+    });
+}

@@ -11,8 +11,10 @@ use super::rate;
 use super::template::{Element, FIRST, KINDS, OPTIONS, Row, elements, kind, uptime_ms};
 use crate::limits::{EXPORT_DATAGRAM_BYTES_MAX, EXPORT_DOMAINS_MAX};
 
-/// A set's head, and what pads it.
+/// Id and length of a set.
 const SET_HEAD_BYTES: usize = 4;
+/// Sets end at a multiple of four bytes.
+const PADDING_BYTES_MAX: usize = 3;
 /// Sampling algorithms of element 35: each nth, and at random.
 const DETERMINISTIC: u8 = 1;
 const RANDOM: u8 = 2;
@@ -97,7 +99,8 @@ impl Encoder {
         let domain = domains.entry(key.weight).or_default();
         let shape = Shape { plan, templates, weight: key.weight, boot_ms, now_ns };
         let bytes: usize = elements.iter().map(|element| usize::from(element.bytes)).sum();
-        if !domain.has_room(bytes + 2 * SET_HEAD_BYTES) {
+        // A set's head, and what pads it and the one before.
+        if !domain.has_room(bytes + SET_HEAD_BYTES + 2 * PADDING_BYTES_MAX) {
             domain.finish(&shape, sent, send);
         }
         domain.begin(&shape);
