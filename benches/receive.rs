@@ -13,6 +13,7 @@ use std::time::Duration;
 use arrayvec::ArrayVec;
 use support::{median, ran_ns, standard, world};
 use tailwater::arch::hash::spread;
+use tailwater::exports::tap::taps;
 use tailwater::gather::Stage;
 use tailwater::gather::packed::Batch;
 use tailwater::limits::BURST_FRAMES_MAX;
@@ -33,13 +34,16 @@ struct Case {
     hot_percent: u64,
     /// VLAN tags; with two, one frame in forty is a sample of what was blocked.
     tags: usize,
+    /// One in so many is sampled for an export; 0: there is none.
+    sampling: u32,
 }
 
-const CASES: [Case; 4] = [
-    Case { name: "uniform-10k", ranges: 10_000, hot_percent: 0, tags: 0 },
-    Case { name: "uniform-50k", ranges: 50_000, hot_percent: 0, tags: 0 },
-    Case { name: "one-range", ranges: 10_000, hot_percent: 90, tags: 0 },
-    Case { name: "qinq-10k", ranges: 10_000, hot_percent: 0, tags: 2 },
+const CASES: [Case; 5] = [
+    Case { name: "uniform-10k", ranges: 10_000, hot_percent: 0, tags: 0, sampling: 0 },
+    Case { name: "uniform-50k", ranges: 50_000, hot_percent: 0, tags: 0, sampling: 0 },
+    Case { name: "one-range", ranges: 10_000, hot_percent: 90, tags: 0, sampling: 0 },
+    Case { name: "qinq-10k", ranges: 10_000, hot_percent: 0, tags: 2, sampling: 0 },
+    Case { name: "uniform-10k-sampled", ranges: 10_000, hot_percent: 0, tags: 0, sampling: 1_000 },
 ];
 
 /// Takes batches and does nothing with them.
@@ -99,6 +103,9 @@ fn run(case: &Case) -> f64 {
     let registry = Registry::new("bench", "", Duration::from_secs(1));
     let (outlet, _stream) = stream(world.room, false);
     let mut receiver = Receiver::new(Arc::clone(&world), Nowhere::default(), outlet, registry.core(1, "rx"), LOGS_BYTES);
+    // As many samples as come find room.
+    let (taps, _ends) = taps(usize::from(case.sampling > 0), &[case.sampling], [7; 32], false);
+    taps.into_iter().for_each(|tap| receiver.sample_for(tap));
     receiver.epoch(Epoch(1));
     let frames = frames(case);
     let begun = ran_ns();

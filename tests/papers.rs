@@ -16,11 +16,11 @@ use tailwater::parse::{DropReason, Fault};
 use tailwater::stats::{self, calculations::STANDARD};
 use tailwater::telemetry::cost::{Meter, Part, Probe, Watch};
 use tailwater::telemetry::{
-    Ages, AuditSnapshot, ExporterSnapshot, FeedHealth, FeedSnapshot, FlowsSnapshot, JournalSnapshot, Optics, PairSnapshot, PartFigures,
-    Pause, Registry, SinkState, SinkStatus,
+    Ages, AuditSnapshot, ExportSnapshot, ExporterSnapshot, ExportsSnapshot, FeedHealth, FeedSnapshot, FlowsSnapshot, JournalSnapshot,
+    LogsSnapshot, Optics, PairSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus,
 };
 
-const PAPERS: [&str; 14] = [
+const PAPERS: [&str; 16] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -31,6 +31,8 @@ const PAPERS: [&str; 14] = [
     "docs/events.md",
     "docs/operations.md",
     "docs/flows.md",
+    "docs/exports.md",
+    "docs/packet_logs.md",
     "docs/generate.md",
     "docs/plan.md",
     "docs/figures.md",
@@ -225,7 +227,10 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
             retried: 0,
             flows: 0,
             flows_failed: 0,
+            logs: 0,
+            logs_failed: 0,
             lots_behind: 0,
+            log_lots_behind: 0,
             overflow: 0,
             behind: 0,
             last_error: None,
@@ -237,6 +242,7 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
         let exporter = ExporterSnapshot { errors: vec![("set", "cut", 1)], delays: vec![1; 9], ..ExporterSnapshot::default() };
         FlowsSnapshot { exporters: vec![exporter], ..FlowsSnapshot::default() }
     });
+    registry.set_exports(|| ExportsSnapshot { exports: vec![ExportSnapshot::default()], logs: Some(LogsSnapshot::default()) });
     registry.reloaded(true);
     registry.events(vec![("loss", 1)], [("loss".to_owned(), "BEGUN")].into_iter(), 0);
     registry.set_optics(vec![(0, Optics { temperature_c: 25.5, rx_power_nw: vec![501_200] })]);
@@ -257,6 +263,29 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
     let absent: Vec<_> =
         read.iter().filter(|name| !served.contains(&format!("\n{name}{{")) && !served.contains(&format!("\n{name} "))).collect();
     assert!(read.len() > 8 && absent.is_empty(), "{read:?}: {absent:?}");
+}
+
+/// docs/packet_logs.md has a row for each field of a line, and no other.
+#[test]
+fn every_field_of_packet_logs_is_told_of() {
+    let paper = read("docs/packet_logs.md");
+    let rows = paper.lines().filter(|line| line.starts_with("| `"));
+    let told: BTreeSet<&str> = rows.flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2)).collect();
+    let (log, header) = (read("appliance/src/exports/log.rs"), read("appliance/src/exports/header.rs"));
+    let renamed: Vec<&str> =
+        [&log, &header].iter().flat_map(|text| text.split("rename = \"").skip(1)).map(|rest| rest.split('"').next().unwrap()).collect();
+    let pascal = |name: &str| name.split('_').map(|part| part[..1].to_uppercase() + &part[1..]).collect::<String>();
+    let mut fields: BTreeSet<String> = renamed.into_iter().map(str::to_owned).collect();
+    let mut before = "";
+    for line in log.lines().map(str::trim).take_while(|line| !line.starts_with("pub fn write")) {
+        let is_field = line.ends_with(',') && line.contains(": ") && !line.starts_with('#');
+        if is_field && !before.contains("rename = \"") && !before.contains("flatten") {
+            fields.insert(pascal(line.split(':').next().unwrap()));
+        }
+        before = line;
+    }
+    let fields: BTreeSet<&str> = fields.iter().map(String::as_str).collect();
+    assert!(fields.len() > 50 && told == fields, "{:?}", told.symmetric_difference(&fields));
 }
 
 /// docs/events.md has a row for each detector, in their order, and for what is held while another is there.

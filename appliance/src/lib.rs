@@ -30,6 +30,7 @@
 //! | [`journal`] | messages wait here for every sink |
 //! | [`sink`] | Kafka, file, stdout |
 //! | [`enrich`] | flows → what tables know of them → streams |
+//! | [`exports`] | sampled frames → IPFIX, NetFlow 9, sFlow, packet logs |
 //! | [`admin`] | metrics and health over HTTP |
 //! | [`generate`] | synthetic traffic and its truth |
 //! | [`runtime`] | places all of it on cores; the one module that knows all others |
@@ -64,6 +65,7 @@ pub mod events;
 pub mod journal;
 pub mod sink;
 pub mod enrich;
+pub mod exports;
 pub mod admin;
 pub mod generate;
 pub mod runtime;

@@ -185,3 +185,21 @@ pub const FLOW_PACKET_BYTES_MAX: u64 = 1 << 17;
 pub const FLOW_RATE_MAX: u64 = 1 << 24;
 /// Rows of one flow record whose packets are a sample: of more packets each row is several, and intervals are wider than need be.
 pub const FLOW_ROWS_MAX: u64 = 4_096;
+/// Rows of `[[exports]]`.
+pub const EXPORTS_MAX: usize = 8;
+/// What samples frames: the exports and the packet logs, each at its own rate.
+pub const SAMPLERS_MAX: usize = EXPORTS_MAX + 1;
+/// Bytes that are kept of a sampled frame.
+pub const SAMPLE_BYTES_MAX: usize = 256;
+/// Samples of one core that wait for who exports them.
+pub const SAMPLES_WAITING_MAX: usize = 4_096;
+/// A datagram of ours is no longer: with IPv6 and UDP it is within 1,500 bytes, also in a tunnel.
+pub const EXPORT_DATAGRAM_BYTES_MAX: usize = 1_400;
+/// Observation domains of one export: one each rate that tag rules give. Beyond, records are counted and not sent.
+pub const EXPORT_DOMAINS_MAX: usize = 1_024;
+/// Data sources of one sFlow export, likewise.
+pub const EXPORT_SOURCES_MAX: usize = 4_096;
+/// Generations whose names are kept for samples that still wait.
+pub const NAMES_KEPT_MAX: usize = 4;
+/// What the lane of packet logs holds in memory: all of it without a disk, and what has not reached the disk with one.
+pub const LOG_QUEUE_BYTES: usize = 64 << 20;

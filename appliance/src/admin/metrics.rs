@@ -10,6 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, 
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
+use super::exports::exports;
 use super::flows::flows;
 use crate::telemetry::pauses::pause_bin_ns;
 use crate::telemetry::{
@@ -49,7 +50,8 @@ impl Collector for Metrics {
         audit(&mut encoder, snapshot)?;
         duplicates(&mut encoder, snapshot)?;
         sinks(&mut encoder, snapshot)?;
-        flows(&mut encoder, snapshot)
+        flows(&mut encoder, snapshot)?;
+        exports(&mut encoder, snapshot)
     }
 }
 
@@ -312,6 +314,9 @@ fn sinks(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     family(to, COUNTER, "sink_failed", "Reports that were refused and given up", rows(|sink| sink.failed))?;
     family(to, COUNTER, "sink_flows_delivered", "Flow messages delivered", rows(|sink| sink.flows))?;
     family(to, COUNTER, "sink_flows_failed", "Flow messages that were refused and given up", rows(|sink| sink.flows_failed))?;
+    family(to, COUNTER, "sink_logs_delivered", "Packet logs delivered (for Kafka: acknowledged)", rows(|sink| sink.logs))?;
+    family(to, COUNTER, "sink_logs_failed", "Packet logs that were refused and given up", rows(|sink| sink.logs_failed))?;
+    family(to, GAUGE, "sink_log_lots_behind", "Lots of packet logs that wait for the sink", rows(|sink| sink.log_lots_behind))?;
     family(to, GAUGE, "sink_flow_lots_behind", "Lots of flow messages that wait for the sink", rows(|sink| sink.lots_behind))?;
     family(to, COUNTER, "sink_retried", "Attempts that were made again", rows(|sink| sink.retried))?;
     family(to, COUNTER, "sink_overflow", "Reports that fell off the journal unread", rows(|sink| sink.overflow))?;

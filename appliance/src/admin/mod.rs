@@ -4,6 +4,7 @@
 //! One thread of its own with a runtime of its own, so that a scrape never meets a data path core. It knows nothing but
 //! the snapshot it is given and whom to ask for a reload.
 
+mod exports;
 mod flows;
 mod metrics;
 mod reload;

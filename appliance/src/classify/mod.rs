@@ -133,6 +133,24 @@ impl Generation {
         record
     }
 
+    /// What is known of a frame of which no IP header could be read, and which tag rule matched.
+    pub fn unread(&self, frame: &Frame<'_>, parsed: &Parsed) -> (Record, Option<u16>) {
+        let mut record = Record { wire_bytes: frame.wire_bytes.saturating_sub(parsed.stripped_bytes), ..Record::default() };
+        of_frame(frame, parsed, &mut record);
+        record.link = tags::link(&self.links, frame, parsed);
+        let tag = tags::first_match(&self.rules, frame, parsed);
+        if let Some(rule) = tag.and_then(|at| self.rules.get(at)) {
+            tags::apply(rule, frame, parsed, &mut record);
+            record.wire_bytes = record.wire_bytes.saturating_sub(rule.added_bytes);
+        }
+        (record, tag.and_then(|at| u16::try_from(at).ok()))
+    }
+
+    /// Whose a range's index is, which may be that of a twin.
+    pub fn owner(&self, range: RangeIndex) -> u32 {
+        self.scopes.owner(range.0).range
+    }
+
     /// Its prefixes without a domain.
     pub const fn lpm(&self) -> &Lpm {
         self.domains.common()

@@ -83,6 +83,12 @@ pub(super) enum Command {
         /// instead of counting the datagrams as packets
         #[arg(long)]
         flows: bool,
+        /// Writes the datagrams of [[exports]] into this capture (raw IP)
+        #[arg(long, value_name = "FILE")]
+        exports_pcap: Option<PathBuf>,
+        /// Writes the lines of [packet_logs] into this file
+        #[arg(long, value_name = "FILE")]
+        packet_logs: Option<PathBuf>,
     },
     /// Makes mirrored traffic with attacks in it, and its exact truth
     #[command(after_help = "Example:\n  tailwater generate --scenario demo --pcap demo.pcap --truth demo.json --config demo.toml")]

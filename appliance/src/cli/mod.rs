@@ -10,6 +10,7 @@ use clap::Parser;
 use tailwater::config::{self, Config};
 use tailwater::generate;
 use tailwater::runtime::check::{Verdict, check};
+use tailwater::runtime::exporting::Files;
 use tailwater::runtime::flows;
 use tailwater::runtime::places::Places;
 use tailwater::runtime::plan;
@@ -42,8 +43,9 @@ pub(crate) fn main() -> ExitCode {
         Command::Plan { config, seconds, frames, shape, json } => {
             plan_capacity(&config, &plan::Options { seconds, frames, shapes: shape, receives: true }, json)
         }
-        Command::Replay { config, pcap, mode, workers, flows } => {
-            replay_captures(&config, Options { captures: pcap, mode: mode.into(), workers: usize::from(workers), flows })
+        Command::Replay { config, pcap, mode, workers, flows, exports_pcap, packet_logs } => {
+            let files = Files { exports: exports_pcap, logs: packet_logs };
+            replay_captures(&config, Options { captures: pcap, mode: mode.into(), workers: usize::from(workers), flows, files })
         }
         Command::Generate(options) => generate_traffic(&options),
         Command::Flows(options) => decode_flows(options),

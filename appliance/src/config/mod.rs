@@ -9,6 +9,7 @@ mod audit;
 mod cores;
 mod duplicates;
 mod enrich;
+mod exports;
 mod fault;
 mod flow_predicate;
 mod flows;
@@ -40,6 +41,7 @@ pub use audit::{Audit, AuditBy, Counters};
 pub use cores::{Cores, Mode, Port};
 pub use duplicates::Duplicates;
 pub use enrich::{Customers, Enrich, Lookup, Snmp};
+pub use exports::{Export, ExportProtocol, PacketLogs};
 pub use fault::{Fault, Faults, near};
 pub(crate) use fault::{Lines, any_of, read_text};
 pub use flow_predicate::{Among, FLOW_KEYS, FlowOf, FlowPredicate, FlowTest};
@@ -100,6 +102,10 @@ pub struct Config {
     pub enrich: Option<Enrich>,
     /// `[[streams]]`, in order; none: one has all flows.
     pub streams: Vec<Stream>,
+    /// `[[exports]]`, in order.
+    pub exports: Vec<Export>,
+    /// `[packet_logs]`; none: no packets are logged.
+    pub packet_logs: Option<PacketLogs>,
     /// `[journal]`; none: reports wait in memory.
     pub journal: Option<Journal>,
     /// `[sinks]`
@@ -159,6 +165,8 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let streams = streams::read(&root);
     let journal = journal::read(&root);
     let (flows, interfaces) = flows::read(&root, journal.as_ref());
+    let exports = exports::read(&root);
+    let packet_logs = exports::read_logs(&root, journal.as_ref());
     let sinks = sinks::read(&root);
     let admin = sinks::read_admin(&root);
     let audit = audit::read(&root, &tags, sinks.kafka.as_ref());
@@ -183,6 +191,8 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
         flows,
         enrich,
         streams,
+        exports,
+        packet_logs,
         journal,
         sinks,
         admin,

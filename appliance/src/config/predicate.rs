@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use super::walk::{Book, Field, Section};
 use crate::axes::key::{KEYS, Key, KeySpec, Lengths};
 use crate::axes::value;
+use crate::limits::KEY_BYTES_MAX;
+use crate::record::Record;
 use crate::units::Family;
 
 /// What a packet must be for a stat: every field that is given, any of its values.
@@ -12,6 +14,18 @@ use crate::units::Family;
 pub struct Predicate {
     /// In the order of [`Key`], so that predicates that ask the same are equal.
     pub tests: Vec<Test>,
+}
+
+impl Predicate {
+    /// Whether a packet is so. For who asks it of few packets: stats ask whole batches.
+    pub fn admits(&self, record: &Record) -> bool {
+        let (family, mut bytes) = (record.family(), [0; KEY_BYTES_MAX]);
+        self.tests.iter().all(|test| {
+            let Some(key) = bytes.get_mut(..test.key.width(family)) else { return false };
+            key.fill(0);
+            test.key.extract(record, key) && test.spans(family).iter().any(|(low, high)| **low <= *key && *key <= **high)
+        })
+    }
 }
 
 /// A first and a last value, both of them within.

@@ -26,6 +26,7 @@ mod wrong;
 pub use keeper::Keeper;
 pub use pipeline::{Piece, Pipeline};
 pub use predicate::admits;
+pub use protocols::keyword;
 pub use shelf::Shelf;
 pub use stream::{Counts, text};
 pub use tables::Tables;

@@ -155,6 +155,11 @@ const KEYWORDS: [&str; 149] = [
     "",
 ];
 
+/// Of a protocol by its number; empty where it has none.
+pub fn keyword(protocol: u8) -> &'static str {
+    KEYWORDS.get(usize::from(protocol)).copied().unwrap_or_default()
+}
+
 /// Each as a text that flows share.
 #[derive(Debug)]
 pub(super) struct Protocols(Vec<Text>);

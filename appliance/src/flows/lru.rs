@@ -10,7 +10,7 @@ const NONE: u32 = u32::MAX;
 ///
 /// Keys come from strangers: the hash is keyed (SipHash).
 #[derive(Debug)]
-pub(super) struct Lru<K, V> {
+pub(crate) struct Lru<K, V> {
     places: HashMap<K, u32>,
     slots: Vec<Slot<K, V>>,
     free: Vec<u32>,
@@ -27,17 +27,17 @@ struct Slot<K, V> {
 
 impl<K: Eq + Hash + Clone, V> Lru<K, V> {
     /// With nothing in it.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { places: HashMap::new(), slots: Vec::new(), free: Vec::new(), newest: NONE, oldest: NONE }
     }
 
     /// Entries held.
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.places.len()
     }
 
     /// An entry, which thereby is the newest.
-    pub(super) fn get(&mut self, key: &K) -> Option<&mut V> {
+    pub(crate) fn get(&mut self, key: &K) -> Option<&mut V> {
         let at = *self.places.get(key)?;
         if at != self.newest {
             self.unlink(at);
@@ -47,7 +47,7 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
     }
 
     /// Adds an entry as the newest, and returns what stood under its key.
-    pub(super) fn insert(&mut self, key: K, value: V) -> Option<V> {
+    pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         let before = self.remove(&key);
         let at = self.free.pop().unwrap_or_else(|| self.add_slot());
         if let Some(slot) = self.slot(at) {
@@ -59,7 +59,7 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
     }
 
     /// Takes an entry out.
-    pub(super) fn remove(&mut self, key: &K) -> Option<V> {
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let at = self.places.remove(key)?;
         self.unlink(at);
         self.free.push(at);
@@ -67,23 +67,28 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
     }
 
     /// The key of the entry that was used least lately.
-    pub(super) fn oldest(&self) -> Option<&K> {
+    pub(crate) fn oldest(&self) -> Option<&K> {
         self.slots.get(self.oldest as usize)?.entry.as_ref().map(|(key, _)| key)
     }
 
+    /// That entry.
+    pub(crate) fn oldest_entry(&self) -> Option<(&K, &V)> {
+        self.slots.get(self.oldest as usize)?.entry.as_ref().map(|(key, value)| (key, value))
+    }
+
     /// Takes that entry out.
-    pub(super) fn evict(&mut self) -> Option<(K, V)> {
+    pub(crate) fn evict(&mut self) -> Option<(K, V)> {
         let key = self.oldest()?.clone();
         self.remove(&key).map(|value| (key, value))
     }
 
     /// All entries, in no order; nothing counts as used.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.slots.iter().filter_map(|slot| slot.entry.as_ref().map(|(key, value)| (key, value)))
     }
 
     /// The same, to be changed.
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
         self.slots.iter_mut().filter_map(|slot| slot.entry.as_mut().map(|(key, value)| (&*key, value)))
     }
 

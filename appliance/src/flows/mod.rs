@@ -21,7 +21,7 @@ pub mod json;
 pub mod key;
 mod ledger;
 pub mod listen;
-mod lru;
+pub(crate) mod lru;
 mod message;
 pub mod pb;
 pub mod protobuf;

@@ -135,7 +135,7 @@ fn what_falls_off_is_counted_by_window_and_range() {
     assert_eq!((sink.as_str(), losses.messages(), losses.damaged), ("b", state.overflow, 0));
     let truth = |of: &dyn Fn(u64) -> u64, is: u64| (0..state.overflow).filter(|n| of(*n) == is).count() as u64;
     for (window, count) in &losses.windows {
-        assert_eq!(*count, [truth(&|n| n / 50, window.start_ns), 0, 0, 0, 0, 0]);
+        assert_eq!(*count, [truth(&|n| n / 50, window.start_ns), 0, 0, 0, 0, 0, 0]);
     }
     for (range, count) in &losses.ranges {
         assert_eq!(*count, truth(&|n| n % 7, range.parse().unwrap()));

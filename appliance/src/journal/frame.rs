@@ -130,6 +130,7 @@ const fn kind_code(kind: Kind) -> u8 {
         Kind::Events => 3,
         Kind::Configs => 4,
         Kind::Flows => 5,
+        Kind::Logs => 6,
     }
 }
 

@@ -81,7 +81,7 @@ fn what_falls_off_either_lane_is_told_together() {
     let of_window = |n| losses[0].1.windows.get(&WindowOf { start_ns: 0, end_ns: n }).copied();
     assert_eq!(
         (of_window(0), of_window(2), of_window(3), of_window(6)),
-        (Some([2, 0, 0, 0, 0, 0]), Some([2, 0, 0, 0, 0, 0]), Some([1, 0, 0, 0, 0, 0]), None)
+        (Some([2, 0, 0, 0, 0, 0, 0]), Some([2, 0, 0, 0, 0, 0, 0]), Some([1, 0, 0, 0, 0, 0, 0]), None)
     );
     assert!(journal.losses().is_empty() && journal.state().messages == 16);
 }

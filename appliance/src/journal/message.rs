@@ -18,13 +18,22 @@ pub enum Kind {
     Configs,
     /// A [`Lot`] of flow messages.
     Flows,
+    /// A [`Lot`] of packet logs.
+    Logs,
 }
 
 impl Kind {
     /// All of them, in the order of their numbers in the journal's frames, which never change.
-    pub const ALL: [Self; 6] = [Self::Ranges, Self::Appliance, Self::Links, Self::Events, Self::Configs, Self::Flows];
+    pub const ALL: [Self; 7] = [Self::Ranges, Self::Appliance, Self::Links, Self::Events, Self::Configs, Self::Flows, Self::Logs];
     /// How many there are.
     pub const COUNT: usize = Self::ALL.len();
+    /// How many of them are reports, the first ones.
+    pub const REPORTS: usize = 5;
+
+    /// Whether a message of it is a [`Lot`] of many, each with a key of its own, that names its topic.
+    pub const fn is_lot(self) -> bool {
+        matches!(self, Self::Flows | Self::Logs)
+    }
 }
 
 /// One report, as protobuf.
@@ -35,7 +44,7 @@ pub struct Message {
     /// It closes a fast window: it goes ahead of what closes long ones.
     pub is_fast: bool,
     /// Kafka's key: the range's prefix, the customer whose ranges are reported together, the link's name, the hash of the
-    /// configuration, or the appliance's name. Of a lot of flows, whose messages have keys of their own: the topic.
+    /// configuration, or the appliance's name. Of a lot, whose messages have keys of their own: the topic.
     pub key: String,
     /// Customer of the range; empty for what is of no range.
     pub customer: String,
@@ -89,10 +98,15 @@ impl Message {
         Self { kind: Kind::Flows, is_fast: false, key: topic.to_owned(), customer: String::new(), payload: lot, window }
     }
 
+    /// A lot of packet logs for a topic, sampled in this window.
+    pub fn logs(topic: &str, lot: Box<[u8]>, window: WindowOf) -> Self {
+        Self { kind: Kind::Logs, ..Self::flows(topic, lot, window) }
+    }
+
     /// How many messages a consumer sees of it.
     pub fn count(&self) -> u64 {
         match self.kind {
-            Kind::Flows => Lot::read(&self.payload).map_or(0, |lot| u64::from(lot.count)),
+            kind if kind.is_lot() => Lot::read(&self.payload).map_or(0, |lot| u64::from(lot.count)),
             _ => 1,
         }
     }

@@ -1,7 +1,7 @@
 //! Reports wait here until every sink has delivered them, or until the bound is reached.
 //!
 //! There are two lanes, each a log of its own ([`Lane`]): reports of fast windows go ahead of long ones, which may be a backlog of
-//! hours. Flow messages, which are many more, have a third one with bounds of its own, where they are configured: they push no report out. Within a lane every sink gets all messages in the order in which they were appended; between lanes there is no order, but a
+//! hours. Flow messages, which are many more, have a third one with bounds of its own, where they are configured: they push no report out; so have packet logs a fourth. Within a lane every sink gets all messages in the order in which they were appended; between lanes there is no order, but a
 //! sink that reads both ([`Both`]) takes what is fast first. An eighth of every bound is the fast lane's.
 //!
 //! All of it is control path: a mutex and a condition variable serve a few hundred thousand messages a second with ease.
@@ -41,7 +41,7 @@ use lane::Lane;
 /// The fast lane has one in so many of what the journal may hold.
 const FAST_SHARE: u8 = 8;
 
-/// Where flow messages wait.
+/// Where flow messages, or packet logs, wait.
 #[derive(Clone, Debug)]
 pub struct FlowLane {
     /// Of the queue in memory.
@@ -50,12 +50,22 @@ pub struct FlowLane {
     pub disk: Option<Disk>,
 }
 
+impl FlowLane {
+    fn open<S: AsRef<str>>(&self, sinks: &[S]) -> Result<Arc<Lane>, OpenError> {
+        match &self.disk {
+            Some(disk) => Lane::open(self.bound, disk, sinks),
+            None => Ok(Lane::new(self.bound, sinks)),
+        }
+    }
+}
+
 /// See the module. Shared by its writers (the reporter, who receives flows) and the sinks.
 #[derive(Debug)]
 pub struct Journal {
     long: Arc<Lane>,
     fast: Arc<Lane>,
     flows: Option<Arc<Lane>>,
+    logs: Option<Arc<Lane>>,
     previous: Option<pb::PreviousRun>,
 }
 
@@ -63,14 +73,14 @@ impl Journal {
     /// An empty journal in memory that is read by the sinks named. Without sinks it forgets what it is given.
     pub fn new<S: AsRef<str>>(bound: Bound, sinks: &[S]) -> Arc<Self> {
         let [long, fast] = bound.lanes();
-        Arc::new(Self { long: Lane::new(long, sinks), fast: Lane::new(fast, sinks), flows: None, previous: None })
+        Arc::new(Self { long: Lane::new(long, sinks), fast: Lane::new(fast, sinks), flows: None, logs: None, previous: None })
     }
 
     /// As [`Self::new`], where a disk is configured that cannot be used: its state says why.
     pub fn without_disk<S: AsRef<str>>(bound: Bound, sinks: &[S], why: String) -> Arc<Self> {
         let [long, fast] = bound.lanes();
         let (long, fast) = (Lane::without_disk(long, sinks, why.clone()), Lane::without_disk(fast, sinks, why));
-        Arc::new(Self { long, fast, flows: None, previous: None })
+        Arc::new(Self { long, fast, flows: None, logs: None, previous: None })
     }
 
     /// A journal on disk, with what an earlier run left there: sinks go on where they were. The fast lane has a folder in the folder.
@@ -82,7 +92,7 @@ impl Journal {
         let long = Lane::open(long, &on, sinks)?;
         let fast = Lane::open(fast, &on_fast, sinks)?;
         let previous = previous::of_both(long.previous(), fast.previous());
-        Ok(Arc::new(Self { long, fast, flows: None, previous }))
+        Ok(Arc::new(Self { long, fast, flows: None, logs: None, previous }))
     }
 
     /// The same with a lane for flow messages, whose bounds are its own.
@@ -90,12 +100,22 @@ impl Journal {
     /// # Errors
     /// Its folder cannot be used.
     pub fn with_flows<S: AsRef<str>>(self: Arc<Self>, lane: &FlowLane, sinks: &[S]) -> Result<Arc<Self>, OpenError> {
-        let flows = match &lane.disk {
-            Some(disk) => Lane::open(lane.bound, disk, sinks)?,
-            None => Lane::new(lane.bound, sinks),
-        };
-        let (long, fast, previous) = (Arc::clone(&self.long), Arc::clone(&self.fast), self.previous);
-        Ok(Arc::new(Self { long, fast, flows: Some(flows), previous }))
+        let flows = lane.open(sinks)?;
+        Ok(Arc::new(Self { flows: Some(flows), ..self.shared() }))
+    }
+
+    /// The same with a lane for packet logs, whose bounds are its own.
+    ///
+    /// # Errors
+    /// Its folder cannot be used.
+    pub fn with_logs<S: AsRef<str>>(self: Arc<Self>, lane: &FlowLane, sinks: &[S]) -> Result<Arc<Self>, OpenError> {
+        let logs = lane.open(sinks)?;
+        Ok(Arc::new(Self { logs: Some(logs), ..self.shared() }))
+    }
+
+    fn shared(&self) -> Self {
+        let Self { long, fast, flows, logs, previous } = self;
+        Self { long: Arc::clone(long), fast: Arc::clone(fast), flows: flows.clone(), logs: logs.clone(), previous: *previous }
     }
 
     /// How far the run before this one came, if it left something on the disk.
@@ -108,6 +128,7 @@ impl Journal {
         match (&self.flows, message.kind) {
             (Some(flows), Kind::Flows) => flows.append(message),
             (None, Kind::Flows) => false,
+            (_, Kind::Logs) => self.logs.as_ref().is_some_and(|logs| logs.append(message)),
             _ if message.is_fast => self.fast.append(message),
             _ => self.long.append(message),
         }
@@ -147,6 +168,21 @@ impl Journal {
         self.flows.as_ref().map_or_else(Vec::new, |lane| lane.losses())
     }
 
+    /// The cursor of this sink in the lane of packet logs, if there is one.
+    pub fn log_cursor(&self, sink: &str) -> Option<Cursor> {
+        self.logs.as_ref()?.cursor(sink)
+    }
+
+    /// Where the lane of packet logs stands, in lots; `None`: there is none.
+    pub fn log_state(&self) -> Option<JournalState> {
+        self.logs.as_ref().map(|lane| lane.state())
+    }
+
+    /// Which packet logs each sink lost since this was asked last.
+    pub fn log_losses(&self) -> Vec<(String, Losses)> {
+        self.logs.as_ref().map_or_else(Vec::new, |lane| lane.losses())
+    }
+
     /// Where everything stands, both lanes of reports together.
     pub fn state(&self) -> JournalState {
         let (mut state, fast) = (self.long.state(), self.fast.state());
@@ -156,7 +192,7 @@ impl Journal {
         state.disk_bytes += fast.disk_bytes;
         state.unsynced += fast.unsynced;
         // A disk that takes no flows is no better.
-        state.fault = state.fault.or(fast.fault).or_else(|| self.flow_state()?.fault);
+        state.fault = state.fault.or(fast.fault).or_else(|| self.flow_state()?.fault).or_else(|| self.log_state()?.fault);
         state.cursors.iter_mut().zip(&fast.cursors).for_each(|(cursor, fast)| cursor.add(fast));
         state
     }
@@ -192,7 +228,7 @@ impl Journal {
     }
 
     fn lanes(&self) -> impl Iterator<Item = &Lane> {
-        [Some(&*self.long), Some(&*self.fast), self.flows.as_deref()].into_iter().flatten()
+        [Some(&*self.long), Some(&*self.fast), self.flows.as_deref(), self.logs.as_deref()].into_iter().flatten()
     }
 }
 

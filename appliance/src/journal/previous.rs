@@ -30,9 +30,9 @@ pub(super) fn previous(segments: &[Segment]) -> Option<pb::PreviousRun> {
 
 fn accounts(segment: &Segment) -> Vec<pb::ApplianceReport> {
     let mut accounts = Vec::new();
-    // The lane of flows has no accounts, and is long.
+    // Lanes of lots have no accounts, and are long.
     let first = Frames::open(&segment.path).and_then(|mut frames| frames.next());
-    if matches!(first, Ok(Some((_, Content::Message(message)))) if message.kind == Kind::Flows) {
+    if matches!(first, Ok(Some((_, Content::Message(message)))) if message.kind.is_lot()) {
         return accounts;
     }
     segment::read(segment, |_, content| match content {

@@ -101,6 +101,7 @@ pub(super) fn appliance_report(
         duplicates: None,
         flows: None,
         frames_without_link: (setting.links_of_frames().count() > 0).then(|| without_link(site)),
+        exports: None,
         links_reported: Some(setting.links_of_frames().count() as u64).filter(|links| window.period == Period::Fast && *links > 0),
         kind_sequence: 0,
     }

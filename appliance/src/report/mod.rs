@@ -318,6 +318,11 @@ pub trait Publisher: Send {
         None
     }
 
+    /// The same of what the appliance itself exports; nothing: none.
+    fn exports(&mut self, _total: bool) -> Option<pb::ExportsAccount> {
+        None
+    }
+
     /// Which those were since this was asked last.
     fn losses(&mut self) -> Vec<pb::JournalLosses> {
         Vec::new()

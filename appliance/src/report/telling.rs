@@ -81,6 +81,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         report.previous_run = self.publisher.previous_run();
         if period == Period::Long {
             report.flows = self.publisher.flows(report.total);
+            report.exports = self.publisher.exports(report.total);
             let lost = report.flows.iter().filter(|_| !report.total).flat_map(flow_losses::losses);
             report.losses.extend(lost);
         }

@@ -11,6 +11,7 @@ use super::receiver::Receiver;
 use super::world::World;
 use crate::classify::{Found, Sides, Verdicts};
 use crate::duplicates::sight;
+use crate::exports::Sample;
 use crate::gather::Stage;
 use crate::gather::packed::{Form, Layout};
 use crate::gather::usual::{Rows, Words, direction_word, narrow};
@@ -127,6 +128,11 @@ impl<S: Stage> Receiver<S> {
         if self.open.copies.is_on() {
             self.look_twice(frames, count);
         }
+        if let Some(tap) = &mut self.tap
+            && tap.comes(count)
+        {
+            self.sample(frames);
+        }
         let bank = self.bursts.bank;
         let mut walks = true;
         if port < self.open.ports.len() && self.world.generation.is_plain() {
@@ -156,6 +162,17 @@ impl<S: Stage> Receiver<S> {
             if let Some(sight) = sight(frame.bytes, frame.link, key, copies.below()) {
                 copies.see(&sight, frame.time_ns, frame.port);
             }
+        }
+    }
+
+    /// Takes samples of a burst.
+    #[inline(never)]
+    fn sample<'a>(&mut self, frames: impl Frames<'a>) {
+        let Self { tap, world, parsed, .. } = self;
+        let Some(tap) = tap else { return };
+        while let Some(at) = tap.at() {
+            let sample = |frame: Frame<'_>| Sample::of(&frame, (&world.generation, world.number), &world.mirror, parsed);
+            tap.take(frames.at(at).map(sample));
         }
     }
 

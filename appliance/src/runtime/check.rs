@@ -13,7 +13,7 @@ use super::places::{Places, usable_cpus};
 use super::run::takers;
 use super::wiring::Cores;
 use super::world::World;
-use super::{check_audit, check_enrich, check_flows, check_journal};
+use super::{check_audit, check_enrich, check_exports, check_flows, check_journal};
 use crate::arch::HashKey;
 use crate::config::{Config, Port, TagField};
 use crate::rx::device::DeviceName;
@@ -80,6 +80,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.extend(check_enrich::enrich(config));
     findings.extend(check_journal::journal(config));
     findings.extend(check_flows::flows(config));
+    findings.extend(check_exports::exports(config));
     findings.extend(brokers(config));
     findings.extend(check_audit::counters(config));
     findings.extend(admin(config));

@@ -55,6 +55,7 @@ fn topics(config: &Config, kafka: &KafkaSink, cluster: &Cluster) -> Vec<Finding>
     let of_key = |(_, topic): (_, &str)| if topic.contains(CUSTOMER) { customers(topic) } else { BTreeSet::from([topic.to_owned()]) };
     let mut ours: BTreeSet<String> = kafka.topics().into_iter().flat_map(of_key).collect();
     ours.extend(config.flows.iter().map(|flows| flows.topic.clone()));
+    ours.extend(config.packet_logs.iter().map(|logs| logs.topic.clone()));
     // What fills a template of a stream is known when its flows come.
     let fixed = |stream: &Stream| match &stream.topic.as_ref()?.parts[..] {
         [Part::Fixed(topic)] => Some(topic.clone()),

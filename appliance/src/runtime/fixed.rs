@@ -37,6 +37,8 @@ pub fn check(started: &Config, new: &Config) -> Result<(), Faults> {
         // Without flows of its own a run asks neither; databases of keys go with their generation.
         ("enrich", started.flows.is_some() && started.enrich != new.enrich),
         ("streams", started.flows.is_some() && started.streams != new.streams),
+        ("exports", started.exports != new.exports),
+        ("packet_logs", started.packet_logs != new.packet_logs),
         ("journal", started.journal != new.journal),
         ("sinks", started.sinks != new.sinks),
     ];

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::RunError;
-use crate::config::{Config, Flows};
-use crate::journal::{Bound, Disk, FlowLane, Journal};
-use crate::limits::FLOW_QUEUE_BYTES;
+use crate::config::Config;
+use crate::journal::{Bound, Disk, FlowLane, Journal, OpenError};
+use crate::limits::{FLOW_QUEUE_BYTES, LOG_QUEUE_BYTES};
 use crate::sink;
 
 /// A journal has so many segments at least: one of them falls off at once,
@@ -13,17 +13,33 @@ const SEGMENTS_MIN: u64 = 64;
 /// and none is larger.
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
 
-/// Where reports wait, and flows if any are received: on disk if it is configured.
+/// Where reports wait, flows if any are received, and packet logs: on disk if it is configured.
 ///
 /// # Errors
 /// A folder cannot be used, and that is no fault of its disk.
 pub(super) fn open(config: &Config) -> Result<Arc<Journal>, RunError> {
     let sinks = sink::names(&config.sinks);
     let reports = reports(config, &sinks)?;
-    match &config.flows {
-        Some(flows) => with_flows(config, flows, reports, &sinks),
-        None => Ok(reports),
+    let mut journal = reports;
+    if let Some(flows) = &config.flows {
+        journal =
+            with_lane(config, journal, &Lots { name: "flows", bytes: FLOW_QUEUE_BYTES, disk_mb: flows.journal_mb }, |journal, lane| {
+                journal.with_flows(lane, &sinks)
+            })?;
     }
+    if let Some(logs) = &config.packet_logs {
+        journal = with_lane(config, journal, &Lots { name: "logs", bytes: LOG_QUEUE_BYTES, disk_mb: logs.journal_mb }, |journal, lane| {
+            journal.with_logs(lane, &sinks)
+        })?;
+    }
+    Ok(journal)
+}
+
+/// A lane of lots: its name, which is that of its folder, and its bounds in memory and on disk.
+struct Lots {
+    name: &'static str,
+    bytes: usize,
+    disk_mb: u64,
 }
 
 fn reports(config: &Config, sinks: &[&str]) -> Result<Arc<Journal>, RunError> {
@@ -61,20 +77,25 @@ fn reports(config: &Config, sinks: &[&str]) -> Result<Arc<Journal>, RunError> {
     Ok(journal)
 }
 
-/// With a lane for flow messages, whose bounds are its own. Where its disk cannot be used they wait in memory.
-fn with_flows(config: &Config, flows: &Flows, reports: Arc<Journal>, sinks: &[&str]) -> Result<Arc<Journal>, RunError> {
-    let bound = Bound { messages: usize::MAX, bytes: FLOW_QUEUE_BYTES };
-    let bytes_max = flows.journal_mb << 20;
+/// With a lane whose bounds are its own. Where its disk cannot be used what it has waits in memory.
+fn with_lane(
+    config: &Config,
+    reports: Arc<Journal>,
+    lots: &Lots,
+    add: impl Fn(Arc<Journal>, &FlowLane) -> Result<Arc<Journal>, OpenError>,
+) -> Result<Arc<Journal>, RunError> {
+    let bound = Bound { messages: usize::MAX, bytes: lots.bytes };
+    let bytes_max = lots.disk_mb << 20;
     let is_usable = reports.state().fault.is_none();
     let disk = config.journal.as_ref().filter(|_| is_usable).map(|journal| Disk {
-        folder: journal.path.join("flows"),
+        folder: journal.path.join(lots.name),
         bytes_max,
         segment_bytes: (bytes_max / SEGMENTS_MIN).min(SEGMENT_BYTES_MAX),
     });
-    match Arc::clone(&reports).with_flows(&FlowLane { bound, disk }, sinks) {
+    match add(Arc::clone(&reports), &FlowLane { bound, disk }) {
         Err(fault) if fault.is_of_the_disk() => {
-            tracing::error!("{fault}; until the next start flows wait in memory alone, and what lies there waits for it");
-            Ok(reports.with_flows(&FlowLane { bound, disk: None }, sinks)?)
+            tracing::error!("{fault}; until the next start {} wait in memory alone, and what lies there waits for it", lots.name);
+            Ok(add(reports, &FlowLane { bound, disk: None })?)
         }
         opened => Ok(opened?),
     }

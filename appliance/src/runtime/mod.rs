@@ -9,6 +9,8 @@ mod check_brokers;
 #[cfg(feature = "dpdk")]
 mod check_enrich;
 #[cfg(feature = "dpdk")]
+mod check_exports;
+#[cfg(feature = "dpdk")]
 mod check_flows;
 #[cfg(feature = "dpdk")]
 mod check_journal;
@@ -17,6 +19,7 @@ mod check_memory;
 #[cfg(feature = "dpdk")]
 mod check_vf;
 pub mod configs;
+pub mod exporting;
 pub mod fits;
 pub mod fixed;
 pub mod flow_feed;
@@ -88,6 +91,9 @@ pub enum RunError {
     /// Addresses of `[flows]` that cannot be listened at.
     #[error("{0}")]
     Flows(crate::config::Faults),
+    /// Addresses of `[[exports]]` that cannot be sent to.
+    #[error("{0}")]
+    Exports(crate::config::Faults),
     /// The budget does not hold what must always be there.
     #[error("{0}")]
     Memory(crate::config::Faults),
@@ -125,7 +131,7 @@ pub enum RunError {
 impl RunError {
     /// Whether the configuration is to blame, rather than what happened.
     pub const fn is_configuration(&self) -> bool {
-        matches!(self, Self::Cores(_) | Self::Token(_) | Self::Memory(_) | Self::Stat(_) | Self::Flows(_))
+        matches!(self, Self::Cores(_) | Self::Token(_) | Self::Memory(_) | Self::Stat(_) | Self::Flows(_) | Self::Exports(_))
     }
 }
 

@@ -8,6 +8,7 @@ use super::burst::Bursts;
 use super::world::World;
 use crate::arch::Region;
 use crate::duplicates::Copies;
+use crate::exports::Tap;
 use crate::gather::{Gather, Stage};
 use crate::limits::{BURST_FRAMES_LATE, BURST_FRAMES_MAX};
 use crate::parse::Parsed;
@@ -53,6 +54,8 @@ pub struct Receiver<S> {
     /// The epoch that has begun, while the one before the open one still closes: there are no more than two.
     pub(super) overdue: Option<Epoch>,
     outlet: Outlet,
+    /// Of what is exported of frames; nothing is: none.
+    pub(super) tap: Option<Box<Tap>>,
     pub(super) live: Arc<LiveCore>,
     /// Of its queues; none where nothing is shed.
     load: Option<Load>,
@@ -89,6 +92,7 @@ impl<S: Stage> Receiver<S> {
             load: (world.sheds && !outlet.waits()).then(Load::default),
             helped: 0,
             outlet,
+            tap: None,
             live,
             did: Did::Poll,
             meter: Meter::new(),
@@ -103,6 +107,11 @@ impl<S: Stage> Receiver<S> {
     /// By this end other generations come.
     pub fn control(&mut self) -> Control<Arc<World>> {
         self.coming.control()
+    }
+
+    /// Its frames are sampled from now on.
+    pub fn sample_for(&mut self, tap: Tap) {
+        self.tap = Some(Box::new(tap));
     }
 
     /// What it shows.

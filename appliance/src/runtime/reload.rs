@@ -16,6 +16,7 @@ use super::wiring::Cores;
 use super::world::{World, setting};
 use crate::admin::{Asked, Gate, Outcome};
 use crate::config::{self, Config, Token};
+use crate::exports::{self, Names, Shelf};
 use crate::report::{Edition, PortName};
 use crate::stats::plan::Period;
 use crate::telemetry::Registry;
@@ -55,6 +56,8 @@ pub struct Reloader {
     ports: Vec<PortName>,
     registry: Arc<Registry>,
     gate: Gate,
+    /// Who exports samples looks there for names.
+    names: Option<Shelf>,
 }
 
 impl Reloader {
@@ -81,7 +84,13 @@ impl Reloader {
             ports: report.1,
             registry,
             gate,
+            names: None,
         }
+    }
+
+    /// With where names of each generation are to be put.
+    pub fn with_names(self, names: Option<Shelf>) -> Self {
+        Self { names, ..self }
     }
 
     /// Reads the file again. `asked`: who wants to hear what comes of it.
@@ -159,6 +168,10 @@ impl Reloader {
         let Loaded { config, world, .. } = &loaded;
         let mut setting = setting(config, world, self.configs.boot_id(), self.ports.clone(), true);
         setting.tags_anew = config.tags != self.counts.tags;
+        if let Some(shelf) = &self.names {
+            let feeds: Vec<String> = self.ports.iter().map(|port| port.feed.clone()).collect();
+            shelf.put(Names::of(config, world.number, &feeds));
+        }
         self.decided = false;
         if self.generations.send(world, Edition { setting, plans: Arc::clone(&world.plans) }) {
             self.coming = Some(loaded);
@@ -218,19 +231,10 @@ fn now_ns() -> u64 {
 
 /// As RFC 3339 writes it, to the millisecond.
 pub(super) fn utc(ns: u64) -> String {
-    let (ms, seconds) = (ns / 1_000_000 % 1_000, ns / 1_000_000_000);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // Years that begin in March: a leap day ends one.
-    let (shifted, era_days) = (days + 719_468, 146_097);
-    let (era, day) = (shifted / era_days, shifted % era_days);
-    let year_of_era = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year_of_era + u64::from(month < 3);
-    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+    let mut text = exports::log::time(ns);
+    text.truncate("1970-01-01T00:00:00.000".len());
+    text.push('Z');
+    text
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::counters;
+use super::exporting::{Exporting, Files};
 use super::flow_feed::FlowFeed;
 use super::lcores::{Idle, launch_all};
 use super::reader::feed_all;
@@ -33,6 +34,8 @@ pub struct Options {
     pub workers: usize,
     /// Export datagrams are decoded and analysed, not counted as packets.
     pub flows: bool,
+    /// Where what `[[exports]]` and `[packet_logs]` make of the frames is written.
+    pub files: Files,
 }
 
 /// Why a replay could not start, or stopped.
@@ -50,6 +53,9 @@ pub enum ReplayError {
     /// Standard output.
     #[error("standard output: {0}; what could not be written is lost")]
     Output(#[from] std::io::Error),
+    /// A file of what is exported.
+    #[error("--exports-pcap or --packet-logs: {0}; name files in a folder that may be written to, with room")]
+    Exports(std::io::Error),
     /// The reporter's thread.
     #[error("the reporter stopped early: please report this")]
     Reporter,
@@ -77,7 +83,14 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
     let (queues, mut feed) = open(&eal, cores.rx.len())?;
     let registry = Registry::new(&config.appliance.name, &config.appliance.pop, Duration::from_millis(config.appliance.window_ms));
     let mut wired = wire(&world, &cores, &registry, true);
-    let ports = options.captures.iter().map(|file| port_name(file)).collect();
+    let ports: Vec<PortName> = options.captures.iter().map(|file| port_name(file)).collect();
+    let feeds: Vec<String> = ports.iter().map(|port| port.feed.clone()).collect();
+    let exporting = Exporting::replay(config, cores.rx.len(), &feeds, &options.files).map_err(ReplayError::Exports)?.map(
+        |(exporting, taps, written)| {
+            wired.receivers.iter_mut().zip(taps).for_each(|(receiver, tap)| receiver.sample_for(tap));
+            (exporting, written)
+        },
+    );
     let streams = std::mem::take(&mut wired.streams);
     let flows = wired.analysis.take().map(FlowFeed::new);
     let publisher = JsonLines::new(BufWriter::new(stdout()));
@@ -95,10 +108,17 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
     for handle in handles {
         handle.join()?;
     }
+    let written = exporting.map(|(mut exporting, written)| {
+        exporting.end();
+        written
+    });
     let mut reporter = reporter.join().map_err(|_| ReplayError::Reporter)?;
     reporter.publisher().finish()?;
     for warning in captures.warnings() {
         tracing::warn!("{warning}");
+    }
+    if let Some(written) = written {
+        written.finish().map_err(ReplayError::Exports)?;
     }
     Ok(read?)
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::configs::Configs;
 use super::counters;
+use super::exporting::Exporting;
 use super::flow_stream::{Accounts, FlowStream};
 use super::journal;
 use super::lcores::launch_all;
@@ -103,12 +104,21 @@ fn count(
     if let Some((flows, analysis)) = flows.zip(wired.analysis.take()) {
         flows.analyse(analysis, Arc::clone(&timeline));
     }
+    let mut exporting = {
+        let shared = (journal, registry, Arc::clone(&timeline));
+        beside(places.io_cpu, || Exporting::start(config, cores.rx.len(), seed()?, shared).map_err(RunError::Exports))??
+    }
+    .map(|(exporting, taps)| {
+        wired.receivers.iter_mut().zip(taps).for_each(|(receiver, tap)| receiver.sample_for(tap));
+        exporting
+    });
     let (queues, monitor) = split(ports, &cores.rx, registry, config, timeline);
     let (boot_id, port_names) = (random()?, port_names(config));
     let mut configs = Configs::new(Arc::clone(journal), boot_id);
     configs.tell(config, world.number, 0);
     let setting = setting(config, world, boot_id, port_names.clone(), true);
     let shipping = Shipping::new(Arc::clone(journal), Arc::clone(registry)).with_flows(accounts);
+    let shipping = shipping.with_exports(exporting.as_ref().map(|exporting| exporting.accounts(&cores.rx, journal, registry)));
     let mut reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, shipping, monitor.clone());
     if let Some(counters) = beside(places.io_cpu, || counters::listen(config))? {
         reporter = reporter.with_counters(counters);
@@ -117,6 +127,7 @@ fn count(
     generations.reporter = Some(reporter.control());
     let started = (config.clone(), Arc::clone(world), cores.clone());
     let reloader = Reloader::new(started, generations, (configs, port_names), Arc::clone(registry), gate);
+    let reloader = reloader.with_names(exporting.as_ref().map(Exporting::shelf));
     let reporter = {
         let (cpu, registry) = (places.reporter_cpu, Arc::clone(registry));
         std::thread::spawn(move || {
@@ -131,6 +142,8 @@ fn count(
     for handle in handles {
         handle.join()?;
     }
+    // All that was sampled is sent, and logs are in the journal before it closes.
+    exporting.iter_mut().for_each(Exporting::end);
     reporter.join().map_err(|_| RunError::Reporter)?;
     Ok(())
 }
@@ -214,7 +227,8 @@ impl Outside {
         journal.close();
         let mut undelivered = 0;
         for status in self.sinks.stop(Instant::now() + DELIVERY) {
-            let (sink, delivered, flows, left) = (&status.name, status.delivered, status.flows, status.behind + status.lots_behind);
+            let (sink, delivered, flows, left) =
+                (&status.name, status.delivered, status.flows, status.behind + status.lots_behind + status.log_lots_behind);
             if left > 0 {
                 undelivered += left;
                 tracing::error!(%sink, delivered, flows, left, "reports could not be delivered in time");
@@ -333,6 +347,13 @@ fn hash_key(config: &Config) -> Result<HashKey, RunError> {
         Ok(bytes)
     };
     Ok(HashKey::new(config.appliance.hash_key.map_or_else(drawn, Ok)?))
+}
+
+/// Of what is sampled: nobody can tell which frames are.
+fn seed() -> Result<[u8; 32], RunError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|error| RunError::Random(error.to_string()))?;
+    Ok(seed)
 }
 
 /// A boot's id, never 0.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::exporting;
 use super::findings;
 use super::flow_stream::Accounts;
 use super::strained::Strained;
@@ -26,6 +27,7 @@ pub struct Shipping {
     strained: Strained,
     events: Engine,
     flows: Option<Accounts>,
+    exports: Option<exporting::Accounts>,
 }
 
 impl Shipping {
@@ -39,12 +41,18 @@ impl Shipping {
             strained: Strained::default(),
             events: Engine::default(),
             flows: None,
+            exports: None,
         }
     }
 
     /// With the accounts of flow records, if any are received.
     pub fn with_flows(self, flows: Option<Accounts>) -> Self {
         Self { flows, ..self }
+    }
+
+    /// With the accounts of what is exported, if anything is.
+    pub fn with_exports(self, exports: Option<exporting::Accounts>) -> Self {
+        Self { exports, ..self }
     }
 
     /// Says which feeds are no longer what they were. (That a port is down was said when it was seen.)
@@ -184,6 +192,10 @@ impl Publisher for Shipping {
         self.flows.as_mut().map(|flows| flows.take(total, told))
     }
 
+    fn exports(&mut self, total: bool) -> Option<pb::ExportsAccount> {
+        self.exports.as_mut().map(|exports| exports.take(total, told))
+    }
+
     fn losses(&mut self) -> Vec<pb::JournalLosses> {
         self.journal.losses().iter().map(|(sink, losses)| told(sink, losses)).collect()
     }
@@ -191,7 +203,7 @@ impl Publisher for Shipping {
 
 /// What one sink lost, as long as a message may be.
 fn told(sink: &str, losses: &Losses) -> pb::JournalLosses {
-    let window = |(window, [ranges, appliance, links, events, configs, flows]): (&WindowOf, &[u64; Kind::COUNT])| pb::LostWindow {
+    let window = |(window, [ranges, appliance, links, events, configs, flows, logs]): (&WindowOf, &[u64; Kind::COUNT])| pb::LostWindow {
         window_start_ns: window.start_ns,
         window_end_ns: window.end_ns,
         ranges: *ranges,
@@ -200,6 +212,7 @@ fn told(sink: &str, losses: &Losses) -> pb::JournalLosses {
         events: *events,
         configs: *configs,
         flows: *flows,
+        logs: *logs,
     };
     let mut ranges: Vec<(&String, &u64)> = losses.ranges.iter().collect();
     ranges.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));

@@ -19,6 +19,8 @@ pub(super) struct Health {
     retried: AtomicU64,
     flows: AtomicU64,
     flows_failed: AtomicU64,
+    logs: AtomicU64,
+    logs_failed: AtomicU64,
     last_error: Mutex<Option<String>>,
     /// What was last said to mend it.
     remedy: Mutex<String>,
@@ -37,6 +39,8 @@ impl Health {
             retried: zero(),
             flows: zero(),
             flows_failed: zero(),
+            logs: zero(),
+            logs_failed: zero(),
             last_error: Mutex::default(),
             remedy: Mutex::default(),
             ages: Default::default(),
@@ -45,13 +49,21 @@ impl Health {
 
     /// So many messages that a consumer sees came out of this one of the journal's.
     pub(super) fn delivered_of(&self, message: &Message, messages: u64) {
-        let counter = if message.kind == Kind::Flows { &self.flows } else { &self.delivered };
+        let counter = match message.kind {
+            Kind::Flows => &self.flows,
+            Kind::Logs => &self.logs,
+            _ => &self.delivered,
+        };
         counter.fetch_add(messages, Relaxed);
     }
 
     /// The same of those that were given up.
     pub(super) fn failed_of(&self, message: &Message, messages: u64) {
-        let counter = if message.kind == Kind::Flows { &self.flows_failed } else { &self.failed };
+        let counter = match message.kind {
+            Kind::Flows => &self.flows_failed,
+            Kind::Logs => &self.logs_failed,
+            _ => &self.failed,
+        };
         counter.fetch_add(messages, Relaxed);
     }
 
@@ -73,8 +85,8 @@ impl Health {
     /// A message was delivered just now: notes how old it was, from its window's end.
     #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
     pub(super) fn aged(&self, message: &Message) {
-        // A configuration is of no window that is over, nor is a flow.
-        if matches!(message.kind, Kind::Configs | Kind::Flows) {
+        // A configuration is of no window that is over, nor is a flow or a packet.
+        if matches!(message.kind, Kind::Configs | Kind::Flows | Kind::Logs) {
             return;
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -105,9 +117,12 @@ impl Health {
             retried: self.retried.load(Relaxed),
             flows: self.flows.load(Relaxed),
             flows_failed: self.flows_failed.load(Relaxed),
+            logs: self.logs.load(Relaxed),
+            logs_failed: self.logs_failed.load(Relaxed),
             overflow: 0,
             behind: 0,
             lots_behind: 0,
+            log_lots_behind: 0,
             last_error: self.last_error(),
             address: self.address.clone(),
             ages: ["long", "fast"]

@@ -1,4 +1,4 @@
-//! A message as proto3 JSON, one line; a lot of flows as a line each.
+//! A message as proto3 JSON, one line; a lot as a line each.
 
 use crate::flows::text;
 use crate::journal::{Kind, Lot, LotForm, Message};
@@ -16,7 +16,7 @@ pub fn to_json_line(message: &Message, line: &mut Vec<u8>) -> Result<(), String>
         Kind::Appliance => decode::<pb::ApplianceReport>(message).and_then(|report| write(&report, line)),
         Kind::Events => decode::<pb::Event>(message).and_then(|event| write(&event, line)),
         Kind::Configs => decode::<pb::ConfigReport>(message).and_then(|report| write(&report, line)),
-        Kind::Flows => flows(message, line),
+        Kind::Flows | Kind::Logs => lot(message, line),
     };
     if written.is_err() {
         line.truncate(start);
@@ -24,8 +24,8 @@ pub fn to_json_line(message: &Message, line: &mut Vec<u8>) -> Result<(), String>
     written
 }
 
-fn flows(message: &Message, line: &mut Vec<u8>) -> Result<(), String> {
-    let lot = Lot::read(&message.payload).ok_or("no lot of flows")?;
+fn lot(message: &Message, line: &mut Vec<u8>) -> Result<(), String> {
+    let lot = Lot::read(&message.payload).ok_or("no lot")?;
     for (_, value) in lot.entries() {
         let whole = match lot.form {
             LotForm::Json => {

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 pub use json::to_json_line;
 
 use crate::config::Sinks;
-use crate::journal::{Both, Cursor, CursorState, Journal};
+use crate::journal::{Both, Cursor, CursorState, Journal, JournalState};
 use crate::telemetry::{JournalSnapshot, SinkStatus};
 use health::{Health, Stop};
 
@@ -105,9 +105,15 @@ fn start_kafka(config: &crate::config::KafkaSink, running: &mut RunningSinks) ->
     let (config, embedded) = kafka::embed(config).map_err(refuse)?;
     running.embedded = embedded;
     let address = config.brokers.clone();
-    let cursors = running.cursors("kafka")?.into_iter().chain(running.watch.journal.flow_cursor("kafka"));
-    let parts = [("sink-kafka", kafka::Part::Reports), ("sink-kafka-fast", kafka::Part::Fast), ("sink-kafka-flow", kafka::Part::Flows)];
-    for (cursor, (thread, part)) in cursors.zip(parts) {
+    let [long, fast] = running.cursors("kafka")?.map(Some);
+    let journal = &running.watch.journal;
+    let parts = [
+        (long, "sink-kafka", kafka::Part::Reports),
+        (fast, "sink-kafka-fast", kafka::Part::Fast),
+        (journal.flow_cursor("kafka"), "sink-kafka-flow", kafka::Part::Flows),
+        (journal.log_cursor("kafka"), "sink-kafka-logs", kafka::Part::Logs),
+    ];
+    for (cursor, thread, part) in parts.into_iter().filter_map(|(cursor, thread, part)| Some((cursor?, thread, part))) {
         let sink = kafka::KafkaSink::new(&config, part).map_err(refuse)?;
         running.spawn(("kafka", thread), address.clone(), cursor, |seat| sink.run(&seat))?;
     }
@@ -137,7 +143,8 @@ impl SinkWatch {
     /// One entry for each sink.
     pub fn status(&self) -> Vec<SinkStatus> {
         let cursors = self.journal.state().cursors;
-        let lots = self.journal.flow_state().map_or_else(Vec::new, |state| state.cursors);
+        let cursors_of = |state: Option<JournalState>| state.map_or_else(Vec::new, |state| state.cursors);
+        let (lots, log_lots) = (cursors_of(self.journal.flow_state()), cursors_of(self.journal.log_state()));
         let mut all: Vec<SinkStatus> = Vec::new();
         for health in &self.sinks {
             match all.last_mut().filter(|sink| sink.name == health.name) {
@@ -148,7 +155,8 @@ impl SinkWatch {
         for sink in &mut all {
             let cursor = cursors.iter().find(|cursor| cursor.sink == sink.name);
             (sink.overflow, sink.behind) = cursor.map_or((0, 0), |cursor| (cursor.overflow, cursor.behind()));
-            sink.lots_behind = lots.iter().find(|cursor| cursor.sink == sink.name).map_or(0, CursorState::behind);
+            let behind = |lots: &[CursorState]| lots.iter().find(|cursor| cursor.sink == sink.name).map_or(0, CursorState::behind);
+            (sink.lots_behind, sink.log_lots_behind) = (behind(&lots), behind(&log_lots));
         }
         all
     }
@@ -211,13 +219,14 @@ impl RunningSinks {
             }
         }
         let status = self.status();
-        for sink in status.iter().filter(|sink| sink.behind + sink.lots_behind > 0) {
+        for sink in status.iter().filter(|sink| sink.behind + sink.lots_behind + sink.log_lots_behind > 0) {
             let why = sink.last_error.as_deref().unwrap_or("the time to deliver was too short");
             tracing::warn!(
                 sink = sink.name,
                 undelivered = sink.behind,
                 lots_of_flows = sink.lots_behind,
-                "reports or flows were not delivered: {why}"
+                lots_of_logs = sink.log_lots_behind,
+                "reports, flows or packet logs were not delivered: {why}"
             );
         }
         status
@@ -231,6 +240,7 @@ impl RunningSinks {
     fn spawn_one(&mut self, sink: &'static str, address: String, work: impl FnOnce(Seat<Both>) + Send + 'static) -> Result<(), SinkError> {
         let thread = if sink == "file" { "sink-file" } else { "sink-stdout" };
         let cursor = Both::new(self.cursors(sink)?).and_last(self.watch.journal.flow_cursor(sink));
+        let cursor = cursor.and_last(self.watch.journal.log_cursor(sink));
         self.spawn((sink, thread), address, cursor, work)
     }
 

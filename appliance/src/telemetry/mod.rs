@@ -4,12 +4,15 @@
 //! - [`live`]: counters that a data path core writes once a burst and anybody reads.
 //! - [`cost`]: where a core's time goes, of polls that are timed.
 //! - [`pauses`]: how long a receiving core does not poll, and why.
+//! - [`ages`], [`exports`]: parts of that.
 //! - [`snapshot`]: the plain figures of one moment; [`registry`]: where they are taken.
 //! - [`status`]: one line a second for a terminal.
 //!
 //! This room knows none of the later ones: they register here what they want to be seen.
 
+pub mod ages;
 pub mod cost;
+pub mod exports;
 pub mod live;
 pub mod log;
 pub mod pauses;
@@ -17,11 +20,13 @@ pub mod registry;
 pub mod snapshot;
 pub mod status;
 
+pub use ages::{AGE_BOUNDS_S, Ages};
+pub use exports::{ExportSnapshot, ExportsSnapshot, LogsSnapshot};
 pub use live::{CoreFigures, Counter, LiveCore, LivePart, LivePort, LiveQueue, MEMORY_PARTS, PartFigures, PortFigures};
 pub use pauses::{Did, LivePauses, PAUSE_CAUSES, Pause, PauseFigures};
 pub use registry::Registry;
 pub use snapshot::{
-    AGE_BOUNDS_S, Ages, AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, ExporterSnapshot, FeedHealth,
-    FeedSnapshot, FlowsSnapshot, JournalSnapshot, Optics, PairSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
+    AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, ExporterSnapshot, FeedHealth, FeedSnapshot,
+    FlowsSnapshot, JournalSnapshot, Optics, PairSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
 };
 pub use status::StatusLine;

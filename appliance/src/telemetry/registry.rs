@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::cost::{CostFigures, PARTS, TIMED_POLLS};
+use super::exports::ExportsSnapshot;
 use super::live::{LiveCore, LivePort, PortFigures};
 use super::pauses::PAUSE_CAUSES;
 use super::snapshot::{
@@ -66,6 +67,7 @@ struct Shelves {
     sinks: Option<Ask<Vec<SinkStatus>>>,
     journal: Option<Ask<JournalSnapshot>>,
     flows: Option<Ask<FlowsSnapshot>>,
+    exports: Option<Ask<ExportsSnapshot>>,
 }
 
 impl fmt::Debug for Registry {
@@ -165,6 +167,16 @@ impl Registry {
         self.shelves().flows = Some(Box::new(ask));
     }
 
+    /// Whom to ask for exports.
+    pub fn set_exports(&self, ask: impl Fn() -> ExportsSnapshot + Send + Sync + 'static) {
+        self.shelves().exports = Some(Box::new(ask));
+    }
+
+    /// All ports, as they were last read.
+    pub fn ports(&self) -> Vec<PortSnapshot> {
+        self.shelves().ports()
+    }
+
     /// The first window is open: figures are being gathered.
     pub fn window_opened(&self) {
         self.first_window_open.store(true, Relaxed);
@@ -261,13 +273,7 @@ impl Registry {
             figures: live.read(),
             seconds: shelves.seconds(*lcore, live),
         };
-        let port = |(port, device, feed, live): &(u32, String, String, Arc<LivePort>)| PortSnapshot {
-            port: *port,
-            device: device.clone(),
-            feed: feed.clone(),
-            figures: live.read(),
-        };
-        let ports: Vec<_> = shelves.ports.iter().map(port).collect();
+        let ports = shelves.ports();
         Snapshot {
             build: BuildInfo::this(),
             appliance: self.appliance.clone(),
@@ -281,6 +287,7 @@ impl Registry {
             sinks: shelves.sinks.as_ref().map_or_else(Vec::new, |ask| ask()),
             journal: shelves.journal.as_ref().map_or_else(JournalSnapshot::default, |ask| ask()),
             flows: shelves.flows.as_ref().map(|ask| ask()),
+            exports: shelves.exports.as_ref().map(|ask| ask()),
             ranges: self.ranges.load(Relaxed),
             memory_budget_bytes: self.memory_budget_bytes.load(Relaxed),
             memory_used_bytes: shelves.cores.iter().flat_map(|(_, _, live)| &live.memory).map(|part| part.get().used).sum(),
@@ -334,6 +341,16 @@ impl Registry {
 }
 
 impl Shelves {
+    fn ports(&self) -> Vec<PortSnapshot> {
+        let port = |(port, device, feed, live): &(u32, String, String, Arc<LivePort>)| PortSnapshot {
+            port: *port,
+            device: device.clone(),
+            feed: feed.clone(),
+            figures: live.read(),
+        };
+        self.ports.iter().map(port).collect()
+    }
+
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
     fn seconds(&self, lcore: u32, live: &LiveCore) -> CoreSeconds {
         let read = live.costs.read(self.stats.len());

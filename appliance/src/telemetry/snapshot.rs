@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use super::ages::Ages;
+use super::exports::ExportsSnapshot;
 use super::live::{CoreFigures, PortFigures};
 
 /// What was built.
@@ -135,25 +137,6 @@ impl fmt::Display for SinkState {
     }
 }
 
-/// Upper bounds of the bins that ages of reports are counted in, seconds.
-pub const AGE_BOUNDS_S: [f64; 14] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0];
-
-/// How old reports were when they were delivered, from their window's end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ages {
-    /// Up to each of [`AGE_BOUNDS_S`] and above the one before; the last: beyond all.
-    pub counts: [u64; AGE_BOUNDS_S.len() + 1],
-    /// Of all, microseconds.
-    pub sum_us: u64,
-}
-
-impl Ages {
-    /// How many they are.
-    pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-}
-
 /// One sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkStatus {
@@ -171,10 +154,16 @@ pub struct SinkStatus {
     pub flows: u64,
     /// Flow messages given up.
     pub flows_failed: u64,
+    /// Packet logs delivered.
+    pub logs: u64,
+    /// Packet logs given up.
+    pub logs_failed: u64,
     /// Messages that fell off the journal unread; flows aside.
     pub overflow: u64,
     /// Lots of flow messages that wait.
     pub lots_behind: u64,
+    /// Lots of packet logs that wait.
+    pub log_lots_behind: u64,
     /// Messages that wait, flows aside: unread, or sent and not acknowledged.
     pub behind: u64,
     /// The last thing that went wrong.
@@ -206,6 +195,9 @@ impl SinkStatus {
         self.flows += other.flows;
         self.flows_failed += other.flows_failed;
         self.lots_behind += other.lots_behind;
+        self.logs += other.logs;
+        self.logs_failed += other.logs_failed;
+        self.log_lots_behind += other.log_lots_behind;
         self.overflow += other.overflow;
         self.behind += other.behind;
         self.ages.extend(other.ages);
@@ -344,6 +336,8 @@ pub struct Snapshot {
     pub journal: JournalSnapshot,
     /// Flow records, where they are received.
     pub flows: Option<FlowsSnapshot>,
+    /// What is exported of frames, where something is.
+    pub exports: Option<ExportsSnapshot>,
     /// Ranges of the generation in use.
     pub ranges: u64,
     /// Budget of sketches and batches.

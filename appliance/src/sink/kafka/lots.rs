@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::journal::{Kind, Lot, Message};
+use crate::journal::{Lot, Message};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -27,7 +27,7 @@ pub(super) struct LotParts {
 impl LotParts {
     /// Of a lot; `None`: the message is none.
     pub(super) fn of(message: &Message) -> Option<Self> {
-        if message.kind != Kind::Flows {
+        if !message.kind.is_lot() {
             return None;
         }
         let places: Box<[_]> = Lot::read(&message.payload).into_iter().flat_map(Lot::places).take(usize::from(u16::MAX)).collect();

@@ -24,7 +24,7 @@ use crate::sink::Seat;
 
 /// Messages handed to librdkafka and not acknowledged; more wait in the journal.
 const IN_FLIGHT_MAX: usize = 10_000;
-/// The same of flows, which are small and many.
+/// The same of flows and packet logs, which are small and many.
 const FLOWS_IN_FLIGHT_MAX: usize = 200_000;
 /// Bytes of them, beyond which no further message is read.
 const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
@@ -53,11 +53,13 @@ pub(in crate::sink) enum Part {
     Fast,
     /// Lots of flow messages.
     Flows,
+    /// Lots of packet logs.
+    Logs,
 }
 
 impl Part {
     const fn in_flight_max(self) -> usize {
-        if matches!(self, Self::Flows) { FLOWS_IN_FLIGHT_MAX } else { IN_FLIGHT_MAX }
+        if matches!(self, Self::Flows | Self::Logs) { FLOWS_IN_FLIGHT_MAX } else { IN_FLIGHT_MAX }
     }
 }
 

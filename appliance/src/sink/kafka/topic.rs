@@ -6,9 +6,9 @@ use crate::config::KafkaSink as Config;
 use crate::config::kafka::{CUSTOMER, TOPIC_BYTES_MAX, is_topic, part_of_topic};
 use crate::journal::{Kind, Message};
 
-/// The configured topics of reports, by [`Kind::ALL`]; flows say themselves where they go.
+/// The configured topics of reports, by [`Kind::ALL`]; lots say themselves where they go.
 #[derive(Clone, Debug)]
-pub(super) struct Topics([String; Kind::COUNT - 1]);
+pub(super) struct Topics([String; Kind::REPORTS]);
 
 impl Topics {
     /// Checks the names, the customer's part aside.
@@ -91,6 +91,7 @@ mod tests {
         let topics = Topics::new(&Config::to("b:1")).unwrap();
         let names = Kind::ALL.map(|kind| topics.of(&message(kind)).into_owned());
         assert_eq!(names[..5], ["ranges", "appliance", "links", "events", "configs"].map(|name| format!("tailwater.v1.{name}")));
-        assert_eq!(names[5], message(Kind::Flows).key, "a lot of flows names its topic");
+        let lots = [Kind::Flows, Kind::Logs].map(|kind| message(kind).key);
+        assert_eq!(names[5..], lots, "a lot names its topic");
     }
 }

@@ -1,0 +1,38 @@
+//! What `tailwater check` says of `[[exports]]` and `[packet_logs]`.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use super::check::{Finding, Verdict, bad, good};
+use crate::config::Config;
+use crate::sink;
+
+/// Whether each collector can be reached, as far as this machine knows, and where logs go.
+pub(super) fn exports(config: &Config) -> Vec<Finding> {
+    let row = |(at, export): (usize, &crate::config::Export)| {
+        let about = format!("{}: exports[{at}].to", config.locate(&["exports", &at.to_string(), "to"]));
+        match routed(export.to) {
+            Ok(from) => good(about, format!("{} is sent to from {from}; UDP does not tell whether somebody listens", export.to)),
+            Err(reason) => bad(
+                Verdict::Wrong,
+                about,
+                format!("{} cannot be sent to: {reason}", export.to),
+                "is there a route to it? name an address that this machine reaches; `run` would not start",
+            ),
+        }
+    };
+    let mut findings: Vec<Finding> = config.exports.iter().enumerate().map(row).collect();
+    if config.packet_logs.is_some() && sink::names(&config.sinks).is_empty() {
+        let about = format!("{}: packet_logs", config.locate(&["packet_logs"]));
+        let what = "there is no sink: packets are logged and forgotten";
+        findings.push(bad(Verdict::Weak, about, what, "write [sinks.kafka], or [sinks.file]"));
+    }
+    findings
+}
+
+/// The address that datagrams would leave by; none is sent.
+fn routed(to: SocketAddr) -> std::io::Result<std::net::IpAddr> {
+    let any = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::IpAddr::from(Ipv6Addr::UNSPECIFIED) };
+    let socket = UdpSocket::bind((any, 0))?;
+    socket.connect(to)?;
+    Ok(socket.local_addr()?.ip())
+}
