@@ -225,6 +225,7 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
             retried: 0,
             flows: 0,
             flows_failed: 0,
+            topics_failed: [("t".to_owned(), 1)].into(),
             lots_behind: 0,
             overflow: 0,
             behind: 0,

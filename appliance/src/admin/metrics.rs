@@ -312,6 +312,10 @@ fn sinks(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     family(to, COUNTER, "sink_failed", "Reports that were refused and given up", rows(|sink| sink.failed))?;
     family(to, COUNTER, "sink_flows_delivered", "Flow messages delivered", rows(|sink| sink.flows))?;
     family(to, COUNTER, "sink_flows_failed", "Flow messages that were refused and given up", rows(|sink| sink.flows_failed))?;
+    let topics = snapshot.sinks.iter().flat_map(|sink| {
+        sink.topics_failed.iter().map(|(topic, flows)| (vec![("sink", sink.name.clone()), ("topic", topic.clone())], *flows))
+    });
+    family(to, COUNTER, "sink_flows_topic_refused", "Of those the ones whose topic brokers refuse", topics)?;
     family(to, GAUGE, "sink_flow_lots_behind", "Lots of flow messages that wait for the sink", rows(|sink| sink.lots_behind))?;
     family(to, COUNTER, "sink_retried", "Attempts that were made again", rows(|sink| sink.retried))?;
     family(to, COUNTER, "sink_overflow", "Reports that fell off the journal unread", rows(|sink| sink.overflow))?;

@@ -75,6 +75,7 @@ fn example() -> Arc<Registry> {
         retried: 2,
         flows: 0,
         flows_failed: 0,
+        topics_failed: [("t".to_owned(), 1)].into(),
         lots_behind: 0,
         overflow: 3,
         behind: 4,

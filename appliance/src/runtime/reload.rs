@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::configs::Configs;
 use super::fits::{self, Start};
 use super::fixed;
+use super::flow_stream::FollowRanges;
 use super::generations::{Decision, Generations};
 use super::wiring::Cores;
 use super::world::{World, setting};
@@ -55,6 +56,8 @@ pub struct Reloader {
     ports: Vec<PortName>,
     registry: Arc<Registry>,
     gate: Gate,
+    /// Beside the cores: to be told of ranges when they count.
+    follower: Option<Arc<FollowRanges>>,
 }
 
 impl Reloader {
@@ -81,7 +84,14 @@ impl Reloader {
             ports: report.1,
             registry,
             gate,
+            follower: None,
         }
+    }
+
+    /// With who else is to know the ranges, from the window on in which they count.
+    #[must_use]
+    pub fn with_followers(self, follower: Option<Arc<FollowRanges>>) -> Self {
+        Self { follower, ..self }
     }
 
     /// Reads the file again. `asked`: who wants to hear what comes of it.
@@ -151,6 +161,9 @@ impl Reloader {
         if let Some(loaded) = self.coming.take() {
             self.registry.generation(loaded.world.number, loaded.config.ranges.list.len());
             self.registry.set_stats(loaded.config.stats.iter().map(|stat| &stat.name[..]));
+            if let Some(follow) = &self.follower {
+                follow(&loaded.config.ranges.list);
+            }
             self.counts = loaded.config;
         }
     }

@@ -171,6 +171,8 @@ pub struct SinkStatus {
     pub flows: u64,
     /// Flow messages given up.
     pub flows_failed: u64,
+    /// Of these, those whose topic brokers refuse, by topic; of many topics those that were first.
+    pub topics_failed: BTreeMap<String, u64>,
     /// Messages that fell off the journal unread; flows aside.
     pub overflow: u64,
     /// Lots of flow messages that wait.
@@ -205,6 +207,9 @@ impl SinkStatus {
         self.retried += other.retried;
         self.flows += other.flows;
         self.flows_failed += other.flows_failed;
+        for (topic, flows) in other.topics_failed {
+            *self.topics_failed.entry(topic).or_default() += flows;
+        }
         self.lots_behind += other.lots_behind;
         self.overflow += other.overflow;
         self.behind += other.behind;

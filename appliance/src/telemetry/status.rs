@@ -123,6 +123,7 @@ mod tests {
             retried: 0,
             flows: 0,
             flows_failed: 0,
+            topics_failed: [("t".to_owned(), 1)].into(),
             lots_behind: 0,
             overflow: 0,
             behind: 2,

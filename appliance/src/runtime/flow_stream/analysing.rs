@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::analyse::Analysis;
-use crate::flows::{Flow, Ledger};
-use crate::runtime::flow_feed::units_missing;
+use crate::enrich::Edges;
+use crate::flows::{Collector, Flow};
+use crate::flows::listen::now_ns;
 use crate::rx::timeline::Timeline;
 
 /// What counts flows, and the time of the data path: its windows are those of all other cores, whatever the wall clock does.
@@ -57,7 +58,8 @@ impl Shared {
 pub(super) struct Analysing {
     pub(super) hand: Shared,
     counting: Option<Box<Counting>>,
-    missing: u64,
+    /// What names of interfaces say.
+    pub(super) edges: Option<Edges>,
 }
 
 impl Analysing {
@@ -67,12 +69,15 @@ impl Analysing {
     }
 
     /// The window of now is open; once a burst.
-    pub(super) fn turn(&mut self) {
+    pub(super) fn turn(&mut self, collector: &mut Collector) {
         if self.counting.is_none() {
             self.counting = self.hand.take(Hand::Empty);
         }
         if let Some((analysis, timeline)) = self.counting.as_deref_mut() {
-            analysis.turn(timeline.now_ns());
+            if analysis.turn(timeline.now_ns()) {
+                collector.turn();
+                self.edges.iter_mut().for_each(Edges::look);
+            }
         }
     }
 
@@ -80,23 +85,24 @@ impl Analysing {
     #[inline]
     pub(super) fn take(&mut self, flow: &Flow) {
         if let Some((analysis, _)) = self.counting.as_deref_mut() {
-            analysis.take(flow);
+            let named = self.edges.as_mut().map_or([None; 2], |edges| edges.of(flow));
+            analysis.take_named(flow, named);
         }
     }
 
-    /// Notes what is known to be missing by now.
-    pub(super) fn miss(&mut self, ledger: &Ledger) {
-        let Some((analysis, _)) = self.counting.as_deref_mut() else { return };
-        let now = units_missing(ledger);
-        analysis.miss(now.saturating_sub(self.missing));
-        self.missing = now;
+    /// Notes what is known to be missing by now. Datagrams have the wall clock's time, windows that of the data path.
+    pub(super) fn miss(&mut self, collector: &mut Collector) {
+        let Some((analysis, timeline)) = self.counting.as_deref_mut() else { return };
+        let since_ns = collector.missed_since_ns();
+        let since_ns = since_ns.map(|since_ns| timeline.now_ns().saturating_sub(now_ns().saturating_sub(since_ns)));
+        let ledger = collector.ledger();
+        analysis.miss((ledger.missed, ledger.refilled), since_ns);
     }
 
-    /// Nothing comes any more; so many sets wait for their templates in vain.
-    pub(super) fn end(&mut self, waiting: u64) {
+    /// Nothing comes any more.
+    pub(super) fn end(&mut self) {
         let late = self.hand.take(Hand::Over);
         if let Some((analysis, _)) = self.counting.take().or(late).as_deref_mut() {
-            analysis.miss(waiting);
             analysis.end();
         }
     }
@@ -105,7 +111,7 @@ impl Analysing {
 /// However the thread ends, the reporter does not wait for it.
 impl Drop for Analysing {
     fn drop(&mut self) {
-        self.end(0);
+        self.end();
     }
 }
 
@@ -138,11 +144,11 @@ mod tests {
             let (mut analysing, timeline) = (Analysing::default(), Arc::new(Timeline::default()));
             let hand = analysing.hand.clone();
             if order == 2 {
-                analysing.end(0);
+                analysing.end();
             }
             hand.give((analysis, timeline));
             if order == 0 {
-                analysing.turn();
+                analysing.turn(&mut Collector::new(&crate::flows::Settings::default()));
                 assert!(analysing.is_on());
             }
             drop(analysing);

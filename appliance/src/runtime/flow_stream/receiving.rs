@@ -1,6 +1,6 @@
 //! The thread that receives: it owns sockets, collector and outlets. It waits for datagrams alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use super::watch::Watch;
 use super::way::Way;
 use crate::flows::listen::{Listener, now_ns, wait};
 use crate::flows::{Collector, Flow};
+use crate::rx::timeline::Timeline;
 
 /// How long it waits for a datagram at most; a signal to end is seen within it.
 const NAP_MS: u16 = 50;
@@ -19,6 +20,9 @@ const NAP_ANALYSING_MS: u16 = 5;
 const TELL_EVERY: Duration = Duration::from_millis(200);
 /// For so long what still waits in the sockets is read after the signal to end.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// So long the last templates may take to the disk.
+const KEEP_MAX: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub(super) struct Receiving {
@@ -31,6 +35,8 @@ pub(super) struct Receiving {
     /// The last fault of a socket, that it is told once.
     pub(super) fault: Option<String>,
     pub(super) analysing: Analysing,
+    /// Of the data path, once it has begun.
+    pub(super) time: Arc<OnceLock<Arc<Timeline>>>,
 }
 
 impl Receiving {
@@ -57,9 +63,9 @@ impl Receiving {
 
     /// Takes what is there of each socket, up to a burst.
     fn burst(&mut self) -> usize {
-        let now_ns = now_ns();
-        self.way.turn(now_ns);
-        self.analysing.turn();
+        // Windows of lots are those of reports, as soon as the data path's time stands.
+        self.way.turn(self.time.get().map_or_else(now_ns, |timeline| timeline.now_ns()));
+        self.analysing.turn(&mut self.collector);
         let (mut came, mut fault) = (0, None);
         let Self { listeners, collector, way, analysing, .. } = self;
         let mut each = |flow: &Flow| {
@@ -73,7 +79,7 @@ impl Receiving {
             }
         }
         if came > 0 {
-            self.analysing.miss(self.collector.ledger());
+            self.analysing.miss(&mut self.collector);
         }
         if fault != self.fault {
             match &fault {
@@ -93,15 +99,14 @@ impl Receiving {
     }
 
     fn end(mut self) {
-        let waiting = self.collector.ledger().waiting;
         self.collector.end();
         self.way.flush();
         self.collector.warnings().iter().for_each(|warning| tracing::warn!("flows: {warning}"));
         // First the account: the reporter may wait for it, and reads no stream meanwhile.
         self.watch.end(&self.collector, self.way.given());
-        self.analysing.end(waiting);
+        self.analysing.end();
         if let Some(saver) = self.saver {
-            saver.end(&mut self.collector);
+            saver.end(&mut self.collector, KEEP_MAX);
         }
     }
 }

@@ -15,6 +15,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::client::{Context, Report};
 use super::flight::{Flight, Ticket};
+use super::refusals::Refusals;
 use super::settings::{BATCH_BYTES_MAX, producer};
 use super::topic::Topics;
 use super::trouble;
@@ -23,11 +24,11 @@ use crate::journal::{Cursor, Next};
 use crate::sink::Seat;
 
 /// Messages handed to librdkafka and not acknowledged; more wait in the journal.
-const IN_FLIGHT_MAX: usize = 10_000;
+pub(super) const IN_FLIGHT_MAX: usize = 10_000;
 /// The same of flows, which are small and many.
 const FLOWS_IN_FLIGHT_MAX: usize = 200_000;
 /// Bytes of them, beyond which no further message is read.
-const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
+pub(super) const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
 /// Messages read from the journal in one turn, before delivery reports are looked at.
 const TURN_MESSAGES: usize = 512;
 /// How long the thread waits for the journal when nothing is in flight.
@@ -63,11 +64,15 @@ impl Part {
 
 /// The sink before its thread runs.
 pub(in crate::sink) struct KafkaSink {
-    config: Config,
+    pub(super) config: Config,
     part: Part,
     topics: Topics,
     producer: BaseProducer<Context>,
-    flight: Flight,
+    pub(super) flight: Flight,
+    /// Topics of flows that brokers refuse,
+    pub(super) refusals: Refusals,
+    /// and when it was last looked at what waits for them.
+    pub(super) looked_at: Instant,
     retry_at: Option<Instant>,
     /// A broker is there, but did not take the last message that it answered.
     troubled: bool,
@@ -76,7 +81,7 @@ pub(in crate::sink) struct KafkaSink {
     /// When secrets and certificates were last read.
     read_at: Instant,
     /// When the oldest message in flight was last another one.
-    moved_at: Instant,
+    pub(super) moved_at: Instant,
     /// Bytes of a batch: a message that is longer goes alone.
     batch_bytes: usize,
     /// This producer refuses messages by what it heard before: another one is to ask again.
@@ -100,6 +105,8 @@ impl KafkaSink {
             topics,
             producer: producer(config, part.in_flight_max(), BATCH_BYTES_MAX)?,
             flight: Flight::default(),
+            refusals: Refusals::default(),
+            looked_at: Instant::now(),
             retry_at: None,
             troubled: false,
             trouble: RDKafkaErrorCode::NoError,
@@ -120,6 +127,7 @@ impl KafkaSink {
             // Also serves librdkafka's statistics and errors when nothing is in flight.
             self.producer.poll(if self.flight.is_empty() { EVENT_WAIT } else { REPORT_WAIT });
             self.listen(seat);
+            self.look_at_refused(seat);
             self.look_for_stall(seat);
             if !open && self.flight.is_empty() {
                 break;
@@ -150,9 +158,8 @@ impl KafkaSink {
             }
             match seat.cursor.next(wait) {
                 Next::Message(message) => {
-                    if !self.flight.push(Arc::clone(&message)) {
-                        seat.health.failed_of(&message, message.count());
-                    }
+                    let unreadable = self.flight.push(Arc::clone(&message));
+                    seat.health.failed_of(&message, unreadable);
                 }
                 Next::Empty => break,
                 Next::Closed => return false,
@@ -171,7 +178,9 @@ impl KafkaSink {
         if std::mem::take(&mut self.stale) {
             self.renew(seat);
         }
-        while let Some((ticket, refused)) = self.send_one() {
+        loop {
+            self.step_aside(seat);
+            let Some((ticket, refused)) = self.send_one() else { break };
             match refused {
                 // It holds as much as it may: the message stays here, and goes when there is room.
                 Some(RDKafkaErrorCode::QueueFull) => break,
@@ -180,6 +189,8 @@ impl KafkaSink {
                     self.flight.sent();
                     seat.health.error(self.describe(ticket, code));
                     self.settle(seat, (ticket, Some(code)));
+                    // What else it holds goes on.
+                    self.flight.goes_if_open(ticket.number);
                     // What librdkafka itself refuses (a topic without rights) it goes on refusing until it looks again, in minutes.
                     self.stale = self.retry_at.is_some();
                     if self.stale {
@@ -272,6 +283,8 @@ impl KafkaSink {
                 }
                 self.troubled = false;
                 seat.health.up();
+                self.topic_taken(ticket.number);
+                self.flight.lighten(ticket.number);
             }
             Some(code) if trouble::is_of_size(code) => self.too_large(seat, ticket),
             Some(code) if trouble::is_of_the_message(code) => {
@@ -280,6 +293,7 @@ impl KafkaSink {
                 let bytes = entry.part(ticket.part).1.len();
                 tracing::warn!(sink = "kafka", key = entry.message.key, bytes, "a report was refused: {code}");
             }
+            Some(code) if self.part == Part::Flows && trouble::is_of_the_topic(code) => self.topic_refused(seat, ticket, code),
             Some(code) => {
                 self.troubled = true;
                 if !trouble::says_little(code) {
@@ -332,7 +346,7 @@ impl KafkaSink {
     }
 
     /// The journal may forget what is settled at the front.
-    fn commit(&mut self, seat: &Seat<Cursor>) {
+    pub(super) fn commit(&mut self, seat: &Seat<Cursor>) {
         let settled = self.flight.settled();
         if settled > 0 {
             self.moved_at = Instant::now();
