@@ -89,31 +89,49 @@ impl Analysis {
         self.open(self.calendar.epoch(time_ns))
     }
 
-    /// Turns to an epoch; see [`Self::turn`].
+    /// Turns to an epoch; see [`Self::turn`]. What was open closes in [steps](Self::step); there is room for two windows, so what still
+    /// closes then is over first.
     pub fn open(&mut self, epoch: Epoch) -> bool {
         if epoch <= self.at {
             return false;
         }
+        self.finish();
         self.shard.advance(epoch);
-        let (mut patience, mut steps) = (Patience::default(), 0_u32);
-        while self.shard.is_closing() {
+        self.at = epoch;
+        true
+    }
+
+    /// Does some of what closing the window before takes, so that who receives comes to his sockets in between. Whether there is more.
+    pub fn step(&mut self) -> bool {
+        if !self.shard.is_closing() {
+            return false;
+        }
+        for _ in 0..STEPS_AT_A_STRETCH {
             self.shard.step();
-            steps = steps.saturating_add(1);
-            if steps.is_multiple_of(STEPS_AT_A_STRETCH) {
-                patience.wait();
+            if !self.shard.is_closing() {
+                self.shard.look();
+                return false;
             }
-            if steps / STEPS_AT_A_STRETCH == WAITS_MAX {
+        }
+        true
+    }
+
+    /// All of it. A reporter that is behind is waited for, but not without end.
+    fn finish(&mut self) {
+        let (mut patience, mut waits) = (Patience::default(), 0);
+        while self.step() {
+            patience.wait();
+            waits += 1;
+            if waits == WAITS_MAX {
                 self.shard.hurry();
             }
         }
-        self.shard.look();
-        self.at = epoch;
-        true
     }
 
     /// No flow comes any more.
     pub fn end(&mut self) {
         self.open(Epoch::END);
+        self.finish();
     }
 
     /// Takes note of so many datagrams, records or samples that exporters sent and that were not read: figures of flows are short of
@@ -123,7 +141,7 @@ impl Analysis {
     /// after all within a window. `since_ns`: what was noticed now may have been sent since then, if that is known.
     pub fn miss(&mut self, (missed, refilled): (u64, u64), since_ns: Option<u64>) {
         let from_ns = since_ns.filter(|since_ns| self.calendar.epoch(*since_ns) < self.at).unwrap_or(0);
-        let account = &mut self.shard.account().flows;
+        let account = &mut self.shard.account(self.at).flows;
         account.missing = (account.missing + missed).saturating_sub(self.missed.0);
         account.refilled += refilled.saturating_sub(self.missed.1);
         *account += &FlowAccount { missing_from_ns: from_ns, ..FlowAccount::default() };
@@ -145,7 +163,7 @@ impl Analysis {
         let is_frame = f.packets == 0 && f.bytes == 0 && f.frame_bytes > 0;
         let (packets, bytes) = if is_frame { (1, f.frame_bytes) } else { (f.packets, f.bytes) };
         let counts = Counts { packets, bytes, rate, is_random };
-        let account = &mut self.shard.account().flows;
+        let account = &mut self.shard.account(self.at).flows;
         account.records += 1;
         if flow.repeated {
             account.repeated += 1;
@@ -178,7 +196,7 @@ impl Analysis {
     }
 
     fn note(&mut self, counts: &Counts) {
-        let account = &mut self.shard.account().flows;
+        let account = &mut self.shard.account(self.at).flows;
         account.matched += 1;
         account.rate_unknown += u64::from(counts.rate == 0);
         account.not_random += u64::from(counts.rate > 1 && !counts.is_random);
@@ -196,7 +214,7 @@ impl Analysis {
             row.told |= FlowRow::SIZE;
         }
         let Self { shard, rows, at, .. } = self;
-        shard.account().flows.views += 1;
+        shard.account(*at).flows.views += 1;
         let mut records = 1;
         counts.share(&mut |share: Share| {
             let mut record = row.record;

@@ -66,7 +66,11 @@ fn read_interfaces(section: Section<'_, '_>, into: &mut Interfaces, knows_names:
         }
     }
     if let Some((key, _)) = NAMES.iter().find(|(key, _)| section.has(key) && !knows_names) {
-        section.fault(key, "asks for names of interfaces, and nothing tells them", "write [enrich] interfaces = \"interfaces.csv\", or [enrich.snmp]");
+        section.fault(
+            key,
+            "asks for names of interfaces, and nothing tells them",
+            "write [enrich] interfaces = \"interfaces.csv\", or [enrich.snmp]",
+        );
     }
     into.default_external = section.choice("default", &SIDES).unwrap_or(true);
     section.close();

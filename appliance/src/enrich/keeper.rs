@@ -257,7 +257,10 @@ impl Asking {
         self.known.remove(&exporter);
         let room = INTERFACES_ASKED_MAX.saturating_sub(self.known.values().map(HashMap::len).sum());
         if interfaces.len() > room {
-            tracing::warn!("snmp {exporter}: of its {} interfaces {room} are kept: {INTERFACES_ASKED_MAX} is the bound of all", interfaces.len());
+            tracing::warn!(
+                "snmp {exporter}: of its {} interfaces {room} are kept: {INTERFACES_ASKED_MAX} is the bound of all",
+                interfaces.len()
+            );
             interfaces = interfaces.into_iter().take(room).collect();
         }
         self.known.insert(exporter, interfaces);

@@ -106,7 +106,8 @@ impl Asker<'_> {
             None => {
                 // Nobody is to guess it.
                 let first = getrandom::u32().map_or(1, |id| (id >> 1).cast_signed());
-                SyncSession::new_v2c(self.exporter, self.community.as_bytes(), Some(self.timeout), first).map_err(|fault| fault.to_string())?
+                SyncSession::new_v2c(self.exporter, self.community.as_bytes(), Some(self.timeout), first)
+                    .map_err(|fault| fault.to_string())?
             }
         };
         Ok(self.session.insert(session))

@@ -264,7 +264,11 @@ impl Collector {
         }
         self.domains.insert(key, Domain::new());
         self.bare.insert(key, ());
-        self.exporters.entry(key.exporter).or_insert_with(|| Own { domains: Lru::new(), known_bytes: 0, is_heard: false }).domains.insert(key, ());
+        self.exporters
+            .entry(key.exporter)
+            .or_insert_with(|| Own { domains: Lru::new(), known_bytes: 0, is_heard: false })
+            .domains
+            .insert(key, ());
     }
 
     /// Domains that were not heard of for long go first; the newest one never does.

@@ -44,7 +44,17 @@ impl Header {
             *c = Cursor::new(c.rest().get(..length - header).unwrap_or_else(|| c.rest()));
         }
         let base = Base { export_ns: seconds(u64::from(secs)), uptime_ms };
-        Ok(Self { version, base, sequence, domain, received_ns: from.received_ns, exporter: from.exporter, port: from.port, window: 0, repeated: false })
+        Ok(Self {
+            version,
+            base,
+            sequence,
+            domain,
+            received_ns: from.received_ns,
+            exporter: from.exporter,
+            port: from.port,
+            window: 0,
+            repeated: false,
+        })
     }
 
     /// When the exporter started, milliseconds modulo 2^32: NetFlow 9 alone tells.

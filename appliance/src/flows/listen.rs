@@ -124,6 +124,8 @@ fn try_to_share(at: SocketAddr, interface: Option<&OsStr>) -> io::Result<()> {
     setsockopt(&socket, sockopt::ReusePort, &true)?;
     if let Some(interface) = interface {
         setsockopt(&socket, sockopt::BindToDevice, &interface.to_owned())?;
+        // The address is another interface's.
+        setsockopt(&socket, sockopt::IpFreebind, &true)?;
     }
     Ok(bind(socket.as_raw_fd(), &SockaddrStorage::from(at))?)
 }

@@ -128,6 +128,7 @@ pub(super) fn account(site: &Site, period: Period, analyses: bool) -> Option<pb:
         rate_max,
         repeated,
         refilled,
-        missing_from_ns,
+        // What was put in order within its window is not missing.
+        missing_from_ns: if missing > 0 { missing_from_ns } else { 0 },
     })
 }

@@ -41,9 +41,8 @@ fn listens(about: String, address: SocketAddr) -> Finding {
     match held(address) {
         Ok(Held::Free) => good(about, format!("udp {address} is free")),
         Ok(Held::Shared) => {
-            let what = format!(
-                "another process listens at udp {address} too: this appliance, if it runs; else each gets a part of the exporters"
-            );
+            let what =
+                format!("another process listens at udp {address} too: this appliance, if it runs; else each gets a part of the exporters");
             let remedy = format!("ss -ulpn 'sport = :{}' shows which; end it, or name another port", address.port());
             bad(Verdict::Weak, about, what, remedy)
         }
@@ -113,7 +112,10 @@ mod tests {
         for address in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0", "[::1]:0"] {
             let Ok(mut running) = Listener::open(address.parse().unwrap()) else { continue };
             let at = running.address().unwrap();
-            let to = SocketAddr::from((if at.ip().is_ipv6() { std::net::IpAddr::from([0_u16, 0, 0, 0, 0, 0, 0, 1]) } else { [127, 0, 0, 1].into() }, at.port()));
+            let to = SocketAddr::from((
+                if at.ip().is_ipv6() { std::net::IpAddr::from([0_u16, 0, 0, 0, 0, 0, 0, 1]) } else { [127, 0, 0, 1].into() },
+                at.port(),
+            ));
             let from = UdpSocket::bind((to.ip(), 0)).unwrap();
             let mut collector = Collector::new(&Settings::default());
             for _ in 0..500 {

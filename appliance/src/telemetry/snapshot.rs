@@ -207,9 +207,7 @@ impl SinkStatus {
         self.retried += other.retried;
         self.flows += other.flows;
         self.flows_failed += other.flows_failed;
-        for (topic, flows) in other.topics_failed {
-            *self.topics_failed.entry(topic).or_default() += flows;
-        }
+        other.topics_failed.into_iter().for_each(|(topic, flows)| *self.topics_failed.entry(topic).or_default() += flows);
         self.lots_behind += other.lots_behind;
         self.overflow += other.overflow;
         self.behind += other.behind;

@@ -84,7 +84,8 @@ impl FlowAccount {
     pub fn from_words(words: &[u64]) -> Self {
         let Some(words) = words.first_chunk::<{ Self::WORDS }>() else { return Self::default() };
         let [records, matched, unmatched, duplicate_view, no_address, no_counts, implausible, rest @ ..] = *words;
-        let [views, counted, lost, lost_long, rate_unknown, not_random, half_told, missing, repeated, refilled, missing_from_ns, rate_max] = rest;
+        let [views, counted, lost, lost_long, rate_unknown, not_random, half_told, missing, repeated, refilled, missing_from_ns, rate_max] =
+            rest;
         Self {
             records,
             matched,
@@ -142,7 +143,11 @@ impl AddAssign<&Self> for FlowAccount {
             (one, other) => one.min(other),
         };
         let (ours, theirs) = (self.to_words(), other.to_words());
-        *self = Self { rate_max, missing_from_ns, ..Self::from_words(&std::array::from_fn::<u64, { Self::WORDS }, _>(|i| ours[i].wrapping_add(theirs[i]))) };
+        *self = Self {
+            rate_max,
+            missing_from_ns,
+            ..Self::from_words(&std::array::from_fn::<u64, { Self::WORDS }, _>(|i| ours[i].wrapping_add(theirs[i])))
+        };
     }
 }
 

@@ -33,7 +33,15 @@ struct Sums {
 
 impl Accounts {
     pub(super) fn new(watch: Arc<Watch>, journal: Arc<Journal>, registry: Arc<Registry>) -> Self {
-        Self { watch, journal, registry, before: Default::default(), sinks_before: BTreeMap::new(), topics_before: BTreeMap::new(), lost: BTreeMap::new() }
+        Self {
+            watch,
+            journal,
+            registry,
+            before: Default::default(),
+            sinks_before: BTreeMap::new(),
+            topics_before: BTreeMap::new(),
+            lost: BTreeMap::new(),
+        }
     }
 
     /// What came since this was asked last; with `total`, since the start. `told` makes a message of a sink's losses.

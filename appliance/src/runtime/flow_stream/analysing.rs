@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::analyse::Analysis;
 use crate::enrich::Edges;
-use crate::flows::{Collector, Flow};
 use crate::flows::listen::now_ns;
+use crate::flows::{Collector, Flow};
 use crate::rx::timeline::Timeline;
 
 /// What counts flows, and the time of the data path: its windows are those of all other cores, whatever the wall clock does.
@@ -79,6 +79,11 @@ impl Analysing {
                 self.edges.iter_mut().for_each(Edges::look);
             }
         }
+    }
+
+    /// Does some of closing a window; whether there is more to do.
+    pub(super) fn step(&mut self) -> bool {
+        self.counting.as_deref_mut().is_some_and(|(analysis, _)| analysis.step())
     }
 
     /// Counts a flow.

@@ -1,13 +1,14 @@
 //! The thread that receives: it owns sockets, collector and outlets. It waits for datagrams alone.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::analysing::Analysing;
 use super::saver::Saver;
 use super::watch::Watch;
 use super::way::Way;
+use crate::arch::Patience;
 use crate::flows::listen::{Listener, now_ns, wait};
 use crate::flows::{Collector, Flow};
 use crate::rx::timeline::Timeline;
@@ -42,13 +43,21 @@ pub(super) struct Receiving {
 impl Receiving {
     /// Until the signal; then what came before it is read, and all is given on.
     pub(super) fn run(mut self, stop: &AtomicBool) {
+        let mut patience = Patience::default();
         while !stop.load(Ordering::Relaxed) {
             let came = self.burst();
+            // A window is closed between bursts: sockets do not run over meanwhile.
+            let closes = self.analysing.step();
             if self.told.elapsed() >= TELL_EVERY {
                 self.tell();
             }
             // Lots are closed by their age, at the next burst or behind a nap without one.
             let nap_ms = if self.analysing.is_on() { NAP_ANALYSING_MS } else { NAP_MS };
+            if came == 0 && closes {
+                patience.wait();
+                continue;
+            }
+            patience.reset();
             if came == 0 && (wait(&self.listeners, nap_ms).is_err() || self.fault.is_some()) {
                 std::thread::sleep(Duration::from_millis(u64::from(nap_ms)));
             }

@@ -43,7 +43,9 @@ impl Saver {
         match thread::Builder::new().name("flow-templates".into()).spawn(move || write(&file, &from, &says)) {
             Ok(thread) => Some(Self { to, failed, offered: Instant::now(), thread, is_gone: false }),
             Err(fault) => {
-                tracing::error!("flows: {name}: no thread keeps templates: {fault}; raise the limit on threads; after a restart data waits");
+                tracing::error!(
+                    "flows: {name}: no thread keeps templates: {fault}; raise the limit on threads; after a restart data waits"
+                );
                 None
             }
         }
@@ -63,7 +65,9 @@ impl Saver {
         {
             collector.is_to_keep();
             if matches!(fault, TrySendError::Disconnected(_)) && !std::mem::replace(&mut self.is_gone, true) {
-                tracing::error!("flows: the thread that keeps templates has ended by a fault of its own: they are not kept; please report this");
+                tracing::error!(
+                    "flows: the thread that keeps templates has ended by a fault of its own: they are not kept; please report this"
+                );
             }
         }
     }

@@ -249,7 +249,9 @@ impl Flight {
 
     /// What is settled is needed no longer, wherever it stands.
     pub(super) fn lighten(&mut self, number: usize) {
-        let Some(entry) = number.checked_sub(self.front).and_then(|at| self.entries.get_mut(at)).filter(|entry| entry.settled) else { return };
+        let Some(entry) = number.checked_sub(self.front).and_then(|at| self.entries.get_mut(at)).filter(|entry| entry.settled) else {
+            return;
+        };
         self.bytes -= std::mem::take(&mut entry.bytes);
         (entry.message, entry.lot, entry.parts) = (Arc::clone(&self.nothing), None, None);
     }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use rdkafka::types::RDKafkaErrorCode as Code;
 
 /// So long flows of a topic wait from its first refusal on.
-pub(super) const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 30 });
+pub(super) const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 4 } else { 30 });
 /// A topic whose flows wait is asked for so often,
-const ASK_WAITING: Duration = Duration::from_secs(2);
+const ASK_WAITING: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 2_000 });
 /// and one whose flows are given up.
 const ASK_GIVEN_UP: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 15 });
 /// A topic is told of so often,
