@@ -127,6 +127,7 @@ mod tests {
     use crate::runtime::wiring::{Cores, wire};
     use crate::runtime::world::World;
     use crate::telemetry::Registry;
+    use crate::window::FlowAccount;
     use std::time::Duration;
 
     fn analysis(folder: &std::path::Path) -> (Analysis, crate::window::stream::Stream) {
@@ -160,5 +161,36 @@ mod tests {
             while stream.next(|_| {}) {}
             assert!(stream.is_over(), "{order}");
         }
+    }
+    /// What is missing counts where it is noticed, and tells since when it may be; a window is closed in steps, and what comes meanwhile
+    /// counts behind it.
+    #[test]
+    fn what_is_missing_is_told_with_when_it_may_have_been_sent() {
+        const SECOND: u64 = 1_000_000_000;
+        let folder = tempfile::tempdir().unwrap();
+        let (mut analysis, mut stream) = analysis(folder.path());
+        let mut flow = Flow::default();
+        assert!(analysis.turn(1_000 * SECOND) && !analysis.turn(1_000 * SECOND + 1));
+        analysis.take(&flow);
+        analysis.miss((3, 0), Some(1_000 * SECOND));
+        // In order after all, within the window.
+        analysis.miss((2, 0), None);
+        assert!(analysis.turn(2_000 * SECOND));
+        flow.repeated = true;
+        analysis.take(&flow);
+        analysis.miss((2, 2), None);
+        analysis.miss((7, 2), Some(1_000 * SECOND));
+        analysis.miss((8, 2), Some(2_000 * SECOND));
+        while analysis.step() {}
+        analysis.end();
+        let mut told = Vec::new();
+        while stream.next(|message| {
+            if let crate::window::Told::Closed { site, .. } = message {
+                let FlowAccount { records, repeated, missing, refilled, missing_from_ns, .. } = site.flows;
+                told.push((records, repeated, missing, refilled, missing_from_ns / SECOND));
+            }
+        }) {}
+        told.retain(|account| *account != (0, 0, 0, 0, 0));
+        assert_eq!(told, [(1, 0, 2, 0, 0), (1, 1, 6, 2, 1_000)]);
     }
 }

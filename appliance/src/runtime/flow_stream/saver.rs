@@ -173,6 +173,9 @@ mod tests {
         let from = Arrival { exporter: Address::of(&[192, 0, 2, 1]), port: 9, received_ns: 1 };
         let mut collector = Collector::new(&Settings::default());
         collector.take(&from, &TEMPLATE, &mut |_| {});
+        while !saver.thread.is_finished() {
+            thread::sleep(NAP);
+        }
         while !saver.is_gone {
             saver.offered -= EVERY;
             saver.offer(&mut collector);

@@ -48,11 +48,8 @@ impl KafkaSink {
     }
 
     /// A broker took a message of a lot: if its topic was refused, what waits for it goes now.
-    pub(super) fn topic_taken(&mut self, number: usize) {
-        if self.refusals.is_empty() {
-            return;
-        }
-        let waiting = self.flight.at(number).and_then(|entry| self.refusals.taken(&entry.message.key));
+    pub(super) fn topic_taken(&mut self, topic: &str) {
+        let waiting = self.refusals.taken(topic);
         waiting.into_iter().flatten().for_each(|number| self.flight.goes_if_open(number));
     }
 

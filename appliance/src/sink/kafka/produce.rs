@@ -283,7 +283,10 @@ impl KafkaSink {
                 }
                 self.troubled = false;
                 seat.health.up();
-                self.topic_taken(ticket.number);
+                if entry.is_lot() && !self.refusals.is_empty() {
+                    let message = Arc::clone(&entry.message);
+                    self.topic_taken(&message.key);
+                }
                 self.flight.lighten(ticket.number);
             }
             Some(code) if trouble::is_of_size(code) => self.too_large(seat, ticket),
