@@ -83,8 +83,8 @@ impl Analysis {
     }
 
     /// Turns to the window of a time, nanoseconds since 1970: those before it are closed. An earlier time changes nothing. To be
-    /// told the time once before the flows of a datagram, and without any at least once in each short window.
-    /// Whether another window is open now.
+    /// told the time once before the flows of a datagram, and without any at least once in each short window. Whether another window is
+    /// open now.
     pub fn turn(&mut self, time_ns: u64) -> bool {
         self.open(self.calendar.epoch(time_ns))
     }
@@ -132,6 +132,11 @@ impl Analysis {
     pub fn end(&mut self) {
         self.open(Epoch::END);
         self.finish();
+    }
+
+    /// What was missing, and came later, before flows were counted: that is of no window.
+    pub const fn begin(&mut self, missed: (u64, u64)) {
+        self.missed = missed;
     }
 
     /// Takes note of so many datagrams, records or samples that exporters sent and that were not read: figures of flows are short of

@@ -72,12 +72,17 @@ impl Analysing {
     pub(super) fn turn(&mut self, collector: &mut Collector) {
         if self.counting.is_none() {
             self.counting = self.hand.take(Hand::Empty);
-        }
-        if let Some((analysis, timeline)) = self.counting.as_deref_mut() {
-            if analysis.turn(timeline.now_ns()) {
-                collector.turn();
-                self.edges.iter_mut().for_each(Edges::look);
+            if let Some((analysis, _)) = self.counting.as_deref_mut() {
+                // Its numbers begin where counting does.
+                let _ = collector.missed_since_ns();
+                analysis.begin((collector.ledger().missed, collector.ledger().refilled));
             }
+        }
+        if let Some((analysis, timeline)) = self.counting.as_deref_mut()
+            && analysis.turn(timeline.now_ns())
+        {
+            collector.turn();
+            self.edges.iter_mut().for_each(Edges::look);
         }
     }
 
