@@ -160,7 +160,7 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     }
     let streams = streams::read(&root);
     let journal = journal::read(&root);
-    let knows_names = enrich.as_ref().map_or(root.has("enrich"), |enrich| enrich.interfaces.is_some() || enrich.snmp.is_some());
+    let knows_names = enrich.as_ref().map_or_else(|| root.has("enrich"), |enrich| enrich.interfaces.is_some() || enrich.snmp.is_some());
     let (flows, interfaces) = flows::read(&root, journal.as_ref(), knows_names);
     let sinks = sinks::read(&root);
     let admin = sinks::read_admin(&root);

@@ -74,7 +74,7 @@ impl KafkaSink {
     }
 
     fn tell_refused(&mut self, now: Instant) {
-        let (said, others) = self.refusals.to_tell(now);
+        let (said, others) = self.refusals.untold(now);
         for said in said {
             let remedy = trouble::remedy_of_topic(said.code, &said.topic, &self.config);
             tracing::warn!(sink = "kafka", topic = said.topic, flows = said.flows, "flows are given up: {}; {remedy}", said.code);
@@ -86,7 +86,7 @@ impl KafkaSink {
 
     /// What is not on its way of a lot is given up, and counted.
     fn give_up_lot(&mut self, seat: &Seat<Cursor>, number: usize) {
-        let Some(entry) = self.flight.at(number) else { return };
+        let Some(entry) = self.flight.at(number) else { return self.flight.goes_not(number) };
         let flows = entry.give_up_unsent();
         seat.health.failed_of(&entry.message, flows);
         seat.health.failed_of_topic(&entry.message.key, flows);

@@ -215,7 +215,12 @@ impl Flight {
     pub(super) fn again(&mut self, ticket: Ticket) {
         let entry = ticket.number.checked_sub(self.front).and_then(|at| self.entries.get_mut(at));
         match entry {
-            Some(Entry { lot: Some(lot), .. }) => lot.again(ticket.part),
+            Some(Entry { lot: Some(lot), .. }) => {
+                lot.again(ticket.part);
+                if lot.to_hand().is_none() {
+                    return;
+                }
+            }
             Some(entry) => (entry.handed, entry.acknowledged, entry.attempt) = (0, 0, entry.attempt.wrapping_add(1)),
             None => {}
         }
@@ -249,6 +254,9 @@ impl Flight {
 
     /// What is settled is needed no longer, wherever it stands.
     pub(super) fn lighten(&mut self, number: usize) {
+        if self.at(number).is_none() {
+            self.goes_not(number);
+        }
         let Some(entry) = number.checked_sub(self.front).and_then(|at| self.entries.get_mut(at)).filter(|entry| entry.settled) else {
             return;
         };

@@ -12,9 +12,9 @@ use rdkafka::types::RDKafkaErrorCode as Code;
 /// So long flows of a topic wait from its first refusal on.
 pub(super) const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 4 } else { 30 });
 /// A topic whose flows wait is asked for so often,
-const ASK_WAITING: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 2_000 });
+const ASK_WAITING: Duration = Duration::from_millis(if cfg!(test) { 500 } else { 5_000 });
 /// and one whose flows are given up.
-const ASK_GIVEN_UP: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 15 });
+const ASK_GIVEN_UP: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 60 });
 /// A topic is told of so often,
 const TELL: Duration = Duration::from_secs(60);
 /// and so many topics in that time; of others how many there are.
@@ -139,7 +139,7 @@ impl Refusals {
     }
 
     /// What is to be said now: each topic once in a while, the worst first; and how many others there are.
-    pub(super) fn to_tell(&mut self, now: Instant) -> (Vec<Said>, usize) {
+    pub(super) fn untold(&mut self, now: Instant) -> (Vec<Said>, usize) {
         if self.told_since.is_none_or(|since| now.duration_since(since) >= TELL) {
             (self.told_since, self.told) = (Some(now), 0);
         }
@@ -183,10 +183,10 @@ mod tests {
         assert_eq!(refusals.over(false, over), [7, 9]);
         assert_eq!(refusals.course("t", later), Course::GiveUp);
         refusals.gave_up("t", 5);
-        assert_eq!(refusals.to_tell(over), (vec![Said { topic: "t".to_owned(), code: CODE, flows: 5 }], 0));
+        assert_eq!(refusals.untold(over), (vec![Said { topic: "t".to_owned(), code: CODE, flows: 5 }], 0));
         refusals.gave_up("t", 6);
-        assert_eq!(refusals.to_tell(over), (Vec::new(), 0), "once a minute");
-        assert_eq!(refusals.to_tell(over + TELL).0[0].flows, 6);
+        assert_eq!(refusals.untold(over), (Vec::new(), 0), "once a minute");
+        assert_eq!(refusals.untold(over + TELL).0[0].flows, 6);
         assert_eq!(refusals.taken("t"), Some(BTreeSet::new()));
         assert!(refusals.is_empty() && refusals.course("t", over) == Course::Go);
     }
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(refusals.topics.len(), TOPICS_MAX);
         assert_eq!(refusals.over(true, now).len(), TOPICS_MAX, "what waits goes where there is no room");
         (0..100).for_each(|n| refusals.gave_up(&format!("t{n}"), n + 1));
-        let (said, others) = refusals.to_tell(now);
+        let (said, others) = refusals.untold(now);
         assert_eq!((said.len(), said[0].flows, others), (TOLD_MAX, 100, 100 - TOLD_MAX));
         refusals.refused("new", CODE, now);
         assert_eq!((refusals.topics.len(), refusals.course("new", now)), (TOPICS_MAX, Course::GiveUp));
