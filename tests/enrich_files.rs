@@ -114,7 +114,7 @@ fn databases_without_end_are_refused() {
         ("n.mmdb", doubled(120, &country("DE")), "leads to the same nodes again and again"),
         ("r.mmdb", nested(40), "a record takes more than 1048576 bytes"),
     ] {
-        place.put(name, &bytes);
+        place.put(name, bytes);
         for key in ["country", "asn"] {
             let faults = place.faults(&format!("[enrich]\n{key} = \"{name}\""));
             assert!(faults.contains(says), "{name}: {faults}");
@@ -140,7 +140,7 @@ fn names_of_interfaces_tell_the_edge() {
         flow
     };
     assert_eq!((edges.of(&of(1, 2)), edges.of(&of(3, 1))), ([Some(true), Some(false)], [None, Some(true)]));
-    replace(&file, &format!("exporter,if_index,name,description,speed\n{}", row(3, "Transit B")));
+    replace(&file, format!("exporter,if_index,name,description,speed\n{}", row(3, "Transit B")));
     keeper.look();
     until("the new names", || {
         edges.look();
