@@ -57,8 +57,9 @@ pub(in crate::sink) enum Part {
 }
 
 impl Part {
-    const fn in_flight_max(self) -> usize {
-        if matches!(self, Self::Flows) { FLOWS_IN_FLIGHT_MAX } else { IN_FLIGHT_MAX }
+    /// Messages that librdkafka may hold, and how long, milliseconds, a topic may take to be made: flows ask again themselves.
+    const fn bounds(self) -> (usize, u32) {
+        if matches!(self, Self::Flows) { (FLOWS_IN_FLIGHT_MAX, 5_000) } else { (IN_FLIGHT_MAX, 30_000) }
     }
 }
 
@@ -103,7 +104,7 @@ impl KafkaSink {
             config: config.clone(),
             part,
             topics,
-            producer: producer(config, part.in_flight_max(), BATCH_BYTES_MAX)?,
+            producer: producer(config, part.bounds(), BATCH_BYTES_MAX)?,
             flight: Flight::default(),
             refusals: Refusals::default(),
             looked_at: Instant::now(),
@@ -373,7 +374,7 @@ impl KafkaSink {
     /// Another producer in place of this one, with secrets and certificates as they are now.
     fn renew(&mut self, seat: &Seat<Cursor>) {
         self.read_at = Instant::now();
-        match producer(&self.config, self.part.in_flight_max(), self.batch_bytes) {
+        match producer(&self.config, self.part.bounds(), self.batch_bytes) {
             Ok(new) => {
                 self.producer = new;
                 seat.health.retried(self.flight.all_again() as u64);
