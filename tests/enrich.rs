@@ -185,6 +185,21 @@ fn interfaces_of_csv_and_lookups() {
     assert_eq!((&m["note"], &m["src_if_desc"], &m["src_if_name"]), (&json!("hosting"), &json!("Transit, A"), &json!("et-0/0/1")));
 }
 
+/// An answer that comes behind its time is not taken for that of the next question, and so on to the end.
+#[test]
+fn an_agent_that_is_late_once_is_understood() {
+    let rows = vec![(vec![1, 3, 6, 1, 2, 1, 31, 1, 1, 1, 1, 7], Held::Text("ae7"))];
+    let agent = Agent::late("hush", rows, std::time::Duration::from_millis(250));
+    let place = Place::new();
+    place.put("community", "hush\n");
+    let exporter = agent.address;
+    let (mut pipeline, _keeper) =
+        place.pipeline(&format!("[enrich.snmp]\nexporters = [\"{exporter}\"]\ncommunity_file = \"community\"\ntimeout_ms = 200"));
+    let mut told = flow("8.8.8.8", "203.0.113.5");
+    (told.fields.sampler_address, told.fields.in_if) = (address("127.0.0.1"), 7);
+    assert_eq!(message(&mut pipeline, &told)["src_if_name"], json!("ae7"));
+}
+
 #[test]
 fn interfaces_are_asked_by_snmp() {
     let row = |column: u32, index: u32, held: Held| (vec![1, 3, 6, 1, 2, 1, 31, 1, 1, 1, column, index], held);

@@ -4,8 +4,9 @@
 
 mod enrich_support;
 
-use enrich_support::mmdb::{country, database, system};
+use enrich_support::mmdb::{country, database, doubled, nested, system};
 use enrich_support::{Place, flow, message, replace, until};
+use tailwater::enrich::Edges;
 
 #[test]
 fn files_are_read_again_and_bad_ones_are_not() {
@@ -90,4 +91,65 @@ fn faults_of_tables_have_lines_and_remedies() {
         place.put("c.mmdb", &changed);
         place.faults("[enrich]\ncountry = \"c.mmdb\"");
     }
+}
+
+/// What a file may do is as good a reason to read it again as what it holds.
+#[test]
+fn a_file_whose_rights_change_is_read_again() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+    let file = place.put("c.csv", "prefix,cid\n10.0.0.0/8,1\n");
+    let (_pipeline, keeper) = place.pipeline("[enrich]\ncustomers = \"c.csv\"\nreload_s = 1");
+    let keeper = keeper.unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    keeper.look();
+    until("another reading", || keeper.reloads() == (1, 0));
+}
+
+/// Small files that hold networks, or records, without end are refused before they cost memory.
+#[test]
+fn databases_without_end_are_refused() {
+    let place = Place::new();
+    for (name, bytes, says) in [
+        ("n.mmdb", doubled(120, &country("DE")), "leads to the same nodes again and again"),
+        ("r.mmdb", nested(40), "a record takes more than 1048576 bytes"),
+    ] {
+        place.put(name, bytes);
+        for key in ["country", "asn"] {
+            let faults = place.faults(&format!("[enrich]\n{key} = \"{name}\""));
+            assert!(faults.contains(says), "{name}: {faults}");
+        }
+    }
+}
+
+/// Interfaces are external by their names, from the file that names them and, when it changes, from the next look on.
+#[test]
+fn names_of_interfaces_tell_the_edge() {
+    let place = Place::new();
+    let row = |index: u32, name: &str| format!("192.0.2.1,{index},{name},,\n");
+    let file = place.put("i.csv", format!("exporter,if_index,name,description,speed\n{}{}", row(1, "Transit A"), row(2, "Transit-lab")));
+    let sections = "[enrich]\ninterfaces = \"i.csv\"\nreload_s = 1\n[flows.interfaces]\nexternal_names = [\"Transit*\"]\n\
+                    internal_names = [\"*-lab\"]\ndefault = \"internal\"\n";
+    let config = place.load(sections);
+    let (_pipeline, keeper) = place.pipeline(sections);
+    let keeper = keeper.unwrap();
+    let mut edges = Edges::new(&config.interfaces, keeper.shelf()).unwrap();
+    let of = |in_if: u32, out_if: u32| {
+        let mut flow = flow("8.8.8.8", "10.0.0.1");
+        (flow.fields.in_if, flow.fields.out_if) = (in_if, out_if);
+        flow
+    };
+    assert_eq!((edges.of(&of(1, 2)), edges.of(&of(3, 1))), ([Some(true), Some(false)], [None, Some(true)]));
+    replace(&file, format!("exporter,if_index,name,description,speed\n{}", row(3, "Transit B")));
+    keeper.look();
+    until("the new names", || {
+        edges.look();
+        edges.of(&of(3, 1)) == [Some(true), None]
+    });
+    let plain = place.load("[enrich]\ninterfaces = \"i.csv\"");
+    assert!(Edges::new(&plain.interfaces, keeper.shelf()).is_none());
+    let mut of_file = Edges::of_file(&config.interfaces, config.enrich.as_ref().unwrap()).unwrap().unwrap();
+    assert_eq!(of_file.of(&of(3, 9)), [Some(true), None]);
+    let faults = place.faults("[flows.interfaces]\nexternal_names = [\"Transit*\"]");
+    assert!(faults.contains("external_names: asks for names of interfaces, and nothing tells them"), "{faults}");
 }

@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use kafka_support::{Broker, Log, start_to, stop, wait_for};
 use tailwater::admin::open_metrics;
-use tailwater::config::{self, KafkaSink};
-use tailwater::journal::Message;
+use tailwater::config::{self, KafkaSink, Sinks};
+use tailwater::journal::{Bound, FlowLane, Journal, LotForm, LotWriter, Message, WindowOf};
 use tailwater::report::pb;
-use tailwater::sink::kafka;
+use tailwater::sink::{self, kafka};
 use tailwater::stats;
 use tailwater::telemetry::{Registry, SinkState};
 
@@ -164,4 +164,35 @@ fn no_secret_is_in(shown: &str, broker: &Broker) {
         let found = shown.lines().find(|line| line.contains(secret));
         assert!(found.is_none(), "a secret is shown: {found:?}");
     }
+}
+
+/// Flows of a topic that the real broker forbids are given up after their time, those of others arrive
+/// meanwhile.
+#[test]
+fn flows_of_a_forbidden_topic_hold_up_no_others() {
+    let broker = Broker::start_with(&["--secure"]);
+    let setting = Setting::new(&broker);
+    broker.allow("User:tailwater", "tailwater.");
+    let sinks = Sinks { kafka: Some(setting.sasl(&broker, "PLAIN")), ..Sinks::default() };
+    let (lane, names) = (FlowLane { bound: Bound::default(), disk: None }, sink::names(&sinks));
+    let journal = Journal::new(Bound::default(), &names).with_flows(&lane, &names).unwrap();
+    let sinks = sink::start(&sinks, &journal).unwrap();
+    let append = |topic: &str, flows: u32| {
+        let mut writer = LotWriter::new(LotForm::Bare, 1 << 12);
+        (0..flows).for_each(|n| assert!(writer.put(|key| key.extend(n.to_be_bytes()), |value| value.extend(n.to_be_bytes()))));
+        assert!(journal.append(Message::flows(topic, writer.take(), WindowOf::default())));
+    };
+    for _ in 0..20 {
+        append("forged.x", 10);
+        append("tailwater.v1.flows", 10);
+    }
+    wait_for(&sinks, "the flows that may go", |kafka| kafka.flows == 200);
+    assert_eq!(sinks.status()[0].flows_failed, 0, "the others wait for a while");
+    wait_for(&sinks, "the end of patience", |kafka| kafka.flows_failed == 200 && kafka.lots_behind == 0);
+    assert_eq!(sinks.status()[0].topics_failed, [("forged.x".to_owned(), 200)].into());
+    append("forged.x", 5);
+    append("tailwater.v1.flows", 5);
+    wait_for(&sinks, "what comes later", |kafka| kafka.flows == 205 && kafka.flows_failed == 205);
+    let status = stop(sinks);
+    assert_eq!((status.flows, status.flows_failed, status.lots_behind), (205, 205, 0), "{status:?}");
 }

@@ -229,6 +229,7 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
             flows_failed: 0,
             logs: 0,
             logs_failed: 0,
+            topics_failed: [("t".to_owned(), 1)].into(),
             lots_behind: 0,
             log_lots_behind: 0,
             overflow: 0,

@@ -153,6 +153,8 @@ pub const FLOW_LABELS_MAX: usize = 16;
 pub const FLOW_LAYERS_MAX: usize = 48;
 /// What is missing of one stream of datagrams, so that what comes late is known as such.
 pub const SEQUENCE_HOLES_MAX: usize = 64;
+/// Datagrams of an exporter's domain of which is known whether they come again.
+pub const REPEATS_REMEMBERED: usize = 128;
 /// Datagrams of a capture that are being put together of fragments.
 pub const DATAGRAMS_IN_PIECES_MAX: usize = 256;
 /// Bytes of all of them.
@@ -163,14 +165,22 @@ pub const DATAGRAM_FRAGMENTS_MAX: usize = 64;
 pub const UDP_BURST_DATAGRAMS: usize = 64;
 /// Flow messages go to the journal in lots of so many bytes about,
 pub const FLOW_LOT_BYTES: usize = 64 << 10;
+/// Topics of flows that brokers refuse and that are told by name, of a sink; others are counted together.
+pub const FLOW_TOPICS_TOLD_MAX: usize = 32;
 /// and wait for no more than this.
 pub const FLOW_LOT_MS_MAX: u64 = 100;
 /// What the lane of flows holds in memory: all of it without a disk, and what has not reached the disk with one.
 pub const FLOW_QUEUE_BYTES: usize = 128 << 20;
 /// What the kernel may hold of a socket's datagrams, where it lets us.
 pub const UDP_RECEIVE_BYTES: usize = 32 << 20;
+/// Prefixes of a routing table.
+pub const ROUTES_MAX: usize = 1 << 24;
+/// Of a database of countries or AS numbers, and of a routing table.
+pub const TABLE_BYTES_MAX: u64 = 4 << 30;
 /// Interfaces that are asked of one exporter.
 pub const INTERFACES_OF_EXPORTER_MAX: usize = 65_536;
+/// Interfaces that are asked of all exporters together.
+pub const INTERFACES_ASKED_MAX: usize = 1 << 20;
 /// Topics that the template of one stream may make; beyond, what fills it in is `other`.
 pub const TOPICS_OF_STREAM_MAX: usize = 4_096;
 /// Keys that top talkers are counted by between two refreshes; beyond, they are counted together.

@@ -22,6 +22,16 @@ pub(crate) struct Agent {
 impl Agent {
     /// `rows` in the order of their names.
     pub(crate) fn start(community: &'static str, rows: Vec<(Vec<u32>, Held)>, lost: u64) -> Self {
+        Self::new(community, rows, (lost, None))
+    }
+
+    /// Its first answer comes so late.
+    #[allow(dead_code, reason = "one test asks for it")]
+    pub(crate) fn late(community: &'static str, rows: Vec<(Vec<u32>, Held)>, by: std::time::Duration) -> Self {
+        Self::new(community, rows, (0, Some(by)))
+    }
+
+    fn new(community: &'static str, rows: Vec<(Vec<u32>, Held)>, (lost, mut late): (u64, Option<std::time::Duration>)) -> Self {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(std::time::Duration::from_millis(50))).unwrap();
         let (address, asked, stop) = (socket.local_addr().unwrap(), Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
@@ -33,6 +43,7 @@ impl Agent {
                 if counter.fetch_add(1, Ordering::Relaxed) < lost {
                     continue;
                 }
+                late.take().into_iter().for_each(std::thread::sleep);
                 if let Some(answer) = answer(&bytes[..length], community, &rows) {
                     socket.send_to(&answer, from).unwrap();
                 }

@@ -79,7 +79,36 @@ pub(crate) fn database(version: u16, rows: &[(&str, Datum)]) -> Vec<u8> {
         To::Node(at) => *at,
         To::Data(at) => count + 16 + at,
     };
-    let mut out: Vec<u8> = nodes.iter().flatten().flat_map(|to| u32::try_from(value(to)).unwrap().to_be_bytes()[1..].to_vec()).collect();
+    let nodes: Vec<[usize; 2]> = nodes.iter().map(|[left, right]| [value(left), value(right)]).collect();
+    written(version, &nodes, &data)
+}
+
+/// One whose nodes each lead twice to the next one, and the last to a record: of IPv6 it has 2^128 networks.
+pub(crate) fn doubled(nodes: usize, record: &Datum) -> Vec<u8> {
+    let mut data = Vec::new();
+    record.write(&mut data);
+    let to = |next: usize| if next == nodes { nodes + 16 } else { next };
+    written(6, &(1..=nodes).map(|next| [to(next); 2]).collect::<Vec<_>>(), &data)
+}
+
+/// A record that is a list of sixteen times the same, which is such a list, and so on: each costs 16 pointers.
+pub(crate) fn nested(depth: usize) -> Vec<u8> {
+    let mut data = Vec::new();
+    Datum::Text("x").write(&mut data);
+    let mut at = 0;
+    for _ in 0..depth {
+        let list = data.len();
+        control(11, 16, &mut data);
+        // Pointers of 11 bits.
+        (0..16).for_each(|_| data.extend([0x20 | u8::try_from(at >> 8).unwrap(), u8::try_from(at & 0xFF).unwrap()]));
+        at = list;
+    }
+    written(4, &[[1 + 16 + at, 1]], &data)
+}
+
+fn written(version: u16, nodes: &[[usize; 2]], data: &[u8]) -> Vec<u8> {
+    let mut out: Vec<u8> = nodes.iter().flatten().flat_map(|to| u32::try_from(*to).unwrap().to_be_bytes()[1..].to_vec()).collect();
+    let count = nodes.len();
     out.extend([0; 16]);
     out.extend(data);
     out.extend(b"\xAB\xCD\xEFMaxMind.com");

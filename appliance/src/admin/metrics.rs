@@ -317,6 +317,10 @@ fn sinks(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     family(to, COUNTER, "sink_logs_delivered", "Packet logs delivered (for Kafka: acknowledged)", rows(|sink| sink.logs))?;
     family(to, COUNTER, "sink_logs_failed", "Packet logs that were refused and given up", rows(|sink| sink.logs_failed))?;
     family(to, GAUGE, "sink_log_lots_behind", "Lots of packet logs that wait for the sink", rows(|sink| sink.log_lots_behind))?;
+    let topics = snapshot.sinks.iter().flat_map(|sink| {
+        sink.topics_failed.iter().map(|(topic, flows)| (vec![("sink", sink.name.clone()), ("topic", topic.clone())], *flows))
+    });
+    family(to, COUNTER, "sink_flows_topic_refused", "Of those the ones whose topic brokers refuse", topics)?;
     family(to, GAUGE, "sink_flow_lots_behind", "Lots of flow messages that wait for the sink", rows(|sink| sink.lots_behind))?;
     family(to, COUNTER, "sink_retried", "Attempts that were made again", rows(|sink| sink.retried))?;
     family(to, COUNTER, "sink_overflow", "Reports that fell off the journal unread", rows(|sink| sink.overflow))?;

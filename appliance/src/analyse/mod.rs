@@ -20,7 +20,7 @@ use crate::gather::Stage;
 use crate::limits::{BATCH_RECORDS_MAX, FLOW_RATE_MAX};
 use crate::record::{FlowRow, Has};
 use crate::units::{Epoch, RangeIndex};
-use crate::window::{Calendar, Shard};
+use crate::window::{Calendar, FlowAccount, Shard};
 use rows::{Counts, Share};
 
 /// Steps of closing a window between which others may run, the reporter above all.
@@ -53,6 +53,9 @@ impl FlowSides {
 /// A range that a record counts for: its direction bits, and by which link.
 type View = (RangeIndex, Has, u8);
 
+/// Number of an interface, and what its name says: external or not.
+type Interface = (u32, Option<bool>);
+
 /// What came of looking for a record's ranges.
 enum Found {
     Views([Option<View>; 2]),
@@ -67,6 +70,8 @@ pub struct Analysis {
     calendar: Calendar,
     at: Epoch,
     rows: Vec<FlowRow>,
+    /// What was missing, and what came of it later, as told last.
+    missed: (u64, u64),
     /// The first exporter that was heard of, and whether a second one was.
     exporters: (Option<IpAddr>, bool),
 }
@@ -74,49 +79,87 @@ pub struct Analysis {
 impl Analysis {
     /// Over a shard of the stats of flows.
     pub fn new(sides: FlowSides, shard: Shard, calendar: Calendar) -> Self {
-        Self { sides, shard, calendar, at: Epoch(0), rows: Vec::with_capacity(BATCH_RECORDS_MAX), exporters: (None, false) }
+        Self { sides, shard, calendar, at: Epoch(0), rows: Vec::with_capacity(BATCH_RECORDS_MAX), missed: (0, 0), exporters: (None, false) }
     }
 
     /// Turns to the window of a time, nanoseconds since 1970: those before it are closed. An earlier time changes nothing. To be
-    /// told the time once before the flows of a datagram, and without any at least once in each short window.
-    pub fn turn(&mut self, time_ns: u64) {
-        self.open(self.calendar.epoch(time_ns));
+    /// told the time once before the flows of a datagram, and without any at least once in each short window. Whether another window is
+    /// open now.
+    pub fn turn(&mut self, time_ns: u64) -> bool {
+        self.open(self.calendar.epoch(time_ns))
     }
 
-    /// Turns to an epoch; see [`Self::turn`].
-    pub fn open(&mut self, epoch: Epoch) {
+    /// Turns to an epoch; see [`Self::turn`]. What was open closes in [steps](Self::step); there is room for two windows, so what still
+    /// closes then is over first.
+    pub fn open(&mut self, epoch: Epoch) -> bool {
         if epoch <= self.at {
-            return;
+            return false;
         }
+        self.finish();
         self.shard.advance(epoch);
-        let (mut patience, mut steps) = (Patience::default(), 0_u32);
-        while self.shard.is_closing() {
+        self.at = epoch;
+        true
+    }
+
+    /// Does some of what closing the window before takes, so that who receives comes to his sockets in between. Whether there is more.
+    pub fn step(&mut self) -> bool {
+        if !self.shard.is_closing() {
+            return false;
+        }
+        for _ in 0..STEPS_AT_A_STRETCH {
             self.shard.step();
-            steps = steps.saturating_add(1);
-            if steps.is_multiple_of(STEPS_AT_A_STRETCH) {
-                patience.wait();
+            if !self.shard.is_closing() {
+                self.shard.look();
+                return false;
             }
-            if steps / STEPS_AT_A_STRETCH == WAITS_MAX {
+        }
+        true
+    }
+
+    /// All of it. A reporter that is behind is waited for, but not without end.
+    fn finish(&mut self) {
+        let (mut patience, mut waits) = (Patience::default(), 0);
+        while self.step() {
+            patience.wait();
+            waits += 1;
+            if waits == WAITS_MAX {
                 self.shard.hurry();
             }
         }
-        self.shard.look();
-        self.at = epoch;
     }
 
     /// No flow comes any more.
     pub fn end(&mut self) {
         self.open(Epoch::END);
+        self.finish();
+    }
+
+    /// What was missing, and came later, before flows were counted: that is of no window.
+    pub const fn begin(&mut self, missed: (u64, u64)) {
+        self.missed = missed;
     }
 
     /// Takes note of so many datagrams, records or samples that exporters sent and that were not read: figures of flows are short of
     /// them.
-    pub fn miss(&mut self, units: u64) {
-        self.shard.account().flows.missing += units;
+    ///
+    /// So many are missing in all by now, and of what was missing in earlier windows so many came: both only rise, but for what comes
+    /// after all within a window. `since_ns`: what was noticed now may have been sent since then, if that is known.
+    pub fn miss(&mut self, (missed, refilled): (u64, u64), since_ns: Option<u64>) {
+        let from_ns = since_ns.filter(|since_ns| self.calendar.epoch(*since_ns) < self.at).unwrap_or(0);
+        let account = &mut self.shard.account(self.at).flows;
+        account.missing = (account.missing + missed).saturating_sub(self.missed.0);
+        account.refilled += refilled.saturating_sub(self.missed.1);
+        *account += &FlowAccount { missing_from_ns: from_ns, ..FlowAccount::default() };
+        self.missed = (missed, refilled);
     }
 
     /// Counts a record in the window that is open.
     pub fn take(&mut self, flow: &Flow) {
+        self.take_named(flow, [None; 2]);
+    }
+
+    /// The same, where names of its interfaces, in and out, may say whether they are external.
+    pub fn take_named(&mut self, flow: &Flow, named: [Option<bool>; 2]) {
         let f = &flow.fields;
         let exporter = f.sampler_address.ip().unwrap_or_else(|| IpAddr::from([0; 4])).to_canonical();
         let rate = if f.sampling_rate > FLOW_RATE_MAX { 0 } else { f.sampling_rate };
@@ -125,8 +168,12 @@ impl Analysis {
         let is_frame = f.packets == 0 && f.bytes == 0 && f.frame_bytes > 0;
         let (packets, bytes) = if is_frame { (1, f.frame_bytes) } else { (f.packets, f.bytes) };
         let counts = Counts { packets, bytes, rate, is_random };
-        let account = &mut self.shard.account().flows;
+        let account = &mut self.shard.account(self.at).flows;
         account.records += 1;
+        if flow.repeated {
+            account.repeated += 1;
+            return;
+        }
         let Some(addresses) = keys::addresses(f) else {
             account.no_address += 1;
             return;
@@ -141,7 +188,7 @@ impl Analysis {
         }
         let (family, src, dst) = addresses;
         let sides = (self.sides.lpm.lookup(family, &src), self.sides.lpm.lookup(family, &dst));
-        match self.sides.find(sides, exporter, (f.in_if, f.out_if)) {
+        match self.sides.find(sides, exporter, [(f.in_if, named[0]), (f.out_if, named[1])]) {
             Found::Unmatched => account.unmatched += 1,
             Found::Duplicate => account.duplicate_view += 1,
             Found::Views(views) => {
@@ -154,7 +201,7 @@ impl Analysis {
     }
 
     fn note(&mut self, counts: &Counts) {
-        let account = &mut self.shard.account().flows;
+        let account = &mut self.shard.account(self.at).flows;
         account.matched += 1;
         account.rate_unknown += u64::from(counts.rate == 0);
         account.not_random += u64::from(counts.rate > 1 && !counts.is_random);
@@ -172,7 +219,7 @@ impl Analysis {
             row.told |= FlowRow::SIZE;
         }
         let Self { shard, rows, at, .. } = self;
-        shard.account().flows.views += 1;
+        shard.account(*at).flows.views += 1;
         let mut records = 1;
         counts.share(&mut |share: Share| {
             let mut record = row.record;
@@ -208,12 +255,13 @@ impl Analysis {
 impl FlowSides {
     /// Where a record counts: towards its destination's range if it came in by an external interface, and from its source's if it left
     /// by one. Of a record between two ranges the one that it comes from may be told by a twin, as of packets.
-    fn find(&self, (src, dst): (Option<RangeIndex>, Option<RangeIndex>), exporter: IpAddr, (in_if, out_if): (u32, u32)) -> Found {
+    fn find(&self, (src, dst): (Option<RangeIndex>, Option<RangeIndex>), exporter: IpAddr, interfaces: [Interface; 2]) -> Found {
+        let [(in_if, in_named), (out_if, out_named)] = interfaces;
         if src.is_none() && dst.is_none() {
             return Found::Unmatched;
         }
-        let to = dst.filter(|_| self.interfaces.is_external(exporter, in_if));
-        let from = src.filter(|_| self.interfaces.is_external(exporter, out_if));
+        let to = dst.filter(|_| self.interfaces.is_external(exporter, in_if, in_named));
+        let from = src.filter(|_| self.interfaces.is_external(exporter, out_if, out_named));
         let ingress = |range| (range, Has::INGRESS, self.link(exporter, in_if));
         let egress = |range| (range, Has::EGRESS, self.link(exporter, out_if));
         match (to, from) {

@@ -6,6 +6,7 @@
 //! to be as unequal as packets can be, which makes Σv² the largest that there is.
 
 use crate::limits::{FLOW_PACKET_BYTES_MAX, FLOW_ROWS_MAX};
+use crate::stats::interval::times;
 
 /// What a record tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,14 +72,17 @@ impl Counts {
     }
 }
 
-/// Shares of so many packets and bytes, each of which stands for `rate`. A weight has 16 bits: beyond, values are multiplied by
-/// part of it, and what is left of the division counts as it is.
+/// Shares of so many packets and bytes, each of which stands for `rate`. A weight has 16 bits: beyond, values are taken several times, at
+/// a part of it, and once more at what is left over. None of the weights is 1, which would say that all of it was seen.
 fn weigh((packets, bytes): (u64, u64), (rate, proven): (u64, bool), give: &mut impl FnMut(Share)) {
-    let times = rate.div_ceil(u64::from(u16::MAX));
-    let (weight, rest) = (rate / times, rate % times);
+    let times = times(rate);
+    let (weight, rest) = match (rate / times, rate % times) {
+        (weight, 1) => (weight - 1, times + 1),
+        whole => whole,
+    };
     cut((packets * times, bytes * times), (weight, proven), give);
     if rest > 0 {
-        cut((packets * rest, bytes * rest), (1, proven), give);
+        cut((packets, bytes), (rest, proven), give);
     }
 }
 
@@ -120,6 +124,8 @@ impl Sizes {
 mod tests {
     use super::*;
     use crate::limits::{FLOW_BYTES_MAX, FLOW_PACKETS_MAX, FLOW_RATE_MAX};
+    use crate::stats::interval::{Question, estimate, garwood};
+    use crate::stats::weighted::{Weighted, add};
     use proptest::prelude::*;
 
     fn shares(counts: Counts) -> Vec<Share> {
@@ -178,6 +184,38 @@ mod tests {
             prop_assert_eq!(shares.len(), sizes.len());
             let squares = |of: &mut dyn Iterator<Item = u64>| of.map(|size| size * size).sum::<u64>();
             prop_assert!(squares(&mut shares.iter().map(|s| s.bytes.into())) >= squares(&mut sizes.iter().copied()));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// What is claimed to be sure is no more than the samples that came, whatever their rates, and all of it where weights hold them.
+        #[test]
+        fn what_is_sure_was_seen(records in proptest::collection::vec((1_u64..50, 2..=FLOW_RATE_MAX, any::<bool>()), 1..6), is_random: bool) {
+            let (mut sum, mut seen, mut all) = (Weighted::default(), 0, 0_u128);
+            let largest = records.iter().map(|(_, rate, is_small)| if *is_small { rate % 65_536 } else { *rate }.max(2)).max().unwrap_or(2);
+            for (packets, rate, is_small) in records {
+                let rate = if is_small { rate % 65_536 } else { rate }.max(2);
+                for share in shares(Counts { packets, bytes: packets * 100, rate, is_random }) {
+                    let (weight, value) = (u64::from(share.weight), u64::from(share.packets));
+                    let mut words = [0; 8];
+                    add(&mut words, value, weight, share.proven);
+                    sum.merge(&Weighted::from_words(&words));
+                }
+                (seen, all) = (seen + packets, all + u128::from(packets * rate));
+            }
+            prop_assert_eq!((sum.passed, u128::from(sum.scaled)), (0, all), "nothing is claimed to be exact");
+            let question = Question { weight_max: u32::try_from(largest).unwrap(), value_max: 1, random: is_random };
+            let said = estimate(&sum, &question);
+            if is_random {
+                // No more than one would claim of the largest weight alone, as Poisson has it.
+                prop_assert!(said.low <= garwood(seen as f64, 0.025).0.max(seen as f64) * largest as f64, "{said:?} of {seen}");
+                prop_assert!(sum.seen / (times(largest) + 1) <= seen);
+            } else {
+                prop_assert!(said.low <= seen as f64 && said.high.is_none(), "{said:?} of {seen}");
+                prop_assert!(largest > 65_535 || said.low == seen as f64);
+            }
         }
     }
 

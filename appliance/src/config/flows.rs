@@ -57,10 +57,10 @@ const LISTEN_MAX: usize = 16;
 const TEMPLATES: &str = "flow-templates";
 
 /// `[flows]`: what is received and sent on, which wants `listen`; and how records count, wherever they come from.
-pub(super) fn read(root: &Section<'_, '_>, journal: Option<&Journal>) -> (Option<Flows>, Interfaces) {
+pub(super) fn read(root: &Section<'_, '_>, journal: Option<&Journal>, knows_names: bool) -> (Option<Flows>, Interfaces) {
     let Some(section) = root.section("flows", "[flows]") else { return (None, Interfaces::default()) };
     let flows = stream(&section, journal);
-    let interfaces = interfaces::read(&section);
+    let interfaces = interfaces::read(&section, knows_names);
     section.close();
     (flows, interfaces)
 }

@@ -125,6 +125,13 @@ impl Form {
         });
         self.number(u64::from(of.all_random));
         self.list(&of.random, |form, exporter| form.text(&exporter.to_string()));
+        if !of.names.is_empty() {
+            self.text("names");
+            self.list(&of.names, |form, (pattern, external)| {
+                form.text(pattern);
+                form.number(u64::from(*external));
+            });
+        }
     }
 
     fn tag(&mut self, rule: &TagRule) {

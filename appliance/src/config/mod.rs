@@ -30,6 +30,7 @@ pub mod streams;
 mod tags;
 #[cfg(test)]
 mod tests;
+mod topics;
 mod trust;
 mod walk;
 mod written;
@@ -63,6 +64,7 @@ pub use tags::{Given, Sampler, TagField, TagMatch, TagRule};
 pub use trust::{Own, Sasl, Tls, Trust};
 
 use crate::axes::Source;
+use topics::Parts;
 use walk::{Book, Section};
 
 /// A whole configuration, checked.
@@ -164,13 +166,15 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     }
     let streams = streams::read(&root);
     let journal = journal::read(&root);
-    let (flows, interfaces) = flows::read(&root, journal.as_ref());
+    let knows_names = enrich.as_ref().map_or_else(|| root.has("enrich"), |enrich| enrich.interfaces.is_some() || enrich.snmp.is_some());
+    let (flows, interfaces) = flows::read(&root, journal.as_ref(), knows_names);
     let exports = exports::read(&root);
     let packet_logs = exports::read_logs(&root, journal.as_ref());
     let sinks = sinks::read(&root);
     let admin = sinks::read_admin(&root);
     let audit = audit::read(&root, &tags, sinks.kafka.as_ref());
     let duplicates = duplicates::read(&root, &mirror);
+    topics::judge(&root, &Parts { sinks: &sinks, flows: flows.as_ref(), streams: &streams, audit: audit.as_ref() });
     root.close();
     let (appliance, ranges) = (appliance?, ranges?);
     let mut config = Config {

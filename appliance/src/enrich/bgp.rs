@@ -10,6 +10,8 @@ use super::prefixes::{Prefixes, Reading};
 use super::wrong::{Wrong, number, prefix};
 use crate::config::Faults;
 use crate::flows::Address;
+use crate::limits::TABLE_BYTES_MAX;
+use crate::origins::database::read_bounded;
 
 /// What a table says of a prefix.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -28,8 +30,8 @@ pub(super) fn load(file: &Path) -> Result<Prefixes<Route>, Faults> {
     if file.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("csv")) {
         return of_csv(file);
     }
-    let bytes = std::fs::read(file)
-        .map_err(|fault| Wrong::of("", format!("cannot be read: {fault}"), "let the user that runs this read it").only(file, 0))?;
+    let bytes = read_bounded(file, TABLE_BYTES_MAX)
+        .map_err(|what| Wrong::of("", what, "name a whole table that the user that runs this may read").only(file, 0))?;
     let routes = mrt::read(&bytes).map_err(|wrong| wrong.only(file, 0))?;
     // Thousands of prefixes share a route.
     let (mut places, mut rows, mut prefixes) = (HashMap::new(), Vec::new(), Vec::with_capacity(routes.len()));

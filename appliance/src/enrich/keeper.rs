@@ -2,18 +2,24 @@
 //! for by who has flows. A file that is faulty changes nothing, and is told once.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::interfaces::Interfaces;
 use super::shelf::Shelf;
 use super::snmp;
 use super::tables::{Table, Tables, files};
 use crate::config::{Customers, Enrich, Faults, Range, Snmp, ranges};
+use crate::limits::INTERFACES_ASKED_MAX;
 
 /// How often threads look whether they shall end.
 const NAP: Duration = Duration::from_millis(50);
+
+/// While exporters are asked, what they said is given on so often.
+const SHELVE: Duration = Duration::from_secs(5);
 
 /// See the module. Dropped, its threads end when they have read or heard what they are at; nobody waits for that.
 pub struct Keeper {
@@ -30,13 +36,14 @@ struct Orders {
     failures: AtomicU64,
 }
 
-/// What tells that a file is another one: its time, length and number.
-type Stamp = Option<(SystemTime, u64, u64)>;
+/// What tells that a file is another one, or may be read now and could not before: when it was written, when anything of it changed (its
+/// rights too), its length and number.
+type Stamp = Option<(SystemTime, (i64, i64), u64, u64)>;
 
 fn stamp(file: &Path) -> Stamp {
     use std::os::unix::fs::MetadataExt as _;
     let data = std::fs::metadata(file).ok()?;
-    Some((data.modified().ok()?, data.len(), data.ino()))
+    Some((data.modified().ok()?, (data.ctime(), data.ctime_nsec()), data.len(), data.ino()))
 }
 
 impl Keeper {
@@ -78,10 +85,18 @@ impl Keeper {
 
     /// Customers are those of these ranges from now on, if they are those of ranges at all: for who reloads ranges itself.
     pub fn set_ranges(&self, enrich: &Enrich, ranges: &[Range]) {
-        if enrich.customers == Some(Customers::Ranges) {
-            let mut tables = Tables::default();
-            tables.set_ranges(ranges);
-            self.shelf.change(|own| own.customers = tables.customers);
+        self.follow_ranges(enrich)(ranges);
+    }
+
+    /// The same for who has no hold of this one.
+    pub fn follow_ranges(&self, enrich: &Enrich) -> impl Fn(&[Range]) + use<> {
+        let (shelf, is_meant) = (Arc::clone(&self.shelf), enrich.customers == Some(Customers::Ranges));
+        move |ranges| {
+            if is_meant {
+                let mut tables = Tables::default();
+                tables.set_ranges(ranges);
+                shelf.change(|own| own.customers = tables.customers);
+            }
         }
     }
 
@@ -193,8 +208,8 @@ fn tell(file: &Path, read: Result<(), Faults>, orders: &Orders) {
 /// Who is asked by SNMP, and what came of it.
 struct Asking {
     settings: Snmp,
-    known: HashMap<std::net::SocketAddr, super::interfaces::Interfaces>,
-    silent: HashMap<std::net::SocketAddr, String>,
+    known: HashMap<SocketAddr, Interfaces>,
+    silent: HashMap<SocketAddr, String>,
 }
 
 impl Asking {
@@ -213,6 +228,7 @@ impl Asking {
             Ok(community) => community,
             Err(fault) => return tracing::error!("enrich.snmp.community_file: {fault}"),
         };
+        let mut told = Instant::now();
         for exporter in self.settings.exporters.clone() {
             if orders.is_over() {
                 return;
@@ -220,9 +236,11 @@ impl Asking {
             match snmp::walk(exporter, community.expose(), &self.settings) {
                 Ok(interfaces) => {
                     self.silent.remove(&exporter);
-                    self.known.insert(exporter, interfaces);
-                    let all = Arc::new(self.known.values().flatten().map(|(key, one)| (*key, one.clone())).collect());
-                    shelf.change(|tables| tables.asked = Some(all));
+                    self.learn(exporter, interfaces);
+                    if told.elapsed() >= SHELVE {
+                        told = Instant::now();
+                        self.shelve(shelf);
+                    }
                 }
                 Err(fault) => {
                     if self.silent.insert(exporter, fault.clone()).as_ref() != Some(&fault) {
@@ -231,5 +249,26 @@ impl Asking {
                 }
             }
         }
+        self.shelve(shelf);
+    }
+
+    /// What an exporter said takes the place of what it said before, as far as there is room.
+    fn learn(&mut self, exporter: SocketAddr, mut interfaces: Interfaces) {
+        self.known.remove(&exporter);
+        let room = INTERFACES_ASKED_MAX.saturating_sub(self.known.values().map(HashMap::len).sum());
+        if interfaces.len() > room {
+            tracing::warn!(
+                "snmp {exporter}: of its {} interfaces {room} are kept: {INTERFACES_ASKED_MAX} is the bound of all",
+                interfaces.len()
+            );
+            interfaces = interfaces.into_iter().take(room).collect();
+        }
+        self.known.insert(exporter, interfaces);
+    }
+
+    /// Pipelines find what is known: one map of all, and not one an exporter that answers.
+    fn shelve(&self, shelf: &Shelf) {
+        let all: Arc<Interfaces> = Arc::new(self.known.values().flatten().map(|(key, one)| (*key, one.clone())).collect());
+        shelf.change(|tables| tables.asked = Some(all));
     }
 }

@@ -7,6 +7,7 @@
 mod bgp;
 mod csv;
 mod customers;
+mod edges;
 mod geo;
 mod interfaces;
 mod keeper;
@@ -23,6 +24,7 @@ mod stream;
 mod tables;
 mod wrong;
 
+pub use edges::Edges;
 pub use keeper::Keeper;
 pub use pipeline::{Piece, Pipeline};
 pub use predicate::admits;

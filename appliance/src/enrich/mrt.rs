@@ -11,6 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::bgp::Route;
 use super::wrong::Wrong;
 use crate::flows::Address;
+use crate::limits::ROUTES_MAX;
 
 const HEADER_BYTES: usize = 12;
 const TABLE_DUMP_V2: u16 = 13;
@@ -39,6 +40,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<(IpNet, Route)>, Wrong> {
             tables += 1;
             let (net, found) = record(body, subtype).ok_or_else(|| broken("a prefix or attribute is cut"))?;
             if let Some(found) = found {
+                if routes.len() >= ROUTES_MAX && !routes.contains_key(&net) {
+                    return Err(Wrong::of("", format!("has more than {ROUTES_MAX} routes"), "write a table of one point in time here"));
+                }
                 let best = routes.entry(net).or_insert(found);
                 if found.0 < best.0 {
                     *best = found;

@@ -1,9 +1,13 @@
 //! Where the newest tables lie: who reads files and asks exporters puts them there, who has flows takes them when it finds time.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::tables::Tables;
+
+/// So many of what lay there before are kept: who has not taken one meanwhile frees it himself.
+const BEFORE_MAX: usize = 8;
 
 /// The newest tables and their number.
 #[derive(Debug)]
@@ -11,7 +15,7 @@ pub struct Shelf {
     pub(super) tables: Mutex<Tables>,
     pub(super) version: AtomicU64,
     /// What lay there before: kept for a while, so that not those who have flows have to free it.
-    before: Mutex<Vec<Tables>>,
+    before: Mutex<VecDeque<Tables>>,
 }
 
 impl Shelf {
@@ -26,7 +30,12 @@ impl Shelf {
         let before = tables.clone();
         change(&mut tables);
         drop(tables);
-        self.before.lock().unwrap_or_else(PoisonError::into_inner).push(before);
+        let mut kept = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push_back(before);
+        while kept.len() > BEFORE_MAX {
+            kept.pop_front();
+        }
+        drop(kept);
         self.version.fetch_add(1, Ordering::Release);
     }
 

@@ -19,6 +19,8 @@ const ALIAS: u64 = 18;
 const TABLE: [u64; 10] = [1, 3, 6, 1, 2, 1, 31, 1, 1, 1];
 /// Rows that are asked for at once.
 const ROWS: u32 = 24;
+/// Texts are DisplayStrings of up to 255 bytes (RFC 2863).
+const TEXT_BYTES_MAX: usize = 255;
 /// A question is asked so often before it is given up.
 const TRIES: u32 = 3;
 
@@ -27,18 +29,17 @@ const TRIES: u32 = 3;
 /// # Errors
 /// What to tell the operator.
 pub(super) fn walk(exporter: SocketAddr, community: &str, settings: &Snmp) -> Result<Interfaces, String> {
-    let timeout = Some(Duration::from_millis(settings.timeout_ms));
-    let start = i32::try_from(std::process::id()).unwrap_or(1);
-    let mut session = SyncSession::new_v2c(exporter, community.as_bytes(), timeout, start).map_err(|fault| fault.to_string())?;
+    let mut session = Asker { exporter, community, timeout: Duration::from_millis(settings.timeout_ms), session: None };
     let mut rows: HashMap<u32, Interface> = HashMap::new();
+    let text = |bytes: &[u8]| Text::from(&*String::from_utf8_lossy(bytes.get(..TEXT_BYTES_MAX).unwrap_or(bytes)));
     column(&mut session, NAME, &mut |index, value| {
         if let Value::OctetString(name) = value {
-            rows.entry(index).or_default().name = Text::from(&*String::from_utf8_lossy(name));
+            rows.entry(index).or_default().name = text(name);
         }
     })?;
     column(&mut session, ALIAS, &mut |index, value| {
         if let Value::OctetString(alias) = value {
-            rows.entry(index).or_default().description = Text::from(&*String::from_utf8_lossy(alias));
+            rows.entry(index).or_default().description = text(alias);
         }
     })?;
     column(&mut session, HIGH_SPEED, &mut |index, value| {
@@ -51,7 +52,7 @@ pub(super) fn walk(exporter: SocketAddr, community: &str, settings: &Snmp) -> Re
 }
 
 /// One column, row by row, up to its end or the bound.
-fn column(session: &mut SyncSession, number: u64, each: &mut dyn FnMut(u32, &Value<'_>)) -> Result<(), String> {
+fn column(session: &mut Asker<'_>, number: u64, each: &mut dyn FnMut(u32, &Value<'_>)) -> Result<(), String> {
     let base: Vec<u64> = TABLE.into_iter().chain([number]).collect();
     let mut last: Option<u32> = None;
     let mut seen = 0;
@@ -74,18 +75,42 @@ fn column(session: &mut SyncSession, number: u64, each: &mut dyn FnMut(u32, &Val
 }
 
 /// One question, asked again if it was lost; whether the column has ended.
-fn ask(session: &mut SyncSession, oid: &Oid<'_>, each: &mut dyn FnMut(&Oid<'_>, &Value<'_>) -> bool) -> Result<bool, String> {
+fn ask(asker: &mut Asker<'_>, oid: &Oid<'_>, each: &mut dyn FnMut(&Oid<'_>, &Value<'_>) -> bool) -> Result<bool, String> {
     let mut tries = 0;
     loop {
-        match session.getbulk(&[oid], 0, ROWS) {
+        let fault = match asker.session()?.getbulk(&[oid], 0, ROWS) {
             Ok(answer) => return Ok(answer.varbinds.clone().any(|(name, value)| !each(&name, &value))),
-            Err(fault) => {
-                tries += 1;
-                if tries == TRIES {
-                    return Err(format!("no answer ({fault:?})"));
-                }
-            }
+            Err(fault) => format!("no answer ({fault:?})"),
+        };
+        asker.session = None;
+        tries += 1;
+        if tries == TRIES {
+            return Err(fault);
         }
+    }
+}
+
+/// Who asks one exporter. Each try after one that failed has a socket of its own: an answer that came late would else be taken for that of
+/// the question behind it, and so on to the end.
+struct Asker<'a> {
+    exporter: SocketAddr,
+    community: &'a str,
+    timeout: Duration,
+    session: Option<SyncSession>,
+}
+
+impl Asker<'_> {
+    fn session(&mut self) -> Result<&mut SyncSession, String> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => {
+                // Nobody is to guess it.
+                let first = getrandom::u32().map_or(1, |id| (id >> 1).cast_signed());
+                SyncSession::new_v2c(self.exporter, self.community.as_bytes(), Some(self.timeout), first)
+                    .map_err(|fault| fault.to_string())?
+            }
+        };
+        Ok(self.session.insert(session))
     }
 }
 

@@ -8,6 +8,7 @@ use super::exporters::{Delays, Exporters, Mark};
 use super::flow::{Address, Flow};
 use super::ledger::{DatagramDrop, Ledger, SetDrop, TemplateEvent};
 use super::lru::Lru;
+use super::missing::Then;
 use super::{export, fixed, sflow};
 use crate::config::FlowRate;
 use crate::limits::{DOMAINS_OF_EXPORTER_MAX, FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, FLOW_KNOWN_BYTES_OF_EXPORTER_MAX, HELD_BYTES_MAX};
@@ -77,6 +78,10 @@ pub(super) struct Work<'a> {
     pub(super) held_left: usize,
     /// Something was told that is worth keeping on disk.
     pub(super) changed: bool,
+    /// The window that is open.
+    pub(super) window: u32,
+    /// The datagram was here before.
+    pub(super) repeated: bool,
     pub(super) out: &'a mut dyn FnMut(&Flow),
 }
 
@@ -90,20 +95,25 @@ pub struct Collector {
     /// Those of them that have no template: anyone's datagram makes one, so they go first.
     pub(super) bare: Lru<DomainKey, ()>,
     /// Those of each address.
-    exporters: HashMap<Address, Own>,
+    pub(super) exporters: HashMap<Address, Own>,
     told: Exporters,
     pub(super) known_bytes: usize,
     held_bytes: usize,
     pub(super) ledger: Ledger,
     flow: Flow,
     pub(super) changed: bool,
+    pub(super) window: u32,
+    /// Since when what was noticed to be missing may be, nanoseconds since 1970, since this was asked last.
+    pub(super) missed_since_ns: Option<u64>,
 }
 
 /// Domains of one address, and the memory that they take.
 #[derive(Debug)]
-struct Own {
+pub(super) struct Own {
     domains: Lru<DomainKey, ()>,
     known_bytes: usize,
+    /// Something of it was of use: it is an exporter.
+    pub(super) is_heard: bool,
 }
 
 /// Version 5 of sFlow as a version beside NetFlow's.
@@ -140,6 +150,8 @@ impl Collector {
             ledger: Ledger::default(),
             flow: Flow::default(),
             changed: false,
+            window: 0,
+            missed_since_ns: None,
         }
     }
 
@@ -150,11 +162,15 @@ impl Collector {
         match Self::header(&mut c, from) {
             Ok(kind) => {
                 self.ledger.decoded += 1;
-                self.read(from, &kind, c, out);
+                self.read((from, datagram), &kind, c, out);
             }
             Err(reason) => {
-                let before = Mark::of(&self.ledger);
+                let (before, missed) = (Mark::of(&self.ledger), self.ledger.missed);
                 self.ledger.drop_datagram(reason);
+                // Of who never exported anything it is no flow that is missing.
+                if !self.exporters.get(&from.exporter).is_some_and(|own| own.is_heard) {
+                    (self.ledger.missed, self.ledger.junk) = (missed, self.ledger.junk + 1);
+                }
                 self.note(from, false, before, Delays::default());
             }
         }
@@ -184,13 +200,16 @@ impl Collector {
         DomainKey { exporter: from.exporter, port: if self.per_port { from.port } else { 0 }, version, id, agent }
     }
 
-    fn read(&mut self, from: &Arrival, kind: &Kind, c: Cursor<'_>, out: &mut dyn FnMut(&Flow)) {
+    fn read(&mut self, (from, datagram): (&Arrival, &[u8]), kind: &Kind, c: Cursor<'_>, out: &mut dyn FnMut(&Flow)) {
         let key = self.key(from, kind);
         if self.domains.get(&key).is_none() {
             self.add(key);
         }
         let Some(domain) = self.domains.get(&key) else { return };
         let (known_before, held_before) = (domain.memory_bytes(), domain.held.bytes());
+        let (repeated, last_ns) = (domain.repeats.take(datagram), domain.last_ns);
+        domain.last_ns = from.received_ns;
+        let then = Then::of(&self.ledger);
         let (before, mut delays) = (Mark::of(&self.ledger), Delays::default());
         let out = &mut |flow: &Flow| {
             delays.note(flow);
@@ -202,7 +221,10 @@ impl Collector {
         let operator = self.operators.get(&from.exporter).unwrap_or(&self.none);
         let (ledger, flow) = (&mut self.ledger, &mut self.flow);
         let held_left = HELD_BYTES_MAX.saturating_sub(self.held_bytes);
-        let mut work = Work { domain, ledger, flow, operator, held_left, changed: false, out };
+        let (window, changed) = (self.window, false);
+        ledger.repeated += u64::from(repeated);
+        flow.repeated = repeated;
+        let mut work = Work { domain, ledger, flow, operator, held_left, changed, window, repeated, out };
         match kind {
             Kind::Fixed(header) => fixed::read(header, from, c, &mut work),
             Kind::Export(header) => export::read(header, c, &mut work),
@@ -214,6 +236,7 @@ impl Collector {
         self.known_bytes = self.known_bytes + known - known_before;
         self.held_bytes = self.held_bytes + held - held_before;
         self.note(from, true, before, delays);
+        self.judge(&key, then, repeated, last_ns);
         self.note_use(key, has_templates, (known, known_before));
         self.make_room(&key);
     }
@@ -241,7 +264,11 @@ impl Collector {
         }
         self.domains.insert(key, Domain::new());
         self.bare.insert(key, ());
-        self.exporters.entry(key.exporter).or_insert_with(|| Own { domains: Lru::new(), known_bytes: 0 }).domains.insert(key, ());
+        self.exporters
+            .entry(key.exporter)
+            .or_insert_with(|| Own { domains: Lru::new(), known_bytes: 0, is_heard: false })
+            .domains
+            .insert(key, ());
     }
 
     /// Domains that were not heard of for long go first; the newest one never does.
@@ -311,11 +338,6 @@ impl Collector {
     /// The same by exporter.
     pub const fn exporters(&self) -> &Exporters {
         &self.told
-    }
-
-    /// The kernel dropped so many datagrams before they could be read.
-    pub const fn note_kernel_drops(&mut self, datagrams: u64) {
-        self.ledger.kernel_drops += datagrams;
     }
 
     /// Memory that strangers can make it take, about, bytes: what is known of exporters, and data that waits for templates.

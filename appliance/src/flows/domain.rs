@@ -58,6 +58,10 @@ pub(super) struct Domain {
     pub(super) rates: Rates,
     /// Its datagrams' numbers.
     pub(super) sequence: Sequence,
+    /// Its last datagrams,
+    pub(super) repeats: super::repeats::Repeats,
+    /// and when the newest came.
+    pub(super) last_ns: u64,
     /// Data that waits for its template.
     pub(super) held: Held,
     /// When the exporter started, as options told (element 160).
@@ -75,6 +79,8 @@ impl Domain {
             template_bytes: 0,
             rates: Rates::new(),
             sequence: Sequence::default(),
+            repeats: super::repeats::Repeats::default(),
+            last_ns: 0,
             held: Held::default(),
             init_ms: None,
             exported: super::totals::Exported::default(),
@@ -144,7 +150,7 @@ impl Domain {
 
     /// Memory that its exporter can make it take, about: templates, rates, data sources. What waits is counted apart.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.template_bytes + self.rates.memory_bytes() + self.sources.memory_bytes()
+        self.template_bytes + self.rates.memory_bytes() + self.sources.memory_bytes() + self.repeats.memory_bytes()
     }
 
     /// Templates by id.

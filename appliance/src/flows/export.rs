@@ -3,7 +3,7 @@
 use super::collector::{Arrival, Work};
 use super::cursor::Cursor;
 use super::flow::{Address, Fields, FlowType};
-use super::ledger::{DatagramDrop, RecordDrop, SetDrop, TemplateEvent};
+use super::ledger::{DatagramDrop, RecordDrop, SetDrop, TemplateEvent, Unit};
 use super::record::{Scratch, put};
 use super::sampling::{choose, parted};
 use super::template::{Definition, Purpose, Refused};
@@ -20,6 +20,10 @@ pub(super) struct Header {
     pub(super) received_ns: u64,
     exporter: Address,
     port: u16,
+    /// The window in which it came.
+    window: u32,
+    /// It was here before.
+    repeated: bool,
 }
 
 impl Header {
@@ -40,7 +44,17 @@ impl Header {
             *c = Cursor::new(c.rest().get(..length - header).unwrap_or_else(|| c.rest()));
         }
         let base = Base { export_ns: seconds(u64::from(secs)), uptime_ms };
-        Ok(Self { version, base, sequence, domain, received_ns: from.received_ns, exporter: from.exporter, port: from.port })
+        Ok(Self {
+            version,
+            base,
+            sequence,
+            domain,
+            received_ns: from.received_ns,
+            exporter: from.exporter,
+            port: from.port,
+            window: 0,
+            repeated: false,
+        })
     }
 
     /// When the exporter started, milliseconds modulo 2^32: NetFlow 9 alone tells.
@@ -64,6 +78,7 @@ impl Header {
 
 /// Reads all sets of a datagram whose header was read.
 pub(super) fn read(header: &Header, mut c: Cursor<'_>, work: &mut Work<'_>) {
+    let header = &Header { window: work.window, repeated: work.repeated, ..*header };
     let mut records = Some(0);
     while c.left() >= 4 {
         let (Some(id), Some(length)) = (c.u16(), c.u16()) else { break };
@@ -103,11 +118,10 @@ fn set(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> Option<u32
 
 /// NetFlow 9 counts datagrams, IPFIX records.
 fn follow(header: &Header, records: Option<u32>, work: &mut Work<'_>) {
-    work.domain.exported.messages += 1;
+    work.domain.exported.messages += u64::from(!header.repeated);
     let units = if header.version == 9 { Some(1) } else { records };
-    let verdict = work.domain.sequence.take(header.sequence, units, header.started_ms());
-    let gaps = if header.version == 9 { &mut work.ledger.datagram_gaps } else { &mut work.ledger.record_gaps };
-    gaps.take(verdict);
+    let unit = if header.version == 9 { Unit::Datagrams } else { Unit::Records };
+    work.follow(unit, header.sequence, units, header.started_ms());
 }
 
 /// Templates up to the set's end. What does not begin with an id of a template is padding.
@@ -161,8 +175,7 @@ fn learn(header: &Header, id: u16, definition: Definition, work: &mut Work<'_>) 
     }
     work.changed |= work.ledger.templates[TemplateEvent::Refreshed as usize] == refreshed;
     for held in work.domain.held.release(id) {
-        work.ledger.waiting -= 1;
-        work.ledger.released += 1;
+        work.ledger.release(held.header.window == work.window, held.header.repeated);
         let _ = data(&held.header, id, &held.body, work);
     }
 }
@@ -173,7 +186,7 @@ fn data(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> Option<u3
     let Some(purpose) = domain.template(id, header.received_ns, work.ledger).map(|template| template.definition.purpose) else {
         let keeps = domain.held.keep(*header, id, body, work.held_left);
         if keeps {
-            work.ledger.waiting += 1;
+            work.ledger.hold();
         } else {
             work.ledger.drop_set(SetDrop::NoRoom);
         }
@@ -195,6 +208,7 @@ fn flows(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
         None => return 0,
     };
     let (mut c, mut records) = (Cursor::new(body), 0);
+    flow.repeated = header.repeated;
     while c.left() >= template.plan.record_bytes() {
         flow.begin(&shared);
         let mut s = Scratch::default();
@@ -214,7 +228,7 @@ fn flows(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
     }
     ledger.records += u64::from(records);
     ledger.flows += u64::from(records);
-    domain.exported.records += u64::from(records);
+    domain.exported.records += if header.repeated { 0 } else { u64::from(records) };
     records
 }
 

@@ -3,7 +3,7 @@
 use super::collector::{Arrival, Work};
 use super::cursor::Cursor;
 use super::flow::{Address, Fields, FlowType, RateFrom};
-use super::ledger::{DatagramDrop, RecordDrop};
+use super::ledger::{DatagramDrop, RecordDrop, Unit};
 use super::times::{Base, seconds};
 
 /// The header of a datagram.
@@ -56,8 +56,7 @@ impl Header {
 /// Reads the records that the header counts. What is behind them is padding.
 pub(super) fn read(header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mut Work<'_>) {
     if let Some(sequence) = header.sequence {
-        let verdict = work.domain.sequence.take(sequence, Some(u32::from(header.count)), Some(header.started_ms()));
-        work.ledger.record_gaps.take(verdict);
+        work.follow(Unit::Records, sequence, Some(u32::from(header.count)), Some(header.started_ms()));
     }
     let told = u64::from(header.sampling & 0x3FFF);
     for read in 0..header.count {

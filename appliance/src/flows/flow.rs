@@ -227,6 +227,8 @@ pub struct Flow {
     pub fields: Fields,
     /// Several of each.
     pub lists: Lists,
+    /// Its datagram was here before, byte by byte: who adds up leaves it out.
+    pub repeated: bool,
 }
 
 impl Flow {
@@ -242,5 +244,6 @@ impl Flow {
     pub fn copy(&mut self, other: &Self) {
         self.fields = other.fields;
         self.lists.copy(&other.lists);
+        self.repeated = other.repeated;
     }
 }

@@ -140,25 +140,91 @@ pub struct Ledger {
     pub sample_gaps: Gaps,
     /// Datagrams that the kernel dropped before we could read them (`SO_RXQ_OVFL`).
     pub kernel_drops: u64,
+    /// Datagrams that the network repeated, byte by byte: their flows are given, marked so.
+    pub repeated: u64,
+    /// Datagrams that were of no use, of addresses that never sent any that was.
+    pub junk: u64,
+    /// What flows may be short of, in units of whatever is missing: numbers left out, what was of no use, what waits. Within one window
+    /// what comes after all is taken off again; of an earlier window it is not.
+    pub missed: u64,
+    /// Of what was missed in earlier windows: what came after all.
+    pub refilled: u64,
+}
+
+/// What a number counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unit {
+    Records,
+    Datagrams,
+    Samples,
 }
 
 impl Ledger {
+    /// What a number said; `is_own`: of what was late, it was missed in the window that is open.
+    pub(super) fn number(&mut self, unit: Unit, verdict: super::sequence::Verdict, is_own: bool) {
+        use super::sequence::Verdict;
+        match unit {
+            Unit::Records => self.record_gaps.take(verdict),
+            Unit::Datagrams => self.datagram_gaps.take(verdict),
+            Unit::Samples => self.sample_gaps.take(verdict),
+        }
+        match verdict {
+            Verdict::Gap(units) => self.missed += u64::from(units),
+            Verdict::Late(units) => self.came_after_all(u64::from(units), is_own),
+            Verdict::Next | Verdict::Repeated | Verdict::Restart => {}
+        }
+    }
+
+    /// What was missed is there; `is_own`: it was in this window.
+    pub(super) const fn came_after_all(&mut self, units: u64, is_own: bool) {
+        if is_own {
+            self.missed = self.missed.saturating_sub(units);
+        } else {
+            self.refilled += units;
+        }
+    }
+
+    /// Times that numbers were left out.
+    pub(super) const fn gaps(&self) -> u64 {
+        self.record_gaps.gaps + self.datagram_gaps.gaps + self.sample_gaps.gaps
+    }
+
     pub(super) fn drop_datagram(&mut self, reason: DatagramDrop) {
         count(&mut self.datagram_drops, reason as usize);
+        self.missed += 1;
     }
 
     pub(super) fn drop_set(&mut self, reason: SetDrop) {
         count(&mut self.set_drops, reason as usize);
+        // What waited in vain was missed when it began to wait.
+        self.missed += u64::from(reason != SetDrop::NoTemplate);
+    }
+
+    /// A set waits for its template.
+    pub(super) const fn hold(&mut self) {
+        self.waiting += 1;
+        self.missed += 1;
+    }
+
+    /// It is read after all; `is_own`: it came in this window.
+    pub(super) const fn release(&mut self, is_own: bool, repeated: bool) {
+        self.waiting -= 1;
+        self.released += 1;
+        if !repeated {
+            self.came_after_all(1, is_own);
+        }
     }
 
     /// Sets that the header counted, and that are not there.
     pub(super) fn miss_sets(&mut self, sets: u64) {
         self.sets += sets;
         self.set_drops[SetDrop::Missing as usize] += sets;
+        self.missed += sets;
     }
 
     pub(super) fn drop_records(&mut self, reason: RecordDrop, records: u64) {
         self.records += records;
+        self.missed += records;
         if let Some(counter) = self.record_drops.get_mut(reason as usize) {
             *counter += records;
         }
@@ -206,6 +272,10 @@ impl Ledger {
             datagram_gaps: self.datagram_gaps.since(before.datagram_gaps),
             sample_gaps: self.sample_gaps.since(before.sample_gaps),
             kernel_drops,
+            repeated: self.repeated - before.repeated,
+            junk: self.junk - before.junk,
+            missed: self.missed.wrapping_sub(before.missed),
+            refilled: self.refilled - before.refilled,
         }
     }
 
@@ -278,6 +348,6 @@ impl fmt::Display for Ledger {
         writeln!(f, "gaps of datagrams: {}", self.datagram_gaps)?;
         writeln!(f, "gaps of records: {}", self.record_gaps)?;
         writeln!(f, "gaps of samples: {}", self.sample_gaps)?;
-        write!(f, "kernel: {} datagrams dropped", self.kernel_drops)
+        write!(f, "kernel: {} datagrams dropped; {} came twice, {} were nobody's", self.kernel_drops, self.repeated, self.junk)
     }
 }

@@ -3,6 +3,7 @@
 //! Sockets share their port (`SO_REUSEPORT`): several processes may take parts of the exporters, whom the kernel spreads by address
 //! and port. `nix` wraps the calls, so that no `unsafe` is needed here. What a call needs is made once: none allocates.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -75,6 +76,65 @@ pub fn is_shared(at: SocketAddr) -> bool {
     matches!(UdpSocket::bind(at), Err(fault) if fault.kind() == io::ErrorKind::AddrInUse)
 }
 
+/// Who is at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Nobody.
+    Free,
+    /// Sockets that share it with others of the same user.
+    Shared,
+    /// One that does not share it, or not with this user.
+    Alone,
+}
+
+/// An address of this machine alone that nobody sends to: it conflicts with a socket of every address.
+const QUIET: Ipv4Addr = Ipv4Addr::new(127, 77, 77, 77);
+
+/// Who is at an address, without taking a datagram of theirs. A plain socket is refused where another one is. Whether that one shares is
+/// tried from where its datagrams do not come by: a socket bound to an interface is in no group with others, and gets what comes in by that
+/// interface alone. At a loopback address of a machine that has no other interface, loopback itself is tried.
+///
+/// # Errors
+/// The system's, where the address is none that can be listened at.
+pub fn held(at: SocketAddr) -> io::Result<Held> {
+    match UdpSocket::bind(at) {
+        Ok(_) => return Ok(Held::Free),
+        Err(fault) if fault.kind() == io::ErrorKind::AddrInUse => {}
+        // Of every address, on a machine without IPv6.
+        Err(fault) if at.ip() == Ipv6Addr::UNSPECIFIED => return held((Ipv4Addr::UNSPECIFIED, at.port()).into()).map_err(|_| fault),
+        Err(fault) => return Err(fault),
+    }
+    let (quiet, interface) = if at.ip().is_unspecified() {
+        (SocketAddr::from((QUIET, at.port())), None)
+    } else if at.ip().to_canonical().is_loopback() {
+        (at, other_than_loopback())
+    } else {
+        (at, Some("lo".into()))
+    };
+    match try_to_share(quiet, interface.as_deref()) {
+        Ok(()) => Ok(Held::Shared),
+        Err(fault) if fault.kind() == io::ErrorKind::AddrInUse => Ok(Held::Alone),
+        Err(fault) => Err(fault),
+    }
+}
+
+fn try_to_share(at: SocketAddr, interface: Option<&OsStr>) -> io::Result<()> {
+    let family = if at.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let socket = socket(family, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)?;
+    setsockopt(&socket, sockopt::ReusePort, &true)?;
+    if let Some(interface) = interface {
+        setsockopt(&socket, sockopt::BindToDevice, &interface.to_owned())?;
+        // The address is another interface's.
+        setsockopt(&socket, sockopt::IpFreebind, &true)?;
+    }
+    Ok(bind(socket.as_raw_fd(), &SockaddrStorage::from(at))?)
+}
+
+fn other_than_loopback() -> Option<OsString> {
+    let names = std::fs::read_dir("/sys/class/net").ok()?;
+    names.filter_map(|entry| Some(entry.ok()?.file_name())).find(|name| name != "lo")
+}
+
 /// A socket that export datagrams come to.
 #[derive(Debug)]
 pub struct Listener {
@@ -83,6 +143,8 @@ pub struct Listener {
     headers: MultiHeaders<SockaddrStorage>,
     /// The kernel's running count of what it dropped, as last told.
     dropped: u32,
+    /// When the last datagram came.
+    last_ns: u64,
 }
 
 impl Listener {
@@ -102,6 +164,7 @@ impl Listener {
             buffers: vec![vec![0; DATAGRAM_BYTES_MAX]; UDP_BURST_DATAGRAMS],
             headers: MultiHeaders::preallocate(UDP_BURST_DATAGRAMS, Some(control)),
             dropped: 0,
+            last_ns: 0,
         }
     }
 
@@ -132,9 +195,10 @@ impl Listener {
             count += 1;
             let Head { from, received_ns, dropped } = Head::of(&message);
             if let Some(dropped) = dropped {
-                collector.note_kernel_drops(u64::from(dropped.wrapping_sub(self.dropped)));
+                collector.note_kernel_drops_since(u64::from(dropped.wrapping_sub(self.dropped)), self.last_ns);
                 self.dropped = dropped;
             }
+            self.last_ns = received_ns.unwrap_or(self.last_ns);
             let Some(from) = from else { continue };
             let exporter = Address::from(from.ip().to_canonical());
             let arrival = Arrival { exporter, port: from.port(), received_ns: received_ns.unwrap_or_else(now_ns) };

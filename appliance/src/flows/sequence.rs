@@ -30,11 +30,25 @@ pub(super) struct Sequence {
     expected: Option<u32>,
     /// When the exporter started, milliseconds modulo 2^32, where it tells.
     started_ms: Option<u32>,
-    /// What is missing: first number and how many. The oldest first.
-    holes: Vec<(u32, u32)>,
+    /// What is missing: first number, how many, and in which window that was seen. The oldest first.
+    holes: Vec<(u32, u32, u32)>,
+    /// The window that is open.
+    window: u32,
+    /// Of what came late last: whether it was missed in this window.
+    own: bool,
 }
 
 impl Sequence {
+    /// What is taken from here on comes in this window.
+    pub(super) const fn open(&mut self, window: u32) {
+        self.window = window;
+    }
+
+    /// Whether what was late ([`Verdict::Late`]) was missed in the window that is open.
+    pub(super) const fn is_own(&self) -> bool {
+        self.own
+    }
+
     /// Takes the number of a datagram that is `units` long; `None`: how long is not known, and the next is not judged.
     pub(super) fn take(&mut self, number: u32, units: Option<u32>, started_ms: Option<u32>) -> Verdict {
         let restarted = self.is_later_start(started_ms);
@@ -49,7 +63,7 @@ impl Sequence {
             return Verdict::Next;
         }
         if ahead <= JUMP_MAX {
-            self.note(expected, ahead);
+            self.note(expected, ahead, self.window);
             self.go_on(number, units);
             return Verdict::Gap(ahead);
         }
@@ -85,25 +99,26 @@ impl Sequence {
         self.expected = units.map(|units| number.wrapping_add(units));
     }
 
-    fn note(&mut self, from: u32, count: u32) {
+    fn note(&mut self, from: u32, count: u32, window: u32) {
         if self.holes.len() >= SEQUENCE_HOLES_MAX {
             self.holes.remove(0);
         }
-        self.holes.push((from, count));
+        self.holes.push((from, count, window));
     }
 
     /// Fills a hole, as far as `number` and what follows it lie within one.
     fn fill(&mut self, number: u32, units: u32) -> Option<u32> {
-        let at = self.holes.iter().position(|(from, count)| number.wrapping_sub(*from) < *count)?;
-        let (from, count) = self.holes.remove(at);
+        let at = self.holes.iter().position(|(from, count, _)| number.wrapping_sub(*from) < *count)?;
+        let (from, count, window) = self.holes.remove(at);
+        self.own = window == self.window;
         let before = number.wrapping_sub(from);
         let filled = units.min(count - before);
         let behind = count - before - filled;
         if behind > 0 {
-            self.note(number.wrapping_add(filled), behind);
+            self.note(number.wrapping_add(filled), behind, window);
         }
         if before > 0 {
-            self.note(from, before);
+            self.note(from, before, window);
         }
         Some(filled)
     }

@@ -88,6 +88,7 @@ impl Collector {
             return;
         }
         self.add(row.key);
+        self.hear(row.key.exporter);
         let Some(domain) = self.domains.get(&row.key) else { return };
         for (id, port, told_ns, definition) in row.templates {
             domain.learn(id, definition, version, (port, told_ns), &mut self.ledger);

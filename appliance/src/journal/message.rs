@@ -111,6 +111,14 @@ impl Message {
         }
     }
 
+    /// Of these, how many can be read: what a damaged lot says it has need not be there.
+    pub fn readable(&self) -> u64 {
+        match self.kind {
+            Kind::Flows => Lot::read(&self.payload).map_or(0, |lot| (lot.places().count() as u64).min(lot.count.into())),
+            _ => 1,
+        }
+    }
+
     fn new((kind, is_fast): (Kind, bool), key: &str, report: &impl prost::Message, (start_ns, end_ns): (u64, u64)) -> Self {
         let payload = report.encode_to_vec().into_boxed_slice();
         Self { kind, is_fast, key: key.to_owned(), customer: String::new(), payload, window: WindowOf { start_ns, end_ns } }

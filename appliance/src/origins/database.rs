@@ -1,13 +1,18 @@
 //! Databases in MaxMind's format: every network, each record decoded once.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use ipnet::{IpNet, Ipv4Net};
 use maxminddb::{MaxMindDbError, Reader, WithinOptions};
 use serde_json::Value;
 
+use super::record::Record;
 use super::spans::Spans;
+use super::tree::Tree;
+use crate::limits::TABLE_BYTES_MAX;
 
 /// A file that is no such database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,7 +53,19 @@ pub fn country(record: &Value) -> Option<&str> {
 /// # Errors
 /// It cannot be read.
 pub fn bytes(file: &Path) -> Result<Vec<u8>, Unreadable> {
-    std::fs::read(file).map_err(|fault| refuse(file, format!("cannot be read: {fault}")))
+    read_bounded(file, TABLE_BYTES_MAX).map_err(|what| refuse(file, what))
+}
+
+/// A file's bytes, if they are no more than this.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn read_bounded(file: &Path, bytes_max: u64) -> Result<Vec<u8>, String> {
+    let cannot = |fault: std::io::Error| format!("cannot be read: {fault}");
+    let (mut bytes, open) = (Vec::new(), File::open(file).map_err(cannot)?);
+    // What a file says of its length need not be so.
+    open.take(bytes_max + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > bytes_max { Err(format!("is longer than {} MiB", bytes_max >> 20)) } else { Ok(bytes) }
 }
 
 fn refuse(file: &Path, what: String) -> Unreadable {
@@ -64,7 +81,10 @@ pub type Rows<T> = (Vec<(u32, IpNet)>, Vec<T>);
 /// It is no such database.
 pub fn rows<T>(file: &Path, bytes: Vec<u8>, what: &str, of: impl Fn(&Value) -> Option<T>) -> Result<Rows<T>, Unreadable> {
     let broken = |fault: MaxMindDbError| refuse(file, format!("cannot be used: {fault}"));
-    let reader = Reader::from_source(bytes).map_err(broken)?;
+    let reader = Reader::from_source(bytes.as_slice()).map_err(broken)?;
+    let about = reader.metadata();
+    let tree = Tree { bytes: &bytes, nodes: about.node_count, record_bits: about.record_size };
+    tree.leaves().map_err(|what| refuse(file, format!("cannot be used: {what}")))?;
     let (mut rows, mut networks, mut known) = (Vec::new(), Vec::new(), HashMap::new());
     for found in reader.networks(WithinOptions::default()).map_err(broken)? {
         let found = found.map_err(broken)?;
@@ -72,8 +92,8 @@ pub fn rows<T>(file: &Path, bytes: Vec<u8>, what: &str, of: impl Fn(&Value) -> O
         let place = match known.get(&offset) {
             Some(place) => *place,
             None => {
-                let record: Option<Value> = found.decode().map_err(broken)?;
-                let place = record.as_ref().and_then(&of).and_then(|row| {
+                let record: Option<Record> = found.decode().map_err(broken)?;
+                let place = record.as_ref().and_then(|record| of(&record.0)).and_then(|row| {
                     rows.push(row);
                     u32::try_from(rows.len() - 1).ok()
                 });

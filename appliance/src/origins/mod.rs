@@ -4,7 +4,9 @@
 //! search. Nothing is decoded for a packet, nothing allocated.
 
 pub mod database;
+mod record;
 mod spans;
+mod tree;
 
 use std::path::Path;
 

@@ -28,6 +28,16 @@ pub(super) struct Window {
     pub(super) astray: bool,
     /// What was lost of it was told with a later one.
     pub(super) untold: bool,
+    /// What was counted of its flow records was told with a later window's, or that of an earlier one with its own.
+    pub(super) untold_flows: bool,
+}
+
+impl Window {
+    /// Everything since the start.
+    pub(super) const fn of_all(bounds_ns: (u64, u64)) -> Self {
+        let (cut, jumped, overdue, astray, untold, untold_flows) = (false, false, false, false, false, false);
+        Self { period: Period::Long, bounds_ns, cut, jumped, overdue, astray, untold, untold_flows }
+    }
 }
 
 /// A window, and how many ranges and roll-ups were reported of it.

@@ -5,11 +5,13 @@ use super::pb;
 /// Data sets that were of no use since their template was not there, by their reasons in the account.
 const UNDESCRIBED: [&str; 2] = ["no_template", "no_room"];
 
-/// Rows of `losses`: what the kernel dropped, what lacked its template, what the journal did not take.
+/// Rows of `losses`: what the kernel dropped, what lacked its template, what the journal did not take, what has no topic.
 pub(super) fn losses(account: &pb::FlowsAccount) -> Vec<pb::Loss> {
     let of_sets = |name: &str| account.set_drops.iter().filter(|drop| drop.name == name).map(|drop| drop.value).sum::<u64>();
     let [no_template, no_room] = UNDESCRIBED.map(of_sets);
     let lost: u64 = account.sinks.iter().map(|sink| sink.lost).sum();
+    let topics = &account.refused_topics;
+    let named = topics.iter().map(|topic| format!("{} ({})", topic.name, topic.value)).collect::<Vec<_>>().join(", ");
     let rows = [
         (
             "flows_kernel_dropped",
@@ -38,6 +40,14 @@ pub(super) fn losses(account: &pb::FlowsAccount) -> Vec<pb::Loss> {
             "refused",
             format!("{} flow messages that the journal did not take", account.refused),
             "please report this",
+        ),
+        (
+            "flows_topic_refused",
+            topics.iter().map(|topic| topic.value).sum(),
+            "topic_refused",
+            format!("flow messages that were given up since no broker takes their topic: {named}"),
+            "create these topics (kafka-topics --create --topic …) or allow them (kafka-acls --producer --topic …), or let no stream's `topic` \
+             name them",
         ),
     ];
     rows.into_iter().filter(|(_, count, ..)| *count > 0).map(row).collect()
@@ -70,6 +80,7 @@ mod tests {
             set_drops: vec![drop("cut", 1), drop("no_template", 2), drop("no_room", 3)],
             sinks: vec![pb::FlowSinkAccount { lost: 4, ..Default::default() }],
             refused: 5,
+            refused_topics: vec![drop("t", 6), drop("u", 1)],
             ..Default::default()
         };
         let rows = losses(&account);
@@ -79,6 +90,7 @@ mod tests {
             ("flows_undescribed", 5, "no_room"),
             ("flows_overflow", 4, "journal_full"),
             ("flows_refused", 5, "refused"),
+            ("flows_topic_refused", 7, "topic_refused"),
         ];
         assert_eq!(said, expected);
         assert!(rows.iter().all(|row| !row.remedy.is_empty() && !row.why.is_empty() && row.place == "flows"));

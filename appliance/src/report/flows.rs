@@ -63,7 +63,8 @@ impl FlowWindow {
         let FlowAccount { rate_max, rate_unknown, lost, lost_long, missing, .. } = site.flows;
         let lost_here = lost + missing + if window.period == Period::Long { lost_long } else { 0 };
         let cut = window.cut || window.jumped || window.astray;
-        Self { rate_max, has_unknown: rate_unknown > 0, lacks: cut || lost_here > 0, lost: lost_here > 0 }
+        let lost = lost_here > 0 || window.untold_flows;
+        Self { rate_max, has_unknown: rate_unknown > 0, lacks: cut || lost, lost }
     }
 
     /// What is asked of a stat of flows, of which the plan knows what it may add.
@@ -107,6 +108,7 @@ impl FlowRange {
 pub(super) fn account(site: &Site, period: Period, analyses: bool) -> Option<pb::FlowAnalysis> {
     let FlowAccount { records, matched, unmatched, duplicate_view, no_address, no_counts, implausible, .. } = site.flows;
     let FlowAccount { views, counted, lost, lost_long, rate_unknown, not_random, half_told, missing, rate_max, .. } = site.flows;
+    let FlowAccount { repeated, refilled, missing_from_ns, .. } = site.flows;
     let more = if period == Period::Long { lost_long } else { 0 };
     analyses.then_some(pb::FlowAnalysis {
         records,
@@ -124,5 +126,9 @@ pub(super) fn account(site: &Site, period: Period, analyses: bool) -> Option<pb:
         half_told,
         missing,
         rate_max,
+        repeated,
+        refilled,
+        // What was put in order within its window is not missing.
+        missing_from_ns: if missing > 0 { missing_from_ns } else { 0 },
     })
 }

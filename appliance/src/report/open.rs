@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::classify::Owner;
+use crate::gather::Cause;
 use crate::stats::Summary;
 use crate::stats::plan::{Period, Plan};
 use crate::units::{Epoch, RangeIndex};
@@ -330,5 +331,66 @@ impl Stretches {
     /// Forgets what lies in long windows up to this one.
     pub(super) fn forget(&mut self, calendar: &Calendar, long: u64) {
         self.0.retain(|(_, told)| calendar.long(Epoch(told.0.saturating_sub(1))) > long);
+    }
+}
+
+/// What accounts told late, or counted in another window than they should.
+#[derive(Default)]
+pub(super) struct Belated {
+    pub(super) untold: Stretches,
+    /// The same of flow records: here both windows are doubtful, the one that lacks and the one that has too much.
+    pub(super) untold_flows: Stretches,
+    pub(super) overdue: Stretches,
+}
+
+impl Belated {
+    /// A core that stood at `at` tells of an epoch, and goes on with `next`.
+    pub(super) fn note(&mut self, at: Epoch, (epoch, next): (Epoch, Epoch), site: &Site) {
+        let is_late = site.taken_over > 0;
+        // What links had moves with an account that could not be told in time.
+        if is_late && (!site.links.is_empty() || site.lost_total() != [0; Cause::COUNT]) {
+            self.untold.add(at, epoch);
+        }
+        if is_late && !site.flows.is_blank() {
+            self.untold_flows.add(at, Epoch(epoch.0.saturating_add(1)));
+        }
+        if site.ports.iter().any(|ledger| ledger.overdue > 0) {
+            // The next one that it opened lacks them.
+            let from = if is_late { at } else { epoch };
+            self.overdue.add(from, Epoch(next.0.saturating_add(1)));
+        }
+    }
+
+    /// Forgets what lies in long windows up to this one.
+    pub(super) fn forget(&mut self, calendar: &Calendar, long: u64) {
+        [&mut self.untold, &mut self.untold_flows, &mut self.overdue].into_iter().for_each(|one| one.forget(calendar, long));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::window::FlowAccount;
+
+    /// An account of flows that is told with a later one makes the figures of both windows doubtful, of no third one.
+    #[test]
+    fn flows_that_are_told_late_are_said_of_both_windows() {
+        let calendar = Calendar::new(10_000, 1_000, true);
+        let of = |belated: &Belated, period, numbers: std::ops::Range<u64>| -> Vec<u64> {
+            numbers.filter(|number| belated.untold_flows.parts(&calendar, period, *number)).collect()
+        };
+        let flows = FlowAccount { records: 1, ..FlowAccount::default() };
+        let late = Site { taken_over: 1, flows, ..Site::default() };
+        let mut belated = Belated::default();
+        belated.note(Epoch(25), (Epoch(26), Epoch(27)), &Site { taken_over: 0, ..late.clone() });
+        belated.note(Epoch(25), (Epoch(26), Epoch(27)), &Site { flows: FlowAccount::default(), ..late.clone() });
+        assert!(of(&belated, Period::Fast, 0..40).is_empty());
+        belated.note(Epoch(25), (Epoch(26), Epoch(27)), &late);
+        assert_eq!(of(&belated, Period::Fast, 0..40), [25, 26]);
+        assert!(of(&belated, Period::Long, 0..40).is_empty(), "both are of one long window");
+        belated.note(Epoch(30), (Epoch(31), Epoch(32)), &late);
+        assert_eq!(of(&belated, Period::Long, 0..40), [2, 3]);
+        belated.forget(&calendar, 3);
+        assert!(of(&belated, Period::Fast, 0..40).is_empty());
     }
 }

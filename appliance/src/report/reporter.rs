@@ -7,7 +7,7 @@ use super::appliance::{Account, Window, appliance_report, unmatched_top};
 use super::audit::Auditing;
 use super::clock::is_astray;
 use super::loss::Incompleteness;
-use super::open::{Accounts, OpenWindow, Spare, Stretches, Total, file, rank};
+use super::open::{Accounts, Belated, OpenWindow, Spare, Total, file, rank};
 use super::past::Pasts;
 use super::ports::Ports;
 use super::rollup;
@@ -15,7 +15,6 @@ use super::sequences::{Counter, Sequences};
 use super::strain::Strain;
 use super::{ClockState, CoreName, Edition, Health, Publisher, RangeName, Setting, pb};
 use crate::duplicates::{Copies, Pairs};
-use crate::gather::Cause;
 use crate::stats::plan::{Period, Plan};
 use crate::units::Epoch;
 use crate::window::stream::Stream;
@@ -49,8 +48,7 @@ pub struct Reporter<P, H> {
     windows: BTreeMap<(u8, u64), OpenWindow>,
     spare: Spare,
     epochs: BTreeMap<Epoch, Accounts>,
-    untold: Stretches,
-    overdue: Stretches,
+    belated: Belated,
     /// The last long window had overdue frames.
     pub(super) was_overdue: bool,
     /// Accounts of the long window that is open.
@@ -102,8 +100,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             windows: BTreeMap::new(),
             spare: Spare::default(),
             epochs: BTreeMap::new(),
-            untold: Stretches::default(),
-            overdue: Stretches::default(),
+            belated: Belated::default(),
             was_overdue: false,
             long: Accounts::of(count),
             open_long: None,
@@ -182,7 +179,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
     pub fn finish(&mut self) {
         let site = self.total.accounts.sum();
         let bounds_ns = (self.total.start_ns.unwrap_or(0), self.total.end_ns);
-        let window = Window { period: Period::Long, bounds_ns, cut: false, jumped: false, overdue: false, astray: false, untold: false };
+        let window = Window::of_all(bounds_ns);
         let clock_offset_ns = self.clock.as_ref().map(|clock| clock.offset_ns);
         let (ranges, rollups) = (self.total.ranges, self.total.rollups);
         let account = Account { window, ranges, rollups, total: true, clock_offset_ns, kernel_clock: self.ports.kernel_clock() };
@@ -197,7 +194,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
 
     /// One message of one stream.
     fn take(&mut self, at: usize) -> bool {
-        let Self { copies, sources, plans, coming, calendar, windows, spare, epochs, untold, overdue, .. } = self;
+        let Self { copies, sources, plans, coming, calendar, windows, spare, epochs, belated, .. } = self;
         let streams = sources.len();
         let source = &mut sources[at];
         source.stream.next(|told| match told {
@@ -215,15 +212,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
                 if site.copies.is_on() {
                     copies.entry(epoch).or_default().merge(std::mem::take(&mut site.copies));
                 }
-                // What links had moves with an account that could not be told in time.
-                if site.taken_over > 0 && (!site.links.is_empty() || site.lost_total() != [0; Cause::COUNT]) {
-                    untold.add(source.at, epoch);
-                }
-                if site.ports.iter().any(|ledger| ledger.overdue > 0) {
-                    // The next one that it opened lacks them.
-                    let from = if site.taken_over > 0 { source.at } else { epoch };
-                    overdue.add(from, Epoch(next.0.saturating_add(1)));
-                }
+                belated.note(source.at, (epoch, next), &site);
                 // A worker may stand between two epochs of which it had nothing to do.
                 if epoch.0 > 0 && !site.is_blank() {
                     epochs.entry(epoch).or_insert_with(|| Accounts::of(streams)).sites[at].merge(&site);
@@ -338,11 +327,13 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let (clock, real) = (self.clock.as_ref(), u32::try_from(self.setting.ranges.len()).unwrap_or(u32::MAX));
         let jumped = clock.is_some_and(|clock| clock.touches(bounds_ns));
         let (cut, calendar) = (self.is_cut(period, number), &self.calendar);
-        let (overdue, untold) = (self.overdue.parts(calendar, period, number), self.untold.of(calendar, period, number));
+        let Belated { untold, untold_flows, overdue } = &self.belated;
+        let (overdue, untold) = (overdue.parts(calendar, period, number), untold.of(calendar, period, number));
+        let untold_flows = untold_flows.parts(calendar, period, number);
         let kernel_clock = self.ports.kernel_clock();
         let clock = self.clock.as_ref();
         let astray = self.setting.live && is_astray(clock, kernel_clock.as_ref(), self.setting.clock_bound_ns);
-        let which = Window { period, bounds_ns, cut, jumped, overdue, astray, untold };
+        let which = Window { period, bounds_ns, cut, jumped, overdue, astray, untold, untold_flows };
         let clock_offset_ns = clock.map(|clock| clock.offset_ns);
         let ports = self.ports.read(period, bounds_ns, clock.map(|clock| clock.now_ns));
         let doubts = self.doubts(&which, &site, &ports.health);
@@ -371,8 +362,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.publish_appliance(report);
         if period == Period::Long {
             self.look_for_overdue(&site);
-            self.untold.forget(&self.calendar, number);
-            self.overdue.forget(&self.calendar, number);
+            self.belated.forget(&self.calendar, number);
             self.total.ranges += ranges;
             self.total.rollups += rollups;
             for (reason, n) in missing {

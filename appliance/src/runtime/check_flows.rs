@@ -7,7 +7,7 @@ use std::path::Path;
 use super::check::{Finding, Verdict, bad, good};
 use super::flow_stream::refused;
 use crate::config::Config;
-use crate::flows::listen::{Bound, is_shared};
+use crate::flows::listen::{Held, held};
 use crate::flows::{Collector, Settings, store};
 
 /// Each address, the file of templates, and where flows go.
@@ -35,23 +35,24 @@ pub(super) fn flows(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// A port that another holds for itself is wrong; one that is shared brings a part of the exporters alone.
+/// A port that another holds for itself is wrong; one that is shared brings a part of the exporters alone. No datagram is taken from who
+/// listens there.
 fn listens(about: String, address: SocketAddr) -> Finding {
-    match Bound::open(address) {
+    match held(address) {
+        Ok(Held::Free) => good(about, format!("udp {address} is free")),
+        Ok(Held::Shared) => {
+            let what =
+                format!("another process listens at udp {address} too: this appliance, if it runs; else each gets a part of the exporters");
+            let remedy = format!("ss -ulpn 'sport = :{}' shows which; end it, or name another port", address.port());
+            bad(Verdict::Weak, about, what, remedy)
+        }
+        Ok(Held::Alone) => {
+            let (what, remedy) = refused(address, &ErrorKind::AddrInUse.into());
+            bad(Verdict::Wrong, about, what, remedy)
+        }
         Err(reason) => {
             let (what, remedy) = refused(address, &reason);
             bad(Verdict::Wrong, about, what, remedy)
-        }
-        Ok(socket) => {
-            drop(socket);
-            if is_shared(address) {
-                let what = format!(
-                    "another process listens at udp {address} too: this appliance, if it runs; else each gets a part of the exporters"
-                );
-                let remedy = format!("ss -ulpn 'sport = :{}' shows which; end it, or name another port", address.port());
-                return bad(Verdict::Weak, about, what, remedy);
-            }
-            good(about, format!("udp {address} is free"))
         }
     }
 }
@@ -88,6 +89,7 @@ fn nowhere(config: &Config) -> Option<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flows::listen::{Bound, Listener};
     use std::net::UdpSocket;
 
     #[test]
@@ -103,5 +105,27 @@ mod tests {
         assert_eq!(listens(String::new(), free).verdict, Verdict::Good);
         let found = listens(String::new(), "192.0.2.77:2055".parse().unwrap());
         assert!(found.verdict == Verdict::Wrong && found.remedy.contains("no interface"), "{found}");
+    }
+    /// Who listens gets every datagram that comes while it is looked who is there.
+    #[test]
+    fn no_datagram_is_taken_from_who_listens() {
+        for address in ["127.0.0.1:0", "0.0.0.0:0", "[::]:0", "[::1]:0"] {
+            let Ok(mut running) = Listener::open(address.parse().unwrap()) else { continue };
+            let at = running.address().unwrap();
+            let to = SocketAddr::from((
+                if at.ip().is_ipv6() { std::net::IpAddr::from([0_u16, 0, 0, 0, 0, 0, 0, 1]) } else { [127, 0, 0, 1].into() },
+                at.port(),
+            ));
+            let from = UdpSocket::bind((to.ip(), 0)).unwrap();
+            let mut collector = Collector::new(&Settings::default());
+            for _ in 0..500 {
+                // From ever new ports, so that a group of two would part them.
+                UdpSocket::bind((to.ip(), 0)).unwrap().send_to(&[0], to).unwrap();
+                from.send_to(&[0], to).unwrap();
+                assert_eq!(listens(String::new(), at).verdict, Verdict::Weak, "{at}");
+                while running.receive(&mut collector, &mut |_| {}).unwrap() > 0 {}
+            }
+            assert_eq!(collector.ledger().datagrams, 1_000, "{at}");
+        }
     }
 }

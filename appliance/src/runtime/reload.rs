@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::configs::Configs;
 use super::fits::{self, Start};
 use super::fixed;
+use super::flow_stream::FollowRanges;
 use super::generations::{Decision, Generations};
 use super::wiring::Cores;
 use super::world::{World, setting};
@@ -58,6 +59,8 @@ pub struct Reloader {
     gate: Gate,
     /// Who exports samples looks there for names.
     names: Option<Shelf>,
+    /// Beside the cores: to be told of ranges when they count.
+    follower: Option<Arc<FollowRanges>>,
 }
 
 impl Reloader {
@@ -85,12 +88,20 @@ impl Reloader {
             registry,
             gate,
             names: None,
+            follower: None,
         }
     }
 
     /// With where names of each generation are to be put.
+    #[must_use]
     pub fn with_names(self, names: Option<Shelf>) -> Self {
         Self { names, ..self }
+    }
+
+    /// With who else is to know the ranges, from the window on in which they count.
+    #[must_use]
+    pub fn with_followers(self, follower: Option<Arc<FollowRanges>>) -> Self {
+        Self { follower, ..self }
     }
 
     /// Reads the file again. `asked`: who wants to hear what comes of it.
@@ -160,6 +171,9 @@ impl Reloader {
         if let Some(loaded) = self.coming.take() {
             self.registry.generation(loaded.world.number, loaded.config.ranges.list.len());
             self.registry.set_stats(loaded.config.stats.iter().map(|stat| &stat.name[..]));
+            if let Some(follow) = &self.follower {
+                follow(&loaded.config.ranges.list);
+            }
             self.counts = loaded.config;
         }
     }

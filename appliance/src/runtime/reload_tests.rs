@@ -120,6 +120,21 @@ fn what_gives_way_before_it_counted_is_said() {
     assert!(said[1].contains("generation 3 ") && said[1].contains("gives way to generation 4"), "{text}");
 }
 
+/// Customers of flows are those of the ranges that count: they follow when cores have turned to a generation, not when a file changes
+/// nor when a reload is accepted.
+#[test]
+fn who_follows_ranges_hears_of_them_when_they_count() {
+    let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (mut bench, told) = (Bench::new(), Arc::clone(&heard));
+    let follow: Arc<FollowRanges> = Arc::new(move |ranges: &[config::Range]| told.lock().unwrap().push(ranges.len()));
+    bench.reloader = bench.reloader.with_followers(Some(follow));
+    let _answer = bench.reload(TOML, &[A, B]);
+    (0..2).for_each(|_| bench.look());
+    assert!(heard.lock().unwrap().is_empty(), "accepted, and no core has turned to it");
+    assert_eq!((bench.turn(0, 96), bench.turn(1, 96), bench.counts()), (2, 2, (2, 2)));
+    assert_eq!(*heard.lock().unwrap(), [2]);
+}
+
 /// Without fast stats an epoch is a long window.
 #[test]
 fn the_newest_wins_and_everybody_hears_of_it() {

@@ -15,8 +15,9 @@ use super::reporting::{self, JsonLines};
 use super::wiring::{Cores, wire};
 use super::world::{World, setting};
 use crate::arch::HashKey;
-use crate::config::{Config, Mode, Refusal};
+use crate::config::{Config, Faults, Mode, Refusal};
 use crate::dpdk::{DpdkError, Eal, EalConfig, LcorePin};
+use crate::enrich::Edges;
 use crate::limits::LCORES_MAX;
 use crate::report::{NoHealth, PortName, Reporter};
 use crate::rx::capture::{CaptureError, Merged};
@@ -50,6 +51,9 @@ pub enum ReplayError {
     /// A row of the configuration.
     #[error("a stat cannot be compiled: {}: {}", .0.key, .0.message)]
     Stat(Refusal),
+    /// Names of interfaces.
+    #[error("{0}")]
+    Names(Faults),
     /// Standard output.
     #[error("standard output: {0}; what could not be written is lost")]
     Output(#[from] std::io::Error),
@@ -64,7 +68,7 @@ pub enum ReplayError {
 impl ReplayError {
     /// Whether nothing was started yet: exit status 2.
     pub const fn before_start(&self) -> bool {
-        matches!(self, Self::Capture(error) if error.before_start())
+        matches!(self, Self::Capture(error) if error.before_start()) || matches!(self, Self::Names(_))
     }
 }
 
@@ -76,6 +80,8 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
     let mut captures = Merged::open(&options.captures)?;
     let packets_alone = packets_alone(config, options);
     let config = packets_alone.as_ref().unwrap_or(config);
+    let edges = config.enrich.as_ref().filter(|_| options.flows).map(|enrich| Edges::of_file(&config.interfaces, enrich));
+    let edges = edges.transpose().map_err(ReplayError::Names)?.flatten();
     let hash_key = config.appliance.hash_key.map_or_else(HashKey::constant, HashKey::new);
     let world = Arc::new(World::new(config, hash_key, options.captures.len()).map_err(ReplayError::Stat)?);
     let cores = cores(options);
@@ -92,7 +98,7 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
         },
     );
     let streams = std::mem::take(&mut wired.streams);
-    let flows = wired.analysis.take().map(FlowFeed::new);
+    let flows = wired.analysis.take().map(|analysis| FlowFeed::new(analysis, edges));
     let publisher = JsonLines::new(BufWriter::new(stdout()));
     let setting = setting(config, &world, 0, ports, false);
     let reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, publisher, NoHealth);

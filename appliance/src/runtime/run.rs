@@ -4,7 +4,6 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::configs::Configs;
@@ -61,7 +60,8 @@ pub fn run(config: &Config, share_cpus: bool) -> Result<(), RunError> {
     enough(config, &places, &world)?;
     let registry = registry(config, &world);
     let journal = beside(places.io_cpu, || journal::open(config))??;
-    let mut flows = beside(places.flows_cpu, || FlowStream::start(config, &journal, &stop))?.map_err(RunError::Flows)?;
+    let tables = beside(places.io_cpu, || FlowStream::tables(config))?.map_err(RunError::Flows)?;
+    let mut flows = beside(places.flows_cpu, || FlowStream::start(config, tables, &journal, &stop))?.map_err(RunError::Flows)?;
     let accounts = flows.as_ref().map(|flows| flows.accounts(&journal, &registry));
     let gate = Gate::new(config.reload_token().map_err(RunError::Token)?, Arc::clone(&registry));
     let mut outside = Outside::start(config, &places, (&journal, &registry), ask, gate.clone())?;
@@ -101,6 +101,10 @@ fn count(
     let mut wired = wire(world, &cores, registry, false);
     let streams = std::mem::take(&mut wired.streams);
     let (flows, accounts) = flows.unzip();
+    let follow = flows.and_then(FlowStream::follow_ranges);
+    if let Some(flows) = flows {
+        flows.follow_time(Arc::clone(&timeline));
+    }
     if let Some((flows, analysis)) = flows.zip(wired.analysis.take()) {
         flows.analyse(analysis, Arc::clone(&timeline));
     }
@@ -127,7 +131,7 @@ fn count(
     generations.reporter = Some(reporter.control());
     let started = (config.clone(), Arc::clone(world), cores.clone());
     let reloader = Reloader::new(started, generations, (configs, port_names), Arc::clone(registry), gate);
-    let reloader = reloader.with_names(exporting.as_ref().map(Exporting::shelf));
+    let reloader = reloader.with_names(exporting.as_ref().map(Exporting::shelf)).with_followers(follow);
     let reporter = {
         let (cpu, registry) = (places.reporter_cpu, Arc::clone(registry));
         std::thread::spawn(move || {
@@ -138,7 +142,7 @@ fn count(
     let handles = launch_all(eal, (&cores.rx, &cores.workers), wired, (queues, world.hands_over), &orders.stop, places.idle)?;
     registry.window_opened();
     tracing::info!(mode = mode(places), rx = ?cores.rx, workers = ?cores.workers, ranges = config.ranges.list.len(), "counting");
-    watch(&handles, &monitor, registry, (orders, reloader), &reporter);
+    watch(&handles, &monitor, registry, (orders, reloader), &|| reporter.is_finished() || flows.is_some_and(FlowStream::is_dead));
     for handle in handles {
         handle.join()?;
     }
@@ -149,12 +153,12 @@ fn count(
 }
 
 /// The main loop: reloads, the clock at each turn, ports once a second, a status line on a terminal.
-fn watch<T>(
+fn watch(
     handles: &[LcoreHandle<()>],
     monitor: &Monitor,
     registry: &Registry,
     (mut orders, mut reloader): (Orders, Reloader),
-    reporter: &JoinHandle<T>,
+    has_ended: &dyn Fn() -> bool,
 ) {
     let terminal = std::io::stderr().is_terminal();
     let (mut status, mut last, stop) = (StatusLine::new(), Instant::now(), Arc::clone(&orders.stop));
@@ -162,9 +166,9 @@ fn watch<T>(
     while !stop.load(Ordering::Relaxed) {
         orders.obey(&mut reloader);
         monitor.look_at_clock();
-        let over = handles.iter().any(LcoreHandle::is_finished) || reporter.is_finished();
+        let over = handles.iter().any(LcoreHandle::is_finished) || has_ended();
         if over && !stop.load(Ordering::Relaxed) {
-            tracing::error!("a core has stopped by itself: closing; please report this");
+            tracing::error!("a core, the reporter or the thread that receives flows has stopped by itself: closing; please report this");
             stop.store(true, Ordering::Relaxed);
         }
         if last.elapsed() < Duration::from_secs(1) {

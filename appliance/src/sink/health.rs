@@ -1,12 +1,17 @@
 //! What a sink's thread says of itself, and how it is told to stop.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::age::LiveAges;
 use crate::journal::{Kind, Message};
+use crate::limits::FLOW_TOPICS_TOLD_MAX;
 use crate::telemetry::{SinkState, SinkStatus};
+
+/// What stands for topics beyond those that are told apart; no topic has this name.
+const OTHERS: &str = "(others)";
 
 /// One sink's figures, written by its thread.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub(super) struct Health {
     flows_failed: AtomicU64,
     logs: AtomicU64,
     logs_failed: AtomicU64,
+    /// Of these, those whose topic was refused, by topic.
+    topics_failed: Mutex<BTreeMap<String, u64>>,
     last_error: Mutex<Option<String>>,
     /// What was last said to mend it.
     remedy: Mutex<String>,
@@ -41,6 +48,7 @@ impl Health {
             flows_failed: zero(),
             logs: zero(),
             logs_failed: zero(),
+            topics_failed: Mutex::default(),
             last_error: Mutex::default(),
             remedy: Mutex::default(),
             ages: Default::default(),
@@ -65,6 +73,14 @@ impl Health {
             _ => &self.failed,
         };
         counter.fetch_add(messages, Relaxed);
+    }
+
+    /// Flow messages were given up since brokers refuse their topic; they are counted as failed beside this.
+    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only Kafka has topics"))]
+    pub(super) fn failed_of_topic(&self, topic: &str, messages: u64) {
+        let mut topics = self.topics_failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let topic = if topics.len() < FLOW_TOPICS_TOLD_MAX || topics.contains_key(topic) { topic } else { OTHERS };
+        *topics.entry(topic.to_owned()).or_default() += messages;
     }
 
     pub(super) fn retried(&self, attempts: u64) {
@@ -119,6 +135,7 @@ impl Health {
             flows_failed: self.flows_failed.load(Relaxed),
             logs: self.logs.load(Relaxed),
             logs_failed: self.logs_failed.load(Relaxed),
+            topics_failed: self.topics_failed.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             overflow: 0,
             behind: 0,
             lots_behind: 0,

@@ -120,7 +120,9 @@ impl<T: Target> Lines<T> {
         self.written += bytes.min(rest.len());
         let mut whole = 0;
         while let Some((_, message)) = self.ends.pop_front_if(|(end, _)| *end <= self.written) {
-            self.seat.health.delivered_of(&message, message.count());
+            let readable = message.readable();
+            self.seat.health.delivered_of(&message, readable);
+            self.seat.health.failed_of(&message, message.count().saturating_sub(readable));
             whole += 1;
         }
         self.seat.health.up();

@@ -21,6 +21,17 @@ pub struct Question {
     pub random: bool,
 }
 
+/// A weight has 16 bits. A packet that stands for more counts as so many values that share it, and one besides for what is left over.
+pub const fn times(rate: u64) -> u64 {
+    rate.div_ceil(u16::MAX as u64)
+}
+
+/// How many packets one that was seen may count as, where none stands for more than this.
+const fn seen_as(weight_max: u32) -> u64 {
+    let times = times(weight_max as u64);
+    if times > 1 { times + 1 } else { 1 }
+}
+
 /// The estimate of a sum.
 pub fn estimate(sum: &Weighted, question: &Question) -> Estimate {
     estimate_key(sum, &Unseen::default(), 1, question)
@@ -37,12 +48,12 @@ pub fn estimate_key(sum: &Weighted, unseen: &Unseen, keys: u64, question: &Quest
         return Estimate { value, low: value, high: Some(value + unseen.passed as f64), basis, confidence: Confidence::Sure };
     }
     let basis = if sketched { Basis::SampledSketched } else { Basis::Sampled };
-    let (passed, value) = (sum.passed as f64, sum.value());
+    let (passed, value, seen) = (sum.passed as f64, sum.value(), (sum.seen / seen_as(question.weight_max)) as f64);
     if sum.unproven > 0 || !question.random {
-        return Estimate { value, low: passed + sum.seen as f64, high: None, basis, confidence: Confidence::Sure };
+        return Estimate { value, low: passed + seen, high: None, basis, confidence: Confidence::Sure };
     }
     let tail = TAIL / keys.max(1) as f64;
-    let low = passed + lower(sum, tail).max(sum.seen as f64).min(sum.scaled as f64);
+    let low = passed + lower(sum, tail).max(seen).min(sum.scaled as f64);
     let high = passed + unseen.passed as f64 + upper(sum, unseen, tail, question).max(sum.scaled as f64);
     Estimate { value, low, high: Some(high), basis, confidence: Confidence::P95 }
 }

@@ -158,6 +158,8 @@ pub struct SinkStatus {
     pub logs: u64,
     /// Packet logs given up.
     pub logs_failed: u64,
+    /// Of these, those whose topic brokers refuse, by topic; of many topics those that were first.
+    pub topics_failed: BTreeMap<String, u64>,
     /// Messages that fell off the journal unread; flows aside.
     pub overflow: u64,
     /// Lots of flow messages that wait.
@@ -194,6 +196,7 @@ impl SinkStatus {
         self.retried += other.retried;
         self.flows += other.flows;
         self.flows_failed += other.flows_failed;
+        other.topics_failed.into_iter().for_each(|(topic, flows)| *self.topics_failed.entry(topic).or_default() += flows);
         self.lots_behind += other.lots_behind;
         self.logs += other.logs;
         self.logs_failed += other.logs_failed;

@@ -125,6 +125,7 @@ mod tests {
             flows_failed: 0,
             logs: 0,
             logs_failed: 0,
+            topics_failed: [("t".to_owned(), 1)].into(),
             lots_behind: 0,
             log_lots_behind: 0,
             overflow: 0,

@@ -7,7 +7,7 @@ use crate::gather::Cause;
 
 /// What a core that analyses flow records counted in one epoch.
 ///
-/// records = matched + unmatched + duplicate_view + no_address + no_counts + implausible;
+/// records = matched + unmatched + duplicate_view + no_address + no_counts + implausible + repeated;
 /// views = counted + lost. A view is a record as one range sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FlowAccount {
@@ -41,15 +41,21 @@ pub struct FlowAccount {
     pub half_told: u64,
     /// Datagrams, records or samples that exporters sent and that did not come, or were of no use.
     pub missing: u64,
+    /// Records of datagrams that the network repeated.
+    pub repeated: u64,
+    /// What was missing in earlier windows and came in this one.
+    pub refilled: u64,
+    /// Since when what is missing may have been sent, nanoseconds since 1970; 0: nothing, or within this window.
+    pub missing_from_ns: u64,
     /// The largest sampling rate of a matched record; 0: none had any.
     pub rate_max: u64,
 }
 
 impl FlowAccount {
     /// Words of [`Self::to_words`].
-    pub const WORDS: usize = 16;
+    pub const WORDS: usize = 19;
 
-    /// All counters, and last what is a maximum.
+    /// All counters, and last a least and a largest.
     pub const fn to_words(&self) -> [u64; Self::WORDS] {
         [
             self.records,
@@ -67,6 +73,9 @@ impl FlowAccount {
             self.not_random,
             self.half_told,
             self.missing,
+            self.repeated,
+            self.refilled,
+            self.missing_from_ns,
             self.rate_max,
         ]
     }
@@ -75,7 +84,8 @@ impl FlowAccount {
     pub fn from_words(words: &[u64]) -> Self {
         let Some(words) = words.first_chunk::<{ Self::WORDS }>() else { return Self::default() };
         let [records, matched, unmatched, duplicate_view, no_address, no_counts, implausible, rest @ ..] = *words;
-        let [views, counted, lost, lost_long, rate_unknown, not_random, half_told, missing, rate_max] = rest;
+        let [views, counted, lost, lost_long, rate_unknown, not_random, half_told, missing, repeated, refilled, missing_from_ns, rate_max] =
+            rest;
         Self {
             records,
             matched,
@@ -92,6 +102,9 @@ impl FlowAccount {
             not_random,
             half_told,
             missing,
+            repeated,
+            refilled,
+            missing_from_ns,
             rate_max,
         }
     }
@@ -103,7 +116,7 @@ impl FlowAccount {
 
     /// Whether all that came is accounted for.
     pub const fn balances(&self) -> bool {
-        let left = self.unmatched + self.duplicate_view + self.no_address + self.no_counts + self.implausible;
+        let left = self.unmatched + self.duplicate_view + self.no_address + self.no_counts + self.implausible + self.repeated;
         self.records == self.matched + left && self.views == self.counted + self.lost
     }
 }
@@ -125,8 +138,16 @@ impl Site {
 impl AddAssign<&Self> for FlowAccount {
     fn add_assign(&mut self, other: &Self) {
         let rate_max = self.rate_max.max(other.rate_max);
+        let missing_from_ns = match (self.missing_from_ns, other.missing_from_ns) {
+            (0, one) | (one, 0) => one,
+            (one, other) => one.min(other),
+        };
         let (ours, theirs) = (self.to_words(), other.to_words());
-        *self = Self { rate_max, ..Self::from_words(&std::array::from_fn::<u64, { Self::WORDS }, _>(|i| ours[i] + theirs[i])) };
+        *self = Self {
+            rate_max,
+            missing_from_ns,
+            ..Self::from_words(&std::array::from_fn::<u64, { Self::WORDS }, _>(|i| ours[i].wrapping_add(theirs[i])))
+        };
     }
 }
 
@@ -140,7 +161,11 @@ mod tests {
         let mut one = FlowAccount::from_words(&words);
         assert_eq!(one.to_words(), words);
         one += &one.clone();
-        let doubled: [u64; FlowAccount::WORDS] = std::array::from_fn(|i| if i + 1 < FlowAccount::WORDS { 2 * words[i] } else { words[i] });
+        // The last two are a least and a largest.
+        let doubled: [u64; FlowAccount::WORDS] = std::array::from_fn(|i| if i + 2 < FlowAccount::WORDS { 2 * words[i] } else { words[i] });
         assert_eq!((one.to_words(), FlowAccount::from_words(&words[1..])), (doubled, FlowAccount::default()));
+        one += &FlowAccount { missing_from_ns: 3, ..FlowAccount::default() };
+        one += &FlowAccount::default();
+        assert_eq!(one.missing_from_ns, 3, "the earliest that is known");
     }
 }

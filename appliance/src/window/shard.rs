@@ -232,9 +232,9 @@ impl Shard {
         self.rows(range, epoch, Rows::Flows(rows, records));
     }
 
-    /// The account of the epoch that is open.
-    pub const fn account(&mut self) -> &mut Site {
-        &mut self.site
+    /// The account of an epoch: of the one that is open, or, while one closes, of the one behind it.
+    pub fn account(&mut self, epoch: Epoch) -> &mut Site {
+        if epoch == self.at { &mut self.site } else { &mut self.later }
     }
 
     /// Runs the range's stats. Where no root is left the records are a block of their own, which the reporter merges with

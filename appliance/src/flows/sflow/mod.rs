@@ -9,7 +9,7 @@ mod sample;
 use super::collector::{Arrival, Work};
 use super::cursor::Cursor;
 use super::flow::Address;
-use super::ledger::{DatagramDrop, SetDrop};
+use super::ledger::{DatagramDrop, SetDrop, Unit};
 use sample::Read;
 
 /// The header of a datagram.
@@ -51,8 +51,7 @@ impl Header {
 /// Reads the samples that the header counts.
 pub(super) fn read(header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mut Work<'_>) {
     let started_ms = header.started_ms(from.received_ns);
-    let verdict = work.domain.sequence.take(header.sequence, Some(1), Some(started_ms));
-    work.ledger.datagram_gaps.take(verdict);
+    work.follow(Unit::Datagrams, header.sequence, Some(1), Some(started_ms));
     let mut missing = header.samples;
     while missing > 0 && c.left() >= SAMPLE_BYTES_MIN {
         missing -= 1;

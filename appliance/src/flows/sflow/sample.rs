@@ -3,6 +3,7 @@
 use super::super::collector::{Arrival, Work};
 use super::super::cursor::Cursor;
 use super::super::flow::{Fields, FlowType, RateFrom};
+use super::super::ledger::Unit;
 use super::super::sequence::Verdict;
 use super::pool::Stream;
 use super::{Header, records};
@@ -68,8 +69,14 @@ fn counters(head: Option<(u32, (u32, u32))>, work: &mut Work<'_>) -> Read {
 }
 
 fn follow(stream: Stream, source: (u32, u32), number: u32, work: &mut Work<'_>) -> Verdict {
-    let verdict = work.domain.sources.of((stream, source.0, source.1)).sequence.take(number, Some(1), None);
-    work.ledger.sample_gaps.take(verdict);
+    if work.repeated {
+        work.ledger.number(Unit::Samples, Verdict::Repeated, false);
+        return Verdict::Repeated;
+    }
+    let sequence = &mut work.domain.sources.of((stream, source.0, source.1)).sequence;
+    sequence.open(work.window);
+    let verdict = sequence.take(number, Some(1), None);
+    work.ledger.number(Unit::Samples, verdict, sequence.is_own());
     verdict
 }
 

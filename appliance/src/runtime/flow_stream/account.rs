@@ -18,6 +18,8 @@ pub struct Accounts {
     /// At the end of the window before.
     before: (Ledger, Given),
     sinks_before: BTreeMap<String, Sums>,
+    /// Flow messages whose topic was refused, over all sinks.
+    topics_before: BTreeMap<String, u64>,
     /// Since the start, by sink.
     lost: BTreeMap<String, u64>,
 }
@@ -31,7 +33,15 @@ struct Sums {
 
 impl Accounts {
     pub(super) fn new(watch: Arc<Watch>, journal: Arc<Journal>, registry: Arc<Registry>) -> Self {
-        Self { watch, journal, registry, before: Default::default(), sinks_before: BTreeMap::new(), lost: BTreeMap::new() }
+        Self {
+            watch,
+            journal,
+            registry,
+            before: Default::default(),
+            sinks_before: BTreeMap::new(),
+            topics_before: BTreeMap::new(),
+            lost: BTreeMap::new(),
+        }
     }
 
     /// What came since this was asked last; with `total`, since the start. `told` makes a message of a sink's losses.
@@ -42,7 +52,7 @@ impl Accounts {
             *self.lost.entry(sink.clone()).or_default() += losses.messages();
         }
         let (before, given_before) = if total { Default::default() } else { self.before.clone() };
-        let sinks = self.sinks(total);
+        let (sinks, refused_topics) = (self.sinks(total), self.refused_topics(total));
         let account = pb::FlowsAccount {
             domains: domains as u64,
             journalled: given.journalled - given_before.journalled,
@@ -51,6 +61,7 @@ impl Accounts {
             flows_unwritten: given.unwritten - given_before.unwritten,
             sets_waiting_before: before.waiting,
             sinks,
+            refused_topics,
             journal_losses: losses.iter().map(|(sink, losses)| told(sink, losses)).collect(),
             ..message(&ledger.since(&before))
         };
@@ -58,6 +69,16 @@ impl Accounts {
             self.before = (ledger, given);
         }
         account
+    }
+
+    fn refused_topics(&mut self, total: bool) -> Vec<pb::NamedCount> {
+        let mut now = BTreeMap::<String, u64>::new();
+        for (topic, flows) in self.registry.sinks().into_iter().flat_map(|status| status.topics_failed) {
+            *now.entry(topic).or_default() += flows;
+        }
+        let before = if total { BTreeMap::new() } else { std::mem::replace(&mut self.topics_before, now.clone()) };
+        let since = now.into_iter().map(|(name, flows)| (flows - before.get(&name).copied().unwrap_or(0), name));
+        since.filter(|(value, _)| *value > 0).map(|(value, name)| pb::NamedCount { name, value }).collect()
     }
 
     fn sinks(&mut self, total: bool) -> Vec<pb::FlowSinkAccount> {
@@ -113,6 +134,8 @@ fn message(of: &Ledger) -> pb::FlowsAccount {
         datagram_gaps: Some(gaps(of.datagram_gaps)),
         sample_gaps: Some(gaps(of.sample_gaps)),
         kernel_dropped: of.kernel_drops,
+        repeated: of.repeated,
+        junk: of.junk,
         ..pb::FlowsAccount::default()
     }
 }

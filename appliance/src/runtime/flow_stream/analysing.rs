@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::analyse::Analysis;
-use crate::flows::{Flow, Ledger};
-use crate::runtime::flow_feed::units_missing;
+use crate::enrich::Edges;
+use crate::flows::listen::now_ns;
+use crate::flows::{Collector, Flow};
 use crate::rx::timeline::Timeline;
 
 /// What counts flows, and the time of the data path: its windows are those of all other cores, whatever the wall clock does.
@@ -57,7 +58,8 @@ impl Shared {
 pub(super) struct Analysing {
     pub(super) hand: Shared,
     counting: Option<Box<Counting>>,
-    missing: u64,
+    /// What names of interfaces say.
+    pub(super) edges: Option<Edges>,
 }
 
 impl Analysing {
@@ -67,36 +69,50 @@ impl Analysing {
     }
 
     /// The window of now is open; once a burst.
-    pub(super) fn turn(&mut self) {
+    pub(super) fn turn(&mut self, collector: &mut Collector) {
         if self.counting.is_none() {
             self.counting = self.hand.take(Hand::Empty);
+            if let Some((analysis, _)) = self.counting.as_deref_mut() {
+                // Its numbers begin where counting does.
+                let _ = collector.missed_since_ns();
+                analysis.begin((collector.ledger().missed, collector.ledger().refilled));
+            }
         }
-        if let Some((analysis, timeline)) = self.counting.as_deref_mut() {
-            analysis.turn(timeline.now_ns());
+        if let Some((analysis, timeline)) = self.counting.as_deref_mut()
+            && analysis.turn(timeline.now_ns())
+        {
+            collector.turn();
+            self.edges.iter_mut().for_each(Edges::look);
         }
+    }
+
+    /// Does some of closing a window; whether there is more to do.
+    pub(super) fn step(&mut self) -> bool {
+        self.counting.as_deref_mut().is_some_and(|(analysis, _)| analysis.step())
     }
 
     /// Counts a flow.
     #[inline]
     pub(super) fn take(&mut self, flow: &Flow) {
         if let Some((analysis, _)) = self.counting.as_deref_mut() {
-            analysis.take(flow);
+            let named = self.edges.as_mut().map_or([None; 2], |edges| edges.of(flow));
+            analysis.take_named(flow, named);
         }
     }
 
-    /// Notes what is known to be missing by now.
-    pub(super) fn miss(&mut self, ledger: &Ledger) {
-        let Some((analysis, _)) = self.counting.as_deref_mut() else { return };
-        let now = units_missing(ledger);
-        analysis.miss(now.saturating_sub(self.missing));
-        self.missing = now;
+    /// Notes what is known to be missing by now. Datagrams have the wall clock's time, windows that of the data path.
+    pub(super) fn miss(&mut self, collector: &mut Collector) {
+        let Some((analysis, timeline)) = self.counting.as_deref_mut() else { return };
+        let since_ns = collector.missed_since_ns();
+        let since_ns = since_ns.map(|since_ns| timeline.now_ns().saturating_sub(now_ns().saturating_sub(since_ns)));
+        let ledger = collector.ledger();
+        analysis.miss((ledger.missed, ledger.refilled), since_ns);
     }
 
-    /// Nothing comes any more; so many sets wait for their templates in vain.
-    pub(super) fn end(&mut self, waiting: u64) {
+    /// Nothing comes any more.
+    pub(super) fn end(&mut self) {
         let late = self.hand.take(Hand::Over);
         if let Some((analysis, _)) = self.counting.take().or(late).as_deref_mut() {
-            analysis.miss(waiting);
             analysis.end();
         }
     }
@@ -105,7 +121,7 @@ impl Analysing {
 /// However the thread ends, the reporter does not wait for it.
 impl Drop for Analysing {
     fn drop(&mut self) {
-        self.end(0);
+        self.end();
     }
 }
 
@@ -116,6 +132,7 @@ mod tests {
     use crate::runtime::wiring::{Cores, wire};
     use crate::runtime::world::World;
     use crate::telemetry::Registry;
+    use crate::window::FlowAccount;
     use std::time::Duration;
 
     fn analysis(folder: &std::path::Path) -> (Analysis, crate::window::stream::Stream) {
@@ -138,16 +155,47 @@ mod tests {
             let (mut analysing, timeline) = (Analysing::default(), Arc::new(Timeline::default()));
             let hand = analysing.hand.clone();
             if order == 2 {
-                analysing.end(0);
+                analysing.end();
             }
             hand.give((analysis, timeline));
             if order == 0 {
-                analysing.turn();
+                analysing.turn(&mut Collector::new(&crate::flows::Settings::default()));
                 assert!(analysing.is_on());
             }
             drop(analysing);
             while stream.next(|_| {}) {}
             assert!(stream.is_over(), "{order}");
         }
+    }
+    /// What is missing counts where it is noticed, and tells since when it may be; a window is closed in steps, and what comes meanwhile
+    /// counts behind it.
+    #[test]
+    fn what_is_missing_is_told_with_when_it_may_have_been_sent() {
+        const SECOND: u64 = 1_000_000_000;
+        let folder = tempfile::tempdir().unwrap();
+        let (mut analysis, mut stream) = analysis(folder.path());
+        let mut flow = Flow::default();
+        assert!(analysis.turn(1_000 * SECOND) && !analysis.turn(1_000 * SECOND + 1));
+        analysis.take(&flow);
+        analysis.miss((3, 0), Some(1_000 * SECOND));
+        // In order after all, within the window.
+        analysis.miss((2, 0), None);
+        assert!(analysis.turn(2_000 * SECOND));
+        flow.repeated = true;
+        analysis.take(&flow);
+        analysis.miss((2, 2), None);
+        analysis.miss((7, 2), Some(1_000 * SECOND));
+        analysis.miss((8, 2), Some(2_000 * SECOND));
+        while analysis.step() {}
+        analysis.end();
+        let mut told = Vec::new();
+        while stream.next(|message| {
+            if let crate::window::Told::Closed { site, .. } = message {
+                let FlowAccount { records, repeated, missing, refilled, missing_from_ns, .. } = site.flows;
+                told.push((records, repeated, missing, refilled, missing_from_ns / SECOND));
+            }
+        }) {}
+        told.retain(|account| *account != (0, 0, 0, 0, 0));
+        assert_eq!(told, [(1, 0, 2, 0, 0), (1, 1, 6, 2, 1_000)]);
     }
 }

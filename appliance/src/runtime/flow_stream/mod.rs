@@ -12,16 +12,16 @@ mod saver;
 mod watch;
 mod way;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 pub use account::Accounts;
 
 use crate::analyse::Analysis;
-use crate::config::{Config, Fault, Faults, Flows};
-use crate::enrich::{Keeper, Pipeline};
+use crate::config::{Config, Fault, Faults, Flows, Range};
+use crate::enrich::{Edges, Keeper, Pipeline};
 use crate::flows::listen::{Bound, Listener, is_shared};
 use crate::flows::{Collector, OperatorRate, Settings};
 use crate::journal::Journal;
@@ -42,36 +42,56 @@ pub struct FlowStream {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     counting: Shared,
+    time: Arc<OnceLock<Arc<Timeline>>>,
     /// Reads tables anew as long as it lives.
     _keeper: Option<Keeper>,
+    follow: Option<Arc<FollowRanges>>,
 }
 
+/// What is to know the ranges that count from now on.
+pub type FollowRanges = dyn Fn(&[Range]) + Send + Sync;
+
 impl FlowStream {
-    /// Opens all sockets and starts to receive, on the CPU of who calls; `None`: no flows are configured.
+    /// Reads the tables of `[enrich]`, and keeps them: its threads stay on the CPU of who calls, which need not be that of
+    /// [`Self::start`]. Ranges are not read again: who reloads them says so, by [`Self::follow_ranges`].
+    ///
+    /// # Errors
+    /// All that is wrong in their files.
+    pub fn tables(config: &Config) -> Result<Option<Keeper>, Faults> {
+        let start = |enrich| Keeper::start(enrich, &config.ranges.list, None, false);
+        config.enrich.as_ref().filter(|_| config.flows.is_some()).map(start).transpose()
+    }
+
+    /// Opens all sockets and starts to receive, on the CPU of who calls; `None`: no flows are configured. `keeper`: see [`Self::tables`].
     ///
     /// # Errors
     /// Every address that cannot be listened at.
-    pub fn start(config: &Config, journal: &Arc<Journal>, stop: &Arc<AtomicBool>) -> Result<Option<Self>, Faults> {
+    pub fn start(config: &Config, keeper: Option<Keeper>, journal: &Arc<Journal>, stop: &Arc<AtomicBool>) -> Result<Option<Self>, Faults> {
         let Some(flows) = config.flows.clone() else { return Ok(None) };
         let sockets = open(config, &flows)?;
-        let (keeper, pipeline) = pipeline(config, &flows)?;
-        let analysing = Analysing::default();
-        let counting = analysing.hand.clone();
+        let pipeline = pipeline(config, keeper.as_ref(), &flows);
+        let follow = keeper.as_ref().zip(config.enrich.as_ref()).map(|(keeper, enrich)| keeper.follow_ranges(enrich));
+        let follow = follow.map(|follow| Arc::new(follow) as Arc<FollowRanges>);
+        let edges = keeper.as_ref().and_then(|keeper| Edges::new(&config.interfaces, keeper.shelf()));
+        let mut analysing = Analysing::default();
+        analysing.edges = edges;
+        let (counting, time) = (analysing.hand.clone(), Arc::<OnceLock<_>>::default());
+        let at = Arc::clone(&time);
         let (watch, journal, ends) = (Watch::new(Arc::clone(stop)), Arc::clone(journal), Arc::clone(stop));
         let (told, window_ns) = (Arc::clone(&watch), config.appliance.window_ms * 1_000_000);
         let work = move || {
             let _over = Over(Arc::clone(&told));
             let rates = flows.sampling.iter().copied().map(OperatorRate::from).collect();
             let mut collector = Collector::new(&Settings { per_port: flows.per_port, rates });
-            let saver = flows.templates.as_deref().and_then(|file| Saver::start(file, &mut collector).ok());
+            let saver = flows.templates.as_deref().and_then(|file| Saver::start(file, &mut collector));
             let way = Way::new(&flows, journal, window_ns, pipeline);
             let listeners = sockets.into_iter().map(Listener::new).collect();
-            Receiving { listeners, collector, way, saver, watch: told, told: Instant::now(), fault: None, analysing }.run(&ends);
+            Receiving { listeners, collector, way, saver, watch: told, told: Instant::now(), fault: None, analysing, time: at }.run(&ends);
         };
         let thread = thread::Builder::new().name("flows".into()).spawn(work);
         let thread = thread
             .map_err(|reason| Faults::of_file(&config.file, format!("[flows]: no thread: {reason}"), "raise the limit on threads"))?;
-        Ok(Some(Self { watch, stop: Arc::clone(stop), thread: Some(thread), counting, _keeper: keeper }))
+        Ok(Some(Self { watch, stop: Arc::clone(stop), thread: Some(thread), counting, time, _keeper: keeper, follow }))
     }
 
     /// For the reporter; and metrics are told from now on.
@@ -81,9 +101,25 @@ impl FlowStream {
         Accounts::new(Arc::clone(&self.watch), Arc::clone(journal), Arc::clone(registry))
     }
 
+    /// The data path has begun, and this is its time.
+    pub fn follow_time(&self, timeline: Arc<Timeline>) {
+        // Whoever gave one before gave the same.
+        let _ = self.time.set(timeline);
+    }
+
     /// Flows are counted in the stats of their ranges from now on, each in the window in which it comes by the data path's time.
     pub fn analyse(&self, analysis: Analysis, timeline: Arc<Timeline>) {
         self.counting.give((analysis, timeline));
+    }
+
+    /// Who is to be told when other ranges count: customers of flows are theirs, if the configuration has it so.
+    pub fn follow_ranges(&self) -> Option<Arc<FollowRanges>> {
+        self.follow.clone()
+    }
+
+    /// Whether the thread has ended, though nobody told it to.
+    pub fn is_dead(&self) -> bool {
+        !self.stop.load(Ordering::Relaxed) && self.thread.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
     /// Waits until all that came is in the journal. Ends it, if it was not told to end.
@@ -111,14 +147,9 @@ impl Drop for Over {
 }
 
 /// What `[enrich]` and `[[streams]]` make of flows, if there is any of them.
-fn pipeline(config: &Config, flows: &Flows) -> Result<(Option<Keeper>, Option<Pipeline>), Faults> {
-    let start = |enrich| Keeper::start(enrich, &config.ranges.list, Some(config.ranges.file.clone()), false);
-    let keeper = config.enrich.as_ref().map(start).transpose()?;
-    if keeper.is_none() && config.streams.is_empty() {
-        return Ok((None, None));
-    }
-    let pipeline = Pipeline::new(&config.streams, keeper.as_ref().map(Keeper::shelf), flows.format);
-    Ok((keeper, Some(pipeline)))
+fn pipeline(config: &Config, keeper: Option<&Keeper>, flows: &Flows) -> Option<Pipeline> {
+    let is_any = keeper.is_some() || !config.streams.is_empty();
+    is_any.then(|| Pipeline::new(&config.streams, keeper.map(Keeper::shelf), flows.format))
 }
 
 fn open(config: &Config, flows: &Flows) -> Result<Vec<Bound>, Faults> {

@@ -70,7 +70,7 @@ impl Outlet {
         }
     }
 
-    /// What comes from here on came now; once a burst.
+    /// What comes from here on came now, by the time that windows follow; once a burst.
     pub(super) fn turn(&mut self, now_ns: u64) {
         let start_ns = now_ns - now_ns % self.window_ns;
         let is_old = now_ns.saturating_sub(self.begun_ns) >= FLOW_LOT_MS_MAX * 1_000_000;
@@ -79,6 +79,11 @@ impl Outlet {
             self.window = WindowOf { start_ns, end_ns: start_ns.saturating_add(self.window_ns) };
         }
         self.now_ns = now_ns;
+    }
+
+    /// For how long no flow has come.
+    pub(super) const fn idle_ns(&self) -> u64 {
+        self.now_ns.saturating_sub(self.begun_ns)
     }
 
     /// Takes a flow's message.

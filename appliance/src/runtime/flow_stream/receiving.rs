@@ -1,15 +1,17 @@
 //! The thread that receives: it owns sockets, collector and outlets. It waits for datagrams alone.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::analysing::Analysing;
 use super::saver::Saver;
 use super::watch::Watch;
 use super::way::Way;
+use crate::arch::Patience;
 use crate::flows::listen::{Listener, now_ns, wait};
 use crate::flows::{Collector, Flow};
+use crate::rx::timeline::Timeline;
 
 /// How long it waits for a datagram at most; a signal to end is seen within it.
 const NAP_MS: u16 = 50;
@@ -19,6 +21,9 @@ const NAP_ANALYSING_MS: u16 = 5;
 const TELL_EVERY: Duration = Duration::from_millis(200);
 /// For so long what still waits in the sockets is read after the signal to end.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
+
+/// So long the last templates may take to the disk.
+const KEEP_MAX: Duration = Duration::from_secs(2);
 
 /// See the module.
 pub(super) struct Receiving {
@@ -31,18 +36,28 @@ pub(super) struct Receiving {
     /// The last fault of a socket, that it is told once.
     pub(super) fault: Option<String>,
     pub(super) analysing: Analysing,
+    /// Of the data path, once it has begun.
+    pub(super) time: Arc<OnceLock<Arc<Timeline>>>,
 }
 
 impl Receiving {
     /// Until the signal; then what came before it is read, and all is given on.
     pub(super) fn run(mut self, stop: &AtomicBool) {
+        let mut patience = Patience::default();
         while !stop.load(Ordering::Relaxed) {
             let came = self.burst();
+            // A window is closed between bursts: sockets do not run over meanwhile.
+            let closes = self.analysing.step();
             if self.told.elapsed() >= TELL_EVERY {
                 self.tell();
             }
             // Lots are closed by their age, at the next burst or behind a nap without one.
             let nap_ms = if self.analysing.is_on() { NAP_ANALYSING_MS } else { NAP_MS };
+            if came == 0 && closes {
+                patience.wait();
+                continue;
+            }
+            patience.reset();
             if came == 0 && (wait(&self.listeners, nap_ms).is_err() || self.fault.is_some()) {
                 std::thread::sleep(Duration::from_millis(u64::from(nap_ms)));
             }
@@ -57,9 +72,9 @@ impl Receiving {
 
     /// Takes what is there of each socket, up to a burst.
     fn burst(&mut self) -> usize {
-        let now_ns = now_ns();
-        self.way.turn(now_ns);
-        self.analysing.turn();
+        // Windows of lots are those of reports, as soon as the data path's time stands.
+        self.way.turn(self.time.get().map_or_else(now_ns, |timeline| timeline.now_ns()));
+        self.analysing.turn(&mut self.collector);
         let (mut came, mut fault) = (0, None);
         let Self { listeners, collector, way, analysing, .. } = self;
         let mut each = |flow: &Flow| {
@@ -73,7 +88,7 @@ impl Receiving {
             }
         }
         if came > 0 {
-            self.analysing.miss(self.collector.ledger());
+            self.analysing.miss(&mut self.collector);
         }
         if fault != self.fault {
             match &fault {
@@ -93,15 +108,14 @@ impl Receiving {
     }
 
     fn end(mut self) {
-        let waiting = self.collector.ledger().waiting;
         self.collector.end();
         self.way.flush();
         self.collector.warnings().iter().for_each(|warning| tracing::warn!("flows: {warning}"));
         // First the account: the reporter may wait for it, and reads no stream meanwhile.
         self.watch.end(&self.collector, self.way.given());
-        self.analysing.end(waiting);
+        self.analysing.end();
         if let Some(saver) = self.saver {
-            saver.end(&mut self.collector);
+            saver.end(&mut self.collector, KEEP_MAX);
         }
     }
 }

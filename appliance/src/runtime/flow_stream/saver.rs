@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,9 @@ use crate::flows::{Collector, store};
 /// They are written so long after a change, so that one that follows at once is written with it.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How often the end is looked for.
+const NAP: Duration = Duration::from_millis(5);
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Saver {
@@ -19,11 +22,14 @@ pub(super) struct Saver {
     failed: Arc<AtomicBool>,
     offered: Instant,
     thread: JoinHandle<()>,
+    /// It has ended, and that was told.
+    is_gone: bool,
 }
 
 impl Saver {
     /// Takes up what the file has, and keeps it from now on. What ails the file is told, and tried again.
-    pub(super) fn start(file: &Path, collector: &mut Collector) -> std::io::Result<Self> {
+    /// None: there is no thread for it, which is told.
+    pub(super) fn start(file: &Path, collector: &mut Collector) -> Option<Self> {
         match collector.restore(file) {
             Ok(templates) => tracing::info!(templates, "flows: templates of an earlier run, out of {}", file.display()),
             Err(fault) => tracing::warn!("flows: {}: {fault}", file.display()),
@@ -33,9 +39,16 @@ impl Saver {
         }
         let (to, from) = sync_channel(1);
         let failed = Arc::new(AtomicBool::new(false));
-        let (file, says) = (file.to_owned(), Arc::clone(&failed));
-        let thread = thread::Builder::new().name("flow-templates".into()).spawn(move || write(&file, &from, &says))?;
-        Ok(Self { to, failed, offered: Instant::now(), thread })
+        let (name, file, says) = (file.display().to_string(), file.to_owned(), Arc::clone(&failed));
+        match thread::Builder::new().name("flow-templates".into()).spawn(move || write(&file, &from, &says)) {
+            Ok(thread) => Some(Self { to, failed, offered: Instant::now(), thread, is_gone: false }),
+            Err(fault) => {
+                tracing::error!(
+                    "flows: {name}: no thread keeps templates: {fault}; raise the limit on threads; after a restart data waits"
+                );
+                None
+            }
+        }
     }
 
     /// From time to time: if something changed, it is written.
@@ -47,19 +60,42 @@ impl Saver {
         if self.failed.swap(false, Ordering::Relaxed) {
             collector.is_to_keep();
         }
-        if collector.is_changed() && self.to.try_send(collector.told()).is_err() {
+        if collector.is_changed()
+            && let Err(fault) = self.to.try_send(collector.told())
+        {
             collector.is_to_keep();
+            if matches!(fault, TrySendError::Disconnected(_)) && !std::mem::replace(&mut self.is_gone, true) {
+                tracing::error!(
+                    "flows: the thread that keeps templates has ended by a fault of its own: they are not kept; please report this"
+                );
+            }
         }
     }
 
-    /// All of it, and waits until it is there.
-    pub(super) fn end(self, collector: &mut Collector) {
-        if collector.is_changed() || self.failed.load(Ordering::Relaxed) {
-            // Who would take it is there as long as this is.
-            let _ = self.to.send(collector.told());
+    /// All of it, and waits until it is there, but no longer than this: a disk that hangs does not hold up the end.
+    pub(super) fn end(self, collector: &mut Collector, at_most: Duration) {
+        let until = Instant::now() + at_most;
+        let mut is_to_write = collector.is_changed() || self.failed.load(Ordering::Relaxed);
+        let mut told = if is_to_write { collector.told() } else { Vec::new() };
+        while is_to_write && Instant::now() < until {
+            match self.to.try_send(told) {
+                Err(TrySendError::Full(back)) => {
+                    told = back;
+                    thread::sleep(NAP);
+                }
+                Ok(()) | Err(TrySendError::Disconnected(_)) => {
+                    is_to_write = false;
+                    told = Vec::new();
+                }
+            }
         }
         drop(self.to);
-        if self.thread.join().is_err() {
+        while !self.thread.is_finished() && Instant::now() < until {
+            thread::sleep(NAP);
+        }
+        if !self.thread.is_finished() {
+            tracing::error!("flows: the disk does not take templates: left behind; after a restart data waits for new ones");
+        } else if self.thread.join().is_err() {
             tracing::error!("flows: the thread that keeps templates ended by a fault of its own");
         }
     }
@@ -104,9 +140,47 @@ mod tests {
             thread::sleep(Duration::from_millis(5));
         }
         std::fs::create_dir(folder.path().join("later")).unwrap();
-        saver.end(&mut collector);
+        saver.end(&mut collector, Duration::from_secs(30));
         let mut next = Collector::new(&Settings::default());
         assert_eq!(next.restore(&file).unwrap(), 1);
-        Saver::start(&file, &mut next).unwrap().end(&mut next);
+        Saver::start(&file, &mut next).unwrap().end(&mut next, Duration::from_secs(30));
+    }
+    /// A file that nobody takes bytes of, as of a disk that hangs, does not hold up the end.
+    #[test]
+    fn a_disk_that_hangs_does_not_hold_up_the_end() {
+        let (to, from) = sync_channel(1);
+        let (open, shut) = std::sync::mpsc::channel::<()>();
+        let thread = thread::spawn(move || {
+            let _first = from.recv();
+            let _ = shut.recv();
+        });
+        let failed = Arc::new(AtomicBool::new(true));
+        let saver = Saver { to, failed, offered: Instant::now(), thread, is_gone: false };
+        for _ in 0..2 {
+            while saver.to.try_send(Vec::new()).is_err() {
+                thread::sleep(NAP);
+            }
+        }
+        saver.end(&mut Collector::new(&Settings::default()), Duration::from_millis(50));
+        drop(open);
+    }
+
+    #[test]
+    fn a_thread_that_has_gone_is_told_and_holds_up_nothing() {
+        let (to, from) = sync_channel(1);
+        let thread = thread::spawn(move || drop(from));
+        let mut saver = Saver { to, failed: Arc::default(), offered: Instant::now(), thread, is_gone: false };
+        let from = Arrival { exporter: Address::of(&[192, 0, 2, 1]), port: 9, received_ns: 1 };
+        let mut collector = Collector::new(&Settings::default());
+        collector.take(&from, &TEMPLATE, &mut |_| {});
+        while !saver.thread.is_finished() {
+            thread::sleep(NAP);
+        }
+        while !saver.is_gone {
+            saver.offered -= EVERY;
+            saver.offer(&mut collector);
+        }
+        assert!(collector.is_changed(), "it is not taken for kept");
+        saver.end(&mut collector, Duration::from_secs(30));
     }
 }

@@ -11,6 +11,9 @@ use crate::journal::Journal;
 
 type Format = (FlowFormat, Framing);
 
+/// A topic's outlet, with its buffer, is kept so long without a flow.
+const IDLE_NS: u64 = 600_000_000_000;
+
 /// From a flow to outlets.
 pub(super) struct Way {
     config: Config,
@@ -21,6 +24,10 @@ pub(super) struct Way {
     all: Outlet,
     /// Of streams that have a topic or a format of their own.
     others: HashMap<String, Vec<(Format, Outlet)>>,
+    /// When those were last looked through,
+    looked_ns: u64,
+    /// and what was given on by those that are no more.
+    gone: Given,
     now_ns: u64,
     messages: u64,
     unwritten: u64,
@@ -36,6 +43,8 @@ impl Way {
             window_ns,
             pipeline: pipeline.map(Box::new),
             others: HashMap::new(),
+            looked_ns: 0,
+            gone: Given::default(),
             now_ns: 0,
             messages: 0,
             unwritten: 0,
@@ -80,9 +89,25 @@ impl Way {
         self.unwritten += unwritten;
     }
 
-    /// The journal gets what there is.
+    /// The journal gets what there is. Topics that had nothing for long are given up: flows may name ever new ones.
     pub(super) fn flush(&mut self) {
         self.outlets().for_each(Outlet::flush);
+        let now_ns = self.now_ns;
+        if now_ns.abs_diff(self.looked_ns) < IDLE_NS / 10 {
+            return;
+        }
+        self.looked_ns = now_ns;
+        let gone = &mut self.gone;
+        self.others.retain(|_, formats| {
+            formats.retain(|(_, outlet)| {
+                let is_idle = outlet.idle_ns() > IDLE_NS;
+                if is_idle {
+                    (gone.journalled, gone.refused) = (gone.journalled + outlet.journalled, gone.refused + outlet.refused);
+                }
+                !is_idle
+            });
+            !formats.is_empty()
+        });
     }
 
     /// What was given on, over all outlets.
@@ -90,8 +115,8 @@ impl Way {
         let others = self.others.values().flatten().map(|(_, outlet)| outlet);
         let of = |given: fn(&Outlet) -> u64| given(&self.all) + others.clone().map(given).sum::<u64>();
         Given {
-            journalled: of(|outlet| outlet.journalled),
-            refused: of(|outlet| outlet.refused),
+            journalled: of(|outlet| outlet.journalled) + self.gone.journalled,
+            refused: of(|outlet| outlet.refused) + self.gone.refused,
             messages: self.messages,
             unwritten: self.unwritten,
         }
@@ -100,5 +125,37 @@ impl Way {
     fn outlets(&mut self) -> impl Iterator<Item = &mut Outlet> {
         let others = self.others.values_mut().flatten().map(|(_, outlet)| outlet);
         std::iter::once(&mut self.all).chain(others)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::{Bound, FlowLane};
+
+    /// Topics come and go without end; what they were given is not forgotten with them.
+    #[test]
+    fn topics_that_have_nothing_for_long_are_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("r.csv"), "prefix,customer\n10.0.0.0/8,a\n").unwrap();
+        let rows = "stats = []\n[ranges]\nfile = \"r.csv\"\n[flows]\nlisten = [\"udp/2055\"]\n[[streams]]\nname = \"s\"\ntopic = \"t.{src_port}\"\n";
+        std::fs::write(folder.path().join("t.toml"), rows).unwrap();
+        let config = crate::config::load(&folder.path().join("t.toml"), &crate::stats::check).unwrap();
+        let lane = FlowLane { bound: Bound::default(), disk: None };
+        let journal = Journal::new::<&str>(Bound::default(), &[]).with_flows::<&str>(&lane, &[]).unwrap();
+        let flows = config.flows.clone().unwrap();
+        let pipeline = Pipeline::new(&config.streams, None, flows.format);
+        let mut way = Way::new(&flows, journal, 1_000_000_000, Some(pipeline));
+        let mut flow = Flow::default();
+        for n in 1..=1_000_u32 {
+            way.turn(u64::from(n) * 10_000_000_000);
+            flow.fields.src_port = n;
+            way.put(&flow);
+            flow.fields.src_port = 7;
+            way.put(&flow);
+            way.flush();
+        }
+        assert!(way.others.len() < 150 && way.others.contains_key("t.7"), "{}", way.others.len());
+        assert_eq!((way.given().journalled, way.given().messages), (2_000, 2_000));
     }
 }

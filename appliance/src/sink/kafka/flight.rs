@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::lots::LotParts;
 use super::split::{Part, split};
-use crate::journal::Message;
+use crate::journal::{Message, WindowOf};
 
 /// What librdkafka carries with a message and gives back: whose it is, of which attempt, and which part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +31,10 @@ impl Ticket {
 }
 
 /// All of them.
-#[derive(Default)]
 pub(super) struct Flight {
     entries: VecDeque<Entry>,
+    /// What stands in place of a message that is settled.
+    nothing: Arc<Message>,
     /// Number of the front.
     front: usize,
     /// Numbers of messages that are to be handed to librdkafka, oldest first.
@@ -55,6 +56,8 @@ pub(super) struct Entry {
     handed: u16,
     acknowledged: u16,
     settled: bool,
+    /// Bytes that it counts for.
+    bytes: usize,
 }
 
 impl Entry {
@@ -128,6 +131,14 @@ impl Entry {
         });
     }
 
+    /// Of a lot: what librdkafka does not have is given up; how many messages.
+    pub(super) fn give_up_unsent(&mut self) -> u64 {
+        let Some(lot) = &mut self.lot else { return 0 };
+        let count = lot.give_up_unsent();
+        self.settled = lot.is_settled();
+        count
+    }
+
     /// Whether it holds flows.
     pub(super) const fn is_lot(&self) -> bool {
         self.lot.is_some()
@@ -140,6 +151,13 @@ impl Entry {
 
     fn ticket(&self, number: usize, part: u16) -> Ticket {
         Ticket { number, attempt: self.attempt, part }
+    }
+}
+
+impl Default for Flight {
+    fn default() -> Self {
+        let nothing = Arc::new(Message::flows("", Box::default(), WindowOf::default()));
+        Self { entries: VecDeque::new(), nothing, front: 0, unsent: VecDeque::new(), bytes: 0 }
     }
 }
 
@@ -156,17 +174,19 @@ impl Flight {
         self.bytes
     }
 
-    /// Takes a message. False: it is a lot that nobody can read, and there is nothing to send.
-    pub(super) fn push(&mut self, message: Arc<Message>) -> bool {
+    /// Takes a message. Of a lot: how many messages it says it has, and nobody can read.
+    pub(super) fn push(&mut self, message: Arc<Message>) -> u64 {
         let lot = LotParts::of(&message);
         let settled = lot.as_ref().is_some_and(LotParts::is_settled);
         if !settled {
             self.unsent.push_back(self.front + self.entries.len());
         }
-        self.bytes += message.bytes();
+        let unreadable = lot.as_ref().map_or(0, |lot| message.count().saturating_sub(lot.len()));
+        let bytes = message.bytes();
+        self.bytes += bytes;
         let (parts, without) = (None, Vec::new());
-        self.entries.push_back(Entry { message, parts, lot, without, attempt: 0, handed: 0, acknowledged: 0, settled });
-        !settled
+        self.entries.push_back(Entry { message, parts, lot, without, attempt: 0, handed: 0, acknowledged: 0, settled, bytes });
+        unreadable
     }
 
     /// The message that is to go next, and its number.
@@ -195,11 +215,53 @@ impl Flight {
     pub(super) fn again(&mut self, ticket: Ticket) {
         let entry = ticket.number.checked_sub(self.front).and_then(|at| self.entries.get_mut(at));
         match entry {
-            Some(Entry { lot: Some(lot), .. }) => lot.again(ticket.part),
+            Some(Entry { lot: Some(lot), .. }) => {
+                lot.again(ticket.part);
+                if lot.to_hand().is_none() {
+                    return;
+                }
+            }
             Some(entry) => (entry.handed, entry.acknowledged, entry.attempt) = (0, 0, entry.attempt.wrapping_add(1)),
             None => {}
         }
         self.goes(ticket.number);
+    }
+
+    /// Number of the oldest message.
+    pub(super) const fn front(&self) -> usize {
+        self.front
+    }
+
+    /// The message of a number, unless it is settled.
+    pub(super) fn at(&mut self, number: usize) -> Option<&mut Entry> {
+        self.entries.get_mut(number.checked_sub(self.front)?).filter(|entry| !entry.settled)
+    }
+
+    /// It goes, if some of it is still to go.
+    pub(super) fn goes_if_open(&mut self, number: usize) {
+        if self.at(number).is_some_and(|entry| entry.to_hand().is_some()) {
+            self.goes(number);
+        }
+    }
+
+    /// It does not go any more.
+    pub(super) fn goes_not(&mut self, number: usize) {
+        let at = self.unsent.partition_point(|&other| other < number);
+        if self.unsent.get(at) == Some(&number) {
+            self.unsent.remove(at);
+        }
+    }
+
+    /// What is settled is needed no longer, wherever it stands.
+    pub(super) fn lighten(&mut self, number: usize) {
+        if self.at(number).is_none() {
+            self.goes_not(number);
+        }
+        let Some(entry) = number.checked_sub(self.front).and_then(|at| self.entries.get_mut(at)).filter(|entry| entry.settled) else {
+            return;
+        };
+        self.bytes -= std::mem::take(&mut entry.bytes);
+        (entry.message, entry.lot, entry.parts) = (Arc::clone(&self.nothing), None, None);
     }
 
     fn goes(&mut self, number: usize) {
@@ -230,7 +292,7 @@ impl Flight {
     pub(super) fn settled(&mut self) -> usize {
         let mut settled = 0;
         while self.entries.front().is_some_and(|entry| entry.settled) {
-            self.bytes -= self.entries.pop_front().map_or(0, |entry| entry.message.bytes());
+            self.bytes -= self.entries.pop_front().map_or(0, |entry| entry.bytes);
             self.front += 1;
             settled += 1;
         }
@@ -253,7 +315,7 @@ mod tests {
     #[test]
     fn what_is_late_of_an_earlier_attempt_settles_nothing() {
         let mut flight = Flight::default();
-        (0..3).for_each(|n| assert!(flight.push(Arc::new(Message::range(&pb::RangeReport { sequence: n, ..Default::default() })))));
+        (0..3).for_each(|n| assert_eq!(flight.push(Arc::new(Message::range(&pb::RangeReport { sequence: n, ..Default::default() }))), 0));
         let first = flight.ticket(1, 0).unwrap();
         (0..3).for_each(|_| flight.sent());
         [2, 1].map(|number| flight.ticket(number, 0).unwrap()).into_iter().for_each(|ticket| flight.again(ticket));

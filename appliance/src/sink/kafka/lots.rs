@@ -30,9 +30,15 @@ impl LotParts {
         if !message.kind.is_lot() {
             return None;
         }
-        let places: Box<[_]> = Lot::read(&message.payload).into_iter().flat_map(Lot::places).take(usize::from(u16::MAX)).collect();
+        let count = usize::try_from(message.count()).unwrap_or(usize::MAX).min(usize::from(u16::MAX));
+        let places: Box<[_]> = Lot::read(&message.payload).into_iter().flat_map(Lot::places).take(count).collect();
         let states = vec![State::Unsent; places.len()].into();
         Some(Self { unsettled: places.len(), places, states, next: 0 })
+    }
+
+    /// Messages that can be read of it.
+    pub(super) fn len(&self) -> u64 {
+        self.places.len() as u64
     }
 
     /// Key and value of a part.
@@ -61,6 +67,18 @@ impl LotParts {
             self.advance();
         }
         is_news
+    }
+
+    /// All that librdkafka does not have are given up; how many they are.
+    pub(super) fn give_up_unsent(&mut self) -> u64 {
+        let mut count = 0;
+        for state in self.states.iter_mut().filter(|state| **state == State::Unsent) {
+            *state = State::Settled;
+            count += 1;
+        }
+        self.unsettled -= count;
+        self.advance();
+        count as u64
     }
 
     /// A part that librdkafka had goes again.
@@ -123,7 +141,9 @@ mod tests {
         assert_eq!(hand(&mut parts), [1], "what is acknowledged does not go again");
         parts.all_again();
         assert_eq!(hand(&mut parts), [0, 1, 3]);
-        assert!([0, 1, 3].into_iter().all(|part| parts.settle(part)) && parts.is_settled() && parts.to_hand().is_none());
+        parts.again(3);
+        assert!(parts.give_up_unsent() == 1 && !parts.is_settled() && parts.to_hand().is_none(), "what is on its way may arrive");
+        assert!([0, 1].into_iter().all(|part| parts.settle(part)) && parts.is_settled() && parts.give_up_unsent() == 0);
         assert!(LotParts::of(&Message::appliance(&crate::report::pb::ApplianceReport::default())).is_none());
     }
 }

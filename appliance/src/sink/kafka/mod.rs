@@ -3,10 +3,12 @@
 //! - [`settings`]: librdkafka's settings, from ours.
 //! - [`client`]: what librdkafka tells us (logs, errors, statistics, delivery reports).
 //! - [`topic`]: which topic a message goes to.
-//! - [`produce`]: the sink's thread. [`flight`]: what it has on its way; [`lots`]: flows, many to a message of the journal; [`split`]: a report as several; [`trouble`]: what mends what.
+//! - [`produce`]: the sink's thread. [`flight`]: what it has on its way; [`lots`]: flows, many to a message of the journal; [`split`]: a report as several; [`trouble`]: what mends what; [`refusals`],
+//!   [`aside`]: flows whose topic no broker takes.
 //! - [`embedded`]: librdkafka's in-process cluster, for `brokers = "mock"`.
 //! - [`probe`]: is a broker there? For `check`.
 
+mod aside;
 mod client;
 mod consume;
 mod embedded;
@@ -14,6 +16,7 @@ mod flight;
 mod lots;
 mod probe;
 mod produce;
+mod refusals;
 mod settings;
 mod split;
 mod topic;

@@ -15,6 +15,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::client::{Context, Report};
 use super::flight::{Flight, Ticket};
+use super::refusals::Refusals;
 use super::settings::{BATCH_BYTES_MAX, producer};
 use super::topic::Topics;
 use super::trouble;
@@ -23,11 +24,11 @@ use crate::journal::{Cursor, Next};
 use crate::sink::Seat;
 
 /// Messages handed to librdkafka and not acknowledged; more wait in the journal.
-const IN_FLIGHT_MAX: usize = 10_000;
+pub(super) const IN_FLIGHT_MAX: usize = 10_000;
 /// The same of flows and packet logs, which are small and many.
 const FLOWS_IN_FLIGHT_MAX: usize = 200_000;
 /// Bytes of them, beyond which no further message is read.
-const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
+pub(super) const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
 /// Messages read from the journal in one turn, before delivery reports are looked at.
 const TURN_MESSAGES: usize = 512;
 /// How long the thread waits for the journal when nothing is in flight.
@@ -58,18 +59,27 @@ pub(in crate::sink) enum Part {
 }
 
 impl Part {
-    const fn in_flight_max(self) -> usize {
-        if matches!(self, Self::Flows | Self::Logs) { FLOWS_IN_FLIGHT_MAX } else { IN_FLIGHT_MAX }
+    /// Messages that librdkafka may hold, and how long, milliseconds, a topic may take to be made: flows ask again themselves.
+    const fn bounds(self) -> (usize, u32) {
+        match self {
+            Self::Flows => (FLOWS_IN_FLIGHT_MAX, 5_000),
+            Self::Logs => (FLOWS_IN_FLIGHT_MAX, 30_000),
+            Self::Reports | Self::Fast => (IN_FLIGHT_MAX, 30_000),
+        }
     }
 }
 
 /// The sink before its thread runs.
 pub(in crate::sink) struct KafkaSink {
-    config: Config,
+    pub(super) config: Config,
     part: Part,
     topics: Topics,
     producer: BaseProducer<Context>,
-    flight: Flight,
+    pub(super) flight: Flight,
+    /// Topics of flows that brokers refuse,
+    pub(super) refusals: Refusals,
+    /// and when it was last looked at what waits for them.
+    pub(super) looked_at: Instant,
     retry_at: Option<Instant>,
     /// A broker is there, but did not take the last message that it answered.
     troubled: bool,
@@ -78,7 +88,7 @@ pub(in crate::sink) struct KafkaSink {
     /// When secrets and certificates were last read.
     read_at: Instant,
     /// When the oldest message in flight was last another one.
-    moved_at: Instant,
+    pub(super) moved_at: Instant,
     /// Bytes of a batch: a message that is longer goes alone.
     batch_bytes: usize,
     /// This producer refuses messages by what it heard before: another one is to ask again.
@@ -100,8 +110,10 @@ impl KafkaSink {
             config: config.clone(),
             part,
             topics,
-            producer: producer(config, part.in_flight_max(), BATCH_BYTES_MAX)?,
+            producer: producer(config, part.bounds(), BATCH_BYTES_MAX)?,
             flight: Flight::default(),
+            refusals: Refusals::default(),
+            looked_at: Instant::now(),
             retry_at: None,
             troubled: false,
             trouble: RDKafkaErrorCode::NoError,
@@ -122,6 +134,7 @@ impl KafkaSink {
             // Also serves librdkafka's statistics and errors when nothing is in flight. Where the journal has more, nothing is waited for.
             self.producer.poll(if more { Duration::ZERO } else { self.report_wait() });
             self.listen(seat);
+            self.look_at_refused(seat);
             self.look_for_stall(seat);
             if !open && self.flight.is_empty() {
                 break;
@@ -156,9 +169,8 @@ impl KafkaSink {
             }
             match seat.cursor.next(wait) {
                 Next::Message(message) => {
-                    if !self.flight.push(Arc::clone(&message)) {
-                        seat.health.failed_of(&message, message.count());
-                    }
+                    let unreadable = self.flight.push(Arc::clone(&message));
+                    seat.health.failed_of(&message, unreadable);
                 }
                 Next::Empty => return (true, false),
                 Next::Closed => return (false, false),
@@ -177,7 +189,9 @@ impl KafkaSink {
         if std::mem::take(&mut self.stale) {
             self.renew(seat);
         }
-        while let Some((ticket, refused)) = self.send_one() {
+        loop {
+            self.step_aside(seat);
+            let Some((ticket, refused)) = self.send_one() else { break };
             match refused {
                 // It holds as much as it may: the message stays here, and goes when there is room.
                 Some(RDKafkaErrorCode::QueueFull) => break,
@@ -186,6 +200,8 @@ impl KafkaSink {
                     self.flight.sent();
                     seat.health.error(self.describe(ticket, code));
                     self.settle(seat, (ticket, Some(code)));
+                    // What else it holds goes on.
+                    self.flight.goes_if_open(ticket.number);
                     // What librdkafka itself refuses (a topic without rights) it goes on refusing until it looks again, in minutes.
                     self.stale = self.retry_at.is_some();
                     if self.stale {
@@ -278,6 +294,11 @@ impl KafkaSink {
                 }
                 self.troubled = false;
                 seat.health.up();
+                if entry.is_lot() && !self.refusals.is_empty() {
+                    let message = Arc::clone(&entry.message);
+                    self.topic_taken(&message.key);
+                }
+                self.flight.lighten(ticket.number);
             }
             Some(code) if trouble::is_of_size(code) => self.too_large(seat, ticket),
             Some(code) if trouble::is_of_the_message(code) => {
@@ -286,6 +307,7 @@ impl KafkaSink {
                 let bytes = entry.part(ticket.part).1.len();
                 tracing::warn!(sink = "kafka", key = entry.message.key, bytes, "a report was refused: {code}");
             }
+            Some(code) if self.part == Part::Flows && trouble::is_of_the_topic(code) => self.topic_refused(seat, ticket, code),
             Some(code) => {
                 self.troubled = true;
                 if !trouble::says_little(code) {
@@ -338,7 +360,7 @@ impl KafkaSink {
     }
 
     /// The journal may forget what is settled at the front.
-    fn commit(&mut self, seat: &Seat<Cursor>) {
+    pub(super) fn commit(&mut self, seat: &Seat<Cursor>) {
         let settled = self.flight.settled();
         if settled > 0 {
             self.moved_at = Instant::now();
@@ -362,7 +384,7 @@ impl KafkaSink {
     /// Another producer in place of this one, with secrets and certificates as they are now.
     fn renew(&mut self, seat: &Seat<Cursor>) {
         self.read_at = Instant::now();
-        match producer(&self.config, self.part.in_flight_max(), self.batch_bytes) {
+        match producer(&self.config, self.part.bounds(), self.batch_bytes) {
             Ok(new) => {
                 self.producer = new;
                 seat.health.retried(self.flight.all_again() as u64);

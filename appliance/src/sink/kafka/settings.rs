@@ -23,8 +23,12 @@ pub(super) const BATCH_BYTES_MAX: usize = 1_000_000;
 /// The longest message that is tried: a broker's own bound on a request is 100 MiB unless told otherwise.
 const MESSAGE_BYTES_MAX: usize = 32 << 20;
 
-/// A producer that loses and doubles nothing as long as it lives.
-pub(super) fn producer(config: &Config, queue_messages_max: usize, batch_bytes: usize) -> Result<BaseProducer<Context>, String> {
+/// A producer that loses and doubles nothing as long as it lives. A topic that is not there after `topic_made_ms_max` is not being made.
+pub(super) fn producer(
+    config: &Config,
+    (queue_messages_max, topic_made_ms_max): (usize, u32),
+    batch_bytes: usize,
+) -> Result<BaseProducer<Context>, String> {
     let made = base(config)?
         .set("compression.type", &config.compression)
         .set("enable.idempotence", "true")
@@ -38,6 +42,7 @@ pub(super) fn producer(config: &Config, queue_messages_max: usize, batch_bytes: 
         .set("queue.buffering.max.messages", queue_messages_max.to_string())
         .set("queue.buffering.max.kbytes", "65536")
         .set("statistics.interval.ms", "1000")
+        .set("topic.metadata.propagation.max.ms", topic_made_ms_max.to_string())
         .set("reconnect.backoff.max.ms", "2000")
         // The partition that a Java client would choose for this key.
         .set("partitioner", "murmur2_random")

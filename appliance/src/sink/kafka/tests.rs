@@ -240,16 +240,95 @@ fn flows_of_a_lot_are_settled_one_by_one_over_outages() {
     assert!(writer.put(|_| (), |value| value.resize(value.len() + (33 << 20), 0)) && writer.put(|key| key.extend(*b"30000"), |_| ()));
     journal.append(Message::flows("f", writer.take(), WindowOf::default()));
     journal.append(Message { payload: Box::new([0, 7, 0, 0, 0, 9, 9]), ..lot(0..1) });
+    // One that is cut: what it says it held, and is not there, is counted too.
+    let whole = lot(30_001..30_004);
+    journal.append(Message { payload: whole.payload[..whole.payload.len() - 1].into(), ..whole });
     journal.append(Message::range(&range(1)));
     let status = sinks.stop(soon());
     let kafka = &status[0];
-    assert_eq!((kafka.flows, kafka.flows_failed, kafka.lots_behind), (30_001, 8, 0), "{kafka:?}");
+    assert_eq!((kafka.flows, kafka.flows_failed, kafka.lots_behind), (30_003, 9, 0), "{kafka:?}");
     assert_eq!((kafka.delivered, kafka.failed, kafka.behind), (1, 0, 0));
-    let read = consume(&cluster.bootstrap_servers(), &["f"], 30_001);
-    assert!(read.len() == 30_001 && read.values().all(|values| values.len() == 1), "each came once");
+    let read = consume(&cluster.bootstrap_servers(), &["f"], 30_003);
+    assert!(read.len() == 30_003 && read.values().all(|values| values.len() == 1), "each came once");
     let is_own = |(key, values): (&String, &Vec<Vec<u8>>)| {
         let n = key.parse::<u32>().unwrap();
         n == 30_000 || values[0] == [n.to_le_bytes(); 20].concat()
     };
     assert!(read.iter().all(is_own), "under its own key");
+}
+
+fn lot_to(topic: &str, numbers: std::ops::Range<u32>) -> Message {
+    Message { key: topic.to_owned(), ..lot(numbers) }
+}
+
+/// A topic that brokers refuse holds up no other, and its flows are given up and counted; once it is there they go.
+#[test]
+fn flows_of_a_refused_topic_are_given_up_and_others_go_on() {
+    for code in [RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED] {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("f", 3, 1).unwrap();
+        cluster.create_topic("refused", 1, 1).unwrap();
+        cluster.topic_error("refused", code).unwrap();
+        let sinks = config(&cluster.bootstrap_servers(), "r");
+        let lane = FlowLane { bound: Bound::default(), disk: None };
+        let journal = Journal::new(Bound::default(), &names(&sinks)).with_flows(&lane, &names(&sinks)).unwrap();
+        let mut sinks = start(&sinks, &journal).unwrap();
+        // The refused ones stand before, between and behind the others.
+        for n in 0..40 {
+            assert!(journal.append(lot_to("refused", n * 10..(n + 1) * 10)) && journal.append(lot(n * 10..(n + 1) * 10)));
+        }
+        wait_for(&sinks, "the others", |kafka| kafka.flows == 400);
+        wait_for(&sinks, "the end of patience", |kafka| kafka.flows_failed == 400 && kafka.lots_behind == 0);
+        assert_eq!(sinks.status()[0].topics_failed, BTreeMap::from([("refused".to_owned(), 400)]));
+        assert!(journal.append(lot_to("refused", 0..7)) && journal.append(lot(400..410)));
+        wait_for(&sinks, "what comes later", |kafka| kafka.flows == 410 && kafka.flows_failed == 407);
+        cluster.topic_error("refused", RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+        let (deadline, mut sent) = (soon(), 0);
+        while sinks.status()[0].flows == 410 {
+            assert!(Instant::now() < deadline && journal.append(lot_to("refused", 0..1)), "it is not asked again: {:?}", sinks.status());
+            sent += 1;
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let before = sinks.status()[0].clone();
+        assert!(journal.append(lot_to("refused", 0..5)));
+        let kafka = sinks.stop(soon()).remove(0);
+        assert_eq!((kafka.flows + kafka.flows_failed, kafka.lots_behind), (410 + 407 + sent + 5, 0), "{kafka:?}");
+        assert!(kafka.flows >= before.flows + 5, "{kafka:?}");
+    }
+}
+
+/// A topic that is there late gets what waited for it.
+#[test]
+fn flows_wait_for_a_topic_that_comes() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("late", 1, 1).unwrap();
+    cluster.topic_error("late", RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED).unwrap();
+    let sinks = config(&cluster.bootstrap_servers(), "r");
+    let lane = FlowLane { bound: Bound::default(), disk: None };
+    let journal = Journal::new(Bound::default(), &names(&sinks)).with_flows(&lane, &names(&sinks)).unwrap();
+    let mut sinks = start(&sinks, &journal).unwrap();
+    assert!(journal.append(lot_to("late", 0..500)));
+    wait_for(&sinks, "the refusal", |kafka| kafka.retried > 0);
+    cluster.topic_error("late", RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+    wait_for(&sinks, "its flows", |kafka| kafka.flows + kafka.flows_failed == 500);
+    let kafka = sinks.stop(soon()).remove(0);
+    assert!(kafka.flows == 500 && kafka.lots_behind == 0, "{kafka:?}");
+}
+
+/// What librdkafka itself refuses of a lot holds the rest of it up by nothing.
+#[test]
+fn the_rest_of_a_lot_goes_at_once() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("f", 1, 1).unwrap();
+    let sinks = config(&cluster.bootstrap_servers(), "r");
+    let lane = FlowLane { bound: Bound::default(), disk: None };
+    let journal = Journal::new(Bound::default(), &names(&sinks)).with_flows(&lane, &names(&sinks)).unwrap();
+    let mut sinks = start(&sinks, &journal).unwrap();
+    let mut writer = LotWriter::new(LotForm::Bare, 1 << 16);
+    assert!(writer.put(|_| (), |value| value.resize(value.len() + (33 << 20), 0)));
+    (0..9).for_each(|n| assert!(writer.put(|key| key.push(n), |value| value.push(n))));
+    journal.append(Message::flows("f", writer.take(), WindowOf::default()));
+    wait_for(&sinks, "the rest", |kafka| kafka.flows == 9 && kafka.flows_failed == 1);
+    let kafka = sinks.stop(soon()).remove(0);
+    assert_eq!(kafka.retried, 1, "the long one was tried once, and nothing was sent again");
 }

@@ -41,6 +41,17 @@ pub(super) fn remedy(code: Code, config: &Config) -> String {
     }
 }
 
+/// What an operator can do about one topic of flows.
+pub(super) fn remedy_of_topic(code: Code, topic: &str, config: &Config) -> String {
+    match code {
+        Code::TopicAuthorizationFailed => {
+            let user = config.trust.sasl.as_ref().map_or("SUBJECT", |sasl| &sasl.username);
+            format!("allow it: kafka-acls --bootstrap-server … --add --allow-principal User:{user} --producer{}", acl(topic))
+        }
+        _ => format!("create it: kafka-topics --bootstrap-server … --create --topic {topic}, or let no stream's `topic` name it"),
+    }
+}
+
 /// Which topics: of a template all that begin as it does.
 fn acl(topic: &str) -> String {
     match topic.split_once(CUSTOMER) {
@@ -62,6 +73,11 @@ pub(super) const fn says_little(code: Code) -> bool {
 /// Whether a batch was too large, or a message alone.
 pub(super) const fn is_of_size(code: Code) -> bool {
     matches!(code, Code::MessageSizeTooLarge | Code::MessageBatchTooLarge)
+}
+
+/// Whether it is this topic that is refused, and others may go on.
+pub(super) const fn is_of_the_topic(code: Code) -> bool {
+    matches!(code, Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::TopicAuthorizationFailed)
 }
 
 /// True if the message itself is at fault: sending it again would not help.
