@@ -226,6 +226,7 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
             flows: 0,
             flows_failed: 0,
             lots_behind: 0,
+            refused: vec![("bad_request", 1)],
             overflow: 0,
             behind: 0,
             last_error: None,

@@ -76,6 +76,7 @@ fn example() -> Arc<Registry> {
         flows: 0,
         flows_failed: 0,
         lots_behind: 0,
+        refused: Vec::new(),
         overflow: 3,
         behind: 4,
         last_error: None,

@@ -6,7 +6,7 @@ use super::cursor::Cursor;
 use super::domain::{Domain, DomainKey};
 use super::exporters::{Delays, Exporters, Mark};
 use super::flow::{Address, Flow};
-use super::ledger::{DatagramDrop, Ledger, SetDrop, TemplateEvent};
+use super::ledger::{DatagramDrop, Ledger, PortTaken, SetDrop, TemplateEvent};
 use super::lru::Lru;
 use super::{export, fixed, sflow};
 use crate::config::FlowRate;
@@ -316,6 +316,11 @@ impl Collector {
     /// The kernel dropped so many datagrams before they could be read.
     pub const fn note_kernel_drops(&mut self, datagrams: u64) {
         self.ledger.kernel_drops += datagrams;
+    }
+
+    /// What came of the mirror's packets, since the start.
+    pub const fn note_ports(&mut self, taken: PortTaken) {
+        self.ledger.ports = taken;
     }
 
     /// Memory that strangers can make it take, about, bytes: what is known of exporters, and data that waits for templates.

@@ -91,6 +91,19 @@ pub struct Gaps {
     pub restarts: u64,
 }
 
+/// What came of packets in the mirror for the addresses of `[flows] from_ports`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortTaken {
+    /// Datagrams that were read: they are among all others.
+    pub datagrams: u64,
+    /// Packets for which a core's ring had no room,
+    pub full: u64,
+    /// and that were longer than what is seen of a frame.
+    pub cut: u64,
+    /// Datagrams in pieces that were for another port.
+    pub other_port: u64,
+}
+
 /// The whole account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
@@ -140,6 +153,8 @@ pub struct Ledger {
     pub sample_gaps: Gaps,
     /// Datagrams that the kernel dropped before we could read them (`SO_RXQ_OVFL`).
     pub kernel_drops: u64,
+    /// Of the mirror's packets.
+    pub ports: PortTaken,
 }
 
 impl Ledger {
@@ -206,6 +221,7 @@ impl Ledger {
             datagram_gaps: self.datagram_gaps.since(before.datagram_gaps),
             sample_gaps: self.sample_gaps.since(before.sample_gaps),
             kernel_drops,
+            ports: self.ports.since(before.ports),
         }
     }
 
@@ -221,6 +237,17 @@ impl Ledger {
 fn count(counters: &mut [u64], at: usize) {
     if let Some(counter) = counters.get_mut(at) {
         *counter += 1;
+    }
+}
+
+impl PortTaken {
+    const fn since(self, before: Self) -> Self {
+        Self {
+            datagrams: self.datagrams - before.datagrams,
+            full: self.full - before.full,
+            cut: self.cut - before.cut,
+            other_port: self.other_port - before.other_port,
+        }
     }
 }
 
@@ -278,6 +305,12 @@ impl fmt::Display for Ledger {
         writeln!(f, "gaps of datagrams: {}", self.datagram_gaps)?;
         writeln!(f, "gaps of records: {}", self.record_gaps)?;
         writeln!(f, "gaps of samples: {}", self.sample_gaps)?;
-        write!(f, "kernel: {} datagrams dropped", self.kernel_drops)
+        write!(f, "kernel: {} datagrams dropped", self.kernel_drops)?;
+        match self.ports {
+            PortTaken { datagrams: 0, full: 0, cut: 0, other_port: 0 } => Ok(()),
+            PortTaken { datagrams, full, cut, other_port } => {
+                write!(f, "\nports: {datagrams} datagrams, packets lost: {full} ring full, {cut} cut; {other_port} for other ports")
+            }
+        }
     }
 }

@@ -21,7 +21,7 @@ pub(super) fn open(config: &Config) -> Result<Arc<Journal>, RunError> {
     let sinks = sink::names(&config.sinks);
     let reports = reports(config, &sinks)?;
     match &config.flows {
-        Some(flows) => with_flows(config, flows, reports, &sinks),
+        Some(flows) => with_flows(config, flows, reports, &sink::flow_names(&config.sinks)),
         None => Ok(reports),
     }
 }

@@ -8,6 +8,7 @@ use super::burst::Bursts;
 use super::world::World;
 use crate::arch::Region;
 use crate::duplicates::Copies;
+use crate::flows::tap::Tap;
 use crate::gather::{Gather, Stage};
 use crate::limits::{BURST_FRAMES_LATE, BURST_FRAMES_MAX};
 use crate::parse::Parsed;
@@ -41,6 +42,8 @@ pub struct Receiver<S> {
     pub(super) gather: Gather,
     pub(super) stage: S,
     pub(super) bursts: Bursts,
+    /// Takes export datagrams out, where that is configured.
+    pub(super) tap: Option<Box<Tap>>,
     pub(super) parsed: Parsed,
     at: Epoch,
     /// The first epoch in which `world` counted.
@@ -78,6 +81,7 @@ impl<S: Stage> Receiver<S> {
             gather,
             stage,
             bursts: Bursts::new(&world),
+            tap: None,
             parsed: Parsed::default(),
             at: Epoch(0),
             began: Epoch(0),
@@ -98,6 +102,11 @@ impl<S: Stage> Receiver<S> {
             world,
             coming: Coming::default(),
         }
+    }
+
+    /// Hands export datagrams over from now on.
+    pub fn set_tap(&mut self, tap: Tap) {
+        self.tap = Some(Box::new(tap));
     }
 
     /// By this end other generations come.

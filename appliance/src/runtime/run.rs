@@ -103,6 +103,9 @@ fn count(
     if let Some((flows, analysis)) = flows.zip(wired.analysis.take()) {
         flows.analyse(analysis, Arc::clone(&timeline));
     }
+    if let Some(flows) = flows {
+        wired.receivers.iter_mut().zip(flows.taps(config, cores.rx.len())).for_each(|(receiver, tap)| receiver.set_tap(tap));
+    }
     let (queues, monitor) = split(ports, &cores.rx, registry, config, timeline);
     let (boot_id, port_names) = (random()?, port_names(config));
     let mut configs = Configs::new(Arc::clone(journal), boot_id);

@@ -8,6 +8,7 @@ use super::memory::MemoryPlan;
 use super::receiver::Receiver;
 use super::world::World;
 use crate::analyse::Analysis;
+use crate::flows::tap::Tap;
 use crate::report::CoreName;
 use crate::spread::{self, Dispatcher, Worker};
 use crate::telemetry::{LiveCore, Registry};
@@ -29,6 +30,16 @@ pub enum AnyReceiver {
     Own(Box<Receiver<Shard>>),
     /// Sends batches to workers.
     Sends(Box<Receiver<Dispatcher>>),
+}
+
+impl AnyReceiver {
+    /// Hands export datagrams over from now on.
+    pub fn set_tap(&mut self, tap: Tap) {
+        match self {
+            Self::Own(receiver) => receiver.set_tap(tap),
+            Self::Sends(receiver) => receiver.set_tap(tap),
+        }
+    }
 }
 
 /// Everything that is to be put on cores.

@@ -1,5 +1,6 @@
 //! What a sink's thread says of itself, and how it is told to stop.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -19,6 +20,8 @@ pub(super) struct Health {
     retried: AtomicU64,
     flows: AtomicU64,
     flows_failed: AtomicU64,
+    /// Lines that were given up, by reason.
+    refused: Mutex<BTreeMap<&'static str, u64>>,
     last_error: Mutex<Option<String>>,
     /// What was last said to mend it.
     remedy: Mutex<String>,
@@ -37,6 +40,7 @@ impl Health {
             retried: zero(),
             flows: zero(),
             flows_failed: zero(),
+            refused: Mutex::default(),
             last_error: Mutex::default(),
             remedy: Mutex::default(),
             ages: Default::default(),
@@ -55,6 +59,12 @@ impl Health {
         counter.fetch_add(messages, Relaxed);
     }
 
+    /// So many of them for this reason, where a sink has several.
+    #[cfg_attr(not(feature = "https"), allow(dead_code, reason = "only who pushes tells reasons"))]
+    pub(super) fn refused(&self, reason: &'static str, messages: u64) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += messages;
+    }
+
     pub(super) fn retried(&self, attempts: u64) {
         self.retried.fetch_add(attempts, Relaxed);
     }
@@ -71,7 +81,7 @@ impl Health {
     }
 
     /// A message was delivered just now: notes how old it was, from its window's end.
-    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
+    #[cfg_attr(not(any(feature = "kafka", feature = "https")), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
     pub(super) fn aged(&self, message: &Message) {
         // A configuration is of no window that is over, nor is a flow.
         if matches!(message.kind, Kind::Configs | Kind::Flows) {
@@ -105,6 +115,7 @@ impl Health {
             retried: self.retried.load(Relaxed),
             flows: self.flows.load(Relaxed),
             flows_failed: self.flows_failed.load(Relaxed),
+            refused: self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(reason, n)| (*reason, *n)).collect(),
             overflow: 0,
             behind: 0,
             lots_behind: 0,

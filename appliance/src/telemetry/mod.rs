@@ -10,6 +10,7 @@
 //! This room knows none of the later ones: they register here what they want to be seen.
 
 pub mod cost;
+pub mod flows;
 pub mod live;
 pub mod log;
 pub mod pauses;
@@ -17,11 +18,12 @@ pub mod registry;
 pub mod snapshot;
 pub mod status;
 
+pub use flows::{ExporterSnapshot, FlowsSnapshot};
 pub use live::{CoreFigures, Counter, LiveCore, LivePart, LivePort, LiveQueue, MEMORY_PARTS, PartFigures, PortFigures};
 pub use pauses::{Did, LivePauses, PAUSE_CAUSES, Pause, PauseFigures};
 pub use registry::Registry;
 pub use snapshot::{
-    AGE_BOUNDS_S, Ages, AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, ExporterSnapshot, FeedHealth,
-    FeedSnapshot, FlowsSnapshot, JournalSnapshot, Optics, PairSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
+    AGE_BOUNDS_S, Ages, AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedHealth, FeedSnapshot,
+    JournalSnapshot, Optics, PairSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
 };
 pub use status::StatusLine;

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::cost::{CostFigures, PARTS, TIMED_POLLS};
+use super::flows::FlowsSnapshot;
 use super::live::{LiveCore, LivePort, PortFigures};
 use super::pauses::PAUSE_CAUSES;
 use super::snapshot::{
-    AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedSnapshot, FlowsSnapshot, JournalSnapshot, Optics,
-    PairSnapshot, PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot,
+    AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedSnapshot, JournalSnapshot, Optics, PairSnapshot,
+    PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot,
 };
 use crate::arch::ticks::ticks_per_second;
 

@@ -124,6 +124,7 @@ mod tests {
             flows: 0,
             flows_failed: 0,
             lots_behind: 0,
+            refused: Vec::new(),
             overflow: 0,
             behind: 2,
             last_error: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::outlet::Given;
 use super::watch::Watch;
-use crate::flows::{DatagramDrop, Gaps, Ledger, RecordDrop, SetDrop, TemplateEvent};
+use crate::flows::{DatagramDrop, Gaps, Ledger, PortTaken, RecordDrop, SetDrop, TemplateEvent};
 use crate::journal::{Journal, Losses};
 use crate::report::pb;
 use crate::telemetry::{Registry, SinkStatus};
@@ -113,6 +113,10 @@ fn message(of: &Ledger) -> pb::FlowsAccount {
         datagram_gaps: Some(gaps(of.datagram_gaps)),
         sample_gaps: Some(gaps(of.sample_gaps)),
         kernel_dropped: of.kernel_drops,
+        ports: (of.ports != PortTaken::default()).then(|| {
+            let PortTaken { datagrams, full, cut, other_port } = of.ports;
+            pb::FlowPorts { datagrams, full, cut, other_port }
+        }),
         ..pb::FlowsAccount::default()
     }
 }

@@ -7,6 +7,7 @@
 mod account;
 mod analysing;
 mod outlet;
+mod ports;
 mod receiving;
 mod saver;
 mod watch;
@@ -23,11 +24,13 @@ use crate::analyse::Analysis;
 use crate::config::{Config, Fault, Faults, Flows};
 use crate::enrich::{Keeper, Pipeline};
 use crate::flows::listen::{Bound, Listener, is_shared};
+use crate::flows::tap::{Tap, taps};
 use crate::flows::{Collector, OperatorRate, Settings};
 use crate::journal::Journal;
 use crate::rx::timeline::Timeline;
 use crate::telemetry::Registry;
 use analysing::{Analysing, Shared};
+use ports::Ports;
 use receiving::Receiving;
 use saver::Saver;
 use watch::Watch;
@@ -42,6 +45,7 @@ pub struct FlowStream {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     counting: Shared,
+    ports: ports::Hand,
     /// Reads tables anew as long as it lives.
     _keeper: Option<Keeper>,
 }
@@ -57,6 +61,8 @@ impl FlowStream {
         let (keeper, pipeline) = pipeline(config, &flows)?;
         let analysing = Analysing::default();
         let counting = analysing.hand.clone();
+        let ports = Ports::default();
+        let hand = ports.hand();
         let (watch, journal, ends) = (Watch::new(Arc::clone(stop)), Arc::clone(journal), Arc::clone(stop));
         let (told, window_ns) = (Arc::clone(&watch), config.appliance.window_ms * 1_000_000);
         let work = move || {
@@ -66,12 +72,12 @@ impl FlowStream {
             let saver = flows.templates.as_deref().and_then(|file| Saver::start(file, &mut collector).ok());
             let way = Way::new(&flows, journal, window_ns, pipeline);
             let listeners = sockets.into_iter().map(Listener::new).collect();
-            Receiving { listeners, collector, way, saver, watch: told, told: Instant::now(), fault: None, analysing }.run(&ends);
+            Receiving { listeners, collector, way, saver, watch: told, told: Instant::now(), fault: None, analysing, ports }.run(&ends);
         };
         let thread = thread::Builder::new().name("flows".into()).spawn(work);
         let thread = thread
             .map_err(|reason| Faults::of_file(&config.file, format!("[flows]: no thread: {reason}"), "raise the limit on threads"))?;
-        Ok(Some(Self { watch, stop: Arc::clone(stop), thread: Some(thread), counting, _keeper: keeper }))
+        Ok(Some(Self { watch, stop: Arc::clone(stop), thread: Some(thread), counting, ports: hand, _keeper: keeper }))
     }
 
     /// For the reporter; and metrics are told from now on.
@@ -84,6 +90,14 @@ impl FlowStream {
     /// Flows are counted in the stats of their ranges from now on, each in the window in which it comes by the data path's time.
     pub fn analyse(&self, analysis: Analysis, timeline: Arc<Timeline>) {
         self.counting.give((analysis, timeline));
+    }
+
+    /// What receiving cores hand export datagrams over by, if any are to be taken out of the mirror.
+    pub fn taps(&self, config: &Config, cores: usize) -> Vec<Tap> {
+        let Some(flows) = config.flows.as_ref().filter(|flows| !flows.from_ports.is_empty()) else { return Vec::new() };
+        let (taps, tapped, counts) = taps(&flows.from_ports, cores);
+        self.ports.give(tapped, counts);
+        taps
     }
 
     /// Waits until all that came is in the journal. Ends it, if it was not told to end.
