@@ -30,10 +30,18 @@ fn put(folder: &str, inputs: &[Vec<u8>]) {
     }
 }
 
+/// Bytes that a corpus in the repository may have: beyond, the longest inputs are left out.
+const KEPT_BYTES_MAX: usize = 800 << 10;
+
 /// Shortest first: a record is its length (4, little-endian), then its bytes.
 fn pack(folder: &str, file: &str) {
     let mut inputs: Vec<Vec<u8>> = fs::read_dir(folder).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
     inputs.sort_by(|one, other| (one.len(), one).cmp(&(other.len(), other)));
+    let mut bytes = 0;
+    inputs.retain(|input| {
+        bytes += 4 + input.len();
+        bytes <= KEPT_BYTES_MAX
+    });
     let record = |input: &Vec<u8>| [&u32::try_from(input.len()).unwrap().to_le_bytes()[..], input].concat();
     fs::write(file, inputs.iter().flat_map(record).collect::<Vec<u8>>()).unwrap();
     println!("{} inputs", inputs.len());
