@@ -197,7 +197,7 @@ impl Journal {
     }
 }
 
-/// What a segment's file holds, over what is damaged: a position and its message; none of a gap, whose other end the next one is behind.
+/// What a segment's file holds, over what is damaged: a position and its message; no message: a gap begins there.
 pub fn segment(file: &Path, mut take: impl FnMut(u64, Option<Message>)) {
     let bytes = file.metadata().map_or(0, |meta| meta.len());
     let segment = segment::Segment { first: 0, end: 0, bytes, path: file.into() };
