@@ -232,6 +232,7 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
             topics_failed: [("t".to_owned(), 1)].into(),
             lots_behind: 0,
             log_lots_behind: 0,
+            refused: vec![("bad_request", 1)],
             overflow: 0,
             behind: 0,
             last_error: None,

@@ -163,6 +163,8 @@ pub const DATAGRAM_PIECES_BYTES_MAX: usize = 64 << 20;
 pub const DATAGRAM_FRAGMENTS_MAX: usize = 64;
 /// UDP datagrams taken with one system call.
 pub const UDP_BURST_DATAGRAMS: usize = 64;
+/// What a receiving core hands over of export datagrams in the mirror waits in a ring of so many bytes: a second of 30 Mbit/s.
+pub const TAP_RING_BYTES: usize = 4 << 20;
 /// Flow messages go to the journal in lots of so many bytes about,
 pub const FLOW_LOT_BYTES: usize = 64 << 10;
 /// Topics of flows that brokers refuse and that are told by name, of a sink; others are counted together.

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, reason = "not every test uses all")]
 
+pub(crate) mod coded;
+pub(crate) mod fixed;
+
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 

@@ -321,6 +321,14 @@ fn sinks(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
         sink.topics_failed.iter().map(|(topic, flows)| (vec![("sink", sink.name.clone()), ("topic", topic.clone())], *flows))
     });
     family(to, COUNTER, "sink_flows_topic_refused", "Of those the ones whose topic brokers refuse", topics)?;
+    let of_reason = |sink: &SinkStatus| {
+        let name = sink.name.clone();
+        sink.refused
+            .iter()
+            .map(move |(reason, count)| (vec![("sink", name.clone()), ("reason", (*reason).to_owned())], *count))
+            .collect::<Vec<_>>()
+    };
+    family(to, COUNTER, "sink_refused", "Messages that were given up, by reason", snapshot.sinks.iter().flat_map(of_reason))?;
     family(to, GAUGE, "sink_flow_lots_behind", "Lots of flow messages that wait for the sink", rows(|sink| sink.lots_behind))?;
     family(to, COUNTER, "sink_retried", "Attempts that were made again", rows(|sink| sink.retried))?;
     family(to, COUNTER, "sink_overflow", "Reports that fell off the journal unread", rows(|sink| sink.overflow))?;

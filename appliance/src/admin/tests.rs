@@ -80,6 +80,7 @@ fn example() -> Arc<Registry> {
         topics_failed: [("t".to_owned(), 1)].into(),
         lots_behind: 0,
         log_lots_behind: 0,
+        refused: Vec::new(),
         overflow: 3,
         behind: 4,
         last_error: None,

@@ -18,6 +18,8 @@ use crate::axes::flow_field::{FLOW_FIELDS, named};
 pub struct Flows {
     /// Where datagrams are received.
     pub listen: Vec<SocketAddr>,
+    /// Where exporters send to whose datagrams are in the mirror: they are taken out of it.
+    pub from_ports: Vec<SocketAddr>,
     /// Where templates and sampling rates are kept; by default in the journal's folder, where there is one.
     pub templates: Option<PathBuf>,
     /// Exporters are told apart by their source port too; default false.
@@ -67,6 +69,7 @@ pub(super) fn read(root: &Section<'_, '_>, journal: Option<&Journal>, knows_name
 
 fn stream(section: &Section<'_, '_>, journal: Option<&Journal>) -> Option<Flows> {
     let listen = section.take("listen");
+    let from_ports = section.take("from_ports");
     let is_written = ["format", "framing", "key"].iter().any(|key| section.has(key));
     let templates = section.take("templates").map(|field| field.text("\"templates\"").map(|path| beside(field.file(), path)));
     let per_port = section.flag("per_port");
@@ -82,12 +85,24 @@ fn stream(section: &Section<'_, '_>, journal: Option<&Journal>) -> Option<Flows>
     }
     let is_meant = is_written || has_topic || templates.is_some() || per_port.is_some() || sampling.is_some() || journal_mb.is_some();
     let listen = match listen {
+        None if from_ports.is_some() => Some(Vec::new()),
         None if is_meant => section.require("listen", "listen = [\"udp/2055\"]").and_then(|field| self::listen(&field)),
         listen => listen.and_then(|field| self::listen(&field)),
     };
+    let from_ports = from_ports.map_or_else(|| Some(Vec::new()), |field| self::from_ports(&field));
     let templates = templates.unwrap_or_else(|| journal.map(|journal| journal.path.join(TEMPLATES)));
     let (per_port, journal_mb) = (per_port.unwrap_or(false), journal_mb.unwrap_or(JOURNAL_MB));
-    Some(Flows { listen: listen?, templates, per_port, sampling: rates, topic: topic?, format: format?, key: key?, journal_mb })
+    Some(Flows {
+        listen: listen?,
+        from_ports: from_ports?,
+        templates,
+        per_port,
+        sampling: rates,
+        topic: topic?,
+        format: format?,
+        key: key?,
+        journal_mb,
+    })
 }
 
 fn listen(field: &Field<'_, '_>) -> Option<Vec<SocketAddr>> {
@@ -107,6 +122,32 @@ fn listen(field: &Field<'_, '_>) -> Option<Vec<SocketAddr>> {
         }
     }
     (sockets.len() == list.len()).then_some(sockets)
+}
+
+/// Addresses with their ports: what else goes by the mirror on such a port is nobody's export.
+fn from_ports(field: &Field<'_, '_>) -> Option<Vec<SocketAddr>> {
+    const EXAMPLE: &str = "[\"udp/192.0.2.1:2055\"]";
+    let list = field.list(EXAMPLE)?;
+    if list.is_empty() || list.len() > LISTEN_MAX {
+        field.fault(format!("has {} addresses", list.len()), format!("write 1 to {LISTEN_MAX}, such as from_ports = {EXAMPLE}"));
+        return None;
+    }
+    let (mut seen, mut found) = (BTreeSet::new(), Vec::new());
+    for one in &list {
+        let Some(text) = one.text("\"udp/192.0.2.1:2055\"") else { continue };
+        match listen_address(text) {
+            Ok(at) if at.ip().is_unspecified() || at.port() == 0 => {
+                one.fault(
+                    "names no address and port",
+                    "write the collector's address: anyone may send packets through the mirror to a port",
+                );
+            }
+            Ok(at) if !seen.insert(at) => one.fault("is listed twice", "list each address once"),
+            Ok(at) => found.push(at),
+            Err(what) => one.fault(what, "write \"udp/192.0.2.1:2055\" or \"udp/[2001:db8::1]:2055\""),
+        }
+    }
+    (found.len() == list.len()).then_some(found)
 }
 
 /// `udp/2055` is that port of every address, IPv4 and IPv6; else an address and port.

@@ -14,6 +14,7 @@ mod fault;
 mod flow_predicate;
 mod flows;
 mod hash;
+mod https;
 mod interfaces;
 mod journal;
 pub mod kafka;
@@ -47,6 +48,7 @@ pub use fault::{Fault, Faults, near};
 pub(crate) use fault::{Lines, any_of, read_text};
 pub use flow_predicate::{Among, FLOW_KEYS, FlowOf, FlowPredicate, FlowTest};
 pub use flows::{FlowRate, Flows, listen_address, sampling_rate};
+pub use https::{BodyFraming, Compression, Credentials, HttpsSink};
 pub use interfaces::Interfaces;
 pub use journal::Journal;
 pub use kafka::KafkaSink;
@@ -226,7 +228,8 @@ impl Config {
             let remedy = "write [flows] and below it listen = [\"udp/2055\"], or remove the stat".to_owned();
             return Err(Faults::one(Fault { file: self.file.clone(), line, key, what: what.to_owned(), remedy }));
         }
-        let unreadable = self.sinks.kafka.iter().flat_map(|kafka| kafka.unreadable.iter().cloned());
+        let of_kafka = self.sinks.kafka.iter().flat_map(|kafka| &kafka.unreadable);
+        let unreadable = of_kafka.chain(self.sinks.https.iter().flat_map(|https| &https.unreadable)).cloned();
         let token = self.admin.token.iter().filter_map(|token| token.as_ref().err().cloned());
         let mut faults = Faults::default();
         unreadable.chain(token).for_each(|fault| faults.add(fault));

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::appliance::beside;
 use super::fault::Fault;
+use super::https::{self, HttpsSink};
 use super::kafka::{self, KafkaSink};
 use super::walk::{Field, Section};
 
@@ -19,6 +20,8 @@ pub struct Sinks {
     pub file: Option<FileSink>,
     /// `[sinks.stdout]`
     pub stdout: bool,
+    /// `[sinks.https]`
+    pub https: Option<HttpsSink>,
 }
 
 /// `[sinks.file]`: proto3 JSON, a message a line.
@@ -26,6 +29,20 @@ pub struct Sinks {
 pub struct FileSink {
     /// Appended to.
     pub path: PathBuf,
+}
+
+impl Sinks {
+    /// Whether there is one that takes reports.
+    pub const fn take_reports(&self) -> bool {
+        let by_https = matches!(&self.https, Some(https) if https.has_reports);
+        self.kafka.is_some() || self.file.is_some() || self.stdout || by_https
+    }
+
+    /// Whether there is one that takes flow messages.
+    pub const fn take_flows(&self) -> bool {
+        let by_https = matches!(&self.https, Some(https) if https.has_flows);
+        self.kafka.is_some() || self.file.is_some() || self.stdout || by_https
+    }
 }
 
 /// `[admin]`
@@ -76,8 +93,9 @@ pub(super) fn read(root: &Section<'_, '_>) -> Sinks {
         path.map(|path| FileSink { path })
     });
     let stdout = section.section("stdout", "[sinks.stdout]").map(Section::close).is_some();
+    let https = section.section("https", "[sinks.https]").and_then(https::read);
     section.close();
-    Sinks { kafka, file, stdout }
+    Sinks { kafka, file, stdout, https }
 }
 
 /// `[admin]`, or its defaults.

@@ -119,7 +119,7 @@ fn sasl(section: &Section<'_, '_>, unreadable: &mut Vec<Fault>) -> Option<Sasl> 
     let mechanism = wanted.as_ref().and_then(|field| field.choice(&MECHANISMS));
     let username = section.text("username", "\"tailwater\"");
     let file = secret_file(section, "password_file", "\"kafka.password\"", unreadable);
-    let env = variable(section, unreadable);
+    let env = variable(section, "password_env", "\"KAFKA_PASSWORD\"", unreadable);
     let given = [("username", username.is_some()), ("password_file", file.is_some()), ("password_env", env.is_some())];
     let Some(wanted) = wanted else {
         for (key, _) in given.iter().filter(|(_, is_set)| *is_set) {
@@ -140,18 +140,18 @@ fn sasl(section: &Section<'_, '_>, unreadable: &mut Vec<Fault>) -> Option<Sasl> 
     Some(Sasl { mechanism: mechanism?, username: username?.to_owned(), password: password? })
 }
 
-fn secret_file(section: &Section<'_, '_>, key: &'static str, example: &str, unreadable: &mut Vec<Fault>) -> Option<SecretPlace> {
+pub(super) fn secret_file(section: &Section<'_, '_>, key: &'static str, example: &str, unreadable: &mut Vec<Fault>) -> Option<SecretPlace> {
     let field = section.take(key)?;
     let place = SecretPlace::File(beside(section.book().file(), field.text(example)?));
     unreadable.extend(place.read().err().map(|fault| field.later(fault.what, fault.remedy)));
     Some(place)
 }
 
-fn variable(section: &Section<'_, '_>, unreadable: &mut Vec<Fault>) -> Option<SecretPlace> {
-    let field = section.take("password_env")?;
-    let name = field.text("\"KAFKA_PASSWORD\"")?;
+pub(super) fn variable(section: &Section<'_, '_>, key: &'static str, example: &str, unreadable: &mut Vec<Fault>) -> Option<SecretPlace> {
+    let field = section.take(key)?;
+    let name = field.text(example)?;
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
-        field.fault("is no name of a variable", "write for instance \"KAFKA_PASSWORD\": its value is set in the environment");
+        field.fault("is no name of a variable", format!("write for instance {example}: its value is set in the environment"));
         return None;
     }
     let place = SecretPlace::Env(name.to_owned());

@@ -6,7 +6,7 @@ use super::cursor::Cursor;
 use super::domain::{Domain, DomainKey};
 use super::exporters::{Delays, Exporters, Mark};
 use super::flow::{Address, Flow};
-use super::ledger::{DatagramDrop, Ledger, SetDrop, TemplateEvent};
+use super::ledger::{DatagramDrop, Ledger, PortTaken, SetDrop, TemplateEvent};
 use super::lru::Lru;
 use super::missing::Then;
 use super::{export, fixed, sflow};
@@ -338,6 +338,11 @@ impl Collector {
     /// The same by exporter.
     pub const fn exporters(&self) -> &Exporters {
         &self.told
+    }
+
+    /// What came of the mirror's packets, since the start.
+    pub const fn note_ports(&mut self, taken: PortTaken) {
+        self.ledger.ports = taken;
     }
 
     /// Memory that strangers can make it take, about, bytes: what is known of exporters, and data that waits for templates.

@@ -91,6 +91,19 @@ pub struct Gaps {
     pub restarts: u64,
 }
 
+/// What came of packets in the mirror for the addresses of `[flows] from_ports`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortTaken {
+    /// Datagrams that were read: they are among all others.
+    pub datagrams: u64,
+    /// Packets for which a core's ring had no room,
+    pub full: u64,
+    /// and that were longer than what is seen of a frame.
+    pub cut: u64,
+    /// Datagrams in pieces that were for another port.
+    pub other_port: u64,
+}
+
 /// The whole account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
@@ -149,6 +162,8 @@ pub struct Ledger {
     pub missed: u64,
     /// Of what was missed in earlier windows: what came after all.
     pub refilled: u64,
+    /// Of the mirror's packets.
+    pub ports: PortTaken,
 }
 
 /// What a number counts.
@@ -276,6 +291,7 @@ impl Ledger {
             junk: self.junk - before.junk,
             missed: self.missed.wrapping_sub(before.missed),
             refilled: self.refilled - before.refilled,
+            ports: self.ports.since(before.ports),
         }
     }
 
@@ -291,6 +307,17 @@ impl Ledger {
 fn count(counters: &mut [u64], at: usize) {
     if let Some(counter) = counters.get_mut(at) {
         *counter += 1;
+    }
+}
+
+impl PortTaken {
+    const fn since(self, before: Self) -> Self {
+        Self {
+            datagrams: self.datagrams - before.datagrams,
+            full: self.full - before.full,
+            cut: self.cut - before.cut,
+            other_port: self.other_port - before.other_port,
+        }
     }
 }
 
@@ -348,6 +375,12 @@ impl fmt::Display for Ledger {
         writeln!(f, "gaps of datagrams: {}", self.datagram_gaps)?;
         writeln!(f, "gaps of records: {}", self.record_gaps)?;
         writeln!(f, "gaps of samples: {}", self.sample_gaps)?;
-        write!(f, "kernel: {} datagrams dropped; {} came twice, {} were nobody's", self.kernel_drops, self.repeated, self.junk)
+        write!(f, "kernel: {} datagrams dropped; {} came twice, {} were nobody's", self.kernel_drops, self.repeated, self.junk)?;
+        match self.ports {
+            PortTaken { datagrams: 0, full: 0, cut: 0, other_port: 0 } => Ok(()),
+            PortTaken { datagrams, full, cut, other_port } => {
+                write!(f, "\nports: {datagrams} datagrams, packets lost: {full} ring full, {cut} cut; {other_port} for other ports")
+            }
+        }
     }
 }

@@ -14,6 +14,10 @@ pub struct Datagram<'a> {
     pub src: Address,
     /// Source port.
     pub src_port: u16,
+    /// Destination address.
+    pub dst: Address,
+    /// Destination port.
+    pub dst_port: u16,
     /// What it carries, as far as it was captured.
     pub payload: std::borrow::Cow<'a, [u8]>,
 }
@@ -50,12 +54,12 @@ impl Datagrams {
             return None;
         }
         if packet.offset == 0 && !packet.more {
-            let (src_port, payload) = udp(packet.body)?;
-            return Some(Datagram { src: packet.src, src_port, payload: payload.into() });
+            let (src_port, dst_port, payload) = udp(packet.body)?;
+            return Some(Datagram { src: packet.src, src_port, dst: packet.dst, dst_port, payload: payload.into() });
         }
         let whole = self.complete(&packet)?;
-        let (src_port, payload) = udp(&whole)?;
-        Some(Datagram { src: packet.src, src_port, payload: payload.to_vec().into() })
+        let (src_port, dst_port, payload) = udp(&whole)?;
+        Some(Datagram { src: packet.src, src_port, dst: packet.dst, dst_port, payload: payload.to_vec().into() })
     }
 
     fn complete(&mut self, packet: &Packet<'_>) -> Option<Vec<u8>> {
@@ -97,11 +101,12 @@ fn joined(pieces: &[(usize, bool, Vec<u8>)]) -> Option<Vec<u8>> {
     None
 }
 
-fn udp(body: &[u8]) -> Option<(u16, &[u8])> {
-    let &[s0, s1, _, _, l0, l1, _, _, ..] = body else { return None };
+/// Source port, destination port, payload.
+fn udp(body: &[u8]) -> Option<(u16, u16, &[u8])> {
+    let &[s0, s1, d0, d1, l0, l1, _, _, ..] = body else { return None };
     let length = usize::from(u16::from_be_bytes([l0, l1]));
     let end = if length < 8 { body.len() } else { length.min(body.len()) };
-    Some((u16::from_be_bytes([s0, s1]), body.get(8..end)?))
+    Some((u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]), body.get(8..end)?))
 }
 
 fn packet(ip: &[u8]) -> Option<Packet<'_>> {

@@ -23,6 +23,7 @@ mod stamps;
 mod store;
 mod writer;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -230,6 +231,16 @@ impl Journal {
     fn lanes(&self) -> impl Iterator<Item = &Lane> {
         [Some(&*self.long), Some(&*self.fast), self.flows.as_deref(), self.logs.as_deref()].into_iter().flatten()
     }
+}
+
+/// What a segment's file holds, over what is damaged: a position and its message; no message: a gap begins there.
+pub fn segment(file: &Path, mut take: impl FnMut(u64, Option<Message>)) {
+    let bytes = file.metadata().map_or(0, |meta| meta.len());
+    let segment = segment::Segment { first: 0, end: 0, bytes, path: file.into() };
+    segment::read(&segment, |position, content| match content {
+        frame::Content::Message(message) => take(position, Some(message)),
+        frame::Content::Gap(_) => take(position, None),
+    });
 }
 
 #[cfg(test)]

@@ -165,7 +165,8 @@ impl Frames {
         self.at = 0;
         while self.bytes.len() < want {
             let have = self.bytes.len();
-            self.bytes.resize(have + CHUNK_BYTES.max(want - have), 0);
+            // Never more than is there: a length that is damaged asks for 256 MiB.
+            self.bytes.resize(have + CHUNK_BYTES, 0);
             let read = loop {
                 match self.file.read(&mut self.bytes[have..]) {
                     Err(fault) if fault.kind() == ErrorKind::Interrupted => {}

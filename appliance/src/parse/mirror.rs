@@ -37,6 +37,12 @@ impl MirrorPlan {
         !self.passes_options
     }
 
+    /// Whether the mirror wraps frames in anything.
+    #[inline]
+    pub const fn is_wrapped(&self) -> bool {
+        self.wraps != 0
+    }
+
     /// Whether `tunnel` around a frame sent by `outer` is the mirror's own.
     #[inline]
     pub(super) fn strips(&self, tunnel: Tunnel, outer: &IpHeader) -> bool {

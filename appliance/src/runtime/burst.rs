@@ -133,6 +133,9 @@ impl<S: Stage> Receiver<S> {
         {
             self.sample(frames);
         }
+        if self.port_tap.is_some() {
+            self.take_exports(frames, count);
+        }
         let bank = self.bursts.bank;
         let mut walks = true;
         if port < self.open.ports.len() && self.world.generation.is_plain() {
@@ -152,6 +155,13 @@ impl<S: Stage> Receiver<S> {
         self.bursts.bank = bank ^ 1;
         // What is kept of these ranges has come meanwhile; where their records go comes while the next burst is received.
         self.bursts.banks[bank].goals[..count].iter().for_each(|goal| self.gather.prefetch_tail(goal.range));
+    }
+
+    /// Hands over what is of exporters; it counts as any other packet too.
+    #[inline(never)]
+    fn take_exports<'a>(&mut self, frames: impl Frames<'a>, count: usize) {
+        let Self { port_tap: Some(tap), world, .. } = self else { return };
+        (0..count).filter_map(|at| frames.at(at)).for_each(|frame| tap.see(&frame, &world.mirror));
     }
 
     /// Keeps of the frames those that are sampled to find what comes twice.

@@ -80,8 +80,7 @@ fn templates(about: String, file: &Path, config: &Config) -> Finding {
 
 /// Flows that no sink takes.
 fn nowhere(config: &Config) -> Option<Finding> {
-    let sinks = &config.sinks;
-    let has_none = sinks.kafka.is_none() && sinks.file.is_none() && !sinks.stdout;
+    let has_none = !config.sinks.take_flows();
     let about = format!("{}: flows", config.locate(&["flows"]));
     has_none.then(|| bad(Verdict::Weak, about, "there is no sink: flows are counted and forgotten", "write [sinks.kafka], or [sinks.file]"))
 }

@@ -14,8 +14,7 @@ const SIZE_MB_MIN: u64 = 16;
 /// Nothing where there is neither a journal nor a sink.
 pub(super) fn journal(config: &Config) -> Option<Finding> {
     let Some(journal) = &config.journal else {
-        let sinks = &config.sinks;
-        let has_sinks = sinks.kafka.is_some() || sinks.file.is_some() || sinks.stdout;
+        let has_sinks = config.sinks.take_reports();
         let what = "reports wait in memory, and are lost with the process";
         let remedy = "write [journal] path = \"/var/lib/tailwater/journal\"";
         return has_sinks.then(|| bad(Verdict::Weak, "journal", what, remedy));

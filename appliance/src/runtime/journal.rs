@@ -24,7 +24,7 @@ pub(super) fn open(config: &Config) -> Result<Arc<Journal>, RunError> {
     if let Some(flows) = &config.flows {
         journal =
             with_lane(config, journal, &Lots { name: "flows", bytes: FLOW_QUEUE_BYTES, disk_mb: flows.journal_mb }, |journal, lane| {
-                journal.with_flows(lane, &sinks)
+                journal.with_flows(lane, &sink::flow_names(&config.sinks))
             })?;
     }
     if let Some(logs) = &config.packet_logs {

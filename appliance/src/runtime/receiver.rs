@@ -9,6 +9,7 @@ use super::world::World;
 use crate::arch::Region;
 use crate::duplicates::Copies;
 use crate::exports::Tap;
+use crate::flows::tap::Tap as PortTap;
 use crate::gather::{Gather, Stage};
 use crate::limits::{BURST_FRAMES_LATE, BURST_FRAMES_MAX};
 use crate::parse::Parsed;
@@ -42,6 +43,8 @@ pub struct Receiver<S> {
     pub(super) gather: Gather,
     pub(super) stage: S,
     pub(super) bursts: Bursts,
+    /// Takes export datagrams out, where that is configured.
+    pub(super) port_tap: Option<Box<PortTap>>,
     pub(super) parsed: Parsed,
     at: Epoch,
     /// The first epoch in which `world` counted.
@@ -81,6 +84,7 @@ impl<S: Stage> Receiver<S> {
             gather,
             stage,
             bursts: Bursts::new(&world),
+            port_tap: None,
             parsed: Parsed::default(),
             at: Epoch(0),
             began: Epoch(0),
@@ -102,6 +106,11 @@ impl<S: Stage> Receiver<S> {
             world,
             coming: Coming::default(),
         }
+    }
+
+    /// Hands export datagrams over from now on.
+    pub fn take_exports_by(&mut self, tap: PortTap) {
+        self.port_tap = Some(Box::new(tap));
     }
 
     /// By this end other generations come.

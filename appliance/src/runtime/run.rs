@@ -108,6 +108,9 @@ fn count(
     if let Some((flows, analysis)) = flows.zip(wired.analysis.take()) {
         flows.analyse(analysis, Arc::clone(&timeline));
     }
+    if let Some(flows) = flows {
+        wired.receivers.iter_mut().zip(flows.taps(config, cores.rx.len())).for_each(|(receiver, tap)| receiver.take_exports_by(tap));
+    }
     let mut exporting = {
         let shared = (journal, registry, Arc::clone(&timeline));
         beside(places.io_cpu, || Exporting::start(config, cores.rx.len(), seed()?, shared).map_err(RunError::Exports))??

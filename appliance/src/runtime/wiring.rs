@@ -9,6 +9,7 @@ use super::receiver::Receiver;
 use super::world::World;
 use crate::analyse::Analysis;
 use crate::exports::Tap;
+use crate::flows::tap::Tap as PortTap;
 use crate::report::CoreName;
 use crate::spread::{self, Dispatcher, Worker};
 use crate::telemetry::{LiveCore, Registry};
@@ -38,6 +39,14 @@ impl AnyReceiver {
         match self {
             Self::Own(receiver) => receiver.sample_for(tap),
             Self::Sends(receiver) => receiver.sample_for(tap),
+        }
+    }
+
+    /// Hands export datagrams over from now on.
+    pub fn take_exports_by(&mut self, tap: PortTap) {
+        match self {
+            Self::Own(receiver) => receiver.take_exports_by(tap),
+            Self::Sends(receiver) => receiver.take_exports_by(tap),
         }
     }
 }

@@ -28,6 +28,8 @@ pub(super) struct Health {
     logs_failed: AtomicU64,
     /// Of these, those whose topic was refused, by topic.
     topics_failed: Mutex<BTreeMap<String, u64>>,
+    /// Lines that were given up, by reason.
+    refused: Mutex<BTreeMap<&'static str, u64>>,
     last_error: Mutex<Option<String>>,
     /// What was last said to mend it.
     remedy: Mutex<String>,
@@ -49,6 +51,7 @@ impl Health {
             logs: zero(),
             logs_failed: zero(),
             topics_failed: Mutex::default(),
+            refused: Mutex::default(),
             last_error: Mutex::default(),
             remedy: Mutex::default(),
             ages: Default::default(),
@@ -83,6 +86,12 @@ impl Health {
         *topics.entry(topic.to_owned()).or_default() += messages;
     }
 
+    /// So many of them for this reason, where a sink has several.
+    #[cfg_attr(not(feature = "https"), allow(dead_code, reason = "only who pushes tells reasons"))]
+    pub(super) fn refused(&self, reason: &'static str, messages: u64) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += messages;
+    }
+
     pub(super) fn retried(&self, attempts: u64) {
         self.retried.fetch_add(attempts, Relaxed);
     }
@@ -99,7 +108,7 @@ impl Health {
     }
 
     /// A message was delivered just now: notes how old it was, from its window's end.
-    #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
+    #[cfg_attr(not(any(feature = "kafka", feature = "https")), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
     pub(super) fn aged(&self, message: &Message) {
         // A configuration is of no window that is over, nor is a flow or a packet.
         if matches!(message.kind, Kind::Configs | Kind::Flows | Kind::Logs) {
@@ -136,6 +145,7 @@ impl Health {
             logs: self.logs.load(Relaxed),
             logs_failed: self.logs_failed.load(Relaxed),
             topics_failed: self.topics_failed.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            refused: self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(reason, n)| (*reason, *n)).collect(),
             overflow: 0,
             behind: 0,
             lots_behind: 0,

@@ -1,13 +1,15 @@
-//! Where reports and flows go: Kafka, a file, stdout. Each sink has a thread and a place in the journal of its own; Kafka has one for each
+//! Where reports and flows go: Kafka, a file, stdout, a server over HTTPS. Each sink has a thread and a place in the journal of its own; Kafka has one for each
 //! lane, with a producer each, so that reports of fast windows wait for no backlog, and no report for flows.
 //!
 //! A sink that cannot deliver keeps trying and holds nobody else up: the journal fills to its bound, and what falls off
 //! is counted for that sink alone. A sink settles a message only when it was delivered (by Kafka: acknowledged by all
 //! in-sync replicas), or when the message itself was refused; those are counted as failed.
 
-#[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
+#[cfg_attr(not(any(feature = "kafka", feature = "https")), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
 mod age;
 mod health;
+#[cfg(feature = "https")]
+pub mod https;
 mod json;
 #[cfg(feature = "kafka")]
 pub mod kafka;
@@ -53,6 +55,12 @@ pub enum SinkError {
     /// This program has no Kafka sink.
     #[error("[sinks.kafka]: this tailwater was built without the feature `kafka`; build it with it, or take the sink out")]
     NoKafka,
+    /// What the push to a server needs is not there.
+    #[error("[sinks.https] {0}")]
+    Https(String),
+    /// This program has no HTTPS sink.
+    #[error("[sinks.https]: this tailwater was built without the feature `https`; build it with it, or take the sink out")]
+    NoHttps,
     /// The journal was made without this sink's cursor.
     #[error("the journal has no free cursor for the sink `{0}`: make it with `sink::names`, and start the sinks once")]
     NoCursor(&'static str),
@@ -66,9 +74,18 @@ pub enum SinkError {
     },
 }
 
-/// The names of the configured sinks: what [`Journal::new`] wants.
+/// The names of the sinks that take reports: what [`Journal::new`] wants.
 pub fn names(sinks: &Sinks) -> Vec<&'static str> {
-    let all = [("kafka", sinks.kafka.is_some()), ("file", sinks.file.is_some()), ("stdout", sinks.stdout)];
+    named(sinks, sinks.https.as_ref().is_some_and(|https| https.has_reports))
+}
+
+/// The names of those that take flow messages: what [`Journal::with_flows`] wants.
+pub fn flow_names(sinks: &Sinks) -> Vec<&'static str> {
+    named(sinks, sinks.https.as_ref().is_some_and(|https| https.has_flows))
+}
+
+fn named(sinks: &Sinks, https: bool) -> Vec<&'static str> {
+    let all = [("kafka", sinks.kafka.is_some()), ("file", sinks.file.is_some()), ("stdout", sinks.stdout), ("https", https)];
     all.into_iter().filter_map(|(name, is_there)| is_there.then_some(name)).collect()
 }
 
@@ -96,7 +113,29 @@ pub fn start(sinks: &Sinks, journal: &Arc<Journal>) -> Result<RunningSinks, Sink
         let target = lines::Stdout::open().map_err(SinkError::Stdout)?;
         running.spawn_one("stdout", "-".to_owned(), |seat| lines::Lines::new(target, seat).run())?;
     }
+    if let Some(https) = &sinks.https {
+        start_https(https, &mut running)?;
+    }
     Ok(running)
+}
+
+/// Of the lanes it has those that it takes: the journal holds nothing for it in the others.
+#[cfg(feature = "https")]
+fn start_https(config: &crate::config::HttpsSink, running: &mut RunningSinks) -> Result<(), SinkError> {
+    let reports = if config.has_reports { running.cursors("https")?.into() } else { Vec::new() };
+    let flows = running.watch.journal.flow_cursor("https").filter(|_| config.has_flows);
+    let cursor = Both::new(reports).and_last(flows);
+    // What stands behind the path may be a secret.
+    let address = config.url.split('?').next().unwrap_or("").to_owned();
+    let health = running.health("https", address);
+    let seat = Seat { cursor, health, stop: Arc::clone(&running.stop) };
+    let push = https::Push::new(config, seat).map_err(SinkError::Https)?;
+    running.start(("https", "sink-https"), move || push.run())
+}
+
+#[cfg(not(feature = "https"))]
+fn start_https(_: &crate::config::HttpsSink, _: &mut RunningSinks) -> Result<(), SinkError> {
+    Err(SinkError::NoHttps)
 }
 
 #[cfg(feature = "kafka")]
@@ -251,10 +290,19 @@ impl RunningSinks {
         cursor: C,
         work: impl FnOnce(Seat<C>) + Send + 'static,
     ) -> Result<(), SinkError> {
+        let health = self.health(sink, address);
+        let seat = Seat { cursor, health, stop: Arc::clone(&self.stop) };
+        self.start((sink, name), move || work(seat))
+    }
+
+    fn health(&mut self, sink: &'static str, address: String) -> Arc<Health> {
         let health = Arc::new(Health::new(sink, address));
         self.watch.sinks.push(Arc::clone(&health));
-        let seat = Seat { cursor, health, stop: Arc::clone(&self.stop) };
-        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || work(seat));
+        health
+    }
+
+    fn start(&mut self, (sink, name): (&'static str, &str), work: impl FnOnce() + Send + 'static) -> Result<(), SinkError> {
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
         self.threads.push((sink, thread.map_err(|reason| SinkError::Thread { sink, reason })?));
         Ok(())
     }

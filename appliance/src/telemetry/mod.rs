@@ -13,6 +13,7 @@
 pub mod ages;
 pub mod cost;
 pub mod exports;
+pub mod flows;
 pub mod live;
 pub mod log;
 pub mod pauses;
@@ -22,11 +23,12 @@ pub mod status;
 
 pub use ages::{AGE_BOUNDS_S, Ages};
 pub use exports::{ExportSnapshot, ExportsSnapshot, LogsSnapshot};
+pub use flows::{ExporterSnapshot, FlowsSnapshot};
 pub use live::{CoreFigures, Counter, LiveCore, LivePart, LivePort, LiveQueue, MEMORY_PARTS, PartFigures, PortFigures};
 pub use pauses::{Did, LivePauses, PAUSE_CAUSES, Pause, PauseFigures};
 pub use registry::Registry;
 pub use snapshot::{
-    AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, ExporterSnapshot, FeedHealth, FeedSnapshot,
-    FlowsSnapshot, JournalSnapshot, Optics, PairSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
+    AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedHealth, FeedSnapshot, JournalSnapshot, Optics,
+    PairSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
 };
 pub use status::StatusLine;

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::cost::{CostFigures, PARTS, TIMED_POLLS};
 use super::exports::ExportsSnapshot;
+use super::flows::FlowsSnapshot;
 use super::live::{LiveCore, LivePort, PortFigures};
 use super::pauses::PAUSE_CAUSES;
 use super::snapshot::{
-    AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedSnapshot, FlowsSnapshot, JournalSnapshot, Optics,
-    PairSnapshot, PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot,
+    AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedSnapshot, JournalSnapshot, Optics, PairSnapshot,
+    PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot,
 };
 use crate::arch::ticks::ticks_per_second;
 

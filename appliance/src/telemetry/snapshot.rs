@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::ages::Ages;
 use super::exports::ExportsSnapshot;
+use super::flows::FlowsSnapshot;
 use super::live::{CoreFigures, PortFigures};
 
 /// What was built.
@@ -20,11 +21,15 @@ pub struct BuildInfo {
 impl BuildInfo {
     /// Of this program.
     pub const fn this() -> Self {
-        let features = match (cfg!(feature = "dpdk"), cfg!(feature = "kafka")) {
-            (true, true) => "dpdk,kafka",
-            (true, false) => "dpdk",
-            (false, true) => "kafka",
-            (false, false) => "",
+        let features = match (cfg!(feature = "dpdk"), cfg!(feature = "kafka"), cfg!(feature = "https")) {
+            (true, true, true) => "dpdk,kafka,https",
+            (true, true, false) => "dpdk,kafka",
+            (true, false, true) => "dpdk,https",
+            (true, false, false) => "dpdk",
+            (false, true, true) => "kafka,https",
+            (false, true, false) => "kafka",
+            (false, false, true) => "https",
+            (false, false, false) => "",
         };
         Self { version: env!("CARGO_PKG_VERSION"), features }
     }
@@ -140,7 +145,7 @@ impl fmt::Display for SinkState {
 /// One sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkStatus {
-    /// `kafka`, `file` or `stdout`.
+    /// `kafka`, `file`, `stdout` or `https`.
     pub name: String,
     /// Its state.
     pub state: SinkState,
@@ -160,6 +165,8 @@ pub struct SinkStatus {
     pub logs_failed: u64,
     /// Of these, those whose topic brokers refuse, by topic; of many topics those that were first.
     pub topics_failed: BTreeMap<String, u64>,
+    /// Of those given up, by reason, where the sink tells them apart.
+    pub refused: Vec<(&'static str, u64)>,
     /// Messages that fell off the journal unread; flows aside.
     pub overflow: u64,
     /// Lots of flow messages that wait.
@@ -203,6 +210,12 @@ impl SinkStatus {
         self.log_lots_behind += other.log_lots_behind;
         self.overflow += other.overflow;
         self.behind += other.behind;
+        for (reason, count) in other.refused {
+            match self.refused.iter_mut().find(|(own, _)| *own == reason) {
+                Some((_, own)) => *own += count,
+                None => self.refused.push((reason, count)),
+            }
+        }
         self.ages.extend(other.ages);
     }
 }
@@ -259,52 +272,6 @@ pub struct EventsSnapshot {
     pub refused: u64,
     /// Frames and records lost since the start, by what and cause.
     pub losses: BTreeMap<(String, String), u64>,
-}
-
-/// One exporter of flow records, since the start.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ExporterSnapshot {
-    /// Its address, or `other`.
-    pub name: String,
-    /// Datagrams.
-    pub datagrams: u64,
-    /// Flows.
-    pub flows: u64,
-    /// Templates that came anew, or others.
-    pub templates: u64,
-    /// Units of its numbers that are missing now.
-    pub lost: i64,
-    /// Flows of unknown sampling rate.
-    pub rate_unknown: u64,
-    /// What was of no use: of what (`datagram`, `set`, `record`), why, and how many.
-    pub errors: Vec<(&'static str, &'static str, u64)>,
-    /// Flows by delay, in bins.
-    pub delays: Vec<u64>,
-    /// All delays together.
-    pub delay_sum_ms: u64,
-}
-
-/// Flow records.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FlowsSnapshot {
-    /// By address; the last are all others.
-    pub exporters: Vec<ExporterSnapshot>,
-    /// Datagrams that the kernel dropped.
-    pub kernel_dropped: u64,
-    /// Sets that wait for their template.
-    pub waiting: u64,
-    /// Exporters' domains that are known.
-    pub domains: u64,
-    /// Flow messages that the journal took.
-    pub journalled: u64,
-    /// And did not.
-    pub refused: u64,
-    /// Lots that its lane holds in memory,
-    pub lots: u64,
-    /// their bytes,
-    pub bytes: u64,
-    /// and those on disk.
-    pub disk_bytes: u64,
 }
 
 /// How want of memory, and at last of time, makes figures coarser, by the index of [`Snapshot::degraded`].

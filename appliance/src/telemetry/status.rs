@@ -128,6 +128,7 @@ mod tests {
             topics_failed: [("t".to_owned(), 1)].into(),
             lots_behind: 0,
             log_lots_behind: 0,
+            refused: Vec::new(),
             overflow: 0,
             behind: 2,
             last_error: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::outlet::Given;
 use super::watch::Watch;
-use crate::flows::{DatagramDrop, Gaps, Ledger, RecordDrop, SetDrop, TemplateEvent};
+use crate::flows::{DatagramDrop, Gaps, Ledger, PortTaken, RecordDrop, SetDrop, TemplateEvent};
 use crate::journal::{Journal, Losses};
 use crate::report::pb;
 use crate::telemetry::{Registry, SinkStatus};
@@ -136,6 +136,10 @@ fn message(of: &Ledger) -> pb::FlowsAccount {
         kernel_dropped: of.kernel_drops,
         repeated: of.repeated,
         junk: of.junk,
+        ports: (of.ports != PortTaken::default()).then(|| {
+            let PortTaken { datagrams, full, cut, other_port } = of.ports;
+            pb::FlowPorts { datagrams, full, cut, other_port }
+        }),
         ..pb::FlowsAccount::default()
     }
 }

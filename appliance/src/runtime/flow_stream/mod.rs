@@ -7,6 +7,7 @@
 mod account;
 mod analysing;
 mod outlet;
+mod ports;
 mod receiving;
 mod saver;
 mod watch;
@@ -23,11 +24,13 @@ use crate::analyse::Analysis;
 use crate::config::{Config, Fault, Faults, Flows, Range};
 use crate::enrich::{Edges, Keeper, Pipeline};
 use crate::flows::listen::{Bound, Listener, is_shared};
+use crate::flows::tap::{Tap, taps};
 use crate::flows::{Collector, OperatorRate, Settings};
 use crate::journal::Journal;
 use crate::rx::timeline::Timeline;
 use crate::telemetry::Registry;
 use analysing::{Analysing, Shared};
+use ports::Ports;
 use receiving::Receiving;
 use saver::Saver;
 use watch::Watch;
@@ -43,6 +46,7 @@ pub struct FlowStream {
     thread: Option<JoinHandle<()>>,
     counting: Shared,
     time: Arc<OnceLock<Arc<Timeline>>>,
+    ports: ports::Hand,
     /// Reads tables anew as long as it lives.
     _keeper: Option<Keeper>,
     follow: Option<Arc<FollowRanges>>,
@@ -77,6 +81,8 @@ impl FlowStream {
         analysing.edges = edges;
         let (counting, time) = (analysing.hand.clone(), Arc::<OnceLock<_>>::default());
         let at = Arc::clone(&time);
+        let ports = Ports::default();
+        let hand = ports.hand();
         let (watch, journal, ends) = (Watch::new(Arc::clone(stop)), Arc::clone(journal), Arc::clone(stop));
         let (told, window_ns) = (Arc::clone(&watch), config.appliance.window_ms * 1_000_000);
         let work = move || {
@@ -86,12 +92,13 @@ impl FlowStream {
             let saver = flows.templates.as_deref().and_then(|file| Saver::start(file, &mut collector));
             let way = Way::new(&flows, journal, window_ns, pipeline);
             let listeners = sockets.into_iter().map(Listener::new).collect();
-            Receiving { listeners, collector, way, saver, watch: told, told: Instant::now(), fault: None, analysing, time: at }.run(&ends);
+            Receiving { listeners, collector, way, saver, watch: told, told: Instant::now(), fault: None, analysing, time: at, ports }
+                .run(&ends);
         };
         let thread = thread::Builder::new().name("flows".into()).spawn(work);
         let thread = thread
             .map_err(|reason| Faults::of_file(&config.file, format!("[flows]: no thread: {reason}"), "raise the limit on threads"))?;
-        Ok(Some(Self { watch, stop: Arc::clone(stop), thread: Some(thread), counting, time, _keeper: keeper, follow }))
+        Ok(Some(Self { watch, stop: Arc::clone(stop), thread: Some(thread), counting, time, ports: hand, _keeper: keeper, follow }))
     }
 
     /// For the reporter; and metrics are told from now on.
@@ -120,6 +127,14 @@ impl FlowStream {
     /// Whether the thread has ended, though nobody told it to.
     pub fn is_dead(&self) -> bool {
         !self.stop.load(Ordering::Relaxed) && self.thread.as_ref().is_some_and(JoinHandle::is_finished)
+    }
+
+    /// What receiving cores hand export datagrams over by, if any are to be taken out of the mirror.
+    pub fn taps(&self, config: &Config, cores: usize) -> Vec<Tap> {
+        let Some(flows) = config.flows.as_ref().filter(|flows| !flows.from_ports.is_empty()) else { return Vec::new() };
+        let (taps, tapped, counts) = taps(&flows.from_ports, cores);
+        self.ports.give(tapped, counts);
+        taps
     }
 
     /// Waits until all that came is in the journal. Ends it, if it was not told to end.

@@ -150,7 +150,17 @@ mod tests {
     fn outlet(journal: &Arc<Journal>, format: (FlowFormat, Framing)) -> Outlet {
         let listen = vec!["127.0.0.1:1".parse().unwrap()];
         let (topic, key) = ("t".to_owned(), vec!["sampler_address", "src_port"]);
-        let config = Flows { listen, templates: None, per_port: false, sampling: Vec::new(), topic, format, key, journal_mb: 16 };
+        let config = Flows {
+            listen,
+            from_ports: Vec::new(),
+            templates: None,
+            per_port: false,
+            sampling: Vec::new(),
+            topic,
+            format,
+            key,
+            journal_mb: 16,
+        };
         Outlet::new(&config, (&config.topic, format), Arc::clone(journal), WINDOW_NS)
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::analysing::Analysing;
+use super::ports::Ports;
 use super::saver::Saver;
 use super::watch::Watch;
 use super::way::Way;
@@ -17,6 +18,8 @@ use crate::rx::timeline::Timeline;
 const NAP_MS: u16 = 50;
 /// The same while flows are counted: the reporter waits for the end of our windows as for any core's.
 const NAP_ANALYSING_MS: u16 = 5;
+/// The same while cores hand over what is in the mirror: nobody wakes it for that.
+const NAP_PORTS_MS: u16 = 1;
 /// How often others see where everything went.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 /// For so long what still waits in the sockets is read after the signal to end.
@@ -38,6 +41,7 @@ pub(super) struct Receiving {
     pub(super) analysing: Analysing,
     /// Of the data path, once it has begun.
     pub(super) time: Arc<OnceLock<Arc<Timeline>>>,
+    pub(super) ports: Ports,
 }
 
 impl Receiving {
@@ -52,7 +56,11 @@ impl Receiving {
                 self.tell();
             }
             // Lots are closed by their age, at the next burst or behind a nap without one.
-            let nap_ms = if self.analysing.is_on() { NAP_ANALYSING_MS } else { NAP_MS };
+            let nap_ms = match (self.ports.is_on(), self.analysing.is_on()) {
+                (true, _) => NAP_PORTS_MS,
+                (false, true) => NAP_ANALYSING_MS,
+                (false, false) => NAP_MS,
+            };
             if came == 0 && closes {
                 patience.wait();
                 continue;
@@ -76,7 +84,7 @@ impl Receiving {
         self.way.turn(self.time.get().map_or_else(now_ns, |timeline| timeline.now_ns()));
         self.analysing.turn(&mut self.collector);
         let (mut came, mut fault) = (0, None);
-        let Self { listeners, collector, way, analysing, .. } = self;
+        let Self { listeners, collector, way, analysing, ports, .. } = self;
         let mut each = |flow: &Flow| {
             way.put(flow);
             analysing.take(flow);
@@ -87,6 +95,7 @@ impl Receiving {
                 Err(reason) => fault = Some(reason.to_string()),
             }
         }
+        came += ports.receive(collector, &mut each);
         if came > 0 {
             self.analysing.miss(&mut self.collector);
         }

@@ -82,6 +82,8 @@ impl Watch {
         FlowsSnapshot {
             exporters: rows.map(|(name, row)| exporter(name, row)).collect(),
             kernel_dropped: ledger.kernel_drops,
+            port_datagrams: ledger.ports.datagrams,
+            port_dropped: [ledger.ports.full, ledger.ports.cut, ledger.ports.other_port],
             waiting: ledger.waiting,
             domains: domains as u64,
             journalled: given.journalled,

@@ -1,0 +1,51 @@
+//! Flow records, as one moment has them.
+
+/// One exporter of flow records, since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExporterSnapshot {
+    /// Its address, or `other`.
+    pub name: String,
+    /// Datagrams.
+    pub datagrams: u64,
+    /// Flows.
+    pub flows: u64,
+    /// Templates that came anew, or others.
+    pub templates: u64,
+    /// Units of its numbers that are missing now.
+    pub lost: i64,
+    /// Flows of unknown sampling rate.
+    pub rate_unknown: u64,
+    /// What was of no use: of what (`datagram`, `set`, `record`), why, and how many.
+    pub errors: Vec<(&'static str, &'static str, u64)>,
+    /// Flows by delay, in bins.
+    pub delays: Vec<u64>,
+    /// All delays together.
+    pub delay_sum_ms: u64,
+}
+
+/// Flow records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowsSnapshot {
+    /// By address; the last are all others.
+    pub exporters: Vec<ExporterSnapshot>,
+    /// Datagrams that the kernel dropped.
+    pub kernel_dropped: u64,
+    /// Of packets in the mirror: datagrams that were read; and packets that were not, by reason.
+    pub port_datagrams: u64,
+    /// `ring_full`, `cut`, `other_port`.
+    pub port_dropped: [u64; 3],
+    /// Sets that wait for their template.
+    pub waiting: u64,
+    /// Exporters' domains that are known.
+    pub domains: u64,
+    /// Flow messages that the journal took.
+    pub journalled: u64,
+    /// And did not.
+    pub refused: u64,
+    /// Lots that its lane holds in memory,
+    pub lots: u64,
+    /// their bytes,
+    pub bytes: u64,
+    /// and those on disk.
+    pub disk_bytes: u64,
+}
