@@ -15,6 +15,8 @@ pub struct HttpsSink {
     pub url: String,
     /// `of`: flow messages; default true.
     pub has_flows: bool,
+    /// `of`: packet logs; default false.
+    pub has_packets: bool,
     /// `of`: reports of all kinds; default false.
     pub has_reports: bool,
     /// `topics`: of flow messages those of these alone; empty: all.
@@ -80,10 +82,10 @@ impl PartialEq for HttpsSink {
     fn eq(&self, other: &Self) -> bool {
         let of = |sink: &Self| Self { unreadable: Vec::new(), ..sink.clone() };
         let parts = |sink: &Self| {
-            let Self { url, has_flows, has_reports, topics, compression, framing, credentials, ca_file, .. } = of(sink);
+            let Self { url, has_flows, has_packets, has_reports, topics, compression, framing, credentials, ca_file, .. } = of(sink);
             let Self { batch_lines, batch_bytes, batch_ms, timeout_ms, .. } = *sink;
             (
-                (url, has_flows, has_reports, topics, compression, framing),
+                (url, has_flows, has_packets, has_reports, topics, compression, framing),
                 (credentials, ca_file, batch_lines, batch_bytes, batch_ms, timeout_ms),
             )
         };
@@ -97,6 +99,7 @@ impl HttpsSink {
         Self {
             url: url.into(),
             has_flows: true,
+            has_packets: false,
             has_reports: false,
             topics: Vec::new(),
             compression: Compression::Gzip,
@@ -122,7 +125,15 @@ impl HttpsSink {
 const URL: &str = "\"https://collector.example.net/ingest\"";
 const COMPRESSIONS: [(&str, Compression); 3] = [("none", Compression::None), ("gzip", Compression::Gzip), ("zstd", Compression::Zstd)];
 const FRAMINGS: [(&str, bool); 2] = [("lines", false), ("splunk-hec", true)];
-const OF: [(&str, bool); 2] = [("flows", true), ("reports", false)];
+/// What is pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    Flows,
+    Packets,
+    Reports,
+}
+
+const OF: [(&str, Of); 3] = [("flows", Of::Flows), ("packets", Of::Packets), ("reports", Of::Reports)];
 const BATCH_LINES: usize = 5_000;
 const BATCH_KB: usize = 1_024;
 const BATCH_MS: u64 = 1_000;
@@ -130,7 +141,7 @@ const TIMEOUT_MS: u64 = 30_000;
 
 pub(super) fn read(section: Section<'_, '_>) -> Option<HttpsSink> {
     let url = section.require("url", &format!("url = {URL}")).and_then(|field| url(&field));
-    let of = section.take("of").map_or_else(|| Some(vec![true]), of);
+    let of = section.take("of").map_or_else(|| Some(vec![Of::Flows]), of);
     let topics = section.list("topics", "[\"tailwater.v1.flows\"]").into_iter().flatten();
     let topics = topics.filter_map(|field| super::kafka::topic(&field, "tailwater.v1.flows", false)).collect();
     let compression = section.choice("compression", &COMPRESSIONS).unwrap_or(Compression::Gzip);
@@ -146,8 +157,9 @@ pub(super) fn read(section: Section<'_, '_>) -> Option<HttpsSink> {
     let of = of?;
     Some(HttpsSink {
         url: url?,
-        has_flows: of.contains(&true),
-        has_reports: of.contains(&false),
+        has_flows: of.contains(&Of::Flows),
+        has_packets: of.contains(&Of::Packets),
+        has_reports: of.contains(&Of::Reports),
         topics,
         compression,
         framing,
@@ -190,9 +202,9 @@ fn url(field: &Field<'_, '_>) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn of(field: Field<'_, '_>) -> Option<Vec<bool>> {
+fn of(field: Field<'_, '_>) -> Option<Vec<Of>> {
     let list = field.one_or_many()?;
-    let kinds: Vec<bool> = list.iter().filter_map(|one| one.choice(&OF)).collect();
+    let kinds: Vec<Of> = list.iter().filter_map(|one| one.choice(&OF)).collect();
     (kinds.len() == list.len()).then_some(kinds)
 }
 

@@ -23,6 +23,8 @@ pub struct KafkaSink {
     pub configs_topic: String,
     /// Default `lz4`.
     pub compression: String,
+    /// All flows go to one topic: nobody else waits where it is refused. Not written here: of `[flows]` and `[[streams]]`.
+    pub flows_have_one_topic: bool,
     /// TLS and SASL.
     pub trust: Trust,
     /// Secrets and certificates that cannot be read: faults to `run` alone, who replays need not have them.
@@ -94,6 +96,7 @@ pub(super) fn read(section: Section<'_, '_>) -> Option<KafkaSink> {
         events_topic: events_topic?,
         configs_topic: configs_topic?,
         compression,
+        flows_have_one_topic: false,
         trust,
         unreadable,
     };

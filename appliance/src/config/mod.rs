@@ -172,7 +172,10 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let (flows, interfaces) = flows::read(&root, journal.as_ref(), knows_names);
     let exports = exports::read(&root);
     let packet_logs = exports::read_logs(&root, journal.as_ref());
-    let sinks = sinks::read(&root);
+    let mut sinks = sinks::read(&root);
+    if let Some(kafka) = &mut sinks.kafka {
+        kafka.flows_have_one_topic = streams.is_empty();
+    }
     let admin = sinks::read_admin(&root);
     let audit = audit::read(&root, &tags, sinks.kafka.as_ref());
     let duplicates = duplicates::read(&root, &mirror);

@@ -43,6 +43,12 @@ impl Sinks {
         let by_https = matches!(&self.https, Some(https) if https.has_flows);
         self.kafka.is_some() || self.file.is_some() || self.stdout || by_https
     }
+
+    /// Whether there is one that takes packet logs.
+    pub const fn take_logs(&self) -> bool {
+        let by_https = matches!(&self.https, Some(https) if https.has_packets);
+        self.kafka.is_some() || self.file.is_some() || self.stdout || by_https
+    }
 }
 
 /// `[admin]`

@@ -29,7 +29,7 @@ pub(super) fn open(config: &Config) -> Result<Arc<Journal>, RunError> {
     }
     if let Some(logs) = &config.packet_logs {
         journal = with_lane(config, journal, &Lots { name: "logs", bytes: LOG_QUEUE_BYTES, disk_mb: logs.journal_mb }, |journal, lane| {
-            journal.with_logs(lane, &sinks)
+            journal.with_logs(lane, &sink::log_names(&config.sinks))
         })?;
     }
     Ok(journal)

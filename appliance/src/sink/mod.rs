@@ -84,6 +84,11 @@ pub fn flow_names(sinks: &Sinks) -> Vec<&'static str> {
     named(sinks, sinks.https.as_ref().is_some_and(|https| https.has_flows))
 }
 
+/// The names of those that take packet logs: what [`Journal::with_logs`] wants.
+pub fn log_names(sinks: &Sinks) -> Vec<&'static str> {
+    named(sinks, sinks.https.as_ref().is_some_and(|https| https.has_packets))
+}
+
 fn named(sinks: &Sinks, https: bool) -> Vec<&'static str> {
     let all = [("kafka", sinks.kafka.is_some()), ("file", sinks.file.is_some()), ("stdout", sinks.stdout), ("https", https)];
     all.into_iter().filter_map(|(name, is_there)| is_there.then_some(name)).collect()
@@ -124,7 +129,8 @@ pub fn start(sinks: &Sinks, journal: &Arc<Journal>) -> Result<RunningSinks, Sink
 fn start_https(config: &crate::config::HttpsSink, running: &mut RunningSinks) -> Result<(), SinkError> {
     let reports = if config.has_reports { running.cursors("https")?.into() } else { Vec::new() };
     let flows = running.watch.journal.flow_cursor("https").filter(|_| config.has_flows);
-    let cursor = Both::new(reports).and_last(flows);
+    let logs = running.watch.journal.log_cursor("https").filter(|_| config.has_packets);
+    let cursor = Both::new(reports).and_last(flows).and_last(logs);
     // What stands behind the path may be a secret.
     let address = config.url.split('?').next().unwrap_or("").to_owned();
     let health = running.health("https", address);

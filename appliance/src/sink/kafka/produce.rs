@@ -283,6 +283,11 @@ impl KafkaSink {
         }
     }
 
+    /// Whether others would wait for a topic that is refused.
+    fn has_many_topics(&self) -> bool {
+        self.part == Part::Flows && !self.config.flows_have_one_topic
+    }
+
     /// Marks one message, or sends it again.
     fn settle(&mut self, seat: &Seat<Cursor>, (ticket, error): Report) {
         let Some(entry) = self.flight.of(ticket) else { return };
@@ -307,7 +312,7 @@ impl KafkaSink {
                 let bytes = entry.part(ticket.part).1.len();
                 tracing::warn!(sink = "kafka", key = entry.message.key, bytes, "a report was refused: {code}");
             }
-            Some(code) if self.part == Part::Flows && trouble::is_of_the_topic(code) => self.topic_refused(seat, ticket, code),
+            Some(code) if self.has_many_topics() && trouble::is_of_the_topic(code) => self.topic_refused(seat, ticket, code),
             Some(code) => {
                 self.troubled = true;
                 if !trouble::says_little(code) {
