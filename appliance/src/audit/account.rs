@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::rate::{Counts, RateTest};
 use super::spread::{Spread, block_size};
 
-/// A history grows by so much of itself.
+/// A history has room for more than it holds: for a part of itself.
 const GROWTH: usize = 4;
 const NS_IN_S: u64 = 1_000_000_000;
 /// Lengths of the two stretches over which evidence is gathered: a day, and an hour, which sees sooner what changes.
@@ -42,14 +42,21 @@ impl History {
     pub fn keep(&mut self, kept: usize) {
         let more = self.windows.len().saturating_sub(kept);
         self.forgotten = self.windows.drain(..more).next_back().or(self.forgotten);
-        if more > 1 {
+        if self.windows.capacity() > kept + kept / GROWTH + GROWTH {
             self.windows.shrink_to(kept + 1);
         }
     }
 
-    /// That are remembered.
+    /// How many are remembered.
+    #[cfg(test)]
     pub fn windows(&self) -> usize {
         self.windows.len()
+    }
+
+    /// Windows that there is memory for.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        self.windows.capacity()
     }
 
     /// Samples in windows before this one; none where that is forgotten.

@@ -166,7 +166,8 @@ impl Auditor {
         let broken = std::mem::take(&mut self.broken);
         let is_whole = |from: u64, to: u64| {
             let (from, to) = (clocks.windows(from).0, clocks.windows(to).1);
-            !broken.iter().any(|number| (from..to).contains(number))
+            // They came in order.
+            broken.get(broken.partition_point(|number| *number < from)).is_none_or(|number| *number >= to)
         };
         let rate = rate_of(&self.plan, key);
         let Some(keyed) = rate.and_then(|rate| self.keys.name(key, rate, named + 1)) else {

@@ -1,11 +1,11 @@
 //! The scrubber's counters as they are written: CSV with a header, or JSON: a list of objects, or one object a line.
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use super::json;
+use crate::limits::AUDIT_ROWS_MAX;
 
 /// What a scrubber says it had dropped at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,10 +34,10 @@ impl fmt::Display for Bad {
 }
 
 /// Rows of a text, and those that are none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reader {
     /// In the order of the text.
-    pub rows: VecDeque<Row>,
+    pub rows: Vec<Row>,
     /// How many are bad,
     pub bad: u64,
     /// and the first of them.
@@ -45,28 +45,36 @@ pub struct Reader {
     /// Rows for which there was no room: the first ones, since files grow at their end.
     pub left_out: u64,
     most: usize,
+    /// The oldest row, where there is no room for more.
+    oldest: usize,
 }
 
 impl Reader {
-    /// JSON if it starts like it, else CSV; the last so many rows. What is read is never held as a whole.
-    pub fn read(mut from: impl BufRead, most: usize) -> io::Result<Self> {
-        let mut reader = Self { rows: VecDeque::new(), bad: 0, first_bad: None, left_out: 0, most };
+    /// JSON if it starts like it, else CSV.
+    pub fn read(text: &str) -> Self {
+        // A text does not fail.
+        Self::of(text.as_bytes(), AUDIT_ROWS_MAX).unwrap_or_default()
+    }
+
+    /// The same, of what is never held as a whole; the last so many rows.
+    pub fn of(mut from: impl BufRead, most: usize) -> io::Result<Self> {
+        let mut reader = Self { most: most.max(1), ..Self::default() };
         match from.fill_buf()?.trim_ascii_start().first() {
             Some(b'[') => json::list(&mut reader, from)?,
             Some(b'{') => json::lines(&mut reader, from)?,
             _ => reader.csv(from)?,
         }
+        reader.rows.rotate_left(reader.oldest);
         Ok(reader)
     }
 
     pub(super) fn push(&mut self, at: usize, row: Result<Row, String>) {
         match row {
+            Ok(row) if self.rows.len() < self.most => self.rows.push(row),
             Ok(row) => {
-                if self.rows.len() >= self.most {
-                    self.rows.pop_front();
-                    self.left_out += 1;
-                }
-                self.rows.push_back(row);
+                self.rows[self.oldest] = row;
+                self.oldest = (self.oldest + 1) % self.most;
+                self.left_out += 1;
             }
             Err(what) => {
                 self.bad += 1;
@@ -181,17 +189,16 @@ mod tests {
             r#"[{"time_ns":1000000000,"key":"10.0.0.0/8","dropped_packets":"7"},{"time_ns":"2","key":3,"dropped_packets":9},{"key":3},4]"#;
         let lines = "{\"time_ns\":1000000000,\"key\":\"10.9.0.0/8\",\"dropped_packets\":7}\n{\"time\":2,\"key\":\"3\",\"dropped_packets\":9}\n{x}\n{}\n";
         for text in [csv, json, lines] {
-            let read = Reader::read(text.as_bytes(), 10).unwrap();
+            let read = Reader::read(text);
             let want = [
                 Row { time_ns: 1_000_000_000, key: "10.0.0.0/8".to_owned(), dropped: 7 },
                 Row { time_ns: 2, key: "3".to_owned(), dropped: 9 },
             ];
-            assert_eq!((&Vec::from(read.rows)[..], read.bad), (&want[..], 2), "{text} {:?}", read.first_bad);
+            assert_eq!((&read.rows[..], read.bad), (&want[..], 2), "{text} {:?}", read.first_bad);
         }
-        let read = |text: &str| Reader::read(text.as_bytes(), 10).unwrap();
-        assert_eq!(read("").bad, 1);
-        assert_eq!(read("a,b\n1,2\n").first_bad.unwrap().at, 1);
-        let domain = read("time_ns,domain,key,dropped_packets\n5,vni=7,2001:DB8::/32,1\n");
+        assert_eq!(Reader::read("").bad, 1);
+        assert_eq!(Reader::read("a,b\n1,2\n").first_bad.unwrap().at, 1);
+        let domain = Reader::read("time_ns,domain,key,dropped_packets\n5,vni=7,2001:DB8::/32,1\n");
         assert_eq!(domain.rows[0].key, "vni=7 2001:db8::/32");
     }
 
@@ -201,7 +208,7 @@ mod tests {
         let csv = (0..1_000).fold("time_ns,key,dropped_packets\n".to_owned(), |text, n| format!("{text}{n},3,7\n"));
         let objects: Vec<String> = (0..1_000).map(|n| format!("{{\"time_ns\":{n},\"key\":3,\"dropped_packets\":7}}")).collect();
         for text in [csv, format!("[{}]", objects.join(",\n")), objects.join("\n")] {
-            let read = Reader::read(text.as_bytes(), 300).unwrap();
+            let read = Reader::of(text.as_bytes(), 300).unwrap();
             let times: Vec<u64> = read.rows.iter().map(|row| row.time_ns).collect();
             assert_eq!((times, read.left_out, read.bad), ((700..1_000).collect(), 700, 0));
         }
@@ -223,14 +230,14 @@ mod tests {
             r#"{"time_ns":5,"key":"3","dropped_packets":7.5}"#,
         ];
         let all = format!("[{good},{},{good}", bad.join(","));
-        let whole = Reader::read(format!("{all}]").as_bytes(), 10).unwrap();
+        let whole = Reader::of(format!("{all}]").as_bytes(), 10).unwrap();
         assert_eq!((whole.rows.len(), whole.bad), (2, bad.len() as u64), "{:?}", whole.first_bad);
-        let torn = Reader::read(all.as_bytes(), 10).unwrap();
+        let torn = Reader::of(all.as_bytes(), 10).unwrap();
         assert_eq!((torn.rows.len(), torn.bad), (2, bad.len() as u64 + 1));
-        let lines = Reader::read(format!("{good}\n{}\n{good}\n{good}x\n", bad.join("\n")).as_bytes(), 10).unwrap();
+        let lines = Reader::of(format!("{good}\n{}\n{good}\n{good}x\n", bad.join("\n")).as_bytes(), 10).unwrap();
         assert_eq!((lines.rows.len(), lines.bad), (2, bad.len() as u64 + 1));
         let long = format!("{good}\n{{\"a\":\"{}\"}}\n{good}", "x".repeat(3 << 20));
-        let long = Reader::read(long.as_bytes(), 10).unwrap();
+        let long = Reader::of(long.as_bytes(), 10).unwrap();
         assert_eq!((long.rows.len(), long.bad, long.first_bad.unwrap().at), (2, 1, 2));
     }
 
@@ -245,7 +252,7 @@ mod tests {
         }
         for begin in ["time_ns,key,dropped_packets\n", "[", "{\"time_ns\""] {
             let from = io::BufReader::with_capacity(64, begin.as_bytes().chain(Fails));
-            assert!(Reader::read(from, 10).is_err(), "{begin}");
+            assert!(Reader::of(from, 10).is_err(), "{begin}");
         }
     }
 

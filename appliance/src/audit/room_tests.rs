@@ -1,6 +1,7 @@
 //! Keys beyond what there is room for: who is forgotten, and that it makes no finding.
 
 use super::super::By;
+use super::super::account::History;
 use super::super::keys::{Room, WINDOWS_KEPT, WINDOWS_KEPT_UNNAMED};
 use super::*;
 use crate::limits::{AUDIT_KEYS_MAX, AUDIT_WINDOWS_MAX};
@@ -139,4 +140,16 @@ fn a_reload_forgets_ranges_that_are_gone() {
     assert_eq!((auditor.findings().len(), found(&auditor), auditor.told().dropped), (21, 0, 0));
     let consistent = auditor.findings().iter().filter(|finding| finding.verdict == Verdict::Consistent).count();
     assert_eq!(consistent, 21);
+}
+
+/// Room for what is no longer remembered is given back, however slowly it shrinks.
+#[test]
+fn what_is_forgotten_takes_no_room() {
+    let mut history = History::default();
+    (0..2_000).for_each(|window| history.add((window, 1), WINDOWS_KEPT));
+    assert_eq!(history.windows(), WINDOWS_KEPT);
+    (WINDOWS_KEPT_UNNAMED..WINDOWS_KEPT).rev().for_each(|kept| history.keep(kept));
+    assert!(history.windows() == WINDOWS_KEPT_UNNAMED && history.room() <= 2 * WINDOWS_KEPT_UNNAMED, "{}", history.room());
+    (2_000..2_500).for_each(|window| history.add((window, 1), WINDOWS_KEPT));
+    assert!(history.windows() == WINDOWS_KEPT_UNNAMED + 500 && history.room() < 800, "{}", history.room());
 }

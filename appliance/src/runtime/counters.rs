@@ -153,7 +153,7 @@ fn stamp(path: &Path) -> Result<Stamp, String> {
 fn reader(path: &Path) -> Result<Reader, String> {
     stamp(path)?;
     let file = File::open(path).map_err(|fault| fault.to_string())?;
-    Reader::read(BufReader::new(file.take(FILE_BYTES_MAX)), AUDIT_ROWS_MAX).map_err(|fault| fault.to_string())
+    Reader::of(BufReader::new(file.take(FILE_BYTES_MAX)), AUDIT_ROWS_MAX).map_err(|fault| fault.to_string())
 }
 
 fn read(path: &Path) -> Result<Heard, String> {
@@ -167,14 +167,13 @@ pub(super) fn look(path: &Path) -> Result<(u64, u64, Option<String>), String> {
 }
 
 fn heard(reader: Reader, of: &str) -> Heard {
-    let Reader { rows, bad, first_bad, left_out, .. } = reader;
+    let Reader { mut rows, bad, first_bad, left_out, .. } = reader;
     if let Some(first) = first_bad {
         tracing::warn!(bad, "audit: {of}: {first}; such rows are left out");
     }
     if left_out > 0 {
         tracing::warn!(left_out, "audit: {of}: of so many rows the last {AUDIT_ROWS_MAX} are read: leave older ones out");
     }
-    let mut rows = Vec::from(rows);
     rows.sort_by_key(|row| row.time_ns);
     Heard { rows, bad, left_out }
 }
@@ -185,8 +184,7 @@ fn subscribe(config: &Config, topic: String, to: SyncSender<Heard>) {
     let group = format!("tailwater-audit-{}", config.appliance.name);
     std::thread::spawn(move || {
         let each = |text: Option<&str>| match text {
-            // A text fails nowhere.
-            Some(text) => Reader::read(text.as_bytes(), AUDIT_ROWS_MAX).is_ok_and(|read| tell(&to, of_now(heard(read, &topic)))),
+            Some(text) => tell(&to, of_now(heard(Reader::read(text), &topic))),
             None => !matches!(to.try_send(Heard::default()), Err(TrySendError::Disconnected(_))),
         };
         if let Err(fault) = crate::sink::kafka::consume(&kafka, &group, &topic, each) {
