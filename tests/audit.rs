@@ -8,6 +8,7 @@ mod replaying;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
+use std::process::Command;
 
 use replaying::{Ran, replay, tailwater};
 use serde_json::Value;
@@ -142,6 +143,25 @@ fn an_audit_changes_no_report_of_a_range() {
     assert!(with.range_lines().len() > 8);
     assert_eq!(with.range_lines(), without.range_lines());
     assert!(without.total()["audit"].is_null());
+}
+
+/// A list of counters is read row by row: with 400 MB of address space a file of 40 MB can be looked at whose values, held together,
+/// would take more.
+#[test]
+fn a_long_list_of_counters_takes_no_more_memory_than_its_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    generate(folder.path(), 40);
+    let text = std::fs::read_to_string(configure(folder.path(), "range")).unwrap();
+    let config = folder.path().join("long.toml");
+    std::fs::write(&config, text.replace("counters.csv", "counters.json")).unwrap();
+    let rows: Vec<String> = (0..100_000)
+        .map(|n| format!("{{\"time_ns\":{n},\"key\":\"10.0.3.0/24\",\"dropped_packets\":{n},\"more\":[{}0]}}", "{\"a\":null},".repeat(30)))
+        .collect();
+    std::fs::write(folder.path().join("counters.json"), format!("[{}]", rows.join(",\n"))).unwrap();
+    let call = format!("ulimit -v 400000 && exec \"$0\" check --config {}", config.display());
+    let ran = Command::new("sh").args(["-c", &call, env!("CARGO_BIN_EXE_tailwater")]).output().unwrap();
+    let told = String::from_utf8_lossy(&ran.stdout);
+    assert!(told.contains("100000 rows"), "{told} {}", String::from_utf8_lossy(&ran.stderr));
 }
 
 /// Clocks apart, and counters read between windows: what cannot be told is unknown, and is no finding.

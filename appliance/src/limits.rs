@@ -100,7 +100,9 @@ pub const CAPTURE_INTERFACES_MAX: usize = 4_096;
 pub const DUPLICATE_SAMPLES_MAX: usize = 8_192;
 /// Ranges or rules whose sampling is audited.
 pub const AUDIT_KEYS_MAX: usize = 65_536;
-/// Rows of counters that wait for their windows to close.
+/// Windows of which their samples are remembered, of all together: 16 bytes each, and a quarter more.
+pub const AUDIT_WINDOWS_MAX: usize = 1 << 23;
+/// Rows of counters that are read at once, and that wait for their windows to close.
 pub const AUDIT_ROWS_MAX: usize = 1 << 20;
 /// lcores of one appliance.
 pub const LCORES_MAX: usize = 128;

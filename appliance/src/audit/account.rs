@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use super::rate::{Counts, RateTest};
 use super::spread::{Spread, block_size};
 
-/// Windows with samples that a key remembers: counters that come later than that begin anew.
-const WINDOWS_KEPT: usize = 1_200;
+/// A history has room for more than it holds: for a part of itself.
+const GROWTH: usize = 4;
 const NS_IN_S: u64 = 1_000_000_000;
 /// Lengths of the two stretches over which evidence is gathered: a day, and an hour, which sees sooner what changes.
 pub const STRETCHES_NS: [u64; 2] = [86_400 * NS_IN_S, 3_600 * NS_IN_S];
@@ -21,13 +21,42 @@ pub struct History {
 }
 
 impl History {
-    /// Adds a window's samples; windows come in order.
-    pub fn add(&mut self, number: u64, samples: u64) {
+    /// That knows nothing of windows up to this one.
+    pub fn since(unknown: Option<u64>) -> Self {
+        Self { windows: VecDeque::new(), forgotten: unknown.map(|window| (window, 0)) }
+    }
+
+    /// Adds a window's samples, and forgets what is older than the last `kept` windows with samples; windows come in order. Counters that
+    /// come later than that begin anew.
+    pub fn add(&mut self, (number, samples): (u64, u64), kept: usize) {
         let before = self.windows.back().or(self.forgotten.as_ref()).map_or(0, |(_, sum)| *sum);
-        self.windows.push_back((number, before.saturating_add(samples)));
-        if self.windows.len() > WINDOWS_KEPT {
-            self.forgotten = self.windows.pop_front();
+        self.keep(kept.saturating_sub(1));
+        let used = self.windows.len();
+        if used == self.windows.capacity() {
+            self.windows.reserve_exact((used / GROWTH).max(GROWTH).min(kept - used.min(kept)).max(1));
         }
+        self.windows.push_back((number, before.saturating_add(samples)));
+    }
+
+    /// Forgets all but so many windows.
+    pub fn keep(&mut self, kept: usize) {
+        let more = self.windows.len().saturating_sub(kept);
+        self.forgotten = self.windows.drain(..more).next_back().or(self.forgotten);
+        if self.windows.capacity() > kept + kept / GROWTH + GROWTH {
+            self.windows.shrink_to(kept + 1);
+        }
+    }
+
+    /// How many are remembered.
+    #[cfg(test)]
+    pub fn windows(&self) -> usize {
+        self.windows.len()
+    }
+
+    /// Windows that there is memory for.
+    #[cfg(test)]
+    pub fn room(&self) -> usize {
+        self.windows.capacity()
     }
 
     /// Samples in windows before this one; none where that is forgotten.
@@ -190,9 +219,14 @@ impl Account {
         self.last.map(|mark| mark.time_ns)
     }
 
+    /// Of a key with this history, of which the scrubber said nothing yet.
+    pub fn with(history: History) -> Self {
+        Self { history, ..Self::default() }
+    }
+
     /// Forgets what the scrubber said: another rate is compared from here on.
     pub fn begin_anew(&mut self) {
-        *self = Self { history: std::mem::take(&mut self.history), ..Self::default() };
+        *self = Self::with(std::mem::take(&mut self.history));
     }
 
     /// Evidence against a rate, of the day and of the hour.

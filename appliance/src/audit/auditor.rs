@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::account::{Account, Clocks, STRETCHES_NS, Taken};
+use super::account::{Clocks, STRETCHES_NS, Taken};
 use super::counters::Row;
+use super::keys::{Keyed, Keys, Standing, rate_of};
 use super::rate::{CERTAIN, Counts, RateTest};
 use super::spread::Spread;
-use super::{By, Finding, Plan, Verdict};
-use crate::limits::{AUDIT_KEYS_MAX, AUDIT_ROWS_MAX};
+use super::{Finding, Plan, Verdict};
+use crate::limits::AUDIT_ROWS_MAX;
 
 /// Expected samples of a day from which on nothing found says something: a rate off by a quarter would have been seen.
 const ENOUGH: f64 = 400.0;
@@ -38,38 +39,17 @@ pub struct Told {
     pub too_old: u64,
     /// Of keys that are none here.
     pub unknown: u64,
-    /// That found no room.
+    /// That found no room: too many wait, or too many keys were named before.
     pub dropped: u64,
     /// When the newest one was made.
     pub newest_ns: u64,
-}
-
-/// A verdict that stands, since when, and of what.
-#[derive(Clone, Copy, Debug, Default)]
-struct Standing {
-    verdict: Verdict,
-    since_ns: u64,
-    counts: Counts,
-    evidence: [f64; 2],
-    /// The day in which it was found.
-    found: Option<u64>,
-}
-
-struct Keyed {
-    account: Account,
-    one_in: u32,
-    random: bool,
-    /// From 1, in the order in which counters name keys; 0: they have not.
-    order: u32,
-    standing: Standing,
 }
 
 /// See the module.
 pub struct Auditor {
     plan: Plan,
     tests: BTreeMap<u32, RateTest>,
-    /// In an order of their own: sums of their evidence are the same each time.
-    keys: BTreeMap<String, Keyed>,
+    keys: Keys,
     named: u32,
     /// All keys of one rate together.
     pools: BTreeMap<u32, Standing>,
@@ -86,7 +66,7 @@ impl Auditor {
         Self {
             tests: tests.collect(),
             plan,
-            keys: BTreeMap::new(),
+            keys: Keys::since(None),
             named: 0,
             pools: BTreeMap::new(),
             waiting: BTreeMap::new(),
@@ -96,31 +76,27 @@ impl Auditor {
         }
     }
 
-    /// Goes on with other rates. What is kept of a key whose rate changed begins anew.
-    pub fn renew(&mut self, plan: Plan) {
-        if plan == self.plan {
-            return;
-        }
+    /// Goes on with other ranges or rates. What is kept of a key whose rate changed begins anew; a key that is no longer here is forgotten.
+    pub fn renew(&mut self, plan: Plan, is_here: impl Fn(&str) -> bool) {
         // Windows are as long as they turn out to be.
-        let fresh = Self::new(Plan { window_ns: self.plan.window_ns, ..plan });
-        (self.plan, self.tests) = (fresh.plan, fresh.tests);
-        self.pools.clear();
-        let plan = &self.plan;
-        for (key, keyed) in &mut self.keys {
-            let (one_in, random) = rate_of(plan, key).unwrap_or_default();
-            if one_in != keyed.one_in {
-                keyed.account.begin_anew();
-                keyed.standing = Standing::default();
-            }
-            (keyed.one_in, keyed.random) = (one_in, random);
+        let plan = Plan { window_ns: self.plan.window_ns, ..plan };
+        if plan != self.plan {
+            let fresh = Self::new(plan);
+            (self.plan, self.tests) = (fresh.plan, fresh.tests);
+            self.pools.clear();
         }
+        self.keys.renew(&self.plan, &is_here);
+        let before = self.waiting.len();
+        self.waiting.retain(|(_, key), _| is_here(key));
+        self.told.unknown += (before - self.waiting.len()) as u64;
     }
 
     /// Windows are this long from here on. What was counted in others begins anew.
     pub fn follow(&mut self, window_ns: u64) {
         if window_ns != self.plan.window_ns {
             let plan = Plan { window_ns, ..self.plan.clone() };
-            *self = Self { told: self.told, end_ns: self.end_ns, ..Self::new(plan) };
+            let keys = Keys::since((self.end_ns / window_ns.max(1)).checked_sub(1));
+            *self = Self { told: self.told, end_ns: self.end_ns, keys, ..Self::new(plan) };
         }
     }
 
@@ -149,21 +125,7 @@ impl Auditor {
                 self.broken.pop_front();
             }
         }
-        for (key, samples) in samples.filter(|(_, samples)| *samples > 0) {
-            if let Some(keyed) = self.keyed(key) {
-                keyed.account.history.add(number, samples);
-            }
-        }
-    }
-
-    /// The account of a key that has a rate.
-    fn keyed(&mut self, key: String) -> Option<&mut Keyed> {
-        if !self.keys.contains_key(&key) {
-            let (one_in, random) = rate_of(&self.plan, &key).filter(|_| self.keys.len() < AUDIT_KEYS_MAX)?;
-            let keyed = Keyed { account: Account::default(), one_in, random, order: 0, standing: Standing::default() };
-            self.keys.insert(key.clone(), keyed);
-        }
-        self.keys.get_mut(&key)
+        self.keys.add(number, &self.plan, samples);
     }
 
     /// The scrubber said this. `known`: whether there is such a range.
@@ -190,7 +152,7 @@ impl Auditor {
                 break;
             }
             let ((time_ns, key), dropped) = entry.remove_entry();
-            self.take(key, (time_ns, dropped), clocks);
+            self.take(&key, (time_ns, dropped), clocks);
             any = true;
         }
         if any {
@@ -199,20 +161,20 @@ impl Auditor {
         any
     }
 
-    fn take(&mut self, key: String, row: (u64, u64), clocks: Clocks) {
+    fn take(&mut self, key: &str, row: (u64, u64), clocks: Clocks) {
         let (tolerance, named) = (self.plan.tolerance, self.named);
         let broken = std::mem::take(&mut self.broken);
         let is_whole = |from: u64, to: u64| {
             let (from, to) = (clocks.windows(from).0, clocks.windows(to).1);
-            !broken.iter().any(|number| (from..to).contains(number))
+            // They came in order.
+            broken.get(broken.partition_point(|number| *number < from)).is_none_or(|number| *number >= to)
         };
-        let Some(keyed) = self.keyed(key) else {
-            (self.told.unknown, self.broken) = (self.told.unknown + 1, broken);
+        let rate = rate_of(&self.plan, key);
+        let Some(keyed) = rate.and_then(|rate| self.keys.name(key, rate, named + 1)) else {
+            let why = if rate.is_some() { &mut self.told.dropped } else { &mut self.told.unknown };
+            (*why, self.broken) = (*why + 1, broken);
             return;
         };
-        if keyed.order == 0 {
-            keyed.order = named + 1;
-        }
         let taken = keyed.account.take(row, clocks, is_whole);
         if taken == Taken::Counted {
             keyed.account.look_at_spread(keyed.one_in, tolerance);
@@ -230,7 +192,7 @@ impl Auditor {
     fn judge(&mut self) {
         let now_ns = self.told.newest_ns.min(self.end_ns);
         let (bar, mut pools) = (-self.plan.false_alarms.ln() + std::f64::consts::LN_2, BTreeMap::new());
-        for keyed in self.keys.values_mut().filter(|keyed| keyed.order > 0 && keyed.one_in > 1) {
+        for keyed in self.keys.named.values_mut() {
             let Some(test) = self.tests.get(&keyed.one_in) else { continue };
             let counts = [0, 1].map(|stretch| keyed.account.counts(stretch, now_ns));
             let (pool, spread): &mut ([Counts; 2], Spread) = pools.entry((keyed.one_in, keyed.random)).or_default();
@@ -263,7 +225,7 @@ impl Auditor {
             let Standing { verdict, since_ns, counts, evidence, .. } = *of;
             Finding { key: key.to_owned(), verdict, one_in, counts, since_ns, evidence }
         };
-        let keys = self.keys.iter().filter(|(_, keyed)| keyed.order > 0);
+        let keys = self.keys.named.iter();
         let of_key = |(name, keyed): (&String, &Keyed)| {
             let mut of = finding(name, keyed.one_in, &keyed.standing);
             let last_ns = keyed.account.last_ns().unwrap_or(0);
@@ -277,20 +239,13 @@ impl Auditor {
 
     /// Keys that samples came of and counters never named.
     pub fn unnamed(&self) -> usize {
-        self.keys.values().filter(|keyed| keyed.order == 0).count()
+        self.keys.unnamed()
     }
 
     /// Whether no counters have come for too long; before the first ones, since the start nobody knows.
     pub fn is_stale(&self) -> bool {
         self.told.newest_ns.saturating_add(self.plan.stale_ns) < self.end_ns
     }
-}
-
-/// One in how many a key's sampler takes, and whether it is random.
-fn rate_of(plan: &Plan, key: &str) -> Option<(u32, bool)> {
-    let at = if plan.by == By::Tag { key.parse().ok()? } else { 0 };
-    let rate: (u32, bool) = (*plan.one_in.get(at)?, *plan.random.get(at)?);
-    (rate.0 > 1).then_some(rate)
 }
 
 /// Logarithm of the weight of the k-th key among keys, from 1.
@@ -346,3 +301,6 @@ impl Seen {
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
+#[cfg(test)]
+#[path = "room_tests.rs"]
+mod room_tests;

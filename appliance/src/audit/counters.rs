@@ -1,8 +1,11 @@
 //! The scrubber's counters as they are written: CSV with a header, or JSON: a list of objects, or one object a line.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::io::{self, BufRead, Read};
 
-use serde_json::Value;
+use super::json;
+use crate::limits::AUDIT_ROWS_MAX;
 
 /// What a scrubber says it had dropped at a moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,23 +42,40 @@ pub struct Reader {
     pub bad: u64,
     /// and the first of them.
     pub first_bad: Option<Bad>,
+    /// Rows for which there was no room: the first ones, since files grow at their end.
+    pub left_out: u64,
+    most: usize,
+    /// The oldest row, where there is no room for more.
+    oldest: usize,
 }
 
 impl Reader {
     /// JSON if it starts like it, else CSV.
     pub fn read(text: &str) -> Self {
-        let mut reader = Self::default();
-        match text.trim_start().as_bytes().first() {
-            Some(b'[') => reader.list(text),
-            Some(b'{') => reader.lines(text),
-            _ => reader.csv(text),
-        }
-        reader
+        // A text does not fail.
+        Self::of(text.as_bytes(), AUDIT_ROWS_MAX).unwrap_or_default()
     }
 
-    fn push(&mut self, at: usize, row: Result<Row, String>) {
+    /// The same, of what is never held as a whole; the last so many rows.
+    pub fn of(mut from: impl BufRead, most: usize) -> io::Result<Self> {
+        let mut reader = Self { most: most.max(1), ..Self::default() };
+        match from.fill_buf()?.trim_ascii_start().first() {
+            Some(b'[') => json::list(&mut reader, from)?,
+            Some(b'{') => json::lines(&mut reader, from)?,
+            _ => reader.csv(from)?,
+        }
+        reader.rows.rotate_left(reader.oldest);
+        Ok(reader)
+    }
+
+    pub(super) fn push(&mut self, at: usize, row: Result<Row, String>) {
         match row {
-            Ok(row) => self.rows.push(row),
+            Ok(row) if self.rows.len() < self.most => self.rows.push(row),
+            Ok(row) => {
+                self.rows[self.oldest] = row;
+                self.oldest = (self.oldest + 1) % self.most;
+                self.left_out += 1;
+            }
             Err(what) => {
                 self.bad += 1;
                 self.first_bad.get_or_insert(Bad { at, what });
@@ -63,53 +83,45 @@ impl Reader {
         }
     }
 
-    fn list(&mut self, text: &str) {
-        match serde_json::from_str::<Vec<Value>>(text) {
-            Ok(values) => values.iter().enumerate().for_each(|(i, value)| self.push(i + 1, object(value))),
-            Err(fault) => self.push(fault.line(), Err(format!("is no JSON: {fault}"))),
-        }
-    }
-
-    fn lines(&mut self, text: &str) {
-        for (i, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let value = serde_json::from_str::<Value>(line).map_err(|fault| format!("is no JSON: {fault}"));
-            self.push(i + 1, value.and_then(|value| object(&value)));
-        }
-    }
-
-    fn csv(&mut self, text: &str) {
-        let mut csv = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
+    fn csv(&mut self, from: impl Read) -> io::Result<()> {
+        let mut csv = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).comment(Some(b'#')).from_reader(from);
         let header = match csv.headers() {
             Ok(header) => header.clone(),
-            Err(fault) => return self.push(1, Err(format!("is no CSV: {fault}"))),
+            Err(fault) => return self.no_csv(1, fault),
         };
         let column = |name: &str| header.iter().position(|field| field == name);
         let time = column("time_ns").or_else(|| column("time"));
         let (Some(time), Some(key), Some(dropped)) = (time, column("key"), column("dropped_packets")) else {
-            return self.push(1, Err("the header lacks time_ns (or time), key or dropped_packets".to_owned()));
+            self.push(1, Err("the header lacks time_ns (or time), key or dropped_packets".to_owned()));
+            return Ok(());
         };
-        let domain = column("domain");
-        for (i, record) in csv.records().enumerate() {
-            let row = record.map_err(|fault| format!("is no CSV: {fault}")).and_then(|record| {
-                let field = |at: usize| record.get(at).unwrap_or_default();
-                row(field(time), (domain.map_or("", field), field(key)), field(dropped))
-            });
-            self.push(i + 2, row);
+        let (domain, mut record) = (column("domain"), csv::ByteRecord::new());
+        for at in 2.. {
+            match csv.read_byte_record(&mut record) {
+                Ok(false) => break,
+                Ok(true) => {
+                    let field = |at: usize| record.get(at).map_or(Cow::Borrowed(""), String::from_utf8_lossy);
+                    let domain = domain.map_or(Cow::Borrowed(""), field);
+                    self.push(at, row(&field(time), (&domain, &field(key)), &field(dropped)));
+                }
+                Err(fault) => self.no_csv(at, fault)?,
+            }
         }
+        Ok(())
+    }
+
+    /// What cannot be read is no row; what cannot be had ends it.
+    fn no_csv(&mut self, at: usize, fault: csv::Error) -> io::Result<()> {
+        if fault.is_io_error() {
+            return Err(fault.into());
+        }
+        self.push(at, Err(format!("is no CSV: {fault}")));
+        Ok(())
     }
 }
 
-fn object(value: &Value) -> Result<Row, String> {
-    let text = |name: &str| match value.get(name) {
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Number(number)) => number.to_string(),
-        _ => String::new(),
-    };
-    let time = if value.get("time_ns").is_some() { "time_ns" } else { "time" };
-    row(&text(time), (&text("domain"), &text("key")), &text("dropped_packets"))
-}
-
-fn row(time: &str, (domain, key): (&str, &str), dropped: &str) -> Result<Row, String> {
+/// What is written of a row.
+pub(super) fn row(time: &str, (domain, key): (&str, &str), dropped: &str) -> Result<Row, String> {
     let time_ns = time_ns(time).ok_or_else(|| format!("time \"{time}\" is neither nanoseconds since 1970 nor RFC 3339"))?;
     let dropped = dropped.parse().map_err(|_| format!("dropped_packets \"{dropped}\" is no whole number"))?;
     if key.is_empty() {
@@ -188,6 +200,60 @@ mod tests {
         assert_eq!(Reader::read("a,b\n1,2\n").first_bad.unwrap().at, 1);
         let domain = Reader::read("time_ns,domain,key,dropped_packets\n5,vni=7,2001:DB8::/32,1\n");
         assert_eq!(domain.rows[0].key, "vni=7 2001:db8::/32");
+    }
+
+    /// Rows that go on without end are read, and the last of them are kept.
+    #[test]
+    fn the_last_rows_are_kept_of_more_than_there_is_room_for() {
+        let csv = (0..1_000).fold("time_ns,key,dropped_packets\n".to_owned(), |text, n| format!("{text}{n},3,7\n"));
+        let objects: Vec<String> = (0..1_000).map(|n| format!("{{\"time_ns\":{n},\"key\":3,\"dropped_packets\":7}}")).collect();
+        for text in [csv, format!("[{}]", objects.join(",\n")), objects.join("\n")] {
+            let read = Reader::of(text.as_bytes(), 300).unwrap();
+            let times: Vec<u64> = read.rows.iter().map(|row| row.time_ns).collect();
+            assert_eq!((times, read.left_out, read.bad), ((700..1_000).collect(), 700, 0));
+        }
+    }
+
+    /// What is no row of ours is passed over, of whatever kind, and what comes before a fault is kept.
+    #[test]
+    fn json_of_any_kind_is_no_more_than_a_bad_row() {
+        let good = r#"{"time_ns":5,"key":"3","dropped_packets":7,"other":[{"key":[1,2]},null,1e9,"x"]}"#;
+        let bad = [
+            "[1,[2,{}]]",
+            "\"text\"",
+            "null",
+            "true",
+            "-1.5",
+            "{}",
+            r#"{"time_ns":null,"time":"5","key":"3","dropped_packets":7}"#,
+            r#"{"time_ns":5,"key":{"a":1},"dropped_packets":7}"#,
+            r#"{"time_ns":5,"key":"3","dropped_packets":7.5}"#,
+        ];
+        let all = format!("[{good},{},{good}", bad.join(","));
+        let whole = Reader::of(format!("{all}]").as_bytes(), 10).unwrap();
+        assert_eq!((whole.rows.len(), whole.bad), (2, bad.len() as u64), "{:?}", whole.first_bad);
+        let torn = Reader::of(all.as_bytes(), 10).unwrap();
+        assert_eq!((torn.rows.len(), torn.bad), (2, bad.len() as u64 + 1));
+        let lines = Reader::of(format!("{good}\n{}\n{good}\n{good}x\n", bad.join("\n")).as_bytes(), 10).unwrap();
+        assert_eq!((lines.rows.len(), lines.bad), (2, bad.len() as u64 + 1));
+        let long = format!("{good}\n{{\"a\":\"{}\"}}\n{good}", "x".repeat(3 << 20));
+        let long = Reader::of(long.as_bytes(), 10).unwrap();
+        assert_eq!((long.rows.len(), long.bad, long.first_bad.unwrap().at), (2, 1, 2));
+    }
+
+    /// A file that fails while it is read is told as such: nothing goes on for ever.
+    #[test]
+    fn what_cannot_be_read_is_a_fault() {
+        struct Fails;
+        impl Read for Fails {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("no"))
+            }
+        }
+        for begin in ["time_ns,key,dropped_packets\n", "[", "{\"time_ns\""] {
+            let from = io::BufReader::with_capacity(64, begin.as_bytes().chain(Fails));
+            assert!(Reader::of(from, 10).is_err(), "{begin}");
+        }
     }
 
     #[test]

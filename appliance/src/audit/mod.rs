@@ -13,6 +13,8 @@
 pub mod account;
 mod auditor;
 pub mod counters;
+mod json;
+mod keys;
 pub mod rate;
 pub mod spread;
 

@@ -42,6 +42,8 @@ impl Counts {
 
 /// Evidence, natural logarithm, where the null hypothesis cannot be: more samples than packets.
 pub const CERTAIN: f64 = 1e9;
+/// No other evidence is more.
+const LARGEST: f64 = CERTAIN / 2.0;
 /// Alternatives on each side: the nearest is so far from the tolerance's end, as a difference of logarithms,
 const NEAREST: f64 = 0.01;
 /// each next one so many times as far,
@@ -74,13 +76,13 @@ impl RateTest {
     }
 
     /// Natural logarithm of the least evidence that the counts allow. Counts of a sample that is larger than what was dropped are
-    /// [`CERTAIN`].
+    /// [`CERTAIN`], and no others are.
     pub fn evidence(&self, counts: &Counts) -> f64 {
         if counts.low > counts.dropped {
             return CERTAIN;
         }
         let (low, high) = (counts.low, counts.high.clamp(counts.low, counts.dropped));
-        self.at(counts.dropped, self.least(counts.dropped, low, high)).min(CERTAIN)
+        self.at(counts.dropped, self.least(counts.dropped, low, high)).min(LARGEST)
     }
 
     /// Where it is least: a logarithm of a sum of exponentials of straight lines is convex.

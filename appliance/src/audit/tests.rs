@@ -4,6 +4,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
+use super::super::By;
 use super::*;
 
 const S: u64 = 1_000_000_000;
@@ -219,7 +220,7 @@ fn what_cannot_be_compared_is_told() {
     auditor.look(false);
     assert_eq!(verdict(&auditor, "a"), Verdict::MoreThanDropped);
     // Another rate begins anew.
-    auditor.renew(Plan { one_in: vec![100], ..plan(0.001) });
+    auditor.renew(Plan { one_in: vec![100], ..plan(0.001) }, |_| true);
     assert_eq!(verdict(&auditor, "a"), Verdict::Unknown);
 }
 

@@ -7,7 +7,7 @@ use super::message::{count, estimate};
 use super::reporter::Reporter;
 use super::{Health, Publisher, RangeName, Setting, pb};
 use crate::audit::{Auditor, By, Counts, Finding, Plan, Row, Verdict, WindowOf};
-use crate::stats::figure::{Basis, Confidence, Estimate, Figure};
+use crate::stats::figure::{Basis, Confidence, Estimate, Figure, Top};
 use crate::stats::interval::garwood;
 use crate::stats::plan::Period;
 
@@ -25,6 +25,8 @@ pub struct Heard {
     pub rows: Vec<Row>,
     /// Rows that cannot be read.
     pub bad: u64,
+    /// Rows for which there was no room.
+    pub left_out: u64,
 }
 
 /// Where counters come from; asked at each window's end, and never waits.
@@ -33,15 +35,33 @@ pub trait CounterRows: Send {
     fn take(&mut self) -> Heard;
 }
 
-/// Samples of a hidden stat's figure: of each rule, or of all.
-pub(super) fn samples(figure: Figure) -> impl Iterator<Item = (Option<String>, u64)> {
-    let (total, entries) = match figure {
-        Figure::Total(_, Some(sum)) => (Some((None, sum.sampled_packets)), Vec::new()),
-        Figure::Top(top) => (None, top.entries.into_iter().chain(top.reserve).collect()),
-        _ => (None, Vec::new()),
-    };
-    let of_rule = entries.into_iter().map(|entry| (Some(entry.key), entry.sufficient.sampled_packets));
-    total.into_iter().chain(of_rule)
+/// What the hidden stat counted in a window.
+#[derive(Debug, Default)]
+pub(super) struct Audited {
+    /// Samples by range, or by rule of a range.
+    samples: Vec<(u32, Option<String>, u64)>,
+    /// A list may lack samples: it was shed or thinned, found no memory, or there were more rules than it tells of.
+    is_short: bool,
+}
+
+impl Audited {
+    /// A range's.
+    pub(super) fn add(&mut self, range: u32, figure: Figure) {
+        match figure {
+            Figure::Total(_, Some(sum)) => self.samples.push((range, None, sum.sampled_packets)),
+            Figure::Top(top) => {
+                self.is_short |= is_short(&top);
+                let entries = top.entries.into_iter().chain(top.reserve);
+                self.samples.extend(entries.map(|entry| (range, Some(entry.key), entry.sufficient.sampled_packets)));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_short(top: &Top) -> bool {
+    let mut unseen = top.entries.iter().chain(&top.reserve).map(|entry| &entry.unseen).chain([&top.absent]);
+    top.shed > 1 || top.thinned > 1 || top.short || unseen.any(|unseen| unseen.sampled_packets > 0)
 }
 
 /// The audit beside the reporter.
@@ -50,26 +70,34 @@ pub(super) struct Auditing {
     counters: Box<dyn CounterRows>,
     ranges: HashSet<String>,
     bad: u64,
+    left_out: u64,
 }
 
 impl Auditing {
     pub(super) fn new(plan: Plan, setting: &Setting, counters: Box<dyn CounterRows>) -> Self {
-        let mut new = Self { auditor: Auditor::new(plan.clone()), counters, ranges: HashSet::new(), bad: 0 };
+        let mut new = Self { auditor: Auditor::new(plan.clone()), counters, ranges: HashSet::new(), bad: 0, left_out: 0 };
         new.renew(plan, setting);
         new
     }
 
     /// Other ranges or rates.
     pub(super) fn renew(&mut self, plan: Plan, setting: &Setting) {
-        if plan.by == By::Range {
+        let by = plan.by;
+        if by == By::Range {
             self.ranges = setting.ranges.iter().map(RangeName::identity).collect();
         }
-        self.auditor.renew(plan);
+        let ranges = &self.ranges;
+        self.auditor.renew(plan, |key| match by {
+            By::Range => ranges.contains(key),
+            // Numbers of other rows.
+            By::Tag => !setting.tags_anew,
+            By::Rule => true,
+        });
     }
 
     fn hear(&mut self) {
-        let Heard { rows, bad } = self.counters.take();
-        self.bad += bad;
+        let Heard { rows, bad, left_out } = self.counters.take();
+        (self.bad, self.left_out) = (self.bad + bad, self.left_out + left_out);
         for row in rows {
             // As samples spell it: counters may write a number with zeros before it.
             let plan = self.auditor.plan();
@@ -83,8 +111,22 @@ impl Auditing {
         }
     }
 
-    fn close(&mut self, window: WindowOf, samples: impl Iterator<Item = (String, u64)>) {
-        self.auditor.close(window, samples);
+    /// A window is over: what tag rules matched in it, and what the hidden stat counted.
+    fn close(&mut self, window: WindowOf, tags: &[u64], audited: Audited, ranges: &[RangeName]) {
+        // A list that lacks some may lack them of any rule.
+        let window = WindowOf { is_whole: window.is_whole && !audited.is_short, ..window };
+        match self.auditor.plan().by {
+            By::Tag => self.auditor.close(window, tags.iter().enumerate().map(|(tag, frames)| (tag.to_string(), *frames))),
+            By::Range => {
+                let name = |range: u32| ranges.get(range as usize).map_or_else(String::new, RangeName::identity);
+                self.auditor.close(window, audited.samples.into_iter().map(|(range, _, samples)| (name(range), samples)));
+            }
+            By::Rule => {
+                let mut rules = BTreeMap::<String, u64>::new();
+                audited.samples.into_iter().for_each(|(_, rule, samples)| *rules.entry(rule.unwrap_or_default()).or_default() += samples);
+                self.auditor.close(window, rules.into_iter());
+            }
+        }
         self.hear();
         self.auditor.look(false);
     }
@@ -107,7 +149,7 @@ impl Auditing {
             ("begun", told.begun),
             ("too_old", told.too_old),
             ("unknown_key", told.unknown),
-            ("no_room", told.dropped),
+            ("no_room", told.dropped + self.left_out),
             ("bad", self.bad),
             ("waiting", self.auditor.waiting() as u64),
         ];
@@ -144,19 +186,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             let of = WindowOf { bounds_ns: window.bounds_ns, is_whole };
             auditing.auditor.follow(window.bounds_ns.1.saturating_sub(window.bounds_ns.0));
             let audited = std::mem::take(&mut self.audited);
-            match auditing.auditor.plan().by {
-                By::Tag => auditing.close(of, tags.iter().enumerate().map(|(tag, frames)| (tag.to_string(), *frames))),
-                By::Range => {
-                    let ranges = &self.setting.ranges;
-                    let name = |range: u32| ranges.get(range as usize).map_or_else(String::new, RangeName::identity);
-                    auditing.close(of, audited.into_iter().map(|(range, _, samples)| (name(range), samples)));
-                }
-                By::Rule => {
-                    let mut rules = BTreeMap::<String, u64>::new();
-                    audited.into_iter().for_each(|(_, rule, samples)| *rules.entry(rule.unwrap_or_default()).or_default() += samples);
-                    auditing.close(of, rules.into_iter());
-                }
-            }
+            auditing.close(of, tags, audited, &self.setting.ranges);
         }
         (window.period == Period::Long).then(|| auditing.report())
     }
@@ -203,3 +233,7 @@ fn one_in(counts: &Counts, random: bool) -> Estimate {
     let high = (least > 0.0).then(|| (dropped / least).max(value));
     Estimate { value, low: (dropped / most).min(value), high, basis: Basis::Sampled, confidence: Confidence::P95 }
 }
+
+#[cfg(test)]
+#[path = "audit_tests.rs"]
+mod tests;

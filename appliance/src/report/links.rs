@@ -1,7 +1,7 @@
 //! Reports of links: what came by each, of all frames, and which ranges fill it.
 
 use super::appliance::Window;
-use super::audit::{AUDITED, samples};
+use super::audit::{AUDITED, Audited};
 use super::loss::Incompleteness;
 use super::message::{estimate, weighted};
 use super::reporter::{Reporter, kind};
@@ -29,16 +29,15 @@ pub(super) struct Fills {
     by_link: Vec<[Vec<Part>; 2]>,
     /// Memory was short: some are of no link that is known.
     is_short: bool,
-    /// Samples by range, or by rule of a range.
-    pub(super) audited: Vec<(u32, Option<String>, u64)>,
+    /// Of samples.
+    pub(super) audited: Audited,
 }
 
 impl Fills {
     /// A range's bytes by link.
     pub(super) fn add(&mut self, range: u32, spec: &StatSpec, figure: Figure) {
         if spec.name == AUDITED {
-            self.audited.extend(samples(figure).map(|(rule, samples)| (range, rule, samples)));
-            return;
+            return self.audited.add(range, figure);
         }
         let Figure::Histogram(bins) = figure else { return };
         let decision = usize::from(spec.decision == DecisionAxis::Blocked);

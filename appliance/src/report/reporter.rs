@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::appliance::{Account, Window, appliance_report, unmatched_top};
-use super::audit::Auditing;
+use super::audit::{Audited, Auditing};
 use super::clock::is_astray;
 use super::loss::Incompleteness;
 use super::open::{Accounts, Belated, OpenWindow, Spare, Total, file, rank};
@@ -69,8 +69,8 @@ pub struct Reporter<P, H> {
     total: Total,
     pub(super) pasts: Pasts,
     pub(super) strain: Strain,
-    /// Samples of the window that is being closed, by range, or by rule of a range.
-    pub(super) audited: Vec<(u32, Option<String>, u64)>,
+    /// Samples of the window that is being closed.
+    pub(super) audited: Audited,
     pub(super) auditing: Option<Auditing>,
     /// By epoch that is not closed yet.
     copies: BTreeMap<Epoch, Copies>,
@@ -115,7 +115,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             total: Total { accounts: Accounts::of(count), ..Total::default() },
             pasts: Pasts::default(),
             strain: Strain::default(),
-            audited: Vec::new(),
+            audited: Audited::default(),
             auditing: None,
             copies: BTreeMap::new(),
             pairs,
