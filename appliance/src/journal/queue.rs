@@ -140,6 +140,11 @@ impl Queue {
         self.disk.as_ref().map_or(0, |disk| self.end() - disk.synced.clamp(self.front, self.end()))
     }
 
+    /// Whether the message of a position is on the disk, or is to be on none.
+    pub(super) fn is_written(&self, position: u64) -> bool {
+        self.disk.as_ref().is_none_or(|disk| disk.saved > position)
+    }
+
     /// Whether all messages have reached the disk.
     pub(super) fn is_synced(&self) -> bool {
         self.disk.as_ref().is_some_and(|disk| disk.synced >= self.end())
@@ -184,8 +189,8 @@ impl Queue {
     /// The oldest one goes: what is lost with it, if it is not on disk.
     pub(super) fn drop_oldest(&mut self) -> Option<Lost> {
         let at = self.front;
-        let lost = Lost::of(at, self.pop()?.as_ref());
-        let Some(disk) = &mut self.disk else { return Some(lost) };
+        let message = self.pop()?;
+        let Some(disk) = &mut self.disk else { return Some(Lost::of(at, &message)) };
         // What is just being written is lost only if the disk does not take it.
         if at < disk.saved || at < disk.writing {
             return None;
@@ -194,7 +199,7 @@ impl Queue {
             Some(Hole(_, end)) if *end == at => *end += 1,
             _ => disk.holes.push(Hole(at, at + 1)),
         }
-        Some(lost)
+        Some(Lost::of(at, &message))
     }
 
     fn pop(&mut self) -> Option<Arc<Message>> {

@@ -80,4 +80,3 @@ fn open_at_line_start(path: &Path) -> io::Result<File> {
     }
     Ok(file)
 }
-
