@@ -1,6 +1,7 @@
 //! What a sink lost is told to it, whatever falls off meanwhile, and whoever is killed.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -72,7 +73,7 @@ proptest! {
         let sinks = names.map(|sink| Both::new(journal.cursors(sink).unwrap()).and_last(journal.flow_cursor(sink)));
         let mut heard = [Heard::default(), Heard::default()];
         let (mut n, mut sent) = (0, BTreeMap::new());
-        let mut read = |sink: usize, count: u64, heard: &mut [Heard; 2], sent: &mut BTreeMap<(usize, u64), u64>| {
+        let read = |sink: usize, count: u64, heard: &mut [Heard; 2], sent: &mut BTreeMap<(usize, u64), u64>| {
             for _ in 0..count {
                 let Next::Message(message) = sinks[sink].next(Duration::ZERO) else { break };
                 heard[sink].hear(names[sink], &message);

@@ -69,7 +69,7 @@ impl Shipping {
             tell_event(event);
         }
         let sent = events.iter().map(|event| (event.kind.clone(), event.state().as_str_name()));
-        self.registry.events(self.events.open().into_iter().collect(), sent, self.events.refused());
+        self.registry.events(self.events.open().into_iter().collect(), sent);
         let is_long = report.window_kind() == pb::WindowKind::Long;
         for loss in report.losses.iter().filter(|_| is_long) {
             self.registry.lost(&loss.what, &loss.cause, loss.count);
