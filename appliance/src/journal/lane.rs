@@ -250,6 +250,11 @@ impl Lane {
         self.lock().places.iter().map(|place| (place.sink.clone(), place.overflow)).collect()
     }
 
+    /// Configurations, in parts, that sinks have lost since the start.
+    pub(super) fn lost_configs(&self) -> u64 {
+        self.lock().places.iter().map(|place| place.lost_configs).sum()
+    }
+
     /// What each sink lost since this was asked last.
     pub(super) fn losses(&self) -> Vec<(String, Losses)> {
         self.take(0, Place::take_losses)

@@ -57,6 +57,10 @@ impl Lost {
         Self { position, window: message.window, kind: message.kind, count: message.count(), range, told: told_by(message) }
     }
 
+    pub(super) fn is_config(&self) -> bool {
+        self.kind == Kind::Configs
+    }
+
     /// What the sink does not hear now: which reports it has lost, and which flows.
     pub(super) fn untold(&self, sink: &str) -> Option<[Losses; 2]> {
         let of = |told: &Vec<pb::JournalLosses>| told.iter().find(|told| told.sink == sink).map(Losses::again).unwrap_or_default();

@@ -177,6 +177,11 @@ impl Journal {
         self.long.overflow().into_iter().zip(fast).map(|((sink, long), (_, fast))| (sink, long + fast)).collect()
     }
 
+    /// Configurations, in parts, that sinks have lost since the start.
+    pub fn lost_configs(&self) -> u64 {
+        self.lanes().map(Lane::lost_configs).sum()
+    }
+
     /// What each sink lost since this was asked last, for an account that is appended next: where a sink loses that account too, it is
     /// told once more.
     pub fn losses(&self) -> Vec<(String, Losses)> {

@@ -52,6 +52,8 @@ pub(super) struct Place {
     /// Positions of those that were read and not settled, oldest first.
     in_flight: VecDeque<u64>,
     pub(super) overflow: u64,
+    /// Configurations that it lost, in parts.
+    pub(super) lost_configs: u64,
     /// What it lost, reports of this lane, and what it is to be told once more of flows; since an account took them.
     pub(super) losses: Losses,
     pub(super) lost_flows: Losses,
@@ -72,6 +74,7 @@ impl Place {
             committed: 0,
             in_flight: VecDeque::new(),
             overflow: 0,
+            lost_configs: 0,
             losses: Losses::default(),
             lost_flows: Losses::default(),
             telling: Losses::default(),
@@ -170,6 +173,7 @@ impl Place {
     /// It does not get this one. Of an account: nor what that says.
     fn count(&mut self, lost: &Lost) {
         self.overflow += 1;
+        self.lost_configs += u64::from(lost.is_config());
         self.losses.add(lost);
         if let Some([reports, flows]) = lost.untold(&self.sink) {
             self.losses.merge(reports);
