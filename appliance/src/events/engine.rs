@@ -104,7 +104,7 @@ impl Engine {
         for (rule, finding) in found {
             let becomes = causes.iter().find_map(|(kind, cause)| Some((kind, cause, consequence((kind, cause), (rule.kind, &finding))?)));
             match becomes {
-                Some((_, _, Becomes::Nothing)) => seen.push((rule.kind, finding.subject)),
+                Some((_, _, Becomes::Nothing)) => seen.push(self.event_of((rule.kind, finding.subject), report)),
                 // By then the cause has an event: causes stand before their consequences.
                 Some((kind, cause, Becomes::Follower)) => told.push((rule, finding, Some((*kind, cause.subject.clone())))),
                 None => told.push((rule, finding, None)),
@@ -130,6 +130,12 @@ impl Engine {
             event.sequence = self.sequence;
         }
         events
+    }
+
+    /// Its own event, or that of its kind together.
+    fn event_of(&self, key: Key, report: &pb::ApplianceReport) -> Key {
+        let all = (key.0, together::subject(report));
+        if !self.watched.contains_key(&key) && self.watched.contains_key(&all) { all } else { key }
     }
 
     /// Of a kind of which there are too many, what has no event of its own is one finding; so is what joins it.
