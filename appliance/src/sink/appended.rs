@@ -75,7 +75,7 @@ fn open_at_line_start(path: &Path) -> io::Result<File> {
         }
     } else {
         // A file that its folder does not name is lost, whatever is in it. A folder that may not be read cannot be synced either.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
     Ok(file)

@@ -177,6 +177,9 @@ fn a_pipe_gets_its_lines_and_its_end_is_no_fault() {
     assert_eq!((health.status().state, health.status().delivered, health.status().last_error), (SinkState::Ended, 1, None));
 }
 
+/// Of which syncs, counted from 1.
+type Fails = fn(usize) -> bool;
+
 /// A disk with a cache: what it holds, and how much of that a power cut leaves. Some syncs fail, and empty the cache.
 struct Cached {
     journal: Arc<Journal>,
@@ -185,7 +188,7 @@ struct Cached {
     lines: u64,
     cache: Vec<u8>,
     syncs: usize,
-    fails: fn(usize) -> bool,
+    fails: Fails,
 }
 
 impl Cached {
@@ -228,7 +231,7 @@ impl Drop for Cached {
 
 #[test]
 fn the_journal_forgets_no_line_that_a_power_cut_could_take() {
-    let rows: [(u64, fn(usize) -> bool); 3] = [(60, |_| false), (60, |sync| sync % 2 == 1), (3_000, |sync| sync == 1)];
+    let rows: [(u64, Fails); 3] = [(60, |_| false), (60, |sync| sync % 2 == 1), (3_000, |sync| sync == 1)];
     for (messages, fails) in rows {
         let journal = Journal::new(Bound::default(), &["file"]);
         let (seat, health, _stop) = seat(&journal);
