@@ -1,5 +1,5 @@
-//! A journal of a tenth of what comes, against a broker that is dead: the disk is bounded, the oldest fall off, and what is told of
-//! them is the truth; then the broker comes, and the rest arrives in order.
+//! A journal of a tenth of what comes, against a broker that is dead: the disk is bounded, the oldest fall off, and what a consumer is
+//! told of them is the truth, though accounts that told it fell off too; then the broker comes, and the rest arrives in order.
 //!
 //! 60 windows, of 1,000 ranges, or with `TAILWATER_LONG=1` of 50,000, made as fast as the machine makes them.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
@@ -15,7 +15,7 @@ use rdkafka::Message as _;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use tailwater::config::{KafkaSink, Sinks};
-use tailwater::journal::{Bound, Disk, Journal, Losses, Message};
+use tailwater::journal::{Bound, Disk, Journal, Message};
 use tailwater::report::pb;
 use tailwater::sink;
 
@@ -25,6 +25,7 @@ const STATS: u64 = 24;
 /// What the sink holds itself at most.
 const IN_FLIGHT_MAX: u64 = 10_000;
 const TOPIC: &str = "tailwater.v1.ranges";
+const ACCOUNTS: &str = "tailwater.v1.appliance";
 
 /// A range's report as large as real ones.
 fn report(range: u64, window: u64) -> pb::RangeReport {
@@ -52,46 +53,75 @@ fn disk_bytes(folder: &Path) -> u64 {
     std::fs::read_dir(folder).unwrap().filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len())).sum()
 }
 
-/// What was told of losses, window by window.
+/// The account of a window, with what sinks have lost since the one before.
+fn account(window: u64, journal: &Journal) -> pb::ApplianceReport {
+    pb::ApplianceReport {
+        appliance: "flood".into(),
+        boot_id: 1,
+        sequence: window + 1,
+        window_start_ns: window * 10,
+        window_end_ns: window * 10 + 10,
+        journal_losses: journal.losses().iter().map(|(sink, losses)| losses.told(sink)).collect(),
+        ..Default::default()
+    }
+}
+
+/// What a consumer is told of losses.
 #[derive(Default)]
 struct Told {
-    windows: BTreeMap<u64, u64>,
+    all: u64,
+    /// Reports of ranges, and accounts, by window.
+    windows: BTreeMap<u64, [u64; 2]>,
+    /// At least.
     ranges: BTreeMap<String, u64>,
     damaged: u64,
 }
 
 impl Told {
-    fn add(&mut self, losses: Vec<(String, Losses)>) {
-        for (sink, losses) in losses {
-            assert_eq!((sink.as_str(), losses.other_windows, losses.other_ranges), ("kafka", 0, 0));
-            losses.windows.iter().for_each(|(window, lost)| *self.windows.entry(window.start_ns / 10).or_default() += lost[0]);
-            losses.ranges.into_iter().for_each(|(range, lost)| *self.ranges.entry(range).or_default() += lost);
+    fn add(&mut self, account: &pb::ApplianceReport) {
+        for losses in &account.journal_losses {
+            assert_eq!(losses.sink, "kafka");
+            self.all += losses.total;
             self.damaged += losses.damaged;
+            for window in &losses.windows {
+                let sums = self.windows.entry(window.window_start_ns / 10).or_default();
+                (sums[0], sums[1]) = (sums[0] + window.ranges, sums[1] + window.appliance);
+            }
+            losses.ranges.iter().for_each(|range| *self.ranges.entry(range.name.clone()).or_default() += range.value);
         }
-    }
-
-    fn all(&self) -> u64 {
-        self.windows.values().sum()
     }
 }
 
-/// Sequences by key, in the order of their partition; until there are so many.
-fn consume(brokers: &str, wanted: u64) -> BTreeMap<String, Vec<u64>> {
+/// What came of a topic.
+#[derive(Default)]
+struct Read {
+    /// By key, in the order of its partition.
+    sequences: BTreeMap<String, Vec<u64>>,
+    accounts: BTreeMap<u64, pb::ApplianceReport>,
+}
+
+/// Reports and accounts, each once; until there are so many.
+fn consume(brokers: &str, wanted: u64) -> Read {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("group.id", "flood").set("auto.offset.reset", "earliest");
     let consumer: BaseConsumer = config.create().unwrap();
-    consumer.subscribe(&[TOPIC]).unwrap();
-    let (mut read, mut count, mut last): (BTreeMap<String, Vec<u64>>, _, _) = (BTreeMap::new(), 0, Instant::now());
+    consumer.subscribe(&[TOPIC, ACCOUNTS]).unwrap();
+    let (mut read, mut count, mut last) = (Read::default(), 0, Instant::now());
     while count < wanted && last.elapsed() < Duration::from_secs(60) {
         let Some(Ok(message)) = consumer.poll(Duration::from_millis(200)) else { continue };
+        last = Instant::now();
+        if message.topic() == ACCOUNTS {
+            let account = <pb::ApplianceReport as prost::Message>::decode(message.payload().unwrap()).unwrap();
+            count += u64::from(read.accounts.insert(account.sequence, account).is_none());
+            continue;
+        }
         let report = <pb::RangeReport as prost::Message>::decode(message.payload().unwrap()).unwrap();
-        let sequences = read.entry(String::from_utf8(message.key().unwrap().to_vec()).unwrap()).or_default();
+        let sequences = read.sequences.entry(String::from_utf8(message.key().unwrap().to_vec()).unwrap()).or_default();
         // Kafka delivers at least once.
         if sequences.last() != Some(&report.sequence) {
             sequences.push(report.sequence);
             count += 1;
         }
-        last = Instant::now();
     }
     read
 }
@@ -111,12 +141,12 @@ fn what_falls_off_is_told_as_it_is_and_the_rest_arrives_in_order() {
     let journal = Journal::open(Bound::default(), &disk, &sink::names(&sinks)).unwrap();
     let mut running = sink::start(&sinks, &journal).unwrap();
 
-    let (mut told, begin) = (Told::default(), Instant::now());
+    let begin = Instant::now();
     for window in 0..WINDOWS {
         for range in 0..ranges {
             assert!(journal.append(Message::range(&report(range, window))));
         }
-        told.add(journal.losses());
+        assert!(journal.append(Message::appliance(&account(window, &journal))));
         assert!(disk_bytes(folder.path()) <= bytes_max + (1 << 20), "window {window}");
     }
     while journal.state().unsynced > 0 {
@@ -130,34 +160,42 @@ fn what_falls_off_is_told_as_it_is_and_the_rest_arrives_in_order() {
         disk_bytes(folder.path()) >> 20,
         bytes_max >> 20
     );
-    told.add(journal.losses());
 
     broker.start(port);
     let end = Instant::now() + Duration::from_secs(300);
     assert!(journal.drained_by(end), "{:?}", journal.state());
+    // What fell off since the account of the last window.
+    assert!(journal.append(Message::appliance(&account(WINDOWS, &journal))));
+    assert!(journal.drained_by(end), "{:?}", journal.state());
     let status = running.stop(Instant::now() + Duration::from_secs(30));
-    told.add(journal.losses());
     let state = journal.state();
     assert!(journal.end(Instant::now() + Duration::from_secs(30)));
     let (delivered, lost) = (status[0].delivered, state.cursors[0].overflow);
     println!("delivered {delivered}, lost {lost}");
-    assert_eq!((delivered + lost, told.all(), told.damaged, status[0].failed), (WINDOWS * ranges, lost, 0, 0));
+    let read = consume(&address, delivered);
+    let mut told = Told::default();
+    read.accounts.values().for_each(|account| told.add(account));
+    assert_eq!((delivered + lost, told.all, told.damaged, status[0].failed), (WINDOWS * (ranges + 1) + 1, lost, 0, 0));
     // A tenth, and what the sink had taken before it knew that nobody is there.
     assert!((1..=WINDOWS * ranges / 10 + IN_FLIGHT_MAX + ranges).contains(&delivered));
-    judge(&told, &consume(&address, delivered), ranges);
+    judge(&told, &read, ranges);
 }
 
-/// Each range's sequences are those that were not told as lost, in their order.
-fn judge(told: &Told, read: &BTreeMap<String, Vec<u64>>, ranges: u64) {
-    let mut of_window: BTreeMap<u64, u64> = (0..WINDOWS).map(|window| (window, ranges)).collect();
+/// Each range's sequences are those that were not told as lost, in their order; and so are accounts.
+fn judge(told: &Told, read: &Read, ranges: u64) {
+    let mut of_window: BTreeMap<u64, [u64; 2]> = (0..=WINDOWS).map(|window| (window, [ranges, 1])).collect();
+    of_window.insert(WINDOWS, [0, 1]);
     for range in 0..ranges {
         let prefix = report(range, 0).prefix;
         let none = Vec::new();
-        let sequences = read.get(&prefix).unwrap_or(&none);
+        let sequences = read.sequences.get(&prefix).unwrap_or(&none);
         assert!(sequences.windows(2).all(|pair| pair[0] < pair[1]), "{prefix}: {sequences:?}");
-        assert_eq!(told.ranges.get(&prefix).copied().unwrap_or(0), WINDOWS - sequences.len() as u64, "{prefix}");
-        sequences.iter().for_each(|sequence| *of_window.get_mut(&(sequence - 1)).unwrap() -= 1);
+        // Of ranges those that lost most are named.
+        assert!(told.ranges.get(&prefix).copied().unwrap_or(0) <= WINDOWS - sequences.len() as u64, "{prefix}");
+        sequences.iter().for_each(|sequence| of_window.get_mut(&(sequence - 1)).unwrap()[0] -= 1);
     }
-    of_window.retain(|_, lost| *lost > 0);
+    read.accounts.keys().for_each(|sequence| of_window.get_mut(&(sequence - 1)).unwrap()[1] -= 1);
+    of_window.retain(|_, lost| *lost != [0, 0]);
     assert_eq!(of_window, told.windows);
+    assert!(read.accounts.len() < usize::try_from(WINDOWS).unwrap() / 2, "accounts fell off, too");
 }

@@ -246,7 +246,7 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
     });
     registry.set_exports(|| ExportsSnapshot { exports: vec![ExportSnapshot::default()], logs: Some(LogsSnapshot::default()) });
     registry.reloaded(true);
-    registry.events(vec![("loss", 1)], [("loss".to_owned(), "BEGUN")].into_iter(), 0);
+    registry.events(vec![("loss", 1)], [("loss".to_owned(), "BEGUN")].into_iter());
     registry.set_optics(vec![(0, Optics { temperature_c: 25.5, rx_power_nw: vec![501_200] })]);
     registry.lost("nic_missed", "cpu", 1);
     registry.incomplete([("memory".to_owned(), 1)].into(), Some(1));

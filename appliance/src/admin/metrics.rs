@@ -279,7 +279,6 @@ fn events(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     family(to, GAUGE, "events_open", "Events that have begun and not ended", open)?;
     let sent = events.sent.iter().map(|((kind, state), n)| (vec![("kind", kind.clone()), ("state", state.to_lowercase())], *n));
     family(to, COUNTER, "events", "Messages of events", sent)?;
-    family(to, COUNTER, "events_refused", "Findings that are no events, since there were too many at a time", plain(events.refused))?;
     let losses = events.losses.iter().map(|((what, cause), n)| (vec![("what", what.clone()), ("cause", cause.clone())], *n));
     family(to, COUNTER, "losses", "Frames and records lost, by where it came from", losses)
 }

@@ -119,6 +119,14 @@ fn differ(section: &Section<'_, '_>, sink: &KafkaSink) {
 /// `mock`, or hosts with their ports.
 fn brokers(field: &Field<'_, '_>) -> Option<String> {
     let text = field.text("\"127.0.0.1:9092\"")?;
+    // What is told is not what stands there: logs and reports show brokers.
+    if text.contains('@') {
+        field.fault(
+            "holds an '@', as if a user or a password stood there",
+            "write host:port alone; `username` and `password_file` are keys",
+        );
+        return None;
+    }
     let good = |broker: &str| {
         let (host, port) = broker.trim().rsplit_once(':').unwrap_or_else(|| (broker.trim(), "9092"));
         !host.is_empty() && !host.contains(char::is_whitespace) && port.parse::<u16>().is_ok_and(|p| p > 0)

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use super::finding::{Finding, Sight, Subject};
 use super::rules::{Becomes, CONSEQUENCES, Common, RULES, Rule};
 use super::tags::TagWatch;
+use super::together::{self, OWN_MAX};
 use crate::report::{Glance, SCHEMA_VERSION, pb};
 
 /// An event that goes on is sent again after so long.
@@ -17,8 +18,6 @@ const CLEAR_WINDOWS: u32 = 3;
 /// and so long; twice as long each time that it came back meanwhile, up to eight times.
 const CLEAR_NS: u64 = 10_000_000_000;
 const RETURNS_MAX: u32 = 3;
-/// Events, begun or held off, at a time.
-const EVENTS_MAX: usize = 256;
 
 type Key = (&'static str, Subject);
 
@@ -57,8 +56,10 @@ pub struct Engine {
     /// Of a long window; it may come behind fast ones that began later.
     long: Option<pb::ApplianceReport>,
     sequence: u64,
-    refused: u64,
 }
+
+/// What is found, and what it follows on, if on anything.
+type Found<'a> = (&'a Rule, Finding, Option<Key>);
 
 impl Engine {
     /// Looks at a window before its reports are made: what makes its figures doubtful.
@@ -97,27 +98,22 @@ impl Engine {
         self.sequence
     }
 
-    /// Findings that are no events, since there were too many at a time.
-    pub const fn refused(&self) -> u64 {
-        self.refused
-    }
-
     fn step(&mut self, report: &pb::ApplianceReport, found: Vec<(&Rule, Finding)>) -> Vec<pb::Event> {
-        let (mut events, mut seen) = (Vec::new(), Vec::new());
+        let (mut events, mut seen, mut told) = (Vec::new(), Vec::new(), Vec::new());
         let causes: Vec<(&'static str, Finding)> = found.iter().map(|(rule, finding)| (rule.kind, finding.clone())).collect();
         for (rule, finding) in found {
-            let key = (rule.kind, finding.subject.clone());
             let becomes = causes.iter().find_map(|(kind, cause)| Some((kind, cause, consequence((kind, cause), (rule.kind, &finding))?)));
-            seen.push(key.clone());
-            let follows = match becomes {
-                Some((_, _, Becomes::Nothing)) => continue,
-                Some((kind, cause, Becomes::Follower)) => self.id(&(kind, cause.subject.clone())),
-                None => String::new(),
-            };
-            if !self.watched.contains_key(&key) && self.watched.len() >= EVENTS_MAX {
-                self.refused += 1;
-                continue;
+            match becomes {
+                Some((_, _, Becomes::Nothing)) => seen.push(self.event_of((rule.kind, finding.subject), report)),
+                // By then the cause has an event: causes stand before their consequences.
+                Some((kind, cause, Becomes::Follower)) => told.push((rule, finding, Some((*kind, cause.subject.clone())))),
+                None => told.push((rule, finding, None)),
             }
+        }
+        for (rule, finding, follows) in self.together(told, report) {
+            let key = (rule.kind, finding.subject.clone());
+            seen.push(key.clone());
+            let follows = follows.map_or_else(String::new, |cause| self.id(&cause));
             let of = match (rule.of_long, &self.long) {
                 (true, Some(long)) => evidence(long),
                 _ => evidence(report),
@@ -134,6 +130,33 @@ impl Engine {
             event.sequence = self.sequence;
         }
         events
+    }
+
+    /// Its own event, or that of its kind together.
+    fn event_of(&self, key: Key, report: &pb::ApplianceReport) -> Key {
+        let all = (key.0, together::subject(report));
+        if !self.watched.contains_key(&key) && self.watched.contains_key(&all) { all } else { key }
+    }
+
+    /// Of a kind of which there are too many, what has no event of its own is one finding; so is what joins it.
+    fn together<'a>(&self, found: Vec<Found<'a>>, report: &pb::ApplianceReport) -> Vec<Found<'a>> {
+        let all = together::subject(report);
+        let mut told = Vec::new();
+        for of_kind in found.chunk_by(|(rule, ..), (next, ..)| rule.kind == next.kind) {
+            let (rule, ..) = of_kind[0];
+            let is_own = |(kind, subject): &&Key| *kind == rule.kind && *subject != all;
+            let own = self.watched.keys().filter(is_own).count();
+            let is_new = |(rule, finding, _): &&Found<'a>| !self.watched.contains_key(&(rule.kind, finding.subject.clone()));
+            let new: Vec<Finding> = of_kind.iter().filter(is_new).map(|(_, finding, _)| finding.clone()).collect();
+            let is_together = own + new.len() > OWN_MAX || self.watched.contains_key(&(rule.kind, all.clone()));
+            if !new.is_empty() && is_together {
+                told.extend(of_kind.iter().filter(|found| !is_new(found)).cloned());
+                told.extend(together::together(new, all.clone()).map(|finding| (rule, finding, None)));
+            } else {
+                told.extend(of_kind.iter().cloned());
+            }
+        }
+        told
     }
 
     /// What this window does not show.

@@ -17,6 +17,7 @@ mod flows;
 mod loss;
 mod rules;
 mod tags;
+mod together;
 
 pub use engine::Engine;
 pub use finding::{Finding, Sight, Subject, count, exact};

@@ -23,7 +23,7 @@ pub(super) fn opened(folder: &Path) -> Arc<Lane> {
 }
 
 /// What the folder is at this moment, as after a kill: in a new one.
-fn killed(folder: &Path) -> TempDir {
+pub(super) fn killed(folder: &Path) -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

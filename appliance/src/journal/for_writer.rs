@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::lane::{Inner, Lane};
-use super::marks::Marks;
+use super::marks::{Mark, Marks};
 use super::place::Place;
 use super::queue::Unsaved;
 use super::segment::Segment;
@@ -129,7 +129,11 @@ impl Lane {
         self.news.notify_all();
     }
 
+    /// Where the sinks are, and what they are to be told.
     pub(super) fn marks(&self) -> Marks {
-        self.lock().places.iter().map(|place| (place.sink.clone(), place.unsettled())).collect()
+        let inner = self.lock();
+        let is_told = inner.ended && inner.queue.is_synced();
+        let mark = |place: &Place| (place.sink.clone(), Mark { position: place.unsettled(), untold: place.untold(is_told) });
+        inner.places.iter().map(mark).collect()
     }
 }

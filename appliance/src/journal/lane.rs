@@ -85,6 +85,8 @@ pub(super) struct Inner {
     pub(super) closed: bool,
     pub(super) ended: bool,
     pub(super) places: Vec<Place>,
+    /// Where the lane ended when accounts last took which reports sinks had lost, and which flows: what follows tells of it.
+    asked_at: [u64; 2],
     stamps: Stamps,
 }
 
@@ -112,14 +114,15 @@ impl Lane {
         let oldest = left.segments.first().map(|segment| segment.first);
         let last = left.segments.last().map_or(0, |segment| segment.end);
         // What a power cut took, and a sink had seen, never gets a number again.
-        let begin = left.marks.iter().flat_map(Marks::values).fold(last, |last, mark| last.max(*mark));
+        let begin = left.marks.iter().flat_map(Marks::values).fold(last, |last, mark| last.max(mark.position));
         let place = |sink: &S| {
-            let at = match &left.marks {
+            let mark = left.marks.as_ref().map(|marks| marks.get(sink.as_ref()));
+            let at = match mark {
                 // A sink that is new begins with what is new.
-                Some(marks) => marks.get(sink.as_ref()).copied().unwrap_or(begin),
+                Some(mark) => mark.map_or(begin, |mark| mark.position),
                 None => oldest.unwrap_or(begin),
             };
-            Place::new(sink.as_ref(), at)
+            Place::new(sink.as_ref(), at).with_untold(mark.flatten().and_then(|mark| mark.untold.as_ref()))
         };
         let mut places: Vec<Place> = sinks.iter().map(place).collect();
         for place in &mut places {
@@ -137,7 +140,7 @@ impl Lane {
     fn made(queue: Queue, places: Vec<Place>) -> Self {
         let begin = queue.end();
         let stamps = Stamps::new(begin, Instant::now());
-        let inner = Mutex::new(Inner { queue, begin, closed: false, ended: false, places, stamps });
+        let inner = Mutex::new(Inner { queue, begin, closed: false, ended: false, places, asked_at: [begin; 2], stamps });
         Self { inner, news: Condvar::new(), writer: Mutex::new(None), previous: None, without_disk: None }
     }
 
@@ -247,11 +250,27 @@ impl Lane {
         self.lock().places.iter().map(|place| (place.sink.clone(), place.overflow)).collect()
     }
 
+    /// Configurations, in parts, that sinks have lost since the start.
+    pub(super) fn lost_configs(&self) -> u64 {
+        self.lock().places.iter().map(|place| place.lost_configs).sum()
+    }
+
     /// What each sink lost since this was asked last.
     pub(super) fn losses(&self) -> Vec<(String, Losses)> {
+        self.take(0, Place::take_losses)
+    }
+
+    /// What accounts told of flows that sinks did not get.
+    pub(super) fn lost_flows(&self) -> Vec<(String, Losses)> {
+        self.take(1, Place::take_lost_flows)
+    }
+
+    fn take(&self, what: usize, of: fn(&mut Place, bool) -> Losses) -> Vec<(String, Losses)> {
         let mut inner = self.lock();
-        let lost = inner.places.iter_mut().filter(|place| !place.losses.is_empty());
-        lost.map(|place| (place.sink.clone(), std::mem::take(&mut place.losses))).collect()
+        let Inner { queue, places, asked_at, .. } = &mut *inner;
+        let is_told = queue.is_written(std::mem::replace(&mut asked_at[what], queue.end()));
+        let taken = places.iter_mut().map(|place| (place.sink.clone(), of(place, is_told)));
+        taken.filter(|(_, losses)| !losses.is_empty()).collect()
     }
 
     /// Waits until every sink has settled everything, or until the deadline. True if so.

@@ -166,7 +166,10 @@ impl Journal {
 
     /// Which flow messages each sink lost since this was asked last.
     pub fn flow_losses(&self) -> Vec<(String, Losses)> {
-        self.flows.as_ref().map_or_else(Vec::new, |lane| lane.losses())
+        let mut losses = self.flows.as_ref().map_or_else(Vec::new, |lane| lane.losses());
+        add(&mut losses, self.long.lost_flows());
+        add(&mut losses, self.fast.lost_flows());
+        losses
     }
 
     /// The cursor of this sink in the lane of packet logs, if there is one.
@@ -211,15 +214,16 @@ impl Journal {
         self.long.overflow().into_iter().zip(fast).map(|((sink, long), (_, fast))| (sink, long + fast)).collect()
     }
 
-    /// What each sink lost since this was asked last.
+    /// Configurations, in parts, that sinks have lost since the start.
+    pub fn lost_configs(&self) -> u64 {
+        self.lanes().map(Lane::lost_configs).sum()
+    }
+
+    /// What each sink lost since this was asked last, for an account that is appended next: where a sink loses that account too, it is
+    /// told once more.
     pub fn losses(&self) -> Vec<(String, Losses)> {
         let mut losses = self.long.losses();
-        for (sink, lost) in self.fast.losses() {
-            match losses.iter_mut().find(|(name, _)| *name == sink) {
-                Some((_, long)) => long.merge(lost),
-                None => losses.push((sink, lost)),
-            }
-        }
+        add(&mut losses, self.fast.losses());
         losses
     }
 
@@ -243,11 +247,22 @@ pub fn segment(file: &Path, mut take: impl FnMut(u64, Option<Message>)) {
     });
 }
 
+fn add(losses: &mut Vec<(String, Losses)>, more: Vec<(String, Losses)>) {
+    for (sink, lost) in more {
+        match losses.iter_mut().find(|(name, _)| *name == sink) {
+            Some((_, losses)) => losses.merge(lost),
+            None => losses.push((sink, lost)),
+        }
+    }
+}
+
 #[cfg(test)]
 mod disk_tests;
 #[cfg(test)]
 mod failing_tests;
 #[cfg(test)]
 mod lanes_tests;
+#[cfg(test)]
+mod telling_tests;
 #[cfg(test)]
 mod tests;

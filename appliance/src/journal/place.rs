@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::losses::{Losses, Lost};
+use super::marks::Untold;
 use super::queue::{Hole, Queue};
 use super::store::Held;
 
@@ -51,7 +52,14 @@ pub(super) struct Place {
     /// Positions of those that were read and not settled, oldest first.
     in_flight: VecDeque<u64>,
     pub(super) overflow: u64,
+    /// Configurations that it lost, in parts.
+    pub(super) lost_configs: u64,
+    /// What it lost, reports of this lane, and what it is to be told once more of flows; since an account took them.
     pub(super) losses: Losses,
+    pub(super) lost_flows: Losses,
+    /// What accounts took that may not be on the disk yet.
+    telling: Losses,
+    telling_flows: Losses,
     /// Once its cursor is gone: what it had not read by then. It holds nothing back; what comes later it has missed.
     left: Option<u64>,
     pub(super) taken: bool,
@@ -59,8 +67,52 @@ pub(super) struct Place {
 
 impl Place {
     pub(super) fn new(sink: &str, at: u64) -> Self {
-        let (losses, in_flight) = (Losses::default(), VecDeque::new());
-        Self { sink: sink.to_owned(), begin: at, next: at, committed: 0, in_flight, overflow: 0, losses, left: None, taken: false }
+        Self {
+            sink: sink.to_owned(),
+            begin: at,
+            next: at,
+            committed: 0,
+            in_flight: VecDeque::new(),
+            overflow: 0,
+            lost_configs: 0,
+            losses: Losses::default(),
+            lost_flows: Losses::default(),
+            telling: Losses::default(),
+            telling_flows: Losses::default(),
+            left: None,
+            taken: false,
+        }
+    }
+
+    /// As an earlier run left it, which could not tell any more what it had lost.
+    pub(super) fn with_untold(mut self, untold: Option<&Untold>) -> Self {
+        if let Some(Untold { reports, flows }) = untold {
+            (self.losses, self.lost_flows) = (Losses::again(reports), Losses::again(flows));
+        }
+        self
+    }
+
+    /// What it lost since this was asked last, for an account. `is_told`: the account before is on the disk.
+    pub(super) fn take_losses(&mut self, is_told: bool) -> Losses {
+        taken(&mut self.losses, &mut self.telling, is_told)
+    }
+
+    /// The same of flows, of which other accounts told.
+    pub(super) fn take_lost_flows(&mut self, is_told: bool) -> Losses {
+        taken(&mut self.lost_flows, &mut self.telling_flows, is_told)
+    }
+
+    /// What nobody would tell if this run were killed now. `is_told`: what accounts took is on the disk.
+    pub(super) fn untold(&self, is_told: bool) -> Option<Untold> {
+        // The lock is held meanwhile, and names are many.
+        let all = |losses: &Losses, telling: &Losses| {
+            let mut all = losses.summary();
+            all.merge(if is_told { Losses::default() } else { telling.clone() });
+            all
+        };
+        let (reports, flows) = (all(&self.losses, &self.telling), all(&self.lost_flows, &self.telling_flows));
+        let is_none = reports.is_empty() && flows.is_empty();
+        (!is_none).then(|| Untold { reports: reports.told(&self.sink), flows: flows.told(&self.sink) })
     }
 
     /// The first that some sink has yet to read; none if none has any.
@@ -102,8 +154,7 @@ impl Place {
         }
         self.skip(lost.position, holes);
         if Hole::within(holes, lost.position, lost.position + 1) == 0 {
-            self.overflow += 1;
-            self.losses.add(lost);
+            self.count(lost);
         }
         self.next = lost.position + 1;
     }
@@ -113,10 +164,20 @@ impl Place {
         if !self.wants(lost.position + 1) {
             return;
         }
-        self.overflow += 1;
-        self.losses.add(lost);
+        self.count(lost);
         if self.next == lost.position {
             self.next += 1;
+        }
+    }
+
+    /// It does not get this one. Of an account: nor what that says.
+    fn count(&mut self, lost: &Lost) {
+        self.overflow += 1;
+        self.lost_configs += u64::from(lost.is_config());
+        self.losses.add(lost);
+        if let Some([reports, flows]) = lost.untold(&self.sink) {
+            self.losses.merge(reports);
+            self.lost_flows.merge(flows);
         }
     }
 
@@ -173,4 +234,13 @@ impl Place {
             unread: self.left.unwrap_or_else(|| self.unread(queue)),
         }
     }
+}
+
+fn taken(losses: &mut Losses, telling: &mut Losses, is_told: bool) -> Losses {
+    let taken = std::mem::take(losses);
+    if is_told {
+        *telling = Losses::default();
+    }
+    telling.merge(taken.summary());
+    taken
 }

@@ -18,8 +18,18 @@ pub(super) struct Hole(u64, u64);
 impl Hole {
     /// Positions between two that are in holes.
     pub(super) fn within(holes: &[Self], from: u64, to: u64) -> u64 {
-        holes.iter().map(|Self(start, end)| (*end).min(to).saturating_sub((*start).max(from))).sum()
+        let holes = holes.iter().skip(holes.partition_point(|Self(_, end)| *end <= from));
+        holes.take_while(|Self(start, _)| *start < to).map(|Self(start, end)| (*end).min(to).saturating_sub((*start).max(from))).sum()
     }
+}
+
+/// One more, among those that there are: in their order, and those that touch are one.
+fn dig(holes: &mut Vec<Hole>, Hole(start, end): Hole) {
+    let from = holes.partition_point(|Hole(_, other)| *other < start);
+    let to = holes.partition_point(|Hole(other, _)| *other <= end);
+    let touched = &holes[from..to.max(from)];
+    let whole = touched.iter().fold(Hole(start, end), |Hole(start, end), Hole(s, e)| Hole(start.min(*s), end.max(*e)));
+    holes.splice(from..to.max(from), [whole]);
 }
 
 /// What is to be written.
@@ -55,6 +65,7 @@ struct OnDisk {
     writing: u64,
     /// Oldest first.
     segments: VecDeque<Segment>,
+    /// Oldest first, apart from each other.
     holes: Vec<Hole>,
     fault: Option<String>,
     /// Something was written since it last refused.
@@ -140,6 +151,11 @@ impl Queue {
         self.disk.as_ref().map_or(0, |disk| self.end() - disk.synced.clamp(self.front, self.end()))
     }
 
+    /// Whether the message of a position is on the disk, or is to be on none.
+    pub(super) fn is_written(&self, position: u64) -> bool {
+        self.disk.as_ref().is_none_or(|disk| disk.saved > position)
+    }
+
     /// Whether all messages have reached the disk.
     pub(super) fn is_synced(&self) -> bool {
         self.disk.as_ref().is_some_and(|disk| disk.synced >= self.end())
@@ -184,17 +200,14 @@ impl Queue {
     /// The oldest one goes: what is lost with it, if it is not on disk.
     pub(super) fn drop_oldest(&mut self) -> Option<Lost> {
         let at = self.front;
-        let lost = Lost::of(at, self.pop()?.as_ref());
-        let Some(disk) = &mut self.disk else { return Some(lost) };
+        let message = self.pop()?;
+        let Some(disk) = &mut self.disk else { return Some(Lost::of(at, &message)) };
         // What is just being written is lost only if the disk does not take it.
         if at < disk.saved || at < disk.writing {
             return None;
         }
-        match disk.holes.last_mut() {
-            Some(Hole(_, end)) if *end == at => *end += 1,
-            _ => disk.holes.push(Hole(at, at + 1)),
-        }
-        Some(lost)
+        dig(&mut disk.holes, Hole(at, at + 1));
+        Some(Lost::of(at, &message))
     }
 
     fn pop(&mut self) -> Option<Arc<Message>> {
@@ -210,10 +223,8 @@ impl Queue {
             Some(disk) if disk.fault.is_none() && !disk.hangs() => disk.saved.max(self.front).min(self.end()),
             _ => self.end(),
         };
-        let mut at = at;
-        while let Some(Hole(_, end)) = self.holes().iter().find(|Hole(start, end)| (*start..*end).contains(&at)) {
-            at = *end;
-        }
+        let hole = self.holes().get(self.holes().partition_point(|Hole(_, end)| *end <= at));
+        let at = hole.filter(|Hole(start, _)| *start <= at).map_or(at, |Hole(_, end)| *end);
         // What is being written, and has left memory meanwhile, is nowhere until the disk has answered.
         let is_on_its_way = |disk: &OnDisk| (disk.saved..disk.writing.min(self.front)).contains(&at);
         if at >= readable || self.disk.as_ref().is_some_and(is_on_its_way) {
@@ -277,8 +288,7 @@ impl Queue {
         let fell = (first..front).zip(messages).filter(|(at, _)| *at >= disk.saved);
         let lost: Vec<Lost> = fell.map(|(at, message)| Lost::of(at, message)).collect();
         if let (Some(from), Some(to)) = (lost.first(), lost.last()) {
-            disk.holes.push(Hole(from.position, to.position + 1));
-            disk.holes.sort_by_key(|Hole(start, _)| *start);
+            dig(&mut disk.holes, Hole(from.position, to.position + 1));
         }
         lost
     }
@@ -327,5 +337,50 @@ impl Queue {
         disk.going = None;
         disk.segments.retain(|other| other.first != segment.first);
         disk.holes.retain(|Hole(_, end)| *end > segment.end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::super::tests::message;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn holes_are_apart_and_know_what_is_in_them(dug in prop::collection::vec((0..60_u64, 1..9_u64), 0..30), from in 0..70_u64, len in 0..70_u64) {
+            let (mut holes, mut set) = (Vec::new(), BTreeSet::new());
+            for (start, len) in dug {
+                dig(&mut holes, Hole(start, start + len));
+                set.extend(start..start + len);
+            }
+            prop_assert!(holes.windows(2).all(|pair| pair[0].1 < pair[1].0), "{:?}", holes);
+            prop_assert!(holes.iter().flat_map(|Hole(start, end)| *start..*end).eq(set.iter().copied()));
+            prop_assert_eq!(Hole::within(&holes, from, from + len), set.range(from..from + len).count() as u64);
+            let mut queue = Queue::new(Bound { messages: 100, bytes: 1 << 20 }, 0, Some(Vec::new()));
+            (0..80).for_each(|n| queue.push(Arc::new(message(n, 8))));
+            queue.refused("no");
+            queue.disk.as_mut().unwrap().holes = holes;
+            prop_assert_eq!(queue.find(from).0, (from..).find(|at| !set.contains(at)).unwrap());
+        }
+    }
+
+    /// A disk that refuses for a day: each attempt that failed leaves a hole beside the one before.
+    #[test]
+    fn what_falls_off_while_a_disk_refuses_is_one_hole() {
+        let mut queue = Queue::new(Bound { messages: 2, bytes: 1 << 20 }, 0, Some(Vec::new()));
+        (0..2).for_each(|n| queue.push(Arc::new(message(n, 8))));
+        for n in 2..1_000 {
+            let unsaved = queue.unsaved(1 << 20).unwrap();
+            queue.push(Arc::new(message(n, 8)));
+            assert!(queue.drop_oldest().is_none());
+            assert_eq!(queue.unwritten(unsaved.first, &unsaved.messages).len(), 1);
+            assert_eq!(queue.holes().len(), 1);
+        }
+        queue.refused("no");
+        assert_eq!(queue.find(0).0, 998);
     }
 }

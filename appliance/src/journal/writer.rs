@@ -78,6 +78,8 @@ impl Writer {
         self.frames.clear();
         if unsaved.behind < unsaved.first {
             frame::encode_gap((unsaved.behind, unsaved.first), &mut self.frames);
+            // Who reads it takes what was there for told.
+            self.save();
         }
         let messages = (unsaved.first..).zip(&unsaved.messages);
         messages.for_each(|(position, message)| frame::encode(position, message, &mut self.frames));
@@ -125,7 +127,7 @@ impl Writer {
         match self.ask(|store| store.remove(&segment)) {
             Ok(()) => {
                 self.journal.dropped(&segment, &held);
-                // Else a kill would have them counted again.
+                // Else a kill would have them counted again, and nobody knew any more what they were.
                 self.save();
             }
             Err(fault) => {

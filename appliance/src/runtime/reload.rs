@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::configs::Configs;
 use super::fits::{self, Start};
@@ -145,6 +145,7 @@ impl Reloader {
 
     /// Does what can be done now. Whether it is to be called again soon: something waits for cores.
     pub fn step(&mut self) -> bool {
+        self.configs.look(Instant::now());
         let settled = self.generations.is_settled();
         if self.decided && self.generations.is_started() {
             self.begin();

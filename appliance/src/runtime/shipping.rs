@@ -9,12 +9,9 @@ use super::findings;
 use super::flow_stream::Accounts;
 use super::strained::Strained;
 use crate::events::Engine;
-use crate::journal::{CursorState, Journal, Kind, Losses, Message, WindowOf};
+use crate::journal::{CursorState, Journal, Message};
 use crate::report::{Delivery, Glance, Publisher, Strain, pb};
 use crate::telemetry::{FeedHealth, FeedSnapshot, Registry, SinkState, SinkStatus};
-
-/// Windows, and ranges, that one account lists of a sink's losses.
-const LISTED_MAX: usize = 1_000;
 
 /// See the module.
 pub struct Shipping {
@@ -80,7 +77,7 @@ impl Shipping {
             tell_event(event);
         }
         let sent = events.iter().map(|event| (event.kind.clone(), event.state().as_str_name()));
-        self.registry.events(self.events.open().into_iter().collect(), sent, self.events.refused());
+        self.registry.events(self.events.open().into_iter().collect(), sent);
         let is_long = report.window_kind() == pb::WindowKind::Long;
         for loss in report.losses.iter().filter(|_| is_long) {
             self.registry.lost(&loss.what, &loss.cause, loss.count);
@@ -189,41 +186,15 @@ impl Publisher for Shipping {
     }
 
     fn flows(&mut self, total: bool) -> Option<pb::FlowsAccount> {
-        self.flows.as_mut().map(|flows| flows.take(total, told))
+        self.flows.as_mut().map(|flows| flows.take(total))
     }
 
     fn exports(&mut self, total: bool) -> Option<pb::ExportsAccount> {
-        self.exports.as_mut().map(|exports| exports.take(total, told))
+        self.exports.as_mut().map(|exports| exports.take(total))
     }
 
     fn losses(&mut self) -> Vec<pb::JournalLosses> {
-        self.journal.losses().iter().map(|(sink, losses)| told(sink, losses)).collect()
-    }
-}
-
-/// What one sink lost, as long as a message may be.
-fn told(sink: &str, losses: &Losses) -> pb::JournalLosses {
-    let window = |(window, [ranges, appliance, links, events, configs, flows, logs]): (&WindowOf, &[u64; Kind::COUNT])| pb::LostWindow {
-        window_start_ns: window.start_ns,
-        window_end_ns: window.end_ns,
-        ranges: *ranges,
-        appliance: *appliance,
-        links: *links,
-        events: *events,
-        configs: *configs,
-        flows: *flows,
-        logs: *logs,
-    };
-    let mut ranges: Vec<(&String, &u64)> = losses.ranges.iter().collect();
-    ranges.sort_by(|a, b| b.1.cmp(a.1).then_with(|| a.0.cmp(b.0)));
-    let count = |(prefix, n): &(&String, &u64)| pb::NamedCount { name: (*prefix).clone(), value: **n };
-    pb::JournalLosses {
-        sink: sink.to_owned(),
-        windows: losses.windows.iter().take(LISTED_MAX).map(window).collect(),
-        ranges: ranges.iter().take(LISTED_MAX).map(count).collect(),
-        ranges_affected: ranges.len() as u64,
-        damaged: losses.damaged,
-        total: losses.messages(),
+        self.journal.losses().iter().map(|(sink, losses)| losses.told(sink)).collect()
     }
 }
 

@@ -7,6 +7,7 @@
 
 #[cfg_attr(not(any(feature = "kafka", feature = "https")), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
 mod age;
+mod appended;
 mod health;
 #[cfg(feature = "https")]
 pub mod https;
@@ -110,7 +111,7 @@ pub fn start(sinks: &Sinks, journal: &Arc<Journal>) -> Result<RunningSinks, Sink
         start_kafka(kafka, &mut running)?;
     }
     if let Some(file) = &sinks.file {
-        let target = lines::Appended::open(&file.path).map_err(|reason| SinkError::File { path: file.path.clone(), reason })?;
+        let target = appended::Appended::open(&file.path).map_err(|reason| SinkError::File { path: file.path.clone(), reason })?;
         let address = file.path.display().to_string();
         running.spawn_one("file", address, |seat| lines::Lines::new(target, seat).run())?;
     }

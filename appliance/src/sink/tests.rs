@@ -1,7 +1,8 @@
 use std::fs;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 
-use super::lines::{Appended, Lines, Stdout, Target};
+use super::appended::Appended;
+use super::lines::{Lines, Stdout, Target};
 use super::*;
 use crate::config::FileSink;
 use crate::journal::{Bound, Message};
@@ -94,6 +95,8 @@ struct Flaky {
 }
 
 impl Target for Flaky {
+    const IS_SYNCED: bool = false;
+
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.calls += 1;
         if self.calls > self.broken_after {
@@ -172,4 +175,102 @@ fn a_pipe_gets_its_lines_and_its_end_is_no_fault() {
     journal.append(range(2));
     thread.join().unwrap();
     assert_eq!((health.status().state, health.status().delivered, health.status().last_error), (SinkState::Ended, 1, None));
+}
+
+/// Of which syncs, counted from 1.
+type Fails = fn(usize) -> bool;
+
+/// A disk with a cache: what it holds, and how much of that a power cut leaves. Some syncs fail, and empty the cache.
+struct Cached {
+    journal: Arc<Journal>,
+    kept: Arc<Mutex<Vec<u8>>>,
+    /// Lines in it.
+    lines: u64,
+    cache: Vec<u8>,
+    syncs: usize,
+    fails: Fails,
+}
+
+impl Cached {
+    /// What the journal has forgotten, a power cut must not take.
+    fn look(&self) {
+        let settled = self.journal.state().cursors[0].committed;
+        assert!(settled <= self.lines, "{settled} are settled, and {} lines kept", self.lines);
+    }
+}
+
+impl Target for Cached {
+    const IS_SYNCED: bool = true;
+
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.look();
+        let some = bytes.len().min(1_000);
+        self.cache.extend(&bytes[..some]);
+        Ok(some)
+    }
+
+    fn sync(&mut self) -> std::io::Result<()> {
+        self.look();
+        self.syncs += 1;
+        let cache = std::mem::take(&mut self.cache);
+        if (self.fails)(self.syncs) {
+            return Err(std::io::Error::other("a sync failed"));
+        }
+        self.lines += cache.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.kept.lock().unwrap().extend(cache);
+        Ok(())
+    }
+}
+
+impl Drop for Cached {
+    fn drop(&mut self) {
+        self.look();
+        assert!(self.syncs > 0);
+    }
+}
+
+#[test]
+fn the_journal_forgets_no_line_that_a_power_cut_could_take() {
+    let rows: [(u64, Fails); 3] = [(60, |_| false), (60, |sync| sync % 2 == 1), (3_000, |sync| sync == 1)];
+    for (messages, fails) in rows {
+        let journal = Journal::new(Bound::default(), &["file"]);
+        let (seat, health, _stop) = seat(&journal);
+        let kept = Arc::default();
+        let target = Cached { journal: Arc::clone(&journal), kept: Arc::clone(&kept), lines: 0, cache: Vec::new(), syncs: 0, fails };
+        let thread = thread::spawn(move || Lines::new(target, seat).run());
+        for n in 0..messages {
+            journal.append(range(n));
+            // Now and then it comes to rest.
+            if n % 25 == 24 && messages < 100 {
+                wait_for("delivery", || journal.state().cursors[0].committed == n + 1);
+            }
+        }
+        wait_for("all", || journal.state().cursors[0].committed == messages);
+        journal.close();
+        thread.join().unwrap();
+        assert_eq!((health.status().delivered, health.status().failed), (messages, 0));
+        assert_eq!(health.status().retried > 0, fails(1));
+        let kept = kept.lock().unwrap();
+        let mut expected = Vec::new();
+        (0..messages).for_each(|n| to_json_line(&range(n), &mut expected).unwrap());
+        assert!(*kept == expected, "in their order, and none twice where the cache was lost");
+    }
+}
+
+/// A file that was moved away is synced too before its lines are settled.
+#[test]
+fn lines_of_a_file_that_moved_away_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lines");
+    let mut target = Appended::open(&path).unwrap();
+    let whole = |file: &str| fs::read_to_string(folder.path().join(file)).unwrap();
+    target.write(b"one\n").unwrap();
+    fs::rename(&path, folder.path().join("moved")).unwrap();
+    target.between_lines().unwrap();
+    target.write(b"two\n").unwrap();
+    target.sync().unwrap();
+    assert_eq!((whole("moved"), whole("lines")), ("one\n".to_owned(), "two\n".to_owned()));
+    let mut device = Appended::open("/dev/null".as_ref()).unwrap();
+    device.write(b"x").unwrap();
+    device.sync().unwrap();
 }

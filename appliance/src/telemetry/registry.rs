@@ -206,9 +206,9 @@ impl Registry {
     }
 
     /// What events there are, and the messages that were sent of them since the last call.
-    pub fn events(&self, open: Vec<(&'static str, u64)>, sent: impl Iterator<Item = (String, &'static str)>, refused: u64) {
+    pub fn events(&self, open: Vec<(&'static str, u64)>, sent: impl Iterator<Item = (String, &'static str)>) {
         let events = &mut self.shelves().events;
-        (events.open, events.refused) = (open, refused);
+        events.open = open;
         sent.for_each(|key| *events.sent.entry(key).or_default() += 1);
     }
 

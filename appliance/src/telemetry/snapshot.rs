@@ -268,8 +268,6 @@ pub struct EventsSnapshot {
     pub open: Vec<(&'static str, u64)>,
     /// Messages since the start, by kind and state.
     pub sent: BTreeMap<(String, &'static str), u64>,
-    /// Findings that are no events, since there were too many at a time.
-    pub refused: u64,
     /// Frames and records lost since the start, by what and cause.
     pub losses: BTreeMap<(String, String), u64>,
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::Row;
 use super::watch::{ExportFigures, LogFigures, State, Watch};
 use crate::exports::Counts;
-use crate::journal::{Journal, Losses};
+use crate::journal::Journal;
 use crate::report::pb;
 use crate::telemetry::{ExportSnapshot, ExportsSnapshot, LogsSnapshot, Registry, SinkStatus};
 
@@ -75,12 +75,12 @@ impl Accounts {
         Moment { state, taps: (0..self.samplers()).map(of).collect() }
     }
 
-    /// What came since this was asked last; with `total`, since the start. `told` makes a message of a sink's losses.
-    pub fn take(&mut self, total: bool, told: impl Fn(&str, &Losses) -> pb::JournalLosses) -> pb::ExportsAccount {
+    /// What came since this was asked last; with `total`, since the start.
+    pub fn take(&mut self, total: bool) -> pb::ExportsAccount {
         let now = self.moment(total);
         let before = if total { Moment::default() } else { std::mem::replace(&mut self.before, now.clone()) };
         let exports = self.rows.iter().enumerate().map(|(at, row)| export(row, at, &now, &before)).collect();
-        let packet_logs = self.has_logs.then(|| self.logs(total, (&now, &before), told));
+        let packet_logs = self.has_logs.then(|| self.logs(total, (&now, &before)));
         pb::ExportsAccount { taps: self.taps(&now, &before), exports, packet_logs }
     }
 
@@ -96,12 +96,7 @@ impl Accounts {
         self.lcores.iter().enumerate().map(tap).collect()
     }
 
-    fn logs(
-        &mut self,
-        total: bool,
-        (now, before): (&Moment, &Moment),
-        told: impl Fn(&str, &Losses) -> pb::JournalLosses,
-    ) -> pb::PacketLogsAccount {
+    fn logs(&mut self, total: bool, (now, before): (&Moment, &Moment)) -> pb::PacketLogsAccount {
         let losses = self.journal.log_losses();
         for (sink, losses) in &losses {
             *self.lost.entry(sink.clone()).or_default() += losses.messages();
@@ -116,7 +111,7 @@ impl Accounts {
             journalled: logs.given.written - logs_before.given.written,
             refused: logs.given.refused - logs_before.given.refused,
             sinks: self.sinks(total),
-            journal_losses: losses.iter().map(|(sink, losses)| told(sink, losses)).collect(),
+            journal_losses: losses.iter().map(|(sink, losses)| losses.told(sink)).collect(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::outlet::Given;
 use super::watch::Watch;
 use crate::flows::{DatagramDrop, Gaps, Ledger, PortTaken, RecordDrop, SetDrop, TemplateEvent};
-use crate::journal::{Journal, Losses};
+use crate::journal::Journal;
 use crate::report::pb;
 use crate::telemetry::{Registry, SinkStatus};
 
@@ -44,12 +44,12 @@ impl Accounts {
         }
     }
 
-    /// What came since this was asked last; with `total`, since the start. `told` makes a message of a sink's losses.
-    pub fn take(&mut self, total: bool, told: impl Fn(&str, &Losses) -> pb::JournalLosses) -> pb::FlowsAccount {
+    /// What came since this was asked last; with `total`, since the start.
+    pub fn take(&mut self, total: bool) -> pb::FlowsAccount {
         let (ledger, given, domains) = self.watch.moment();
         let losses = self.journal.flow_losses();
         for (sink, losses) in &losses {
-            *self.lost.entry(sink.clone()).or_default() += losses.messages();
+            *self.lost.entry(sink.clone()).or_default() += losses.messages() - losses.told_before();
         }
         let (before, given_before) = if total { Default::default() } else { self.before.clone() };
         let (sinks, refused_topics) = (self.sinks(total), self.refused_topics(total));
@@ -62,7 +62,7 @@ impl Accounts {
             sets_waiting_before: before.waiting,
             sinks,
             refused_topics,
-            journal_losses: losses.iter().map(|(sink, losses)| told(sink, losses)).collect(),
+            journal_losses: losses.iter().map(|(sink, losses)| losses.told(sink)).collect(),
             ..message(&ledger.since(&before))
         };
         if !total {
