@@ -75,10 +75,19 @@ fn links_are_what_a_model_says() {
         assert!(model.sides.keys().all(|(link, window, _)| told.contains(&(link.clone(), *window))), "a link or window is missing");
         by_link(&ran, &model);
         let accounts = ran.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let told = accounts.filter(|account| !account["linksReported"].is_null());
+        let told = accounts.filter(|account| !account["linksReported"].is_null()).inspect(feeds_are_their_ports);
         let others = told.map(|account| (whole(&account["windowStartNs"]), whole(&account["framesWithoutLink"]))).collect();
         assert_eq!(model.others, others);
         assert!(model.others.values().any(|frames| *frames > 0), "the capture has frames of no link");
+    }
+}
+
+/// Each file is a port and a feed of its own.
+fn feeds_are_their_ports(account: &Value) {
+    let (feeds, ports) = (account["feeds"].as_array().unwrap(), account["ports"].as_array().unwrap());
+    assert_eq!((feeds.len(), ports.len()), (3, 3));
+    for (feed, port) in feeds.iter().zip(ports) {
+        assert!(feed["ledger"] == port["ledger"] && feed["ledger"]["received"] == feed["received"], "{feed} {port}");
     }
 }
 

@@ -188,13 +188,16 @@ fn queue(of: &QueueHealth) -> pb::QueueCount {
 /// The state of each feed, in the order in which the configuration first names them. Of a window that is `cut` a few frames
 /// tell nothing of the rate: then no feed is silent.
 pub(super) fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_ns): (u64, u64), cut: bool) -> Vec<pb::Feed> {
-    let mut feeds: Vec<pb::Feed> = Vec::new();
+    let (mut feeds, mut sums): (Vec<pb::Feed>, Vec<(Ledger, u64)>) = (Vec::new(), Vec::new());
     for (i, port) in setting.ports.iter().enumerate() {
         let at = feeds.iter().position(|feed| feed.name == port.feed).unwrap_or_else(|| {
             feeds.push(pb::Feed { name: port.feed.clone(), state: pb::FeedState::Live.into(), ..pb::Feed::default() });
+            sums.push(Default::default());
             feeds.len() - 1
         });
-        let feed = &mut feeds[at];
+        let (feed, (ledger, missed)) = (&mut feeds[at], &mut sums[at]);
+        site.ports.get(i).into_iter().for_each(|port| *ledger += port);
+        *missed += health.get(i).map_or(0, |port| port.missed);
         feed.received += site.ports.get(i).map_or(0, |ledger| ledger.received);
         feed.min_pps = feed.min_pps.max(port.min_pps);
         if health.get(i).is_some_and(|port| !port.up) {
@@ -202,7 +205,9 @@ pub(super) fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (star
         }
     }
     let window_ms = u128::from(end_ns.saturating_sub(start_ns) / 1_000_000);
-    for feed in &mut feeds {
+    for (feed, (ledger, missed)) in feeds.iter_mut().zip(sums) {
+        // As of a port: which one a record came by is not kept behind gather.
+        feed.ledger = Some(ledger_message(&Ledger { records: 0, ..ledger }, missed, 0, 0));
         let silent = !cut && u128::from(feed.received) * 1_000 < u128::from(feed.min_pps) * window_ms;
         if silent && feed.state != i32::from(pb::FeedState::Down) {
             feed.state = pb::FeedState::Silent.into();
