@@ -14,6 +14,7 @@ mod consume;
 mod embedded;
 mod flight;
 mod lots;
+mod part;
 mod probe;
 mod produce;
 mod refusals;
@@ -25,8 +26,9 @@ mod trouble;
 pub use crate::config::kafka::MOCK;
 pub use consume::consume;
 pub use embedded::{Embedded, embed};
+pub(super) use part::Part;
 pub use probe::{Cluster, ProbeError, Topic, probe};
-pub(super) use produce::{KafkaSink, Part};
+pub(super) use produce::KafkaSink;
 pub use topic::of_customer;
 
 #[cfg(test)]

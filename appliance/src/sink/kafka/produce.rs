@@ -15,6 +15,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::client::{Context, Report};
 use super::flight::{Flight, Ticket};
+use super::part::Part;
 use super::refusals::Refusals;
 use super::settings::{BATCH_BYTES_MAX, producer};
 use super::topic::Topics;
@@ -25,8 +26,6 @@ use crate::sink::Seat;
 
 /// Messages handed to librdkafka and not acknowledged; more wait in the journal.
 pub(super) const IN_FLIGHT_MAX: usize = 10_000;
-/// The same of flows and packet logs, which are small and many.
-const FLOWS_IN_FLIGHT_MAX: usize = 200_000;
 /// Bytes of them, beyond which no further message is read.
 pub(super) const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
 /// Messages read from the journal in one turn, before delivery reports are looked at.
@@ -44,30 +43,6 @@ const TRUST_WAIT: Duration = Duration::from_secs(3);
 /// How long the oldest message may be unanswered before another producer is to send it: one whose brokers all went away at once may
 /// have forgotten them.
 const STALL_WAIT: Duration = Duration::from_secs(20);
-
-/// What one of the sink's threads delivers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::sink) enum Part {
-    /// Reports of long windows. It alone says what ails brokers while it has nothing to send.
-    Reports,
-    /// Reports of fast windows.
-    Fast,
-    /// Lots of flow messages.
-    Flows,
-    /// Lots of packet logs.
-    Logs,
-}
-
-impl Part {
-    /// Messages that librdkafka may hold, and how long, milliseconds, a topic may take to be made: flows ask again themselves.
-    const fn bounds(self) -> (usize, u32) {
-        match self {
-            Self::Flows => (FLOWS_IN_FLIGHT_MAX, 5_000),
-            Self::Logs => (FLOWS_IN_FLIGHT_MAX, 30_000),
-            Self::Reports | Self::Fast => (IN_FLIGHT_MAX, 30_000),
-        }
-    }
-}
 
 /// The sink before its thread runs.
 pub(in crate::sink) struct KafkaSink {
