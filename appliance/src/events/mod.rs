@@ -26,3 +26,5 @@ pub use tags::SilentTag;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod together_tests;

@@ -186,8 +186,10 @@ impl<T: Target> Lines<T> {
             self.seat.health.delivered_of(&message, message.count());
             whole += 1;
         }
-        self.seat.health.up();
-        self.seat.cursor.commit(whole);
+        if whole > 0 {
+            self.seat.health.up();
+            self.seat.cursor.commit(whole);
+        }
     }
 
     fn clear(&mut self) {

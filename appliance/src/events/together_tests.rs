@@ -1,0 +1,88 @@
+//! Many of a kind at a time.
+
+use super::tests::{behind, lines, window};
+use super::*;
+use crate::report::pb;
+
+/// So many cores that close windows too late, of these numbers.
+fn late(n: u64, cores: impl IntoIterator<Item = u32>) -> pb::ApplianceReport {
+    let core = |lcore| pb::CoreLedger {
+        lcore,
+        ledger: Some(pb::Ledger { received: 100, overdue: u64::from(lcore % 7) + 1, ..Default::default() }),
+        ..Default::default()
+    };
+    pb::ApplianceReport { cores: cores.into_iter().map(core).collect(), ..window(n) }
+}
+
+/// `BEGUN lcore 1`, in the order in which they came.
+fn subjects(events: &[pb::Event]) -> Vec<String> {
+    events.iter().map(|event| format!("{} {}", event.state().as_str_name(), event.subject.as_ref().unwrap().name)).collect()
+}
+
+#[test]
+fn many_of_a_kind_are_one_event_of_the_appliance() {
+    let mut engine = Engine::default();
+    let begun = engine.judge(&late(0, 1..=8));
+    assert_eq!(subjects(&begun), ["BEGUN a"]);
+    let event = &begun[0];
+    assert_eq!((&event.subject.as_ref().unwrap().r#type[..], event.severity()), ("appliance", pb::Severity::Warning));
+    assert!(event.summary.starts_with("8 × core: lcore 1, lcore 2, ") && event.summary.contains("the worst: core lcore 6: 7 of 100"));
+    assert_eq!(event.figures[0].value.as_ref().unwrap().value, 8.0);
+    // What comes joins it, and what goes leaves it, without a word; it ends with the last.
+    assert_eq!(subjects(&(1..30).flat_map(|n| engine.judge(&late(n, u32::try_from(n % 9).unwrap()..9))).collect::<Vec<_>>()), [""; 0]);
+    assert_eq!(subjects(&(30..60).flat_map(|n| engine.judge(&window(n))).collect::<Vec<_>>()), ["ENDED a"]);
+}
+
+#[test]
+fn what_began_by_itself_ends_by_itself_and_the_rest_is_together() {
+    let mut engine = Engine::default();
+    assert_eq!(subjects(&engine.judge(&late(0, 1..=3))), ["BEGUN lcore 1", "BEGUN lcore 2", "BEGUN lcore 3"]);
+    assert_eq!(subjects(&engine.judge(&late(1, 1..=4))), ["BEGUN lcore 4"]);
+    assert_eq!(subjects(&engine.judge(&late(2, 1..=9))), ["BEGUN a"]);
+    let rest: Vec<_> = (3..40).flat_map(|n| engine.judge(&late(n, 3..=6))).collect();
+    assert_eq!(subjects(&rest), ["ENDED lcore 1", "ENDED lcore 2"]);
+    let mut rest = subjects(&(40..60).flat_map(|n| engine.judge(&window(n))).collect::<Vec<_>>());
+    rest.sort();
+    assert_eq!(rest, ["ENDED a", "ENDED lcore 3", "ENDED lcore 4"]);
+}
+
+/// As an event of its own is held by a cause, so is one of many.
+#[test]
+fn what_is_together_is_held_by_its_cause() {
+    let feeds = |n: u64, state: pb::FeedState| {
+        let feed = |of: u64| pb::Feed { name: format!("f{of}"), state: state.into(), ..Default::default() };
+        pb::ApplianceReport { feeds: (0..6).map(feed).collect(), ..window(n) }
+    };
+    let mut engine = Engine::default();
+    let mut told = Vec::new();
+    for n in 0..100 {
+        let state = if n < 10 { pb::FeedState::Silent } else { pb::FeedState::Down };
+        told.extend(engine.judge(&feeds(n, if n < 60 { state } else { pb::FeedState::Live })).into_iter().map(|event| (n, event)));
+    }
+    assert_eq!(lines(&told), ["BEGUN feed_silent 1", "BEGUN feed_down 10", "ENDED feed_silent 62", "ENDED feed_down 69"]);
+}
+
+/// However much there is of one kind, the others are told, and there is a bound.
+#[test]
+fn no_kind_keeps_another_from_being_told() {
+    let mut engine = Engine::default();
+    for n in 0..400 {
+        let first = u32::try_from(n).unwrap() * 3;
+        let mut report = late(n, first..first + 300);
+        let feed = |n: u64| pb::Feed { name: format!("f{n}"), state: pb::FeedState::Down.into(), ..Default::default() };
+        report.feeds = (0..300).map(feed).collect();
+        if n == 300 {
+            behind(&mut report);
+            report.sinks[0].overflow = 5;
+        }
+        let told = engine.judge(&report);
+        let kinds: Vec<_> = told.iter().filter(|event| event.state() == pb::EventState::Begun).map(|event| &event.kind[..]).collect();
+        let expected: &[&str] = match n {
+            0 => &["feed_down", "overdue"],
+            300 => &["sink_behind", "journal_dropping"],
+            _ => &[],
+        };
+        assert_eq!(kinds, expected, "{n}");
+        assert!(engine.open().values().sum::<u64>() <= 4);
+    }
+}
