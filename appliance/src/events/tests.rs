@@ -75,7 +75,7 @@ fn run(engine: &mut Engine, stretches: &[(u64, Change)]) -> Vec<(u64, pb::Event)
 }
 
 /// `BEGUN feed_down 1`, in the order in which they came.
-pub(super) fn lines(told: &[(u64, pb::Event)]) -> Vec<String> {
+fn lines(told: &[(u64, pb::Event)]) -> Vec<String> {
     told.iter().map(|(n, event)| format!("{} {} {n}", event.state().as_str_name(), event.kind)).collect()
 }
 
