@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::report::{Glance, pb};
 
-pub(super) const SECOND: u64 = 1_000_000_000;
+const SECOND: u64 = 1_000_000_000;
 
 /// A window in which all is well: one feed of two ports, one sink.
 pub(super) fn window(n: u64) -> pb::ApplianceReport {
@@ -34,20 +34,20 @@ pub(super) fn window(n: u64) -> pb::ApplianceReport {
     }
 }
 
-pub(super) type Change = fn(&mut pb::ApplianceReport);
+type Change = fn(&mut pb::ApplianceReport);
 
-pub(super) fn well(_: &mut pb::ApplianceReport) {}
+fn well(_: &mut pb::ApplianceReport) {}
 
-pub(super) fn down(report: &mut pb::ApplianceReport) {
+fn down(report: &mut pb::ApplianceReport) {
     report.ports[1].link_up = false;
     report.feeds[0].state = pb::FeedState::Down.into();
 }
 
-pub(super) fn silent(report: &mut pb::ApplianceReport) {
+fn silent(report: &mut pb::ApplianceReport) {
     report.feeds[0].state = pb::FeedState::Silent.into();
 }
 
-pub(super) fn missed(report: &mut pb::ApplianceReport) {
+fn missed(report: &mut pb::ApplianceReport) {
     let [what, place, name, feed, cause] = ["nic_missed", "port", "d1", "mirror", "cpu"].map(str::to_owned);
     report.losses = vec![pb::Loss { what, place, number: 1, name, feed, count: 1, cause, ..Default::default() }];
 }
@@ -56,12 +56,12 @@ pub(super) fn behind(report: &mut pb::ApplianceReport) {
     report.sinks[0].oldest_age_ms = 30_001;
 }
 
-pub(super) fn reasons(report: &mut pb::ApplianceReport, reason: &str) {
+fn reasons(report: &mut pb::ApplianceReport, reason: &str) {
     report.incomplete = Some(pb::Incomplete { reasons: vec![reason.to_owned()], ..Default::default() });
 }
 
 /// So many windows of each kind, one after the other: the events, and in which window each message came.
-pub(super) fn run(engine: &mut Engine, stretches: &[(u64, Change)]) -> Vec<(u64, pb::Event)> {
+fn run(engine: &mut Engine, stretches: &[(u64, Change)]) -> Vec<(u64, pb::Event)> {
     let (mut told, mut n) = (Vec::new(), 0);
     for (windows, change) in stretches {
         for _ in 0..*windows {
@@ -75,7 +75,7 @@ pub(super) fn run(engine: &mut Engine, stretches: &[(u64, Change)]) -> Vec<(u64,
 }
 
 /// `BEGUN feed_down 1`, in the order in which they came.
-pub(super) fn lines(told: &[(u64, pb::Event)]) -> Vec<String> {
+fn lines(told: &[(u64, pb::Event)]) -> Vec<String> {
     told.iter().map(|(n, event)| format!("{} {} {n}", event.state().as_str_name(), event.kind)).collect()
 }
 

@@ -1,6 +1,6 @@
-//! Many of one kind at a time: one event of the appliance.
+//! Many of a kind at a time.
 
-use super::tests::*;
+use super::tests::{behind, window};
 use super::*;
 use crate::report::pb;
 
@@ -44,22 +44,6 @@ fn what_began_by_itself_ends_by_itself_and_the_rest_is_together() {
     let mut rest = subjects(&(40..60).flat_map(|n| engine.judge(&window(n))).collect::<Vec<_>>());
     rest.sort();
     assert_eq!(rest, ["ENDED a", "ENDED lcore 3", "ENDED lcore 4"]);
-}
-
-/// As an event of its own is held by a cause, so is one of many.
-#[test]
-fn what_is_together_is_held_by_its_cause() {
-    let feeds = |n: u64, state: pb::FeedState| {
-        let feed = |of: u64| pb::Feed { name: format!("f{of}"), state: state.into(), ..Default::default() };
-        pb::ApplianceReport { feeds: (0..6).map(feed).collect(), ..window(n) }
-    };
-    let mut engine = Engine::default();
-    let mut told = Vec::new();
-    for n in 0..100 {
-        let state = if n < 10 { pb::FeedState::Silent } else { pb::FeedState::Down };
-        told.extend(engine.judge(&feeds(n, if n < 60 { state } else { pb::FeedState::Live })).into_iter().map(|event| (n, event)));
-    }
-    assert_eq!(lines(&told), ["BEGUN feed_silent 1", "BEGUN feed_down 10", "ENDED feed_silent 62", "ENDED feed_down 69"]);
 }
 
 /// However much there is of one kind, the others are told, and there is a bound.

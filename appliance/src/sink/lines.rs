@@ -188,8 +188,10 @@ impl<T: Target> Lines<T> {
             self.seat.health.failed_of(&message, message.count().saturating_sub(readable));
             whole += 1;
         }
-        self.seat.health.up();
-        self.seat.cursor.commit(whole);
+        if whole > 0 {
+            self.seat.health.up();
+            self.seat.cursor.commit(whole);
+        }
     }
 
     fn clear(&mut self) {
