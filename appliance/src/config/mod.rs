@@ -64,6 +64,7 @@ pub use stats::{Refusal, Setting, StatSpec};
 pub use streams::{FieldChoice, FlowFormat, Framing, Stream};
 pub use tags::{Given, Sampler, TagField, TagMatch, TagRule};
 pub use trust::{Own, Sasl, Tls, Trust};
+pub use written::address;
 
 use crate::axes::Source;
 use topics::Parts;
@@ -179,7 +180,10 @@ fn read(root: Section<'_, '_>, stat_check: &StatCheck<'_>) -> Option<Config> {
     let admin = sinks::read_admin(&root);
     let audit = audit::read(&root, &tags, sinks.kafka.as_ref());
     let duplicates = duplicates::read(&root, &mirror);
-    topics::judge(&root, &Parts { sinks: &sinks, flows: flows.as_ref(), streams: &streams, audit: audit.as_ref() });
+    topics::judge(
+        &root,
+        &Parts { sinks: &sinks, flows: flows.as_ref(), streams: &streams, audit: audit.as_ref(), logs: packet_logs.as_ref() },
+    );
     root.close();
     let (appliance, ranges) = (appliance?, ranges?);
     let mut config = Config {

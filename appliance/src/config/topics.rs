@@ -4,6 +4,7 @@
 //! flow could make another's topic of is refused, for who sends the flow chooses what it holds.
 
 use super::audit::{Audit, Counters};
+use super::exports::PacketLogs;
 use super::flows::Flows;
 use super::kafka::KafkaSink;
 use super::sinks::Sinks;
@@ -32,6 +33,7 @@ pub(super) struct Parts<'a> {
     pub(super) flows: Option<&'a Flows>,
     pub(super) streams: &'a [Stream],
     pub(super) audit: Option<&'a Audit>,
+    pub(super) logs: Option<&'a PacketLogs>,
 }
 
 /// Compares them, where there is a broker.
@@ -42,7 +44,20 @@ pub(super) fn judge(root: &Section<'_, '_>, of: &Parts<'_>) {
         Counters::Topic(topic) => Some(topic),
         Counters::File(_) => None,
     });
+    if let Some(logs) = of.logs {
+        let at = root.section("packet_logs", "[packet_logs]").map_or_else(|| root.at_key("packet_logs"), |section| section.at_key("topic"));
+        let named = Named { at, key: "packet_logs.topic".to_owned(), topic: logs.topic.clone(), format: None, is_own: true };
+        if let Some(key) = of_reports(kafka, &logs.topic) {
+            fault(root, &named, &format!("sinks.kafka.{key}"));
+        } else if audited.is_some_and(|topic| *topic == logs.topic) {
+            fault(root, &named, "audit.counters, which the scrubber writes to");
+        }
+    }
     for (at, named) in flows.iter().enumerate() {
+        if of.logs.is_some_and(|logs| may_be_one(&logs.topic, &named.topic)) {
+            fault(root, named, "packet_logs");
+            continue;
+        }
         if let Some(key) = of_reports(kafka, &named.topic).filter(|_| named.is_own) {
             fault(root, named, &format!("sinks.kafka.{key}"));
         } else if named.is_own && audited.is_some_and(|topic| may_be_one(topic, &named.topic)) {

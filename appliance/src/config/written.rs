@@ -76,7 +76,20 @@ fn name(key: &str) -> String {
 }
 
 fn shown(key: &str, of: &Value) -> String {
-    if SECRET.iter().any(|word| key.contains(word)) { BLOT.to_owned() } else { value(of) }
+    match of {
+        _ if SECRET.iter().any(|word| key.contains(word)) => BLOT.to_owned(),
+        Value::String(text) if key == "url" => quoted(&address(text.value())),
+        of => value(of),
+    }
+}
+
+/// Of an URL who is asked: what stands behind may be a secret.
+pub fn address(url: &str) -> String {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    match url.get(authority..).and_then(|rest| rest.find(['/', '?', '#'])) {
+        Some(at) => format!("{}/***", url.get(..authority + at).unwrap_or_default()),
+        None => url.to_owned(),
+    }
 }
 
 /// On one line.

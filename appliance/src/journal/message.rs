@@ -114,7 +114,7 @@ impl Message {
     /// Of these, how many can be read: what a damaged lot says it has need not be there.
     pub fn readable(&self) -> u64 {
         match self.kind {
-            Kind::Flows => Lot::read(&self.payload).map_or(0, |lot| (lot.places().count() as u64).min(lot.count.into())),
+            kind if kind.is_lot() => Lot::read(&self.payload).map_or(0, |lot| (lot.places().count() as u64).min(lot.count.into())),
             _ => 1,
         }
     }

@@ -4,7 +4,6 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use super::check::{Finding, Verdict, bad, good};
 use crate::config::Config;
-use crate::sink;
 
 /// Whether each collector can be reached, as far as this machine knows, and where logs go.
 pub(super) fn exports(config: &Config) -> Vec<Finding> {
@@ -21,10 +20,10 @@ pub(super) fn exports(config: &Config) -> Vec<Finding> {
         }
     };
     let mut findings: Vec<Finding> = config.exports.iter().enumerate().map(row).collect();
-    if config.packet_logs.is_some() && sink::names(&config.sinks).is_empty() {
+    if config.packet_logs.is_some() && !config.sinks.take_logs() {
         let about = format!("{}: packet_logs", config.locate(&["packet_logs"]));
         let what = "there is no sink: packets are logged and forgotten";
-        findings.push(bad(Verdict::Weak, about, what, "write [sinks.kafka], or [sinks.file]"));
+        findings.push(bad(Verdict::Weak, about, what, "write [sinks.kafka], [sinks.file], or [sinks.https] of = [\"packets\"]"));
     }
     findings
 }

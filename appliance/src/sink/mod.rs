@@ -133,7 +133,7 @@ fn start_https(config: &crate::config::HttpsSink, running: &mut RunningSinks) ->
     let logs = running.watch.journal.log_cursor("https").filter(|_| config.has_packets);
     let cursor = Both::new(reports).and_last(flows).and_last(logs);
     // What stands behind the path may be a secret.
-    let address = config.url.split('?').next().unwrap_or("").to_owned();
+    let address = crate::config::address(&config.url);
     let health = running.health("https", address);
     let seat = Seat { cursor, health, stop: Arc::clone(&running.stop) };
     let push = https::Push::new(config, seat).map_err(SinkError::Https)?;

@@ -99,7 +99,7 @@ impl Accounts {
     fn logs(&mut self, total: bool, (now, before): (&Moment, &Moment)) -> pb::PacketLogsAccount {
         let losses = self.journal.log_losses();
         for (sink, losses) in &losses {
-            *self.lost.entry(sink.clone()).or_default() += losses.messages();
+            *self.lost.entry(sink.clone()).or_default() += losses.messages() - losses.told_before();
         }
         let at = self.rows.len();
         let ([sampled, lost], [sampled_before, lost_before]) = (now.of(at), before.of(at));
@@ -132,13 +132,20 @@ impl Accounts {
         now.iter().map(account).collect()
     }
 
+    /// By protocol and address; of several with the same the later ones by their row too.
+    fn name(&self, at: usize) -> String {
+        let name = |row: &Row| format!("{}:{}", row.protocol, row.to);
+        let own = name(&self.rows[at]);
+        if self.rows[..at].iter().any(|row| name(row) == own) { format!("{own}#{}", at + 1) } else { own }
+    }
+
     /// For metrics.
     pub(super) fn snapshot(&self) -> ExportsSnapshot {
         let now = self.moment(false);
-        let export = |(at, row): (usize, &Row)| {
+        let export = |(at, _): (usize, &Row)| {
             let ([sampled, lost], of) = (now.of(at), now.export(at));
             ExportSnapshot {
-                name: format!("{}:{}", row.protocol, row.to),
+                name: self.name(at),
                 sampled,
                 lost,
                 left_out: of.left_out,

@@ -20,6 +20,8 @@ pub(super) struct Batch {
     /// and those before are of messages that are settled.
     settled: usize,
     since: Option<Instant>,
+    /// Bytes of all messages.
+    held: usize,
 }
 
 impl Batch {
@@ -34,6 +36,7 @@ impl Batch {
         }
         let lines = self.bytes[start..].iter().enumerate().filter(|(_, byte)| **byte == b'\n');
         self.ends.extend(lines.map(|(at, _)| start + at + 1));
+        self.held += message.bytes();
         self.messages.push_back((self.ends.len(), 0, message));
         self.since.get_or_insert_with(Instant::now);
         Ok(())
@@ -50,6 +53,11 @@ impl Batch {
 
     pub(super) const fn bytes(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Bytes of the messages that it holds, wanted or not.
+    pub(super) const fn held(&self) -> usize {
+        self.held
     }
 
     fn start(&self, line: usize) -> usize {
@@ -94,7 +102,7 @@ impl Batch {
     pub(super) fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
-        (self.done, self.settled, self.since) = (0, 0, None);
+        (self.done, self.settled, self.since, self.held) = (0, 0, None, 0);
     }
 }
 

@@ -21,6 +21,9 @@ use answer::Answer;
 use batch::Batch;
 use client::Client;
 
+/// A batch is sent once its messages take so many times the bytes of a body, which has some at least.
+const HELD_TIMES: usize = 4;
+const HELD_MIN: usize = 1 << 20;
 /// How long the thread sleeps when there is nothing to do.
 const IDLE_WAIT: Duration = Duration::from_millis(250);
 
@@ -73,7 +76,9 @@ impl Push {
 
     fn is_due(&self) -> bool {
         let is_full = self.batch.lines() >= self.config.batch_lines || self.batch.bytes() >= self.config.batch_bytes;
-        is_full || self.batch.since().is_some_and(|since| since.elapsed() >= self.age_max())
+        // What is not wanted is settled in its turn too.
+        let is_heavy = self.batch.held() >= HELD_TIMES * self.config.batch_bytes.max(HELD_MIN);
+        is_full || is_heavy || self.batch.since().is_some_and(|since| since.elapsed() >= self.age_max())
     }
 
     /// Puts a message's lines to the others; one of another topic is settled in its turn. False if this sink has ended.
