@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::*;
 use crate::report::{Glance, pb};
 
-const SECOND: u64 = 1_000_000_000;
+pub(super) const SECOND: u64 = 1_000_000_000;
 
 /// A window in which all is well: one feed of two ports, one sink.
 pub(super) fn window(n: u64) -> pb::ApplianceReport {

@@ -1,8 +1,8 @@
 //! Many of a kind at a time.
 
-use super::tests::{behind, window};
+use super::tests::{SECOND, behind, window};
 use super::*;
-use crate::report::pb;
+use crate::report::{Glance, pb};
 
 /// So many cores that close windows too late, of these numbers.
 fn late(n: u64, cores: impl IntoIterator<Item = u32>) -> pb::ApplianceReport {
@@ -44,6 +44,28 @@ fn what_began_by_itself_ends_by_itself_and_the_rest_is_together() {
     let mut rest = subjects(&(40..60).flat_map(|n| engine.judge(&window(n))).collect::<Vec<_>>());
     rest.sort();
     assert_eq!(rest, ["ENDED a", "ENDED lcore 3", "ENDED lcore 4"]);
+}
+
+/// As an event of its own is held by a cause, so is one of many: it neither ends nor begins again.
+#[test]
+fn what_is_together_is_held_by_its_cause() {
+    const NAMES: [&str; 6] = ["tags[0]", "tags[1]", "tags[2]", "tags[3]", "tags[4]", "tags[5]"];
+    let (mut engine, mut told) = (Engine::default(), Vec::new());
+    for n in 0..760 {
+        let (is_silent, is_down) = ((650..710).contains(&n), (660..705).contains(&n));
+        let tags = NAMES.map(|name| (name, if is_silent { 0 } else { 40 }));
+        let bounds_ns = (n * SECOND, (n + 1) * SECOND);
+        engine.glance(&Glance { kind: pb::WindowKind::Fast, bounds_ns, tags: &tags, is_disturbed: is_down });
+        let mut report = window(n);
+        if is_down {
+            report.feeds[0].state = pb::FeedState::Down.into();
+        }
+        told.extend(engine.judge(&report).into_iter().filter(|event| event.kind == "tag_silent").map(|event| (n, event)));
+    }
+    let [(begun, first), (ended, last)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!((first.state(), last.state(), &first.id), (pb::EventState::Begun, pb::EventState::Ended, &last.id));
+    assert_eq!(&first.subject.as_ref().unwrap().r#type[..], "appliance");
+    assert!(*begun == 652 && *ended >= 710, "{begun} {ended}");
 }
 
 /// However much there is of one kind, the others are told, and there is a bound.
