@@ -163,7 +163,7 @@ pub struct SinkStatus {
     pub logs: u64,
     /// Packet logs given up.
     pub logs_failed: u64,
-    /// Of these, those whose topic brokers refuse, by topic; of many topics those that were first.
+    /// Of flow messages given up those whose topic brokers refuse, by topic; of many topics those that were first.
     pub topics_failed: BTreeMap<String, u64>,
     /// Of those given up, by reason, where the sink tells them apart.
     pub refused: Vec<(&'static str, u64)>,
