@@ -134,7 +134,7 @@ pub(super) fn row(time: &str, (domain, key): (&str, &str), dropped: &str) -> Res
 }
 
 /// Nanoseconds since 1970, written so or as RFC 3339 writes a time of UTC or of an offset.
-fn time_ns(text: &str) -> Option<u64> {
+pub fn time_ns(text: &str) -> Option<u64> {
     if let Ok(ns) = text.parse() {
         return Some(ns);
     }

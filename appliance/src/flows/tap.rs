@@ -191,6 +191,11 @@ impl Tap {
 }
 
 impl Tapped {
+    /// Whether its core hands over nothing more; what it has handed over may still be there.
+    pub fn is_abandoned(&self) -> bool {
+        self.ring.is_abandoned()
+    }
+
     /// Gives the collector what is there, up to a burst; how many packets.
     pub fn receive(&mut self, collector: &mut Collector, out: &mut dyn FnMut(&Flow)) -> usize {
         let mut taken = 0;

@@ -127,15 +127,16 @@ impl Worker {
     /// It is so late, or later.
     fn turn(&mut self, now_ns: u64) {
         self.now_ns = self.now_ns.max(now_ns);
+        // A lot holds lines of one window.
+        if let Some(logs) = &mut self.logs {
+            logs.lines.turn(self.now_ns);
+        }
         if self.now_ns.saturating_sub(self.ticked_ns) < TICK_NS {
             return;
         }
         self.ticked_ns = self.now_ns;
         let now_ns = self.now_ns;
         self.exports.iter_mut().for_each(|export| export.turn(now_ns, &self.ports));
-        if let Some(logs) = &mut self.logs {
-            logs.lines.turn(now_ns);
-        }
         self.tell(false);
     }
 

@@ -35,6 +35,11 @@ impl Ports {
         self.ends.is_some()
     }
 
+    /// Whether no core hands over anything more.
+    pub(super) fn is_over(&self) -> bool {
+        self.ends.as_ref().is_none_or(|(tapped, _)| tapped.iter().all(Tapped::is_abandoned))
+    }
+
     /// Takes what is there of each core, up to a burst; how many packets.
     pub(super) fn receive(&mut self, collector: &mut Collector, out: &mut dyn FnMut(&Flow)) -> usize {
         if self.ends.is_none() {

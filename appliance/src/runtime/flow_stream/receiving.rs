@@ -74,7 +74,16 @@ impl Receiving {
             }
         }
         let since = Instant::now();
-        while self.burst() > 0 && since.elapsed() < DRAIN_MAX {}
+        while since.elapsed() < DRAIN_MAX {
+            // Asked before it is looked: cores end at the same word as this thread.
+            let is_over = self.ports.is_over();
+            if self.burst() == 0 {
+                if is_over {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
         self.end();
     }
 

@@ -66,7 +66,12 @@ fn events(lines: &[u8], said: &[(&str, &Option<String>)]) -> Vec<u8> {
 /// When it was, if the line says so: seconds since 1970, milliseconds. Quotes within texts are escaped, so a key is found as it stands.
 fn time_of(line: &[u8]) -> Option<(u64, u64)> {
     const KEYS: [&[u8]; 3] = [b"\"time_received_ns\":\"", b"\"time_ns\":\"", b"\"windowEndNs\":\""];
-    let at = KEYS.iter().find_map(|key| Some(line.windows(key.len()).position(|part| part == *key)? + key.len()))?;
+    let Some(at) = KEYS.iter().find_map(|key| Some(line.windows(key.len()).position(|part| part == *key)? + key.len())) else {
+        // A packet log begins with it, as RFC 3339.
+        let text = line.strip_prefix(b"{\"Timestamp\":\"")?.split(|byte| *byte == b'"').next()?;
+        let ns = crate::audit::counters::time_ns(std::str::from_utf8(text).ok()?)?;
+        return Some((ns / 1_000_000_000, ns / 1_000_000 % 1_000));
+    };
     let digits = line.get(at..)?.split(|byte| !byte.is_ascii_digit()).next()?;
     let ns: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
     Some((ns / 1_000_000_000, ns / 1_000_000 % 1_000))
@@ -104,5 +109,7 @@ mod tests {
         );
         assert_eq!(read[0]["event"]["bytes"], "1");
         assert!(read[1].get("time").is_none() && read[1].get("source").is_none(), "{}", read[1]);
+        let packet = b"{\"Timestamp\":\"2025-01-02T03:04:05.678901234Z\",\"Port\":0}";
+        assert_eq!(time_of(packet), Some((1_735_787_045, 678)));
     }
 }
