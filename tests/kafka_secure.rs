@@ -173,7 +173,8 @@ fn flows_of_a_forbidden_topic_hold_up_no_others() {
     let broker = Broker::start_with(&["--secure"]);
     let setting = Setting::new(&broker);
     broker.allow("User:tailwater", "tailwater.");
-    let sinks = Sinks { kafka: Some(setting.sasl(&broker, "PLAIN")), ..Sinks::default() };
+    let kafka = KafkaSink { flows_have_one_topic: false, ..setting.sasl(&broker, "PLAIN") };
+    let sinks = Sinks { kafka: Some(kafka), ..Sinks::default() };
     let (lane, names) = (FlowLane { bound: Bound::default(), disk: None }, sink::names(&sinks));
     let journal = Journal::new(Bound::default(), &names).with_flows(&lane, &names).unwrap();
     let sinks = sink::start(&sinks, &journal).unwrap();
