@@ -60,7 +60,15 @@ mod stand_in {
         }
     }
 
+    impl<T> std::fmt::Debug for RingBuffer<T> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.debug_struct("RingBuffer").field("capacity", &self.capacity).finish_non_exhaustive()
+        }
+    }
+
+    #[derive(Debug)]
     pub struct Producer<T>(RingBuffer<T>);
+    #[derive(Debug)]
     pub struct Consumer<T>(RingBuffer<T>);
 
     #[derive(Debug)]
