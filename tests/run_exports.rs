@@ -8,6 +8,8 @@ mod e2e_support;
 mod eal_support;
 #[path = "e2e_support/place.rs"]
 mod place;
+#[path = "e2e_support/topic.rs"]
+mod topic;
 
 use std::io::Write as _;
 use std::net::UdpSocket;
@@ -18,10 +20,8 @@ use std::time::Duration;
 use e2e_support::{Appliance, BINARY, output, root, wait};
 use eal_support::in_namespace;
 use place::{ANY_ADMIN, FILE, MIRROR, Place};
-use rdkafka::ClientConfig;
-use rdkafka::Message as _;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
+use topic::topic;
 
 const MOCK: &str = "[sinks.kafka]\nbrokers = \"mock\"\n";
 const FRAMES: usize = 500;
@@ -213,24 +213,10 @@ fn who_exports_to_nobody_goes_on() {
     });
 }
 
-/// Key and value of all that a topic has.
-fn topic(brokers: &str, name: &str, messages: usize) -> Vec<(String, Value)> {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("group.id", "test").set("auto.offset.reset", "earliest");
-    let consumer: BaseConsumer = config.create().unwrap();
-    let metadata = consumer.fetch_metadata(Some(name), Duration::from_secs(20)).unwrap();
-    let mut list = rdkafka::TopicPartitionList::new();
-    for partition in metadata.topics()[0].partitions() {
-        list.add_partition_offset(name, partition.id(), rdkafka::Offset::Beginning).unwrap();
-    }
-    consumer.assign(&list).unwrap();
-    let mut read = Vec::new();
-    while let Some(message) = consumer.poll(Duration::from_secs(if read.len() < messages { 20 } else { 2 })) {
-        let message = message.unwrap();
-        let key = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
-        read.push((key, serde_json::from_slice(message.payload().unwrap()).unwrap()));
-    }
-    read
+/// Key and line of all packet logs that a topic has.
+fn logged(brokers: &str, name: &str, messages: usize) -> Vec<(String, Value)> {
+    let read = topic(brokers, name, messages).into_iter();
+    read.map(|(key, line)| (String::from_utf8(key).unwrap(), serde_json::from_slice(&line).unwrap())).collect()
 }
 
 /// Logs go to a topic of their own and into the file, once each; the account has them all, window by window.
@@ -248,7 +234,7 @@ fn logs_reach_topic_and_file() {
         waits(&appliance, "tailwater_packet_logs_journalled_total", "", FRAMES as u64);
         let log = appliance.log();
         let brokers = log.split("kcat -C -b ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
-        let came = topic(&brokers, "edge.packets", FRAMES);
+        let came = logged(&brokers, "edge.packets", FRAMES);
         assert_eq!(came.len(), FRAMES);
         assert!(came.iter().all(|(key, line)| key == "203.0.113.0/24" && line["Customer"] == "web-shop" && line["IPProtocol"] == 17));
         let mut last: Vec<u64> = came
@@ -322,7 +308,7 @@ fn logs_outlive_a_kill() {
         waits(&next, "tailwater_sink_logs_delivered_total", "sink=\"kafka\"", FRAMES as u64);
         let log = next.log();
         let brokers = log.split("kcat -C -b ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
-        let came = topic(&brokers, "tailwater.v1.packets", FRAMES);
+        let came = logged(&brokers, "tailwater.v1.packets", FRAMES);
         assert_eq!(came.iter().filter(|(_, line)| line["Verdict"] == "pass" && line["Customer"] == "web-shop").count(), FRAMES);
         next.stop(60);
     });

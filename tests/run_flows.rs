@@ -15,28 +15,30 @@ mod eal_support;
 #[path = "../benches/support/exports.rs"]
 mod exports;
 mod flows_support;
+#[path = "flows_support/lines.rs"]
+mod lines;
 #[path = "flows_support/live.rs"]
 mod live;
 #[path = "e2e_support/place.rs"]
 mod place;
+#[path = "e2e_support/topic.rs"]
+mod topic;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::UdpSocket;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use e2e_support::{Appliance, BINARY, run, wait};
 use eal_support::in_namespace;
 use flows_support::{captures, datagrams};
+use lines::flow_lines;
 use live::{FLOWS, LISTEN, captured, five, had, nine, send};
 use place::{ANY_ADMIN, FILE, MIRROR, Place};
 use prost::Message as _;
-use rdkafka::ClientConfig;
-use rdkafka::Message as _;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
 use tailwater::flows::pb::FlowMessage;
+use topic::topic;
 
 const MOCK: &str = "[sinks.kafka]\nbrokers = \"mock\"\n";
 const JOURNAL: &str = "[journal]\npath = \"journal\"\nsize_mb = 16\n";
@@ -78,25 +80,6 @@ fn counted(messages: impl IntoIterator<Item = FlowMessage>) -> BTreeMap<Vec<u8>,
         *counts.entry(message.encode_to_vec()).or_default() += 1;
     }
     counts
-}
-
-/// Key and value of all that a topic has, of so many messages.
-fn topic(brokers: &str, name: &str, messages: usize) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("group.id", "test").set("auto.offset.reset", "earliest");
-    let consumer: BaseConsumer = config.create().unwrap();
-    let metadata = consumer.fetch_metadata(Some(name), Duration::from_secs(20)).unwrap();
-    let mut list = rdkafka::TopicPartitionList::new();
-    for partition in metadata.topics()[0].partitions() {
-        list.add_partition_offset(name, partition.id(), rdkafka::Offset::Beginning).unwrap();
-    }
-    consumer.assign(&list).unwrap();
-    let mut read = Vec::new();
-    while let Some(message) = consumer.poll(Duration::from_secs(if read.len() < messages { 20 } else { 2 })) {
-        let message = message.unwrap();
-        read.push((message.key().unwrap().to_vec(), message.payload().unwrap().to_vec()));
-    }
-    read
 }
 
 /// Numbers of the fields of a message, read by hand.
@@ -274,19 +257,6 @@ fn a_port_that_another_holds_is_told_before_anything_starts() {
         assert!(status == Some(0) && said.contains("udp 127.0.0.1:2055 is free"), "{said}");
         assert!(said.contains("templates are in memory alone") && said.contains("there is no sink"), "{said}");
     });
-}
-
-/// Lines of flows, but for when they were received.
-fn flow_lines(text: &str) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for line in text.lines() {
-        let mut flow: Value = serde_json::from_str(line).unwrap();
-        if flow.get("sampler_address").is_some() {
-            flow["time_received_ns"].take();
-            *counts.entry(flow.to_string()).or_default() += 1;
-        }
-    }
-    counts
 }
 
 #[test]

@@ -6,17 +6,19 @@
 
 mod e2e_support;
 mod eal_support;
+#[path = "flows_support/lines.rs"]
+mod lines;
 #[path = "flows_support/live.rs"]
 mod live;
 #[path = "e2e_support/place.rs"]
 mod place;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
 use e2e_support::{Appliance, BINARY, output, wait};
 use eal_support::in_namespace;
+use lines::flow_lines;
 use live::{five, nine};
 use place::{ANY_ADMIN, FILE, MIRROR, Place};
 use serde_json::Value;
@@ -42,19 +44,6 @@ fn capture(file: &Path, frames: &[Vec<u8>]) {
     std::fs::write(file, out).unwrap();
 }
 
-/// Lines of flows, each as often as it stands there, but for when it was received.
-fn flows(text: &str) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for line in text.lines() {
-        let mut flow: Value = serde_json::from_str(line).unwrap();
-        if flow.get("sampler_address").is_some() {
-            flow["time_received_ns"].take();
-            *counts.entry(flow.to_string()).or_default() += 1;
-        }
-    }
-    counts
-}
-
 #[test]
 fn exports_in_the_mirror_are_flows_as_those_of_sockets() {
     in_namespace("exports_in_the_mirror_are_flows_as_those_of_sockets", || {
@@ -77,7 +66,7 @@ fn exports_in_the_mirror_are_flows_as_those_of_sockets() {
 
         let command = output(Command::new(BINARY).args(["flows", "--pcap"]).arg(place.file("ours.pcap")));
         let reports = std::fs::read_to_string(place.file("reports.jsonl")).unwrap();
-        let (live, expected) = (flows(&reports), flows(&command));
+        let (live, expected) = (flow_lines(&reports), flow_lines(&command));
         assert_eq!(expected.values().sum::<usize>(), 200 * 20 + 98 * 2);
         assert!(live == expected, "{} and {} flows", live.len(), expected.len());
         let total =

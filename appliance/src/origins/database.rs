@@ -26,8 +26,8 @@ pub struct Unreadable {
 }
 
 /// Leaves that a tree may have: so many for each node, some of whose branches others may share, and so many more.
-const LEAVES_OF_NODE_MAX: usize = 16;
-const LEAVES_MAX: usize = 65_536;
+const LEAVES_OF_NODE_MAX: u64 = 16;
+const LEAVES_MAX: u64 = 65_536;
 const REMEDY: &str = "name a whole file in MaxMind's format (.mmdb)";
 /// What a record of an AS has.
 pub const SYSTEM: &str = "an AS number (autonomous_system_number, or asn)";
@@ -87,13 +87,14 @@ pub fn rows<T>(file: &Path, bytes: Vec<u8>, what: &str, of: impl Fn(&Value) -> O
     let reader = Reader::from_source(bytes.as_slice()).map_err(broken)?;
     let about = reader.metadata();
     let tree = Tree { bytes: &bytes, nodes: about.node_count, record_bits: about.record_size };
-    tree.leaves().map_err(|what| refuse(file, format!("cannot be used: {what}")))?;
-    let (mut rows, mut networks, mut known) = (Vec::new(), Vec::new(), HashMap::new());
+    let leaves = tree.leaves().map_err(|what| refuse(file, format!("cannot be used: {what}")))?;
     // A tree of n nodes has n + 1 leaves; one whose branches meet again has as many as there are addresses.
-    let mut left = LEAVES_OF_NODE_MAX.saturating_mul(reader.metadata().node_count as usize).saturating_add(LEAVES_MAX);
+    if leaves > LEAVES_OF_NODE_MAX * u64::from(about.node_count) + LEAVES_MAX {
+        return Err(refuse(file, "cannot be used: its branches meet again, so it has no end".to_owned()));
+    }
+    let (mut rows, mut networks, mut known) = (Vec::new(), Vec::new(), HashMap::new());
     for found in reader.networks(WithinOptions::default().include_networks_without_data()).map_err(broken)? {
         let found = found.map_err(broken)?;
-        left = left.checked_sub(1).ok_or_else(|| refuse(file, "cannot be used: its branches meet again, so it has no end".to_owned()))?;
         let Some(offset) = found.offset() else { continue };
         let place = match known.get(&offset) {
             Some(place) => *place,

@@ -32,6 +32,7 @@ pub mod generations;
 mod hidden;
 #[cfg(feature = "dpdk")]
 mod journal;
+mod lots;
 pub mod made_of;
 pub mod memory;
 pub mod plan;

@@ -4,11 +4,8 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::journal::{Journal, LotForm, LotWriter, Message, WindowOf};
-use crate::limits::{FLOW_LOT_BYTES, FLOW_LOT_MS_MAX};
-
-/// Room in a lot's buffer for its last line.
-const SPARE_BYTES: usize = 8 << 10;
+use super::super::lots::{Given, Lots};
+use crate::journal::{Journal, LotForm, Message};
 
 /// Where lines go.
 pub(super) enum Lines {
@@ -18,14 +15,12 @@ pub(super) enum Lines {
     File(LogFile),
 }
 
-/// Lines that were given on, and not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Given {
-    pub(super) written: u64,
-    pub(super) refused: u64,
-}
-
 impl Lines {
+    /// Into the journal, as lines of a topic.
+    pub(super) fn into_journal(journal: Arc<Journal>, topic: &str, window_ns: u64) -> Self {
+        Self::Journal(Box::new(Lots::new(journal, topic, (LotForm::Json, Message::logs), window_ns)))
+    }
+
     /// It is so late.
     pub(super) fn turn(&mut self, now_ns: u64) {
         if let Self::Journal(lots) = self {
@@ -36,7 +31,7 @@ impl Lines {
     /// Takes a line without its end, with a key.
     pub(super) fn put(&mut self, key: &str, line: &[u8]) {
         match self {
-            Self::Journal(lots) => lots.put(key, line),
+            Self::Journal(lots) => lots.put(|out| out.extend(key.as_bytes()), |out| out.extend(line)),
             Self::File(file) => file.put(line),
         }
     }
@@ -53,73 +48,6 @@ impl Lines {
             Self::Journal(lots) => lots.given,
             Self::File(file) => file.given,
         }
-    }
-}
-
-/// A lot holds lines of one window, so what falls off the journal is told by window.
-pub(super) struct Lots {
-    journal: Arc<Journal>,
-    topic: String,
-    lot: LotWriter,
-    window_ns: u64,
-    window: WindowOf,
-    now_ns: u64,
-    begun_ns: u64,
-    given: Given,
-}
-
-impl Lots {
-    pub(super) fn new(journal: Arc<Journal>, topic: &str, window_ns: u64) -> Self {
-        Self {
-            journal,
-            topic: topic.to_owned(),
-            lot: LotWriter::new(LotForm::Json, SPARE_BYTES),
-            window_ns: window_ns.max(1),
-            window: WindowOf::default(),
-            now_ns: 0,
-            begun_ns: 0,
-            given: Given::default(),
-        }
-    }
-
-    fn turn(&mut self, now_ns: u64) {
-        let start_ns = now_ns - now_ns % self.window_ns;
-        let is_old = now_ns.saturating_sub(self.begun_ns) >= FLOW_LOT_MS_MAX * 1_000_000;
-        if is_old || start_ns != self.window.start_ns {
-            self.flush();
-            self.window = WindowOf { start_ns, end_ns: start_ns.saturating_add(self.window_ns) };
-        }
-        self.now_ns = now_ns;
-    }
-
-    fn put(&mut self, key: &str, line: &[u8]) {
-        if !self.add(key, line) {
-            self.flush();
-            // One that no lot has room for.
-            if !self.add(key, line) {
-                self.given.refused += 1;
-            }
-        }
-        if self.lot.bytes() >= FLOW_LOT_BYTES {
-            self.flush();
-        }
-    }
-
-    fn add(&mut self, key: &str, line: &[u8]) -> bool {
-        if self.lot.count() == 0 {
-            self.begun_ns = self.now_ns;
-        }
-        self.lot.put(|out| out.extend(key.as_bytes()), |out| out.extend(line))
-    }
-
-    fn flush(&mut self) {
-        let count = u64::from(self.lot.count());
-        if count == 0 {
-            return;
-        }
-        let message = Message::logs(&self.topic, self.lot.take(), self.window);
-        let counter = if self.journal.append(message) { &mut self.given.written } else { &mut self.given.refused };
-        *counter += count;
     }
 }
 

@@ -25,7 +25,7 @@ use crate::journal::Journal;
 use crate::rx::timeline::Timeline;
 use crate::telemetry::Registry;
 use carrier::Way;
-use logs::{Lines, Lots};
+use logs::Lines;
 use watch::{ExportFigures, Over, Watch};
 use worker::{Clock, Export, Kind, Logs, Ports, Worker};
 
@@ -76,10 +76,7 @@ impl Exporting {
             return Ok(None);
         }
         let window_ns = config.appliance.window_ms * 1_000_000;
-        let lines = config.packet_logs.as_ref().map(|logs| {
-            let lots = Lots::new(Arc::clone(journal), &logs.topic, window_ns);
-            Lines::Journal(Box::new(lots))
-        });
+        let lines = config.packet_logs.as_ref().map(|logs| Lines::into_journal(Arc::clone(journal), &logs.topic, window_ns));
         let feeds: Vec<String> = config.ports.iter().map(|port| port.feed.clone()).collect();
         let (registry, sockets) = (Arc::clone(registry), carrier::sockets(config)?);
         let ports: Ports = Box::new(move || counters(&registry));

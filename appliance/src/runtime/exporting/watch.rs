@@ -3,7 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::logs::Given;
+use super::super::lots::Given;
 
 /// How long the last account waits for the last samples.
 const END_MAX: Duration = Duration::from_secs(3);

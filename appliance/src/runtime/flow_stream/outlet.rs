@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
+use super::super::lots::Lots;
 use crate::config::{FlowFormat, Flows as Config, Framing};
 use crate::flows::key::Key;
 use crate::flows::{Message as FlowMessage, json, protobuf};
-use crate::journal::{Journal, LotForm, LotWriter, Message, WindowOf};
-use crate::limits::{FLOW_LOT_BYTES, FLOW_LOT_MS_MAX};
-
-/// Room in a lot's buffer for its last message.
-const SPARE_BYTES: usize = 8 << 10;
+use crate::journal::{Journal, LotForm, Message};
 
 /// Flow messages that were given on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,25 +22,12 @@ pub(super) struct Given {
 }
 
 /// The way of one topic's flows: what is received of them goes in here.
-///
-/// A lot holds flows of one window of the appliance, so what falls off the journal is told by window.
 #[derive(Debug)]
 pub(super) struct Outlet {
-    journal: Arc<Journal>,
-    topic: String,
+    pub(super) lots: Lots,
     format: (FlowFormat, Framing),
     key: Key,
-    lot: LotWriter,
     scratch: Vec<u8>,
-    window_ns: u64,
-    window: WindowOf,
-    /// When the burst that is being read came,
-    now_ns: u64,
-    /// and that of the first flow in the lot.
-    begun_ns: u64,
-    /// Messages that the journal took, and did not.
-    pub(super) journalled: u64,
-    pub(super) refused: u64,
 }
 
 impl Outlet {
@@ -54,36 +38,8 @@ impl Outlet {
             (FlowFormat::Protobuf, Framing::Bare) => LotForm::Bare,
             (FlowFormat::Json, _) => LotForm::Json,
         };
-        Self {
-            journal,
-            topic: topic.to_owned(),
-            format,
-            key: Key::new(&config.key),
-            lot: LotWriter::new(form, SPARE_BYTES),
-            scratch: Vec::new(),
-            window_ns: window_ns.max(1),
-            window: WindowOf::default(),
-            now_ns: 0,
-            begun_ns: 0,
-            journalled: 0,
-            refused: 0,
-        }
-    }
-
-    /// What comes from here on came now, by the time that windows follow; once a burst.
-    pub(super) fn turn(&mut self, now_ns: u64) {
-        let start_ns = now_ns - now_ns % self.window_ns;
-        let is_old = now_ns.saturating_sub(self.begun_ns) >= FLOW_LOT_MS_MAX * 1_000_000;
-        if is_old || start_ns != self.window.start_ns {
-            self.flush();
-            self.window = WindowOf { start_ns, end_ns: start_ns.saturating_add(self.window_ns) };
-        }
-        self.now_ns = now_ns;
-    }
-
-    /// For how long no flow has come.
-    pub(super) const fn idle_ns(&self) -> u64 {
-        self.now_ns.saturating_sub(self.begun_ns)
+        let lots = Lots::new(journal, topic, (form, Message::flows), window_ns);
+        Self { lots, format, key: Key::new(&config.key), scratch: Vec::new() }
     }
 
     /// Takes a flow's message.
@@ -104,36 +60,9 @@ impl Outlet {
         self.give(message, |out| out.extend_from_slice(bytes));
     }
 
-    fn give(&mut self, message: &FlowMessage<'_>, mut write: impl FnMut(&mut Vec<u8>)) {
-        if !self.add(message, &mut write) {
-            self.flush();
-            // One that no lot has room for.
-            if !self.add(message, &mut write) {
-                self.refused += 1;
-            }
-        }
-        if self.lot.bytes() >= FLOW_LOT_BYTES {
-            self.flush();
-        }
-    }
-
-    fn add(&mut self, message: &FlowMessage<'_>, write: impl FnMut(&mut Vec<u8>)) -> bool {
-        if self.lot.count() == 0 {
-            self.begun_ns = self.now_ns;
-        }
-        let Self { key, lot, .. } = self;
-        lot.put(|out| key.write(message, out), write)
-    }
-
-    /// The journal gets what there is.
-    pub(super) fn flush(&mut self) {
-        let count = u64::from(self.lot.count());
-        if count == 0 {
-            return;
-        }
-        let message = Message::flows(&self.topic, self.lot.take(), self.window);
-        let counter = if self.journal.append(message) { &mut self.journalled } else { &mut self.refused };
-        *counter += count;
+    fn give(&mut self, message: &FlowMessage<'_>, write: impl FnMut(&mut Vec<u8>)) {
+        let Self { lots, key, .. } = self;
+        lots.put(|out| key.write(message, out), write);
     }
 }
 
@@ -143,6 +72,7 @@ mod tests {
     use crate::config::Flows;
     use crate::flows::{Address, Flow};
     use crate::journal::{Both, Bound, FlowLane, Lot, Next};
+    use crate::limits::FLOW_LOT_BYTES;
     use std::time::Duration;
 
     const WINDOW_NS: u64 = 10_000_000_000;
@@ -177,7 +107,7 @@ mod tests {
         let cursor = Both::new(journal.cursors("s").unwrap()).and_last(journal.flow_cursor("s"));
         let mut outlet = outlet(&journal, (FlowFormat::Json, Framing::Length));
         let mut put = |now_ms: u64, count: u32| {
-            outlet.turn(now_ms * 1_000_000);
+            outlet.lots.turn(now_ms * 1_000_000);
             (0..count).for_each(|n| outlet.put(&FlowMessage::plain(&flow(n))));
         };
         put(9_950, 10);
@@ -185,8 +115,8 @@ mod tests {
         put(10_001, 5);
         put(10_050, 5);
         put(10_200, 2_000);
-        outlet.flush();
-        assert_eq!((outlet.journalled, outlet.refused), (2_030, 0));
+        outlet.lots.flush();
+        assert_eq!((outlet.lots.given.written, outlet.lots.given.refused), (2_030, 0));
         journal.close();
         let mut lots = Vec::new();
         while let Next::Message(message) = cursor.next(Duration::ZERO) {
@@ -203,8 +133,8 @@ mod tests {
         assert_eq!(lots[..2], [(0, 20), (1, 10)]);
         assert!(lots.len() > 3 && lots.iter().map(|(_, count)| count).sum::<u64>() == 2_030, "{lots:?}");
         outlet.put(&FlowMessage::plain(&flow(1)));
-        outlet.flush();
-        assert_eq!(outlet.refused, 1, "a journal that is closed takes none, and that is counted");
+        outlet.lots.flush();
+        assert_eq!(outlet.lots.given.refused, 1, "a journal that is closed takes none, and that is counted");
     }
 
     /// Flows come fast and no sink reads: they fall off by themselves, are told by window, and no report goes.
@@ -216,11 +146,11 @@ mod tests {
         journal.append(Message::appliance(&crate::report::pb::ApplianceReport::default()));
         let mut outlet = outlet(&journal, (FlowFormat::Protobuf, Framing::Length));
         for window in 0..3 {
-            outlet.turn(window * WINDOW_NS);
+            outlet.lots.turn(window * WINDOW_NS);
             (0..20_000).for_each(|n| outlet.put(&FlowMessage::plain(&flow(n))));
         }
-        outlet.flush();
-        assert_eq!((journal.state().messages, journal.overflow()[0].1, outlet.journalled), (1, 0, 60_000));
+        outlet.lots.flush();
+        assert_eq!((journal.state().messages, journal.overflow()[0].1, outlet.lots.given.written), (1, 0, 60_000));
         let losses = journal.flow_losses();
         let (kept, lost) = (journal.flow_state().unwrap(), losses[0].1.messages());
         assert!(kept.bytes <= 200_000 && losses[0].1.windows.len() == 3, "{losses:?}");

@@ -54,7 +54,7 @@ impl Way {
     /// What comes from here on came now; once a burst.
     pub(super) fn turn(&mut self, now_ns: u64) {
         self.now_ns = now_ns;
-        self.outlets().for_each(|outlet| outlet.turn(now_ns));
+        self.outlets().for_each(|outlet| outlet.lots.turn(now_ns));
     }
 
     /// Takes a flow.
@@ -79,7 +79,7 @@ impl Way {
             let Some(of_topic) = others.get_mut(topic) else { return };
             let at = of_topic.iter().position(|(other, _)| *other == format).unwrap_or_else(|| {
                 let mut outlet = Outlet::new(config, (topic, format), Arc::clone(journal), *window_ns);
-                outlet.turn(*now_ns);
+                outlet.lots.turn(*now_ns);
                 of_topic.push((format, outlet));
                 of_topic.len() - 1
             });
@@ -91,7 +91,7 @@ impl Way {
 
     /// The journal gets what there is. Topics that had nothing for long are given up: flows may name ever new ones.
     pub(super) fn flush(&mut self) {
-        self.outlets().for_each(Outlet::flush);
+        self.outlets().for_each(|outlet| outlet.lots.flush());
         let now_ns = self.now_ns;
         if now_ns.abs_diff(self.looked_ns) < IDLE_NS / 10 {
             return;
@@ -100,9 +100,10 @@ impl Way {
         let gone = &mut self.gone;
         self.others.retain(|_, formats| {
             formats.retain(|(_, outlet)| {
-                let is_idle = outlet.idle_ns() > IDLE_NS;
+                let is_idle = outlet.lots.idle_ns() > IDLE_NS;
                 if is_idle {
-                    (gone.journalled, gone.refused) = (gone.journalled + outlet.journalled, gone.refused + outlet.refused);
+                    let given = outlet.lots.given;
+                    (gone.journalled, gone.refused) = (gone.journalled + given.written, gone.refused + given.refused);
                 }
                 !is_idle
             });
@@ -115,8 +116,8 @@ impl Way {
         let others = self.others.values().flatten().map(|(_, outlet)| outlet);
         let of = |given: fn(&Outlet) -> u64| given(&self.all) + others.clone().map(given).sum::<u64>();
         Given {
-            journalled: of(|outlet| outlet.journalled) + self.gone.journalled,
-            refused: of(|outlet| outlet.refused) + self.gone.refused,
+            journalled: of(|outlet| outlet.lots.given.written) + self.gone.journalled,
+            refused: of(|outlet| outlet.lots.given.refused) + self.gone.refused,
             messages: self.messages,
             unwritten: self.unwritten,
         }
