@@ -18,13 +18,14 @@ use super::orders::{LOOK, Orders};
 use super::places::{Places, stay_on};
 use super::reload::Reloader;
 use super::shipping::Shipping;
-use super::wiring::{Cores, wire};
+use super::wiring::{Cores, Wired, wire};
 use super::world::{World, setting};
 use super::{RunError, reporting};
 use crate::admin::{Admin, Asked, Gate};
 use crate::arch::{HashKey, Reserve};
 use crate::config::{self, Config, Fault, Faults, Mode};
 use crate::dpdk::{Eal, EalConfig, FilePrefix, Hugepages, LcoreHandle};
+use crate::flows::tap::Tap;
 use crate::journal::Journal;
 use crate::parse::DropReason;
 use crate::report::{PortName, Reporter};
@@ -103,13 +104,7 @@ fn count(
     let (flows, accounts) = flows.unzip();
     let follow = flows.and_then(FlowStream::follow_ranges);
     if let Some(flows) = flows {
-        flows.follow_time(Arc::clone(&timeline));
-    }
-    if let Some((flows, analysis)) = flows.zip(wired.analysis.take()) {
-        flows.analyse(analysis, Arc::clone(&timeline));
-    }
-    if let Some(flows) = flows {
-        wired.receivers.iter_mut().zip(flows.taps(config, cores.rx.len())).for_each(|(receiver, tap)| receiver.take_exports_by(tap));
+        join(flows, &mut wired, flows.taps(config, cores.rx.len()), &timeline);
     }
     let mut exporting = {
         let shared = (journal, registry, Arc::clone(&timeline));
@@ -354,6 +349,15 @@ fn hash_key(config: &Config) -> Result<HashKey, RunError> {
         Ok(bytes)
     };
     Ok(HashKey::new(config.appliance.hash_key.map_or_else(drawn, Ok)?))
+}
+
+/// The thread that receives flows gets the data path's time, what counts its records, and what cores take out of the mirror.
+fn join(flows: &FlowStream, wired: &mut Wired, taps: Vec<Tap>, timeline: &Arc<Timeline>) {
+    flows.follow_time(Arc::clone(timeline));
+    if let Some(analysis) = wired.analysis.take() {
+        flows.analyse(analysis, Arc::clone(timeline));
+    }
+    wired.receivers.iter_mut().zip(taps).for_each(|(receiver, tap)| receiver.take_exports_by(tap));
 }
 
 /// Of what is sampled: nobody can tell which frames are.
