@@ -8,6 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::telling::OWN;
 use super::tests::message;
 use super::*;
 
@@ -67,7 +68,7 @@ fn what_was_not_delivered_comes_after_a_restart_and_what_was_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let journal = opened(folder.path());
     let a = journal.cursor("a").unwrap();
-    (0..100).for_each(|n| assert!(journal.append(message(n, 100))));
+    (0..100).for_each(|n| assert!(journal.append(message(n, 100)).is_some()));
     for n in 0..60 {
         let Next::Message(message) = a.next(SOON) else { panic!("{n}") };
         assert_eq!(message.window.end_ns, n);
@@ -97,7 +98,7 @@ fn a_sink_that_is_new_begins_with_what_is_new_and_one_whose_place_is_lost_with_a
     let folder = tempfile::tempdir().unwrap();
     let journal = opened(folder.path());
     drop(journal.cursor("a"));
-    (0..10).for_each(|n| assert!(journal.append(message(n, 100))));
+    (0..10).for_each(|n| assert!(journal.append(message(n, 100)).is_some()));
     end(&journal);
     let journal = Lane::open(BOUND, &disk(folder.path(), 1 << 30, 1_000), &["a", "b"]).unwrap();
     let [a, b] = ["a", "b"].map(|sink| journal.cursor(sink).unwrap());
@@ -129,7 +130,7 @@ fn what_falls_off_is_counted_by_window_and_range() {
         read += 1;
         assert_eq!(message.window.start_ns, (1_000 - b.state().unread - 1) / 50, "the newest are what is left, in their order");
     }
-    let (state, losses) = (b.state(), journal.losses());
+    let (state, losses) = (b.state(), journal.take(OWN));
     assert_eq!((state.in_flight, state.overflow, a.state().overflow), (read, 1_000 - read, 0));
     let [(sink, losses)] = &losses[..] else { panic!("{losses:?}") };
     assert_eq!((sink.as_str(), losses.messages(), losses.damaged), ("b", state.overflow, 0));
@@ -140,7 +141,7 @@ fn what_falls_off_is_counted_by_window_and_range() {
     for (range, count) in &losses.ranges {
         assert_eq!(*count, truth(&|n| n % 7, range.parse().unwrap()));
     }
-    assert!(journal.losses().is_empty());
+    assert!(journal.take(OWN).is_empty());
     let on_disk: u64 = segments(folder.path()).iter().map(|path| path.metadata().unwrap().len()).sum();
     assert_eq!(on_disk, journal.state().disk_bytes);
     end(&journal);
@@ -156,7 +157,7 @@ proptest! {
     ) {
         let folder = tempfile::tempdir().unwrap();
         let journal = opened(folder.path());
-        (0..60).for_each(|n| assert!(journal.append(message(n, 40))));
+        (0..60).for_each(|n| assert!(journal.append(message(n, 40)).is_some()));
         wait(&journal, |state| state.disk_bytes == 60 * frame_bytes() as u64);
         let copy = killed(folder.path());
         end(&journal);

@@ -9,6 +9,7 @@ use super::frame;
 use super::queue::{Lies, Queue};
 use super::segment::Segment;
 use super::store::held_by;
+use super::telling::OWN;
 use super::tests::message;
 use super::*;
 
@@ -23,7 +24,7 @@ fn a_disk_that_refuses_makes_nobody_wait_and_loses_nothing() {
     wait(&journal, |state| state.unsynced == 0);
     let away = folder.path().join("away");
     std::fs::rename(&inside, &away).unwrap();
-    (1..50).for_each(|n| assert!(journal.append(message(n, 100))));
+    (1..50).for_each(|n| assert!(journal.append(message(n, 100)).is_some()));
     wait(&journal, |state| state.fault.is_some());
     assert_eq!(rest(&a), (0..50).collect::<Vec<_>>());
     std::fs::rename(&away, &inside).unwrap();
@@ -42,14 +43,14 @@ fn what_a_disk_that_refuses_cannot_take_falls_off_once() {
     let bound = Bound { messages: 10, bytes: 1 << 20 };
     let journal = Lane::open(bound, &disk(&inside, 1 << 30, 1), &["a", "b"]).unwrap();
     let [a, b] = ["a", "b"].map(|sink| journal.cursor(sink).unwrap());
-    (0..5).for_each(|n| assert!(journal.append(message(n, 100))));
+    (0..5).for_each(|n| assert!(journal.append(message(n, 100)).is_some()));
     wait(&journal, |state| segments(&inside).len() == 5 && state.unsynced == 0);
     let away = folder.path().join("away");
     std::fs::rename(&inside, &away).unwrap();
-    (5..7).for_each(|n| assert!(journal.append(message(n, 100))));
+    (5..7).for_each(|n| assert!(journal.append(message(n, 100)).is_some()));
     wait(&journal, |state| state.fault.is_some());
     assert_eq!(rest(&a), (0..7).collect::<Vec<_>>());
-    (7..40).for_each(|n| assert!(journal.append(message(n, 100))));
+    (7..40).for_each(|n| assert!(journal.append(message(n, 100)).is_some()));
     std::fs::rename(&away, &inside).unwrap();
     wait(&journal, |state| state.fault.is_none());
     let last = (30..40).collect::<Vec<_>>();
@@ -59,7 +60,7 @@ fn what_a_disk_that_refuses_cannot_take_falls_off_once() {
         let state = cursor.state();
         assert_eq!((state.overflow, state.committed, state.behind()), (lost, 40 - lost, 0));
     }
-    assert!(journal.losses().iter().all(|(_, losses)| losses.damaged == 0));
+    assert!(journal.take(OWN).iter().all(|(_, losses)| losses.damaged == 0));
     drop((a, b));
     // One whose place is lost reads all that is left: what never was on the disk is no damage.
     end(&journal);
@@ -74,7 +75,7 @@ fn what_a_disk_that_refuses_cannot_take_falls_off_once() {
 /// A journal with these messages, a segment each, that has ended.
 fn with(folder: &Path, messages: u64) -> Vec<PathBuf> {
     let journal = Lane::open(BOUND, &disk(folder, 1 << 30, 1), &["a"]).unwrap();
-    (0..messages).for_each(|n| assert!(journal.append(message(n, 100))));
+    (0..messages).for_each(|n| assert!(journal.append(message(n, 100)).is_some()));
     end(&journal);
     segments(folder)
 }
@@ -119,7 +120,7 @@ fn what_stays_unreadable_is_counted_and_holds_nobody_up() {
         read.extend(rest(&a));
     }
     assert_eq!(read, [0, 1, 2, 3, 5, 7, 8, 9]);
-    assert_eq!((a.state().overflow, journal.losses()[0].1.damaged), (2, 2));
+    assert_eq!((a.state().overflow, journal.take(OWN)[0].1.damaged), (2, 2));
     end(&journal);
 }
 
@@ -137,7 +138,7 @@ fn a_segment_that_cannot_be_removed_is_not_told_as_lost() {
     readable(&files[0], &away);
     wait(&journal, |state| state.fault.is_none());
     assert_eq!((a.state().overflow, rest(&a)), (1, (1..11).collect::<Vec<_>>()));
-    let losses = journal.losses();
+    let losses = journal.take(OWN);
     assert_eq!((losses[0].1.damaged, losses[0].1.windows.len()), (0, 1));
     end(&journal);
 }
@@ -156,10 +157,10 @@ fn while_a_disk_hangs_reports_come_from_memory() {
     wait(&journal, |state| state.unsynced == 0);
     let pipe = folder.path().join(format!("{:020}.twj", 1));
     fifo(&pipe);
-    (1..5).for_each(|n| assert!(journal.append(message(n, 100))));
+    (1..5).for_each(|n| assert!(journal.append(message(n, 100)).is_some()));
     wait(&journal, |state| state.fault.is_some());
     assert_eq!(rest(&a), (0..5).collect::<Vec<_>>());
-    (5..9).for_each(|n| assert!(journal.append(message(n, 100))));
+    (5..9).for_each(|n| assert!(journal.append(message(n, 100)).is_some()));
     assert_eq!(rest(&a), (5..9).collect::<Vec<_>>());
     let read = std::fs::read(&pipe).unwrap();
     assert!(!read.is_empty());

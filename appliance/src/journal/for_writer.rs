@@ -71,6 +71,7 @@ impl Lane {
         if queue.synced() {
             tracing::info!("the disk of the journal takes reports again");
         }
+        self.reached.set(queue.reached());
         queue.forget(Place::needed(places));
         drop(inner);
         self.news.notify_all();
@@ -132,8 +133,7 @@ impl Lane {
     /// Where the sinks are, and what they are to be told.
     pub(super) fn marks(&self) -> Marks {
         let inner = self.lock();
-        let is_told = inner.ended && inner.queue.is_synced();
-        let mark = |place: &Place| (place.sink.clone(), Mark { position: place.unsettled(), untold: place.untold(is_told) });
+        let mark = |place: &Place| (place.sink.clone(), Mark { position: place.unsettled(), untold: place.untold() });
         inner.places.iter().map(mark).collect()
     }
 }

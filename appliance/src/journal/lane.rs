@@ -18,6 +18,7 @@ use super::place::Place;
 use super::queue::Queue;
 use super::stamps::Stamps;
 use super::store::Store;
+use super::telling::Reached;
 use super::writer::Writer;
 use super::{Cursor, CursorState, Disk, FAST_SHARE, Losses, Message, OpenError};
 use crate::report::pb;
@@ -71,6 +72,7 @@ pub struct JournalState {
 pub(super) struct Lane {
     inner: Mutex<Inner>,
     pub(super) news: Condvar,
+    pub(super) reached: Reached,
     writer: Mutex<Option<JoinHandle<()>>>,
     previous: Option<pb::PreviousRun>,
     /// Why it is not on the disk that is configured.
@@ -85,8 +87,6 @@ pub(super) struct Inner {
     pub(super) closed: bool,
     pub(super) ended: bool,
     pub(super) places: Vec<Place>,
-    /// Where the lane ended when accounts last took which reports sinks had lost, and which flows: what follows tells of it.
-    asked_at: [u64; 2],
     stamps: Stamps,
 }
 
@@ -139,9 +139,9 @@ impl Lane {
 
     fn made(queue: Queue, places: Vec<Place>) -> Self {
         let begin = queue.end();
-        let stamps = Stamps::new(begin, Instant::now());
-        let inner = Mutex::new(Inner { queue, begin, closed: false, ended: false, places, asked_at: [begin; 2], stamps });
-        Self { inner, news: Condvar::new(), writer: Mutex::new(None), previous: None, without_disk: None }
+        let (stamps, reached) = (Stamps::new(begin, Instant::now()), Reached::new(queue.reached()));
+        let inner = Mutex::new(Inner { queue, begin, closed: false, ended: false, places, stamps });
+        Self { inner, news: Condvar::new(), reached, writer: Mutex::new(None), previous: None, without_disk: None }
     }
 
     /// How far the run before this one came, if it left something on the disk.
@@ -149,14 +149,15 @@ impl Lane {
         self.previous.as_ref()
     }
 
-    /// Adds a message; the oldest fall off where the bound asks for it. False if the journal is closed (nothing is added).
-    pub(super) fn append(&self, message: Message) -> bool {
+    /// Adds a message; the oldest fall off where the bound asks for it. Its position; `None`: the journal is closed, nothing is added.
+    pub(super) fn append(&self, message: Message) -> Option<u64> {
         let mut inner = self.lock();
         if inner.closed {
-            return false;
+            return None;
         }
         let Inner { queue, places, stamps, .. } = &mut *inner;
-        stamps.note(queue.end(), Instant::now());
+        let position = queue.end();
+        stamps.note(position, Instant::now());
         stamps.forget(places.iter().filter(|place| !place.has_left()).map(Place::unsettled).min().unwrap_or_else(|| queue.end()));
         places.iter_mut().filter(|place| place.has_left()).for_each(|place| place.overflow += 1);
         queue.push(Arc::new(message));
@@ -171,7 +172,7 @@ impl Lane {
             tracing::error!("the disk of the journal does not answer: reports are in memory alone until it does");
         }
         self.news.notify_all();
-        true
+        Some(position)
     }
 
     /// No more messages: readers get what is left, then [`Next::Closed`].
@@ -255,22 +256,16 @@ impl Lane {
         self.lock().places.iter().map(|place| place.lost_configs).sum()
     }
 
-    /// What each sink lost since this was asked last.
-    pub(super) fn losses(&self) -> Vec<(String, Losses)> {
-        self.take(0, Place::take_losses)
-    }
-
-    /// What accounts told of flows that sinks did not get.
-    pub(super) fn lost_flows(&self) -> Vec<(String, Losses)> {
-        self.take(1, Place::take_lost_flows)
-    }
-
-    fn take(&self, what: usize, of: fn(&mut Place, bool) -> Losses) -> Vec<(String, Losses)> {
+    /// What each sink lost of a kind since this was asked last, for an account that is appended next.
+    pub(super) fn take(&self, kind: usize) -> Vec<(String, Losses)> {
         let mut inner = self.lock();
-        let Inner { queue, places, asked_at, .. } = &mut *inner;
-        let is_told = queue.is_written(std::mem::replace(&mut asked_at[what], queue.end()));
-        let taken = places.iter_mut().map(|place| (place.sink.clone(), of(place, is_told)));
+        let taken = inner.places.iter_mut().map(|place| (place.sink.clone(), place.take(kind)));
         taken.filter(|(_, losses)| !losses.is_empty()).collect()
+    }
+
+    /// An account was appended there: it tells what was taken before it.
+    pub(super) fn account_is_at(&self, lane: &Reached, position: u64) {
+        self.lock().places.iter_mut().for_each(|place| place.account_is_at(lane, position));
     }
 
     /// Waits until every sink has settled everything, or until the deadline. True if so.

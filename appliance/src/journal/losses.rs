@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use prost::Message as _;
 
+use super::telling::KINDS;
 use super::{Kind, Message, WindowOf};
 use crate::report::pb;
 
@@ -47,8 +48,8 @@ pub(super) struct Lost {
     count: u64,
     /// Of a range's report, its prefix.
     range: Option<String>,
-    /// Of an account, what it says that sinks have lost: reports, and flows.
-    told: Option<Box<[Vec<pb::JournalLosses>; 2]>>,
+    /// Of an account, what it says that sinks have lost: reports, flows, packet logs.
+    told: Option<Box<[Vec<pb::JournalLosses>; KINDS]>>,
 }
 
 impl Lost {
@@ -61,16 +62,18 @@ impl Lost {
         self.kind == Kind::Configs
     }
 
-    /// What the sink does not hear now: which reports it has lost, and which flows.
-    pub(super) fn untold(&self, sink: &str) -> Option<[Losses; 2]> {
+    /// What the sink does not hear now: which reports it has lost, which flows, which packet logs.
+    pub(super) fn untold(&self, sink: &str) -> Option<[Losses; KINDS]> {
         let of = |told: &Vec<pb::JournalLosses>| told.iter().find(|told| told.sink == sink).map(Losses::again).unwrap_or_default();
-        self.told.as_ref().map(|told| [of(&told[0]), of(&told[1])])
+        self.told.as_ref().map(|told| told.each_ref().map(of))
     }
 }
 
-fn told_by(message: &Message) -> Option<Box<[Vec<pb::JournalLosses>; 2]>> {
+fn told_by(message: &Message) -> Option<Box<[Vec<pb::JournalLosses>; KINDS]>> {
     let account = (message.kind == Kind::Appliance).then(|| pb::ApplianceReport::decode(&*message.payload).ok()).flatten()?;
-    let told = [account.journal_losses, account.flows.map(|flows| flows.journal_losses).unwrap_or_default()];
+    let flows = account.flows.map(|flows| flows.journal_losses).unwrap_or_default();
+    let logs = account.exports.and_then(|exports| exports.packet_logs).map(|logs| logs.journal_losses).unwrap_or_default();
+    let told = [account.journal_losses, flows, logs];
     told.iter().any(|told| !told.is_empty()).then(|| Box::new(told))
 }
 

@@ -9,12 +9,13 @@ use std::path::Path;
 
 use prost::Message as _;
 
+use super::telling::KINDS;
 use crate::report::pb;
 
 const NAME: &str = "cursors";
 const NEW_NAME: &str = "cursors.new";
-/// What a line of losses begins with, in place of a position: of reports, of flows.
-const LOST: [&str; 2] = ["lost", "lost-flows"];
+/// What a line of losses begins with, in place of a position: of reports, of flows, of packet logs.
+const LOST: [&str; KINDS] = ["lost", "lost-flows", "lost-logs"];
 
 /// Of each sink.
 pub(super) type Marks = BTreeMap<String, Mark>;
@@ -27,12 +28,8 @@ pub(super) struct Mark {
     pub(super) untold: Option<Untold>,
 }
 
-/// What a sink has lost, and is to be told.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Untold {
-    pub(super) reports: pb::JournalLosses,
-    pub(super) flows: pb::JournalLosses,
-}
+/// What a sink has lost, and is to be told: of reports, of flows, of packet logs.
+pub(super) type Untold = [pb::JournalLosses; KINDS];
 
 /// What was saved; none if nothing was, or if it cannot be read: then every sink begins with the oldest message, since one that
 /// comes twice is known by its number, and one that is left out is lost.
@@ -54,8 +51,7 @@ fn parse(text: &str) -> Option<Marks> {
         match LOST.iter().position(|lost| *lost == word) {
             Some(what) => {
                 let (hex, sink) = rest.split_once(' ')?;
-                let untold = marks.get_mut(sink)?.untold.get_or_insert_default();
-                *[&mut untold.reports, &mut untold.flows][what] = pb::JournalLosses::decode(&*bytes(hex)?).ok()?;
+                marks.get_mut(sink)?.untold.get_or_insert_default()[what] = pb::JournalLosses::decode(&*bytes(hex)?).ok()?;
             }
             None => {
                 marks.insert(rest.to_owned(), Mark { position: word.parse().ok()?, untold: None });
@@ -72,7 +68,7 @@ fn bytes(hex: &str) -> Option<Vec<u8>> {
 
 fn lines(sink: &str, mark: &Mark) -> String {
     let mut lines = format!("{} {sink}\n", mark.position);
-    for (lost, losses) in mark.untold.iter().flat_map(|untold| LOST.into_iter().zip([&untold.reports, &untold.flows])) {
+    for (lost, losses) in mark.untold.iter().flat_map(|untold| LOST.into_iter().zip(untold)) {
         let hex = losses.encode_to_vec().iter().fold(String::new(), |mut hex, byte| {
             // Writing to a String cannot fail.
             let _ = write!(hex, "{byte:02x}");
@@ -107,7 +103,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(load(folder.path()).unwrap(), None);
         let losses = |sink: &str, total| pb::JournalLosses { sink: sink.to_owned(), total, ..Default::default() };
-        let untold = Some(Untold { reports: losses("file", 9), flows: losses("file", u64::MAX) });
+        let untold = Some([9, u64::MAX, 0].map(|total| losses("file", total)));
         let mark = |position, untold| Mark { position, untold };
         let marks = Marks::from([("kafka".to_owned(), mark(7, None)), ("file".to_owned(), mark(u64::MAX, untold))]);
         save(folder.path(), &marks).unwrap();

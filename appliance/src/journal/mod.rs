@@ -21,6 +21,7 @@ mod queue;
 mod segment;
 mod stamps;
 mod store;
+mod telling;
 mod writer;
 
 use std::path::Path;
@@ -38,6 +39,7 @@ pub use store::{Disk, OpenError};
 
 use crate::report::pb;
 use lane::Lane;
+use telling::{FLOWS, LOGS, OWN};
 
 /// The fast lane has one in so many of what the journal may hold.
 const FAST_SHARE: u8 = 8;
@@ -126,13 +128,18 @@ impl Journal {
 
     /// Adds a message; the oldest of its lane fall off where the bound asks for it. False if the journal is closed (nothing is added).
     pub fn append(&self, message: Message) -> bool {
-        match (&self.flows, message.kind) {
-            (Some(flows), Kind::Flows) => flows.append(message),
-            (None, Kind::Flows) => false,
-            (_, Kind::Logs) => self.logs.as_ref().is_some_and(|logs| logs.append(message)),
-            _ if message.is_fast => self.fast.append(message),
-            _ => self.long.append(message),
+        let lane = match message.kind {
+            Kind::Flows => self.flows.as_ref(),
+            Kind::Logs => self.logs.as_ref(),
+            _ if message.is_fast => Some(&self.fast),
+            _ => Some(&self.long),
+        };
+        let is_account = message.kind == Kind::Appliance;
+        let Some((lane, position)) = lane.and_then(|lane| Some((lane, lane.append(message)?))) else { return false };
+        if is_account {
+            self.lanes().for_each(|other| other.account_is_at(&lane.reached, position));
         }
+        true
     }
 
     /// No more messages: readers get what is left, then [`Next::Closed`].
@@ -164,11 +171,16 @@ impl Journal {
         self.flows.as_ref().map(|lane| lane.state())
     }
 
-    /// Which flow messages each sink lost since this was asked last.
+    /// Which flow messages each sink lost since this was asked last, for an account as [`Self::losses`].
     pub fn flow_losses(&self) -> Vec<(String, Losses)> {
-        let mut losses = self.flows.as_ref().map_or_else(Vec::new, |lane| lane.losses());
-        add(&mut losses, self.long.lost_flows());
-        add(&mut losses, self.fast.lost_flows());
+        self.lost_lots(self.flows.as_deref(), FLOWS)
+    }
+
+    /// What a lane lost, and of the same kind what accounts told that sinks did not get.
+    fn lost_lots(&self, lane: Option<&Lane>, kind: usize) -> Vec<(String, Losses)> {
+        let mut losses = lane.map_or_else(Vec::new, |lane| lane.take(OWN));
+        add(&mut losses, self.long.take(kind));
+        add(&mut losses, self.fast.take(kind));
         losses
     }
 
@@ -182,9 +194,9 @@ impl Journal {
         self.logs.as_ref().map(|lane| lane.state())
     }
 
-    /// Which packet logs each sink lost since this was asked last.
+    /// Which packet logs each sink lost since this was asked last, for an account as [`Self::losses`].
     pub fn log_losses(&self) -> Vec<(String, Losses)> {
-        self.logs.as_ref().map_or_else(Vec::new, |lane| lane.losses())
+        self.lost_lots(self.logs.as_deref(), LOGS)
     }
 
     /// Where everything stands, both lanes of reports together.
@@ -222,8 +234,8 @@ impl Journal {
     /// What each sink lost since this was asked last, for an account that is appended next: where a sink loses that account too, it is
     /// told once more.
     pub fn losses(&self) -> Vec<(String, Losses)> {
-        let mut losses = self.long.losses();
-        add(&mut losses, self.fast.losses());
+        let mut losses = self.long.take(OWN);
+        add(&mut losses, self.fast.take(OWN));
         losses
     }
 

@@ -6,6 +6,7 @@ use super::losses::{Losses, Lost};
 use super::marks::Untold;
 use super::queue::{Hole, Queue};
 use super::store::Held;
+use super::telling::{KINDS, OWN, Reached, Telling};
 
 /// Where one sink stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +55,8 @@ pub(super) struct Place {
     pub(super) overflow: u64,
     /// Configurations that it lost, in parts.
     pub(super) lost_configs: u64,
-    /// What it lost, reports of this lane, and what it is to be told once more of flows; since an account took them.
-    pub(super) losses: Losses,
-    pub(super) lost_flows: Losses,
-    /// What accounts took that may not be on the disk yet.
-    telling: Losses,
-    telling_flows: Losses,
+    /// What it lost of this lane, and what it is to be told once more since it lost the account that said so.
+    telling: [Telling; KINDS],
     /// Once its cursor is gone: what it had not read by then. It holds nothing back; what comes later it has missed.
     left: Option<u64>,
     pub(super) taken: bool,
@@ -75,10 +72,7 @@ impl Place {
             in_flight: VecDeque::new(),
             overflow: 0,
             lost_configs: 0,
-            losses: Losses::default(),
-            lost_flows: Losses::default(),
-            telling: Losses::default(),
-            telling_flows: Losses::default(),
+            telling: Default::default(),
             left: None,
             taken: false,
         }
@@ -86,33 +80,26 @@ impl Place {
 
     /// As an earlier run left it, which could not tell any more what it had lost.
     pub(super) fn with_untold(mut self, untold: Option<&Untold>) -> Self {
-        if let Some(Untold { reports, flows }) = untold {
-            (self.losses, self.lost_flows) = (Losses::again(reports), Losses::again(flows));
+        if let Some(untold) = untold {
+            self.telling = untold.each_ref().map(|told| Telling::again(Losses::again(told)));
         }
         self
     }
 
-    /// What it lost since this was asked last, for an account. `is_told`: the account before is on the disk.
-    pub(super) fn take_losses(&mut self, is_told: bool) -> Losses {
-        taken(&mut self.losses, &mut self.telling, is_told)
+    /// What it lost of a kind since this was asked last, for an account that is appended next.
+    pub(super) fn take(&mut self, kind: usize) -> Losses {
+        self.telling[kind].take()
     }
 
-    /// The same of flows, of which other accounts told.
-    pub(super) fn take_lost_flows(&mut self, is_told: bool) -> Losses {
-        taken(&mut self.lost_flows, &mut self.telling_flows, is_told)
+    /// An account was appended there.
+    pub(super) fn account_is_at(&mut self, lane: &Reached, position: u64) {
+        self.telling.iter_mut().for_each(|telling| telling.appended(lane, position));
     }
 
-    /// What nobody would tell if this run were killed now. `is_told`: what accounts took is on the disk.
-    pub(super) fn untold(&self, is_told: bool) -> Option<Untold> {
-        // The lock is held meanwhile, and names are many.
-        let all = |losses: &Losses, telling: &Losses| {
-            let mut all = losses.summary();
-            all.merge(if is_told { Losses::default() } else { telling.clone() });
-            all
-        };
-        let (reports, flows) = (all(&self.losses, &self.telling), all(&self.lost_flows, &self.telling_flows));
-        let is_none = reports.is_empty() && flows.is_empty();
-        (!is_none).then(|| Untold { reports: reports.told(&self.sink), flows: flows.told(&self.sink) })
+    /// What nobody would tell if this run were killed now.
+    pub(super) fn untold(&self) -> Option<Untold> {
+        let all = self.telling.each_ref().map(Telling::untold);
+        all.iter().any(|losses| !losses.is_empty()).then(|| all.map(|losses| losses.told(&self.sink)))
     }
 
     /// The first that some sink has yet to read; none if none has any.
@@ -174,10 +161,9 @@ impl Place {
     fn count(&mut self, lost: &Lost) {
         self.overflow += 1;
         self.lost_configs += u64::from(lost.is_config());
-        self.losses.add(lost);
-        if let Some([reports, flows]) = lost.untold(&self.sink) {
-            self.losses.merge(reports);
-            self.lost_flows.merge(flows);
+        self.telling[OWN].now.add(lost);
+        for (telling, again) in self.telling.iter_mut().zip(lost.untold(&self.sink).into_iter().flatten()) {
+            telling.now.merge(again);
         }
     }
 
@@ -187,7 +173,7 @@ impl Place {
             return 0;
         }
         let lost = to - self.next - Hole::within(holes, self.next, to);
-        self.losses.damaged += lost;
+        self.telling[OWN].now.damaged += lost;
         (self.overflow, self.next) = (self.overflow + lost, to);
         lost
     }
@@ -234,13 +220,4 @@ impl Place {
             unread: self.left.unwrap_or_else(|| self.unread(queue)),
         }
     }
-}
-
-fn taken(losses: &mut Losses, telling: &mut Losses, is_told: bool) -> Losses {
-    let taken = std::mem::take(losses);
-    if is_told {
-        *telling = Losses::default();
-    }
-    telling.merge(taken.summary());
-    taken
 }

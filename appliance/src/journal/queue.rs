@@ -151,9 +151,9 @@ impl Queue {
         self.disk.as_ref().map_or(0, |disk| self.end() - disk.synced.clamp(self.front, self.end()))
     }
 
-    /// Whether the message of a position is on the disk, or is to be on none.
-    pub(super) fn is_written(&self, position: u64) -> bool {
-        self.disk.as_ref().is_none_or(|disk| disk.saved > position)
+    /// All before have reached the disk; without one, all that is and comes.
+    pub(super) fn reached(&self) -> u64 {
+        self.disk.as_ref().map_or(u64::MAX, |disk| disk.synced)
     }
 
     /// Whether all messages have reached the disk.

@@ -31,7 +31,7 @@ fn each_sink_reads_all_in_order() {
     let journal = Lane::new(Bound { messages: 10, bytes: 1 << 20 }, &["a", "b"]);
     let (a, b) = (journal.cursor("a").unwrap(), journal.cursor("b").unwrap());
     for n in 0..5 {
-        assert!(journal.append(message(n, 8)));
+        assert!(journal.append(message(n, 8)).is_some());
     }
     assert_eq!((0..6).map(|_| read(&a)).collect::<Vec<_>>(), [Some(0), Some(1), Some(2), Some(3), Some(4), None]);
     assert_eq!(journal.state().messages, 5, "b has read none");
@@ -77,7 +77,7 @@ fn closing_drains_then_ends() {
     assert!(journal.cursor("a").is_none(), "one reader a sink");
     journal.append(message(0, 8));
     journal.close();
-    assert!(!journal.append(message(1, 8)));
+    assert!(journal.append(message(1, 8)).is_none());
     assert!(!journal.drained_by(Instant::now()));
     assert!(matches!(a.next(Duration::ZERO), Next::Message(_)));
     assert!(matches!(a.next(Duration::from_secs(60)), Next::Closed));
@@ -97,7 +97,7 @@ fn a_sink_that_left_holds_nothing_back() {
     assert_eq!(journal.state().messages, 0);
     assert_eq!(journal.overflow()[0].1, 4, "it has missed them");
     drop(here);
-    assert!(journal.append(message(4, 8)));
+    assert!(journal.append(message(4, 8)).is_some());
     let state = journal.state();
     assert_eq!(state.messages, 0, "nobody reads");
     for cursor in state.cursors {
