@@ -2,14 +2,18 @@
 //! meanwhile, and no secret is shown by anything.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
 
+mod e2e_support;
 #[path = "kafka_support/mod.rs"]
 mod kafka_support;
+#[path = "e2e_support/topic.rs"]
+mod topic;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use e2e_support::{Appliance, wait};
 use kafka_support::{Broker, Log, start_to, stop, wait_for};
 use tailwater::admin::open_metrics;
 use tailwater::config::{self, KafkaSink, Sinks};
@@ -18,6 +22,7 @@ use tailwater::report::pb;
 use tailwater::sink::{self, kafka};
 use tailwater::stats;
 use tailwater::telemetry::{Registry, SinkState};
+use topic::topic;
 
 const WRONG: &str = "not-the-password-5c1f";
 
@@ -77,6 +82,7 @@ fn what_a_broker_refuses_is_told_and_goes_on_once_it_is_mended() {
     let mut shown = mended_step_by_step(&broker, &setting, &log);
     every_mechanism_works(&broker, &setting);
     shown.push_str(&what_check_says(&broker, &setting));
+    shown.push_str(&what_a_run_shows(&broker, &setting));
     shown.push_str(&log.text());
     no_secret_is_in(&shown, &broker);
 }
@@ -153,6 +159,34 @@ fn what_check_says(broker: &Broker, setting: &Setting) -> String {
     assert!(inline.contains("may not stand in a configuration"), "{inline}");
     let no_key = setting.write(&broker.secret("ssl"), "cert_file = \"client.pem\"\nkey_file = \"client.key\"\n");
     [good, wrong, absent, inline, check(&no_key)].concat()
+}
+
+/// Its log at its most talkative, its metrics, its configuration on the topic, and all that its journal holds.
+fn what_a_run_shows(broker: &Broker, setting: &Setting) -> String {
+    std::fs::copy(broker.secure("password"), setting.path("password")).unwrap();
+    let rows = "sasl = \"SCRAM-SHA-512\"\nusername = \"tailwater\"\npassword_file = \"password\"\n[journal]\npath = \"journal\"\n\
+                [admin]\nlisten = \"127.0.0.1:0\"\n[appliance]\nwindow_ms = 1000\nmemory_mb = 64\n";
+    let file = setting.write(&broker.secret("sasl"), rows);
+    let text = std::fs::read_to_string(&file).unwrap().replace("net_null0", "net_null0,no-rx=1");
+    std::fs::write(&file, text).unwrap();
+    let appliance = Appliance::counting(&file, &["--log", "trace"]);
+    let delivered = || appliance.metric("tailwater_sink_delivered_total", "sink=\"kafka\"");
+    wait(60, || delivered() >= 3, || appliance.log());
+    let (_, metrics) = appliance.get("/metrics");
+    let log = appliance.stop(60);
+    assert!(log.contains("TRACE") || log.contains("DEBUG"), "{log}");
+    let configs: String =
+        topic(&broker.address(), "tailwater.v1.configs", 1).iter().map(|(_, value)| String::from_utf8_lossy(value)).collect();
+    assert!(configs.contains("password_file"), "{configs}");
+    [metrics, log, configs, of_files(&setting.path("journal"))].concat()
+}
+
+fn of_files(folder: &Path) -> String {
+    let of = |entry: std::fs::DirEntry| match entry.path() {
+        path if path.is_dir() => of_files(&path),
+        path => String::from_utf8_lossy(&std::fs::read(path).unwrap()).into_owned(),
+    };
+    std::fs::read_dir(folder).unwrap().map(|entry| of(entry.unwrap())).collect()
 }
 
 fn no_secret_is_in(shown: &str, broker: &Broker) {
