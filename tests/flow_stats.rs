@@ -8,6 +8,9 @@
     reason = "a test says what it expects; its numbers are small"
 )]
 
+#[path = "enrich_support/mmdb.rs"]
+mod mmdb;
+
 mod flow_stats_support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,6 +129,8 @@ fn stats(d: &mut ChaCha8Rng) -> Vec<Wanted> {
         "in_if",
         "out_if",
         "packet_size",
+        "src_asn",
+        "dst_country",
     ];
     let stat = |at: u64, d: &mut ChaCha8Rng| {
         let calculation = pick(d, &["sum", "sum", "topk", "topk", "distinct", "histogram"]);
@@ -140,6 +145,8 @@ fn stats(d: &mut ChaCha8Rng) -> Vec<Wanted> {
             0 => Some(("protocol", vec!["17".to_owned()])),
             1 => Some((pick(d, &["in_if", "out_if"]), vec!["1".to_owned(), "3".to_owned()])),
             2 if dice(d, 2) == 0 => Some(("exporter", vec!["192.0.2.1".to_owned(), "192.0.2.4".to_owned()])),
+            2 => Some((pick(d, &["dst_asn", "src_asn"]), vec!["64500".to_owned(), "64502".to_owned()])),
+            3 if dice(d, 2) == 0 => Some(("src_country", vec!["DE".to_owned(), "JP".to_owned()])),
             _ => None,
         };
         Wanted {
@@ -195,6 +202,18 @@ fn interfaces(d: &mut ChaCha8Rng) -> (String, BTreeMap<(IpAddr, u32), bool>, boo
     (format!("[flows.interfaces]\ndefault = \"{word}\"\nexternal = [{external}]\ninternal = [{internal}]\n"), said, default)
 }
 
+/// What the model says of networks, as databases have it.
+fn databases(folder: &std::path::Path) {
+    let networks = |n: u8| [format!("198.18.{n}.0/24"), format!("2001:db8:{n}::/48")];
+    let all: Vec<(String, u8)> = (0..4).flat_map(|n| networks(n).map(|network| (network, n))).collect();
+    let write = |name: &str, record: &dyn Fn(u8) -> mmdb::Datum| {
+        let rows: Vec<(&str, mmdb::Datum)> = all.iter().map(|(network, n)| (&network[..], record(*n))).collect();
+        std::fs::write(folder.join(name), mmdb::database(6, &rows)).unwrap();
+    };
+    write("asn.mmdb", &|n| mmdb::system(64_500 + u32::from(n), "an example"));
+    write("country.mmdb", &|n| mmdb::country(["DE", "FR", "US", "JP"][usize::from(n)]));
+}
+
 #[test]
 fn every_figure_is_what_a_slow_model_says() {
     let given = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
@@ -208,7 +227,10 @@ fn every_figure_is_what_a_slow_model_says() {
         let folder = tempfile::tempdir().unwrap();
         let rows: String = stats.iter().map(Wanted::row).collect();
         let list: String = ranges.iter().map(|range| format!("{range},c\n")).collect();
-        let config = load(folder.path(), &format!("prefix,customer\n{list}"), &format!("[ranges]\nfile = \"ranges.csv\"\n{said}{rows}"));
+        databases(folder.path());
+        let enrich = "[enrich]\nasn = \"asn.mmdb\"\ncountry = \"country.mmdb\"\n";
+        let text = format!("[ranges]\nfile = \"ranges.csv\"\n{enrich}{said}{rows}");
+        let config = load(folder.path(), &format!("prefix,customer\n{list}"), &text);
         let kept = analyse(&config, &came);
         let external = |exporter: IpAddr, interface: u32| listed.get(&(exporter, interface)).copied().unwrap_or(default);
         compared += compare(&kept, &stats, &ranges, &flows, external);

@@ -13,7 +13,7 @@ mod place;
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use e2e_support::Appliance;
+use e2e_support::{Appliance, wait};
 use eal_support::in_namespace;
 use live::{FLOWS, five, had, send};
 use place::{ANY_ADMIN, FILE, MIRROR, Place};
@@ -34,18 +34,33 @@ fn flows_off_sockets_count_in_their_ranges() {
         std::thread::sleep(Duration::from_millis(200));
         send(&UdpSocket::bind("127.0.0.1:0").unwrap(), &payloads);
         had(&appliance, payloads.len());
+        // Another range, and another stat of flows, count from the next window on.
+        std::fs::write(place.file("ranges.csv"), "prefix,customer\n203.0.113.0/24,web-shop\n203.0.112.0/24,second\n").unwrap();
+        let more = "[[stats]]\nname = \"flow_packets\"\ncalculation = \"sum\"\nsource = \"flows\"\ndirection = \"egress\"\n";
+        place.config(1_000, &[MIRROR, ANY_ADMIN, FILE, FLOWS, rows, more]);
         appliance.signal("HUP");
-        appliance.says("beside them nothing is reloaded", 10);
+        let generation = || appliance.metric("tailwater_generation", "");
+        wait(20, || generation() == 2, || appliance.log());
+        // The same flows, but in other datagrams: those would be taken for repeats.
+        let again: Vec<Vec<u8>> = (0..200).map(|n| five(u32::from_be_bytes([203, 0, 112, 0]) + n * 5, 5)).collect();
+        send(&UdpSocket::bind("127.0.0.1:0").unwrap(), &again);
+        had(&appliance, payloads.len() + again.len());
+        // What would have to be made at the start is refused.
+        place.config(1_000, &[MIRROR, ANY_ADMIN, FILE, FLOWS, "sampling = [\"127.0.0.1=1\"]\n"]);
+        appliance.signal("HUP");
+        appliance.says("count no flow records, and did at the start", 10);
         appliance.stop(60);
         let text = std::fs::read_to_string(place.file("reports.jsonl")).unwrap();
         let reports: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let of = |name: &str| -> f64 {
-            let stats = reports.iter().filter_map(|report| report["stats"].as_array()).flatten().filter(|stat| stat["name"] == name);
+        let of = |name: &str, customer: &str| -> f64 {
+            let reports = reports.iter().filter(|report| report["customer"] == customer);
+            let stats = reports.filter_map(|report| report["stats"].as_array()).flatten().filter(|stat| stat["name"] == name);
             stats.map(|stat| stat["total"]["value"].as_f64().unwrap()).sum()
         };
-        assert_eq!((of("packets"), of("flow_bytes")), (500.0, 2_560.0));
+        assert_eq!((of("packets", "web-shop"), of("flow_bytes", "web-shop"), of("flow_packets", "web-shop")), (500.0, 5_120.0, 256.0));
+        assert_eq!((of("packets", "second"), of("flow_bytes", "second"), of("flow_packets", "second")), (0.0, 2_560.0, 256.0));
         let total = reports.iter().rfind(|report| report["total"] == true).unwrap();
         let n = |name: &str| total["flowAnalysis"][name].as_str().unwrap().parse::<u64>().unwrap();
-        assert_eq!((n("records"), n("matched"), n("unmatched"), n("views"), n("counted")), (1_000, 256, 744, 256, 256));
+        assert_eq!((n("records"), n("matched"), n("unmatched"), n("views"), n("counted")), (2_000, 768, 1_232, 768, 768));
     });
 }

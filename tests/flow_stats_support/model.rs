@@ -83,12 +83,25 @@ impl Seen {
                 "FSRPAUEC".chars().enumerate().filter(|(bit, _)| self.tcp_flags >> bit & 1 == 1).map(|(_, letter)| letter).collect()
             }
             "tcp_flags" => return None,
+            "src_asn" | "dst_asn" => (64_500 + net(if key.starts_with("src") { self.src } else { self.dst })?).to_string(),
+            "src_country" | "dst_country" => {
+                ["DE", "FR", "US", "JP"][usize::from(net(if key.starts_with("src") { self.src } else { self.dst })?)].to_owned()
+            }
             "exporter" => self.exporter.to_string(),
             "in_if" => self.in_if.to_string(),
             "out_if" => self.out_if.to_string(),
             other => unreachable!("the model knows no key {other}"),
         })
     }
+}
+
+/// Of 198.18.N.0/24 and 2001:db8:N::/48 the number, up to 3: so far databases know them.
+fn net(of: IpAddr) -> Option<u16> {
+    let net = match of {
+        IpAddr::V4(v4) => u16::from(v4.octets()[2]),
+        IpAddr::V6(v6) => v6.segments()[2],
+    };
+    (net < 4).then_some(net)
 }
 
 /// A stat as the test means it.
@@ -191,7 +204,7 @@ impl Wanted {
         let key = if self.keys == ["none"] { String::new() } else { format!("key = [{keys}]\n") };
         let metric = if self.bytes { "bytes" } else { "packets" };
         let only = self.only.as_ref().map_or_else(String::new, |(key, values)| {
-            let numbers = !matches!(*key, "exporter" | "src_ip" | "dst_ip" | "tcp_flags");
+            let numbers = !matches!(*key, "exporter" | "src_ip" | "dst_ip" | "tcp_flags" | "src_country" | "dst_country");
             let values: Vec<String> = values.iter().map(|value| if numbers { value.clone() } else { format!("\"{value}\"") }).collect();
             format!("where = {{ {key} = [{}] }}\n", values.join(", "))
         });

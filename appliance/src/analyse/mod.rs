@@ -6,6 +6,7 @@
 //! external interface.
 
 mod keys;
+mod metering;
 mod rows;
 
 use std::collections::HashMap;
@@ -19,14 +20,19 @@ use crate::flows::Flow;
 use crate::gather::Stage;
 use crate::limits::{BATCH_RECORDS_MAX, FLOW_RATE_MAX};
 use crate::record::{FlowRow, Has};
+use crate::stats::plan::Period;
 use crate::units::{Epoch, RangeIndex};
-use crate::window::{Calendar, FlowAccount, Shard};
+use crate::window::{Calendar, Coming, Compiled, Control, FlowAccount, Shard};
+use metering::Metering;
 use rows::{Counts, Share};
 
 /// Steps of closing a window between which others may run, the reporter above all.
 const STEPS_AT_A_STRETCH: u32 = 64;
 /// Times that they are let, before what finds no room at a reporter that is behind is lost: naps of a quarter of a second.
 const WAITS_MAX: u32 = 4_000;
+
+/// `flowDirection` (element 61) of what was metered where it leaves.
+const LEAVES: u32 = 1;
 
 /// Whose a record is, and where it counts. The same for all records of a generation.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +71,11 @@ enum Found {
 
 /// Counts flow records. See the module.
 pub struct Analysis {
-    sides: FlowSides,
+    /// Of the open epoch.
+    sides: Arc<FlowSides>,
+    /// Of the next, where that is another.
+    coming: Coming<Arc<FlowSides>>,
+    metering: Metering,
     shard: Shard,
     calendar: Calendar,
     at: Epoch,
@@ -78,15 +88,37 @@ pub struct Analysis {
 
 impl Analysis {
     /// Over a shard of the stats of flows.
-    pub fn new(sides: FlowSides, shard: Shard, calendar: Calendar) -> Self {
-        Self { sides, shard, calendar, at: Epoch(0), rows: Vec::with_capacity(BATCH_RECORDS_MAX), missed: (0, 0), exporters: (None, false) }
+    pub fn new(sides: Arc<FlowSides>, shard: Shard, calendar: Calendar) -> Self {
+        Self {
+            sides,
+            coming: Coming::default(),
+            metering: Metering::default(),
+            shard,
+            calendar,
+            at: Epoch(0),
+            rows: Vec::with_capacity(BATCH_RECORDS_MAX),
+            missed: (0, 0),
+            exporters: (None, false),
+        }
+    }
+
+    /// By these ends other generations come: as to a receiving core, whose epochs this has.
+    pub fn controls(&mut self) -> (Control<Arc<FlowSides>>, Control<Compiled>) {
+        (self.coming.control(), self.shard.control())
     }
 
     /// Turns to the window of a time, nanoseconds since 1970: those before it are closed. An earlier time changes nothing. To be
     /// told the time once before the flows of a datagram, and without any at least once in each short window. Whether another window is
     /// open now.
     pub fn turn(&mut self, time_ns: u64) -> bool {
+        self.look();
         self.open(self.calendar.epoch(time_ns))
+    }
+
+    /// Looks whether something has come from the control.
+    fn look(&mut self) {
+        self.coming.look(Some(self.at));
+        self.shard.look();
     }
 
     /// Turns to an epoch; see [`Self::turn`]. What was open closes in [steps](Self::step); there is room for two windows, so what still
@@ -96,8 +128,14 @@ impl Analysis {
             return false;
         }
         self.finish();
-        self.shard.advance(epoch);
         self.at = epoch;
+        self.look();
+        if let Some(sides) = self.coming.turn(epoch) {
+            let old = std::mem::replace(&mut self.sides, sides);
+            self.coming.give_back(Some(old));
+        }
+        self.shard.advance(epoch);
+        self.metering.turn(self.calendar.bounds_ns(Period::Fast, epoch.0).0);
         true
     }
 
@@ -109,7 +147,6 @@ impl Analysis {
         for _ in 0..STEPS_AT_A_STRETCH {
             self.shard.step();
             if !self.shard.is_closing() {
-                self.shard.look();
                 return false;
             }
         }
@@ -188,7 +225,8 @@ impl Analysis {
         }
         let (family, src, dst) = addresses;
         let sides = (self.sides.lpm.lookup(family, &src), self.sides.lpm.lookup(family, &dst));
-        match self.sides.find(sides, exporter, [(f.in_if, named[0]), (f.out_if, named[1])]) {
+        let may = self.metering.sides(exporter, [f.in_if, f.out_if], f.direction == LEAVES);
+        match self.sides.find(sides, exporter, [(f.in_if, named[0]), (f.out_if, named[1])], may) {
             Found::Unmatched => account.unmatched += 1,
             Found::Duplicate => account.duplicate_view += 1,
             Found::Views(views) => {
@@ -254,14 +292,19 @@ impl Analysis {
 
 impl FlowSides {
     /// Where a record counts: towards its destination's range if it came in by an external interface, and from its source's if it left
-    /// by one. Of a record between two ranges the one that it comes from may be told by a twin, as of packets.
-    fn find(&self, (src, dst): (Option<RangeIndex>, Option<RangeIndex>), exporter: IpAddr, interfaces: [Interface; 2]) -> Found {
-        let [(in_if, in_named), (out_if, out_named)] = interfaces;
+    /// by one, and may do so. Of a record between two ranges the one that it comes from may be told by a twin, as of packets.
+    fn find(
+        &self,
+        (src, dst): (Option<RangeIndex>, Option<RangeIndex>),
+        exporter: IpAddr,
+        [(in_if, in_named), (out_if, out_named)]: [Interface; 2],
+        [came, left]: [bool; 2],
+    ) -> Found {
         if src.is_none() && dst.is_none() {
             return Found::Unmatched;
         }
-        let to = dst.filter(|_| self.interfaces.is_external(exporter, in_if, in_named));
-        let from = src.filter(|_| self.interfaces.is_external(exporter, out_if, out_named));
+        let to = dst.filter(|_| came && self.interfaces.is_external(exporter, in_if, in_named));
+        let from = src.filter(|_| left && self.interfaces.is_external(exporter, out_if, out_named));
         let ingress = |range| (range, Has::INGRESS, self.link(exporter, in_if));
         let egress = |range| (range, Has::EGRESS, self.link(exporter, out_if));
         match (to, from) {

@@ -64,7 +64,7 @@ impl Metric {
 impl KeySpec {
     /// Writes the key of a row into `out`, as many bytes as it has; false if a part is missing.
     pub fn extract_flow(&self, row: &FlowRow, out: &mut [u8]) -> bool {
-        let (family, lengths) = (row.record.family(), self.lengths());
+        let family = row.record.family();
         let mut rest = out;
         for part in self.parts() {
             let (head, tail) = rest.split_at_mut((part.row().width)(family));
@@ -72,7 +72,7 @@ impl KeySpec {
                 Key::Exporter => copy(&row.exporter, head),
                 Key::InIf => copy(&row.in_if.to_be_bytes(), head),
                 Key::OutIf => copy(&row.out_if.to_be_bytes(), head),
-                _ => tells(row, *part) && (part.row().extract)(&row.record, &lengths, head),
+                _ => tells(row, *part) && self.part(*part, &row.record, head),
             };
             if !has {
                 return false;

@@ -46,7 +46,7 @@ impl KeySpec {
 
     /// One part of a record.
     #[inline]
-    fn part(&self, part: Key, record: &Record, out: &mut [u8]) -> bool {
+    pub(super) fn part(&self, part: Key, record: &Record, out: &mut [u8]) -> bool {
         if part.is_looked_up() {
             return self.origins.as_ref().is_some_and(|origins| looked_up(origins, part, record, out));
         }

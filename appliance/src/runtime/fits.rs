@@ -8,6 +8,7 @@ use crate::axes::key::network_text;
 use crate::config::{Config, Fault, Faults, StatSpec};
 use crate::limits::RANGES_MAX;
 use crate::stats::plan::{Period, Plan, Planned};
+use crate::window::ShardPlans;
 
 /// What was started with: all room is of that size.
 #[derive(Clone, Copy)]
@@ -37,7 +38,11 @@ const STAT: &str = "the stat";
 /// # Errors
 /// Blocks longer than streams hold, or more sums than are reserved.
 pub fn fits(new: &Config, start: Start<'_>, next: &World) -> Result<(), Faults> {
-    let excess = too_long(new, start, next).into_iter().chain(too_much(new, start, next));
+    let both =
+        || [Some((&next.plans, &start.world.plans)), next.flow_plans.as_ref().zip(start.world.flow_plans.as_ref())].into_iter().flatten();
+    let too_long = both().find_map(|(next, started)| too_long(new, start, next, started));
+    let too_much = both().find_map(|(next, started)| too_much(new, start, next, started));
+    let excess = too_long.into_iter().chain(too_much);
     let mut faults = Faults::default();
     for Excess { what, stat, leave } in excess {
         let row = stat.to_string();
@@ -75,13 +80,13 @@ fn proposed_max(count: usize) -> usize {
 }
 
 /// A block, or a part of one, that is longer than streams and pages are made for.
-fn too_long(new: &Config, start: Start<'_>, next: &World) -> Option<Excess> {
-    let (need, room) = (next.plans.room(), start.world.room);
+fn too_long(new: &Config, start: Start<'_>, next: &ShardPlans, started: &ShardPlans) -> Option<Excess> {
+    let (need, room) = (next.room(), start.world.room);
     let export = |stat: &Planned| stat.kernel.export_words_max();
     let whole = |plan: &Plan, period: Period| plan.export_words_max(period);
     let part = |plan: &Plan, _| plan.stats().iter().map(export).max().unwrap_or(0);
     let root = |plan: &Plan, period: Period| plan.root_words(period);
-    let (lines_need, lines_room) = (next.plans.page_lines(), start.world.plans.page_lines());
+    let (lines_need, lines_room) = (next.page_lines(), started.page_lines());
     if need.block > room.block {
         Some(longest(new, next, ("block", need.block, room.block), whole, export))
     } else if need.part > room.part {
@@ -97,18 +102,18 @@ fn too_long(new: &Config, start: Start<'_>, next: &World) -> Option<Excess> {
 /// Says of the plan that takes most whose it is, and which of its stats takes most.
 fn longest(
     new: &Config,
-    next: &World,
+    next: &ShardPlans,
     (part, need, room): (&str, usize, usize),
     of_plan: impl Fn(&Plan, Period) -> usize,
     of_stat: impl Fn(&Planned) -> usize,
 ) -> Excess {
-    let plans = &next.plans.plans;
+    let plans = &next.plans;
     let length = |at: &usize| of_plan(&plans[*at], Period::Fast).max(of_plan(&plans[*at], Period::Long));
     let at = (0..plans.len()).rev().max_by_key(length).unwrap_or(0);
     let most = plans.get(at).and_then(|plan| plan.stats().iter().rev().max_by_key(|stat| of_stat(stat)));
     let (stat, words) = most.map_or((0, 0), |stat| (stat.spec, of_stat(stat)));
     // A list of stats has a plan for each family.
-    let range = new.ranges.list.iter().zip(&next.plans.of_range).find(|(_, plan)| **plan as usize / 2 == at / 2).map(|(range, _)| range);
+    let range = new.ranges.list.iter().zip(&next.of_range).find(|(_, plan)| **plan as usize / 2 == at / 2).map(|(range, _)| range);
     let whose = range
         .map_or_else(String::new, |range| format!(" ({}, of the sets {})", network_text(&range.prefix), new.sets_of(range).join(", ")));
     let (need, room, words) = (size(8 * need), size(8 * room), size(8 * words));
@@ -119,13 +124,13 @@ fn longest(
 }
 
 /// More sums, of all ranges together, than what is reserved.
-fn too_much(new: &Config, start: Start<'_>, next: &World) -> Option<Excess> {
+fn too_much(new: &Config, start: Start<'_>, next: &ShardPlans, started: &ShardPlans) -> Option<Excess> {
     let reserved = MemoryPlan::new(start.world, start.cores).shard.roots;
-    let need = next.plans.roots_bytes_in(start.world.plans.page_lines());
+    let need = next.roots_bytes_in(started.page_lines());
     if need <= reserved {
         return None;
     }
-    let (before, now) = (by_stat(start.config, start.world), by_stat(new, next));
+    let (before, now) = (by_stat(start.config, started), by_stat(new, next));
     let had = |spec: &StatSpec| start.config.stats.iter().zip(&before).find(|(have, _)| have.name == spec.name);
     let more = |(spec, (_, bytes)): (_, &(usize, usize))| bytes.saturating_sub(had(spec).map_or(0, |(_, (_, bytes))| *bytes));
     let (stat, grown) = new.stats.iter().zip(&now).map(more).enumerate().rev().max_by_key(|(_, bytes)| *bytes).unwrap_or_default();
@@ -144,11 +149,11 @@ fn too_much(new: &Config, start: Start<'_>, next: &World) -> Option<Excess> {
 }
 
 /// Of each row, how many ranges keep it and the bytes that it takes of their roots.
-fn by_stat(config: &Config, world: &World) -> Vec<(usize, usize)> {
-    let mut ranges = vec![0; world.plans.plans.len()];
-    world.plans.of_range.iter().for_each(|plan| ranges[*plan as usize] += 1);
+fn by_stat(config: &Config, of: &ShardPlans) -> Vec<(usize, usize)> {
+    let mut ranges = vec![0; of.plans.len()];
+    of.of_range.iter().for_each(|plan| ranges[*plan as usize] += 1);
     let mut all = vec![(0, 0); config.stats.len()];
-    for (plan, ranges) in world.plans.plans.iter().zip(ranges) {
+    for (plan, ranges) in of.plans.iter().zip(ranges) {
         for stat in plan.stats() {
             if let Some((count, bytes)) = all.get_mut(stat.spec) {
                 *count += ranges;

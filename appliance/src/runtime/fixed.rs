@@ -53,12 +53,16 @@ pub fn check(started: &Config, new: &Config) -> Result<(), Faults> {
     faults.or(())
 }
 
-/// Who counts flow records takes up no generation while it runs: their ranges and stats would no longer be those of packets.
+/// Who counts flow records is there from the start, or not at all; so is who reads names of interfaces.
 fn flow_stats(faults: &mut Faults, started: &Config, new: &Config) {
-    if let Some(at) = new.stats.iter().position(|stat| stat.source == Source::Flows) {
-        refuse(faults, new, &["stats", &at.to_string(), "source"], "counts flow records: beside them nothing is reloaded in this version");
-    } else if started.analyses_flows() {
+    let first = new.stats.iter().position(|stat| stat.source == Source::Flows);
+    if let Some(at) = first.filter(|_| !started.analyses_flows()) {
+        refuse(faults, new, &["stats", &at.to_string(), "source"], "is the first that counts flow records: at the start there was none");
+    } else if first.is_none() && started.analyses_flows() {
         refuse(faults, new, &["stats"], "count no flow records, and did at the start");
+    }
+    if started.interfaces.names != new.interfaces.names {
+        refuse(faults, new, &["flows", "interfaces"], "has other names than at the start");
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::world::World;
+use crate::analyse::FlowSides;
 use crate::report::Edition;
 use crate::units::Epoch;
 use crate::window::{Compiled, Control, Start};
@@ -14,6 +15,8 @@ pub struct Generations {
     pub receivers: Vec<Control<Arc<World>>>,
     /// Of shards.
     pub shards: Vec<Control<Compiled>>,
+    /// Of who analyses flow records, and of its shard.
+    pub flows: Option<(Control<Arc<FlowSides>>, Control<Compiled>)>,
     /// Of the reporter.
     pub reporter: Option<Control<Edition>>,
     coming: Option<Arc<Start>>,
@@ -42,6 +45,11 @@ impl Generations {
         for end in &mut self.shards {
             sent &= end.send(&start, Compiled::new(&world.plans));
         }
+        if let Some((sides, shard)) = &mut self.flows {
+            let plans = world.flow_plans.as_ref();
+            sent &=
+                plans.is_some_and(|plans| shard.send(&start, Compiled::new(plans)) && sides.send(&start, Arc::clone(&world.flow_sides)));
+        }
         for end in &mut self.receivers {
             sent &= end.send(&start, Arc::clone(world));
         }
@@ -55,12 +63,17 @@ impl Generations {
     /// Decides from which epoch on the one that comes counts, if everybody has it. `after`: the first epoch of the long
     /// window after one's.
     pub fn decide(&self, after: impl Fn(Epoch) -> Epoch) -> Decision {
-        let ends = self.receivers.len() + self.shards.len() + usize::from(self.reporter.is_some());
+        let ends = self.receivers.len() + self.shards.len() + 2 * usize::from(self.flows.is_some()) + usize::from(self.reporter.is_some());
         match &self.coming {
             Some(start) if start.holders() == ends => start.decide(after).map_or(Decision::Never, Decision::From),
-            Some(_) if self.receivers.iter().any(Control::is_abandoned) => Decision::Never,
+            Some(_) if self.is_abandoned() => Decision::Never,
             _ => Decision::Waiting,
         }
+    }
+
+    /// Whether whoever turns to epochs is gone.
+    fn is_abandoned(&self) -> bool {
+        self.receivers.iter().any(Control::is_abandoned) || self.flows.as_ref().is_some_and(|(sides, _)| sides.is_abandoned())
     }
 
     /// Takes back the one that comes; false if there is none that could be.
@@ -78,6 +91,9 @@ impl Generations {
         let mut settled = self.reporter.as_mut().is_none_or(Control::collect);
         self.shards.iter_mut().for_each(|end| settled &= end.collect());
         self.receivers.iter_mut().for_each(|end| settled &= end.collect());
+        if let Some((sides, shard)) = &mut self.flows {
+            settled &= sides.collect() & shard.collect();
+        }
         settled
     }
 }

@@ -118,7 +118,9 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
     if let Some(plans) = &world.flow_plans {
         let outlet = told(u32::MAX, CoreName::FLOWS, of_blocks);
         let shard = Shard::new(Arc::clone(plans), world.hash_key.clone(), world.calendar, memory.shard, outlet, 1);
-        wired.analysis = Some(Analysis::new(world.flow_sides.clone(), shard, world.calendar));
+        let mut analysis = Analysis::new(Arc::clone(&world.flow_sides), shard, world.calendar);
+        ends.flows = Some(analysis.controls());
+        wired.analysis = Some(analysis);
     }
     wired.generations = ends;
     wired

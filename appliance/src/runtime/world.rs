@@ -39,7 +39,7 @@ pub struct World {
     /// The same stats for who analyses flow records; none where no stat asks for them.
     pub flow_plans: Option<Arc<ShardPlans>>,
     /// Whose flow records are.
-    pub flow_sides: FlowSides,
+    pub flow_sides: Arc<FlowSides>,
     /// Of each range, how much is done with a record.
     pub efforts: Arc<[u8]>,
     /// Of all hashes.
@@ -178,8 +178,8 @@ fn counts(config: &Config) -> bool {
     config.stats.iter().any(|stat| stat.source == Source::Packets) || config.links.iter().any(Link::has_frames) || config.audit.is_some()
 }
 
-fn flow_sides(config: &Config, generation: &Generation, scopes: &Arc<Scopes>) -> FlowSides {
-    FlowSides::new(config, generation.lpm().clone(), Arc::clone(scopes))
+fn flow_sides(config: &Config, generation: &Generation, scopes: &Arc<Scopes>) -> Arc<FlowSides> {
+    Arc::new(FlowSides::new(config, generation.lpm().clone(), Arc::clone(scopes)))
 }
 
 fn flow_plans(config: &Config, calculations: &Calculations, room: usize) -> Result<Option<Arc<ShardPlans>>, Refusal> {

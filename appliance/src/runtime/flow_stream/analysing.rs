@@ -167,6 +167,33 @@ mod tests {
             assert!(stream.is_over(), "{order}");
         }
     }
+    /// It tells of each flow where it comes in and where it leaves. Once that is known, one of the two counts.
+    #[test]
+    fn a_router_that_meters_both_ways_counts_a_flow_once() {
+        const SECOND: u64 = 1_000_000_000;
+        let folder = tempfile::tempdir().unwrap();
+        let (mut analysis, mut stream) = analysis(folder.path());
+        let mut flow = Flow::default();
+        let f = &mut flow.fields;
+        let address = |octets: [u8; 4]| crate::flows::Address::from(std::net::IpAddr::from(octets));
+        (f.src_addr, f.dst_addr) = (address([192, 0, 2, 1]), address([10, 1, 1, 1]));
+        (f.in_if, f.out_if, f.packets, f.bytes, f.sampling_rate) = (1, 2, 1, 100, 1);
+        analysis.turn(1_000 * SECOND);
+        for n in 0..6 {
+            flow.fields.direction = n % 2;
+            analysis.take(&flow);
+        }
+        analysis.end();
+        let (mut views, mut duplicate_view) = (0, 0);
+        while stream.next(|message| {
+            if let crate::window::Told::Closed { site, .. } = message {
+                views += site.flows.views;
+                duplicate_view += site.flows.duplicate_view;
+            }
+        }) {}
+        assert_eq!((views, duplicate_view), (4, 2));
+    }
+
     /// What is missing counts where it is noticed, and tells since when it may be; a window is closed in steps, and what comes meanwhile
     /// counts behind it.
     #[test]
