@@ -1,7 +1,7 @@
 //! UDP sockets: many datagrams a system call, the kernel's own time of each, and what it dropped before we came.
 //!
 //! Sockets share their port (`SO_REUSEPORT`): several processes may take parts of the exporters, whom the kernel spreads by address
-//! and port. `nix` wraps the calls, so that no `unsafe` is needed here. What a call needs is made once: none allocates.
+//! and port. `nix` wraps the calls, so that no `unsafe` is needed here.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IoSliceMut};
@@ -158,11 +158,10 @@ impl Listener {
 
     /// Reads a socket. Stays with the thread that made it.
     pub fn new(socket: Bound) -> Self {
-        let control = nix::cmsg_space!(u32, TimeSpec);
         Self {
             socket: socket.0,
             buffers: vec![vec![0; DATAGRAM_BYTES_MAX]; UDP_BURST_DATAGRAMS],
-            headers: MultiHeaders::preallocate(UDP_BURST_DATAGRAMS, Some(control)),
+            headers: headers(),
             dropped: 0,
             last_ns: 0,
         }
@@ -204,8 +203,18 @@ impl Listener {
             let arrival = Arrival { exporter, port: from.port(), received_ns: received_ns.unwrap_or_else(now_ns) };
             collector.take(&arrival, message.iovs().next().unwrap_or(&[]), out);
         }
+        if count > 0 {
+            // The kernel has written into each header how long its control messages were, and `nix` leaves it so: where it dropped nothing
+            // before, there would be no room any more for its word that it did.
+            self.headers = headers();
+        }
         Ok(count)
     }
+}
+
+/// What a call needs: of each datagram its source, and room for when it came and for what was dropped.
+fn headers() -> MultiHeaders<SockaddrStorage> {
+    MultiHeaders::preallocate(UDP_BURST_DATAGRAMS, Some(nix::cmsg_space!(u32, TimeSpec)))
 }
 
 /// What the kernel says of a datagram.
