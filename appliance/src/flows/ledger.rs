@@ -91,7 +91,8 @@ pub struct Gaps {
     pub restarts: u64,
 }
 
-/// What came of packets in the mirror for the addresses of `[flows] from_ports`.
+/// What came of packets in the mirror for the addresses of `[flows] from_ports`:
+/// whole + begun = datagrams + other_port + incomplete + waiting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PortTaken {
     /// Datagrams that were read: they are among all others.
@@ -100,8 +101,18 @@ pub struct PortTaken {
     pub full: u64,
     /// and that were longer than what is seen of a frame.
     pub cut: u64,
-    /// Datagrams in pieces that were for another port.
+    /// Datagrams in pieces that were for another port, and what was no UDP after all.
     pub other_port: u64,
+    /// Packets that came in one piece.
+    pub whole: u64,
+    /// Datagrams of which a piece came.
+    pub begun: u64,
+    /// Those of them that were given up: a piece did not come in time, two of them overlap, there was no room, or the checksum is wrong.
+    pub incomplete: u64,
+    /// Those that wait now.
+    pub waiting: u64,
+    /// Pieces that came again: they are in nothing.
+    pub copies: u64,
 }
 
 /// The whole account.
@@ -301,6 +312,7 @@ impl Ledger {
         self.datagrams == self.decoded + sum(&self.datagram_drops)
             && self.sets == self.template_sets + self.data_sets + self.waiting + sum(&self.set_drops)
             && self.records == self.flows + self.options + self.counters + sum(&self.record_drops)
+            && self.ports.balances()
     }
 }
 
@@ -311,13 +323,24 @@ fn count(counters: &mut [u64], at: usize) {
 }
 
 impl PortTaken {
+    /// `waiting` is that of now.
     const fn since(self, before: Self) -> Self {
         Self {
             datagrams: self.datagrams - before.datagrams,
             full: self.full - before.full,
             cut: self.cut - before.cut,
             other_port: self.other_port - before.other_port,
+            whole: self.whole - before.whole,
+            begun: self.begun - before.begun,
+            incomplete: self.incomplete - before.incomplete,
+            waiting: self.waiting,
+            copies: self.copies - before.copies,
         }
+    }
+
+    /// Whether all that came is accounted for.
+    pub const fn balances(&self) -> bool {
+        self.whole + self.begun == self.datagrams + self.other_port + self.incomplete + self.waiting
     }
 }
 
@@ -376,11 +399,14 @@ impl fmt::Display for Ledger {
         writeln!(f, "gaps of records: {}", self.record_gaps)?;
         writeln!(f, "gaps of samples: {}", self.sample_gaps)?;
         write!(f, "kernel: {} datagrams dropped; {} came twice, {} were nobody's", self.kernel_drops, self.repeated, self.junk)?;
-        match self.ports {
-            PortTaken { datagrams: 0, full: 0, cut: 0, other_port: 0 } => Ok(()),
-            PortTaken { datagrams, full, cut, other_port } => {
-                write!(f, "\nports: {datagrams} datagrams, packets lost: {full} ring full, {cut} cut; {other_port} for other ports")
-            }
+        if self.ports == PortTaken::default() {
+            return Ok(());
         }
+        let PortTaken { datagrams, full, cut, other_port, whole, begun, incomplete, waiting, copies } = self.ports;
+        write!(
+            f,
+            "\nports: {whole} whole + {begun} in pieces = {datagrams} datagrams + {other_port} for other ports + {incomplete} incomplete "
+        )?;
+        write!(f, "+ {waiting} waiting; packets lost: {full} ring full, {cut} cut; {copies} pieces came twice")
     }
 }

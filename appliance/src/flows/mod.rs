@@ -25,6 +25,9 @@ pub(crate) mod lru;
 mod message;
 mod missing;
 pub mod pb;
+mod pieces;
+#[cfg(test)]
+mod pieces_tests;
 pub mod protobuf;
 mod record;
 mod repeats;
