@@ -61,18 +61,39 @@ pub(super) fn sink_behind(sight: &Sight<'_>) -> Vec<Finding> {
     sight.report.sinks.iter().filter(|sink| sink.oldest_age_ms > bound_ms).map(found).collect()
 }
 
-/// A sink refused reports for good: they are given up.
+/// A sink refused reports, flow messages or packet logs for good: they are given up. Flows whose topic is refused are told by `flows_loss`,
+/// with their topics.
 pub(super) fn sink_refusing(sight: &Sight<'_>) -> Vec<Finding> {
     let found = |sink: &pb::SinkAccount| {
-        let lost = more(sight, sink, |sink| sink.failed);
-        let summary = format!("{} refused {lost} reports, which are given up, {} since the start", sink.sink, sink.failed);
-        Finding {
-            figures: vec![count("refused", "messages", lost), count("failed", "messages", sink.failed)],
-            ..Finding::new(of(sink), pb::Severity::Critical, summary, "the log says why: a size, a topic, rights")
-        }
+        let lost = REFUSED.map(|(what, of)| (what, more(sight, sink, of), of(sink)));
+        let lost: Vec<_> = lost.into_iter().filter(|(_, lost, _)| *lost > 0).collect();
+        let texts: Vec<_> = lost.iter().map(|(what, lost, all)| format!("{lost} {what} ({all} since the start)")).collect();
+        (!lost.is_empty()).then(|| {
+            let summary = format!("{} refused {}, which are given up", sink.sink, texts.join(", "));
+            let [refused, failed] =
+                [|lost: u64, _: u64| lost, |_: u64, all: u64| all].map(|of| lost.iter().map(|(_, l, a)| of(*l, *a)).sum());
+            let by_kind = lost.iter().map(|(what, lost, _)| count(&what.replace(' ', "_"), "messages", *lost));
+            Finding {
+                figures: [count("refused", "messages", refused), count("failed", "messages", failed)].into_iter().chain(by_kind).collect(),
+                ..Finding::new(
+                    of(sink),
+                    pb::Severity::Critical,
+                    summary,
+                    "the log says why: a size, a topic, rights, a damaged segment of the journal",
+                )
+            }
+        })
     };
-    sight.report.sinks.iter().filter(|sink| more(sight, sink, |sink| sink.failed) > 0).map(found).collect()
+    sight.report.sinks.iter().filter_map(found).collect()
 }
+
+/// What a sink gives up, and how much of it since the start.
+type Refused = (&'static str, fn(&pb::SinkAccount) -> u64);
+const REFUSED: [Refused; 3] = [
+    ("reports", |sink| sink.failed),
+    ("flow messages", |sink| sink.flows_failed.saturating_sub(sink.flows_topic_refused)),
+    ("packet logs", |sink| sink.logs_failed),
+];
 
 fn of(sink: &pb::SinkAccount) -> Subject {
     Subject::new("sink", &sink.sink)

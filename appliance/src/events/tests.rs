@@ -207,7 +207,7 @@ fn a_severity_that_rises_is_told_at_once() {
 
 #[test]
 fn each_rule_finds_what_it_is_for_and_nothing_where_all_is_well() {
-    let rows: [(&str, &str, Change); 11] = [
+    let rows: [(&str, &str, Change); 13] = [
         ("feed_down", "", down),
         ("feed_silent", "", silent),
         ("loss", "cpu", missed),
@@ -220,6 +220,10 @@ fn each_rule_finds_what_it_is_for_and_nothing_where_all_is_well() {
         ("clock", "unsynced", |report| report.clock_sync = pb::ClockSync::Unsynced.into()),
         ("journal_refusing", "", |report| report.journal = Some(pb::JournalAccount { fault: "full".to_owned(), unsynced: 3 })),
         ("sink_refusing", "", |report| report.sinks[0].failed = report.sequence),
+        ("sink_refusing", "", |report| {
+            (report.sinks[0].flows_failed, report.sinks[0].flows_topic_refused) = (3 * report.sequence, report.sequence);
+        }),
+        ("sink_refusing", "", |report| report.sinks[0].logs_failed = report.sequence),
         ("sink_behind", "", behind),
         ("journal_dropping", "", |report| report.sinks[0].overflow = report.sequence),
     ];
@@ -230,6 +234,11 @@ fn each_rule_finds_what_it_is_for_and_nothing_where_all_is_well() {
         assert!(!told[0].1.summary.is_empty() && told[0].1.subject.is_some(), "{kind}");
     }
     assert!(run(&mut Engine::default(), &[(100, well)]).is_empty());
+    // Flows that were given up with their topic are told by another event.
+    let of_topics = |report: &mut pb::ApplianceReport| {
+        (report.sinks[0].flows_failed, report.sinks[0].flows_topic_refused) = (report.sequence, report.sequence);
+    };
+    assert!(run(&mut Engine::default(), &[(100, of_topics)]).is_empty());
     // What is but to be known is said once.
     let told = run(&mut Engine::default(), &[(200, |report| report.clock_sync = pb::ClockSync::Unsynced.into())]);
     assert_eq!(lines(&told), ["BEGUN clock 0"]);
@@ -379,14 +388,30 @@ fn flow_records_that_were_lost_are_one_event_for_each_thing() {
                 pb::ApplianceReport { window_kind: pb::WindowKind::Long.into(), window_start_ns: (n - 10) * SECOND, ..window(n - 1) };
             (long.sequence, long.window_end_ns) = (1_000 + n, n * SECOND);
             if n <= 20 {
-                long.losses = vec![loss("flows_kernel_dropped", "socket_full"), loss("flows_undescribed", "no_template")];
+                let of_exports = |what, cause| pb::Loss { place: "exports".to_owned(), ..loss(what, cause) };
+                long.losses = vec![
+                    loss("flows_kernel_dropped", "socket_full"),
+                    loss("flows_ring_dropped", "ring_full"),
+                    loss("flows_undescribed", "no_template"),
+                    of_exports("exports_ring_dropped", "exporter_late"),
+                    of_exports("exports_send_failed", "not_sent"),
+                ];
             }
             told.extend(engine.judge(&long));
         }
     }
     let begun: Vec<_> = told.iter().filter(|event| event.state() == pb::EventState::Begun).collect();
     let said: Vec<_> = begun.iter().map(|event| (&event.kind[..], &event.cause[..], event.severity())).collect();
-    let expected = [("flows_loss", "socket_full", pb::Severity::Critical), ("flows_loss", "no_template", pb::Severity::Warning)];
+    let expected = [
+        ("flows_loss", "socket_full", pb::Severity::Critical),
+        ("flows_loss", "ring_full", pb::Severity::Critical),
+        ("flows_loss", "no_template", pb::Severity::Warning),
+        ("exports_loss", "exporter_late", pb::Severity::Critical),
+        ("exports_loss", "not_sent", pb::Severity::Warning),
+    ];
     assert_eq!(said, expected, "and no loss of a core");
-    assert_eq!(told.iter().filter(|event| event.state() == pb::EventState::Ended).count(), 2);
+    let (first, figure) = (begun[3], &begun[3].figures[0]);
+    assert_eq!(first.subject, Some(pb::EventSubject { r#type: "exports".to_owned(), name: "exports_ring_dropped".to_owned() }));
+    assert_eq!((&figure.name[..], &figure.unit[..], first.evidence[0].sequence), ("exports_ring_dropped", "samples", 1_010));
+    assert_eq!(told.iter().filter(|event| event.state() == pb::EventState::Ended).count(), 5);
 }

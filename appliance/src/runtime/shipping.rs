@@ -170,10 +170,16 @@ impl Publisher for Shipping {
                 oldest_age_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
                 failed: status.map_or(0, |status| status.failed),
                 trouble: trouble.unwrap_or_default(),
+                flows_failed: status.map_or(0, |status| status.flows_failed),
+                flows_topic_refused: status.map_or(0, |status| status.topics_failed.values().sum()),
+                logs_failed: status.map_or(0, |status| status.logs_failed),
             }
         };
         let journal = pb::JournalAccount { unsynced: state.unsynced, fault: state.fault.clone().unwrap_or_default() };
-        let sinks = state.cursors.iter().map(account).collect();
+        // One that takes flows or packet logs alone has no cursor for reports: it is given none.
+        let alone = status.iter().filter(|status| state.cursors.iter().all(|cursor| cursor.sink != status.name));
+        let alone = alone.map(|status| pb::SinkAccount { appended: 0, ..account(&no_reports(&status.name)) });
+        let sinks = state.cursors.iter().map(account).chain(alone).collect();
         Delivery { sinks, journal: Some(journal), events_sequence: self.events.sequence() }
     }
 
@@ -196,6 +202,11 @@ impl Publisher for Shipping {
     fn losses(&mut self) -> Vec<pb::JournalLosses> {
         self.journal.losses().iter().map(|(sink, losses)| losses.told(sink)).collect()
     }
+}
+
+/// Of a sink that takes no reports.
+fn no_reports(sink: &str) -> CursorState {
+    CursorState { sink: sink.to_owned(), backlog: 0, committed: 0, overflow: 0, in_flight: 0, unread: 0 }
 }
 
 #[cfg(test)]
