@@ -276,8 +276,8 @@ fn what_a_tunnel_carries_stands_beside_it() {
     };
     let mut later = tcp("ipip");
     ["InnerSourcePort", "InnerDestinationPort", "InnerTCPFlags"].iter().for_each(|name| _ = later.as_object_mut().unwrap().remove(*name));
-    let v6 = json!({"InnerTunnel": "gre", "InnerIPSourceAddress": "2001:db8::1", "InnerIPDestinationAddress": "2001:db8::2", "InnerIPVersion": 6,
-                    "InnerIPProtocol": 17, "InnerSourcePort": 5, "InnerDestinationPort": 6});
+    let v6 = json!({"InnerTunnel": "gre", "InnerIPSourceAddress": "2001:db8::1", "InnerIPDestinationAddress": "2001:db8::2",
+                    "InnerIPVersion": 6, "InnerIPProtocol": 17, "InnerSourcePort": 5, "InnerDestinationPort": 6});
     let expected = [json!({}), tcp("vxlan"), v6, tcp("ipip"), json!({}), later];
     let lines = logged("matched");
     assert!(lines.iter().all(|line| line["IPDestinationAddress"] == "203.0.113.9" && line["Tunnel"] == "none"));

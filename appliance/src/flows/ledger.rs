@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::port_taken::PortTaken;
 use crate::parse::reasons;
 
 reasons! {
@@ -89,30 +90,6 @@ pub struct Gaps {
     pub repeated: u64,
     /// Times that an exporter began anew.
     pub restarts: u64,
-}
-
-/// What came of packets in the mirror for the addresses of `[flows] from_ports`:
-/// whole + begun = datagrams + other_port + incomplete + waiting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PortTaken {
-    /// Datagrams that were read: they are among all others.
-    pub datagrams: u64,
-    /// Packets for which a core's ring had no room,
-    pub full: u64,
-    /// and that were longer than what is seen of a frame.
-    pub cut: u64,
-    /// Datagrams in pieces that were for another port, and what was no UDP after all.
-    pub other_port: u64,
-    /// Packets that came in one piece.
-    pub whole: u64,
-    /// Datagrams of which a piece came.
-    pub begun: u64,
-    /// Those of them that were given up: a piece did not come in time, two of them overlap, there was no room, or the checksum is wrong.
-    pub incomplete: u64,
-    /// Those that wait now.
-    pub waiting: u64,
-    /// Pieces that came again: they are in nothing.
-    pub copies: u64,
 }
 
 /// The whole account.
@@ -322,28 +299,6 @@ fn count(counters: &mut [u64], at: usize) {
     }
 }
 
-impl PortTaken {
-    /// `waiting` is that of now.
-    const fn since(self, before: Self) -> Self {
-        Self {
-            datagrams: self.datagrams - before.datagrams,
-            full: self.full - before.full,
-            cut: self.cut - before.cut,
-            other_port: self.other_port - before.other_port,
-            whole: self.whole - before.whole,
-            begun: self.begun - before.begun,
-            incomplete: self.incomplete - before.incomplete,
-            waiting: self.waiting,
-            copies: self.copies - before.copies,
-        }
-    }
-
-    /// Whether all that came is accounted for.
-    pub const fn balances(&self) -> bool {
-        self.whole + self.begun == self.datagrams + self.other_port + self.incomplete + self.waiting
-    }
-}
-
 impl Gaps {
     fn since(self, before: Self) -> Self {
         Self {
@@ -399,14 +354,6 @@ impl fmt::Display for Ledger {
         writeln!(f, "gaps of records: {}", self.record_gaps)?;
         writeln!(f, "gaps of samples: {}", self.sample_gaps)?;
         write!(f, "kernel: {} datagrams dropped; {} came twice, {} were nobody's", self.kernel_drops, self.repeated, self.junk)?;
-        if self.ports == PortTaken::default() {
-            return Ok(());
-        }
-        let PortTaken { datagrams, full, cut, other_port, whole, begun, incomplete, waiting, copies } = self.ports;
-        write!(
-            f,
-            "\nports: {whole} whole + {begun} in pieces = {datagrams} datagrams + {other_port} for other ports + {incomplete} incomplete "
-        )?;
-        write!(f, "+ {waiting} waiting; packets lost: {full} ring full, {cut} cut; {copies} pieces came twice")
+        write!(f, "{}", self.ports)
     }
 }

@@ -28,6 +28,7 @@ pub mod pb;
 mod pieces;
 #[cfg(test)]
 mod pieces_tests;
+mod port_taken;
 pub mod protobuf;
 mod record;
 mod repeats;
@@ -48,6 +49,7 @@ pub use chosen::Chosen;
 pub use collector::{Arrival, Collector, OperatorRate, Settings};
 pub use exporters::{Delays, Exporter, Exporters};
 pub use flow::{Address, Fields, Flow, FlowType, Lists, RateFrom};
-pub use ledger::{DatagramDrop, Gaps, Ledger, PortTaken, RecordDrop, SetDrop, TemplateEvent};
+pub use ledger::{DatagramDrop, Gaps, Ledger, RecordDrop, SetDrop, TemplateEvent};
 pub use message::{Message, Value, value};
+pub use port_taken::PortTaken;
 pub use store::StoreError;

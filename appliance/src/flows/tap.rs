@@ -1,7 +1,7 @@
 //! Export datagrams out of the mirror: what receiving cores see of packets for configured addresses goes to who receives flows.
 //!
-//! A core hands over the IP packet, fragments too, through a ring of its own; nothing waits, and a full ring is counted. Who reads the rings
-//! puts fragments together ([`super::udp`]) and treats datagrams as those of sockets. The packets count as any others meanwhile.
+//! A core hands over the IP packet, fragments too, through a ring of its own; nothing waits, and a full ring is counted. Who reads the
+//! rings puts fragments together ([`super::udp`]) and treats datagrams as those of sockets. The packets count as any others meanwhile.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::collector::{Arrival, Collector};
 use super::flow::{Address, Flow};
-use super::ledger::PortTaken;
+use super::port_taken::PortTaken;
 use super::udp::Datagrams;
 use crate::arch::ring::{Consumer, Producer, RingBuffer};
 use crate::limits::{FRAME_BYTES_MAX, TAP_RING_BYTES, UDP_BURST_DATAGRAMS};
@@ -55,7 +55,8 @@ pub struct Tapped {
     wanted: Arc<Wanted>,
     rings: Vec<Consumer<u8>>,
     packet: Box<[u8]>,
-    /// Of all cores: pieces of a datagram may come by several ports, if a bundle's hash looks at UDP's ports, and a burst may be handed over.
+    /// Of all cores: pieces of a datagram may come by several ports, if a bundle's hash looks at UDP's ports, and a burst may be handed
+    /// over.
     datagrams: Datagrams,
     /// Datagrams that the collector was given.
     given: u64,
@@ -82,8 +83,8 @@ pub fn taps(addresses: &[SocketAddr], cores: usize) -> (Vec<Tap>, Tapped) {
 }
 
 impl Wanted {
-    /// The packet that begins there, if it is for one of the addresses: its length. Of fragments all are: a later one has no port to ask for,
-    /// and what nobody asked for is known by its first.
+    /// The packet that begins there, if it is for one of the addresses: its length. Of fragments all are: a later one has no port to ask
+    /// for, and what nobody asked for is known by its first.
     #[inline]
     fn length(&self, ip: &[u8]) -> Option<usize> {
         match ip.first()? >> 4 {
@@ -187,7 +188,8 @@ impl Tapped {
         self.rings.iter().all(Consumer::is_abandoned)
     }
 
-    /// Gives the collector what is there of each core, up to a burst; how many packets. It is so late: what waits for its other pieces has an age.
+    /// Gives the collector what is there of each core, up to a burst; how many packets. It is so late: what waits for its other pieces has
+    /// an age.
     pub fn receive(&mut self, now_ns: u64, collector: &mut Collector, out: &mut dyn FnMut(&Flow)) -> usize {
         let mut taken = 0;
         for ring in 0..self.rings.len() {

@@ -1,8 +1,8 @@
 //! UDP payloads out of captured frames: behind the link, the outermost IP header and its extensions; fragments put together.
 
 use super::flow::Address;
-use super::ledger::PortTaken;
 use super::pieces::{Piece, PieceCounts, Pieces, Verdict};
+use super::port_taken::PortTaken;
 use crate::parse::{MirrorPlan, Parsed, parse_into};
 use crate::rx::capture::CapturedFrame;
 
@@ -91,7 +91,7 @@ impl Datagrams {
     }
 
     /// What came of all packets since the start, but for what a tap knows better.
-    pub(super) const fn taken(&self) -> PortTaken {
+    pub const fn taken(&self) -> PortTaken {
         let PieceCounts { begun, joined, others, incomplete, waiting, copies } = self.pieces.counts();
         let (whole, datagrams, other_port) = (self.whole, self.whole - self.others + joined, self.others + others);
         PortTaken { datagrams, full: 0, cut: 0, other_port, whole, begun, incomplete, waiting, copies }
@@ -181,7 +181,8 @@ const fn is_extension(protocol: u8) -> bool {
     matches!(protocol, 0 | ROUTING | 60)
 }
 
-/// What stands behind extension headers of IPv6, up to a fragment header: its protocol, its bytes, and whether one of them was a routing header.
+/// What stands behind extension headers of IPv6, up to a fragment header: its protocol, its bytes, and whether one of them was a routing
+/// header.
 fn behind_extensions(mut protocol: u8, mut body: &[u8]) -> Option<(u8, &[u8], bool)> {
     let mut is_routed = false;
     while is_extension(protocol) {

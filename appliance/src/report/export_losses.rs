@@ -1,11 +1,11 @@
-//! What was lost in a window of what the appliance itself exports, and of packet logs, to a word and what mends it. docs/events.md has these
-//! rows in words.
+//! What was lost in a window of what the appliance itself exports, and of packet logs, to a word and what mends it. docs/events.md has
+//! these rows in words.
 
 use super::flow_losses::Row;
 use super::pb;
 
-/// Rows of `losses`: samples that cores could not hand over, datagrams that the kernel did not take, what has no domain, lines that fell off the
-/// journal or did not come to it.
+/// Rows of `losses`: samples that cores could not hand over, datagrams that the kernel did not take, what has no domain, lines that fell
+/// off the journal or did not come to it.
 pub(super) fn losses(account: &pb::ExportsAccount) -> Vec<pb::Loss> {
     let logs = account.packet_logs.as_ref();
     let of_logs = |count: fn(&pb::PacketLogsAccount) -> u64| logs.map_or(0, count);
@@ -97,7 +97,8 @@ mod tests {
         ];
         assert_eq!(said, expected);
         assert!(rows.iter().all(|row| !row.remedy.is_empty() && !row.why.is_empty() && row.place == "exports"));
-        let why = "16 of 100 samples found the ring of their core full, of ipfix 192.0.2.1:4739 domain 1 (4), netflow9 192.0.2.1:4739 domain 1 (9), packet logs (3)";
+        let why = "16 of 100 samples found the ring of their core full, of ipfix 192.0.2.1:4739 domain 1 (4), \
+                   netflow9 192.0.2.1:4739 domain 1 (9), packet logs (3)";
         assert_eq!(rows[0].why, why);
     }
 }

@@ -104,8 +104,8 @@ impl Batch {
         bodies
     }
 
-    /// Lines before `to` are delivered, or refused. `each` gets every message that has no others, with what became of its lines; how many these
-    /// are. One without lines is settled when its turn comes.
+    /// Lines before `to` are delivered, or refused. `each` gets every message that has no others, with what became of its lines; how many
+    /// these are. One without lines is settled when its turn comes.
     pub(super) fn settle(&mut self, to: usize, is_refused: bool, mut each: impl FnMut(&Message, Fate)) -> u64 {
         let mut whole = 0;
         if is_refused && let Some(of) = self.messages.iter_mut().find(|of| of.end > self.done) {
