@@ -106,6 +106,24 @@ fn a_line_that_is_refused_is_found_and_alone_is_given_up() {
     }
 }
 
+/// What a damaged lot says that it has, and what nobody can read of it, is counted as given up; its other lines arrive.
+#[test]
+fn lines_that_are_damaged_in_the_journal_are_counted() {
+    let server = Server::start(Box::new(|_, _| reply(200)));
+    let push = Push::start(&server, |_| ());
+    let mut lot = LotWriter::new(LotForm::Json, 1_000);
+    (0..10).for_each(|n| assert!(lot.put(|_| (), |out| write!(out, "{{\"n\":{n}}}").unwrap())));
+    let whole = lot.take();
+    // Each has 13 bytes behind the lot's five; then one of which nothing can be read.
+    let damaged = [whole[..5 + 3 * 13].into(), whole[..5 + 4 * 13 - 1].into(), [9].into()];
+    push.put("t", 20..25);
+    damaged.into_iter().for_each(|lot| assert!(push.journal.append(Message::flows("t", lot, WindowOf::default()))));
+    push.put("t", 30..35);
+    let told = push.end();
+    assert_eq!(server.taken(), [lines(20..25), lines(0..3), lines(0..3), lines(30..35)].concat());
+    assert_eq!((told.flows, told.flows_failed, told.refused, told.lots_behind), (16, 15, vec![("no_message", 15)], 0));
+}
+
 #[test]
 fn a_server_that_names_a_wait_gets_it() {
     let date = SystemTime::now() + Duration::from_secs(5);

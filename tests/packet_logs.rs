@@ -210,3 +210,79 @@ fn logs_are_of_what_is_asked_and_say_how_many_each_stands_for() {
     let bound = 5.0 * (9.0 * f64::from(squares as u32)).sqrt();
     assert!((f64::from(count as u32) - f64::from(all as u32)).abs() < bound, "{count} of {all}");
 }
+
+/// IPv4 without options.
+fn ip4(src: [u8; 4], dst: [u8; 4], protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let length = (20 + payload.len() as u16).to_be_bytes();
+    [&[0x45, 0][..], &length, &[0, 1, 0, 0, 64, protocol, 0, 0], &src, &dst, payload].concat()
+}
+
+fn ip6(last: u8, protocol: u8, payload: &[u8]) -> Vec<u8> {
+    let address = |n: u8| [&[0x20, 1, 0xd, 0xb8][..], &[0; 11], &[n]].concat();
+    [&[0x60, 0, 0, 0][..], &(payload.len() as u16).to_be_bytes(), &[protocol, 64], &address(last), &address(last + 1), payload].concat()
+}
+
+fn udp(src: u16, dst: u16, payload: &[u8]) -> Vec<u8> {
+    [&src.to_be_bytes()[..], &dst.to_be_bytes(), &(8 + payload.len() as u16).to_be_bytes(), &[0, 0], payload].concat()
+}
+
+fn syn(src: u16, dst: u16) -> Vec<u8> {
+    [&src.to_be_bytes()[..], &dst.to_be_bytes(), &[0; 8], &[0x50, 2, 1, 0, 0, 0, 0, 0]].concat()
+}
+
+fn ethernet(kind: u16, payload: &[u8]) -> Vec<u8> {
+    [&[2; 12][..], &kind.to_be_bytes(), payload].concat()
+}
+
+fn vxlan(payload: &[u8]) -> Vec<u8> {
+    udp(50_000, 4_789, &[&[8, 0, 0, 0, 0, 0, 77, 0][..], payload].concat())
+}
+
+/// What a tunnel carries has fields of its own beside the header that counts; where that is the innermost there are none.
+#[test]
+fn what_a_tunnel_carries_stands_beside_it() {
+    let (from, to) = ([198, 51, 100, 1], [203, 0, 113, 9]);
+    let inner_tcp = ip4([10, 1, 1, 1], [10, 2, 2, 2], 6, &syn(1_111, 443));
+    let frames = [
+        ip4(from, to, 17, &udp(1, 2, &[0; 30])),
+        ip4(from, to, 17, &vxlan(&ethernet(0x0800, &inner_tcp))),
+        ip4(from, to, 47, &[&[0, 0, 0x86, 0xDD][..], &ip6(1, 17, &udp(5, 6, &[7; 9]))].concat()),
+        // Two tunnels: the innermost is told.
+        ip4(from, to, 17, &vxlan(&ethernet(0x0800, &ip4([10, 3, 3, 3], [10, 4, 4, 4], 4, &inner_tcp)))),
+        // Its header is cut short: nothing can be said of it.
+        ip4(from, to, 4, &inner_tcp[..12]),
+        // No ports in a later fragment.
+        ip4(from, to, 4, &[&inner_tcp[..6], &[0, 9], &inner_tcp[8..]].concat()),
+    ];
+    let mut capture: Vec<u8> = [0xA1B2_C3D4_u32, 0x0004_0002, 0, 0, 262_144, 1].into_iter().flat_map(u32::to_le_bytes).collect();
+    for frame in frames.iter().map(|ip| ethernet(0x0800, ip)) {
+        capture.extend([1_700_000_000, 0, frame.len() as u32, frame.len() as u32].into_iter().flat_map(u32::to_le_bytes));
+        capture.extend(frame);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    std::fs::write(file("c.pcap"), capture).unwrap();
+    std::fs::write(file("r.csv"), "prefix,customer\n203.0.113.0/24,a\n").unwrap();
+    let logged = |keys_from: &str| -> Vec<Line> {
+        let head = "[ranges]\nfile = \"r.csv\"\n[[stats]]\nname = \"s\"\ncalculation = \"sum\"\n[packet_logs]\nsampling = 1\n[parse]\n";
+        std::fs::write(file("t.toml"), format!("{head}keys_from = \"{keys_from}\"\n")).unwrap();
+        let ran = replay(&file("t.toml"), &[file("c.pcap")], &["--packet-logs", file("logs.jsonl").to_str().unwrap()]);
+        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+        std::fs::read_to_string(file("logs.jsonl")).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let tcp = |tunnel: &str| {
+        json!({"InnerTunnel": tunnel, "InnerIPSourceAddress": "10.1.1.1", "InnerIPDestinationAddress": "10.2.2.2", "InnerIPVersion": 4,
+               "InnerIPProtocol": 6, "InnerSourcePort": 1_111, "InnerDestinationPort": 443, "InnerTCPFlags": 2})
+    };
+    let mut later = tcp("ipip");
+    ["InnerSourcePort", "InnerDestinationPort", "InnerTCPFlags"].iter().for_each(|name| _ = later.as_object_mut().unwrap().remove(*name));
+    let v6 = json!({"InnerTunnel": "gre", "InnerIPSourceAddress": "2001:db8::1", "InnerIPDestinationAddress": "2001:db8::2",
+                    "InnerIPVersion": 6, "InnerIPProtocol": 17, "InnerSourcePort": 5, "InnerDestinationPort": 6});
+    let expected = [json!({}), tcp("vxlan"), v6, tcp("ipip"), json!({}), later];
+    let lines = logged("matched");
+    assert!(lines.iter().all(|line| line["IPDestinationAddress"] == "203.0.113.9" && line["Tunnel"] == "none"));
+    let inner = |line: &Line| Value::from(line.clone().into_iter().filter(|(name, _)| name.starts_with("Inner")).collect::<Line>());
+    assert_eq!(lines.iter().map(inner).collect::<Vec<_>>(), expected);
+    let lines = logged("innermost");
+    assert!(lines.iter().all(|line| inner(line) == json!({})) && lines[3]["IPSourceAddress"] == "10.1.1.1" && lines[3]["Tunnel"] == "ipip");
+}

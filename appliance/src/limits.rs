@@ -157,10 +157,14 @@ pub const FLOW_LAYERS_MAX: usize = 48;
 pub const SEQUENCE_HOLES_MAX: usize = 64;
 /// Datagrams of an exporter's domain of which is known whether they come again.
 pub const REPEATS_REMEMBERED: usize = 128;
-/// Datagrams of a capture that are being put together of fragments.
-pub const DATAGRAMS_IN_PIECES_MAX: usize = 256;
-/// Bytes of all of them.
-pub const DATAGRAM_PIECES_BYTES_MAX: usize = 64 << 20;
+/// Datagrams that are being put together of fragments, and those lately settled, of which copies are known.
+pub const DATAGRAMS_IN_PIECES_MAX: usize = 4_096;
+/// Memory that all of them take, about: of the live mirror all cores together. A hundred of the longest datagrams, or 5,000 of two pieces.
+pub const DATAGRAM_PIECES_BYTES_MAX: usize = 8 << 20;
+/// So long the pieces of one are waited for. A host waits for a minute (RFC 1122, 3.3.2; RFC 8200, 4.5; RFC 791 began with 15 s), for paths
+/// of any delay; pieces in one mirror come within milliseconds, and the longer they wait the more often is an id of 16 bits used again.
+/// Linux waits as long as this.
+pub const DATAGRAM_PIECES_NS_MAX: u64 = 30_000_000_000;
 /// Fragments of one of them.
 pub const DATAGRAM_FRAGMENTS_MAX: usize = 64;
 /// UDP datagrams taken with one system call.

@@ -72,22 +72,30 @@ thread_local! {
     static WORLDS: Vec<(String, Arc<World>)> = usual_support::configurations().into_iter().map(|toml| (toml.clone(), usual_support::world(&toml))).collect();
 }
 
-/// Fragments into datagrams: never more held than may be, and none longer than a datagram can be, nor made of what did not come.
+/// Time before a frame, by three bits of its control.
+const STEPS_NS: [u64; 8] = [0, 1, 1_000_000_000, 5_000_000_000, 15_000_000_000, 30_000_000_000, 30_000_000_001, u64::MAX - 7];
+
+/// Fragments into datagrams, with time between: never more held than may be, none longer than a datagram can be, nor made of what did not
+/// come, and each that was begun is accounted for.
 pub(crate) fn pieces(mut bytes: &[u8]) {
-    let (mut datagrams, mut frames) = (Datagrams::default(), Vec::new());
+    let (mut datagrams, mut frames, mut time_ns) = (Datagrams::default(), Vec::new(), 1_u64);
     while let Some((control, frame, behind)) = came::next(bytes) {
         bytes = behind;
-        frames.push(held(control, frame));
+        // The last one goes back.
+        time_ns = time_ns.wrapping_add(STEPS_NS[usize::from(control >> 3 & 7)]);
+        frames.push((held(control, frame), time_ns));
     }
-    let all: usize = frames.iter().map(|frame| frame.bytes.len() + 256).sum();
+    let all: usize = frames.iter().map(|(frame, _)| frame.bytes.len() + 256).sum();
     let ((), most) = bound::most(|| {
-        for frame in &frames {
-            let captured = CapturedFrame { bytes: &frame.bytes, wire_bytes: frame.wire_bytes, link: frame.link, time_ns: 1 };
+        for (frame, time_ns) in &frames {
+            let captured = CapturedFrame { bytes: &frame.bytes, wire_bytes: frame.wire_bytes, link: frame.link, time_ns: *time_ns };
             if let Some(datagram) = datagrams.take(&captured) {
                 assert!(datagram.payload.len() <= all && datagram.src != Address::NONE);
                 let _ = looks_like_export(&datagram.payload);
             }
+            assert!(datagrams.taken().balances(), "{:?}", datagrams.taken());
         }
     });
+    assert_eq!(datagrams.taken().whole + datagrams.taken().begun > 0, !frames.is_empty());
     assert!(most <= DATAGRAM_PIECES_BYTES_MAX.min((64 << 10) + 16 * all), "{most} bytes held for {all}");
 }

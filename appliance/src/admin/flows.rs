@@ -43,9 +43,11 @@ fn lane(to: &mut DescriptorEncoder<'_>, flows: &FlowsSnapshot) -> fmt::Result {
     let help = "Export datagrams for which the kernel's buffer had no room";
     family(to, COUNTER, "flows_kernel_dropped", help, plain(flows.kernel_dropped))?;
     family(to, COUNTER, "flows_port_datagrams", "Export datagrams out of the mirror", plain(flows.port_datagrams))?;
-    let reasons = ["ring_full", "cut", "other_port"].into_iter().zip(flows.port_dropped);
+    let reasons = ["ring_full", "cut", "other_port", "incomplete"].into_iter().zip(flows.port_dropped);
     let dropped = reasons.map(|(reason, count)| (vec![("reason", reason.to_owned())], count));
-    family(to, COUNTER, "flows_port_dropped", "Packets of the mirror for the same addresses that were not read", dropped)?;
+    family(to, COUNTER, "flows_port_dropped", "Packets and datagrams of the mirror for the same addresses that were not read", dropped)?;
+    family(to, GAUGE, "flows_port_waiting", "Datagrams of the mirror that wait for their other pieces", plain(flows.port_waiting))?;
+    family(to, COUNTER, "flows_port_copies", "Pieces of datagrams of the mirror that came twice", plain(flows.port_copies))?;
     family(to, GAUGE, "flows_sets_waiting", "Data sets that wait for their template", plain(flows.waiting))?;
     family(to, GAUGE, "flows_domains", "Exporters' domains that are known", plain(flows.domains))?;
     family(to, COUNTER, "flows_journalled", "Flow messages that the journal took", plain(flows.journalled))?;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::journal::Journal;
 use super::predicate::{self, Predicate};
-use super::walk::{Field, Section};
+use super::walk::{At, Field, Section};
 use super::{flows, kafka};
 use crate::limits::{EXPORTS_MAX, SAMPLE_BYTES_MAX};
 
@@ -88,7 +88,28 @@ pub(super) fn read(root: &Section<'_, '_>) -> Vec<Export> {
     if rows.len() > EXPORTS_MAX {
         root.fault("exports", format!("has {} rows", rows.len()), format!("write {EXPORTS_MAX} at most"));
     }
-    rows.into_iter().filter_map(export).collect()
+    let mut known: Vec<(At, Export)> = Vec::new();
+    for row in rows {
+        let at = if row.has("observation_domain") { row.at_key("observation_domain") } else { row.at_key("to") };
+        let Some(export) = export(row) else { continue };
+        if let Some((other, _)) = known.iter().find(|(_, other)| is_one_exporter(other, &export)) {
+            let domain = export.observation_domain;
+            let what = format!(
+                "observation domain {domain} of the same protocol and collector is that of line {} too ({}): the collector would take both for \
+                 one exporter, and count gaps where there are none",
+                other.line, other.key
+            );
+            root.book().fault(&at, what, "write another observation_domain in one of the two lines, or remove one of the rows");
+        }
+        known.push((at, export));
+    }
+    known.into_iter().map(|(_, export)| export).collect()
+}
+
+/// Whether a collector cannot tell the two apart: templates, rates and numbers are those of a domain.
+fn is_one_exporter(a: &Export, b: &Export) -> bool {
+    let of = |export: &Export| (export.protocol, export.to.ip().to_canonical(), export.to.port(), export.observation_domain);
+    of(a) == of(b)
 }
 
 fn export(row: Section<'_, '_>) -> Option<Export> {

@@ -6,6 +6,8 @@ use crate::report::pb;
 /// A sink whose oldest report has waited so long, and three windows, is behind.
 const BEHIND_MS_MIN: u64 = 30_000;
 const BEHIND_WINDOWS: u64 = 3;
+/// The same of flow messages and packet logs: flows whose topic is refused wait half a minute as they should, and hold up none.
+const LOTS_BEHIND_MS_MIN: u64 = 60_000;
 /// From here on it is critical.
 const BEHIND_LONG_MS: u64 = 600_000;
 
@@ -42,37 +44,65 @@ pub(super) fn journal_dropping(sight: &Sight<'_>) -> Vec<Finding> {
     sight.report.sinks.iter().filter(|sink| more(sight, sink, |sink| sink.overflow) > 0).map(found).collect()
 }
 
-/// A sink's oldest report waits.
+/// A sink's oldest report, flow message or packet log waits.
 #[allow(clippy::cast_precision_loss, reason = "a figure of an event; its report has the integer")]
 pub(super) fn sink_behind(sight: &Sight<'_>) -> Vec<Finding> {
-    let bound_ms = BEHIND_MS_MIN.max(BEHIND_WINDOWS * sight.window_ns() / 1_000_000);
+    let windows_ms = BEHIND_WINDOWS * sight.window_ns() / 1_000_000;
     let found = |sink: &pb::SinkAccount| {
-        let seconds = sink.oldest_age_ms / 1_000;
+        let waiting = sink.in_flight + sink.unread;
+        let behind = [
+            (sink.oldest_age_ms, BEHIND_MS_MIN, format!("{waiting} reports wait")),
+            (sink.flows_oldest_age_ms, LOTS_BEHIND_MS_MIN, "flow messages wait".to_owned()),
+            (sink.logs_oldest_age_ms, LOTS_BEHIND_MS_MIN, "packet logs wait".to_owned()),
+        ];
+        let behind: Vec<_> = behind.into_iter().filter(|(age_ms, bound_ms, _)| *age_ms > windows_ms.max(*bound_ms)).collect();
+        let age_ms = behind.iter().map(|(age_ms, ..)| *age_ms).max()?;
+        let what = behind.iter().map(|(.., what)| &what[..]).collect::<Vec<_>>().join(", ");
         let why = if sink.trouble.is_empty() { "it does not answer, or is slow" } else { &sink.trouble };
         // By then somebody has to look: what the journal holds is not without end.
-        let severity = if sink.oldest_age_ms > BEHIND_LONG_MS { pb::Severity::Critical } else { pb::Severity::Warning };
-        let waiting = sink.in_flight + sink.unread;
-        let summary = format!("{} is {seconds} s behind, {waiting} reports wait: {why}", sink.sink);
-        Finding {
-            figures: vec![exact("age", "s", sink.oldest_age_ms as f64 / 1e3), count("waiting", "messages", waiting)],
+        let severity = if age_ms > BEHIND_LONG_MS { pb::Severity::Critical } else { pb::Severity::Warning };
+        let summary = format!("{} is {} s behind, {what}: {why}", sink.sink, age_ms / 1_000);
+        Some(Finding {
+            figures: vec![exact("age", "s", age_ms as f64 / 1e3), count("waiting", "messages", waiting)],
             ..Finding::new(of(sink), severity, summary, "start the broker, or look at its log and ours; size_mb says how much can wait")
-        }
+        })
     };
-    sight.report.sinks.iter().filter(|sink| sink.oldest_age_ms > bound_ms).map(found).collect()
+    sight.report.sinks.iter().filter_map(found).collect()
 }
 
-/// A sink refused reports for good: they are given up.
+/// A sink refused reports, flow messages or packet logs for good: they are given up. Flows whose topic is refused are told by `flows_loss`,
+/// with their topics.
 pub(super) fn sink_refusing(sight: &Sight<'_>) -> Vec<Finding> {
     let found = |sink: &pb::SinkAccount| {
-        let lost = more(sight, sink, |sink| sink.failed);
-        let summary = format!("{} refused {lost} reports, which are given up, {} since the start", sink.sink, sink.failed);
-        Finding {
-            figures: vec![count("refused", "messages", lost), count("failed", "messages", sink.failed)],
-            ..Finding::new(of(sink), pb::Severity::Critical, summary, "the log says why: a size, a topic, rights")
-        }
+        let lost = REFUSED.map(|(what, of)| (what, more(sight, sink, of), of(sink)));
+        let lost: Vec<_> = lost.into_iter().filter(|(_, lost, _)| *lost > 0).collect();
+        let texts: Vec<_> = lost.iter().map(|(what, lost, all)| format!("{lost} {what} ({all} since the start)")).collect();
+        (!lost.is_empty()).then(|| {
+            let summary = format!("{} refused {}, which are given up", sink.sink, texts.join(", "));
+            let [refused, failed] =
+                [|lost: u64, _: u64| lost, |_: u64, all: u64| all].map(|of| lost.iter().map(|(_, l, a)| of(*l, *a)).sum());
+            let by_kind = lost.iter().map(|(what, lost, _)| count(&what.replace(' ', "_"), "messages", *lost));
+            Finding {
+                figures: [count("refused", "messages", refused), count("failed", "messages", failed)].into_iter().chain(by_kind).collect(),
+                ..Finding::new(
+                    of(sink),
+                    pb::Severity::Critical,
+                    summary,
+                    "the log says why: a size, a topic, rights, a damaged segment of the journal",
+                )
+            }
+        })
     };
-    sight.report.sinks.iter().filter(|sink| more(sight, sink, |sink| sink.failed) > 0).map(found).collect()
+    sight.report.sinks.iter().filter_map(found).collect()
 }
+
+/// What a sink gives up, and how much of it since the start.
+type Refused = (&'static str, fn(&pb::SinkAccount) -> u64);
+const REFUSED: [Refused; 3] = [
+    ("reports", |sink| sink.failed),
+    ("flow messages", |sink| sink.flows_failed.saturating_sub(sink.flows_topic_refused)),
+    ("packet logs", |sink| sink.logs_failed),
+];
 
 fn of(sink: &pb::SinkAccount) -> Subject {
     Subject::new("sink", &sink.sink)

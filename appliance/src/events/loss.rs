@@ -12,7 +12,9 @@ pub(super) fn lost(sight: &Sight<'_>) -> Vec<Finding> {
     // One event a place: its largest loss says why.
     // Of a port that is down `feed_down` tells.
     let is_down = |loss: &pb::Loss| loss.place == "port" && sight.report.ports.iter().any(|port| port.port == loss.number && !port.link_up);
-    for loss in sight.report.losses.iter().filter(|loss| loss.what != "mirror" && loss.place != "flows" && !is_down(loss)) {
+    for loss in
+        sight.report.losses.iter().filter(|loss| loss.what != "mirror" && ["port", "core"].contains(&&loss.place[..]) && !is_down(loss))
+    {
         match worst.iter_mut().find(|known| (&known.place, known.number) == (&loss.place, loss.number)) {
             Some(known) if known.count < loss.count => *known = loss,
             Some(_) => {}

@@ -25,6 +25,8 @@ pub use rules::{CONSEQUENCES, RULES, Rule};
 pub use tags::SilentTag;
 
 #[cfg(test)]
+mod flows_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod together_tests;

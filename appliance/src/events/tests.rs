@@ -207,7 +207,7 @@ fn a_severity_that_rises_is_told_at_once() {
 
 #[test]
 fn each_rule_finds_what_it_is_for_and_nothing_where_all_is_well() {
-    let rows: [(&str, &str, Change); 11] = [
+    let rows: [(&str, &str, Change); 15] = [
         ("feed_down", "", down),
         ("feed_silent", "", silent),
         ("loss", "cpu", missed),
@@ -220,7 +220,13 @@ fn each_rule_finds_what_it_is_for_and_nothing_where_all_is_well() {
         ("clock", "unsynced", |report| report.clock_sync = pb::ClockSync::Unsynced.into()),
         ("journal_refusing", "", |report| report.journal = Some(pb::JournalAccount { fault: "full".to_owned(), unsynced: 3 })),
         ("sink_refusing", "", |report| report.sinks[0].failed = report.sequence),
+        ("sink_refusing", "", |report| {
+            (report.sinks[0].flows_failed, report.sinks[0].flows_topic_refused) = (3 * report.sequence, report.sequence);
+        }),
+        ("sink_refusing", "", |report| report.sinks[0].logs_failed = report.sequence),
         ("sink_behind", "", behind),
+        ("sink_behind", "", |report| report.sinks[0].flows_oldest_age_ms = 60_001),
+        ("sink_behind", "", |report| report.sinks[0].logs_oldest_age_ms = 60_001),
         ("journal_dropping", "", |report| report.sinks[0].overflow = report.sequence),
     ];
     for (kind, cause, change) in rows {
@@ -230,6 +236,11 @@ fn each_rule_finds_what_it_is_for_and_nothing_where_all_is_well() {
         assert!(!told[0].1.summary.is_empty() && told[0].1.subject.is_some(), "{kind}");
     }
     assert!(run(&mut Engine::default(), &[(100, well)]).is_empty());
+    // Flows that were given up with their topic are told by another event.
+    let of_topics = |report: &mut pb::ApplianceReport| {
+        (report.sinks[0].flows_failed, report.sinks[0].flows_topic_refused) = (report.sequence, report.sequence);
+    };
+    assert!(run(&mut Engine::default(), &[(100, of_topics)]).is_empty());
     // What is but to be known is said once.
     let told = run(&mut Engine::default(), &[(200, |report| report.clock_sync = pb::ClockSync::Unsynced.into())]);
     assert_eq!(lines(&told), ["BEGUN clock 0"]);
@@ -358,35 +369,4 @@ fn audits_stand_on_the_last_long_window() {
     assert_eq!((begun.evidence[0].sequence, ended.evidence.last().unwrap().sequence), (1_002, 1_003));
     assert_eq!(pair.subject.as_ref().unwrap().name, "d0|d1");
     assert_eq!(begun.id, ended.id);
-}
-
-#[test]
-fn flow_records_that_were_lost_are_one_event_for_each_thing() {
-    let mut engine = Engine::default();
-    let loss = |what: &str, cause: &str| pb::Loss {
-        what: what.to_owned(),
-        place: "flows".to_owned(),
-        count: 3,
-        cause: cause.to_owned(),
-        remedy: "mend it".to_owned(),
-        ..Default::default()
-    };
-    let mut told = Vec::new();
-    for n in 0..60_u64 {
-        told.extend(engine.judge(&window(n)));
-        if n % 10 == 0 && n > 0 {
-            let mut long =
-                pb::ApplianceReport { window_kind: pb::WindowKind::Long.into(), window_start_ns: (n - 10) * SECOND, ..window(n - 1) };
-            (long.sequence, long.window_end_ns) = (1_000 + n, n * SECOND);
-            if n <= 20 {
-                long.losses = vec![loss("flows_kernel_dropped", "socket_full"), loss("flows_undescribed", "no_template")];
-            }
-            told.extend(engine.judge(&long));
-        }
-    }
-    let begun: Vec<_> = told.iter().filter(|event| event.state() == pb::EventState::Begun).collect();
-    let said: Vec<_> = begun.iter().map(|event| (&event.kind[..], &event.cause[..], event.severity())).collect();
-    let expected = [("flows_loss", "socket_full", pb::Severity::Critical), ("flows_loss", "no_template", pb::Severity::Warning)];
-    assert_eq!(said, expected, "and no loss of a core");
-    assert_eq!(told.iter().filter(|event| event.state() == pb::EventState::Ended).count(), 2);
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::header::{self, Ip, Transport};
 use super::names::Names;
 use super::rate;
-use super::sample::{Outcome, Sample};
+use super::sample::{Inner, Outcome, Sample};
 use crate::axes::key::{Key, Lengths};
 use crate::enrich::keyword;
 use crate::record::{Fragment, Has, Record, Tunnel};
@@ -98,6 +98,29 @@ struct Packet {
     ip: Option<Ip>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     transport: Option<Transport>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    inner: Option<InnerPacket>,
+}
+
+/// What only packets have that carry others.
+#[derive(Serialize)]
+struct InnerPacket {
+    #[serde(rename = "InnerTunnel")]
+    tunnel: String,
+    #[serde(rename = "InnerIPSourceAddress")]
+    source: String,
+    #[serde(rename = "InnerIPDestinationAddress")]
+    destination: String,
+    #[serde(rename = "InnerIPVersion")]
+    version: u8,
+    #[serde(rename = "InnerIPProtocol")]
+    protocol: u8,
+    #[serde(rename = "InnerSourcePort", skip_serializing_if = "Option::is_none")]
+    source_port: Option<u16>,
+    #[serde(rename = "InnerDestinationPort", skip_serializing_if = "Option::is_none")]
+    destination_port: Option<u16>,
+    #[serde(rename = "InnerTCPFlags", skip_serializing_if = "Option::is_none")]
+    tcp_flags: Option<u8>,
 }
 
 /// Appends a sample that one in so many frames is; without a line end. `names` are those of its generation, where they are still known.
@@ -176,6 +199,21 @@ fn packet(sample: &Sample, record: &Record) -> Packet {
         payload_length: record.payload_bytes,
         ip: ip.filter(|_| record.tunnel == Tunnel::None),
         transport: transport.filter(|_| record.tunnel == Tunnel::None),
+        inner: sample.inner.as_ref().map(inner),
+    }
+}
+
+fn inner(of: &Inner) -> InnerPacket {
+    let address = if of.v6 { 16 } else { 4 };
+    InnerPacket {
+        tunnel: text(Key::Tunnel, &[of.tunnel as u8]),
+        source: text(Key::SrcIp, of.src.get(..address).unwrap_or_default()),
+        destination: text(Key::DstIp, of.dst.get(..address).unwrap_or_default()),
+        version: if of.v6 { 6 } else { 4 },
+        protocol: of.protocol,
+        source_port: of.ports.map(|(src, _)| src),
+        destination_port: of.ports.map(|(_, dst)| dst),
+        tcp_flags: of.tcp_flags,
     }
 }
 

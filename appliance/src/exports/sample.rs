@@ -16,6 +16,25 @@ pub enum Outcome {
     Refused(DropReason),
 }
 
+/// What a tunnel carried, of which the packet is not told by that: the innermost IP header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Inner {
+    /// Addresses as those of a [`Record`].
+    pub src: [u8; 16],
+    /// Likewise.
+    pub dst: [u8; 16],
+    /// Of TCP, UDP and others that have them.
+    pub ports: Option<(u16, u16)>,
+    /// Of TCP.
+    pub tcp_flags: Option<u8>,
+    /// Extension headers skipped.
+    pub protocol: u8,
+    /// True for IPv6.
+    pub v6: bool,
+    /// What carried it.
+    pub tunnel: Tunnel,
+}
+
 /// See the module. Plain data, copied by value.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
@@ -35,6 +54,8 @@ pub struct Sample {
     pub frame_bytes: u32,
     /// Where the first IP header stands in `bytes`; none where there is none, or it is not the one that counts.
     pub ip_at: Option<u16>,
+    /// What is carried within the header that counts, at the innermost; none: nothing that could be read.
+    pub inner: Option<Inner>,
     /// What `bytes` begin with.
     pub link: LinkType,
     /// Who sampled it; set by the tap, as all that follows.
@@ -68,7 +89,9 @@ impl Sample {
                 ranges[1] = Some(owner);
             }
         }
-        let header = counting(parsed, &record).filter(|_| outcome == Outcome::Packet);
+        let at = counting(parsed, &record).filter(|_| outcome == Outcome::Packet);
+        let header = at.and_then(|at| parsed.headers().get(at));
+        let inner = parsed.headers().last().filter(|_| at.is_some_and(|at| at + 1 < parsed.headers().len()));
         let frame_bytes = frame.wire_bytes.saturating_sub(parsed.stripped_bytes);
         let within = parsed.link.bytes;
         let claimed = header.map_or(0, |header| header.ip_bytes);
@@ -88,6 +111,7 @@ impl Sample {
             generation: number,
             frame_bytes,
             ip_at: header.filter(|header| header.tunnel == Tunnel::None).and_then(|_| u16::try_from(within).ok()),
+            inner: inner.map(Inner::of),
             link,
             sampler: 0,
             passed: 0,
@@ -118,10 +142,17 @@ impl Sample {
     }
 }
 
-/// The header that the record was made of.
-fn counting<'a>(parsed: &'a Parsed, record: &Record) -> Option<&'a IpHeader> {
+impl Inner {
+    fn of(header: &IpHeader) -> Self {
+        let IpHeader { src, dst, ports, tcp_flags, protocol, v6, tunnel, .. } = *header;
+        Self { src, dst, ports, tcp_flags, protocol, v6, tunnel }
+    }
+}
+
+/// Position of the header that the record was made of.
+fn counting(parsed: &Parsed, record: &Record) -> Option<usize> {
     let is_it = |header: &&IpHeader| {
         header.src == record.src && header.dst == record.dst && header.tunnel == record.tunnel && header.protocol == record.protocol
     };
-    parsed.headers().iter().find(is_it)
+    parsed.headers().iter().position(|header| is_it(&header))
 }

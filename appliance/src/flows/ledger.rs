@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::port_taken::PortTaken;
 use crate::parse::reasons;
 
 reasons! {
@@ -89,19 +90,6 @@ pub struct Gaps {
     pub repeated: u64,
     /// Times that an exporter began anew.
     pub restarts: u64,
-}
-
-/// What came of packets in the mirror for the addresses of `[flows] from_ports`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PortTaken {
-    /// Datagrams that were read: they are among all others.
-    pub datagrams: u64,
-    /// Packets for which a core's ring had no room,
-    pub full: u64,
-    /// and that were longer than what is seen of a frame.
-    pub cut: u64,
-    /// Datagrams in pieces that were for another port.
-    pub other_port: u64,
 }
 
 /// The whole account.
@@ -301,23 +289,13 @@ impl Ledger {
         self.datagrams == self.decoded + sum(&self.datagram_drops)
             && self.sets == self.template_sets + self.data_sets + self.waiting + sum(&self.set_drops)
             && self.records == self.flows + self.options + self.counters + sum(&self.record_drops)
+            && self.ports.balances()
     }
 }
 
 fn count(counters: &mut [u64], at: usize) {
     if let Some(counter) = counters.get_mut(at) {
         *counter += 1;
-    }
-}
-
-impl PortTaken {
-    const fn since(self, before: Self) -> Self {
-        Self {
-            datagrams: self.datagrams - before.datagrams,
-            full: self.full - before.full,
-            cut: self.cut - before.cut,
-            other_port: self.other_port - before.other_port,
-        }
     }
 }
 
@@ -376,11 +354,6 @@ impl fmt::Display for Ledger {
         writeln!(f, "gaps of records: {}", self.record_gaps)?;
         writeln!(f, "gaps of samples: {}", self.sample_gaps)?;
         write!(f, "kernel: {} datagrams dropped; {} came twice, {} were nobody's", self.kernel_drops, self.repeated, self.junk)?;
-        match self.ports {
-            PortTaken { datagrams: 0, full: 0, cut: 0, other_port: 0 } => Ok(()),
-            PortTaken { datagrams, full, cut, other_port } => {
-                write!(f, "\nports: {datagrams} datagrams, packets lost: {full} ring full, {cut} cut; {other_port} for other ports")
-            }
-        }
+        write!(f, "{}", self.ports)
     }
 }

@@ -1,15 +1,15 @@
 //! Export datagrams out of the mirror: what receiving cores see of packets for configured addresses goes to who receives flows.
 //!
-//! A core hands over the IP packet, fragments too, through a ring of its own; nothing waits, and a full ring is counted. Who reads it
-//! puts fragments together ([`super::udp`]) and treats datagrams as those of sockets. The packets count as any others meanwhile.
+//! A core hands over the IP packet, fragments too, through a ring of its own; nothing waits, and a full ring is counted. Who reads the
+//! rings puts fragments together ([`super::udp`]) and treats datagrams as those of sockets. The packets count as any others meanwhile.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::collector::{Arrival, Collector};
-use super::flow::Flow;
-use super::ledger::PortTaken;
+use super::flow::{Address, Flow};
+use super::port_taken::PortTaken;
 use super::udp::Datagrams;
 use crate::arch::ring::{Consumer, Producer, RingBuffer};
 use crate::limits::{FRAME_BYTES_MAX, TAP_RING_BYTES, UDP_BURST_DATAGRAMS};
@@ -22,25 +22,13 @@ use crate::units::LinkType;
 const HEAD_BYTES: usize = 2 + 8;
 const UDP: u8 = 17;
 
-/// What came of packets for the addresses, over all cores.
+/// Packets for the addresses that were not handed over, of all cores.
 #[derive(Debug, Default)]
-pub struct TapCounts {
-    /// Datagrams that the collector was given.
-    pub datagrams: AtomicU64,
-    /// Packets that found no room in a ring.
-    pub full: AtomicU64,
-    /// Packets that were longer than what is seen of a frame.
-    pub cut: AtomicU64,
-    /// Datagrams, put together of fragments, for another port.
-    pub other: AtomicU64,
-}
-
-impl TapCounts {
-    /// What they are now.
-    pub fn now(&self) -> PortTaken {
-        let of = |count: &AtomicU64| count.load(Relaxed);
-        PortTaken { datagrams: of(&self.datagrams), full: of(&self.full), cut: of(&self.cut), other_port: of(&self.other) }
-    }
+struct Lost {
+    /// They found no room in a ring,
+    full: AtomicU64,
+    /// or were longer than what is seen of a frame.
+    cut: AtomicU64,
 }
 
 /// Where exporters send to.
@@ -48,7 +36,7 @@ impl TapCounts {
 struct Wanted {
     v4: Box<[([u8; 4], u16)]>,
     v6: Box<[([u8; 16], u16)]>,
-    counts: Arc<TapCounts>,
+    lost: Lost,
 }
 
 /// A core's end.
@@ -61,22 +49,24 @@ pub struct Tap {
     parsed: Parsed,
 }
 
-/// The other end, of one core.
+/// The other end, of all cores.
 #[derive(Debug)]
 pub struct Tapped {
     wanted: Arc<Wanted>,
-    ring: Consumer<u8>,
+    rings: Vec<Consumer<u8>>,
     packet: Box<[u8]>,
-    /// Fragments of a datagram come to one core: RSS spreads them by address alone.
+    /// Of all cores: pieces of a datagram may come by several ports, if a bundle's hash looks at UDP's ports, and a burst may be handed
+    /// over.
     datagrams: Datagrams,
+    /// Datagrams that the collector was given.
+    given: u64,
 }
 
-/// Both ends for each of so many cores; and what they count.
-pub fn taps(addresses: &[SocketAddr], cores: usize) -> (Vec<Tap>, Vec<Tapped>, Arc<TapCounts>) {
-    let counts = Arc::new(TapCounts::default());
+/// Ends of so many cores, and the other end of all.
+pub fn taps(addresses: &[SocketAddr], cores: usize) -> (Vec<Tap>, Tapped) {
     let v4 = addresses.iter().filter_map(|at| if let IpAddr::V4(ip) = at.ip() { Some((ip.octets(), at.port())) } else { None }).collect();
     let v6 = addresses.iter().filter_map(|at| if let IpAddr::V6(ip) = at.ip() { Some((ip.octets(), at.port())) } else { None }).collect();
-    let wanted = Arc::new(Wanted { v4, v6, counts: Arc::clone(&counts) });
+    let wanted = Arc::new(Wanted { v4, v6, lost: Lost::default() });
     let one = |_| {
         let (write, read) = RingBuffer::new(TAP_RING_BYTES);
         let tap = Tap {
@@ -85,15 +75,16 @@ pub fn taps(addresses: &[SocketAddr], cores: usize) -> (Vec<Tap>, Vec<Tapped>, A
             whole: vec![0; HEAD_BYTES + FRAME_BYTES_MAX].into(),
             parsed: Parsed::default(),
         };
-        let packet = vec![0; FRAME_BYTES_MAX].into();
-        (tap, Tapped { wanted: Arc::clone(&wanted), ring: read, packet, datagrams: Datagrams::default() })
+        (tap, read)
     };
-    let (taps, tapped) = (0..cores).map(one).unzip();
-    (taps, tapped, counts)
+    let (taps, rings) = (0..cores).map(one).unzip();
+    let packet = vec![0; FRAME_BYTES_MAX].into();
+    (taps, Tapped { wanted, rings, packet, datagrams: Datagrams::default(), given: 0 })
 }
 
 impl Wanted {
-    /// The packet that begins there, if it is for one of the addresses: its length. A later fragment has no port to ask for.
+    /// The packet that begins there, if it is for one of the addresses: its length. Of fragments all are: a later one has no port to ask
+    /// for, and what nobody asked for is known by its first.
     #[inline]
     fn length(&self, ip: &[u8]) -> Option<usize> {
         match ip.first()? >> 4 {
@@ -112,7 +103,7 @@ impl Wanted {
         }
         let fragment = u16::from_be_bytes([head[6], head[7]]);
         let port = port(ip, usize::from(head[0] & 0x0F) * 4);
-        let is_ours = fragment & 0x1FFF != 0 || self.v4.iter().any(|(address, of)| *address == dst && Some(*of) == port);
+        let is_ours = fragment & 0x3FFF != 0 || self.v4.iter().any(|(address, of)| *address == dst && Some(*of) == port);
         is_ours.then_some(usize::from(u16::from_be_bytes([head[2], head[3]])))
     }
 
@@ -132,10 +123,11 @@ impl Wanted {
         is_ours.then_some(40 + usize::from(u16::from_be_bytes([head[4], head[5]])))
     }
 
-    fn has(&self, at: (IpAddr, u16)) -> bool {
-        match at.0 {
-            IpAddr::V4(ip) => self.v4.contains(&(ip.octets(), at.1)),
-            IpAddr::V6(ip) => self.v6.contains(&(ip.octets(), at.1)),
+    fn has(&self, address: &Address, port: u16) -> bool {
+        match address.ip() {
+            Some(IpAddr::V4(ip)) => self.v4.contains(&(ip.octets(), port)),
+            Some(IpAddr::V6(ip)) => self.v6.contains(&(ip.octets(), port)),
+            None => false,
         }
     }
 }
@@ -152,21 +144,21 @@ impl Tap {
     pub fn see(&mut self, frame: &Frame<'_>, mirror: &MirrorPlan) {
         let Some(ip) = self.ip_of(frame, mirror) else { return };
         let Some(length) = self.wanted.length(ip) else { return };
-        let counts = &self.wanted.counts;
+        let lost = &self.wanted.lost;
         let Some(packet) = ip.get(..length).filter(|packet| packet.len() >= 20) else {
-            counts.cut.fetch_add(1, Relaxed);
+            lost.cut.fetch_add(1, Relaxed);
             return;
         };
         let place = u16::try_from(packet.len()).ok().zip(self.whole.get_mut(..HEAD_BYTES + packet.len()));
         let Some((bytes, whole)) = place else {
-            counts.cut.fetch_add(1, Relaxed);
+            lost.cut.fetch_add(1, Relaxed);
             return;
         };
         whole[..2].copy_from_slice(&bytes.to_le_bytes());
         whole[2..HEAD_BYTES].copy_from_slice(&frame.time_ns.to_le_bytes());
         whole[HEAD_BYTES..].copy_from_slice(packet);
         if self.ring.push_entire_slice(whole).is_err() {
-            counts.full.fetch_add(1, Relaxed);
+            lost.full.fetch_add(1, Relaxed);
         }
     }
 
@@ -191,41 +183,63 @@ impl Tap {
 }
 
 impl Tapped {
-    /// Whether its core hands over nothing more; what it has handed over may still be there.
+    /// Whether no core hands over anything more; what they have handed over may still be there.
     pub fn is_abandoned(&self) -> bool {
-        self.ring.is_abandoned()
+        self.rings.iter().all(Consumer::is_abandoned)
     }
 
-    /// Gives the collector what is there, up to a burst; how many packets.
-    pub fn receive(&mut self, collector: &mut Collector, out: &mut dyn FnMut(&Flow)) -> usize {
+    /// Gives the collector what is there of each core, up to a burst; how many packets. It is so late: what waits for its other pieces has
+    /// an age.
+    pub fn receive(&mut self, now_ns: u64, collector: &mut Collector, out: &mut dyn FnMut(&Flow)) -> usize {
         let mut taken = 0;
-        for _ in 0..UDP_BURST_DATAGRAMS {
-            let Some((time_ns, length)) = self.next() else { break };
-            taken += 1;
-            let Self { packet, datagrams, wanted, .. } = self;
-            let bytes = packet.get(..length).unwrap_or(&[]);
-            let wire_bytes = u32::try_from(length).unwrap_or(u32::MAX);
-            let frame = CapturedFrame { time_ns, wire_bytes, bytes, link: LinkType::RawIp };
-            let Some(datagram) = datagrams.take(&frame) else { continue };
-            if !datagram.dst.ip().is_some_and(|ip| wanted.has((ip, datagram.dst_port))) {
-                wanted.counts.other.fetch_add(1, Relaxed);
-                continue;
+        for ring in 0..self.rings.len() {
+            for _ in 0..UDP_BURST_DATAGRAMS {
+                let Some((time_ns, length)) = self.next(ring) else { break };
+                taken += 1;
+                self.take((time_ns, length), collector, out);
             }
-            wanted.counts.datagrams.fetch_add(1, Relaxed);
-            let arrival = Arrival { exporter: datagram.src, port: datagram.src_port, received_ns: time_ns };
-            collector.take(&arrival, &datagram.payload, out);
         }
+        // While packets are there theirs is the time: those of a core that is behind may complete what waits.
+        if taken == 0 {
+            self.datagrams.turn(now_ns);
+        }
+        collector.note_ports(self.taken());
         taken
     }
 
-    /// When the next packet came, and how long it is; it itself is in `packet`.
-    fn next(&mut self) -> Option<(u64, usize)> {
+    /// Nothing more will come: what waits for its other pieces is given up.
+    pub fn end(&mut self, collector: &mut Collector) {
+        self.datagrams.end();
+        collector.note_ports(self.taken());
+    }
+
+    /// What came of all packets for the addresses, since the start.
+    pub fn taken(&self) -> PortTaken {
+        let Lost { full, cut } = &self.wanted.lost;
+        PortTaken { datagrams: self.given, full: full.load(Relaxed), cut: cut.load(Relaxed), ..self.datagrams.taken() }
+    }
+
+    /// Of the packet that is in `packet`.
+    fn take(&mut self, (time_ns, length): (u64, usize), collector: &mut Collector, out: &mut dyn FnMut(&Flow)) {
+        let Self { packet, datagrams, wanted, .. } = self;
+        let bytes = packet.get(..length).unwrap_or(&[]);
+        let wire_bytes = u32::try_from(length).unwrap_or(u32::MAX);
+        let frame = CapturedFrame { time_ns, wire_bytes, bytes, link: LinkType::RawIp };
+        let Some(datagram) = datagrams.take_wanted(&frame, Some(&|address, port| wanted.has(address, port))) else { return };
+        self.given += 1;
+        let arrival = Arrival { exporter: datagram.src, port: datagram.src_port, received_ns: time_ns };
+        collector.take(&arrival, &datagram.payload, out);
+    }
+
+    /// When the next packet of a core came, and how long it is; it itself is in `packet`.
+    fn next(&mut self, ring: usize) -> Option<(u64, usize)> {
+        let ring = self.rings.get_mut(ring)?;
         let mut head = [0; HEAD_BYTES];
-        self.ring.pop_entire_slice(&mut head).ok()?;
+        ring.pop_entire_slice(&mut head).ok()?;
         let (length, time) = head.split_first_chunk::<2>()?;
         let length = usize::from(u16::from_le_bytes(*length));
         let packet = self.packet.get_mut(..length)?;
-        self.ring.pop_entire_slice(packet).ok()?;
+        ring.pop_entire_slice(packet).ok()?;
         Some((u64::from_le_bytes(*time.first_chunk()?), length))
     }
 }

@@ -119,6 +119,12 @@ impl Message {
         }
     }
 
+    /// Of a lot: messages that it says it has, and that a sink cannot read of it; at least one where nothing of it can be read.
+    pub fn unreadable(&self) -> u64 {
+        let is_none = self.kind.is_lot() && Lot::read(&self.payload).is_none();
+        (self.count() - self.readable()).max(u64::from(is_none))
+    }
+
     fn new((kind, is_fast): (Kind, bool), key: &str, report: &impl prost::Message, (start_ns, end_ns): (u64, u64)) -> Self {
         let payload = report.encode_to_vec().into_boxed_slice();
         Self { kind, is_fast, key: key.to_owned(), customer: String::new(), payload, window: WindowOf { start_ns, end_ns } }

@@ -220,6 +220,11 @@ impl Journal {
         self.long.waiting().into_iter().zip(fast).map(|((sink, long), (_, fast))| (sink, long.max(fast))).collect()
     }
 
+    /// The same of flow messages, and of packet logs.
+    pub fn lots_waiting(&self) -> [Vec<(String, Duration)>; 2] {
+        [&self.flows, &self.logs].map(|lane| lane.as_ref().map_or_else(Vec::new, |lane| lane.waiting()))
+    }
+
     /// Overflow of each sink since the start, for `ApplianceReport.sink_overflow`.
     pub fn overflow(&self) -> Vec<(String, u64)> {
         let fast = self.fast.overflow();

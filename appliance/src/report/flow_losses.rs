@@ -5,20 +5,42 @@ use super::pb;
 /// Data sets that were of no use since their template was not there, by their reasons in the account.
 const UNDESCRIBED: [&str; 2] = ["no_template", "no_room"];
 
-/// Rows of `losses`: what the kernel dropped, what lacked its template, what the journal did not take, what has no topic.
+/// Of a row: what, how much, cause, why, remedy.
+pub(super) type Row<'a> = (&'a str, u64, &'a str, String, &'a str);
+
+/// Rows of `losses`: what the kernel dropped, what the mirror's cores did not hand over, what lacked its template, what the journal did not
+/// take, what has no topic.
 pub(super) fn losses(account: &pb::FlowsAccount) -> Vec<pb::Loss> {
     let of_sets = |name: &str| account.set_drops.iter().filter(|drop| drop.name == name).map(|drop| drop.value).sum::<u64>();
     let [no_template, no_room] = UNDESCRIBED.map(of_sets);
     let lost: u64 = account.sinks.iter().map(|sink| sink.lost).sum();
     let topics = &account.refused_topics;
     let named = topics.iter().map(|topic| format!("{} ({})", topic.name, topic.value)).collect::<Vec<_>>().join(", ");
-    let rows = [
+    let ports = account.ports.unwrap_or_default();
+    let rows: [Row<'_>; 7] = [
         (
             "flows_kernel_dropped",
             account.kernel_dropped,
             "socket_full",
             format!("{} datagrams beside {} that were read", account.kernel_dropped, account.datagrams),
             "a larger buffer (sysctl -w net.core.rmem_max=67108864, then a restart) and a CPU of its own: the last of `cores.io`",
+        ),
+        (
+            "flows_ring_dropped",
+            ports.full,
+            "ring_full",
+            format!(
+                "{} packets found the ring of their core full, beside {} datagrams out of the mirror that were read",
+                ports.full, ports.datagrams
+            ),
+            "a CPU of its own for the thread that receives flows: the last of `cores.io`",
+        ),
+        (
+            "flows_cut",
+            ports.cut,
+            "frame_too_long",
+            format!("{} packets that are longer than what is seen of a frame, 2,048 bytes", ports.cut),
+            "let the exporters send shorter datagrams, or pieces of them: an MTU of 1,500 bytes",
         ),
         (
             "flows_undescribed",
@@ -50,15 +72,15 @@ pub(super) fn losses(account: &pb::FlowsAccount) -> Vec<pb::Loss> {
              name them",
         ),
     ];
-    rows.into_iter().filter(|(_, count, ..)| *count > 0).map(row).collect()
+    rows.into_iter().filter(|(_, count, ..)| *count > 0).map(|of| row("flows", of)).collect()
 }
 
-fn row((what, count, cause, why, remedy): (&str, u64, &str, String, &str)) -> pb::Loss {
+pub(super) fn row(place: &str, (what, count, cause, why, remedy): Row<'_>) -> pb::Loss {
     pb::Loss {
         what: what.to_owned(),
-        place: "flows".to_owned(),
+        place: place.to_owned(),
         number: 0,
-        name: "flows".to_owned(),
+        name: place.to_owned(),
         feed: String::new(),
         count,
         cause: cause.to_owned(),
@@ -81,12 +103,15 @@ mod tests {
             sinks: vec![pb::FlowSinkAccount { lost: 4, ..Default::default() }],
             refused: 5,
             refused_topics: vec![drop("t", 6), drop("u", 1)],
+            ports: Some(pb::FlowPorts { datagrams: 5, full: 8, cut: 9, incomplete: 10, other_port: 11, ..Default::default() }),
             ..Default::default()
         };
         let rows = losses(&account);
         let said: Vec<_> = rows.iter().map(|row| (row.what.as_str(), row.count, row.cause.as_str())).collect();
         let expected = [
             ("flows_kernel_dropped", 7, "socket_full"),
+            ("flows_ring_dropped", 8, "ring_full"),
+            ("flows_cut", 9, "frame_too_long"),
             ("flows_undescribed", 5, "no_room"),
             ("flows_overflow", 4, "journal_full"),
             ("flows_refused", 5, "refused"),

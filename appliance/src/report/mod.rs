@@ -9,6 +9,7 @@ mod audit;
 mod causes;
 pub mod clock;
 mod duplicates;
+mod export_losses;
 mod flow_losses;
 mod flows;
 mod loss;

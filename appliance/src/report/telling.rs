@@ -7,7 +7,7 @@ use super::causes::{CoreLoss, losses};
 use super::flows::account;
 use super::open::Accounts;
 use super::reporter::{Reporter, Source, kind};
-use super::{CoreName, Delivery, Glance, Health, PortHealth, Publisher, flow_losses, message, pb};
+use super::{CoreName, Delivery, Glance, Health, PortHealth, Publisher, export_losses, flow_losses, message, pb};
 use crate::gather::Cause;
 use crate::stats::plan::Period;
 use crate::window::Site;
@@ -82,8 +82,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         if period == Period::Long {
             report.flows = self.publisher.flows(report.total);
             report.exports = self.publisher.exports(report.total);
-            let lost = report.flows.iter().filter(|_| !report.total).flat_map(flow_losses::losses);
-            report.losses.extend(lost);
+            let lost_flows = report.flows.iter().filter(|_| !report.total).flat_map(flow_losses::losses);
+            let lost_exports = report.exports.iter().filter(|_| !report.total).flat_map(export_losses::losses);
+            report.losses.extend(lost_flows.chain(lost_exports));
         }
         self.publisher.appliance(&report);
     }

@@ -154,11 +154,15 @@ impl Publisher for Shipping {
 
     fn delivery(&self) -> Delivery {
         let (state, waiting, status) = (self.journal.state(), self.journal.waiting(), self.registry.sinks());
+        let [flows_waiting, logs_waiting] = self.journal.lots_waiting();
+        let age_ms = |waiting: &[(String, Duration)], of: &str| {
+            let waited = waiting.iter().find(|(sink, _)| sink == of).map_or(Duration::ZERO, |(_, waited)| *waited);
+            u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)
+        };
         let account = |cursor: &CursorState| {
             let status = status.iter().find(|status| status.name == cursor.sink);
             let is_down = |status: &&SinkStatus| status.state == SinkState::Down;
             let trouble = status.filter(is_down).and_then(|status| status.last_error.clone());
-            let waited = waiting.iter().find(|(sink, _)| *sink == cursor.sink).map_or(Duration::ZERO, |(_, waited)| *waited);
             pb::SinkAccount {
                 sink: cursor.sink.clone(),
                 appended: state.appended,
@@ -167,13 +171,21 @@ impl Publisher for Shipping {
                 overflow: cursor.overflow,
                 in_flight: cursor.in_flight,
                 unread: cursor.unread,
-                oldest_age_ms: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+                oldest_age_ms: age_ms(&waiting, &cursor.sink),
                 failed: status.map_or(0, |status| status.failed),
                 trouble: trouble.unwrap_or_default(),
+                flows_failed: status.map_or(0, |status| status.flows_failed),
+                flows_topic_refused: status.map_or(0, |status| status.topics_failed.values().sum()),
+                logs_failed: status.map_or(0, |status| status.logs_failed),
+                flows_oldest_age_ms: age_ms(&flows_waiting, &cursor.sink),
+                logs_oldest_age_ms: age_ms(&logs_waiting, &cursor.sink),
             }
         };
         let journal = pb::JournalAccount { unsynced: state.unsynced, fault: state.fault.clone().unwrap_or_default() };
-        let sinks = state.cursors.iter().map(account).collect();
+        // One that takes flows or packet logs alone has no cursor for reports: it is given none.
+        let alone = status.iter().filter(|status| state.cursors.iter().all(|cursor| cursor.sink != status.name));
+        let alone = alone.map(|status| pb::SinkAccount { appended: 0, ..account(&no_reports(&status.name)) });
+        let sinks = state.cursors.iter().map(account).chain(alone).collect();
         Delivery { sinks, journal: Some(journal), events_sequence: self.events.sequence() }
     }
 
@@ -196,6 +208,11 @@ impl Publisher for Shipping {
     fn losses(&mut self) -> Vec<pb::JournalLosses> {
         self.journal.losses().iter().map(|(sink, losses)| losses.told(sink)).collect()
     }
+}
+
+/// Of a sink that takes no reports.
+fn no_reports(sink: &str) -> CursorState {
+    CursorState { sink: sink.to_owned(), backlog: 0, committed: 0, overflow: 0, in_flight: 0, unread: 0 }
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl<T: Target> Lines<T> {
     fn refuse(&mut self, message: &Message, fault: &str) {
         if self.flush() && self.sync() {
             self.seat.health.error(fault.to_owned());
-            self.seat.health.failed_of(message, message.count());
+            self.seat.health.failed_of(message, message.count().max(1));
             self.seat.cursor.commit(1);
         }
     }

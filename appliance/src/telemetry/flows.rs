@@ -32,8 +32,12 @@ pub struct FlowsSnapshot {
     pub kernel_dropped: u64,
     /// Of packets in the mirror: datagrams that were read; and packets that were not, by reason.
     pub port_datagrams: u64,
-    /// `ring_full`, `cut`, `other_port`.
-    pub port_dropped: [u64; 3],
+    /// `ring_full`, `cut`, `other_port`, and datagrams in pieces that were `incomplete`.
+    pub port_dropped: [u64; 4],
+    /// Datagrams that wait for their other pieces.
+    pub port_waiting: u64,
+    /// Pieces that came again.
+    pub port_copies: u64,
     /// Sets that wait for their template.
     pub waiting: u64,
     /// Exporters' domains that are known.

@@ -132,11 +132,11 @@ impl Accounts {
         now.iter().map(account).collect()
     }
 
-    /// By protocol and address; of several with the same the later ones by their row too.
+    /// By protocol and address; of several with the same by their domain too.
     fn name(&self, at: usize) -> String {
-        let name = |row: &Row| format!("{}:{}", row.protocol, row.to);
-        let own = name(&self.rows[at]);
-        if self.rows[..at].iter().any(|row| name(row) == own) { format!("{own}#{}", at + 1) } else { own }
+        let (own, name) = (&self.rows[at], |row: &Row| format!("{}:{}", row.protocol, row.to));
+        let is_alone = self.rows.iter().filter(|row| name(row) == name(own)).count() == 1;
+        if is_alone { name(own) } else { format!("{}/{}", name(own), own.observation_domain) }
     }
 
     /// For metrics.
@@ -188,5 +188,6 @@ fn export(row: &Row, at: usize, now: &Moment, before: &Moment) -> pb::ExportAcco
         evicted: of.evicted - was.evicted,
         unplaced: of.unplaced - was.unplaced,
         flows_held: of.held,
+        observation_domain: row.observation_domain,
     }
 }

@@ -44,6 +44,7 @@ pub struct Exporting {
 struct Row {
     protocol: &'static str,
     to: String,
+    observation_domain: u32,
 }
 
 /// Files of a replay.
@@ -153,7 +154,11 @@ impl Exporting {
         let thread = thread::Builder::new().name("exports".into()).spawn(work);
         let thread = thread
             .map_err(|reason| Faults::of_file(&config.file, format!("[[exports]]: no thread: {reason}"), "raise the limit on threads"))?;
-        let rows = config.exports.iter().map(|export| Row { protocol: name(export.protocol), to: export.to.to_string() }).collect();
+        let row = |export: &config::Export| {
+            let (protocol, observation_domain) = (name(export.protocol), export.observation_domain);
+            Row { protocol, to: export.to.to_string(), observation_domain }
+        };
+        let rows = config.exports.iter().map(row).collect();
         Ok((Self { watch, counts, rows, has_logs: config.packet_logs.is_some(), shelf, thread: Some(thread) }, taps))
     }
 

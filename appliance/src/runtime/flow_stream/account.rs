@@ -63,7 +63,7 @@ impl Accounts {
             sinks,
             refused_topics,
             journal_losses: losses.iter().map(|(sink, losses)| losses.told(sink)).collect(),
-            ..message(&ledger.since(&before))
+            ..message(&ledger.since(&before), before.ports.waiting)
         };
         if !total {
             self.before = (ledger, given);
@@ -104,8 +104,8 @@ impl Accounts {
     }
 }
 
-/// A ledger as it is sent.
-fn message(of: &Ledger) -> pb::FlowsAccount {
+/// A ledger as it is sent; of the mirror's datagrams in pieces so many waited before.
+fn message(of: &Ledger, waiting_before: u64) -> pb::FlowsAccount {
     fn named<const N: usize>(names: [&'static str; N], counts: &[u64; N]) -> Vec<pb::NamedCount> {
         let there = names.into_iter().zip(counts).filter(|(_, n)| **n > 0);
         there.map(|(name, n)| pb::NamedCount { name: name.to_owned(), value: *n }).collect()
@@ -137,8 +137,20 @@ fn message(of: &Ledger) -> pb::FlowsAccount {
         repeated: of.repeated,
         junk: of.junk,
         ports: (of.ports != PortTaken::default()).then(|| {
-            let PortTaken { datagrams, full, cut, other_port } = of.ports;
-            pb::FlowPorts { datagrams, full, cut, other_port }
+            let PortTaken { datagrams, full, cut, other_port, whole, begun, incomplete, waiting, copies } = of.ports;
+            let (begun_in_pieces, copies_of_pieces) = (begun, copies);
+            pb::FlowPorts {
+                datagrams,
+                full,
+                cut,
+                other_port,
+                whole,
+                begun_in_pieces,
+                incomplete,
+                waiting,
+                waiting_before,
+                copies_of_pieces,
+            }
         }),
         ..pb::FlowsAccount::default()
     }

@@ -132,8 +132,8 @@ impl FlowStream {
     /// What receiving cores hand export datagrams over by, if any are to be taken out of the mirror.
     pub fn taps(&self, config: &Config, cores: usize) -> Vec<Tap> {
         let Some(flows) = config.flows.as_ref().filter(|flows| !flows.from_ports.is_empty()) else { return Vec::new() };
-        let (taps, tapped, counts) = taps(&flows.from_ports, cores);
-        self.ports.give(tapped, counts);
+        let (taps, tapped) = taps(&flows.from_ports, cores);
+        self.ports.give(tapped);
         taps
     }
 

@@ -2,19 +2,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::flows::tap::{TapCounts, Tapped};
+use crate::flows::tap::Tapped;
 use crate::flows::{Collector, Flow};
-
-type Ends = (Vec<Tapped>, Arc<TapCounts>);
 
 /// From who makes the data path to the thread.
 #[derive(Clone, Default)]
-pub(super) struct Hand(Arc<Mutex<Option<Ends>>>);
+pub(super) struct Hand(Arc<Mutex<Option<Tapped>>>);
 
 impl Hand {
-    /// Gives it the ends of all cores.
-    pub(super) fn give(&self, tapped: Vec<Tapped>, counts: Arc<TapCounts>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((tapped, counts));
+    /// Gives it the other end of all cores' taps.
+    pub(super) fn give(&self, tapped: Tapped) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(tapped);
     }
 }
 
@@ -22,7 +20,7 @@ impl Hand {
 #[derive(Default)]
 pub(super) struct Ports {
     hand: Hand,
-    ends: Option<Ends>,
+    tapped: Option<Tapped>,
 }
 
 impl Ports {
@@ -32,22 +30,24 @@ impl Ports {
 
     /// Whether cores hand anything over: nobody wakes the thread for it.
     pub(super) const fn is_on(&self) -> bool {
-        self.ends.is_some()
+        self.tapped.is_some()
     }
 
     /// Whether no core hands over anything more.
     pub(super) fn is_over(&self) -> bool {
-        self.ends.as_ref().is_none_or(|(tapped, _)| tapped.iter().all(Tapped::is_abandoned))
+        self.tapped.as_ref().is_none_or(Tapped::is_abandoned)
     }
 
-    /// Takes what is there of each core, up to a burst; how many packets.
-    pub(super) fn receive(&mut self, collector: &mut Collector, out: &mut dyn FnMut(&Flow)) -> usize {
-        if self.ends.is_none() {
-            self.ends = self.hand.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    /// Takes what is there of each core, up to a burst, at this time; how many packets.
+    pub(super) fn receive(&mut self, now_ns: u64, collector: &mut Collector, out: &mut dyn FnMut(&Flow)) -> usize {
+        if self.tapped.is_none() {
+            self.tapped = self.hand.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         }
-        let Some((tapped, counts)) = &mut self.ends else { return 0 };
-        let came = tapped.iter_mut().map(|tapped| tapped.receive(collector, out)).sum();
-        collector.note_ports(counts.now());
-        came
+        self.tapped.as_mut().map_or(0, |tapped| tapped.receive(now_ns, collector, out))
+    }
+
+    /// Nothing more will come.
+    pub(super) fn end(&mut self, collector: &mut Collector) {
+        self.tapped.iter_mut().for_each(|tapped| tapped.end(collector));
     }
 }

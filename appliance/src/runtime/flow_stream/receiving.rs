@@ -90,7 +90,8 @@ impl Receiving {
     /// Takes what is there of each socket, up to a burst.
     fn burst(&mut self) -> usize {
         // Windows of lots are those of reports, as soon as the data path's time stands.
-        self.way.turn(self.time.get().map_or_else(now_ns, |timeline| timeline.now_ns()));
+        let now_ns = self.time.get().map_or_else(now_ns, |timeline| timeline.now_ns());
+        self.way.turn(now_ns);
         self.analysing.turn(&mut self.collector);
         let (mut came, mut fault) = (0, None);
         let Self { listeners, collector, way, analysing, ports, .. } = self;
@@ -104,7 +105,7 @@ impl Receiving {
                 Err(reason) => fault = Some(reason.to_string()),
             }
         }
-        came += ports.receive(collector, &mut each);
+        came += ports.receive(now_ns, collector, &mut each);
         if came > 0 {
             self.analysing.miss(&mut self.collector);
         }
@@ -126,6 +127,7 @@ impl Receiving {
     }
 
     fn end(mut self) {
+        self.ports.end(&mut self.collector);
         self.collector.end();
         self.way.flush();
         self.collector.warnings().iter().for_each(|warning| tracing::warn!("flows: {warning}"));

@@ -13,8 +13,8 @@ pub(super) struct Batch {
     bytes: Vec<u8>,
     /// Where each line ends, its line end included.
     ends: Vec<usize>,
-    /// Messages not settled: up to which line each goes, and how many of its lines were refused.
-    messages: VecDeque<(usize, u64, Arc<Message>)>,
+    /// Messages not settled.
+    messages: VecDeque<Open>,
     /// Lines before are done with,
     done: usize,
     /// and those before are of messages that are settled.
@@ -22,6 +22,27 @@ pub(super) struct Batch {
     since: Option<Instant>,
     /// Bytes of all messages.
     held: usize,
+}
+
+/// A message that has lines here.
+#[derive(Debug)]
+struct Open {
+    /// It goes up to this line.
+    end: usize,
+    /// Of its lines so many were refused,
+    refused: u64,
+    /// and so many are none: it is a lot that was damaged.
+    unreadable: u64,
+    message: Arc<Message>,
+}
+
+/// What became of a message's lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fate {
+    pub(super) delivered: u64,
+    pub(super) refused: u64,
+    /// Damaged: it says that it has them, and they cannot be read.
+    pub(super) unreadable: u64,
 }
 
 impl Batch {
@@ -37,7 +58,8 @@ impl Batch {
         let lines = self.bytes[start..].iter().enumerate().filter(|(_, byte)| **byte == b'\n');
         self.ends.extend(lines.map(|(at, _)| start + at + 1));
         self.held += message.bytes();
-        self.messages.push_back((self.ends.len(), 0, message));
+        let unreadable = if is_wanted { message.unreadable() } else { 0 };
+        self.messages.push_back(Open { end: self.ends.len(), refused: 0, unreadable, message });
         self.since.get_or_insert_with(Instant::now);
         Ok(())
     }
@@ -82,16 +104,16 @@ impl Batch {
         bodies
     }
 
-    /// Lines before `to` are delivered, or refused. `each` gets every message that has no others, with how many lines were delivered and
-    /// refused; how many these are. One without lines is settled when its turn comes.
-    pub(super) fn settle(&mut self, to: usize, is_refused: bool, mut each: impl FnMut(&Message, u64, u64)) -> u64 {
+    /// Lines before `to` are delivered, or refused. `each` gets every message that has no others, with what became of its lines; how many
+    /// these are. One without lines is settled when its turn comes.
+    pub(super) fn settle(&mut self, to: usize, is_refused: bool, mut each: impl FnMut(&Message, Fate)) -> u64 {
         let mut whole = 0;
-        if is_refused && let Some(of) = self.messages.iter_mut().find(|(end, ..)| *end > self.done) {
-            of.1 += (to - self.done) as u64;
+        if is_refused && let Some(of) = self.messages.iter_mut().find(|of| of.end > self.done) {
+            of.refused += (to - self.done) as u64;
         }
         self.done = self.done.max(to);
-        while let Some((end, refused, message)) = self.messages.pop_front_if(|(end, ..)| *end <= self.done) {
-            each(&message, (end - self.settled) as u64 - refused, refused);
+        while let Some(Open { end, refused, unreadable, message }) = self.messages.pop_front_if(|of| of.end <= self.done) {
+            each(&message, Fate { delivered: (end - self.settled) as u64 - refused, refused, unreadable });
             self.settled = end;
             whole += 1;
         }
@@ -138,12 +160,19 @@ mod tests {
         batch.add(lot(&["1", "2", "3"]), true).unwrap();
         batch.add(lot(&["9"]), false).unwrap();
         batch.add(lot(&["4"]), true).unwrap();
+        // Two of its three lines are damaged.
+        let whole = lot(&["5", "6", "7"]);
+        let damaged = |wanted| (Arc::new(Message { payload: whole.payload[..13].into(), ..(*whole).clone() }), wanted);
+        [damaged(true), damaged(false)].into_iter().for_each(|(message, is_wanted)| batch.add(message, is_wanted).unwrap());
         let mut seen = Vec::new();
-        let mut settle = |batch: &mut Batch, to, refused| batch.settle(to, refused, |_, good, bad| seen.push((good, bad)));
+        let mut settle = |batch: &mut Batch, to, refused| {
+            batch.settle(to, refused, |_, Fate { delivered, refused, unreadable }| seen.push((delivered, refused, unreadable)))
+        };
         assert_eq!(settle(&mut batch, 1, false), 0);
         assert_eq!(settle(&mut batch, 2, true), 0);
         assert_eq!(settle(&mut batch, 3, false), 2, "the one that is not wanted goes with the one before it");
         assert_eq!(settle(&mut batch, 4, true), 1);
-        assert_eq!(seen, [(2, 1), (0, 0), (0, 1)]);
+        assert_eq!(settle(&mut batch, 5, false), 2);
+        assert_eq!(seen, [(2, 1, 0), (0, 0, 0), (0, 1, 0), (1, 0, 2), (0, 0, 0)]);
     }
 }

@@ -18,7 +18,7 @@ use super::Seat;
 use crate::config::HttpsSink;
 use crate::journal::{Both, Message, Next};
 use answer::Answer;
-use batch::Batch;
+use batch::{Batch, Fate};
 use client::Client;
 
 /// A batch is sent once its messages take so many times the bytes of a body, which has some at least.
@@ -91,8 +91,9 @@ impl Push {
                 // Lines before it are settled first: the journal settles in order.
                 let goes_on = self.flush();
                 self.seat.health.error(fault);
-                self.seat.health.refused(Refused::NoMessage.name(), 1);
-                self.seat.health.failed_of(&message, message.count());
+                let count = message.count().max(1);
+                self.seat.health.refused(Refused::NoMessage.name(), count);
+                self.seat.health.failed_of(&message, count);
                 self.seat.cursor.commit(u64::from(goes_on));
                 goes_on
             }
@@ -164,9 +165,13 @@ impl Push {
     /// Lines before `to` are done with: messages that have no others are settled.
     fn settle(&mut self, to: usize, is_refused: bool) {
         let health = &self.seat.health;
-        let whole = self.batch.settle(to, is_refused, |message, delivered, refused| {
+        let whole = self.batch.settle(to, is_refused, |message, Fate { delivered, refused, unreadable }| {
             health.delivered_of(message, delivered);
-            health.failed_of(message, refused);
+            health.failed_of(message, refused + unreadable);
+            if unreadable > 0 {
+                health.refused(Refused::NoMessage.name(), unreadable);
+                health.error(format!("{unreadable} lines of a lot are damaged in the journal, and cannot be read"));
+            }
             if delivered > 0 {
                 health.aged(message);
             }

@@ -181,7 +181,7 @@ impl Flight {
         if !settled {
             self.unsent.push_back(self.front + self.entries.len());
         }
-        let unreadable = lot.as_ref().map_or(0, |lot| message.count().saturating_sub(lot.len()));
+        let unreadable = lot.as_ref().map_or(0, |lot| message.count().saturating_sub(lot.len()).max(message.unreadable()));
         let bytes = message.bytes();
         self.bytes += bytes;
         let (parts, without) = (None, Vec::new());
