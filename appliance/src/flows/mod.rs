@@ -52,4 +52,5 @@ pub use flow::{Address, Fields, Flow, FlowType, Lists, RateFrom};
 pub use ledger::{DatagramDrop, Gaps, Ledger, RecordDrop, SetDrop, TemplateEvent};
 pub use message::{Message, Value, value};
 pub use port_taken::PortTaken;
+pub use sflow::pool::Doubt;
 pub use store::StoreError;

@@ -1,5 +1,6 @@
 //! `tailwater flows`: export datagrams out of captures, or off UDP sockets, as flow messages on stdout.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -229,7 +230,7 @@ fn serve(listeners: &mut [Listener], collector: &mut Collector, options: &Option
         let at = listener.address().map_err(FlowsError::Socket)?;
         tell(&format!("listens at udp {at}"));
     }
-    let mut kept = Instant::now();
+    let (mut kept, mut doubted) = (Instant::now(), BTreeSet::new());
     while !stop.load(Ordering::Relaxed) && !out.is_done() {
         let mut came = 0;
         for listener in &mut *listeners {
@@ -249,9 +250,17 @@ fn serve(listeners: &mut [Listener], collector: &mut Collector, options: &Option
             if let Err(fault) = keep(collector, options, false) {
                 tracing::warn!("{fault}");
             }
+            doubt(collector, &mut doubted);
         }
     }
     drain(listeners, collector, out)
+}
+
+/// Says which rates have become doubtful.
+fn doubt(collector: &Collector, known: &mut BTreeSet<String>) {
+    let doubts = collector.doubts();
+    doubts.iter().filter(|doubt| !known.contains(&doubt.of)).for_each(|doubt| tracing::warn!("{}: {}", doubt.of, doubt.why));
+    *known = doubts.into_iter().map(|doubt| doubt.of).collect();
 }
 
 /// What came before the signal is read too; what goes on coming does not keep it from its end.

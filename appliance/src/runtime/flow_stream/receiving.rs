@@ -22,6 +22,8 @@ const NAP_ANALYSING_MS: u16 = 5;
 const NAP_PORTS_MS: u16 = 1;
 /// How often others see where everything went.
 const TELL_EVERY: Duration = Duration::from_millis(200);
+/// How often it is looked which rates are doubtful.
+const DOUBT_EVERY: Duration = Duration::from_secs(5);
 /// For so long what still waits in the sockets is read after the signal to end.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
@@ -36,6 +38,7 @@ pub(super) struct Receiving {
     pub(super) saver: Option<Saver>,
     pub(super) watch: Arc<Watch>,
     pub(super) told: Instant,
+    pub(super) doubted: Instant,
     /// The last fault of a socket, that it is told once.
     pub(super) fault: Option<String>,
     pub(super) analysing: Analysing,
@@ -124,6 +127,10 @@ impl Receiving {
         self.told = Instant::now();
         self.way.flush();
         self.watch.tell(&self.collector, self.way.given());
+        if self.doubted.elapsed() >= DOUBT_EVERY {
+            self.doubted = Instant::now();
+            self.watch.doubt(self.collector.doubts());
+        }
     }
 
     fn end(mut self) {
@@ -131,6 +138,7 @@ impl Receiving {
         self.collector.end();
         self.way.flush();
         self.collector.warnings().iter().for_each(|warning| tracing::warn!("flows: {warning}"));
+        self.watch.doubt(self.collector.doubts());
         // First the account: the reporter may wait for it, and reads no stream meanwhile.
         self.watch.end(&self.collector, self.way.given());
         self.analysing.end();
