@@ -158,11 +158,10 @@ impl Listener {
 
     /// Reads a socket. Stays with the thread that made it.
     pub fn new(socket: Bound) -> Self {
-        let control = nix::cmsg_space!(u32, TimeSpec);
         Self {
             socket: socket.0,
             buffers: vec![vec![0; DATAGRAM_BYTES_MAX]; UDP_BURST_DATAGRAMS],
-            headers: MultiHeaders::preallocate(UDP_BURST_DATAGRAMS, Some(control)),
+            headers: headers(),
             dropped: 0,
             last_ns: 0,
         }
@@ -204,8 +203,18 @@ impl Listener {
             let arrival = Arrival { exporter, port: from.port(), received_ns: received_ns.unwrap_or_else(now_ns) };
             collector.take(&arrival, message.iovs().next().unwrap_or(&[]), out);
         }
+        if count > 0 {
+            // The kernel has written into each header how long what it said was, and says no more than fits into that: the next
+            // datagram's count of drops would have no room beside its time.
+            self.headers = headers();
+        }
         Ok(count)
     }
+}
+
+/// Room for what the kernel says of a burst: its count of drops, and times.
+fn headers() -> MultiHeaders<SockaddrStorage> {
+    MultiHeaders::preallocate(UDP_BURST_DATAGRAMS, Some(nix::cmsg_space!(u32, TimeSpec)))
 }
 
 /// What the kernel says of a datagram.

@@ -39,6 +39,7 @@ pub mod text;
 mod times;
 mod totals;
 pub mod udp;
+pub mod waiting;
 
 pub use added::{Added, Remote, Text};
 pub use chosen::Chosen;
@@ -46,5 +47,5 @@ pub use collector::{Arrival, Collector, OperatorRate, Settings};
 pub use exporters::{Delays, Exporter, Exporters};
 pub use flow::{Address, Fields, Flow, FlowType, Lists, RateFrom};
 pub use ledger::{DatagramDrop, Gaps, Ledger, PortTaken, RecordDrop, SetDrop, TemplateEvent};
-pub use message::{Message, Value, value};
+pub use message::{Message, Value, holds_any, value};
 pub use store::StoreError;
