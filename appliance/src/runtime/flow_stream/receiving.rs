@@ -135,7 +135,10 @@ impl Receiving {
 
     fn end(mut self) {
         self.ports.end(&mut self.collector);
-        self.collector.end();
+        match &self.saver {
+            Some(saver) => saver.end_waiting(&mut self.collector, KEEP_MAX),
+            None => self.collector.end(),
+        }
         self.way.flush();
         self.collector.warnings().iter().for_each(|warning| tracing::warn!("flows: {warning}"));
         self.watch.doubt(self.collector.doubts());
