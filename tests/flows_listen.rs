@@ -44,6 +44,29 @@ fn what_is_sent_is_read() {
     assert!(flows.iter().all(|flow| flow.fields.time_received_ns > 1_600_000_000_000_000_000));
 }
 
+/// What the kernel drops is told with the next datagram, also long after the first burst.
+#[test]
+fn what_the_socket_had_no_room_for_is_counted() {
+    let mut listener = Listener::open("127.0.0.1:0".parse().unwrap()).unwrap();
+    let (mut collector, to) = (collector(), listener.address().unwrap());
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let mut five = vec![0u8, 5, 0, 1];
+    five.resize(24 + 48, 1);
+    over_loopback(&mut listener, &mut collector, &vec![five.clone(); 300]);
+    let had = collector.ledger().datagrams;
+    // More than any buffer of ours holds, with nobody reading; then what is there, and one more.
+    five.resize(16_000, 1);
+    let sent = 20_000;
+    (0..sent).for_each(|_| drop(sender.send_to(&five, to)));
+    while listener.receive(&mut collector, &mut |_| {}).unwrap() > 0 {}
+    sender.send_to(&five, to).unwrap();
+    wait(std::slice::from_ref(&listener), 1_000).unwrap();
+    listener.receive(&mut collector, &mut |_| {}).unwrap();
+    let (came, dropped) = (collector.ledger().datagrams - had, collector.ledger().kernel_drops);
+    assert!(dropped > 0 && came < sent, "{came} came: the buffer took them all");
+    assert_eq!(came + dropped, sent + 1);
+}
+
 #[test]
 fn two_may_share_a_port() {
     let first = Listener::open("127.0.0.1:0".parse().unwrap()).unwrap();
