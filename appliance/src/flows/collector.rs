@@ -6,10 +6,12 @@ use super::cursor::Cursor;
 use super::domain::{Domain, DomainKey};
 use super::exporters::{Delays, Exporters, Mark};
 use super::flow::{Address, Flow};
+use super::holding::Holding;
 use super::ledger::{DatagramDrop, Ledger, SetDrop, TemplateEvent};
 use super::lru::Lru;
 use super::missing::Then;
 use super::port_taken::PortTaken;
+use super::sampling::Told;
 use super::sflow::pool::Doubt;
 use super::{export, fixed, sflow};
 use crate::config::FlowRate;
@@ -82,6 +84,8 @@ pub(super) struct Work<'a> {
     pub(super) changed: bool,
     /// When what is known was last taken to be kept.
     pub(super) kept_ns: u64,
+    /// Rates that options told of other domains than the header's: whose, and by which interface.
+    pub(super) elsewhere: Vec<(u32, Told, Option<u32>)>,
     /// The window that is open.
     pub(super) window: u32,
     /// The datagram was here before.
@@ -103,6 +107,7 @@ pub struct Collector {
     told: Exporters,
     pub(super) known_bytes: usize,
     pub(super) held_bytes: usize,
+    pub(super) holding: Holding,
     pub(super) ledger: Ledger,
     flow: Flow,
     pub(super) changed: bool,
@@ -154,6 +159,7 @@ impl Collector {
             told: Exporters::default(),
             known_bytes: 0,
             held_bytes: 0,
+            holding: Holding::new(),
             ledger: Ledger::default(),
             flow: Flow::default(),
             changed: false,
@@ -214,6 +220,7 @@ impl Collector {
         if self.domains.get(&key).is_none() {
             self.add(key);
         }
+        self.make_room_to_wait(&key, datagram.len(), from.received_ns);
         let Some(domain) = self.domains.get(&key) else { return };
         let (known_before, held_before) = (domain.memory_bytes(), domain.held.bytes());
         let (repeated, last_ns) = (domain.repeats.take(datagram), domain.last_ns);
@@ -236,20 +243,23 @@ impl Collector {
         self.last_ns = from.received_ns;
         ledger.repeated += u64::from(repeated);
         flow.repeated = repeated;
-        let mut work = Work { domain, ledger, flow, operator, held_left, changed, kept_ns, window, repeated, out };
+        let mut work = Work { domain, ledger, flow, operator, held_left, changed, kept_ns, elsewhere: Vec::new(), window, repeated, out };
         match kind {
             Kind::Fixed(header) => fixed::read(header, from, c, &mut work),
             Kind::Export(header) => export::read(header, c, &mut work),
             Kind::Sflow(header) => sflow::read(header, from, c, &mut work),
         }
         self.changed |= work.changed;
+        let elsewhere = work.elsewhere;
         let (known, held) = (work.domain.memory_bytes(), work.domain.held.bytes());
         let has_templates = work.domain.template_count() > 0;
         self.known_bytes = self.known_bytes + known - known_before;
         self.held_bytes = self.held_bytes + held - held_before;
         self.note(from, true, before, delays);
         self.judge(&key, then, repeated, last_ns);
+        self.note_holding(&key, held > 0);
         self.note_use(key, has_templates, (known, known_before));
+        elsewhere.into_iter().for_each(|(id, told, interface)| self.learn_elsewhere(DomainKey { id, ..key }, &told, interface));
         self.make_room(&key);
     }
 
@@ -311,6 +321,7 @@ impl Collector {
 
     fn drop_domain(&mut self, key: &DomainKey) {
         self.bare.remove(key);
+        self.holding.remove(key);
         let Some(domain) = self.domains.remove(key) else { return };
         if let Some(own) = self.exporters.get_mut(&key.exporter) {
             own.domains.remove(key);

@@ -58,6 +58,17 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
         before
     }
 
+    /// An entry; it does not count as used.
+    pub(crate) fn peek_mut(&mut self, key: &K) -> Option<&mut V> {
+        let at = *self.places.get(key)?;
+        self.slot(at)?.entry.as_mut().map(|(_, value)| value)
+    }
+
+    /// Whether there is such an entry; it does not count as used.
+    pub(crate) fn has(&self, key: &K) -> bool {
+        self.places.contains_key(key)
+    }
+
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let at = self.places.remove(key)?;
@@ -139,6 +150,7 @@ mod tests {
         for step in 0..20_000u32 {
             let key = dice.next_u32() % 40;
             let at = list.iter().position(|(k, _)| *k == key);
+            assert_eq!((lru.has(&key), lru.peek_mut(&key).copied()), (at.is_some(), at.map(|at| list[at].1)));
             match dice.next_u32() % 4 {
                 0 => {
                     let before = at.map(|at| list.remove(at).1);

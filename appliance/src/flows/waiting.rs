@@ -86,7 +86,12 @@ impl Collector {
         let keeps = domain.held.keep(header, template, body, left);
         self.held_bytes = self.held_bytes + domain.held.bytes() - before;
         self.ledger.sets += 1;
-        if keeps { self.ledger.hold() } else { self.ledger.drop_set(SetDrop::NoRoom) }
+        if keeps {
+            self.ledger.hold()
+        } else {
+            self.ledger.drop_set(SetDrop::NoRoom)
+        }
+        self.note_holding(&key, keeps);
     }
 
     /// Nothing more will come: what waits for templates is given up.
@@ -104,7 +109,7 @@ impl Collector {
         for (_, domain) in self.domains.iter_mut() {
             domain.held = super::held::Held::default();
         }
-        self.held_bytes = 0;
+        (self.held_bytes, self.holding) = (0, super::holding::Holding::new());
         self.forget(waiting, reason);
     }
 

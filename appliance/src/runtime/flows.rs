@@ -1,6 +1,5 @@
 //! `tailwater flows`: export datagrams out of captures, or off UDP sockets, as flow messages on stdout.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::doubts::Doubts;
 use super::flows_out::{Out, Way};
 use super::flows_top::{Top, TopOptions};
 use crate::config::{self, Config, FlowPredicate};
@@ -247,7 +247,7 @@ fn serve(listeners: &mut [Listener], collector: &mut Collector, options: &Option
         let at = listener.address().map_err(FlowsError::Socket)?;
         tell(&format!("listens at udp {at}"));
     }
-    let (mut kept, mut doubted) = (Instant::now(), BTreeSet::new());
+    let (mut kept, mut doubts) = (Instant::now(), Doubts::new());
     while !stop.load(Ordering::Relaxed) && !out.is_done() {
         let mut came = 0;
         for listener in &mut *listeners {
@@ -262,22 +262,15 @@ fn serve(listeners: &mut [Listener], collector: &mut Collector, options: &Option
             wait(listeners, NAP_MS).map_err(FlowsError::Socket)?;
         }
         out.check()?;
+        doubts.look(collector);
         if kept.elapsed() >= KEEP_EVERY {
             kept = Instant::now();
             if let Err(fault) = keep(collector, options, false) {
                 tracing::warn!("{fault}");
             }
-            doubt(collector, &mut doubted);
         }
     }
     drain(listeners, collector, out)
-}
-
-/// Says which rates have become doubtful.
-fn doubt(collector: &Collector, known: &mut BTreeSet<String>) {
-    let doubts = collector.doubts();
-    doubts.iter().filter(|doubt| !known.contains(&doubt.of)).for_each(|doubt| tracing::warn!("{}: {}", doubt.of, doubt.why));
-    *known = doubts.into_iter().map(|doubt| doubt.of).collect();
 }
 
 /// What came before the signal is read too; what goes on coming does not keep it from its end.
