@@ -12,7 +12,6 @@ use super::lru::Lru;
 use super::missing::Then;
 use super::port_taken::PortTaken;
 use super::sampling::Told;
-use super::sflow::pool::Doubt;
 use super::{export, fixed, sflow};
 use crate::config::FlowRate;
 use crate::limits::{DOMAINS_OF_EXPORTER_MAX, FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, FLOW_KNOWN_BYTES_OF_EXPORTER_MAX, HELD_BYTES_MAX};
@@ -365,38 +364,5 @@ impl Collector {
     /// Whether something was told that is worth keeping on disk, and is not there yet.
     pub const fn is_changed(&self) -> bool {
         self.changed
-    }
-
-    /// Rates that exporters' own totals deny, by whose they are.
-    pub fn doubts(&self) -> Vec<Doubt> {
-        let mut found = Vec::new();
-        let text = |address: &Address| address.ip().map_or_else(String::new, |ip| ip.to_string());
-        for (key, domain) in self.domains.iter() {
-            domain.sources.doubts(|| format!("{}, agent {}", text(&key.exporter), text(&key.agent)), &mut found);
-        }
-        found.sort_by(|a, b| a.of.cmp(&b.of));
-        found
-    }
-
-    /// What is doubtful: rates and totals that disagree with what came, with both figures. At any time, once each call.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut found: Vec<String> = self.doubts().into_iter().map(|doubt| format!("{}: {}", doubt.of, doubt.why)).collect();
-        let mut domains_of = HashMap::<(Address, u16), usize>::new();
-        self.domains.iter().for_each(|(key, _)| *domains_of.entry((key.exporter, key.port)).or_default() += 1);
-        for (key, domain) in self.domains.iter() {
-            // The totals are of the whole exporter.
-            if domains_of.get(&(key.exporter, key.port)) != Some(&1) {
-                continue;
-            }
-            let Some(totals) = domain.exported.compared() else { continue };
-            let who = key.exporter.ip().map_or_else(String::new, |ip| ip.to_string());
-            for (what, both) in ["messages", "records"].into_iter().zip(totals) {
-                if let Some((told, came)) = both.filter(|(told, came)| told != came) {
-                    found.push(format!("{who}, domain {}: it says that it sent {told} {what}, and {came} came", key.id));
-                }
-            }
-        }
-        found.sort();
-        found
     }
 }

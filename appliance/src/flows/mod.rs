@@ -11,6 +11,7 @@ mod chosen;
 mod collector;
 mod cursor;
 mod domain;
+mod doubtful;
 mod elements;
 mod exporters;
 mod export;
