@@ -51,6 +51,9 @@ fn flow(dice: &mut Dice) -> (Flow, Added) {
     (f.src_as, f.dst_as, f.icmp_type, f.icmp_code) = (dice.below(3), dice.below(3), dice.one(&[0, 3, 8]), dice.below(2));
     (f.kind, f.src_mac, f.bytes) =
         (dice.one(&[FlowType::Ipfix, FlowType::Sflow5]), u64::from(dice.below(2)) * 0x0200_5E10_0001, 1 << dice.below(40));
+    flow.lists.as_path.extend((0..dice.below(3)).map(|_| dice.one(&[1, 2, 64_499, 64_500])));
+    flow.lists.layers.extend((0..dice.below(3)).map(|_| (dice.one(&[0, 1, 9]), 20)));
+    flow.lists.mpls_ip.extend((0..dice.below(3)).map(|_| Address::from(dice.one(&HOSTS).parse::<IpAddr>().unwrap())));
     let name = |dice: &mut Dice| Text::from(dice.one(&NAMES));
     (added.src_customer, added.dst_customer, added.src_country, added.note) = (name(dice), name(dice), name(dice), name(dice));
     (flow, added)
@@ -61,7 +64,7 @@ type Holds = Box<dyn Fn(&Flow, &Added) -> bool>;
 /// A condition as it is written, and whether it holds by the plainest reading.
 fn condition(dice: &mut Dice) -> (String, Holds) {
     let ports = |f: &tailwater::flows::Fields| matches!(f.proto, 6 | 17 | 132);
-    match dice.below(15) {
+    match dice.below(18) {
         0 => {
             let (name, number) = dice.one(&[("\"tcp\"", 6), ("\"udp\"", 17), ("47", 47), ("\"icmpv6\"", 58)]);
             (format!("protocol = {name}"), Box::new(move |flow, _| flow.fields.proto == number))
@@ -106,6 +109,14 @@ fn condition(dice: &mut Dice) -> (String, Holds) {
             "icmp = \"3/1\"".to_owned(),
             Box::new(|flow, _| [1, 58].contains(&flow.fields.proto) && (flow.fields.icmp_type, flow.fields.icmp_code) == (3, 1)),
         ),
+        14 => ("as_path = [2, \"64500..\"]".to_owned(), Box::new(|flow, _| flow.lists.as_path.iter().any(|n| *n == 2 || *n >= 64_500))),
+        15 => ("layer_stack = \"GRE\"".to_owned(), Box::new(|flow, _| flow.lists.layers.iter().any(|(kind, _)| *kind == 9))),
+        16 => {
+            let net = dice.one(&NETS);
+            let inner: IpNet = net.parse().unwrap();
+            let holds = move |flow: &Flow, _: &Added| flow.lists.mpls_ip.iter().any(|own| ip(own).is_some_and(|ip| inner.contains(&ip)));
+            (format!("mpls_ip = \"{net}\""), Box::new(holds))
+        }
         _ => ("bytes = \"1000..2000000\"".to_owned(), Box::new(|flow, _| (1_000..2_000_000).contains(&flow.fields.bytes))),
     }
 }

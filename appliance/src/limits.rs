@@ -143,6 +143,9 @@ pub const HELD_BYTES_MAX: usize = 32 << 20;
 pub const HELD_MS_MAX: u64 = 35 * 60 * 1_000;
 /// A template that was not sent again for so long has expired.
 pub const TEMPLATE_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
+/// Templates that are only sent again, unchanged, are written to disk so often: by no more than that is one on disk older than it is.
+pub const TEMPLATES_KEPT_MS: u64 = 60 * 60 * 1_000;
+const _: () = assert!(4 * TEMPLATES_KEPT_MS <= TEMPLATE_MS_MAX && HELD_MS_MAX < TEMPLATES_KEPT_MS);
 /// Sampling rates of one exporter's domain: samplers and interfaces.
 pub const SAMPLING_RATES_MAX: usize = 4_096;
 /// sFlow data sources of one agent.

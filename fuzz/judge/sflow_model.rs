@@ -55,13 +55,13 @@ impl Model {
 
     fn sample(&mut self, came: &Came, number: u32, format: u32, body: &[u8]) {
         let (w, bad) = (words(body), SetDrop::BadSample as usize);
-        let of_kind = |kind: u32, value: u32| if kind == 0 { value } else { 0 };
+        let of_kind = |kind: u32, value: u32| if kind == 0 && value != 0x3FFF_FFFF { value } else { 0 };
         let split = |word: u32| of_kind(word >> 30, word);
         // Where the records begin, behind their count.
         let (head, interfaces, rate) = match format {
             1 if w.len() >= 8 => (8, [split(w[5]), split(w[6])], u64::from(w[2])),
             3 if w.len() >= 11 => (11, [of_kind(w[6], w[7]), of_kind(w[8], w[9])], u64::from(w[3])),
-            5 if w.len() >= 8 => (8, [w[4], w[5]], 1),
+            5 if w.len() >= 8 => (8, [of_kind(0, w[4]), of_kind(0, w[5])], 1),
             2 if w.len() >= 2 => return self.counted(),
             4 if w.len() >= 3 => return self.counted(),
             1..=5 => return self.counts.set_drops[bad] += 1,

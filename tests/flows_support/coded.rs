@@ -29,6 +29,9 @@ pub(crate) const KNOWN: &[Known] = &[
     (136, &[1], |f| f.fields.flow_end_reason.into()),
     (153, &[8], |f| f.fields.time_flow_end_ns / 1_000_000),
     (232, &[4, 8], |f| f.fields.responder_bytes),
+    (234, &[4], |f| f.fields.ingress_vrf_id.into()),
+    (235, &[2, 4], |f| f.fields.egress_vrf_id.into()),
+    (239, &[1], |f| f.fields.biflow_direction.into()),
 ];
 
 pub(crate) fn number(bytes: &[u8]) -> u64 {

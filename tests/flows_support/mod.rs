@@ -4,6 +4,7 @@
 
 pub(crate) mod coded;
 pub(crate) mod fixed;
+pub(crate) mod told;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

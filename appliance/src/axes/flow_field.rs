@@ -27,6 +27,11 @@ impl FlowKind {
     pub const fn is_one(self) -> bool {
         !matches!(self, Self::Numbers | Self::Words | Self::Addresses)
     }
+
+    /// Whether it is an address, or several.
+    pub const fn is_address(self) -> bool {
+        matches!(self, Self::Address | Self::Addresses)
+    }
 }
 
 /// A field of the message.
@@ -128,6 +133,25 @@ rows! {
     (2022, "discard_reason", Number),
     (2023, "out_if_count", Number),
     (2024, "exporter_address", Address),
+    (2025, "ingress_vrf_id", Number),
+    (2026, "egress_vrf_id", Number),
+    (2027, "biflow_direction", Number),
+    (2028, "reverse_time_flow_start_ns", Number),
+    (2029, "reverse_time_flow_end_ns", Number),
+    (2030, "reverse_tcp_flags", Number),
+    (2031, "reverse_ip_tos", Number),
+    (2032, "reverse_ip_ttl", Number),
+    (2033, "reverse_flow_end_reason", Number),
+    (2034, "reverse_vlan", Number),
+    (2035, "has_encap", Number),
+    (2036, "src_addr_encap", Address),
+    (2037, "dst_addr_encap", Address),
+    (2038, "etype_encap", Number),
+    (2039, "proto_encap", Number),
+    (2040, "src_port_encap", Number),
+    (2041, "dst_port_encap", Number),
+    (2042, "ip_ttl_encap", Number),
+    (2043, "tcp_flags_encap", Number),
     (1000, "cid", Number),
     (1002, "normalized", Word),
     (1003, "src_if_name", Text),

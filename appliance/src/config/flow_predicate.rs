@@ -103,7 +103,7 @@ pub(super) fn read(section: Section<'_, '_>) -> FlowPredicate {
         predicate.tests.extend(row.and_then(|(row, field)| values(FlowOf::Field(row), row.kind, field)));
     }
     let known = section.known();
-    for row in FLOW_FIELDS.iter().filter(|row| row.kind.is_one() && !known.contains(&row.name)) {
+    for row in FLOW_FIELDS.iter().filter(|row| !known.contains(&row.name)) {
         predicate.tests.extend(section.take(row.name).and_then(|field| values(FlowOf::Field(row), row.kind, field)));
     }
     let known = section.known();
@@ -132,9 +132,9 @@ fn values(of: FlowOf, kind: FlowKind, field: Field<'_, '_>) -> Option<FlowTest> 
         book.fault(&at, "is empty: no flow could have it", "give one value at least, or remove the key");
     }
     let among = match kind {
-        FlowKind::Number => Among::Numbers(rows.iter().filter_map(numbers).collect()),
+        FlowKind::Number | FlowKind::Numbers => Among::Numbers(rows.iter().filter_map(numbers).collect()),
         FlowKind::Mac => Among::Numbers(rows.iter().filter_map(mac).collect()),
-        FlowKind::Address => Among::Networks(rows.iter().filter_map(network).collect()),
+        FlowKind::Address | FlowKind::Addresses => Among::Networks(rows.iter().filter_map(network).collect()),
         _ => Among::Texts(rows.iter().filter_map(|row| row.text("\"acme\"").map(str::to_owned)).collect()),
     };
     Some(FlowTest { of, among })
@@ -205,7 +205,7 @@ pub(super) fn fields(list: Vec<Field<'_, '_>>) -> Vec<&'static FlowField> {
     list.iter().filter_map(|name| field(name, name.text("\"src_addr\"")?)).collect()
 }
 
-/// Names of fields of a kind, for a remedy.
-pub(super) fn names(kind: FlowKind) -> String {
-    any_of(FLOW_FIELDS.iter().filter(|row| row.kind == kind).map(|row| row.name))
+/// Names of fields of addresses, for a remedy.
+pub(super) fn names() -> String {
+    any_of(FLOW_FIELDS.iter().filter(|row| row.kind.is_address()).map(|row| row.name))
 }

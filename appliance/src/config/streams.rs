@@ -10,7 +10,7 @@ use super::fault::Faults;
 use super::flow_predicate::{self, FlowPredicate};
 use super::kafka::{TOPIC_BYTES_MAX, is_topic};
 use super::walk::{self, Book, Field, Section};
-use crate::axes::flow_field::{FlowField, FlowKind, named};
+use crate::axes::flow_field::{FlowField, named};
 
 /// One of `[[streams]]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -264,8 +264,8 @@ fn method(section: Section<'_, '_>) -> Option<Anonymise> {
 fn addresses(field: &Field<'_, '_>) -> Option<Vec<&'static FlowField>> {
     let list = field.list("[\"src_addr\", \"dst_addr\"]")?;
     let fields = flow_predicate::fields(list);
-    if let Some(other) = fields.iter().find(|row| row.kind != FlowKind::Address) {
-        field.fault(format!("{} is no address", other.name), format!("it may hold {}", flow_predicate::names(FlowKind::Address)));
+    if let Some(other) = fields.iter().find(|row| !row.kind.is_address()) {
+        field.fault(format!("{} is no address", other.name), format!("it may hold {}", flow_predicate::names()));
         return None;
     }
     Some(fields)

@@ -31,7 +31,7 @@ impl Hiding {
     /// Hides what the flow holds in these fields.
     pub(super) fn apply(&self, flow: &mut Flow) {
         for number in &self.numbers {
-            if let Some(address) = flow.fields.address_mut(*number) {
+            for address in flow.addresses_mut(*number) {
                 *address = match &self.hide {
                     Hide::Pan(pan) => pan.address(address),
                     Hide::Truncate(v4, v6) => truncated(address, *v4, *v6),

@@ -3,7 +3,7 @@
 use crate::axes::key::Key;
 use crate::axes::service;
 use crate::config::{Among, FlowOf, FlowPredicate, FlowTest, Span};
-use crate::flows::{Added, Address, Fields, Flow, Value, value};
+use crate::flows::{Added, Address, Fields, Flow, Value, holds_any};
 
 const TCP: u32 = 6;
 const UDP: u32 = 17;
@@ -23,7 +23,7 @@ fn holds(test: &FlowTest, flow: &Flow, added: &Added) -> bool {
     let among = |value: &Value<'_>| is_among(&test.among, value);
     match test.of {
         FlowOf::Key(key) => key_holds(key, &test.among, flow),
-        FlowOf::Field(field) => among(&value(flow, added, field.number)),
+        FlowOf::Field(field) => holds_any(flow, added, field.number, &mut |value| among(value)),
         FlowOf::Exporter => [&f.sampler_address, &f.exporter_address].into_iter().any(|who| among(&Value::Address(who))),
         FlowOf::Customer => [&added.src_customer, &added.dst_customer, &added.customer].into_iter().any(|name| among(&Value::Text(name))),
         FlowOf::Asn => [f.src_as, f.dst_as].into_iter().any(|number| among(&Value::Number(u64::from(number)))),

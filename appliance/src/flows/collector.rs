@@ -79,6 +79,8 @@ pub(super) struct Work<'a> {
     pub(super) held_left: usize,
     /// Something was told that is worth keeping on disk.
     pub(super) changed: bool,
+    /// When what is known was last taken to be kept.
+    pub(super) kept_ns: u64,
     /// The window that is open.
     pub(super) window: u32,
     /// The datagram was here before.
@@ -99,10 +101,13 @@ pub struct Collector {
     pub(super) exporters: HashMap<Address, Own>,
     told: Exporters,
     pub(super) known_bytes: usize,
-    held_bytes: usize,
+    pub(super) held_bytes: usize,
     pub(super) ledger: Ledger,
     flow: Flow,
     pub(super) changed: bool,
+    /// When the last datagram came, and when what is known was last taken to be kept, nanoseconds since 1970.
+    pub(super) last_ns: u64,
+    pub(super) kept_ns: u64,
     pub(super) window: u32,
     /// Since when what was noticed to be missing may be, nanoseconds since 1970, since this was asked last.
     pub(super) missed_since_ns: Option<u64>,
@@ -151,6 +156,8 @@ impl Collector {
             ledger: Ledger::default(),
             flow: Flow::default(),
             changed: false,
+            last_ns: 0,
+            kept_ns: 0,
             window: 0,
             missed_since_ns: None,
         }
@@ -219,13 +226,16 @@ impl Collector {
         let expired = domain.held.expire(from.received_ns);
         (0..expired).for_each(|_| self.ledger.drop_set(SetDrop::NoTemplate));
         self.ledger.waiting -= expired as u64;
-        let operator = self.operators.get(&from.exporter).unwrap_or(&self.none);
+        // Messages name the agent: an operator may name either.
+        let agent = self.operators.get(&key.agent).filter(|_| !key.agent.is_void());
+        let operator = agent.or_else(|| self.operators.get(&from.exporter)).unwrap_or(&self.none);
         let (ledger, flow) = (&mut self.ledger, &mut self.flow);
         let held_left = HELD_BYTES_MAX.saturating_sub(self.held_bytes);
-        let (window, changed) = (self.window, false);
+        let (window, changed, kept_ns) = (self.window, false, self.kept_ns);
+        self.last_ns = from.received_ns;
         ledger.repeated += u64::from(repeated);
         flow.repeated = repeated;
-        let mut work = Work { domain, ledger, flow, operator, held_left, changed, window, repeated, out };
+        let mut work = Work { domain, ledger, flow, operator, held_left, changed, kept_ns, window, repeated, out };
         match kind {
             Kind::Fixed(header) => fixed::read(header, from, c, &mut work),
             Kind::Export(header) => export::read(header, c, &mut work),
@@ -312,23 +322,7 @@ impl Collector {
         self.held_bytes -= domain.held.bytes();
         self.ledger.domains_evicted += 1;
         (0..domain.template_count()).for_each(|_| self.ledger.template(TemplateEvent::Evicted));
-        self.forget(domain.held.len());
-    }
-
-    /// Sets that waited, and for which no template will come.
-    fn forget(&mut self, sets: usize) {
-        self.ledger.waiting -= sets as u64;
-        (0..sets).for_each(|_| self.ledger.drop_set(SetDrop::NoTemplate));
-    }
-
-    /// Nothing more will come: what waits for templates is given up.
-    pub fn end(&mut self) {
-        let waiting: usize = self.domains.iter().map(|(_, domain)| domain.held.len()).sum();
-        for (_, domain) in self.domains.iter_mut() {
-            domain.held = super::held::Held::default();
-        }
-        self.held_bytes = 0;
-        self.forget(waiting);
+        self.forget(domain.held.len(), SetDrop::NoTemplate);
     }
 
     /// Where everything went.

@@ -21,6 +21,23 @@ pub(super) enum What {
     ResponderPackets,
     ReverseBytes,
     ReversePackets,
+    ReverseTcpFlags,
+    ReverseTos,
+    ReverseTtl,
+    ReverseEndReason,
+    ReverseVlan,
+    ReverseFirstUptime,
+    ReverseLastUptime,
+    ReverseStartSeconds,
+    ReverseEndSeconds,
+    ReverseStartMillis,
+    ReverseEndMillis,
+    ReverseStartMicros,
+    ReverseEndMicros,
+    ReverseStartNtp,
+    ReverseEndNtp,
+    ReverseStartDelta,
+    ReverseEndDelta,
     DroppedBytes,
     DroppedPackets,
     Proto,
@@ -57,6 +74,9 @@ pub(super) enum What {
     LabelAddr,
     ObservationPoint,
     Direction,
+    IngressVrf,
+    EgressVrf,
+    BiflowDirection,
     EndReason,
     FirewallEvent,
     NatSrcAddr,
@@ -71,6 +91,8 @@ pub(super) enum What {
     EndSeconds,
     StartMillis,
     EndMillis,
+    StartMicros,
+    EndMicros,
     StartNtp,
     EndNtp,
     StartDelta,
@@ -80,6 +102,7 @@ pub(super) enum What {
     DurationMicros,
     SeenSeconds,
     SeenMillis,
+    SeenMicros,
     SeenNtp,
     SamplerId,
     Algorithm,
@@ -88,6 +111,8 @@ pub(super) enum What {
     RandomInterval,
     PacketInterval,
     PacketSpace,
+    TimeInterval,
+    TimeSpace,
     SampleSize,
     SamplePopulation,
     Probability,
@@ -140,14 +165,28 @@ pub(super) fn what(version: u16, enterprise: u32, id: u16, bytes: u16, variable:
 }
 
 const fn reverse(id: u16) -> Option<(What, Form)> {
-    Some((
-        match id {
-            1 | 85 => What::ReverseBytes,
-            2 | 86 => What::ReversePackets,
-            _ => return None,
-        },
-        Form::Number,
-    ))
+    Some(match id {
+        1 | 23 | 85 => (What::ReverseBytes, Form::Number),
+        2 | 24 | 86 => (What::ReversePackets, Form::Number),
+        5 => (What::ReverseTos, Form::Number),
+        6 => (What::ReverseTcpFlags, Form::Number),
+        21 => (What::ReverseLastUptime, Form::Number),
+        22 => (What::ReverseFirstUptime, Form::Number),
+        52 | 192 => (What::ReverseTtl, Form::Number),
+        58 => (What::ReverseVlan, Form::Number),
+        136 => (What::ReverseEndReason, Form::Number),
+        150 => (What::ReverseStartSeconds, Form::Four),
+        151 => (What::ReverseEndSeconds, Form::Four),
+        152 => (What::ReverseStartMillis, Form::Eight),
+        153 => (What::ReverseEndMillis, Form::Eight),
+        154 => (What::ReverseStartMicros, Form::Eight),
+        155 => (What::ReverseEndMicros, Form::Eight),
+        156 => (What::ReverseStartNtp, Form::Eight),
+        157 => (What::ReverseEndNtp, Form::Eight),
+        158 => (What::ReverseStartDelta, Form::Number),
+        159 => (What::ReverseEndDelta, Form::Number),
+        _ => return None,
+    })
 }
 
 /// Cisco ASA's numbers before it took the registry's.
@@ -231,8 +270,10 @@ elements! {
     151 => EndSeconds Four;
     152 => StartMillis Eight;
     153 => EndMillis Eight;
-    154 | 156 => StartNtp Eight;
-    155 | 157 => EndNtp Eight;
+    154 => StartMicros Eight;
+    155 => EndMicros Eight;
+    156 => StartNtp Eight;
+    157 => EndNtp Eight;
     158 => StartDelta Number;
     159 => EndDelta Number;
     160 => InitMillis Number;
@@ -248,6 +289,9 @@ elements! {
     231 => InitiatorBytes Number;
     232 => ResponderBytes Number;
     233 => FirewallEvent Number;
+    234 => IngressVrf Number;
+    235 => EgressVrf Number;
+    239 => BiflowDirection Number;
     256 => EtherType Number;
     281 => NatSrcAddr V6;
     282 => NatDstAddr V6;
@@ -256,6 +300,8 @@ elements! {
     304 => Selector Number;
     305 => PacketInterval Number;
     306 => PacketSpace Number;
+    307 => TimeInterval Number;
+    308 => TimeSpace Number;
     309 => SampleSize Number;
     310 => SamplePopulation Number;
     311 => Probability Float;
@@ -263,7 +309,8 @@ elements! {
     315 => FrameSection Any;
     322 => SeenSeconds Four;
     323 => SeenMillis Eight;
-    324 | 325 => SeenNtp Eight;
+    324 => SeenMicros Eight;
+    325 => SeenNtp Eight;
 }
 
 #[cfg(test)]
@@ -277,7 +324,7 @@ mod tests {
         assert_eq!(what(10, 0, 1, 8, true), What::Skip);
         assert_eq!((what(9, 0, 8, 4, false), what(9, 0, 8, 16, false)), (What::SrcAddr, What::Skip));
         assert_eq!([4, 8].map(|bytes| what(10, 0, 150, bytes, false)), [What::StartSeconds, What::Skip]);
-        assert_eq!([4, 8].map(|bytes| what(10, 0, 154, bytes, false)), [What::Skip, What::StartNtp]);
+        assert_eq!([4, 8].map(|bytes| what(10, 0, 154, bytes, false)), [What::Skip, What::StartMicros]);
         assert_eq!([7, 8].map(|bytes| what(10, 0, 323, bytes, false)), [What::Skip, What::SeenMillis]);
         assert_eq!((what(9, 0, 40_005, 1, false), what(10, 0, 40_005, 1, false)), (What::FirewallEvent, What::Skip));
         assert_eq!((what(10, REVERSE, 1, 8, false), what(10, 9, 1, 8, false)), (What::ReverseBytes, What::Skip));

@@ -2,12 +2,15 @@
 
 use super::collector::{Arrival, Work};
 use super::cursor::Cursor;
+use super::domain::DomainKey;
 use super::flow::{Address, Fields, FlowType};
 use super::ledger::{DatagramDrop, RecordDrop, SetDrop, TemplateEvent, Unit};
 use super::record::{Scratch, put};
 use super::sampling::{choose, parted};
+use super::sequence::{Times, Verdict};
 use super::template::{Definition, Purpose, Refused};
 use super::times::{Base, seconds};
+use crate::limits::TEMPLATES_KEPT_MS;
 
 /// The header of a datagram, and when it came: what its records share.
 #[derive(Clone, Copy, Debug)]
@@ -57,10 +60,24 @@ impl Header {
         })
     }
 
-    /// When the exporter started, milliseconds modulo 2^32: NetFlow 9 alone tells.
+    /// When the exporter started, milliseconds modulo 2^32: NetFlow 9 tells in the header, IPFIX in options, if at all.
     #[allow(clippy::cast_possible_truncation, reason = "modulo 2^32")]
-    fn started_ms(&self) -> Option<u32> {
-        (self.version == 9).then(|| ((self.base.export_ns / 1_000_000) as u32).wrapping_sub(self.base.uptime_ms))
+    fn started_ms(&self, init_ms: Option<u64>) -> Option<u32> {
+        match self.version {
+            9 => Some(((self.base.export_ns / 1_000_000) as u32).wrapping_sub(self.base.uptime_ms)),
+            _ => init_ms.map(|init| init as u32),
+        }
+    }
+
+    /// The header of a set that waited over a restart. `told`: base, number, and when it came, from which port.
+    pub(super) const fn again(key: &DomainKey, (base, sequence, received_ns, port): (Base, u32, u64, u16), repeated: bool) -> Self {
+        let DomainKey { exporter, version, id, .. } = *key;
+        Self { version, base, sequence, domain: id, received_ns, exporter, port, window: 0, repeated }
+    }
+
+    /// What it takes to make it again.
+    pub(super) const fn told(&self) -> ((Base, u32, u64, u16), bool) {
+        ((self.base, self.sequence, self.received_ns, self.port), self.repeated)
     }
 
     fn shared(&self) -> Fields {
@@ -79,6 +96,7 @@ impl Header {
 /// Reads all sets of a datagram whose header was read.
 pub(super) fn read(header: &Header, mut c: Cursor<'_>, work: &mut Work<'_>) {
     let header = &Header { window: work.window, repeated: work.repeated, ..*header };
+    let init_ms = work.domain.init_ms;
     let mut records = Some(0);
     while c.left() >= 4 {
         let (Some(id), Some(length)) = (c.u16(), c.u16()) else { break };
@@ -96,7 +114,7 @@ pub(super) fn read(header: &Header, mut c: Cursor<'_>, work: &mut Work<'_>) {
         let read = set(header, id, body, work);
         records = records.zip(read).map(|(sum, more): (u32, u32)| sum.wrapping_add(more));
     }
-    follow(header, records, work);
+    follow(header, records, init_ms, work);
 }
 
 /// What one set has: how many records of data and options; `None` where that cannot be told.
@@ -116,12 +134,18 @@ fn set(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> Option<u32
     }
 }
 
-/// NetFlow 9 counts datagrams, IPFIX records.
-fn follow(header: &Header, records: Option<u32>, work: &mut Work<'_>) {
+/// NetFlow 9 counts datagrams, IPFIX records. `init_ms` is what IPFIX had told of its start before this datagram (element 160).
+fn follow(header: &Header, records: Option<u32>, init_ms: Option<u64>, work: &mut Work<'_>) {
     work.domain.exported.messages += u64::from(!header.repeated);
     let units = if header.version == 9 { Some(1) } else { records };
     let unit = if header.version == 9 { Unit::Datagrams } else { Unit::Records };
-    work.follow(unit, header.sequence, units, header.started_ms());
+    let times = Times { started_ms: header.started_ms(work.domain.init_ms), sent_ms: Some(header.base.export_ns / 1_000_000) };
+    let verdict = work.follow(unit, header.sequence, units, times);
+    if header.version == 10 && verdict == Verdict::Restart && work.domain.init_ms == init_ms {
+        // It is another's start now, and would make times of records wrong: until the exporter tells its own there is none.
+        work.domain.init_ms = None;
+        work.domain.sequence.forget_start();
+    }
 }
 
 /// Templates up to the set's end. What does not begin with an id of a template is padding.
@@ -173,7 +197,9 @@ fn learn(header: &Header, id: u16, definition: Definition, work: &mut Work<'_>) 
     if !work.domain.learn(id, definition, header.version, (header.port, header.received_ns), work.ledger) {
         return;
     }
-    work.changed |= work.ledger.templates[TemplateEvent::Refreshed as usize] == refreshed;
+    // Told again as it was, it is news only because what is on disk grows old.
+    let is_old = header.received_ns.abs_diff(work.kept_ns) >= TEMPLATES_KEPT_MS * 1_000_000;
+    work.changed |= is_old || work.ledger.templates[TemplateEvent::Refreshed as usize] == refreshed;
     for held in work.domain.held.release(id) {
         work.ledger.release(held.header.window == work.window, held.header.repeated);
         let _ = data(&held.header, id, &held.body, work);

@@ -4,6 +4,7 @@ use super::collector::{Arrival, Work};
 use super::cursor::Cursor;
 use super::flow::{Address, Fields, FlowType, RateFrom};
 use super::ledger::{DatagramDrop, RecordDrop, Unit};
+use super::sequence::Times;
 use super::times::{Base, seconds};
 
 /// The header of a datagram.
@@ -56,7 +57,8 @@ impl Header {
 /// Reads the records that the header counts. What is behind them is padding.
 pub(super) fn read(header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mut Work<'_>) {
     if let Some(sequence) = header.sequence {
-        work.follow(Unit::Records, sequence, Some(u32::from(header.count)), Some(header.started_ms()));
+        let times = Times { started_ms: Some(header.started_ms()), sent_ms: Some(header.base.export_ns / 1_000_000) };
+        work.follow(Unit::Records, sequence, Some(u32::from(header.count)), times);
     }
     let told = u64::from(header.sampling & 0x3FFF);
     for read in 0..header.count {

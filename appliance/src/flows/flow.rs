@@ -160,6 +160,25 @@ pub struct Fields {
     pub discard_reason: u32,
     pub out_if_count: u32,
     pub exporter_address: Address,
+    pub ingress_vrf_id: u32,
+    pub egress_vrf_id: u32,
+    pub biflow_direction: u32,
+    pub reverse_time_flow_start_ns: u64,
+    pub reverse_time_flow_end_ns: u64,
+    pub reverse_tcp_flags: u32,
+    pub reverse_ip_tos: u32,
+    pub reverse_ip_ttl: u32,
+    pub reverse_flow_end_reason: u32,
+    pub reverse_vlan: u32,
+    pub has_encap: u32,
+    pub src_addr_encap: Address,
+    pub dst_addr_encap: Address,
+    pub etype_encap: u32,
+    pub proto_encap: u32,
+    pub src_port_encap: u32,
+    pub dst_port_encap: u32,
+    pub ip_ttl_encap: u32,
+    pub tcp_flags_encap: u32,
     /// Whether the sampler is known to be random; of no message.
     pub rate_random: bool,
 }
@@ -176,6 +195,8 @@ impl Fields {
             2018 => &mut self.nat_src_addr,
             2019 => &mut self.nat_dst_addr,
             2024 => &mut self.exporter_address,
+            2036 => &mut self.src_addr_encap,
+            2037 => &mut self.dst_addr_encap,
             _ => return None,
         })
     }
@@ -232,6 +253,15 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// The addresses in a field of that number, which may be a list.
+    pub fn addresses_mut(&mut self, number: u32) -> &mut [Address] {
+        match number {
+            82 => &mut self.lists.mpls_ip,
+            105 => &mut self.lists.routing_addresses,
+            _ => self.fields.address_mut(number).map_or(&mut [], std::slice::from_mut),
+        }
+    }
+
     /// Starts anew from what all records of a datagram share.
     #[inline]
     pub fn begin(&mut self, shared: &Fields) {

@@ -66,6 +66,11 @@ impl Held {
         true
     }
 
+    /// All that waits, by template; of each in the order in which it came.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u16, &HeldSet)> {
+        self.sets.iter().flat_map(|(template, sets)| sets.iter().map(|set| (*template, set)))
+    }
+
     /// Takes out what waits for a template, in the order in which it came.
     pub(super) fn release(&mut self, template: u16) -> Vec<HeldSet> {
         if self.count == 0 {

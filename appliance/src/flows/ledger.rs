@@ -28,6 +28,10 @@ reasons! {
         ReservedId = "reserved_id",
         /// Its template did not come.
         NoTemplate = "no_template",
+        /// It waits on disk, for the next start.
+        Kept = "kept",
+        /// It waited on disk, and was damaged there.
+        Damaged = "damaged",
         /// There was no room to wait for its template.
         NoRoom = "no_room",
         /// A sample that contradicts itself.
@@ -200,7 +204,7 @@ impl Ledger {
     pub(super) fn drop_set(&mut self, reason: SetDrop) {
         count(&mut self.set_drops, reason as usize);
         // What waited in vain was missed when it began to wait.
-        self.missed += u64::from(reason != SetDrop::NoTemplate);
+        self.missed += u64::from(!matches!(reason, SetDrop::NoTemplate | SetDrop::Kept));
     }
 
     /// A set waits for its template.

@@ -137,7 +137,50 @@ mod read {
     }
 }
 
-/// The list, as a walk over it and as a question of one of it.
+/// The same, where several values are each asked about.
+mod ask {
+    use super::{Address, Value, read};
+
+    type Test<'a> = &'a mut dyn FnMut(&Value<'_>) -> bool;
+
+    pub(super) fn word(value: usize, words: &[&'static str], test: Test<'_>) -> bool {
+        test(&read::word(value, words))
+    }
+
+    pub(super) fn number(value: u32, test: Test<'_>) -> bool {
+        test(&read::number(value))
+    }
+
+    pub(super) fn wide(value: u64, always: bool, test: Test<'_>) -> bool {
+        test(&read::wide(value, always))
+    }
+
+    pub(super) fn mac(value: u64, test: Test<'_>) -> bool {
+        test(&read::mac(value))
+    }
+
+    pub(super) fn address(value: &Address, test: Test<'_>) -> bool {
+        test(&read::address(value))
+    }
+
+    pub(super) fn text(value: &str, test: Test<'_>) -> bool {
+        test(&read::text(value))
+    }
+
+    pub(super) fn numbers(mut values: impl Iterator<Item = u32>, test: Test<'_>) -> bool {
+        values.any(|value| test(&read::number(value)))
+    }
+
+    pub(super) fn words(mut values: impl Iterator<Item = u8>, word: fn(u8) -> &'static str, test: Test<'_>) -> bool {
+        values.any(|value| test(&Value::Word(word(value))))
+    }
+
+    pub(super) fn addresses(values: &[Address], test: Test<'_>) -> bool {
+        values.iter().any(|value| test(&read::address(value)))
+    }
+}
+
+/// The list, as a walk over it and as questions of one of it.
 macro_rules! fields {
     (|$f:ident, $l:ident, $a:ident| $($number:literal $name:literal $kind:ident($($of:tt)*);)*) => {
         /// Walks all fields of the message, those that every line has first.
@@ -152,6 +195,15 @@ macro_rules! fields {
             match number {
                 $($number => read::$kind($($of)*),)*
                 _ => Value::None,
+            }
+        }
+
+        /// Whether a field's value is one that the test takes; of a list, whether any of its values is.
+        pub fn holds_any(flow: &Flow, added: &Added, number: u32, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
+            let ($f, $l, $a) = (&flow.fields, &flow.lists, added);
+            match number {
+                $($number => ask::$kind($($of)*, test),)*
+                _ => false,
             }
         }
     };
@@ -233,6 +285,25 @@ fields! { |f, l, a|
     2022 "discard_reason" number(f.discard_reason);
     2023 "out_if_count" number(f.out_if_count);
     2024 "exporter_address" address(&f.exporter_address);
+    2025 "ingress_vrf_id" number(f.ingress_vrf_id);
+    2026 "egress_vrf_id" number(f.egress_vrf_id);
+    2027 "biflow_direction" number(f.biflow_direction);
+    2028 "reverse_time_flow_start_ns" wide(f.reverse_time_flow_start_ns, false);
+    2029 "reverse_time_flow_end_ns" wide(f.reverse_time_flow_end_ns, false);
+    2030 "reverse_tcp_flags" number(f.reverse_tcp_flags);
+    2031 "reverse_ip_tos" number(f.reverse_ip_tos);
+    2032 "reverse_ip_ttl" number(f.reverse_ip_ttl);
+    2033 "reverse_flow_end_reason" number(f.reverse_flow_end_reason);
+    2034 "reverse_vlan" number(f.reverse_vlan);
+    2035 "has_encap" number(f.has_encap);
+    2036 "src_addr_encap" address(&f.src_addr_encap);
+    2037 "dst_addr_encap" address(&f.dst_addr_encap);
+    2038 "etype_encap" number(f.etype_encap);
+    2039 "proto_encap" number(f.proto_encap);
+    2040 "src_port_encap" number(f.src_port_encap);
+    2041 "dst_port_encap" number(f.dst_port_encap);
+    2042 "ip_ttl_encap" number(f.ip_ttl_encap);
+    2043 "tcp_flags_encap" number(f.tcp_flags_encap);
     // What enrichment adds: bwNetFlow's numbers, then ours.
     1000 "cid" number(a.cid);
     1002 "normalized" word(usize::from(a.normalized), &NORMALIZED);

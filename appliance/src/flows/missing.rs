@@ -4,15 +4,16 @@ use super::collector::{Collector, Work};
 use super::domain::DomainKey;
 use super::flow::Address;
 use super::ledger::{Ledger, SetDrop, TemplateEvent, Unit};
-use super::sequence::Verdict;
+use super::sequence::{Times, Verdict};
 
 impl Work<'_> {
     /// Judges a datagram's number. One that was here before is known to be.
-    pub(super) fn follow(&mut self, unit: Unit, number: u32, units: Option<u32>, started_ms: Option<u32>) {
+    pub(super) fn follow(&mut self, unit: Unit, number: u32, units: Option<u32>, times: Times) -> Verdict {
         let sequence = &mut self.domain.sequence;
         sequence.open(self.window);
-        let verdict = if self.repeated { Verdict::Repeated } else { sequence.take(number, units, started_ms) };
+        let verdict = if self.repeated { Verdict::Repeated } else { sequence.take(number, units, times) };
         self.ledger.number(unit, verdict, sequence.is_own());
+        verdict
     }
 }
 

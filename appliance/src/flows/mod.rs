@@ -43,6 +43,7 @@ pub mod text;
 mod times;
 mod totals;
 pub mod udp;
+pub mod waiting;
 
 pub use added::{Added, Remote, Text};
 pub use chosen::Chosen;
@@ -50,6 +51,6 @@ pub use collector::{Arrival, Collector, OperatorRate, Settings};
 pub use exporters::{Delays, Exporter, Exporters};
 pub use flow::{Address, Fields, Flow, FlowType, Lists, RateFrom};
 pub use ledger::{DatagramDrop, Gaps, Ledger, RecordDrop, SetDrop, TemplateEvent};
-pub use message::{Message, Value, value};
+pub use message::{Message, Value, holds_any, value};
 pub use port_taken::PortTaken;
 pub use store::StoreError;

@@ -2,9 +2,9 @@
 
 use super::cursor::{number, number32};
 use super::elements::What;
-use super::flow::{Address, Flow};
+use super::flow::{Address, Fields, Flow};
 use super::sampling::Told;
-use super::times::{Base, millis, ntp, seconds};
+use super::times::{Base, micros, millis, ntp, seconds};
 
 /// What a record tells that is no field of a flow by itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,6 +14,8 @@ pub(super) struct Scratch {
     /// Uptime of the first and of the last packet.
     first_ms: Option<u32>,
     last_ms: Option<u32>,
+    reverse_first_ms: Option<u32>,
+    reverse_last_ms: Option<u32>,
     /// When the exporter started (element 160).
     pub(super) init_ms: Option<u64>,
     start_ns: Option<u64>,
@@ -60,6 +62,8 @@ pub(super) fn put(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch, base: 
         What::EndMillis => s.end_ns = Some(millis(number(v))),
         What::StartSeconds => s.start_ns = Some(seconds(number(v))),
         What::EndSeconds => s.end_ns = Some(seconds(number(v))),
+        What::StartMicros => s.start_ns = Some(micros(number(v))),
+        What::EndMicros => s.end_ns = Some(micros(number(v))),
         What::StartNtp => s.start_ns = Some(ntp(number(v))),
         What::EndNtp => s.end_ns = Some(ntp(number(v))),
         What::StartDelta => s.start_ns = Some(base.before(number(v))),
@@ -69,13 +73,14 @@ pub(super) fn put(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch, base: 
         What::InitMillis => s.init_ms = Some(number(v)),
         What::SeenSeconds => s.seen_ns = Some(seconds(number(v))),
         What::SeenMillis => s.seen_ns = Some(millis(number(v))),
+        What::SeenMicros => s.seen_ns = Some(micros(number(v))),
         What::SeenNtp => s.seen_ns = Some(ntp(number(v))),
-        _ => put_rare(what, v, flow, s),
+        _ => put_rare(what, v, flow, s, base),
     }
 }
 
 #[allow(clippy::too_many_lines, reason = "a row each")]
-fn put_rare(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch) {
+fn put_rare(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch, base: &Base) {
     let (f, lists) = (&mut flow.fields, &mut flow.lists);
     match what {
         What::SrcMac => unless_void64(v, &mut f.src_mac),
@@ -102,6 +107,9 @@ fn put_rare(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch) {
         }
         What::ObservationPoint => f.observation_point_id = number32(v),
         What::Direction => f.direction = number32(v),
+        What::IngressVrf => f.ingress_vrf_id = number32(v),
+        What::EgressVrf => f.egress_vrf_id = number32(v),
+        What::BiflowDirection => f.biflow_direction = number32(v),
         What::EndReason => f.flow_end_reason = number32(v),
         What::FirewallEvent => f.firewall_event = number32(v),
         What::NatSrcAddr => hop(v, &mut f.nat_src_addr),
@@ -122,7 +130,44 @@ fn put_rare(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch) {
         What::FrameSection => super::sflow::frame::read(v, f.frame_bytes, super::sflow::frame::Header::Ethernet, flow),
         What::ExportedMessages => s.exported.0 = Some(number(v)),
         What::ExportedRecords => s.exported.1 = Some(number(v)),
-        sampling => s.told.put(sampling, v),
+        What::SamplerId
+        | What::Algorithm
+        | What::Selector
+        | What::Interval
+        | What::RandomInterval
+        | What::PacketInterval
+        | What::PacketSpace
+        | What::TimeInterval
+        | What::TimeSpace
+        | What::SampleSize
+        | What::SamplePopulation
+        | What::Probability => s.told.put(what, v),
+        reverse => put_reverse(reverse, v, f, s, base),
+    }
+}
+
+/// The other direction of a record of both (RFC 5103).
+fn put_reverse(what: What, v: &[u8], f: &mut Fields, s: &mut Scratch, base: &Base) {
+    let (start, end) = (&mut f.reverse_time_flow_start_ns, &mut f.reverse_time_flow_end_ns);
+    match what {
+        What::ReverseTcpFlags => f.reverse_tcp_flags = number32(v),
+        What::ReverseTos => f.reverse_ip_tos = number32(v),
+        What::ReverseTtl => f.reverse_ip_ttl = number32(v),
+        What::ReverseEndReason => f.reverse_flow_end_reason = number32(v),
+        What::ReverseVlan => f.reverse_vlan = number32(v),
+        What::ReverseFirstUptime => s.reverse_first_ms = Some(number32(v)),
+        What::ReverseLastUptime => s.reverse_last_ms = Some(number32(v)),
+        What::ReverseStartSeconds => *start = seconds(number(v)),
+        What::ReverseEndSeconds => *end = seconds(number(v)),
+        What::ReverseStartMillis => *start = millis(number(v)),
+        What::ReverseEndMillis => *end = millis(number(v)),
+        What::ReverseStartMicros => *start = micros(number(v)),
+        What::ReverseEndMicros => *end = micros(number(v)),
+        What::ReverseStartNtp => *start = ntp(number(v)),
+        What::ReverseEndNtp => *end = ntp(number(v)),
+        What::ReverseStartDelta => *start = base.before(number(v)),
+        What::ReverseEndDelta => *end = base.before(number(v)),
+        _ => {}
     }
 }
 
@@ -192,7 +237,14 @@ impl Scratch {
         if !self.has_packets {
             f.packets = if f.total_packets != 0 { f.total_packets } else { f.initiator_packets };
         }
-        let up = |at: Option<u32>| self.since_start(at?, f.export_version, base, self.init_ms.or(known_init_ms));
+        let version = f.export_version;
+        let up = |at: Option<u32>| self.since_start(at?, version, base, self.init_ms.or(known_init_ms));
+        if f.reverse_time_flow_start_ns == 0 {
+            f.reverse_time_flow_start_ns = up(self.reverse_first_ms).unwrap_or(0);
+        }
+        if f.reverse_time_flow_end_ns == 0 {
+            f.reverse_time_flow_end_ns = up(self.reverse_last_ms).unwrap_or(0);
+        }
         let (mut start, mut end) = (self.start_ns.or_else(|| up(self.first_ms)), self.end_ns.or_else(|| up(self.last_ms)));
         if let Some(duration) = self.duration_ns {
             start = start.or_else(|| end.map(|end| end.saturating_sub(duration)));
@@ -203,11 +255,15 @@ impl Scratch {
         f.time_flow_end_ns = end.unwrap_or_else(|| seen.max(f.time_flow_start_ns));
     }
 
-    /// IPFIX has no uptime in its header: it counts from element 160.
+    /// IPFIX has no uptime in its header: it counts from element 160. Uptimes come round every 49.7 days: of the times that one may
+    /// mean, from the start on, the nearest to the export.
     fn since_start(&self, at_ms: u32, version: u32, base: &Base, init_ms: Option<u64>) -> Option<u64> {
         if version != 10 {
             return Some(base.uptime(at_ms));
         }
-        init_ms.map(|init| millis(init.saturating_add(u64::from(at_ms))))
+        let first = init_ms?.saturating_add(u64::from(at_ms));
+        let since = (base.export_ns / 1_000_000).saturating_sub(first);
+        let rounds = since.saturating_add(1 << 31) >> 32;
+        Some(millis(first.saturating_add(rounds << 32)))
     }
 }

@@ -16,7 +16,9 @@ pub(super) struct Told {
     interval: u64,
     random_interval: u64,
     packet_interval: u64,
-    packet_space: u64,
+    packet_space: Option<u64>,
+    time_interval: u64,
+    time_space: Option<u64>,
     size: u64,
     population: u64,
     probability: f64,
@@ -39,7 +41,9 @@ impl Told {
             What::Interval => self.interval = number(v),
             What::RandomInterval => self.random_interval = number(v),
             What::PacketInterval => self.packet_interval = number(v),
-            What::PacketSpace => self.packet_space = number(v),
+            What::PacketSpace => self.packet_space = Some(number(v)),
+            What::TimeInterval => self.time_interval = number(v),
+            What::TimeSpace => self.time_space = Some(number(v)),
             What::SampleSize => self.size = number(v),
             What::SamplePopulation => self.population = number(v),
             What::Probability => self.probability = double(v),
@@ -71,9 +75,12 @@ impl Told {
         if self.size > 0 && self.population >= self.size {
             return Some(of(self.population, self.size));
         }
-        if self.packet_interval > 0 && self.packet_space > 0 {
-            // So many in a row are taken, so many are left out (RFC 5477, 8.2).
-            return Some(of(self.packet_interval.saturating_add(self.packet_space), self.packet_interval));
+        // So many in a row are taken, so many are left out (RFC 5477, 8.2); a space of 0 leaves out none. By time the same holds in
+        // the long run: so many microseconds are looked at, so many are not.
+        for (taken, left) in [(self.packet_interval, self.packet_space), (self.time_interval, self.time_space)] {
+            if let Some(left) = left.filter(|_| taken > 0) {
+                return Some(of(taken.saturating_add(left), taken));
+            }
         }
         // Alone it is the whole interval, as those who send it so mean it.
         [self.packet_interval, self.random_interval, self.interval].into_iter().find(|rate| *rate > 0)
@@ -257,6 +264,11 @@ mod tests {
         assert_eq!(told(&[(What::RandomInterval, 512)]).rate(), Some(512));
         assert_eq!(told(&[(What::PacketInterval, 1), (What::PacketSpace, 999)]).rate(), Some(1_000));
         assert_eq!(told(&[(What::PacketInterval, 2_048)]).rate(), Some(2_048));
+        // No packet is left out; by time; half of that says nothing.
+        assert_eq!(told(&[(What::PacketInterval, 10), (What::PacketSpace, 0)]).rate(), Some(1));
+        assert_eq!(told(&[(What::TimeInterval, 1_000), (What::TimeSpace, 9_000)]).rate(), Some(10));
+        assert_eq!(told(&[(What::TimeInterval, 1_000), (What::TimeSpace, 0)]).rate(), Some(1));
+        assert_eq!([What::TimeInterval, What::TimeSpace, What::PacketSpace].map(|what| told(&[(what, 1_000)]).rate()), [None; 3]);
         assert_eq!(told(&[(What::SampleSize, 2), (What::SamplePopulation, 64)]).rate(), Some(32));
         assert_eq!(told(&[(What::Probability, 0.01f64.to_bits())]).rate(), Some(100));
         let random = |rows| told(rows).rate().map(parted);

@@ -8,6 +8,8 @@ const JUMP_MAX: u32 = 1 << 24;
 const REPEAT_MAX: u32 = 1 << 12;
 /// A start that is this much later than the one known before is another.
 const RESTART_MS: u32 = 10_000;
+/// No network holds a datagram back for longer: a clock that shows less is one that was set anew.
+const HELD_BACK_MS: u64 = 60_000;
 
 /// What one datagram's number says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +26,23 @@ pub(super) enum Verdict {
     Restart,
 }
 
+/// What a header tells of time beside its number.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Times {
+    /// When the exporter started, milliseconds modulo 2^32.
+    pub(super) started_ms: Option<u32>,
+    /// When the datagram was sent, milliseconds by a clock of the exporter's: since 1970, or its uptime.
+    pub(super) sent_ms: Option<u64>,
+}
+
 /// The numbers of one stream. Units are what its protocol counts: datagrams, records or samples.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sequence {
     expected: Option<u32>,
     /// When the exporter started, milliseconds modulo 2^32, where it tells.
     started_ms: Option<u32>,
+    /// When the last one that was not late was sent, by the exporter's clock.
+    sent_ms: Option<u64>,
     /// What is missing: first number, how many, and in which window that was seen. The oldest first.
     holes: Vec<(u32, u32, u32)>,
     /// The window that is open.
@@ -50,31 +63,43 @@ impl Sequence {
     }
 
     /// Takes the number of a datagram that is `units` long; `None`: how long is not known, and the next is not judged.
-    pub(super) fn take(&mut self, number: u32, units: Option<u32>, started_ms: Option<u32>) -> Verdict {
-        let restarted = self.is_later_start(started_ms);
+    pub(super) fn take(&mut self, number: u32, units: Option<u32>, times: Times) -> Verdict {
+        let restarted = self.is_later_start(times.started_ms);
         let Some(expected) = self.expected.filter(|_| !restarted) else {
-            self.begin(number, units, started_ms);
+            self.begin(number, units, times);
             return if restarted { Verdict::Restart } else { Verdict::Next };
         };
         let ahead = number.wrapping_sub(expected);
         let behind = expected.wrapping_sub(number);
         if ahead == 0 {
-            self.go_on(number, units);
+            self.go_on(number, units, times);
             return Verdict::Next;
         }
         if ahead <= JUMP_MAX {
             self.note(expected, ahead, self.window);
-            self.go_on(number, units);
+            self.go_on(number, units, times);
             return Verdict::Gap(ahead);
         }
         if let Some(filled) = self.fill(number, units.unwrap_or(1)) {
             return Verdict::Late(filled);
         }
-        if behind <= REPEAT_MAX {
+        if behind <= REPEAT_MAX && !self.is_sent_anew(times.sent_ms) {
             return Verdict::Repeated;
         }
-        self.begin(number, units, started_ms);
+        self.begin(number, units, times);
         Verdict::Restart
+    }
+
+    /// The start that was told last is no longer the exporter's.
+    pub(super) const fn forget_start(&mut self) {
+        self.started_ms = None;
+    }
+
+    /// Of an old number that fills no hole: what comes twice, or was overtaken, was sent before the last one; what was sent after it has
+    /// that number because the exporter counts anew.
+    fn is_sent_anew(&self, sent_ms: Option<u64>) -> bool {
+        let (Some(last), Some(now)) = (self.sent_ms, sent_ms) else { return false };
+        now > last || last - now > HELD_BACK_MS
     }
 
     fn is_later_start(&mut self, started_ms: Option<u32>) -> bool {
@@ -89,13 +114,14 @@ impl Sequence {
         restarted
     }
 
-    fn begin(&mut self, number: u32, units: Option<u32>, started_ms: Option<u32>) {
+    fn begin(&mut self, number: u32, units: Option<u32>, times: Times) {
         self.holes.clear();
-        self.started_ms = started_ms;
-        self.go_on(number, units);
+        self.started_ms = times.started_ms;
+        self.go_on(number, units, times);
     }
 
-    fn go_on(&mut self, number: u32, units: Option<u32>) {
+    fn go_on(&mut self, number: u32, units: Option<u32>, times: Times) {
+        self.sent_ms = times.sent_ms;
         self.expected = units.map(|units| number.wrapping_add(units));
     }
 
@@ -132,7 +158,7 @@ mod tests {
     #[test]
     fn gaps_lateness_and_repeats() {
         let mut s = Sequence::default();
-        let mut take = |number: u32, units| s.take(number, Some(units), None);
+        let mut take = |number: u32, units| s.take(number, Some(units), Times::default());
         assert_eq!([take(100, 10), take(110, 5), take(135, 5)], [Next, Next, Gap(20)]);
         assert_eq!([take(120, 5), take(115, 5), take(125, 20), take(125, 5)], [Late(5), Late(5), Late(10), Repeated]);
         assert_eq!([take(140, 1), take(7, 1), take(8, 1)], [Next, Repeated, Repeated]);
@@ -141,17 +167,45 @@ mod tests {
     #[test]
     fn numbers_and_uptime_come_round() {
         let mut s = Sequence::default();
-        assert_eq!([s.take(u32::MAX, Some(1), None), s.take(0, Some(1), None), s.take(2, Some(1), None)], [Next, Next, Gap(1)]);
+        assert_eq!(
+            [s.take(u32::MAX, Some(1), Times::default()), s.take(0, Some(1), Times::default()), s.take(2, Some(1), Times::default())],
+            [Next, Next, Gap(1)]
+        );
         let mut s = Sequence::default();
-        assert_eq!([s.take(1, Some(1), Some(u32::MAX)), s.take(2, Some(1), Some(4))], [Next, Next]);
-        assert_eq!([s.take(0, Some(1), Some(60_000)), s.take(1, Some(1), Some(60_000))], [Restart, Next]);
+        let started = |ms: u32| Times { started_ms: Some(ms), sent_ms: None };
+        assert_eq!([s.take(1, Some(1), started(u32::MAX)), s.take(2, Some(1), started(4))], [Next, Next]);
+        assert_eq!([s.take(0, Some(1), started(60_000)), s.take(1, Some(1), started(60_000))], [Restart, Next]);
+    }
+
+    /// Without a start that is told the exporter's clock tells a new count from what comes twice, or out of turn.
+    #[test]
+    fn a_new_count_through_old_numbers_is_sent_later() {
+        let mut s = Sequence::default();
+        let mut take = |number: u32, second: u64| s.take(number, Some(1), Times { started_ms: None, sent_ms: Some(second * 1_000) });
+        assert_eq!(
+            [take(0, 100), take(1, 100), take(5, 101), take(3, 100), take(3, 100), take(1, 100)],
+            [Next, Next, Gap(3), Late(1), Repeated, Repeated]
+        );
+        // Of the same second nothing can be said.
+        assert_eq!([take(0, 101), take(0, 110), take(1, 110), take(11, 111)], [Repeated, Restart, Next, Gap(9)]);
+        // A clock that lost its time starts anew too; one that is put right does not.
+        assert_eq!(
+            [take(0, 5), take(1, 6), take(2, 5_000), take(1, 4_990), take(3, 4_000), take(4, 4_001)],
+            [Restart, Next, Next, Repeated, Next, Next]
+        );
     }
 
     #[test]
     fn a_new_count_is_no_loss() {
         let mut s = Sequence::default();
-        assert_eq!([s.take(5_000_000, Some(1), None), s.take(3, Some(1), None), s.take(4, Some(1), None)], [Next, Restart, Next]);
-        assert_eq!([s.take(u32::MAX / 3, Some(1), None), s.take(5, None, None), s.take(9, Some(1), None)], [Restart, Restart, Next]);
+        assert_eq!(
+            [s.take(5_000_000, Some(1), Times::default()), s.take(3, Some(1), Times::default()), s.take(4, Some(1), Times::default())],
+            [Next, Restart, Next]
+        );
+        assert_eq!(
+            [s.take(u32::MAX / 3, Some(1), Times::default()), s.take(5, None, Times::default()), s.take(9, Some(1), Times::default())],
+            [Restart, Restart, Next]
+        );
     }
 
     #[test]
@@ -160,7 +214,7 @@ mod tests {
         let order = [0u32, 3, 1, 7, 2, 5, 4, 6, 9, 8];
         let lost: i64 = order
             .iter()
-            .map(|n| match s.take(*n * 10, Some(10), None) {
+            .map(|n| match s.take(*n * 10, Some(10), Times::default()) {
                 Gap(n) => i64::from(n),
                 Late(n) => -i64::from(n),
                 _ => 0,

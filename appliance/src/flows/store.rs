@@ -47,7 +47,7 @@ impl Collector {
         for (key, domain) in self.domains.iter().filter(|(_, domain)| domain.template_count() > 0) {
             put_domain(key, domain, &mut body);
         }
-        self.changed = false;
+        (self.changed, self.kept_ns) = (false, self.last_ns);
         body
     }
 
@@ -61,12 +61,7 @@ impl Collector {
     /// # Errors
     /// It cannot be read, or is damaged: nothing of it was taken up.
     pub fn restore(&mut self, file: &Path) -> Result<u64, StoreError> {
-        let bytes = match fs::metadata(file) {
-            Err(fault) if fault.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(fault) => return Err(fault.into()),
-            Ok(meta) if meta.len() > FILE_BYTES_MAX => return Err(StoreError::Damaged),
-            Ok(_) => fs::read(file)?,
-        };
+        let Some(bytes) = read(file)? else { return Ok(0) };
         let mut c = Reader(bytes.strip_prefix(MAGIC).ok_or(StoreError::Damaged)?);
         let checksum = c.u32().ok_or(StoreError::Damaged)?;
         if crc32fast::hash(c.0) != checksum {
@@ -106,13 +101,28 @@ impl Collector {
 /// # Errors
 /// The disk's; the file before is untouched.
 pub fn write(file: &Path, told: &[u8]) -> Result<(), StoreError> {
+    replace(file, MAGIC, told)
+}
+
+/// Replaces a file as a whole: eight bytes of what it is, then a checksum, then all else.
+pub(super) fn replace(file: &Path, magic: &[u8; 8], body: &[u8]) -> Result<(), StoreError> {
     let beside = beside(file);
-    if let Err(fault) = put(told, &beside).and_then(|()| fs::rename(&beside, file)) {
+    if let Err(fault) = put((magic, body), &beside).and_then(|()| fs::rename(&beside, file)) {
         let _ = fs::remove_file(&beside);
         return Err(fault.into());
     }
     File::open(folder_of(file))?.sync_all()?;
     Ok(())
+}
+
+/// All of a file; `None`: it is not there.
+pub(super) fn read(file: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match fs::metadata(file) {
+        Err(fault) if fault.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(fault) => Err(fault.into()),
+        Ok(meta) if meta.len() > FILE_BYTES_MAX => Err(StoreError::Damaged),
+        Ok(_) => Ok(Some(fs::read(file)?)),
+    }
 }
 
 /// Whether the file could be written: one beside it is made and taken away.
@@ -139,9 +149,9 @@ fn beside(file: &Path) -> PathBuf {
     name.into()
 }
 
-fn put(body: &[u8], beside: &Path) -> io::Result<()> {
+fn put((magic, body): (&[u8; 8], &[u8]), beside: &Path) -> io::Result<()> {
     let mut out = File::create(beside)?;
-    out.write_all(MAGIC)?;
+    out.write_all(magic)?;
     out.write_all(&crc32fast::hash(body).to_le_bytes())?;
     out.write_all(body)?;
     out.sync_all()
@@ -154,8 +164,8 @@ struct Row {
     rates: Vec<(u8, u64, u64)>,
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "counts are bounded far below")]
-fn put_domain(key: &DomainKey, domain: &Domain, out: &mut Vec<u8>) {
+#[allow(clippy::cast_possible_truncation, reason = "an address has 16 bytes at most")]
+pub(super) fn put_key(key: &DomainKey, out: &mut Vec<u8>) {
     let DomainKey { exporter, port, version, id, agent } = key;
     for address in [exporter, agent] {
         out.push(address.bytes().len() as u8);
@@ -164,6 +174,11 @@ fn put_domain(key: &DomainKey, domain: &Domain, out: &mut Vec<u8>) {
     out.extend_from_slice(&port.to_le_bytes());
     out.extend_from_slice(&version.to_le_bytes());
     out.extend_from_slice(&id.to_le_bytes());
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "counts are bounded far below")]
+fn put_domain(key: &DomainKey, domain: &Domain, out: &mut Vec<u8>) {
+    put_key(key, out);
     out.extend_from_slice(&domain.init_ms.unwrap_or(u64::MAX).to_le_bytes());
     out.extend_from_slice(&(domain.template_count() as u32).to_le_bytes());
     for (id, template) in domain.templates() {
@@ -195,8 +210,7 @@ fn rows(c: &mut Reader<'_>) -> Option<Vec<Row>> {
 }
 
 fn row(c: &mut Reader<'_>) -> Option<Row> {
-    let (exporter, agent) = (c.address()?, c.address()?);
-    let (port, version, id) = (c.u16()?, c.u16()?, c.u32()?);
+    let key = c.key()?;
     let init_ms = Some(c.u64()?).filter(|init| *init != u64::MAX);
     let mut templates = Vec::new();
     for _ in 0..c.u32()? {
@@ -206,7 +220,7 @@ fn row(c: &mut Reader<'_>) -> Option<Row> {
     for _ in 0..c.u32()? {
         rates.push((c.array::<1>()?[0], c.u64()?, c.u64()?));
     }
-    Some(Row { key: DomainKey { exporter, port, version, id, agent }, init_ms, templates, rates })
+    Some(Row { key, init_ms, templates, rates })
 }
 
 fn template(c: &mut Reader<'_>) -> Option<(u16, u16, u64, Definition)> {
@@ -221,25 +235,30 @@ fn template(c: &mut Reader<'_>) -> Option<(u16, u16, u64, Definition)> {
 }
 
 /// Little-endian, and never beyond the end.
-struct Reader<'a>(&'a [u8]);
+pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl Reader<'_> {
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (taken, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*taken)
     }
 
-    fn u16(&mut self) -> Option<u16> {
+    pub(super) fn u16(&mut self) -> Option<u16> {
         self.array().map(u16::from_le_bytes)
     }
 
-    fn u32(&mut self) -> Option<u32> {
+    pub(super) fn u32(&mut self) -> Option<u32> {
         self.array().map(u32::from_le_bytes)
     }
 
-    fn u64(&mut self) -> Option<u64> {
+    pub(super) fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    pub(super) fn key(&mut self) -> Option<DomainKey> {
+        let (exporter, agent) = (self.address()?, self.address()?);
+        Some(DomainKey { exporter, agent, port: self.u16()?, version: self.u16()?, id: self.u32()? })
     }
 
     fn address(&mut self) -> Option<Address> {

@@ -41,7 +41,13 @@ pub(super) const fn millis(value: u64) -> u64 {
     value.saturating_mul(1_000_000)
 }
 
-/// Of NTP's seconds since 1900 and 32 bits of fraction (RFC 7011, 6.1.9 and 6.1.10). Before 1970 they are of the era from 2036.
+/// Of the same in microseconds: the lowest eleven bits of the fraction are to be ignored (RFC 7011, 6.1.9).
+#[inline]
+pub(super) const fn micros(value: u64) -> u64 {
+    ntp(value & !0x7FF)
+}
+
+/// Of NTP's seconds since 1900 and 32 bits of fraction (RFC 7011, 6.1.10). Before 1970 they are of the era from 2036.
 #[inline]
 pub(super) const fn ntp(value: u64) -> u64 {
     let (seconds, fraction) = (value >> 32, value & 0xFFFF_FFFF);
@@ -65,6 +71,7 @@ mod tests {
     #[test]
     fn ntp_and_deltas() {
         assert_eq!(ntp((NTP_SECONDS + 10) << 32 | 0x8000_0000), 10 * NS + NS / 2);
+        assert_eq!(micros((NTP_SECONDS + 10) << 32 | 0x8000_07FF), 10 * NS + NS / 2);
         assert_eq!(ntp(0), ((1 << 32) - NTP_SECONDS) * NS);
         let at = |seconds: u64| ntp(seconds << 32) / NS;
         assert_eq!([at(NTP_SECONDS), at(NTP_SECONDS + 1)], [0, 1]);

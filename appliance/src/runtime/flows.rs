@@ -16,7 +16,7 @@ use crate::enrich::{Keeper, Pipeline};
 
 use crate::flows::listen::{Listener, is_shared, wait};
 use crate::flows::udp::{Datagrams, looks_like_export};
-use crate::flows::{Arrival, Collector, Settings, store};
+use crate::flows::{Arrival, Collector, Settings, store, waiting};
 use crate::rx::capture::{CaptureError, Merged};
 
 /// How flows are written.
@@ -130,7 +130,7 @@ pub fn run(options: &Options) -> Result<(), FlowsError> {
     let streams = out.end();
     let flushed = out.flush();
     let done = done.and(flushed);
-    collector.end();
+    end(&mut collector, options);
     let kept = keep(&mut collector, options, true);
     captures.warnings().for_each(|warning| tracing::warn!("{warning}"));
     collector.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -189,6 +189,23 @@ fn restore(collector: &mut Collector, options: &Options) {
     let Some(file) = &options.templates else { return };
     if let Err(fault) = collector.restore(file) {
         tracing::warn!("{}: {fault}", file.display());
+    }
+    let waiting = waiting::beside(file);
+    if let Err(fault) = collector.restore_waiting(&waiting) {
+        tracing::warn!("{}: {fault}", waiting.display());
+    }
+}
+
+/// What still waits for a template when nothing more comes by the sockets waits on disk; of captures alone it is given up.
+fn end(collector: &mut Collector, options: &Options) {
+    let file = options.templates.as_ref().filter(|_| !options.listen.is_empty());
+    let Some((file, told)) = file.map(|file| waiting::beside(file)).zip(collector.waiting()) else { return collector.end() };
+    match waiting::write(&file, &told) {
+        Ok(()) => collector.end_kept(),
+        Err(fault) => {
+            tracing::warn!("{}: {fault}: data that waits for its template is given up", file.display());
+            collector.end();
+        }
     }
 }
 

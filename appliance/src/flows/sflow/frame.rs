@@ -2,7 +2,7 @@
 //! what that leaves out (the destination MAC, the EtherType, labels below the top, the fields of fragments) is read here.
 
 use super::super::cursor::{Cursor, number};
-use super::super::flow::{Address, Flow};
+use super::super::flow::{Address, Fields, Flow};
 use crate::limits::FLOW_LAYERS_MAX;
 use crate::parse::{IpHeader, MirrorPlan, Parsed, parse_into};
 use crate::units::LinkType;
@@ -45,6 +45,9 @@ pub(in super::super) fn read(bytes: &[u8], wire_bytes: u64, header: Header, flow
         && let Some(outermost) = parsed.headers().first()
     {
         keys(outermost, flow);
+        if let [_, .., innermost] = parsed.headers() {
+            carried(innermost, &mut flow.fields);
+        }
     }
 }
 
@@ -65,6 +68,18 @@ fn keys(header: &IpHeader, flow: &mut Flow) {
     f.tcp_flags = u32::from(header.tcp_flags.unwrap_or(0));
     let (kind, code) = header.icmp.unwrap_or((0, 0));
     (f.icmp_type, f.icmp_code) = (u32::from(kind), u32::from(code));
+}
+
+/// The innermost header of a packet with tunnels.
+fn carried(header: &IpHeader, f: &mut Fields) {
+    let (bytes, etype) = if header.v6 { (16, 0x86DD) } else { (4, 0x0800) };
+    (f.has_encap, f.etype_encap) = (1, etype);
+    f.src_addr_encap = Address::of(header.src.get(..bytes).unwrap_or(&[]));
+    f.dst_addr_encap = Address::of(header.dst.get(..bytes).unwrap_or(&[]));
+    (f.proto_encap, f.ip_ttl_encap) = (u32::from(header.protocol), u32::from(header.ttl));
+    let (src, dst) = header.ports.unwrap_or((0, 0));
+    (f.src_port_encap, f.dst_port_encap) = (u32::from(src), u32::from(dst));
+    f.tcp_flags_encap = u32::from(header.tcp_flags.unwrap_or(0));
 }
 
 /// From the link to the first transport header, layer by layer.

@@ -124,6 +124,7 @@ impl Sources {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::sequence::Times;
     use super::*;
 
     fn fed(rate: u32, step: u32, drops: u32) -> Source {
@@ -144,7 +145,7 @@ mod tests {
     fn numbered(numbers: impl Iterator<Item = u32>) -> Source {
         let mut source = Source::default();
         for number in numbers {
-            let verdict = source.sequence.take(number, Some(1), None);
+            let verdict = source.sequence.take(number, Some(1), Times::default());
             source.pool(100, number * 100, 0, verdict);
         }
         source

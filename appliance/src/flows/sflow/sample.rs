@@ -4,9 +4,15 @@ use super::super::collector::{Arrival, Work};
 use super::super::cursor::Cursor;
 use super::super::flow::{Fields, FlowType, RateFrom};
 use super::super::ledger::Unit;
-use super::super::sequence::Verdict;
+use super::super::sequence::{Times, Verdict};
 use super::pool::Stream;
 use super::{Header, records};
+
+/// "No interface": the packet is of the device itself, or for it (sFlow version 5, 4.2.3).
+const OWN: u32 = 0x3FFF_FFFF;
+
+/// Element 89: dropped, for a reason that it has no word for.
+const DROPPED: u32 = 0x80;
 
 /// What came of a sample.
 pub(super) enum Read {
@@ -36,8 +42,8 @@ pub(super) fn read(format: u32, header: &Header, from: &Arrival, mut c: Cursor<'
     match format {
         1 => flow(short(&mut c), header, from, c, work),
         3 => flow(expanded(&mut c), header, from, c, work),
-        2 => counters(c.u32().zip(c.u32()).map(|(n, source)| (n, (source >> 24, source & 0xFF_FFFF))), work),
-        4 => counters(c.u32().zip(c.u32().zip(c.u32())), work),
+        2 => counters(c.u32().zip(c.u32()).map(|(n, source)| (n, (source >> 24, source & 0xFF_FFFF))), header, work),
+        4 => counters(c.u32().zip(c.u32().zip(c.u32())), header, work),
         5 => discarded(header, from, c, work),
         _ => Read::Other,
     }
@@ -48,49 +54,54 @@ fn short(c: &mut Cursor<'_>) -> Option<Sampled> {
     let (input, output, records) = (c.u32()?, c.u32()?, c.u32()?);
     let source = (source >> 24, source & 0xFF_FFFF);
     // The two highest bits are the kind.
-    let (input, output, output_kind) = (Some(input).filter(|input| input >> 30 == 0), output & 0x3FFF_FFFF, output >> 30);
+    let (input, output, output_kind) = (Some(input).filter(|input| *input < OWN), output & OWN, output >> 30);
     Some(Sampled { sequence, source, rate, pool, drops, input, output, output_kind, records })
 }
 
 fn expanded(c: &mut Cursor<'_>) -> Option<Sampled> {
     let (sequence, source, rate, pool, drops) = (c.u32()?, (c.u32()?, c.u32()?), c.u32()?, c.u32()?, c.u32()?);
     let (input_kind, input, output_kind, output, records) = (c.u32()?, c.u32()?, c.u32()?, c.u32()?, c.u32()?);
-    let input = Some(input).filter(|_| input_kind == 0);
+    let input = Some(input).filter(|input| input_kind == 0 && *input != OWN);
     Some(Sampled { sequence, source, rate, pool, drops, input, output, output_kind, records })
 }
 
 /// Structures within are of the exporter's own business; here they only count.
-fn counters(head: Option<(u32, (u32, u32))>, work: &mut Work<'_>) -> Read {
+fn counters(head: Option<(u32, (u32, u32))>, header: &Header, work: &mut Work<'_>) -> Read {
     let Some((number, source)) = head else { return Read::Bad };
-    follow(Stream::Counters, source, number, work);
+    follow(Stream::Counters, source, (number, header.uptime_ms), work);
     work.ledger.records += 1;
     work.ledger.counters += 1;
     Read::Done
 }
 
-fn follow(stream: Stream, source: (u32, u32), number: u32, work: &mut Work<'_>) -> Verdict {
+/// Numbers of a data source. The agent's uptime is the clock that tells its new count from old numbers.
+fn follow(stream: Stream, source: (u32, u32), (number, uptime_ms): (u32, u32), work: &mut Work<'_>) -> Verdict {
     if work.repeated {
         work.ledger.number(Unit::Samples, Verdict::Repeated, false);
         return Verdict::Repeated;
     }
     let sequence = &mut work.domain.sources.of((stream, source.0, source.1)).sequence;
     sequence.open(work.window);
-    let verdict = sequence.take(number, Some(1), None);
+    let verdict = sequence.take(number, Some(1), Times { started_ms: None, sent_ms: Some(u64::from(uptime_ms)) });
     work.ledger.number(Unit::Samples, verdict, sequence.is_own());
     verdict
 }
 
+const fn interface_of(index: u32) -> u32 {
+    if index == OWN { 0 } else { index }
+}
+
 fn flow(sampled: Option<Sampled>, header: &Header, from: &Arrival, c: Cursor<'_>, work: &mut Work<'_>) -> Read {
     let Some(sampled) = sampled else { return Read::Bad };
-    let verdict = follow(Stream::Flows, sampled.source, sampled.sequence, work);
+    let verdict = follow(Stream::Flows, sampled.source, (sampled.sequence, header.uptime_ms), work);
     let source = work.domain.sources.of((Stream::Flows, sampled.source.0, sampled.source.1));
     source.pool(sampled.rate, sampled.pool, sampled.drops, verdict);
     work.flow.begin(&shared(header, from));
     let f = &mut work.flow.fields;
     f.in_if = sampled.input.unwrap_or(0);
     match (sampled.output_kind, sampled.output) {
-        (0, interface) => f.out_if = interface,
-        (1, reason) => f.discard_reason = reason.saturating_add(1),
+        (0, interface) => f.out_if = interface_of(interface),
+        (1, reason) => (f.discard_reason, f.forwarding_status) = (reason.saturating_add(1), DROPPED),
         (2, count) => f.out_if_count = count,
         _ => {}
     }
@@ -109,12 +120,11 @@ fn discarded(header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mut Work
     let (Some(number), Some(class), Some(index), Some(_), Some(input), Some(output), Some(reason), Some(count)) = head else {
         return Read::Bad;
     };
-    follow(Stream::Discards, (class, index), number, work);
+    follow(Stream::Discards, (class, index), (number, header.uptime_ms), work);
     work.flow.begin(&shared(header, from));
     let f = &mut work.flow.fields;
-    (f.in_if, f.out_if, f.discard_reason) = (input, output, reason.saturating_add(1));
-    // Dropped, for a reason that element 89 has no word for.
-    f.forwarding_status = 0x80;
+    (f.in_if, f.out_if) = (interface_of(input), interface_of(output));
+    (f.discard_reason, f.forwarding_status) = (reason.saturating_add(1), DROPPED);
     (f.sampling_rate, f.rate_from) = (1, RateFrom::Record);
     give(count, c, work)
 }

@@ -128,7 +128,10 @@ impl Receiving {
 
     fn end(mut self) {
         self.ports.end(&mut self.collector);
-        self.collector.end();
+        match &self.saver {
+            Some(saver) => saver.end_waiting(&mut self.collector, KEEP_MAX),
+            None => self.collector.end(),
+        }
         self.way.flush();
         self.collector.warnings().iter().for_each(|warning| tracing::warn!("flows: {warning}"));
         // First the account: the reporter may wait for it, and reads no stream meanwhile.
