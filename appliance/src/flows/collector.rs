@@ -6,13 +6,13 @@ use super::cursor::Cursor;
 use super::domain::{Domain, DomainKey};
 use super::exporters::{Delays, Exporters, Mark};
 use super::flow::{Address, Flow};
-use super::ledger::{DatagramDrop, Ledger, SetDrop, TemplateEvent};
+use super::ledger::{DatagramDrop, Ledger, TemplateEvent};
 use super::lru::Lru;
 use super::missing::Then;
 use super::port_taken::PortTaken;
 use super::{export, fixed, sflow};
 use crate::config::FlowRate;
-use crate::limits::{DOMAINS_OF_EXPORTER_MAX, FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, FLOW_KNOWN_BYTES_OF_EXPORTER_MAX, HELD_BYTES_MAX};
+use crate::limits::{DOMAINS_OF_EXPORTER_MAX, FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, FLOW_KNOWN_BYTES_OF_EXPORTER_MAX};
 
 /// Where a datagram came from, and when.
 #[derive(Clone, Copy, Debug)]
@@ -75,8 +75,6 @@ pub(super) struct Work<'a> {
     pub(super) ledger: &'a mut Ledger,
     pub(super) flow: &'a mut Flow,
     pub(super) operator: &'a Operator,
-    /// Bytes that may still wait for templates, of all domains together.
-    pub(super) held_left: usize,
     /// Something was told that is worth keeping on disk.
     pub(super) changed: bool,
     /// When what is known was last taken to be kept.
@@ -99,9 +97,11 @@ pub struct Collector {
     pub(super) bare: Lru<DomainKey, ()>,
     /// Those of each address.
     pub(super) exporters: HashMap<Address, Own>,
-    told: Exporters,
+    pub(super) told: Exporters,
     pub(super) known_bytes: usize,
     pub(super) held_bytes: usize,
+    /// Domains that hold data.
+    pub(super) order: super::holding::Order,
     pub(super) ledger: Ledger,
     flow: Flow,
     pub(super) changed: bool,
@@ -153,6 +153,7 @@ impl Collector {
             told: Exporters::default(),
             known_bytes: 0,
             held_bytes: 0,
+            order: super::holding::Order::default(),
             ledger: Ledger::default(),
             flow: Flow::default(),
             changed: false,
@@ -210,11 +211,12 @@ impl Collector {
 
     fn read(&mut self, (from, datagram): (&Arrival, &[u8]), kind: &Kind, c: Cursor<'_>, out: &mut dyn FnMut(&Flow)) {
         let key = self.key(from, kind);
+        self.expire_held(from.received_ns);
         if self.domains.get(&key).is_none() {
             self.add(key);
         }
         let Some(domain) = self.domains.get(&key) else { return };
-        let (known_before, held_before) = (domain.memory_bytes(), domain.held.bytes());
+        let (known_before, held_before) = (domain.memory_bytes(), (domain.place(), domain.held.bytes()));
         let (repeated, last_ns) = (domain.repeats.take(datagram), domain.last_ns);
         domain.last_ns = from.received_ns;
         let then = Then::of(&self.ledger);
@@ -223,33 +225,30 @@ impl Collector {
             delays.note(flow);
             out(flow);
         };
-        let expired = domain.held.expire(from.received_ns);
-        (0..expired).for_each(|_| self.ledger.drop_set(SetDrop::NoTemplate));
-        self.ledger.waiting -= expired as u64;
         // Messages name the agent: an operator may name either.
         let agent = self.operators.get(&key.agent).filter(|_| !key.agent.is_void());
         let operator = agent.or_else(|| self.operators.get(&from.exporter)).unwrap_or(&self.none);
         let (ledger, flow) = (&mut self.ledger, &mut self.flow);
-        let held_left = HELD_BYTES_MAX.saturating_sub(self.held_bytes);
         let (window, changed, kept_ns) = (self.window, false, self.kept_ns);
         self.last_ns = from.received_ns;
         ledger.repeated += u64::from(repeated);
         flow.repeated = repeated;
-        let mut work = Work { domain, ledger, flow, operator, held_left, changed, kept_ns, window, repeated, out };
+        let mut work = Work { domain, ledger, flow, operator, changed, kept_ns, window, repeated, out };
         match kind {
             Kind::Fixed(header) => fixed::read(header, from, c, &mut work),
             Kind::Export(header) => export::read(header, c, &mut work),
             Kind::Sflow(header) => sflow::read(header, from, c, &mut work),
         }
         self.changed |= work.changed;
-        let (known, held) = (work.domain.memory_bytes(), work.domain.held.bytes());
+        let known = work.domain.memory_bytes();
         let has_templates = work.domain.template_count() > 0;
         self.known_bytes = self.known_bytes + known - known_before;
-        self.held_bytes = self.held_bytes + held - held_before;
+        self.note_held(key, held_before);
         self.note(from, true, before, delays);
         self.judge(&key, then, repeated, last_ns);
         self.note_use(key, has_templates, (known, known_before));
         self.make_room(&key);
+        self.displace_held();
     }
 
     /// A domain was used, whose memory was another before.
@@ -319,10 +318,9 @@ impl Collector {
             }
         }
         self.known_bytes -= domain.memory_bytes();
-        self.held_bytes -= domain.held.bytes();
         self.ledger.domains_evicted += 1;
         (0..domain.template_count()).for_each(|_| self.ledger.template(TemplateEvent::Evicted));
-        self.forget(domain.held.len(), SetDrop::NoTemplate);
+        self.forget_domain(*key, &domain);
     }
 
     /// Where everything went.

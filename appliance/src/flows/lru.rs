@@ -46,6 +46,18 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
         self.slot(at)?.entry.as_mut().map(|(_, value)| value)
     }
 
+    /// An entry; it does not count as used.
+    pub(crate) fn peek(&self, key: &K) -> Option<&V> {
+        let at = *self.places.get(key)?;
+        self.slots.get(at as usize)?.entry.as_ref().map(|(_, value)| value)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn peek_mut(&mut self, key: &K) -> Option<&mut V> {
+        let at = *self.places.get(key)?;
+        self.slot(at)?.entry.as_mut().map(|(_, value)| value)
+    }
+
     /// Adds an entry as the newest, and returns what stood under its key.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         let before = self.remove(&key);
@@ -85,11 +97,6 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
     /// All entries, in no order; nothing counts as used.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.slots.iter().filter_map(|slot| slot.entry.as_ref().map(|(key, value)| (key, value)))
-    }
-
-    /// The same, to be changed.
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
-        self.slots.iter_mut().filter_map(|slot| slot.entry.as_mut().map(|(key, value)| (&*key, value)))
     }
 
     fn add_slot(&mut self) -> u32 {

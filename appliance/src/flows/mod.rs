@@ -17,6 +17,7 @@ mod export;
 mod fixed;
 mod flow;
 mod held;
+mod holding;
 pub mod json;
 pub mod key;
 mod ledger;
