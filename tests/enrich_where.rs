@@ -164,7 +164,8 @@ fn what_is_wrong_is_said() {
         ("{ protocol = \"udp\", in_if = [] }", "in_if: is empty: no flow could have it"),
         ("17", "it must be a table"),
         ("{ in_if = 1", "syntax"),
-        ("{ as_path = 1 }", "unknown key"),
+        ("{ as_path = \"AS1\" }", "\"AS1\" is no range"),
+        ("{ mpls_ip = 1 }", "mpls_ip"),
     ] {
         let said = parse_where(text).unwrap_err().to_string();
         assert!(said.contains(wanted) && said.starts_with("--where"), "{text}: {said}");

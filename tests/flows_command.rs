@@ -4,7 +4,8 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use prost::Message;
 use tailwater::flows::pb::FlowMessage;
@@ -90,27 +91,65 @@ fn bad_usage_is_two() {
     assert!(help.status.success() && String::from_utf8(help.stdout).unwrap().contains("Example:"));
 }
 
+/// One that listens and keeps templates there; its stderr, and its port.
+fn listening(templates: &Path) -> (Child, BufReader<ChildStderr>, String) {
+    let mut command = flows();
+    command.args(["--listen", "127.0.0.1:0", "--templates"]).arg(templates).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    stderr.read_line(&mut line).unwrap();
+    let port = line.split("127.0.0.1:").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
+    (child, stderr, port)
+}
+
+/// Ends it; what is still on stdout, and its account.
+fn ended(mut child: Child, stdout: &mut impl Read, mut stderr: BufReader<ChildStderr>) -> (String, String) {
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    let (mut rest, mut account) = (String::new(), String::new());
+    stdout.read_to_string(&mut rest).unwrap();
+    stderr.read_to_string(&mut account).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    (rest, account)
+}
+
 #[test]
 fn sigterm_ends_listening_with_the_account_and_keeps_templates() {
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("templates");
-    let mut child =
-        flows().args(["--listen", "127.0.0.1:0", "--templates"]).arg(&kept).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    stderr.read_line(&mut line).unwrap();
-    let port: String = line.split("127.0.0.1:").nth(1).unwrap().chars().take_while(char::is_ascii_digit).collect();
+    let (mut child, stderr, port) = listening(&kept);
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
     sender.send_to(&five(4), format!("127.0.0.1:{port}")).unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut first = String::new();
     stdout.read_line(&mut first).unwrap();
     assert!(first.contains("\"NETFLOW_V5\""), "{first}");
-    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
-    let (mut rest, mut account) = (String::new(), String::new());
-    stdout.read_to_string(&mut rest).unwrap();
-    stderr.read_to_string(&mut account).unwrap();
-    assert_eq!((child.wait().unwrap().code(), rest.lines().count()), (Some(0), 3));
+    let (rest, account) = ended(child, &mut stdout, stderr);
+    assert_eq!(rest.lines().count(), 3);
     assert!(account.contains("datagrams: 1 = 1 decoded"), "{account}");
     assert!(kept.exists());
+}
+
+/// What waits for its template at SIGTERM waits on, and comes out when the next one gets the template.
+#[test]
+fn data_that_waits_at_sigterm_is_decoded_after_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("templates");
+    let nine = |sets: &[u8]| [&[0, 9, 0, 1, 0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 7][..], sets].concat();
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (mut child, stderr, port) = listening(&kept);
+    sender.send_to(&nine(&[1, 0, 0, 12, 192, 0, 2, 5, 0, 0, 0, 77]), format!("127.0.0.1:{port}")).unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    // What came before the signal is read.
+    let (rest, account) = ended(child, &mut stdout, stderr);
+    assert!(rest.is_empty() && account.contains("0 waiting + dropped (kept 1)"), "{account}");
+    let (mut child, stderr, port) = listening(&kept);
+    sender.send_to(&nine(&[0, 0, 0, 16, 1, 0, 0, 2, 0, 8, 0, 4, 0, 1, 0, 4]), format!("127.0.0.1:{port}")).unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let flow: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&flow["src_addr"], &flow["bytes"]), (&"192.0.2.5".into(), &"77".into()), "{line}");
+    let (_, account) = ended(child, &mut stdout, stderr);
+    assert!(account.contains("1 sets waited for theirs"), "{account}");
 }

@@ -4,9 +4,11 @@
 
 mod flows_support;
 
+use flows_support::coded::set;
 use flows_support::told::{ipfix, nine, of, sample, sets, sflow};
 use flows_support::{collector, feed, from};
 use tailwater::flows::{Collector, Gaps, SetDrop, TemplateEvent, waiting};
+use tailwater::limits::HELD_BYTES_MAX;
 
 const SECOND_NS: u64 = 1_000_000_000;
 const HOUR_NS: u64 = 3_600 * SECOND_NS;
@@ -131,7 +133,7 @@ fn data_that_waits_outlives_a_restart() {
         let restored = next.restore_waiting(&file).unwrap_or(0);
         let damaged = next.ledger().set_drops[SetDrop::Damaged as usize];
         // The checksum of the whole file is another's business: each set has its own.
-        assert!(restored == 6 && (8..12).contains(&at) || restored < 6 && damaged == 1, "{at}: {restored}, {damaged}");
+        assert!(restored == 6 && (8..12).contains(&at) || restored < 6 && damaged >= 1, "{at}: {restored}, {damaged}");
         assert!(next.ledger().balances() && !file.exists());
     }
     for cut in 0..written.len() {
@@ -146,4 +148,49 @@ fn data_that_waits_outlives_a_restart() {
     next.restore_waiting(&file).unwrap();
     assert_eq!(give(&mut next, NOW_NS + HOUR_NS, &ipfix(5, 3_600, &values(5))), 1);
     assert_eq!(next.ledger().set_drops[SetDrop::NoTemplate as usize], 5);
+}
+
+/// Strangers whose data waits in vain fill the room for it; a new exporter's data finds room all the same, and what is too old goes.
+#[test]
+fn data_of_strangers_does_not_keep_that_of_exporters_from_waiting() {
+    let mut c = collector();
+    let junk = |exporter: u32| (from(exporter, 1, NOW_NS), ipfix(0, 0, &[set(400, &vec![7; 60_000], 0)]));
+    // An exporter that is known, with something that waits.
+    let [template, record] = sets(10, &[of(1, &[0, 0, 0, 9])]);
+    let known = |n: u32, sets: &[Vec<u8>]| (from(1, 1, NOW_NS), ipfix(n, 0, sets));
+    assert_eq!(feed(&mut c, &[known(0, &[template.clone(), record.clone()]), known(1, &[set(300, &record[4..], 0)])]).len(), 1);
+    for exporter in 100..140 {
+        (0..16).for_each(|_| drop(feed(&mut c, &[junk(exporter)])));
+        assert!(c.memory_bytes().1 <= HELD_BYTES_MAX);
+    }
+    assert!(c.memory_bytes().1 > HELD_BYTES_MAX * 3 / 4, "{}", c.memory_bytes().1);
+    // A new one: its data waits until its template is there; so does that of the known one.
+    let new = |n: u32, sets: &[Vec<u8>]| (from(2, 1, NOW_NS), ipfix(n, 0, sets));
+    assert_eq!(feed(&mut c, &[new(0, std::slice::from_ref(&record)), junk(200)]).len(), 0);
+    assert_eq!(feed(&mut c, &[new(1, std::slice::from_ref(&template))]).len(), 1);
+    let other = [set(2, &[&300u16.to_be_bytes()[..], &template[6..]].concat(), 0)];
+    assert_eq!(feed(&mut c, &[known(2, &other)]).len(), 1);
+    assert_eq!(c.ledger().set_drops[SetDrop::NoRoom as usize], 0);
+    // Nobody hears of them again: each datagram of whomever lets one of them go.
+    let later = from(1, 1, NOW_NS + HOUR_NS);
+    (0..50).for_each(|n| drop(feed(&mut c, &[(later, ipfix(3 + n, 3_600, std::slice::from_ref(&record)))])));
+    assert_eq!((c.memory_bytes().1, c.ledger().waiting), (0, 0));
+}
+
+/// A set whose template never comes, in every message, does not blind for what is lost.
+#[test]
+fn sets_without_template_do_not_hide_loss() {
+    let [template, record] = sets(10, &[of(1, &[0, 0, 0, 9])]);
+    let strange = set(999, &[1, 2, 3, 4, 5, 6, 7, 8], 0);
+    let mut c = collector();
+    give(&mut c, NOW_NS, &ipfix(0, 0, &[template, record.clone()]));
+    // One record each, and eight at most; first none is lost, whatever the other set has, then 100 each time.
+    for n in 0..10u32 {
+        give(&mut c, NOW_NS, &ipfix(1 + 3 * n, n, &[record.clone(), strange.clone()]));
+    }
+    assert_eq!(c.ledger().record_gaps, Gaps::default());
+    for n in 1..=50u32 {
+        give(&mut c, NOW_NS, &ipfix(28 + 109 * n, 10 + n, &[record.clone(), strange.clone()]));
+    }
+    assert_eq!((c.ledger().record_gaps.lost, c.ledger().record_gaps.gaps), (5_000, 50));
 }

@@ -55,6 +55,15 @@ fn rates_by_count_by_time_and_by_population() {
     assert_eq!(rate(&[(304, 2), (307, 1_000), (308, 9_000)]), (10, known));
     assert_eq!(rate(&[(307, 1_000), (308, 0)]), (1, known));
     assert_eq!(rate(&[(309, 2), (310, 64)]), (32, known));
+    // Of another domain than that which tells it.
+    let mut c = collector();
+    c.take(&from(1, 1, 1), &ipfix(0, 0, &options(8, &[of(34, &[0, 100])])), &mut |_| ());
+    let mut flow = |domain: u8| {
+        let mut bytes = ipfix(1, 0, &sets(10, &[of(1, &[9])]));
+        bytes[15] = domain;
+        one(&mut c, bytes).fields.sampling_rate
+    };
+    assert_eq!([flow(7), flow(8), flow(9)], [0, 100, 0]);
     assert_eq!([rate(&[(307, 1_000)]), rate(&[(308, 9_000)]), rate(&[(306, 9)]), rate(&[(309, 1)])], [unknown; 4]);
 }
 
@@ -205,4 +214,29 @@ fn inner_headers_of_tunnels() {
     assert_eq!(f.src_addr_encap, Address::of(&[0x20, 1, 0x0D, 0xB8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2]));
     let f = one(&mut collector(), sflow(1, 9, &[sample(1, &[1, 3, 400, 400, 0, 7, 8], &ethernet(0x0800, &inner))])).fields;
     assert_eq!((f.has_encap, f.src_addr_encap, f.proto), (0, Address::NONE, 6));
+}
+
+/// What stands behind PPPoE or LLC with SNAP is read as behind Ethernet alone; of several fields of one meaning the right one counts.
+#[test]
+fn links_and_fields_of_one_meaning() {
+    let packet = {
+        let mut packet = ipv4(2, 17, &[0xC0, 0, 0, 53, 0, 8, 0, 0]);
+        packet[1] = 0xB8;
+        packet
+    };
+    let pppoe = ethernet(0x8864, &[&[0x11, 0, 0, 1][..], &(packet.len() as u16 + 2).to_be_bytes(), &[0, 0x21], &packet].concat());
+    let snap = ethernet(packet.len() as u16 + 8, &[&[0xAA, 0xAA, 3, 0, 0, 0, 8, 0][..], &packet].concat());
+    for frame in [pppoe, snap, ethernet(0x0800, &packet)] {
+        let flow = one(&mut collector(), sflow(1, 9, &[sample(1, &[1, 3, 400, 400, 0, 7, 8], &frame)]));
+        let (f, layers) = (flow.fields, flow.lists.layers.iter().map(|(kind, _)| *kind).collect::<Vec<_>>());
+        assert_eq!((f.etype, f.ip_tos, f.proto, f.dst_port, f.fragment_id), (0x0800, 0xB8, 17, 53, 1));
+        assert_eq!(layers, [0, 1, 4]);
+    }
+    for order in [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]] {
+        let mac = |last: u8| [2, 0, 0, 0, 0, last];
+        let all = [of(52, &[9]), of(192, &[64]), of(56, &mac(1)), of(81, &mac(2)), of(80, &mac(3)), of(57, &mac(4))];
+        let f = told(&order.map(|at: usize| all[at].clone())).fields;
+        assert_eq!((f.ip_ttl, f.src_mac & 0xFF, f.dst_mac & 0xFF), (9, 1, 3), "{order:?}");
+    }
+    assert_eq!(told(&[of(81, &[2, 0, 0, 0, 0, 2]), of(57, &[2, 0, 0, 0, 0, 4])]).fields.src_mac & 0xFF, 2);
 }

@@ -31,8 +31,9 @@ pub(crate) fn netflow(bytes: &[u8]) {
     let Some((settings, rest)) = bytes.split_first() else { return };
     let (came, mut model) = (came::all(rest), model::Model::new(settings & 1 == 1));
     let came: Vec<Came> = came.into_iter().filter(|came| model.take(came)).collect();
-    let found = collect(&came, settings & 1 == 1);
-    assert_eq!(found.waiting, model.waiting());
+    let mut found = collect(&came, settings & 1 == 1);
+    let undescribed = std::mem::take(&mut found.counts.set_drops[SetDrop::NoTemplate as usize]) + found.waiting;
+    assert_eq!(undescribed, model.undescribed());
     assert_eq!(Counts { templates: without_restored(&found.counts), ..found.counts.clone() }, model.counts);
     assert_eq!(found.seen.len(), model.seen.len());
     let differs = model.seen.iter().zip(&found.seen).find(|(model, found)| !model.agrees(found));
@@ -77,10 +78,11 @@ fn collect(came: &[Came], per_port: bool) -> Outcome {
     };
     let (mut collector, most) = bound::most(|| feed(came, per_port, &mut out));
     assert!(most <= HELD_BYTES_AT_FIRST + HELD_BYTES_OF_BYTE * bytes, "{most} bytes held for {bytes}");
-    out.waiting = collector.ledger().waiting;
+    let waiting = collector.ledger().waiting;
+    out.waiting += waiting;
     out.sets += collector.ledger().sets;
     out.counts.add(collector.ledger());
-    let lost = collector.ledger().set_drops[SetDrop::NoTemplate as usize] + out.waiting;
+    let lost = collector.ledger().set_drops[SetDrop::NoTemplate as usize] + waiting;
     collector.end();
     assert_eq!((collector.ledger().waiting, collector.memory_bytes().1), (0, 0));
     assert_eq!(collector.ledger().set_drops[SetDrop::NoTemplate as usize], lost);
@@ -97,6 +99,7 @@ fn feed(came: &[Came], per_port: bool, out: &mut Outcome) -> Collector {
         if came.restarts {
             out.counts.add(collector.ledger());
             out.sets += collector.ledger().sets;
+            out.waiting += collector.ledger().waiting;
             collector = restarted(&mut collector, &settings);
         }
         take(&mut collector, &came.from, &came.datagram, out);

@@ -47,6 +47,8 @@ pub(crate) struct Model {
     per_port: bool,
     known: HashMap<(Domain, u16), Known>,
     held: Vec<(u16, Header, Vec<u8>)>,
+    /// Sets that waited when it restarted.
+    left: u64,
     pub(crate) counts: Counts,
     pub(crate) seen: Vec<Seen>,
 }
@@ -77,6 +79,7 @@ impl Model {
         }
         if came.restarts {
             // What was told stays; what waited does not.
+            self.left += self.held.len() as u64;
             self.held.clear();
         }
         match bytes[..] {
@@ -268,9 +271,10 @@ impl Model {
         }
     }
 
-    /// Sets that wait for their templates.
-    pub(crate) fn waiting(&self) -> u64 {
-        self.held.len() as u64
+    /// Takes out of the counts what waited in vain, and adds what waited when it restarted, or waits: when the one becomes the other, which
+    /// of silent exporters is the reader's choice, is no part of the judgement.
+    pub(crate) fn undescribed(&mut self) -> u64 {
+        std::mem::take(&mut self.counts.set_drops[SetDrop::NoTemplate as usize]) + self.left + self.held.len() as u64
     }
 }
 

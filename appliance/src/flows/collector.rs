@@ -10,6 +10,7 @@ use super::ledger::{DatagramDrop, Ledger, TemplateEvent};
 use super::lru::Lru;
 use super::missing::Then;
 use super::port_taken::PortTaken;
+use super::sampling::Told;
 use super::{export, fixed, sflow};
 use crate::config::FlowRate;
 use crate::limits::{DOMAINS_OF_EXPORTER_MAX, FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, FLOW_KNOWN_BYTES_OF_EXPORTER_MAX};
@@ -79,6 +80,8 @@ pub(super) struct Work<'a> {
     pub(super) changed: bool,
     /// When what is known was last taken to be kept.
     pub(super) kept_ns: u64,
+    /// Rates that options told of other domains than the header's: whose, and by which interface.
+    pub(super) elsewhere: Vec<(u32, Told, Option<u32>)>,
     /// The window that is open.
     pub(super) window: u32,
     /// The datagram was here before.
@@ -233,20 +236,21 @@ impl Collector {
         self.last_ns = from.received_ns;
         ledger.repeated += u64::from(repeated);
         flow.repeated = repeated;
-        let mut work = Work { domain, ledger, flow, operator, changed, kept_ns, window, repeated, out };
+        let mut work = Work { domain, ledger, flow, operator, changed, kept_ns, elsewhere: Vec::new(), window, repeated, out };
         match kind {
             Kind::Fixed(header) => fixed::read(header, from, c, &mut work),
             Kind::Export(header) => export::read(header, c, &mut work),
             Kind::Sflow(header) => sflow::read(header, from, c, &mut work),
         }
         self.changed |= work.changed;
-        let known = work.domain.memory_bytes();
+        let (known, elsewhere) = (work.domain.memory_bytes(), work.elsewhere);
         let has_templates = work.domain.template_count() > 0;
         self.known_bytes = self.known_bytes + known - known_before;
         self.note_held(key, held_before);
         self.note(from, true, before, delays);
         self.judge(&key, then, repeated, last_ns);
         self.note_use(key, has_templates, (known, known_before));
+        elsewhere.into_iter().for_each(|(id, told, interface)| self.learn_elsewhere(DomainKey { id, ..key }, &told, interface));
         self.make_room(&key);
         self.displace_held();
     }

@@ -1,10 +1,11 @@
 //! What is remembered of one exporter's domain: its templates, its sampling rates, where its numbers are, what waits.
 
+use super::collector::Collector;
 use super::flow::Address;
 use super::held::Held;
 use super::ledger::{Ledger, TemplateEvent};
 use super::lru::Lru;
-use super::sampling::Rates;
+use super::sampling::{Rates, Told};
 use super::sequence::Sequence;
 use super::template::{Definition, Plan};
 use crate::limits::{TEMPLATE_BYTES_OF_DOMAIN_MAX, TEMPLATE_MS_MAX, TEMPLATES_OF_DOMAIN_MAX};
@@ -77,6 +78,23 @@ pub(super) struct Domain {
     pub(super) exported: super::totals::Exported,
     /// Data sources of sFlow.
     pub(super) sources: super::sflow::pool::Sources,
+}
+
+impl Collector {
+    /// What an exporter told of the rate of another of its domains.
+    pub(super) fn learn_elsewhere(&mut self, key: DomainKey, told: &Told, interface: Option<u32>) {
+        if self.domains.get(&key).is_none() {
+            self.add(key);
+        }
+        let Some(domain) = self.domains.get(&key) else { return };
+        let before = domain.memory_bytes();
+        let news = domain.rates.learn(told, interface);
+        let (known, has_templates) = (domain.memory_bytes(), domain.template_count() > 0);
+        self.ledger.rates_told += u64::from(news);
+        self.changed |= news;
+        self.known_bytes = self.known_bytes + known - before;
+        self.note_use(key, has_templates, (known, before));
+    }
 }
 
 impl Domain {

@@ -104,6 +104,7 @@ pub(super) enum What {
     SeenMillis,
     SeenMicros,
     SeenNtp,
+    Domain,
     SamplerId,
     Algorithm,
     Selector,
@@ -266,6 +267,7 @@ elements! {
     136 => EndReason Number;
     138 => ObservationPoint Number;
     140 => LabelAddr V6;
+    149 => Domain Number;
     150 => StartSeconds Four;
     151 => EndSeconds Four;
     152 => StartMillis Eight;

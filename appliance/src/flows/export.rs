@@ -6,11 +6,14 @@ use super::domain::DomainKey;
 use super::flow::{Address, Fields, FlowType};
 use super::ledger::{DatagramDrop, RecordDrop, SetDrop, TemplateEvent, Unit};
 use super::record::{Scratch, put};
-use super::sampling::{choose, parted};
+use super::sampling::{Told, choose, parted};
 use super::sequence::{Times, Verdict};
 use super::template::{Definition, Purpose, Refused};
 use super::times::{Base, seconds};
 use crate::limits::TEMPLATES_KEPT_MS;
+
+/// Records of options of one datagram that tell of other domains.
+const RATES_ELSEWHERE_MAX: usize = 256;
 
 /// The header of a datagram, and when it came: what its records share.
 #[derive(Clone, Copy, Debug)]
@@ -97,7 +100,8 @@ impl Header {
 pub(super) fn read(header: &Header, mut c: Cursor<'_>, work: &mut Work<'_>) {
     let header = &Header { window: work.window, repeated: work.repeated, ..*header };
     let init_ms = work.domain.init_ms;
-    let mut records = Some(0);
+    // How many there are, and how many there may be beside them.
+    let mut records = Some((0, 0));
     while c.left() >= 4 {
         let (Some(id), Some(length)) = (c.u16(), c.u16()) else { break };
         work.ledger.sets += 1;
@@ -112,34 +116,39 @@ pub(super) fn read(header: &Header, mut c: Cursor<'_>, work: &mut Work<'_>) {
             break;
         };
         let read = set(header, id, body, work);
-        records = records.zip(read).map(|(sum, more): (u32, u32)| sum.wrapping_add(more));
+        records = records.map(|sum: (u32, u32)| (sum.0.wrapping_add(read.0), sum.1.saturating_add(read.1)));
     }
     follow(header, records, init_ms, work);
 }
 
-/// What one set has: how many records of data and options; `None` where that cannot be told.
-fn set(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> Option<u32> {
+/// What one set has: how many records of data and options; and where that cannot be told, how many at most.
+fn set(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> (u32, u32) {
+    let at_most = u32::try_from(body.len()).unwrap_or(u32::MAX);
     let first = if header.version == 9 { 0 } else { 2 };
     match id {
-        _ if id >= 256 => data(header, id, body, work),
+        _ if id >= 256 => data(header, id, body, work).map_or((0, at_most), |records| (records, 0)),
         _ if id == first || id == first + 1 => {
             work.ledger.template_sets += 1;
             templates(header, id == first + 1, Cursor::new(body), work);
-            Some(0)
+            (0, 0)
         }
         _ => {
             work.ledger.drop_set(SetDrop::ReservedId);
-            None
+            (0, at_most)
         }
     }
 }
 
 /// NetFlow 9 counts datagrams, IPFIX records. `init_ms` is what IPFIX had told of its start before this datagram (element 160).
-fn follow(header: &Header, records: Option<u32>, init_ms: Option<u64>, work: &mut Work<'_>) {
+fn follow(header: &Header, records: Option<(u32, u32)>, init_ms: Option<u64>, work: &mut Work<'_>) {
     work.domain.exported.messages += u64::from(!header.repeated);
-    let units = if header.version == 9 { Some(1) } else { records };
+    let (units, unsure) = if header.version == 9 { (Some(1), None) } else { records.unzip() };
     let unit = if header.version == 9 { Unit::Datagrams } else { Unit::Records };
-    let times = Times { started_ms: header.started_ms(work.domain.init_ms), sent_ms: Some(header.base.export_ns / 1_000_000) };
+    let times = Times {
+        started_ms: header.started_ms(work.domain.init_ms),
+        sent_ms: Some(header.base.export_ns / 1_000_000),
+        unsure: unsure.unwrap_or(0),
+    };
     let verdict = work.follow(unit, header.sequence, units, times);
     if header.version == 10 && verdict == Verdict::Restart && work.domain.init_ms == init_ms {
         // It is another's start now, and would make times of records wrong: until the exporter tells its own there is none.
@@ -259,7 +268,7 @@ fn flows(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
 }
 
 fn options(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
-    let Work { domain, ledger, flow, .. } = work;
+    let Work { domain, ledger, flow, elsewhere, .. } = work;
     let (mut c, mut records) = (Cursor::new(body), 0);
     let mut init_ms = None;
     let mut exported = None;
@@ -272,6 +281,13 @@ fn options(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
         if !template.plan.decode(&mut c, |what, v| put(what, v, flow, &mut s, &header.base)) {
             ledger.drop_records(RecordDrop::Cut, 1);
             break;
+        }
+        let other = s.told.domain.filter(|domain| header.version == 10 && ![0, header.domain].contains(domain));
+        if let Some(domain) = other {
+            if elsewhere.len() < RATES_ELSEWHERE_MAX {
+                elsewhere.push((domain, s.told, s.interface));
+            }
+            s.told = Told::default();
         }
         let (ignored, news) = match template.plan.is_narrow() && s.told.is_of_no_part(s.interface) {
             true => (true, false),

@@ -57,7 +57,7 @@ impl Header {
 /// Reads the records that the header counts. What is behind them is padding.
 pub(super) fn read(header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mut Work<'_>) {
     if let Some(sequence) = header.sequence {
-        let times = Times { started_ms: Some(header.started_ms()), sent_ms: Some(header.base.export_ns / 1_000_000) };
+        let times = Times { started_ms: Some(header.started_ms()), sent_ms: Some(header.base.export_ns / 1_000_000), unsure: 0 };
         work.follow(Unit::Records, sequence, Some(u32::from(header.count)), times);
     }
     let told = u64::from(header.sampling & 0x3FFF);

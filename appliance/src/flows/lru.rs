@@ -146,6 +146,7 @@ mod tests {
         for step in 0..20_000u32 {
             let key = dice.next_u32() % 40;
             let at = list.iter().position(|(k, _)| *k == key);
+            assert_eq!([lru.peek(&key).copied(), lru.peek_mut(&key).copied()], [at.map(|at| list[at].1); 2]);
             match dice.next_u32() % 4 {
                 0 => {
                     let before = at.map(|at| list.remove(at).1);

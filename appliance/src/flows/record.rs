@@ -91,7 +91,7 @@ fn put_rare(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch, base: &Base)
         What::Icmp => icmp(v, &mut f.icmp_type, &mut f.icmp_code),
         What::IcmpType => unless_void(v, &mut f.icmp_type),
         What::IcmpCode => unless_void(v, &mut f.icmp_code),
-        What::Ttl => f.ip_ttl = number32(v),
+        What::Ttl => f.ip_ttl = if f.ip_ttl == 0 { number32(v) } else { f.ip_ttl.min(number32(v)) },
         What::IpVersion => f.etype = version(v, f.etype),
         What::EtherType => f.etype = number32(v),
         What::FragmentId => f.fragment_id = number32(v),
@@ -130,7 +130,8 @@ fn put_rare(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch, base: &Base)
         What::FrameSection => super::sflow::frame::read(v, f.frame_bytes, super::sflow::frame::Header::Ethernet, flow),
         What::ExportedMessages => s.exported.0 = Some(number(v)),
         What::ExportedRecords => s.exported.1 = Some(number(v)),
-        What::SamplerId
+        What::Domain
+        | What::SamplerId
         | What::Algorithm
         | What::Selector
         | What::Interval

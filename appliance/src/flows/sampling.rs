@@ -11,6 +11,8 @@ use crate::limits::SAMPLING_RATES_MAX;
 /// What one record, of data or of options, tells of sampling.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Told {
+    /// Element 149: whose rate it is.
+    pub(super) domain: Option<u32>,
     /// Elements 48 and 302.
     pub(super) sampler: Option<u64>,
     interval: u64,
@@ -37,6 +39,7 @@ pub(super) const fn parted(rate: u64) -> (u64, bool) {
 impl Told {
     pub(super) fn put(&mut self, what: What, v: &[u8]) {
         match what {
+            What::Domain => self.domain = u32::try_from(number(v)).ok(),
             What::SamplerId => self.sampler = Some(number(v)),
             What::Interval => self.interval = number(v),
             What::RandomInterval => self.random_interval = number(v),

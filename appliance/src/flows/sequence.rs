@@ -33,6 +33,8 @@ pub(super) struct Times {
     pub(super) started_ms: Option<u32>,
     /// When the datagram was sent, milliseconds by a clock of the exporter's: since 1970, or its uptime.
     pub(super) sent_ms: Option<u64>,
+    /// Units that it may have beside those that are known: a set without template has some, nobody knows how many.
+    pub(super) unsure: u32,
 }
 
 /// The numbers of one stream. Units are what its protocol counts: datagrams, records or samples.
@@ -41,8 +43,12 @@ pub(super) struct Sequence {
     expected: Option<u32>,
     /// When the exporter started, milliseconds modulo 2^32, where it tells.
     started_ms: Option<u32>,
+    /// By how much the next number may be beyond it all the same.
+    unsure: u32,
     /// When the last one that was not late was sent, by the exporter's clock.
     sent_ms: Option<u64>,
+    /// It counts anew with the next number, and counted before.
+    is_anew: bool,
     /// What is missing: first number, how many, and in which window that was seen. The oldest first.
     holes: Vec<(u32, u32, u32)>,
     /// The window that is open.
@@ -64,23 +70,24 @@ impl Sequence {
 
     /// Takes the number of a datagram that is `units` long; `None`: how long is not known, and the next is not judged.
     pub(super) fn take(&mut self, number: u32, units: Option<u32>, times: Times) -> Verdict {
-        let restarted = self.is_later_start(times.started_ms);
+        let restarted = self.is_later_start(times.started_ms) | std::mem::take(&mut self.is_anew);
         let Some(expected) = self.expected.filter(|_| !restarted) else {
             self.begin(number, units, times);
             return if restarted { Verdict::Restart } else { Verdict::Next };
         };
         let ahead = number.wrapping_sub(expected);
         let behind = expected.wrapping_sub(number);
-        if ahead == 0 {
+        if ahead <= self.unsure {
             self.go_on(number, units, times);
             return Verdict::Next;
         }
         if ahead <= JUMP_MAX {
-            self.note(expected, ahead, self.window);
+            let lost = ahead - self.unsure;
+            self.note(expected.wrapping_add(self.unsure), lost, self.window);
             self.go_on(number, units, times);
-            return Verdict::Gap(ahead);
+            return Verdict::Gap(lost);
         }
-        if let Some(filled) = self.fill(number, units.unwrap_or(1)) {
+        if let Some(filled) = self.fill(number, units.map_or(1, |units| units.max(times.unsure.min(1)))) {
             return Verdict::Late(filled);
         }
         if behind <= REPEAT_MAX && !self.is_sent_anew(times.sent_ms) {
@@ -88,6 +95,12 @@ impl Sequence {
         }
         self.begin(number, units, times);
         Verdict::Restart
+    }
+
+    /// The exporter counts anew, as something else told: so does this.
+    pub(super) fn begin_anew(&mut self) {
+        self.holes.clear();
+        self.is_anew |= self.expected.take().is_some();
     }
 
     /// The start that was told last is no longer the exporter's.
@@ -121,7 +134,7 @@ impl Sequence {
     }
 
     fn go_on(&mut self, number: u32, units: Option<u32>, times: Times) {
-        self.sent_ms = times.sent_ms;
+        (self.sent_ms, self.unsure) = (times.sent_ms, times.unsure);
         self.expected = units.map(|units| number.wrapping_add(units));
     }
 
@@ -172,7 +185,7 @@ mod tests {
             [Next, Next, Gap(1)]
         );
         let mut s = Sequence::default();
-        let started = |ms: u32| Times { started_ms: Some(ms), sent_ms: None };
+        let started = |ms: u32| Times { started_ms: Some(ms), sent_ms: None, unsure: 0 };
         assert_eq!([s.take(1, Some(1), started(u32::MAX)), s.take(2, Some(1), started(4))], [Next, Next]);
         assert_eq!([s.take(0, Some(1), started(60_000)), s.take(1, Some(1), started(60_000))], [Restart, Next]);
     }
@@ -181,7 +194,8 @@ mod tests {
     #[test]
     fn a_new_count_through_old_numbers_is_sent_later() {
         let mut s = Sequence::default();
-        let mut take = |number: u32, second: u64| s.take(number, Some(1), Times { started_ms: None, sent_ms: Some(second * 1_000) });
+        let mut take =
+            |number: u32, second: u64| s.take(number, Some(1), Times { started_ms: None, sent_ms: Some(second * 1_000), unsure: 0 });
         assert_eq!(
             [take(0, 100), take(1, 100), take(5, 101), take(3, 100), take(3, 100), take(1, 100)],
             [Next, Next, Gap(3), Late(1), Repeated, Repeated]
@@ -221,5 +235,14 @@ mod tests {
             })
             .sum();
         assert_eq!((lost, s.holes.len()), (0, 0));
+    }
+
+    /// Records of a set without template are some, at most one a byte: what is beyond them is lost for sure.
+    #[test]
+    fn what_cannot_be_counted_does_not_hide_loss() {
+        let mut s = Sequence::default();
+        let mut take = |number: u32, units: u32, unsure: u32| s.take(number, Some(units), Times { unsure, ..Times::default() });
+        assert_eq!([take(0, 5, 20), take(5, 5, 20), take(30, 5, 20), take(56, 5, 0)], [Next, Next, Next, Gap(1)]);
+        assert_eq!([take(55, 1, 0), take(61, 0, 9), take(80, 5, 0), take(75, 0, 3)], [Late(1), Next, Gap(10), Late(1)]);
     }
 }

@@ -138,6 +138,9 @@ impl Definition {
         match known {
             What::OutBytes if !has(1) => What::Bytes,
             What::OutPackets if !has(2) => What::Packets,
+            // MACs as they came in go before those that they became.
+            What::SrcMac if field.id == 81 && has(56) => What::Skip,
+            What::DstMac if field.id == 57 && has(80) => What::Skip,
             What::FrameSection if matches!(self.purpose, Purpose::Options(_)) => What::Skip,
             known => known,
         }

@@ -46,7 +46,9 @@ pub(super) fn losses(account: &pb::FlowsAccount) -> Vec<pb::Loss> {
             "flows_undescribed",
             no_template + displaced + no_room,
             if no_room + displaced > 0 { "no_room" } else { "no_template" },
-            format!("{no_template} sets whose template did not come, {displaced} that made room for newer ones, {no_room} without room to wait for it"),
+            format!(
+                "{no_template} sets whose template did not come, {displaced} that made room for newer ones, {no_room} without room to wait for it"
+            ),
             "let the exporters send their templates more often (each minute, say), and keep `[flows] templates` on a disk",
         ),
         (

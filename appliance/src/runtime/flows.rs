@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use super::doubts::Doubts;
 use super::flows_out::{Out, Way};
 use super::flows_top::{Top, TopOptions};
 use crate::config::{self, Config, FlowPredicate};
@@ -246,7 +247,7 @@ fn serve(listeners: &mut [Listener], collector: &mut Collector, options: &Option
         let at = listener.address().map_err(FlowsError::Socket)?;
         tell(&format!("listens at udp {at}"));
     }
-    let mut kept = Instant::now();
+    let (mut kept, mut doubts) = (Instant::now(), Doubts::new());
     while !stop.load(Ordering::Relaxed) && !out.is_done() {
         let mut came = 0;
         for listener in &mut *listeners {
@@ -261,6 +262,7 @@ fn serve(listeners: &mut [Listener], collector: &mut Collector, options: &Option
             wait(listeners, NAP_MS).map_err(FlowsError::Socket)?;
         }
         out.check()?;
+        doubts.look(collector);
         if kept.elapsed() >= KEEP_EVERY {
             kept = Instant::now();
             if let Err(fault) = keep(collector, options, false) {

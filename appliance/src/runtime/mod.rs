@@ -19,6 +19,7 @@ mod check_memory;
 #[cfg(feature = "dpdk")]
 mod check_vf;
 pub mod configs;
+mod doubts;
 pub mod exporting;
 pub mod fits;
 pub mod fixed;

@@ -99,6 +99,9 @@ fn walk(bytes: &[u8], header: Header, flow: &mut Flow) {
         next = match etype {
             0x8100 | 0x88A8 | 0x9100 => tag(&mut c, &mut tagged, flow),
             0x8847 | 0x8848 => labels(&mut c, flow),
+            0x8864 => pppoe(&mut c),
+            // A length: what follows is LLC, with SNAP if it carries IP.
+            0..0x0600 => snap(&mut c),
             0x0800 => ipv4(&mut c, flow).and(None),
             0x86DD => ipv6(&mut c, flow).and(None),
             _ => return,
@@ -125,6 +128,21 @@ fn tag(c: &mut Cursor<'_>, tagged: &mut bool, flow: &mut Flow) -> Option<u16> {
     }
     push(flow, layer::DOT1Q, 4);
     Some(etype)
+}
+
+/// Behind version, code, session and length: the protocol, as PPP numbers it.
+fn pppoe(c: &mut Cursor<'_>) -> Option<u16> {
+    c.take(6)?;
+    match c.u16()? {
+        0x0021 => Some(0x0800),
+        0x0057 => Some(0x86DD),
+        _ => None,
+    }
+}
+
+fn snap(c: &mut Cursor<'_>) -> Option<u16> {
+    let head = c.take(6)?;
+    c.u16().filter(|etype| head == [0xAA, 0xAA, 3, 0, 0, 0] && *etype >= 0x0600)
 }
 
 fn labels(c: &mut Cursor<'_>, flow: &mut Flow) -> Option<u16> {

@@ -10,7 +10,7 @@ use super::collector::{Arrival, Work};
 use super::cursor::Cursor;
 use super::flow::Address;
 use super::ledger::{DatagramDrop, SetDrop, Unit};
-use super::sequence::Times;
+use super::sequence::{Times, Verdict};
 use sample::Read;
 
 /// The header of a datagram.
@@ -51,8 +51,10 @@ impl Header {
 
 /// Reads the samples that the header counts.
 pub(super) fn read(header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mut Work<'_>) {
-    let times = Times { started_ms: Some(header.started_ms(from.received_ns)), sent_ms: Some(u64::from(header.uptime_ms)) };
-    work.follow(Unit::Datagrams, header.sequence, Some(1), times);
+    let times = Times { started_ms: Some(header.started_ms(from.received_ns)), sent_ms: Some(u64::from(header.uptime_ms)), unsure: 0 };
+    if work.follow(Unit::Datagrams, header.sequence, Some(1), times) == Verdict::Restart {
+        work.domain.sources.begin_anew();
+    }
     let mut missing = header.samples;
     while missing > 0 && c.left() >= SAMPLE_BYTES_MIN {
         missing -= 1;

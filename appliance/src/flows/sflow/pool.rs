@@ -25,6 +25,8 @@ const STEP_MAX: u32 = u32::MAX / 2;
 #[derive(Debug, Default)]
 pub(in super::super) struct Source {
     pub(super) sequence: Sequence,
+    /// How often the agent had begun anew.
+    starts: u32,
     rate: u32,
     last: Option<(u32, u32)>,
     /// Since the rate is what it is: samples that came, packets of the pool, samples that the agent dropped.
@@ -85,11 +87,16 @@ impl Source {
 
 /// All data sources of an agent that were heard of lately.
 #[derive(Debug)]
-pub(in super::super) struct Sources(Lru<SourceKey, Source>);
+pub(in super::super) struct Sources(Lru<SourceKey, Source>, u32);
 
 impl Sources {
     pub(in super::super) fn new() -> Self {
-        Self(Lru::new())
+        Self(Lru::new(), 0)
+    }
+
+    /// The agent began anew, and all its sources with it.
+    pub(super) const fn begin_anew(&mut self) {
+        self.1 = self.1.wrapping_add(1);
     }
 
     /// Memory that they take, about.
@@ -103,9 +110,13 @@ impl Sources {
             if self.0.len() >= SFLOW_SOURCES_MAX {
                 self.0.evict();
             }
-            self.0.insert(key, Source::default());
+            self.0.insert(key, Source { starts: self.1, ..Source::default() });
         }
-        self.0.get(&key).expect("it was put there")
+        let source = self.0.get(&key).expect("it was put there");
+        if std::mem::replace(&mut source.starts, self.1) != self.1 {
+            source.sequence.begin_anew();
+        }
+        source
     }
 
     /// Says which rates are in doubt.

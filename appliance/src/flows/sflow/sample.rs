@@ -82,7 +82,7 @@ fn follow(stream: Stream, source: (u32, u32), (number, uptime_ms): (u32, u32), w
     }
     let sequence = &mut work.domain.sources.of((stream, source.0, source.1)).sequence;
     sequence.open(work.window);
-    let verdict = sequence.take(number, Some(1), Times { started_ms: None, sent_ms: Some(u64::from(uptime_ms)) });
+    let verdict = sequence.take(number, Some(1), Times { started_ms: None, sent_ms: Some(u64::from(uptime_ms)), unsure: 0 });
     work.ledger.number(Unit::Samples, verdict, sequence.is_own());
     verdict
 }

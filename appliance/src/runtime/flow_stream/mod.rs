@@ -20,6 +20,7 @@ use std::time::Instant;
 
 pub use account::Accounts;
 
+use super::doubts::Doubts;
 use crate::analyse::Analysis;
 use crate::config::{Config, Fault, Faults, Flows, Range};
 use crate::enrich::{Edges, Keeper, Pipeline};
@@ -92,8 +93,20 @@ impl FlowStream {
             let saver = flows.templates.as_deref().and_then(|file| Saver::start(file, &mut collector));
             let way = Way::new(&flows, journal, window_ns, pipeline);
             let listeners = sockets.into_iter().map(Listener::new).collect();
-            Receiving { listeners, collector, way, saver, watch: told, told: Instant::now(), fault: None, analysing, time: at, ports }
-                .run(&ends);
+            Receiving {
+                listeners,
+                collector,
+                way,
+                saver,
+                watch: told,
+                told: Instant::now(),
+                fault: None,
+                analysing,
+                time: at,
+                ports,
+                doubts: Doubts::new(),
+            }
+            .run(&ends);
         };
         let thread = thread::Builder::new().name("flows".into()).spawn(work);
         let thread = thread

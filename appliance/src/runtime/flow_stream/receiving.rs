@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::super::doubts::Doubts;
 use super::analysing::Analysing;
 use super::ports::Ports;
 use super::saver::Saver;
@@ -42,6 +43,7 @@ pub(super) struct Receiving {
     /// Of the data path, once it has begun.
     pub(super) time: Arc<OnceLock<Arc<Timeline>>>,
     pub(super) ports: Ports,
+    pub(super) doubts: Doubts,
 }
 
 impl Receiving {
@@ -54,6 +56,7 @@ impl Receiving {
             let closes = self.analysing.step();
             if self.told.elapsed() >= TELL_EVERY {
                 self.tell();
+                self.doubts.look(&self.collector);
             }
             // Lots are closed by their age, at the next burst or behind a nap without one.
             let nap_ms = match (self.ports.is_on(), self.analysing.is_on()) {

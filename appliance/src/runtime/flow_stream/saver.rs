@@ -168,6 +168,30 @@ mod tests {
         assert_eq!(next.restore(&file).unwrap(), 1);
         Saver::start(&file, &mut next).unwrap().end(&mut next, Duration::from_secs(30));
     }
+
+    #[test]
+    fn what_waits_goes_to_the_disk_or_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("templates");
+        let from = Arrival { exporter: Address::of(&[192, 0, 2, 1]), port: 9, received_ns: 1 };
+        let data = [&TEMPLATE[..20], &[1, 0, 0, 12, 192, 0, 2, 5, 0, 0, 0, 77]].concat();
+        let waits = |kept: &str, file: &Path| {
+            let mut collector = Collector::new(&Settings::default());
+            let saver = Saver::start(file, &mut collector).unwrap();
+            collector.take(&from, &data, &mut |_| {});
+            saver.end_waiting(&mut collector, Duration::from_secs(30));
+            assert!(collector.ledger().waiting == 0 && collector.ledger().to_string().contains(kept), "{}", collector.ledger());
+            saver.end(&mut collector, Duration::from_secs(30));
+        };
+        waits("kept 1", &file);
+        waits("no_template 1", &folder.path().join("nowhere/templates"));
+        let (mut next, mut bytes) = (Collector::new(&Settings::default()), Vec::new());
+        let saver = Saver::start(&file, &mut next).unwrap();
+        next.take(&from, &TEMPLATE, &mut |flow| bytes.push(flow.fields.bytes));
+        assert_eq!(bytes, [77]);
+        saver.end(&mut next, Duration::from_secs(30));
+    }
+
     /// A file that nobody takes bytes of, as of a disk that hangs, does not hold up the end.
     #[test]
     fn a_disk_that_hangs_does_not_hold_up_the_end() {
