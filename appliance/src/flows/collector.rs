@@ -11,6 +11,7 @@ use super::lru::Lru;
 use super::missing::Then;
 use super::port_taken::PortTaken;
 use super::sampling::Told;
+use super::wide::Wide;
 use super::{export, fixed, sflow};
 use crate::config::FlowRate;
 use crate::limits::{DOMAINS_OF_EXPORTER_MAX, FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, FLOW_KNOWN_BYTES_OF_EXPORTER_MAX};
@@ -38,7 +39,7 @@ pub struct Settings {
 /// One rate that the operator set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OperatorRate {
-    /// Source address of datagrams.
+    /// Source address of datagrams, or of sFlow the agent's.
     pub exporter: Address,
     /// Of flows that come in by this interface; else of all.
     pub interface: Option<u32>,
@@ -70,18 +71,31 @@ impl Operator {
     }
 }
 
+/// Those that may hold for a datagram: its agent's go before its source's.
+pub(super) struct Operators<'a>([Option<&'a Operator>; 2]);
+
+impl Operators<'_> {
+    /// See [`Operator::of`].
+    #[inline]
+    pub(super) fn of(&self, interface: Option<u32>) -> Option<u64> {
+        self.0.iter().flatten().find_map(|operator| operator.of(interface))
+    }
+}
+
 /// What reading one datagram works with.
 pub(super) struct Work<'a> {
     pub(super) domain: &'a mut Domain,
     pub(super) ledger: &'a mut Ledger,
     pub(super) flow: &'a mut Flow,
-    pub(super) operator: &'a Operator,
+    pub(super) operator: Operators<'a>,
     /// Something was told that is worth keeping on disk.
     pub(super) changed: bool,
     /// When what is known was last taken to be kept.
     pub(super) kept_ns: u64,
     /// Rates that options told of other domains than the header's: whose, and by which interface.
     pub(super) elsewhere: Vec<(u32, Told, Option<u32>)>,
+    /// Rates of the whole exporter, and the port that it is told by.
+    pub(super) wide: (&'a mut Wide, u16),
     /// The window that is open.
     pub(super) window: u32,
     /// The datagram was here before.
@@ -94,7 +108,6 @@ pub(super) struct Work<'a> {
 pub struct Collector {
     per_port: bool,
     operators: HashMap<Address, Operator>,
-    none: Operator,
     pub(super) domains: Lru<DomainKey, Domain>,
     /// Those of them that have no template: anyone's datagram makes one, so they go first.
     pub(super) bare: Lru<DomainKey, ()>,
@@ -120,7 +133,9 @@ pub struct Collector {
 #[derive(Debug)]
 pub(super) struct Own {
     domains: Lru<DomainKey, ()>,
-    known_bytes: usize,
+    pub(super) known_bytes: usize,
+    /// Rates that hold for all of them.
+    pub(super) wide: Wide,
     /// Something of it was of use: it is an exporter.
     pub(super) is_heard: bool,
 }
@@ -149,7 +164,6 @@ impl Collector {
         Self {
             per_port: settings.per_port,
             operators,
-            none: Operator::default(),
             domains: Lru::new(),
             bare: Lru::new(),
             exporters: HashMap::new(),
@@ -218,8 +232,9 @@ impl Collector {
         if self.domains.get(&key).is_none() {
             self.add(key);
         }
-        let Some(domain) = self.domains.get(&key) else { return };
-        let (known_before, held_before) = (domain.memory_bytes(), (domain.place(), domain.held.bytes()));
+        let (Some(domain), Some(own)) = (self.domains.get(&key), self.exporters.get_mut(&key.exporter)) else { return };
+        let (wide_before, wide) = (own.wide.memory_bytes(), (&mut own.wide, key.port));
+        let (known_before, held_before) = (domain.memory_bytes() + wide_before, (domain.place(), domain.held.bytes()));
         let (repeated, last_ns) = (domain.repeats.take(datagram), domain.last_ns);
         domain.last_ns = from.received_ns;
         let then = Then::of(&self.ledger);
@@ -230,20 +245,20 @@ impl Collector {
         };
         // Messages name the agent: an operator may name either.
         let agent = self.operators.get(&key.agent).filter(|_| !key.agent.is_void());
-        let operator = agent.or_else(|| self.operators.get(&from.exporter)).unwrap_or(&self.none);
+        let operator = Operators([agent, self.operators.get(&from.exporter)]);
         let (ledger, flow) = (&mut self.ledger, &mut self.flow);
         let (window, changed, kept_ns) = (self.window, false, self.kept_ns);
         self.last_ns = from.received_ns;
         ledger.repeated += u64::from(repeated);
         flow.repeated = repeated;
-        let mut work = Work { domain, ledger, flow, operator, changed, kept_ns, elsewhere: Vec::new(), window, repeated, out };
+        let mut work = Work { domain, ledger, flow, operator, changed, kept_ns, elsewhere: Vec::new(), wide, window, repeated, out };
         match kind {
             Kind::Fixed(header) => fixed::read(header, from, c, &mut work),
             Kind::Export(header) => export::read(header, c, &mut work),
             Kind::Sflow(header) => sflow::read(header, from, c, &mut work),
         }
         self.changed |= work.changed;
-        let (known, elsewhere) = (work.domain.memory_bytes(), work.elsewhere);
+        let (known, elsewhere) = (work.domain.memory_bytes() + work.wide.0.memory_bytes(), work.elsewhere);
         let has_templates = work.domain.template_count() > 0;
         self.known_bytes = self.known_bytes + known - known_before;
         self.note_held(key, held_before);
@@ -280,7 +295,7 @@ impl Collector {
         self.bare.insert(key, ());
         self.exporters
             .entry(key.exporter)
-            .or_insert_with(|| Own { domains: Lru::new(), known_bytes: 0, is_heard: false })
+            .or_insert_with(|| Own { domains: Lru::new(), known_bytes: 0, wide: Wide::new(), is_heard: false })
             .domains
             .insert(key, ());
     }
@@ -318,6 +333,7 @@ impl Collector {
             own.domains.remove(key);
             own.known_bytes = own.known_bytes.saturating_sub(domain.memory_bytes());
             if own.domains.len() == 0 {
+                self.known_bytes -= own.wide.memory_bytes();
                 self.exporters.remove(&key.exporter);
             }
         }

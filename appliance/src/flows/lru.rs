@@ -99,6 +99,11 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
         self.slots.iter().filter_map(|slot| slot.entry.as_ref().map(|(key, value)| (key, value)))
     }
 
+    /// The same, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.slots.iter_mut().filter_map(|slot| slot.entry.as_mut().map(|(key, value)| (&*key, value)))
+    }
+
     fn add_slot(&mut self) -> u32 {
         self.slots.push(Slot { entry: None, newer: NONE, older: NONE });
         u32::try_from(self.slots.len() - 1).unwrap_or(NONE)
