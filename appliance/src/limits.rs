@@ -146,6 +146,10 @@ pub const TEMPLATE_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 /// Templates that are only sent again, unchanged, are written to disk so often: by no more than that is one on disk older than it is.
 pub const TEMPLATES_KEPT_MS: u64 = 60 * 60 * 1_000;
 const _: () = assert!(4 * TEMPLATES_KEPT_MS <= TEMPLATE_MS_MAX && HELD_MS_MAX < TEMPLATES_KEPT_MS);
+/// What domains of one exporter told of the rates of all: how many domains, and memory.
+pub const WIDE_TELLERS_MAX: usize = 64;
+/// See `WIDE_TELLERS_MAX`.
+pub const WIDE_BYTES_MAX: usize = 2 << 20;
 /// Sampling rates of one exporter's domain: samplers and interfaces.
 pub const SAMPLING_RATES_MAX: usize = 4_096;
 /// sFlow data sources of one agent.

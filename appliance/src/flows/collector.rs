@@ -6,15 +6,15 @@ use super::cursor::Cursor;
 use super::domain::{Domain, DomainKey};
 use super::exporters::{Delays, Exporters, Mark};
 use super::flow::{Address, Flow};
-use super::holding::Holding;
-use super::ledger::{DatagramDrop, Ledger, SetDrop, TemplateEvent};
+use super::ledger::{DatagramDrop, Ledger, TemplateEvent};
 use super::lru::Lru;
 use super::missing::Then;
 use super::port_taken::PortTaken;
 use super::sampling::Told;
+use super::wide::Wide;
 use super::{export, fixed, sflow};
 use crate::config::FlowRate;
-use crate::limits::{DOMAINS_OF_EXPORTER_MAX, FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, FLOW_KNOWN_BYTES_OF_EXPORTER_MAX, HELD_BYTES_MAX};
+use crate::limits::{DOMAINS_OF_EXPORTER_MAX, FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, FLOW_KNOWN_BYTES_OF_EXPORTER_MAX};
 
 /// Where a datagram came from, and when.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +39,7 @@ pub struct Settings {
 /// One rate that the operator set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OperatorRate {
-    /// Source address of datagrams.
+    /// Source address of datagrams, or of sFlow the agent's.
     pub exporter: Address,
     /// Of flows that come in by this interface; else of all.
     pub interface: Option<u32>,
@@ -71,20 +71,31 @@ impl Operator {
     }
 }
 
+/// Those that may hold for a datagram: its agent's go before its source's.
+pub(super) struct Operators<'a>([Option<&'a Operator>; 2]);
+
+impl Operators<'_> {
+    /// See [`Operator::of`].
+    #[inline]
+    pub(super) fn of(&self, interface: Option<u32>) -> Option<u64> {
+        self.0.iter().flatten().find_map(|operator| operator.of(interface))
+    }
+}
+
 /// What reading one datagram works with.
 pub(super) struct Work<'a> {
     pub(super) domain: &'a mut Domain,
     pub(super) ledger: &'a mut Ledger,
     pub(super) flow: &'a mut Flow,
-    pub(super) operator: &'a Operator,
-    /// Bytes that may still wait for templates, of all domains together.
-    pub(super) held_left: usize,
+    pub(super) operator: Operators<'a>,
     /// Something was told that is worth keeping on disk.
     pub(super) changed: bool,
     /// When what is known was last taken to be kept.
     pub(super) kept_ns: u64,
     /// Rates that options told of other domains than the header's: whose, and by which interface.
     pub(super) elsewhere: Vec<(u32, Told, Option<u32>)>,
+    /// Rates of the whole exporter, and the port that it is told by.
+    pub(super) wide: (&'a mut Wide, u16),
     /// The window that is open.
     pub(super) window: u32,
     /// The datagram was here before.
@@ -97,16 +108,16 @@ pub(super) struct Work<'a> {
 pub struct Collector {
     per_port: bool,
     operators: HashMap<Address, Operator>,
-    none: Operator,
     pub(super) domains: Lru<DomainKey, Domain>,
     /// Those of them that have no template: anyone's datagram makes one, so they go first.
     pub(super) bare: Lru<DomainKey, ()>,
     /// Those of each address.
     pub(super) exporters: HashMap<Address, Own>,
-    told: Exporters,
+    pub(super) told: Exporters,
     pub(super) known_bytes: usize,
     pub(super) held_bytes: usize,
-    pub(super) holding: Holding,
+    /// Domains that hold data.
+    pub(super) order: super::holding::Order,
     pub(super) ledger: Ledger,
     flow: Flow,
     pub(super) changed: bool,
@@ -122,7 +133,9 @@ pub struct Collector {
 #[derive(Debug)]
 pub(super) struct Own {
     domains: Lru<DomainKey, ()>,
-    known_bytes: usize,
+    pub(super) known_bytes: usize,
+    /// Rates that hold for all of them.
+    pub(super) wide: Wide,
     /// Something of it was of use: it is an exporter.
     pub(super) is_heard: bool,
 }
@@ -151,14 +164,13 @@ impl Collector {
         Self {
             per_port: settings.per_port,
             operators,
-            none: Operator::default(),
             domains: Lru::new(),
             bare: Lru::new(),
             exporters: HashMap::new(),
             told: Exporters::default(),
             known_bytes: 0,
             held_bytes: 0,
-            holding: Holding::new(),
+            order: super::holding::Order::default(),
             ledger: Ledger::default(),
             flow: Flow::default(),
             changed: false,
@@ -216,12 +228,13 @@ impl Collector {
 
     fn read(&mut self, (from, datagram): (&Arrival, &[u8]), kind: &Kind, c: Cursor<'_>, out: &mut dyn FnMut(&Flow)) {
         let key = self.key(from, kind);
+        self.expire_held(from.received_ns);
         if self.domains.get(&key).is_none() {
             self.add(key);
         }
-        self.make_room_to_wait(&key, datagram.len(), from.received_ns);
-        let Some(domain) = self.domains.get(&key) else { return };
-        let (known_before, held_before) = (domain.memory_bytes(), domain.held.bytes());
+        let (Some(domain), Some(own)) = (self.domains.get(&key), self.exporters.get_mut(&key.exporter)) else { return };
+        let (wide_before, wide) = (own.wide.memory_bytes(), (&mut own.wide, key.port));
+        let (known_before, held_before) = (domain.memory_bytes() + wide_before, (domain.place(), domain.held.bytes()));
         let (repeated, last_ns) = (domain.repeats.take(datagram), domain.last_ns);
         domain.last_ns = from.received_ns;
         let then = Then::of(&self.ledger);
@@ -230,36 +243,31 @@ impl Collector {
             delays.note(flow);
             out(flow);
         };
-        let expired = domain.held.expire(from.received_ns);
-        (0..expired).for_each(|_| self.ledger.drop_set(SetDrop::NoTemplate));
-        self.ledger.waiting -= expired as u64;
         // Messages name the agent: an operator may name either.
         let agent = self.operators.get(&key.agent).filter(|_| !key.agent.is_void());
-        let operator = agent.or_else(|| self.operators.get(&from.exporter)).unwrap_or(&self.none);
+        let operator = Operators([agent, self.operators.get(&from.exporter)]);
         let (ledger, flow) = (&mut self.ledger, &mut self.flow);
-        let held_left = HELD_BYTES_MAX.saturating_sub(self.held_bytes);
         let (window, changed, kept_ns) = (self.window, false, self.kept_ns);
         self.last_ns = from.received_ns;
         ledger.repeated += u64::from(repeated);
         flow.repeated = repeated;
-        let mut work = Work { domain, ledger, flow, operator, held_left, changed, kept_ns, elsewhere: Vec::new(), window, repeated, out };
+        let mut work = Work { domain, ledger, flow, operator, changed, kept_ns, elsewhere: Vec::new(), wide, window, repeated, out };
         match kind {
             Kind::Fixed(header) => fixed::read(header, from, c, &mut work),
             Kind::Export(header) => export::read(header, c, &mut work),
             Kind::Sflow(header) => sflow::read(header, from, c, &mut work),
         }
         self.changed |= work.changed;
-        let elsewhere = work.elsewhere;
-        let (known, held) = (work.domain.memory_bytes(), work.domain.held.bytes());
+        let (known, elsewhere) = (work.domain.memory_bytes() + work.wide.0.memory_bytes(), work.elsewhere);
         let has_templates = work.domain.template_count() > 0;
         self.known_bytes = self.known_bytes + known - known_before;
-        self.held_bytes = self.held_bytes + held - held_before;
+        self.note_held(key, held_before);
         self.note(from, true, before, delays);
         self.judge(&key, then, repeated, last_ns);
-        self.note_holding(&key, held > 0);
         self.note_use(key, has_templates, (known, known_before));
         elsewhere.into_iter().for_each(|(id, told, interface)| self.learn_elsewhere(DomainKey { id, ..key }, &told, interface));
         self.make_room(&key);
+        self.displace_held();
     }
 
     /// A domain was used, whose memory was another before.
@@ -287,7 +295,7 @@ impl Collector {
         self.bare.insert(key, ());
         self.exporters
             .entry(key.exporter)
-            .or_insert_with(|| Own { domains: Lru::new(), known_bytes: 0, is_heard: false })
+            .or_insert_with(|| Own { domains: Lru::new(), known_bytes: 0, wide: Wide::new(), is_heard: false })
             .domains
             .insert(key, ());
     }
@@ -320,20 +328,19 @@ impl Collector {
 
     fn drop_domain(&mut self, key: &DomainKey) {
         self.bare.remove(key);
-        self.holding.remove(key);
         let Some(domain) = self.domains.remove(key) else { return };
         if let Some(own) = self.exporters.get_mut(&key.exporter) {
             own.domains.remove(key);
             own.known_bytes = own.known_bytes.saturating_sub(domain.memory_bytes());
             if own.domains.len() == 0 {
+                self.known_bytes -= own.wide.memory_bytes();
                 self.exporters.remove(&key.exporter);
             }
         }
         self.known_bytes -= domain.memory_bytes();
-        self.held_bytes -= domain.held.bytes();
         self.ledger.domains_evicted += 1;
         (0..domain.template_count()).for_each(|_| self.ledger.template(TemplateEvent::Evicted));
-        self.forget(domain.held.len(), SetDrop::NoTemplate);
+        self.forget_domain(*key, &domain);
     }
 
     /// Where everything went.

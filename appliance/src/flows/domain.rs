@@ -25,6 +25,11 @@ pub(super) struct DomainKey {
     pub(super) agent: Address,
 }
 
+impl DomainKey {
+    /// None comes before it.
+    pub(super) const FIRST: Self = Self { exporter: Address::NONE, port: 0, version: 0, id: 0, agent: Address::NONE };
+}
+
 /// A template that can be used.
 #[derive(Debug)]
 pub(super) struct Template {
@@ -63,6 +68,8 @@ pub(super) struct Domain {
     pub(super) repeats: super::repeats::Repeats,
     /// and when the newest came.
     pub(super) last_ns: u64,
+    /// It gave a template at some time.
+    pub(super) is_known: bool,
     /// Data that waits for its template.
     pub(super) held: Held,
     /// When the exporter started, as options told (element 160).
@@ -99,6 +106,7 @@ impl Domain {
             sequence: Sequence::default(),
             repeats: super::repeats::Repeats::default(),
             last_ns: 0,
+            is_known: false,
             held: Held::default(),
             init_ms: None,
             exported: super::totals::Exported::default(),
@@ -141,6 +149,7 @@ impl Domain {
         self.make_room(definition.memory_bytes(), ledger);
         self.template_bytes += definition.memory_bytes();
         self.templates.insert(id, Template { definition, plan, told_ns: now_ns, port });
+        self.is_known = true;
         true
     }
 

@@ -10,6 +10,7 @@ use super::sampling::{Told, choose, parted};
 use super::sequence::{Times, Verdict};
 use super::template::{Definition, Purpose, Refused};
 use super::times::{Base, seconds};
+use super::wide::either;
 use crate::limits::TEMPLATES_KEPT_MS;
 
 /// Records of options of one datagram that tell of other domains.
@@ -219,7 +220,7 @@ fn learn(header: &Header, id: u16, definition: Definition, work: &mut Work<'_>) 
 fn data(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> Option<u32> {
     let domain = &mut *work.domain;
     let Some(purpose) = domain.template(id, header.received_ns, work.ledger).map(|template| template.definition.purpose) else {
-        let keeps = domain.held.keep(*header, id, body, work.held_left);
+        let keeps = domain.held.keep(*header, id, body);
         if keeps {
             work.ledger.hold();
         } else {
@@ -236,7 +237,7 @@ fn data(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> Option<u3
 
 fn flows(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
     let shared = header.shared();
-    let Work { domain, ledger, flow, operator, out, .. } = work;
+    let Work { domain, ledger, flow, operator, out, wide: (wide, port), .. } = work;
     let init_ms = domain.init_ms;
     let super::domain::Parts { template, rates } = match domain.parts(id) {
         Some(parts) => parts,
@@ -253,7 +254,7 @@ fn flows(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
         }
         s.finish(flow, &header.base, init_ms);
         let interface = s.interface;
-        let options = rates.of(s.told.sampler, interface);
+        let options = either(rates, wide, *port, (s.told.sampler, interface));
         let f = &mut flow.fields;
         let (rate, from) = choose(operator.of(interface), s.told.rate(), options);
         ((f.sampling_rate, f.rate_random), f.rate_from) = (parted(rate), from);
@@ -268,7 +269,7 @@ fn flows(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
 }
 
 fn options(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
-    let Work { domain, ledger, flow, elsewhere, .. } = work;
+    let Work { domain, ledger, flow, elsewhere, wide: (wide, port), .. } = work;
     let (mut c, mut records) = (Cursor::new(body), 0);
     let mut init_ms = None;
     let mut exported = None;
@@ -293,6 +294,12 @@ fn options(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
             true => (true, false),
             false => (false, rates.learn(&s.told, s.interface)),
         };
+        // Domain 0 is none (RFC 7011, 3.1; IANA's registry, 149).
+        let is_wide = match s.told.domain.filter(|_| header.version == 10) {
+            None => template.plan.is_whole(),
+            Some(domain) => domain == 0 && !template.plan.is_narrow(),
+        };
+        let news = news | (is_wide && wide.learn((*port, header.domain), &s.told, s.interface));
         ledger.rates_ignored += u64::from(ignored);
         ledger.rates_told += u64::from(news);
         work.changed |= news;

@@ -162,6 +162,13 @@ impl Exporters {
         }
     }
 
+    /// So many of an exporter's sets were of no use, at another time than when they came.
+    pub(super) fn drop_sets(&mut self, address: Address, reason: SetDrop, sets: u64) {
+        let row = self.places.get(&address).and_then(|at| self.rows.get_mut(*at));
+        let exporter = row.map_or(&mut self.other, |row| &mut row.exporter);
+        exporter.set_drops[reason as usize] += sets;
+    }
+
     fn place(&mut self, address: Address, now_ns: u64, decoded: bool) -> Option<usize> {
         if let Some(at) = self.places.get(&address) {
             return Some(*at);

@@ -32,6 +32,8 @@ reasons! {
         Kept = "kept",
         /// It waited on disk, and was damaged there.
         Damaged = "damaged",
+        /// It waited for its template, and had to make room for newer ones.
+        Displaced = "displaced",
         /// There was no room to wait for its template.
         NoRoom = "no_room",
         /// A sample that contradicts itself.
@@ -204,7 +206,7 @@ impl Ledger {
     pub(super) fn drop_set(&mut self, reason: SetDrop) {
         count(&mut self.set_drops, reason as usize);
         // What waited in vain was missed when it began to wait.
-        self.missed += u64::from(!matches!(reason, SetDrop::NoTemplate | SetDrop::Kept));
+        self.missed += u64::from(!matches!(reason, SetDrop::NoTemplate | SetDrop::Kept | SetDrop::Displaced));
     }
 
     /// A set waits for its template.

@@ -46,6 +46,18 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
         self.slot(at)?.entry.as_mut().map(|(_, value)| value)
     }
 
+    /// An entry; it does not count as used.
+    pub(crate) fn peek(&self, key: &K) -> Option<&V> {
+        let at = *self.places.get(key)?;
+        self.slots.get(at as usize)?.entry.as_ref().map(|(_, value)| value)
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn peek_mut(&mut self, key: &K) -> Option<&mut V> {
+        let at = *self.places.get(key)?;
+        self.slot(at)?.entry.as_mut().map(|(_, value)| value)
+    }
+
     /// Adds an entry as the newest, and returns what stood under its key.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         let before = self.remove(&key);
@@ -56,17 +68,6 @@ impl<K: Eq + Hash + Clone, V> Lru<K, V> {
             self.link(at);
         }
         before
-    }
-
-    /// An entry; it does not count as used.
-    pub(crate) fn peek_mut(&mut self, key: &K) -> Option<&mut V> {
-        let at = *self.places.get(key)?;
-        self.slot(at)?.entry.as_mut().map(|(_, value)| value)
-    }
-
-    /// Whether there is such an entry; it does not count as used.
-    pub(crate) fn has(&self, key: &K) -> bool {
-        self.places.contains_key(key)
     }
 
     /// Takes an entry out.
@@ -150,7 +151,7 @@ mod tests {
         for step in 0..20_000u32 {
             let key = dice.next_u32() % 40;
             let at = list.iter().position(|(k, _)| *k == key);
-            assert_eq!((lru.has(&key), lru.peek_mut(&key).copied()), (at.is_some(), at.map(|at| list[at].1)));
+            assert_eq!([lru.peek(&key).copied(), lru.peek_mut(&key).copied()], [at.map(|at| list[at].1); 2]);
             match dice.next_u32() % 4 {
                 0 => {
                     let before = at.map(|at| list.remove(at).1);

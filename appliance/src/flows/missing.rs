@@ -32,10 +32,11 @@ impl Then {
     pub(super) fn of(ledger: &Ledger) -> Self {
         let templates = [TemplateEvent::New, TemplateEvent::Refreshed, TemplateEvent::Changed, TemplateEvent::Conflict];
         let told: u64 = templates.iter().map(|event| ledger.templates[*event as usize]).sum();
+        let gone = [SetDrop::NoTemplate, SetDrop::Displaced].map(|reason| ledger.set_drops[reason as usize]);
         Self {
             missed: ledger.missed,
             gaps: ledger.gaps(),
-            held: ledger.waiting + ledger.released + ledger.set_drops[SetDrop::NoTemplate as usize],
+            held: ledger.waiting + ledger.released + gone.iter().sum::<u64>(),
             useful: ledger.flows + ledger.options + ledger.counters + told,
         }
     }

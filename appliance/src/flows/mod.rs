@@ -46,6 +46,7 @@ mod times;
 mod totals;
 pub mod udp;
 pub mod waiting;
+mod wide;
 
 pub use added::{Added, Remote, Text};
 pub use chosen::Chosen;

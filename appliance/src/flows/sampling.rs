@@ -26,6 +26,8 @@ pub(super) struct Told {
     probability: f64,
     /// By elements 35, 49 and 304.
     is_random: bool,
+    /// Some rate is told to be 0.
+    is_zero: bool,
 }
 
 /// Beside a rate: its sampler is known to be random.
@@ -38,6 +40,11 @@ pub(super) const fn parted(rate: u64) -> (u64, bool) {
 
 impl Told {
     pub(super) fn put(&mut self, what: What, v: &[u8]) {
+        let is_rate = matches!(
+            what,
+            What::Interval | What::RandomInterval | What::PacketInterval | What::TimeInterval | What::SampleSize | What::Probability
+        );
+        self.is_zero |= is_rate && !v.is_empty() && v.iter().all(|byte| *byte == 0);
         match what {
             What::Domain => self.domain = u32::try_from(number(v)).ok(),
             What::SamplerId => self.sampler = Some(number(v)),
@@ -60,7 +67,12 @@ impl Told {
 
     /// A rate of no sampler, nor of the interface.
     pub(super) fn is_of_no_part(&self, interface: Option<u32>) -> bool {
-        self.sampler.is_none() && interface.is_none() && self.rate().is_some()
+        self.sampler.is_none() && interface.is_none() && (self.rate().is_some() || self.ends())
+    }
+
+    /// A rate of 0, and no other: what was told before holds no longer, and what does is not told.
+    fn ends(&self) -> bool {
+        self.is_zero && self.rate().is_none()
     }
 
     /// One in how many, for [`parted`].
@@ -136,6 +148,7 @@ impl Rates {
             (Some(rate), Some(sampler), _) => self.learn_sampler(sampler, rate),
             (Some(rate), None, Some(interface)) => bounded(&mut self.interfaces, interface, rate),
             (Some(rate), None, None) => self.domain.replace(rate) != Some(rate),
+            (None, sampler, interface) if told.ends() => self.forget(sampler, interface),
             (None, Some(sampler), Some(interface)) => bounded(&mut self.assigned, interface, sampler),
             (None, _, _) => return false,
         };
@@ -156,15 +169,37 @@ impl Rates {
             }
         };
         *self.counts.entry(rate).or_default() += 1;
-        if let Some(rate) = gone
-            && let Some(count) = self.counts.get_mut(&rate)
-        {
+        gone.into_iter().for_each(|rate| self.count_less(rate));
+        true
+    }
+
+    fn count_less(&mut self, rate: u64) {
+        if let Some(count) = self.counts.get_mut(&rate) {
             *count -= 1;
             if *count == 0 {
                 self.counts.remove(&rate);
             }
         }
-        true
+    }
+
+    /// The rate of a sampler, else of an interface, else of the domain is no longer known. True: it was.
+    fn forget(&mut self, sampler: Option<u64>, interface: Option<u32>) -> bool {
+        let gone = match (sampler, interface) {
+            (Some(sampler), _) => self.samplers.remove(&sampler).inspect(|rate| self.count_less(*rate)),
+            (None, Some(interface)) => self.interfaces.remove(&interface),
+            (None, None) => self.domain.take(),
+        };
+        gone.is_some()
+    }
+
+    /// Nothing is known.
+    pub(super) fn is_empty(&self) -> bool {
+        self.domain.is_none() && self.memory_bytes() == 0
+    }
+
+    /// A record that names no sampler may be of several that differ.
+    pub(super) fn is_in_doubt(&self, sampler: Option<u64>) -> bool {
+        sampler.is_none() && self.domain.is_none() && self.counts.len() > 1
     }
 
     /// The rate that all samplers have, if they agree.

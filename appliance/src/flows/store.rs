@@ -5,6 +5,7 @@
 //!
 //! Bytes: the eight of [`MAGIC`], the CRC-32 of all that follows, then a row each domain; numbers are little-endian.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -13,11 +14,14 @@ use super::collector::Collector;
 use super::domain::{Domain, DomainKey};
 use super::flow::Address;
 use super::ledger::TemplateEvent;
+use super::sampling::Rates;
 use super::template::{Definition, Field, Purpose};
 use crate::limits::{FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, TEMPLATE_FIELDS_MAX};
 
 /// Of version 1.
 const MAGIC: &[u8; 8] = b"TWFLOWT1";
+/// The version of rows that are rates of a whole exporter.
+const WIDE: u16 = 0;
 /// Nothing that we wrote is longer.
 const FILE_BYTES_MAX: u64 = 4 * FLOW_KNOWN_BYTES_MAX as u64;
 
@@ -47,8 +51,31 @@ impl Collector {
         for (key, domain) in self.domains.iter().filter(|(_, domain)| domain.template_count() > 0) {
             put_domain(key, domain, &mut body);
         }
+        self.put_wide(&mut body);
         (self.changed, self.kept_ns) = (false, self.last_ns);
         body
+    }
+
+    /// Rates of whole exporters, of those that stand there already: rows of no version, a domain each that told.
+    fn put_wide(&self, body: &mut Vec<u8>) {
+        let there = self.domains.iter().filter(|(_, domain)| domain.template_count() > 0);
+        for exporter in there.map(|(key, _)| key.exporter).collect::<BTreeSet<_>>() {
+            for (port, id, rates) in self.exporters.get(&exporter).into_iter().flat_map(|own| own.wide.rows()) {
+                put_key(&DomainKey { exporter, port, version: WIDE, id, agent: Address::NONE }, body);
+                body.extend_from_slice(&u64::MAX.to_le_bytes());
+                body.extend_from_slice(&0u32.to_le_bytes());
+                put_rates(rates, body);
+            }
+        }
+    }
+
+    fn restore_wide(&mut self, row: Row) {
+        let Some(own) = self.exporters.get_mut(&row.key.exporter) else { return };
+        let before = own.wide.memory_bytes();
+        row.rates.into_iter().for_each(|rate| own.wide.restore((row.key.port, row.key.id), rate));
+        let after = own.wide.memory_bytes();
+        own.known_bytes = own.known_bytes + after - before;
+        self.known_bytes = self.known_bytes + after - before;
     }
 
     /// What was told last did not reach the disk.
@@ -79,6 +106,9 @@ impl Collector {
 
     fn restore_row(&mut self, row: Row) {
         let version = row.key.version;
+        if version == WIDE {
+            return self.restore_wide(row);
+        }
         if self.domains.get(&row.key).is_some() {
             return;
         }
@@ -192,7 +222,12 @@ fn put_domain(key: &DomainKey, domain: &Domain, out: &mut Vec<u8>) {
             out.extend_from_slice(&field.enterprise.to_le_bytes());
         }
     }
-    let rates = domain.rates.rows();
+    put_rates(&domain.rates, out);
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "counts are bounded far below")]
+fn put_rates(rates: &Rates, out: &mut Vec<u8>) {
+    let rates = rates.rows();
     out.extend_from_slice(&(rates.len() as u32).to_le_bytes());
     for (kind, id, rate) in rates {
         out.push(kind);

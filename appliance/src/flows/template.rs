@@ -64,6 +64,8 @@ pub(super) struct Plan {
     variable: bool,
     /// Of options whose scope is less than the exporter's domain.
     narrow: bool,
+    /// Of options whose scope is the whole exporter, and no domain.
+    whole: bool,
 }
 
 impl Definition {
@@ -91,7 +93,14 @@ impl Definition {
 
     /// Compiles it.
     pub(super) fn compile(&self, version: u16) -> Result<Plan, Refused> {
-        let mut plan = Plan { moves: Box::default(), tail: 0, record_bytes: 0, variable: false, narrow: self.is_narrow(version) };
+        let mut plan = Plan {
+            moves: Box::default(),
+            tail: 0,
+            record_bytes: 0,
+            variable: false,
+            narrow: self.is_narrow(version),
+            whole: self.is_whole(version),
+        };
         let mut moves = Vec::new();
         for (at, field) in self.fields.iter().enumerate() {
             // NetFlow 9 knows no such lengths, but H3C sends them there too, and no field is as long.
@@ -124,6 +133,14 @@ impl Definition {
             _ => false,
         };
         !scope().all(is_whole)
+    }
+
+    /// Whether the scope is the system, the exporter or its process, and nothing else.
+    fn is_whole(&self, version: u16) -> bool {
+        let Purpose::Options(scope) = self.purpose else { return false };
+        let is_whole =
+            |field: &Field| if version == 9 { field.id == 1 } else { field.enterprise == 0 && matches!(field.id, 130 | 131 | 143 | 144) };
+        scope > 0 && self.fields.iter().take(usize::from(scope)).all(is_whole)
     }
 
     fn meaning(&self, version: u16, at: usize, field: Field, variable: bool) -> What {
@@ -168,6 +185,11 @@ impl Plan {
     /// Of options: what they tell is not of the whole domain.
     pub(super) const fn is_narrow(&self) -> bool {
         self.narrow
+    }
+
+    /// Of options: what they tell is of the whole exporter.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// Takes one record off `c`, and gives each field that is wanted. False, and nothing of `c` is left to use: the record claims

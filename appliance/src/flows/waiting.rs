@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use super::collector::Collector;
 use super::domain::DomainKey;
 use super::export::Header;
+use super::flow::Address;
 use super::held::HeldSet;
 use super::ledger::SetDrop;
 use super::store::{Reader, StoreError, put_key, read, replace};
 use super::times::Base;
-use crate::limits::HELD_BYTES_MAX;
 
 /// Of version 1.
 const MAGIC: &[u8; 8] = b"TWFLOWW1";
@@ -80,43 +80,34 @@ impl Collector {
         if self.domains.get(&key).is_none() {
             self.add(key);
         }
-        let left = HELD_BYTES_MAX.saturating_sub(self.held_bytes);
         let Some(domain) = self.domains.get(&key) else { return };
-        let before = domain.held.bytes();
-        let keeps = domain.held.keep(header, template, body, left);
-        self.held_bytes = self.held_bytes + domain.held.bytes() - before;
+        let before = (domain.place(), domain.held.bytes());
+        let keeps = domain.held.keep(header, template, body);
+        self.note_held(key, before);
         self.ledger.sets += 1;
         if keeps {
             self.ledger.hold()
         } else {
             self.ledger.drop_set(SetDrop::NoRoom)
         }
-        self.note_holding(&key, keeps);
+        self.displace_held();
     }
 
     /// Nothing more will come: what waits for templates is given up.
     pub fn end(&mut self) {
-        self.give_up(SetDrop::NoTemplate);
+        self.forget_all(SetDrop::NoTemplate);
     }
 
     /// The same, and what waits is on disk.
     pub fn end_kept(&mut self) {
-        self.give_up(SetDrop::Kept);
+        self.forget_all(SetDrop::Kept);
     }
 
-    fn give_up(&mut self, reason: SetDrop) {
-        let waiting: usize = self.domains.iter().map(|(_, domain)| domain.held.len()).sum();
-        for (_, domain) in self.domains.iter_mut() {
-            domain.held = super::held::Held::default();
-        }
-        (self.held_bytes, self.holding) = (0, super::holding::Holding::new());
-        self.forget(waiting, reason);
-    }
-
-    /// Sets that waited, and wait no longer.
-    pub(super) fn forget(&mut self, sets: usize, reason: SetDrop) {
+    /// Sets of an exporter that waited, and wait no longer.
+    pub(super) fn forget(&mut self, exporter: Address, sets: usize, reason: SetDrop) {
         self.ledger.waiting -= sets as u64;
         (0..sets).for_each(|_| self.ledger.drop_set(reason));
+        self.told.drop_sets(exporter, reason, sets as u64);
     }
 }
 

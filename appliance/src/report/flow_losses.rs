@@ -3,7 +3,7 @@
 use super::pb;
 
 /// Data sets that were of no use since their template was not there, by their reasons in the account.
-const UNDESCRIBED: [&str; 2] = ["no_template", "no_room"];
+const UNDESCRIBED: [&str; 3] = ["no_template", "displaced", "no_room"];
 
 /// Of a row: what, how much, cause, why, remedy.
 pub(super) type Row<'a> = (&'a str, u64, &'a str, String, &'a str);
@@ -12,7 +12,7 @@ pub(super) type Row<'a> = (&'a str, u64, &'a str, String, &'a str);
 /// take, what has no topic.
 pub(super) fn losses(account: &pb::FlowsAccount) -> Vec<pb::Loss> {
     let of_sets = |name: &str| account.set_drops.iter().filter(|drop| drop.name == name).map(|drop| drop.value).sum::<u64>();
-    let [no_template, no_room] = UNDESCRIBED.map(of_sets);
+    let [no_template, displaced, no_room] = UNDESCRIBED.map(of_sets);
     let lost: u64 = account.sinks.iter().map(|sink| sink.lost).sum();
     let topics = &account.refused_topics;
     let named = topics.iter().map(|topic| format!("{} ({})", topic.name, topic.value)).collect::<Vec<_>>().join(", ");
@@ -44,9 +44,11 @@ pub(super) fn losses(account: &pb::FlowsAccount) -> Vec<pb::Loss> {
         ),
         (
             "flows_undescribed",
-            no_template + no_room,
-            if no_room > 0 { "no_room" } else { "no_template" },
-            format!("{no_template} sets whose template did not come, {no_room} without room to wait for it"),
+            no_template + displaced + no_room,
+            if no_room + displaced > 0 { "no_room" } else { "no_template" },
+            format!(
+                "{no_template} sets whose template did not come, {displaced} that made room for newer ones, {no_room} without room to wait for it"
+            ),
             "let the exporters send their templates more often (each minute, say), and keep `[flows] templates` on a disk",
         ),
         (
