@@ -38,9 +38,15 @@ impl Holding {
         self.heard.remove(key);
     }
 
-    /// Who goes first.
-    fn first(&self) -> Option<&DomainKey> {
-        self.strangers.oldest().or_else(|| self.heard.oldest())
+    /// Who goes first, of all others than this one.
+    fn first_but(&mut self, own: &DomainKey) -> Option<DomainKey> {
+        [&mut self.strangers, &mut self.heard].into_iter().find_map(|list| {
+            if list.oldest() == Some(own) {
+                // It makes others wait: so it is the newest of them.
+                list.get(own);
+            }
+            list.oldest().copied().filter(|key| key != own)
+        })
     }
 }
 
@@ -52,7 +58,7 @@ impl Collector {
         }
         let wanted = (datagram_bytes * TIMES_ITS_BYTES).min(HELD_BYTES_OF_DOMAIN_MAX);
         while self.held_bytes + wanted > HELD_BYTES_MAX
-            && let Some(key) = self.holding.first().copied().filter(|key| key != own)
+            && let Some(key) = self.holding.first_but(own)
         {
             self.let_go(&key);
         }

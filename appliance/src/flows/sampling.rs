@@ -63,6 +63,11 @@ impl Told {
         self.sampler.is_none() && interface.is_none() && self.rate().is_some()
     }
 
+    /// Anything of sampling.
+    pub(super) fn tells(&self) -> bool {
+        self.sampler.is_some() || self.rate().is_some()
+    }
+
     /// One in how many, for [`parted`].
     pub(super) fn rate(&self) -> Option<u64> {
         let rate = self.one_in().map(|rate| parted(rate).0).filter(|rate| *rate > 0);
