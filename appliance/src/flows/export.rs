@@ -6,15 +6,15 @@ use super::domain::DomainKey;
 use super::flow::{Address, Fields, FlowType};
 use super::ledger::{DatagramDrop, RecordDrop, SetDrop, TemplateEvent, Unit};
 use super::record::{Scratch, put};
-use super::sampling::{Told, choose, parted};
+use super::sampling::{choose, parted};
 use super::sequence::{Times, Verdict};
 use super::template::{Definition, Purpose, Refused};
 use super::times::{Base, seconds};
 use super::wide::either;
 use crate::limits::TEMPLATES_KEPT_MS;
 
-/// Records of options of one datagram that tell of other domains.
-const RATES_ELSEWHERE_MAX: usize = 256;
+/// Records of options of one datagram that may tell of other domains: each may make one.
+const RATES_ELSEWHERE_MAX: usize = 16;
 
 /// The header of a datagram, and when it came: what its records share.
 #[derive(Clone, Copy, Debug)]
@@ -283,16 +283,17 @@ fn options(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
             ledger.drop_records(RecordDrop::Cut, 1);
             break;
         }
-        let other = s.told.domain.filter(|domain| header.version == 10 && ![0, header.domain].contains(domain));
-        if let Some(domain) = other {
-            if elsewhere.len() < RATES_ELSEWHERE_MAX {
+        let tells = header.version == 10 && s.told.tells();
+        let other = s.told.domain.filter(|domain| tells && ![0, header.domain].contains(domain));
+        let ignored =
+            template.plan.is_narrow() && s.told.is_of_no_part(s.interface) || other.is_some() && elsewhere.len() >= RATES_ELSEWHERE_MAX;
+        let news = match other {
+            _ if ignored => false,
+            Some(domain) => {
                 elsewhere.push((domain, s.told, s.interface));
+                false
             }
-            s.told = Told::default();
-        }
-        let (ignored, news) = match template.plan.is_narrow() && s.told.is_of_no_part(s.interface) {
-            true => (true, false),
-            false => (false, rates.learn(&s.told, s.interface)),
+            None => rates.learn(&s.told, s.interface),
         };
         // Domain 0 is none (RFC 7011, 3.1; IANA's registry, 149).
         let is_wide = match s.told.domain.filter(|_| header.version == 10) {
