@@ -161,7 +161,13 @@ fn scaled(flow: &Flow) -> Option<(bool, u128, u128)> {
     let (src, dst) = (f.src_addr.ip()?, f.dst_addr.ip()?);
     let rate = if f.sampling_rate > 1 << 24 { 1 } else { u128::from(f.sampling_rate.max(1)) };
     let (packets, bytes) = if f.packets | f.bytes == 0 { (u64::from(f.frame_bytes > 0), f.frame_bytes) } else { (f.packets, f.bytes) };
-    let packets = if packets == 0 { bytes.div_ceil(FLOW_PACKET_BYTES_MAX) } else { packets };
+    let at_least = |packets: u64, bytes: u64| if packets == 0 { bytes.div_ceil(FLOW_PACKET_BYTES_MAX) } else { packets };
+    // What came back counts too: here both ways are of one range.
+    let back = match f.reverse_packets | f.reverse_bytes {
+        0 => (f.responder_packets, f.responder_bytes),
+        _ => (f.reverse_packets, f.reverse_bytes),
+    };
+    let (packets, bytes) = (at_least(packets, bytes) + at_least(back.0, back.1), bytes + back.1);
     (src.is_ipv4() == dst.is_ipv4()).then(|| (src.is_ipv4(), rate * u128::from(packets), rate * u128::from(bytes)))
 }
 

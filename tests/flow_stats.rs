@@ -9,6 +9,7 @@
 )]
 
 #[path = "enrich_support/mmdb.rs"]
+#[allow(dead_code, reason = "not every test uses all of it")]
 mod mmdb;
 
 mod flow_stats_support;

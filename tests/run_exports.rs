@@ -192,7 +192,14 @@ fn accounts(place: &Place) {
     }
 }
 
-/// Nobody listens: datagrams fail, or vanish, and nothing waits for them.
+/// All whole lines of the file that hold one of these.
+fn lines_with(place: &Place, word: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(place.file("reports.jsonl")).unwrap_or_default();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().filter(|line| line.contains(word)).map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Nobody listens: datagrams fail, or vanish, nothing waits for them, and one event says so, on the account that has it.
 #[test]
 fn who_exports_to_nobody_goes_on() {
     in_namespace("who_exports_to_nobody_goes_on", || {
@@ -202,6 +209,16 @@ fn who_exports_to_nobody_goes_on() {
             place.send(&appliance);
         }
         waits(&appliance, "tailwater_export_records_total", "", 3 * FRAMES as u64);
+        let told = || lines_with(&place, "\"exports_loss\"");
+        wait(20, || !told().is_empty(), || appliance.log());
+        let event = &told()[0];
+        assert_eq!((&event["state"], &event["cause"], &event["severity"]), (&"BEGUN".into(), &"not_sent".into(), &"WARNING".into()));
+        assert_eq!(event["subject"], serde_json::json!({"type": "exports", "name": "exports_send_failed"}));
+        let is_it = |account: &&Value| account["sequence"] == event["evidence"][0]["sequence"] && account.get("losses").is_some();
+        let accounts = lines_with(&place, "exports_send_failed");
+        let loss = &accounts.iter().find(is_it).unwrap()["losses"][0];
+        assert!(loss["what"] == "exports_send_failed" && loss["why"].as_str().unwrap().contains("sflow 127.0.0.1:6343 domain 1"), "{loss}");
+        assert_eq!(event["figures"][0]["value"]["value"].as_f64(), Some(f64::from(number(&loss["count"]) as u32)));
         // Now somebody does, and has what comes from here on.
         let socket = UdpSocket::bind("127.0.0.1:6343").unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();

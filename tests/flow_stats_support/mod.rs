@@ -186,7 +186,7 @@ fn sflow(flows: &[Seen], number: u32, records: u32) -> Vec<u8> {
         let raw = [words(&[1, f.bytes as u32, 0, shown_bytes as u32]), shown].concat();
         let sequence = records + at as u32;
         // The pool says nothing: it does not move.
-        let head = words(&[sequence, 1, f.rate as u32, 0, 0, f.in_if, f.out_if, 1, 1, raw.len() as u32]);
+        let head = words(&[sequence, f.in_if, f.rate as u32, 0, 0, f.in_if, f.out_if, 1, 1, raw.len() as u32]);
         out.extend(words(&[1, (head.len() + raw.len()) as u32]));
         out.extend([head, raw].concat());
     }

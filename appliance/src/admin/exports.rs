@@ -17,7 +17,7 @@ pub(super) fn exports(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fm
     family(to, COUNTER, "export_left_out", "Samples that are no packets, or not those asked for", rows(|row| row.left_out))?;
     family(to, COUNTER, "export_records", "Flow records, or flow samples", rows(|row| row.records))?;
     family(to, COUNTER, "export_datagrams", "Datagrams, those that failed too", rows(|row| row.datagrams))?;
-    family(to, COUNTER, "export_send_failed", "Datagrams that the kernel did not take", rows(|row| row.failed))?;
+    family(to, COUNTER, "export_send_failed", "Datagrams that the kernel did not take, or a host refused", rows(|row| row.failed))?;
     family(to, COUNTER, "export_evicted", "Flows told early, since flows_max was reached", rows(|row| row.evicted))?;
     family(to, COUNTER, "export_unplaced", "Records not sent: more rates than domains", rows(|row| row.unplaced))?;
     family(to, GAUGE, "export_flows", "Flows held", rows(|row| row.held))?;

@@ -64,6 +64,7 @@ fn lane(to: &mut DescriptorEncoder<'_>, flows: &FlowsSnapshot) -> fmt::Result {
     let reasons = ["ring_full", "cut", "other_port", "incomplete"].into_iter().zip(flows.port_dropped);
     let dropped = reasons.map(|(reason, count)| (vec![("reason", reason.to_owned())], count));
     family(to, COUNTER, "flows_port_dropped", "Packets and datagrams of the mirror for the same addresses that were not read", dropped)?;
+    family(to, GAUGE, "flows_rates_doubted", "Data sources whose sampling rate their own totals deny", plain(flows.doubted))?;
     family(to, GAUGE, "flows_port_waiting", "Datagrams of the mirror that wait for their other pieces", plain(flows.port_waiting))?;
     family(to, COUNTER, "flows_port_copies", "Pieces of datagrams of the mirror that came twice", plain(flows.port_copies))?;
     family(to, GAUGE, "flows_sets_waiting", "Data sets that wait for their template", plain(flows.waiting))?;

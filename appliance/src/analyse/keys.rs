@@ -58,6 +58,30 @@ pub(super) fn row(flow: &Flow, (family, src, dst): (Family, [u8; 16], [u8; 16]),
     FlowRow { record, packets: 0, bytes: 0, exporter: exporter(at), in_if: f.in_if, out_if: f.out_if, told }
 }
 
+/// Of a record of both directions (RFC 5103, and those that tell of initiator and responder), packets and bytes of the way back; zero:
+/// it tells of none.
+pub(super) const fn back(f: &Fields) -> (u64, u64) {
+    if f.reverse_packets | f.reverse_bytes > 0 { (f.reverse_packets, f.reverse_bytes) } else { (f.responder_packets, f.responder_bytes) }
+}
+
+/// The row of the way back, with what the record tells of that.
+pub(super) fn turned(row: &FlowRow, f: &Fields) -> FlowRow {
+    let mut turned = *row;
+    let record = &mut turned.record;
+    (record.src, record.dst) = (row.record.dst, row.record.src);
+    if row.record.has.all(Has::PORTS) {
+        (record.src_port, record.dst_port) = (row.record.dst_port, row.record.src_port);
+    }
+    (record.tcp_flags, record.dscp, record.ttl) = (low(f.reverse_tcp_flags), low(f.reverse_ip_tos) >> 2, low(f.reverse_ip_ttl));
+    (record.vlan, record.fragment) = (port(f.reverse_vlan), Fragment::None);
+    let flags = f.proto == TCP && f.reverse_tcp_flags != 0;
+    let untold = record.has.with(Has::ICMP, false).with(Has::MPLS, false).with(Has::MAC, false);
+    record.has = untold.with(Has::TCP_FLAGS, flags).with(Has::VLAN, f.reverse_vlan > 0);
+    (turned.in_if, turned.out_if) = (row.out_if, row.in_if);
+    turned.told = row.told & FlowRow::PROTOCOL | if f.reverse_ip_ttl > 0 { FlowRow::TTL } else { 0 };
+    turned
+}
+
 /// Ports, or type and code of ICMP, and flags.
 fn transport(flow: &Flow, record: &mut Record) -> Has {
     let f = &flow.fields;

@@ -21,7 +21,7 @@ use crate::gather::Stage;
 use crate::limits::{BATCH_RECORDS_MAX, FLOW_RATE_MAX};
 use crate::record::{FlowRow, Has};
 use crate::stats::plan::Period;
-use crate::units::{Epoch, RangeIndex};
+use crate::units::{Epoch, Family, RangeIndex};
 use crate::window::{Calendar, Coming, Compiled, Control, FlowAccount, Shard};
 use metering::Metering;
 use rows::{Counts, Share};
@@ -63,10 +63,17 @@ type View = (RangeIndex, Has, u8);
 type Interface = (u32, Option<bool>);
 
 /// What came of looking for a record's ranges.
+#[derive(Clone, Copy)]
 enum Found {
     Views([Option<View>; 2]),
     Unmatched,
     Duplicate,
+}
+
+impl Found {
+    const fn or_duplicate(self) -> Self {
+        if matches!(self, Self::Views(_)) { self } else { Self::Duplicate }
+    }
 }
 
 /// Counts flow records. See the module.
@@ -204,7 +211,7 @@ impl Analysis {
         // A frame that is shown and not counted is one.
         let is_frame = f.packets == 0 && f.bytes == 0 && f.frame_bytes > 0;
         let (packets, bytes) = if is_frame { (1, f.frame_bytes) } else { (f.packets, f.bytes) };
-        let counts = Counts { packets, bytes, rate, is_random };
+        let ways = [(packets, bytes), keys::back(f)].map(|(packets, bytes)| Counts { packets, bytes, rate, is_random });
         let account = &mut self.shard.account(self.at).flows;
         account.records += 1;
         if flow.repeated {
@@ -215,27 +222,58 @@ impl Analysis {
             account.no_address += 1;
             return;
         };
-        if counts.packets == 0 && counts.bytes == 0 {
+        if ways.iter().all(Counts::are_none) {
             account.no_counts += 1;
             return;
         }
-        if counts.are_implausible() {
+        if ways.iter().any(Counts::are_implausible) {
             account.implausible += 1;
             return;
         }
+        self.count_ways(flow, addresses, exporter, (&ways, named));
+        self.tell_apart(exporter);
+    }
+
+    /// Counts what went, and what came back, in the ranges of both.
+    fn count_ways(
+        &mut self,
+        flow: &Flow,
+        addresses: (Family, [u8; 16], [u8; 16]),
+        exporter: IpAddr,
+        (ways, named): (&[Counts; 2], [Option<bool>; 2]),
+    ) {
+        let f = &flow.fields;
         let (family, src, dst) = addresses;
-        let sides = (self.sides.lpm.lookup(family, &src), self.sides.lpm.lookup(family, &dst));
-        let may = self.metering.sides(exporter, [f.in_if, f.out_if], f.direction == LEAVES);
-        match self.sides.find(sides, exporter, [(f.in_if, named[0]), (f.out_if, named[1])], may) {
-            Found::Unmatched => account.unmatched += 1,
-            Found::Duplicate => account.duplicate_view += 1,
-            Found::Views(views) => {
-                self.note(&counts);
-                let row = keys::row(flow, addresses, exporter);
-                views.into_iter().flatten().for_each(|view| self.count(row, &counts, view));
+        let (from, to) = (self.sides.lpm.lookup(family, &src), self.sides.lpm.lookup(family, &dst));
+        let [came, left] = self.metering.sides(exporter, [f.in_if, f.out_if], f.direction == LEAVES);
+        let [in_if, out_if] = [(f.in_if, named[0]), (f.out_if, named[1])];
+        let (mut row, mut fate) = (None, Found::Unmatched);
+        for (is_back, counts) in [false, true].into_iter().zip(ways).filter(|(_, counts)| !counts.are_none()) {
+            // What goes back comes in where the other leaves.
+            let found = match is_back {
+                false => self.sides.find((from, to), exporter, [in_if, out_if], [came, left]),
+                true => self.sides.find((to, from), exporter, [out_if, in_if], [left, came]),
+            };
+            match found {
+                Found::Unmatched => {}
+                Found::Duplicate => fate = fate.or_duplicate(),
+                Found::Views(views) => {
+                    if !matches!(fate, Found::Views(_)) {
+                        self.note(counts);
+                    }
+                    fate = Found::Views(views);
+                    let there = *row.get_or_insert_with(|| keys::row(flow, addresses, exporter));
+                    let row = if is_back { keys::turned(&there, f) } else { there };
+                    views.into_iter().flatten().for_each(|view| self.count(row, counts, view));
+                }
             }
         }
-        self.tell_apart(exporter);
+        let account = &mut self.shard.account(self.at).flows;
+        match fate {
+            Found::Unmatched => account.unmatched += 1,
+            Found::Duplicate => account.duplicate_view += 1,
+            Found::Views(_) => {}
+        }
     }
 
     fn note(&mut self, counts: &Counts) {

@@ -38,6 +38,11 @@ const LEAST_BYTES: u64 = 20;
 const LARGEST_BYTES: [u64; 3] = [1_500, 9_216, 65_575];
 
 impl Counts {
+    /// Nothing is told.
+    pub(super) const fn are_none(&self) -> bool {
+        self.packets == 0 && self.bytes == 0
+    }
+
     /// Packets or bytes are not told, but one of them.
     pub(super) const fn are_half_told(&self) -> bool {
         (self.packets == 0) != (self.bytes == 0)

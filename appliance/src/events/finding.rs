@@ -30,7 +30,7 @@ impl Sight<'_> {
 /// Whom a finding is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject {
-    /// `range`, `link`, `customer`, `appliance`, `feed`, `port`, `core`, `tag`, `sink`, `sampler`, `ports`, `flows`, `exports`.
+    /// `range`, `link`, `customer`, `appliance`, `feed`, `port`, `core`, `tag`, `sink`, `sampler`, `ports`, `flows`, `exports`, `exporter`.
     pub kind: &'static str,
     /// As reports spell it.
     pub name: String,

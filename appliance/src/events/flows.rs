@@ -1,11 +1,27 @@
 //! Flow records that were lost on their way in or out: the kernel, cores, templates, the journal. And what the appliance itself exports.
 
-use super::finding::{Finding, Sight, Subject, count};
+use super::finding::{Finding, Sight, Subject, count, exact};
 use crate::report::pb;
 
 /// What the account of the last long window says: one finding for each thing that was lost.
 pub(super) fn lost(sight: &Sight<'_>) -> Vec<Finding> {
     of(sight, "flows", "flow records were lost")
+}
+
+/// Sampling rates that an exporter's own totals deny: all that is scaled by them is wrong by as much.
+pub(super) fn doubted_rates(sight: &Sight<'_>) -> Vec<Finding> {
+    let doubts = sight.long.iter().filter_map(|long| long.flows.as_ref()).flat_map(|flows| &flows.doubts);
+    doubts.map(doubted).collect()
+}
+
+fn doubted(of: &pb::FlowDoubt) -> Finding {
+    const REMEDY: &str =
+        "let the exporter tell the rate at which it samples, or write the true one: `[flows] sampling`, by exporter or interface";
+    let (summary, subject) = (format!("{}: {}", of.of, of.why), Subject::new("exporter", &of.of));
+    Finding {
+        figures: vec![exact("told", "packets", f64::from(of.told)), exact("makes", "packets", of.makes)],
+        ..Finding::new(subject, pb::Severity::Warning, summary, REMEDY)
+    }
 }
 
 /// The same of exports and packet logs.

@@ -16,13 +16,14 @@ pub struct Rule {
 }
 
 /// All of them, causes before their consequences. What one window may show by chance needs several.
-pub const RULES: [Rule; 17] = [
+pub const RULES: [Rule; 18] = [
     Rule { kind: "feed_down", begins_after: 1, of_long: false, find: feeds::down },
     Rule { kind: "feed_silent", begins_after: 2, of_long: false, find: feeds::silent },
     Rule { kind: "tag_silent", begins_after: 1, of_long: false, find: feeds::tag_silent },
     Rule { kind: "loss", begins_after: 1, of_long: false, find: loss::lost },
     Rule { kind: "reporter_late", begins_after: 1, of_long: true, find: loss::reporter_late },
     Rule { kind: "flows_loss", begins_after: 1, of_long: true, find: flows::lost },
+    Rule { kind: "flows_rate", begins_after: 1, of_long: true, find: flows::doubted_rates },
     Rule { kind: "exports_loss", begins_after: 1, of_long: true, find: flows::lost_exports },
     Rule { kind: "overdue", begins_after: 1, of_long: false, find: loss::overdue },
     Rule { kind: "mirror_saturated", begins_after: 3, of_long: false, find: loss::mirror_saturated },

@@ -14,6 +14,8 @@ use crate::arch::Patience;
 use crate::arch::ring::{Consumer, Producer, PushError, RingBuffer};
 use crate::limits::{SAMPLERS_MAX, SAMPLES_WAITING_MAX};
 
+const _: () = assert!(SAMPLES_WAITING_MAX * size_of::<Sample>() <= 2_000_000, "docs/operations.md says what a ring takes");
+
 /// What a tap has counted since the start, by sampler. Written by its core alone.
 #[derive(Debug, Default)]
 pub struct Counts {

@@ -327,27 +327,4 @@ impl Collector {
     pub const fn is_changed(&self) -> bool {
         self.changed
     }
-
-    /// What is doubtful: rates and totals that disagree with what came, with both figures. At any time, once each call.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut found = Vec::new();
-        let mut domains_of = HashMap::<(Address, u16), usize>::new();
-        self.domains.iter().for_each(|(key, _)| *domains_of.entry((key.exporter, key.port)).or_default() += 1);
-        for (key, domain) in self.domains.iter() {
-            let who = key.exporter.ip().map_or_else(String::new, |ip| ip.to_string());
-            domain.sources.warnings(&format!("{who}, agent {}", key.agent.ip().map_or_else(String::new, |ip| ip.to_string())), &mut found);
-            // The totals are of the whole exporter.
-            if domains_of.get(&(key.exporter, key.port)) != Some(&1) {
-                continue;
-            }
-            let Some(totals) = domain.exported.compared() else { continue };
-            for (what, both) in ["messages", "records"].into_iter().zip(totals) {
-                if let Some((told, came)) = both.filter(|(told, came)| told != came) {
-                    found.push(format!("{who}, domain {}: it says that it sent {told} {what}, and {came} came", key.id));
-                }
-            }
-        }
-        found.sort();
-        found
-    }
 }

@@ -130,15 +130,13 @@ impl Pieces {
         while let Some((_, key)) = self.order.first_key_value()
             && self.known.get(key).is_none_or(|known| known.is_old(now_ns))
         {
-            self.forget(&key.clone());
+            self.forget_first();
         }
     }
 
     /// Nothing more will come.
     pub(super) fn end(&mut self) {
-        while let Some((_, key)) = self.order.first_key_value() {
-            self.forget(&key.clone());
-        }
+        while self.forget_first() {}
     }
 
     pub(super) const fn counts(&self) -> PieceCounts {
@@ -164,8 +162,9 @@ impl Pieces {
         let bytes = bytes + UPKEEP_BYTES;
         while self.bytes + bytes > DATAGRAM_PIECES_BYTES_MAX || self.known.len() >= DATAGRAMS_IN_PIECES_MAX && !self.known.contains_key(key)
         {
-            let Some((_, oldest)) = self.order.first_key_value() else { break };
-            self.forget(&oldest.clone());
+            if !self.forget_first() {
+                break;
+            }
         }
     }
 
@@ -220,6 +219,13 @@ impl Pieces {
             State::Joined => self.counts.joined += 1,
             State::Others | State::Waiting => self.counts.others += 1,
         }
+    }
+
+    /// Forgets what began first; false: there is nothing.
+    fn forget_first(&mut self) -> bool {
+        let first = self.order.pop_first();
+        first.iter().for_each(|(_, key)| self.forget(key));
+        first.is_some()
     }
 
     /// Forgets it; if it waited it is given up.

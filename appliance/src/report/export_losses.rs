@@ -32,7 +32,7 @@ pub(super) fn losses(account: &pb::ExportsAccount) -> Vec<pb::Loss> {
             "exports_send_failed",
             sum(|of| of.send_failed),
             "not_sent",
-            format!("datagrams that the kernel did not take: {}", by_export(|of| of.send_failed).join(", ")),
+            format!("datagrams that the kernel did not take, or a host refused: {}", by_export(|of| of.send_failed).join(", ")),
             "look whether a collector listens at `to` and a route leads there; where it does, a larger buffer (sysctl -w \
              net.core.wmem_default=4194304, then a restart)",
         ),

@@ -244,4 +244,42 @@ mod tests {
         assert_eq!(fast, ([6, 4, 2, 2, 8], named(&[("memory", 2), ("nic_missed", 1), ("ring_full", 1)]), 2), "of the last long window");
         assert_eq!(window(&[&[]], Strain::default(), pb::WindowKind::Long).2, 0);
     }
+
+    /// A sink without reports has an account too, and flows that were refused with their topic are told apart.
+    #[test]
+    fn what_sinks_gave_up_of_flows_and_logs_is_in_their_account() {
+        let registry = Registry::new("a", "", Duration::from_secs(1));
+        let status = |name: &str| SinkStatus {
+            name: name.to_owned(),
+            state: SinkState::Up,
+            delivered: 7,
+            failed: 1,
+            retried: 0,
+            flows: 9,
+            flows_failed: 5,
+            logs: 9,
+            logs_failed: 2,
+            topics_failed: [("t".to_owned(), 3), ("u".to_owned(), 1)].into(),
+            refused: Vec::new(),
+            overflow: 0,
+            behind: 0,
+            lots_behind: 0,
+            log_lots_behind: 0,
+            last_error: None,
+            address: String::new(),
+            ages: Vec::new(),
+        };
+        let sinks = vec![status("kafka"), status("https")];
+        registry.set_sinks(move || sinks.clone());
+        let shipping = Shipping::new(Journal::new(Bound::default(), &["kafka"]), registry);
+        shipping.journal.append(Message::appliance(&pb::ApplianceReport::default()));
+        let sinks = shipping.delivery().sinks;
+        let said: Vec<_> = sinks
+            .iter()
+            .map(|sink| {
+                (&sink.sink[..], sink.appended, sink.unread, sink.failed, sink.flows_failed, sink.flows_topic_refused, sink.logs_failed)
+            })
+            .collect();
+        assert_eq!(said, [("kafka", 1, 1, 1, 5, 4, 2), ("https", 0, 0, 1, 5, 4, 2)]);
+    }
 }

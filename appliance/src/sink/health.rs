@@ -26,7 +26,7 @@ pub(super) struct Health {
     flows_failed: AtomicU64,
     logs: AtomicU64,
     logs_failed: AtomicU64,
-    /// Of these, those whose topic was refused, by topic.
+    /// Flow messages whose topic was refused, by topic; they are not in `flows_failed`, so that one moment has both as they are.
     topics_failed: Mutex<BTreeMap<String, u64>>,
     /// Lines that were given up, by reason.
     refused: Mutex<BTreeMap<&'static str, u64>>,
@@ -78,7 +78,7 @@ impl Health {
         counter.fetch_add(messages, Relaxed);
     }
 
-    /// Flow messages were given up since brokers refuse their topic; they are counted as failed beside this.
+    /// Flow messages were given up since brokers refuse their topic: they failed, too.
     #[cfg_attr(not(feature = "kafka"), allow(dead_code, reason = "only Kafka has topics"))]
     pub(super) fn failed_of_topic(&self, topic: &str, messages: u64) {
         let mut topics = self.topics_failed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,6 +134,7 @@ impl Health {
 
     /// All but what the journal knows.
     pub(super) fn status(&self) -> SinkStatus {
+        let topics_failed = self.topics_failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         SinkStatus {
             name: self.name.to_owned(),
             state: [SinkState::Starting, SinkState::Up, SinkState::Down, SinkState::Ended][usize::from(self.state.load(Relaxed).min(3))],
@@ -141,10 +142,10 @@ impl Health {
             failed: self.failed.load(Relaxed),
             retried: self.retried.load(Relaxed),
             flows: self.flows.load(Relaxed),
-            flows_failed: self.flows_failed.load(Relaxed),
+            flows_failed: self.flows_failed.load(Relaxed) + topics_failed.values().sum::<u64>(),
             logs: self.logs.load(Relaxed),
             logs_failed: self.logs_failed.load(Relaxed),
-            topics_failed: self.topics_failed.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            topics_failed,
             refused: self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(reason, n)| (*reason, *n)).collect(),
             overflow: 0,
             behind: 0,

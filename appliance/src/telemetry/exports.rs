@@ -15,7 +15,7 @@ pub struct ExportSnapshot {
     pub records: u64,
     /// Datagrams.
     pub datagrams: u64,
-    /// Of them those that the kernel did not take.
+    /// Of them those that the kernel did not take, or that a host refused.
     pub failed: u64,
     /// Flows told early for want of room.
     pub evicted: u64,

@@ -49,6 +49,8 @@ pub struct FlowsSnapshot {
     pub port_dropped: [u64; 4],
     /// Datagrams that wait for their other pieces.
     pub port_waiting: u64,
+    /// Data sources whose sampling rate their exporter's own totals deny.
+    pub doubted: u64,
     /// Pieces that came again.
     pub port_copies: u64,
     /// Sets that wait for their template.

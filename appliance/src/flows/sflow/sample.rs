@@ -14,6 +14,9 @@ const OWN: u32 = 0x3FFF_FFFF;
 /// Element 89: dropped, for a reason that it has no word for.
 const DROPPED: u32 = 0x80;
 
+/// Element 61: seen where it leaves.
+const LEAVES: u32 = 1;
+
 /// What came of a sample.
 pub(super) enum Read {
     Done,
@@ -104,6 +107,10 @@ fn flow(sampled: Option<Sampled>, header: &Header, from: &Arrival, c: Cursor<'_>
         (1, reason) => (f.discard_reason, f.forwarding_status) = (reason.saturating_add(1), DROPPED),
         (2, count) => f.out_if_count = count,
         _ => {}
+    }
+    // An interface of its own is sampled there, in which direction the other one says.
+    if sampled.source == (0, f.out_if) && f.out_if != f.in_if {
+        f.direction = LEAVES;
     }
     let operator = work.operator.of(sampled.input);
     (f.sampling_rate, f.rate_from) = match (operator, sampled.rate) {

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::config::{Config, Fault, Faults};
 use crate::rx::capture::PcapWriter;
 
-/// Takes a datagram at a time; false: it did not go.
-pub(super) type Carrier = Box<dyn FnMut(u64, &[u8]) -> bool + Send>;
+/// Takes a datagram at a time; how many are known to be lost since the one before: this one, or one that a host refused meanwhile.
+pub(super) type Carrier = Box<dyn FnMut(u64, &[u8]) -> u64 + Send>;
 
 /// A carrier, and the address that it sends from.
 pub(super) type Way = (IpAddr, Carrier);
@@ -49,10 +49,10 @@ fn socket(to: SocketAddr) -> io::Result<Way> {
     socket.set_nonblocking(true)?;
     let from = socket.local_addr()?.ip();
     let carrier = move |_, datagram: &[u8]| match socket.send(datagram) {
-        Ok(_) => true,
+        Ok(_) => 0,
         // That was about an earlier one: nobody listened then.
-        Err(fault) if fault.kind() == ErrorKind::ConnectionRefused => socket.send(datagram).is_ok(),
-        Err(_) => false,
+        Err(fault) if fault.kind() == ErrorKind::ConnectionRefused => 1 + u64::from(socket.send(datagram).is_err()),
+        Err(_) => 1,
     };
     Ok((from, Box::new(carrier)))
 }
@@ -80,7 +80,7 @@ impl Captured {
     pub(super) fn ways(&self, config: &Config) -> Vec<Way> {
         let way = |(export, from): (&crate::config::Export, u16)| -> Way {
             let (captured, to) = (self.clone(), export.to);
-            (IpAddr::V4(Ipv4Addr::LOCALHOST), Box::new(move |now_ns, datagram| captured.write(now_ns, (from, to), datagram)))
+            (IpAddr::V4(Ipv4Addr::LOCALHOST), Box::new(move |now_ns, datagram| u64::from(!captured.write(now_ns, (from, to), datagram))))
         };
         config.exports.iter().zip(CAPTURED_PORT..).map(way).collect()
     }
@@ -120,4 +120,20 @@ fn packet((from, to): (u16, SocketAddr), datagram: &[u8]) -> Vec<u8> {
     head[10..12].copy_from_slice(&checksum.to_be_bytes());
     let udp = [&from.to_be_bytes()[..], &to.port().to_be_bytes(), &length(UDP_HEAD_BYTES), &[0, 0]].concat();
     [&head[..], &udp, datagram].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn datagrams_that_nobody_listens_for_are_known_by_the_next_one() {
+        let there = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let (_, mut carrier) = socket(there.local_addr().unwrap()).unwrap();
+        assert_eq!((0..10).map(|_| carrier(0, &[1])).sum::<u64>(), 0);
+        drop(there);
+        // Of the last nobody knows yet.
+        let lost: u64 = (0..10).map(|_| carrier(0, &[1])).sum();
+        assert!((1..10).contains(&lost), "{lost}");
+    }
 }

@@ -15,7 +15,7 @@ pub(super) struct ExportFigures {
     pub(super) left_out: u64,
     pub(super) records: u64,
     pub(super) datagrams: u64,
-    /// Datagrams that the kernel did not take.
+    /// Datagrams that the kernel did not take, or that a host refused: nobody listens there.
     pub(super) failed: u64,
     pub(super) evicted: u64,
     pub(super) unplaced: u64,

@@ -164,7 +164,7 @@ fn selects(predicate: Option<&Predicate>, sample: &Sample) -> bool {
 impl Export {
     fn take(&mut self, sample: &Sample, now_ns: u64) {
         let Self { kind, carrier, figures } = self;
-        let mut send = |datagram: &[u8]| figures.failed += u64::from(!carrier(now_ns, datagram));
+        let mut send = |datagram: &[u8]| figures.failed += carrier(now_ns, datagram);
         match kind {
             Kind::Flows { cache, encoder, predicate } => {
                 if sample.is_packet() && selects(predicate.as_ref(), sample) {
@@ -179,7 +179,7 @@ impl Export {
 
     fn turn(&mut self, now_ns: u64, ports: &dyn Fn() -> Vec<PortCounters>) {
         let Self { kind, carrier, figures } = self;
-        let mut send = |datagram: &[u8]| figures.failed += u64::from(!carrier(now_ns, datagram));
+        let mut send = |datagram: &[u8]| figures.failed += carrier(now_ns, datagram);
         match kind {
             Kind::Flows { cache, encoder, .. } => {
                 cache.turn(now_ns, &mut |key, flow, end| encoder.put(key, flow, end, now_ns, &mut send));
@@ -197,7 +197,7 @@ impl Export {
 
     fn end(&mut self, now_ns: u64) {
         let Self { kind, carrier, figures } = self;
-        let mut send = |datagram: &[u8]| figures.failed += u64::from(!carrier(now_ns, datagram));
+        let mut send = |datagram: &[u8]| figures.failed += carrier(now_ns, datagram);
         match kind {
             Kind::Flows { cache, encoder, .. } => {
                 cache.end(&mut |key, flow, end| encoder.put(key, flow, end, now_ns, &mut send));

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::outlet::Given;
-use super::watch::Watch;
-use crate::flows::{DatagramDrop, Gaps, Ledger, PortTaken, RecordDrop, SetDrop, TemplateEvent};
+use super::watch::{State, Watch};
+use crate::flows::{DatagramDrop, Doubt, Gaps, Ledger, PortTaken, RecordDrop, SetDrop, TemplateEvent};
 use crate::journal::Journal;
 use crate::report::pb;
 use crate::telemetry::{Registry, SinkStatus};
+
+/// Rates that an account lists.
+const DOUBTS_MAX: usize = 20;
 
 /// Takes accounts of one window after the other.
 pub struct Accounts {
@@ -46,7 +49,7 @@ impl Accounts {
 
     /// What came since this was asked last; with `total`, since the start.
     pub fn take(&mut self, total: bool) -> pb::FlowsAccount {
-        let (ledger, given, domains) = self.watch.moment();
+        let State { ledger, given, domains, doubts, .. } = self.watch.moment();
         let losses = self.journal.flow_losses();
         for (sink, losses) in &losses {
             *self.lost.entry(sink.clone()).or_default() += losses.messages() - losses.told_before();
@@ -55,6 +58,8 @@ impl Accounts {
         let (sinks, refused_topics) = (self.sinks(total), self.refused_topics(total));
         let account = pb::FlowsAccount {
             domains: domains as u64,
+            doubts: doubts.iter().take(DOUBTS_MAX).map(doubt).collect(),
+            doubted: doubts.len() as u64,
             journalled: given.journalled - given_before.journalled,
             refused: given.refused - given_before.refused,
             messages: given.messages - given_before.messages,
@@ -102,6 +107,10 @@ impl Accounts {
         }
         accounts
     }
+}
+
+fn doubt(of: &Doubt) -> pb::FlowDoubt {
+    pb::FlowDoubt { of: of.of.clone(), told: of.told, makes: of.makes, why: of.why.clone() }
 }
 
 /// A ledger as it is sent; of the mirror's datagrams in pieces so many waited before.

@@ -167,6 +167,37 @@ mod tests {
             assert!(stream.is_over(), "{order}");
         }
     }
+    /// Both directions of a connection in one record: each counts in its own direction, with its own counts.
+    #[test]
+    fn both_ways_of_a_record_count() {
+        const SECOND: u64 = 1_000_000_000;
+        let folder = tempfile::tempdir().unwrap();
+        let (mut analysis, mut stream) = analysis(folder.path());
+        let address = |octets: [u8; 4]| crate::flows::Address::from(std::net::IpAddr::from(octets));
+        let mut flow = Flow::default();
+        analysis.turn(1_000 * SECOND);
+        let f = &mut flow.fields;
+        (f.src_addr, f.dst_addr) = (address([8, 8, 8, 8]), address([10, 0, 0, 2]));
+        (f.in_if, f.out_if, f.packets, f.bytes, f.sampling_rate, f.reverse_packets) = (1, 2, 10, 1_000, 1, 90);
+        analysis.take(&flow);
+        let f = &mut flow.fields;
+        (f.packets, f.bytes, f.reverse_packets, f.responder_packets, f.responder_bytes) = (0, 0, 0, 5, 500);
+        analysis.take(&flow);
+        let f = &mut flow.fields;
+        (f.src_addr, f.dst_addr) = (address([8, 8, 8, 8]), address([9, 9, 9, 9]));
+        analysis.take(&flow);
+        analysis.end();
+        let mut told = Vec::new();
+        while stream.next(|message| {
+            if let crate::window::Told::Closed { site, .. } = message {
+                let FlowAccount { records, matched, unmatched, views, .. } = site.flows;
+                told.push((records, matched, unmatched, views));
+            }
+        }) {}
+        told.retain(|account| *account != (0, 0, 0, 0));
+        assert_eq!(told, [(3, 2, 1, 3)]);
+    }
+
     /// It tells of each flow where it comes in and where it leaves. Once that is known, one of the two counts.
     #[test]
     fn a_router_that_meters_both_ways_counts_a_flow_once() {

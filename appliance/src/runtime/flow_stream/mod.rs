@@ -20,7 +20,6 @@ use std::time::Instant;
 
 pub use account::Accounts;
 
-use super::doubts::Doubts;
 use crate::analyse::Analysis;
 use crate::config::{Config, Fault, Faults, Flows, Range};
 use crate::enrich::{Edges, Keeper, Pipeline};
@@ -100,11 +99,11 @@ impl FlowStream {
                 saver,
                 watch: told,
                 told: Instant::now(),
+                doubted: Instant::now(),
                 fault: None,
                 analysing,
                 time: at,
                 ports,
-                doubts: Doubts::new(),
             }
             .run(&ends);
         };

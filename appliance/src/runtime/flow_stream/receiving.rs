@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::super::doubts::Doubts;
 use super::analysing::Analysing;
 use super::ports::Ports;
 use super::saver::Saver;
@@ -23,6 +22,8 @@ const NAP_ANALYSING_MS: u16 = 5;
 const NAP_PORTS_MS: u16 = 1;
 /// How often others see where everything went.
 const TELL_EVERY: Duration = Duration::from_millis(200);
+/// How often it is looked which rates are doubtful.
+const DOUBT_EVERY: Duration = Duration::from_secs(5);
 /// For so long what still waits in the sockets is read after the signal to end.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
@@ -37,13 +38,13 @@ pub(super) struct Receiving {
     pub(super) saver: Option<Saver>,
     pub(super) watch: Arc<Watch>,
     pub(super) told: Instant,
+    pub(super) doubted: Instant,
     /// The last fault of a socket, that it is told once.
     pub(super) fault: Option<String>,
     pub(super) analysing: Analysing,
     /// Of the data path, once it has begun.
     pub(super) time: Arc<OnceLock<Arc<Timeline>>>,
     pub(super) ports: Ports,
-    pub(super) doubts: Doubts,
 }
 
 impl Receiving {
@@ -56,7 +57,6 @@ impl Receiving {
             let closes = self.analysing.step();
             if self.told.elapsed() >= TELL_EVERY {
                 self.tell();
-                self.doubts.look(&self.collector);
             }
             // Lots are closed by their age, at the next burst or behind a nap without one.
             let nap_ms = match (self.ports.is_on(), self.analysing.is_on()) {
@@ -127,6 +127,10 @@ impl Receiving {
         self.told = Instant::now();
         self.way.flush();
         self.watch.tell(&self.collector, self.way.given());
+        if self.doubted.elapsed() >= DOUBT_EVERY {
+            self.doubted = Instant::now();
+            self.watch.doubt(self.collector.doubts());
+        }
     }
 
     fn end(mut self) {
@@ -137,6 +141,7 @@ impl Receiving {
         }
         self.way.flush();
         self.collector.warnings().iter().for_each(|warning| tracing::warn!("flows: {warning}"));
+        self.watch.doubt(self.collector.doubts());
         // First the account: the reporter may wait for it, and reads no stream meanwhile.
         self.watch.end(&self.collector, self.way.given());
         self.analysing.end();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::outlet::Given;
-use crate::flows::{Collector, DatagramDrop, DomainGaps, Exporter, Exporters, Gaps, Ledger, Numbers, RecordDrop, SetDrop};
+use crate::flows::{Collector, DatagramDrop, DomainGaps, Doubt, Exporter, Exporters, Gaps, Ledger, Numbers, RecordDrop, SetDrop};
 use crate::journal::Journal;
 use crate::telemetry::{ExporterSnapshot, FlowsSnapshot, GapsSnapshot};
 
@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) domains: usize,
     exporters: Exporters,
     numbers: Numbers,
+    /// Rates that were doubtful when it was last looked.
+    pub(super) doubts: Vec<Doubt>,
     is_over: bool,
 }
 
@@ -44,6 +46,11 @@ impl Watch {
         }
     }
 
+    /// Tells which rates are doubtful.
+    pub(super) fn doubt(&self, doubts: Vec<Doubt>) {
+        self.lock().doubts = doubts;
+    }
+
     /// Tells the last one.
     pub(super) fn end(&self, collector: &Collector, given: Given) {
         let mut state = self.lock();
@@ -60,7 +67,7 @@ impl Watch {
     }
 
     /// The last moment that was told: ledger, what was given on, domains. Once the end has begun it is the very last one.
-    pub(super) fn moment(&self) -> (Ledger, Given, usize) {
+    pub(super) fn moment(&self) -> State {
         let mut state = self.lock();
         if self.stop.load(Ordering::Relaxed) {
             let until = Instant::now() + END_MAX;
@@ -69,12 +76,12 @@ impl Watch {
                 state = self.over.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
-        (state.ledger.clone(), state.given, state.domains)
+        state.clone()
     }
 
     /// For metrics.
     pub(super) fn snapshot(&self, journal: &Journal) -> FlowsSnapshot {
-        let State { ledger, given, domains, exporters, numbers, .. } = self.lock().clone();
+        let State { ledger, given, domains, exporters, numbers, doubts, .. } = self.lock().clone();
         let lane = journal.flow_state();
         let mut rows: Vec<_> =
             exporters.rows().map(|(address, row)| (address.ip().map_or_else(String::new, |ip| ip.to_string()), row)).collect();
@@ -90,6 +97,7 @@ impl Watch {
             port_copies: ledger.ports.copies,
             waiting: ledger.waiting,
             domains: domains as u64,
+            doubted: doubts.len() as u64,
             journalled: given.journalled,
             refused: given.refused,
             lots: lane.as_ref().map_or(0, |lane| lane.messages as u64),

@@ -88,7 +88,6 @@ impl KafkaSink {
     fn give_up_lot(&mut self, seat: &Seat<Cursor>, number: usize) {
         let Some(entry) = self.flight.at(number) else { return self.flight.goes_not(number) };
         let flows = entry.give_up_unsent();
-        seat.health.failed_of(&entry.message, flows);
         seat.health.failed_of_topic(&entry.message.key, flows);
         self.refusals.gave_up(&entry.message.key, flows);
         self.flight.goes_not(number);
