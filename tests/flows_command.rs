@@ -57,6 +57,7 @@ fn a_line_a_flow_and_nothing_else_on_stdout() {
     assert!(lines.iter().all(|line| line["bytes"] == "10" && line["sampling_rate"] == "0" && line["sampler_address"] == "192.0.2.7"));
     let stderr = String::from_utf8(out.stderr).unwrap();
     assert!(stderr.contains("datagrams: 2 = 2 decoded") && stderr.contains("5 flows of unknown rate"), "{stderr}");
+    assert!(stderr.contains("gaps by domain: 1 of 1 domains have any\n  192.0.2.7 netflow5 0: records 0 lost in 0 gaps"), "{stderr}");
 }
 
 #[test]

@@ -16,8 +16,8 @@ use tailwater::parse::{DropReason, Fault};
 use tailwater::stats::{self, calculations::STANDARD};
 use tailwater::telemetry::cost::{Meter, Part, Probe, Watch};
 use tailwater::telemetry::{
-    Ages, AuditSnapshot, ExportSnapshot, ExporterSnapshot, ExportsSnapshot, FeedHealth, FeedSnapshot, FlowsSnapshot, JournalSnapshot,
-    LogsSnapshot, Optics, PairSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus,
+    Ages, AuditSnapshot, ExportSnapshot, ExporterSnapshot, ExportsSnapshot, FeedHealth, FeedSnapshot, FlowsSnapshot, GapsSnapshot,
+    JournalSnapshot, LogsSnapshot, Optics, PairSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus,
 };
 
 const PAPERS: [&str; 16] = [
@@ -242,7 +242,9 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
     registry.set_journal(JournalSnapshot::default);
     registry.set_flows(|| {
         let exporter = ExporterSnapshot { errors: vec![("set", "cut", 1)], delays: vec![1; 9], ..ExporterSnapshot::default() };
-        FlowsSnapshot { exporters: vec![exporter], ..FlowsSnapshot::default() }
+        let labels = ["exporter", "protocol", "domain", "of"].map(|name| (name, String::new()));
+        let gaps = vec![GapsSnapshot { labels, ..GapsSnapshot::default() }];
+        FlowsSnapshot { exporters: vec![exporter], gaps, ..FlowsSnapshot::default() }
     });
     registry.set_exports(|| ExportsSnapshot { exports: vec![ExportSnapshot::default()], logs: Some(LogsSnapshot::default()) });
     registry.reloaded(true);

@@ -157,6 +157,9 @@ fn by_exporter(appliance: &Appliance, datagrams: usize) {
     assert_eq!(of("records_total", ""), of("journalled_total", ""));
     assert_eq!(of("kernel_dropped_total", ""), 0);
     let (_, text) = appliance.get("/metrics");
+    // Domains one by one make the exporter.
+    assert!(of("domain_gaps_total", "exporter=\"127.0.0.1\",protocol=\"ipfix\"") >= 1);
+    assert!(of("domain_lost", "exporter=\"127.0.0.1\"") >= of("sequence_lost", "exporter=\"127.0.0.1\""));
     assert!(text.contains("tailwater_flows_delay_seconds_bucket{le=\"1.0\",exporter=\"127.0.0.1\"}"), "{text}");
 }
 

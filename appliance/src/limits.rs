@@ -133,6 +133,8 @@ const _: () =
 pub const EXPORTERS_TOLD_MAX: usize = 256;
 /// Bounds of the bins in which their delays are told, seconds; behind the last is one more.
 pub const FLOW_DELAY_BOUNDS_S: [u64; 8] = [1, 5, 15, 60, 120, 300, 600, 1_800];
+/// Observation domains of exporters that are told of one by one.
+pub const FLOW_DOMAINS_TOLD_MAX: usize = 256;
 /// One of them that was silent for so long makes room for another.
 pub const EXPORTER_SILENT_MS_MAX: u64 = 60 * 60 * 1_000;
 /// Data sets that wait for their template, of one exporter's domain and of all.

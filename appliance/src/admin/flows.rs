@@ -7,7 +7,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::metrics::{COUNTER, GAUGE, family, plain};
 use crate::limits::FLOW_DELAY_BOUNDS_S;
-use crate::telemetry::{ExporterSnapshot, FlowsSnapshot, Snapshot};
+use crate::telemetry::{ExporterSnapshot, FlowsSnapshot, GapsSnapshot, Snapshot};
 
 pub(super) fn flows(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     let Some(flows) = &snapshot.flows else { return Ok(()) };
@@ -34,8 +34,26 @@ pub(super) fn flows(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt:
         row.errors.iter().map(error)
     });
     family(to, COUNTER, "flows_errors", "Datagrams, sets and records that were of no use", errors)?;
+    gaps(to, &flows.gaps)?;
     delays(to, &flows.exporters)?;
     lane(to, flows)
+}
+
+/// By exporter and observation domain.
+fn gaps(to: &mut DescriptorEncoder<'_>, rows: &[GapsSnapshot]) -> fmt::Result {
+    let of = |row: &GapsSnapshot| row.labels.to_vec();
+    let help = "Units missing in the numbers of an exporter's domain, less what came late; beyond 256 domains they are `other`";
+    family(to, GAUGE, "flows_domain_lost", help, rows.iter().map(|row| (of(row), row.lost)))?;
+    let names = [
+        ("flows_domain_gaps", "Times that numbers of the domain were left out"),
+        ("flows_domain_late", "Datagrams or samples of the domain that came late"),
+        ("flows_domain_repeated", "Datagrams or samples of the domain that came twice"),
+        ("flows_domain_restarts", "Times that the domain began to count anew"),
+    ];
+    for (at, (name, help)) in names.into_iter().enumerate() {
+        family(to, COUNTER, name, help, rows.iter().map(|row| (of(row), row.times.get(at).copied().unwrap_or(0))))?;
+    }
+    Ok(())
 }
 
 /// What is not told by exporter.

@@ -9,11 +9,12 @@ use super::flow::{Address, Flow};
 use super::ledger::{DatagramDrop, Ledger, TemplateEvent};
 use super::lru::Lru;
 use super::missing::Then;
+use super::numbers::{AllGaps, Numbers};
+use super::operator::{Operator, OperatorRate, Operators};
 use super::port_taken::PortTaken;
 use super::sampling::Told;
 use super::wide::Wide;
 use super::{export, fixed, sflow};
-use crate::config::FlowRate;
 use crate::limits::{DOMAINS_OF_EXPORTER_MAX, FLOW_DOMAINS_MAX, FLOW_KNOWN_BYTES_MAX, FLOW_KNOWN_BYTES_OF_EXPORTER_MAX};
 
 /// Where a datagram came from, and when.
@@ -34,52 +35,6 @@ pub struct Settings {
     pub per_port: bool,
     /// Sampling rates that hold whatever the exporter says.
     pub rates: Vec<OperatorRate>,
-}
-
-/// One rate that the operator set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OperatorRate {
-    /// Source address of datagrams, or of sFlow the agent's.
-    pub exporter: Address,
-    /// Of flows that come in by this interface; else of all.
-    pub interface: Option<u32>,
-    /// One in so many.
-    pub rate: u64,
-}
-
-impl From<FlowRate> for OperatorRate {
-    fn from(rate: FlowRate) -> Self {
-        Self { exporter: Address::from(rate.exporter), interface: rate.interface, rate: rate.rate }
-    }
-}
-
-/// The operator's rates of one exporter.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Operator {
-    all: Option<u64>,
-    interfaces: HashMap<u32, u64>,
-}
-
-impl Operator {
-    /// The rate for what came in by an interface.
-    #[inline]
-    pub(super) fn of(&self, interface: Option<u32>) -> Option<u64> {
-        if self.interfaces.is_empty() {
-            return self.all;
-        }
-        interface.and_then(|interface| self.interfaces.get(&interface).copied()).or(self.all)
-    }
-}
-
-/// Those that may hold for a datagram: its agent's go before its source's.
-pub(super) struct Operators<'a>([Option<&'a Operator>; 2]);
-
-impl Operators<'_> {
-    /// See [`Operator::of`].
-    #[inline]
-    pub(super) fn of(&self, interface: Option<u32>) -> Option<u64> {
-        self.0.iter().flatten().find_map(|operator| operator.of(interface))
-    }
 }
 
 /// What reading one datagram works with.
@@ -114,6 +69,7 @@ pub struct Collector {
     /// Those of each address.
     pub(super) exporters: HashMap<Address, Own>,
     pub(super) told: Exporters,
+    numbers: Numbers,
     pub(super) known_bytes: usize,
     pub(super) held_bytes: usize,
     /// Domains that hold data.
@@ -153,21 +109,14 @@ enum Kind {
 impl Collector {
     /// With nothing known.
     pub fn new(settings: &Settings) -> Self {
-        let mut operators = HashMap::<Address, Operator>::new();
-        for row in &settings.rates {
-            let operator = operators.entry(row.exporter).or_default();
-            match row.interface {
-                Some(interface) => drop(operator.interfaces.insert(interface, row.rate)),
-                None => operator.all = Some(row.rate),
-            }
-        }
         Self {
             per_port: settings.per_port,
-            operators,
+            operators: Operator::by_exporter(&settings.rates),
             domains: Lru::new(),
             bare: Lru::new(),
             exporters: HashMap::new(),
             told: Exporters::default(),
+            numbers: Numbers::default(),
             known_bytes: 0,
             held_bytes: 0,
             order: super::holding::Order::default(),
@@ -238,14 +187,14 @@ impl Collector {
         let (repeated, last_ns) = (domain.repeats.take(datagram), domain.last_ns);
         domain.last_ns = from.received_ns;
         let then = Then::of(&self.ledger);
-        let (before, mut delays) = (Mark::of(&self.ledger), Delays::default());
+        let (before, mut delays, gaps) = (Mark::of(&self.ledger), Delays::default(), AllGaps::of(&self.ledger));
         let out = &mut |flow: &Flow| {
             delays.note(flow);
             out(flow);
         };
         // Messages name the agent: an operator may name either.
         let agent = self.operators.get(&key.agent).filter(|_| !key.agent.is_void());
-        let operator = Operators([agent, self.operators.get(&from.exporter)]);
+        let operator = Operators::new(agent, self.operators.get(&from.exporter));
         let (ledger, flow) = (&mut self.ledger, &mut self.flow);
         let (window, changed, kept_ns) = (self.window, false, self.kept_ns);
         self.last_ns = from.received_ns;
@@ -257,6 +206,7 @@ impl Collector {
             Kind::Export(header) => export::read(header, c, &mut work),
             Kind::Sflow(header) => sflow::read(header, from, c, &mut work),
         }
+        work.domain.numbers_at = self.numbers.note(work.domain.numbers_at, (&key, from.received_ns), gaps, work.ledger);
         self.changed |= work.changed;
         let (known, elsewhere) = (work.domain.memory_bytes() + work.wide.0.memory_bytes(), work.elsewhere);
         let has_templates = work.domain.template_count() > 0;
@@ -351,6 +301,11 @@ impl Collector {
     /// The same by exporter.
     pub const fn exporters(&self) -> &Exporters {
         &self.told
+    }
+
+    /// What their numbers told, by domain.
+    pub const fn numbers(&self) -> &Numbers {
+        &self.numbers
     }
 
     /// What came of the mirror's packets, since the start.

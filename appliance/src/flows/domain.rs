@@ -68,6 +68,8 @@ pub(super) struct Domain {
     pub(super) repeats: super::repeats::Repeats,
     /// and when the newest came.
     pub(super) last_ns: u64,
+    /// Where what its numbers told stands.
+    pub(super) numbers_at: usize,
     /// It gave a template at some time.
     pub(super) is_known: bool,
     /// Data that waits for its template.
@@ -106,6 +108,7 @@ impl Domain {
             sequence: Sequence::default(),
             repeats: super::repeats::Repeats::default(),
             last_ns: 0,
+            numbers_at: usize::MAX,
             is_known: false,
             held: Held::default(),
             init_ms: None,

@@ -220,7 +220,7 @@ fn learn(header: &Header, id: u16, definition: Definition, work: &mut Work<'_>) 
 fn data(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> Option<u32> {
     let domain = &mut *work.domain;
     let Some(purpose) = domain.template(id, header.received_ns, work.ledger).map(|template| template.definition.purpose) else {
-        let keeps = domain.held.keep(*header, id, body);
+        let keeps = domain.held.keep(*header, id, body, work.ledger.sets);
         if keeps {
             work.ledger.hold();
         } else {

@@ -1,10 +1,9 @@
 //! What came of each exporter, for those who watch: a bounded number of them by address, all others together.
 
-use std::collections::HashMap;
-
 use super::flow::{Address, Flow};
 use super::ledger::{DatagramDrop, Ledger, RecordDrop, SetDrop, TemplateEvent};
-use crate::limits::{EXPORTER_SILENT_MS_MAX, EXPORTERS_TOLD_MAX, FLOW_DELAY_BOUNDS_S};
+use super::rows::{Rows, Sum};
+use crate::limits::{EXPORTERS_TOLD_MAX, FLOW_DELAY_BOUNDS_S};
 
 /// How long after a flow's end it was received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +59,7 @@ pub struct Exporter {
     pub delays: Delays,
 }
 
-impl Exporter {
+impl Sum for Exporter {
     fn add(&mut self, other: &Self) {
         fn sum(sums: &mut [u64], more: &[u64]) {
             sums.iter_mut().zip(more).for_each(|(sum, n)| *sum += n);
@@ -122,85 +121,35 @@ impl Mark {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Row {
-    address: Address,
-    last_ns: u64,
-    exporter: Exporter,
-}
-
 /// See the module. Who comes when the table is full has a row of its own only if another was silent for long.
-#[derive(Clone, Debug, Default)]
-pub struct Exporters {
-    places: HashMap<Address, usize>,
-    rows: Vec<Row>,
-    other: Exporter,
-    /// When the table was last looked through in vain.
-    full_ns: u64,
+#[derive(Clone, Debug)]
+pub struct Exporters(Rows<Address, Exporter>);
+
+impl Default for Exporters {
+    fn default() -> Self {
+        Self(Rows::new(EXPORTERS_TOLD_MAX))
+    }
 }
 
 impl Exporters {
     /// By address, in no order.
     pub fn rows(&self) -> impl Iterator<Item = (&Address, &Exporter)> {
-        self.rows.iter().map(|row| (&row.address, &row.exporter))
+        self.0.iter()
     }
 
     /// All others together: those for whom there was no room, and datagrams that are no exports from addresses without a row.
     pub const fn other(&self) -> &Exporter {
-        &self.other
+        self.0.other()
     }
 
     /// One datagram more. `decoded`: it was an export.
     pub(super) fn note(&mut self, (address, now_ns, decoded): (Address, u64, bool), (before, after): (Mark, &Mark), delays: Delays) {
-        let more = before.since(after, delays);
-        match self.place(address, now_ns, decoded).and_then(|at| self.rows.get_mut(at)) {
-            Some(row) => {
-                row.last_ns = now_ns;
-                row.exporter.add(&more);
-            }
-            None => self.other.add(&more),
-        }
+        self.0.note(usize::MAX, (&address, now_ns, decoded), &before.since(after, delays));
     }
 
     /// So many of an exporter's sets were of no use, at another time than when they came.
     pub(super) fn drop_sets(&mut self, address: Address, reason: SetDrop, sets: u64) {
-        let row = self.places.get(&address).and_then(|at| self.rows.get_mut(*at));
-        let exporter = row.map_or(&mut self.other, |row| &mut row.exporter);
-        exporter.set_drops[reason as usize] += sets;
-    }
-
-    fn place(&mut self, address: Address, now_ns: u64, decoded: bool) -> Option<usize> {
-        if let Some(at) = self.places.get(&address) {
-            return Some(*at);
-        }
-        if !decoded {
-            return None;
-        }
-        let row = Row { address, last_ns: now_ns, exporter: Exporter::default() };
-        let at = if self.rows.len() < EXPORTERS_TOLD_MAX {
-            self.rows.push(row);
-            self.rows.len() - 1
-        } else {
-            let at = self.silent(now_ns)?;
-            let gone = std::mem::replace(self.rows.get_mut(at)?, row);
-            self.places.remove(&gone.address);
-            self.other.add(&gone.exporter);
-            at
-        };
-        self.places.insert(address, at);
-        Some(at)
-    }
-
-    /// One that was silent for long. The table is looked through once a second at most, whoever asks.
-    fn silent(&mut self, now_ns: u64) -> Option<usize> {
-        if now_ns < self.full_ns.saturating_add(1_000_000_000) {
-            return None;
-        }
-        let at = self.rows.iter().position(|row| row.last_ns.saturating_add(EXPORTER_SILENT_MS_MAX * 1_000_000) < now_ns);
-        if at.is_none() {
-            self.full_ns = now_ns;
-        }
-        at
+        self.0.as_is(&address).set_drops[reason as usize] += sets;
     }
 }
 
@@ -208,7 +157,7 @@ impl Exporters {
 mod tests {
     use super::*;
     use crate::flows::{Arrival, Collector, Settings};
-    use crate::limits::FLOW_KNOWN_BYTES_OF_EXPORTER_MAX;
+    use crate::limits::{EXPORTER_SILENT_MS_MAX, FLOW_KNOWN_BYTES_OF_EXPORTER_MAX};
 
     fn address(n: usize) -> Address {
         Address::of(&u32::try_from(n).unwrap().to_be_bytes())

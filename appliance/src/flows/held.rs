@@ -19,7 +19,7 @@ pub(super) const SET_BYTES: usize = size_of::<HeldSet>() + 2 * (size_of::<(SetKe
 /// What a domain costs that holds anything, about: its row in the order of all of them.
 pub(super) const DOMAIN_BYTES: usize = 256;
 
-/// Its template, and where it stands in the order of arrival.
+/// Its template, and where it stands in the order of arrival, over all domains.
 type SetKey = (u16, u64);
 /// When a set came, its place in the order of arrival, and its template.
 type Place = (u64, u64, u16);
@@ -35,7 +35,7 @@ pub(super) struct Held {
     sets: BTreeMap<SetKey, Box<HeldSet>>,
     /// The same from the oldest on.
     order: BTreeSet<Place>,
-    arrivals: u64,
+    last_arrival: u64,
     bytes: usize,
 }
 
@@ -50,20 +50,21 @@ impl Held {
         self.sets.len()
     }
 
-    /// When the oldest of them came.
-    pub(super) fn oldest_ns(&self) -> Option<u64> {
-        self.order.first().map(|(received_ns, ..)| *received_ns)
+    /// When the oldest of them came, and its place in the order of arrival.
+    pub(super) fn oldest(&self) -> Option<(u64, u64)> {
+        self.order.first().map(|(received_ns, arrival, _)| (*received_ns, *arrival))
     }
 
-    /// Keeps a set. False: there is no room.
-    pub(super) fn keep(&mut self, header: Header, template: u16, body: &[u8]) -> bool {
+    /// Keeps a set, whose place in the order of arrival over all domains is `arrival`. False: there is no room.
+    pub(super) fn keep(&mut self, header: Header, template: u16, body: &[u8], arrival: u64) -> bool {
         let bytes = SET_BYTES + body.len() + if self.sets.is_empty() { DOMAIN_BYTES } else { 0 };
         if self.bytes + bytes > HELD_BYTES_OF_DOMAIN_MAX {
             return false;
         }
-        self.arrivals += 1;
-        self.order.insert((header.received_ns, self.arrivals, template));
-        self.sets.insert((template, self.arrivals), Box::new(HeldSet { header, body: body.into() }));
+        // In one domain each has a place of its own.
+        self.last_arrival = arrival.max(self.last_arrival + 1);
+        self.order.insert((header.received_ns, self.last_arrival, template));
+        self.sets.insert((template, self.last_arrival), Box::new(HeldSet { header, body: body.into() }));
         self.bytes += bytes;
         true
     }

@@ -12,38 +12,38 @@ use crate::limits::{HELD_BYTES_MAX, HELD_BYTES_OF_DOMAIN_MAX};
 /// Beyond this sets go: one domain more finds all the room that a domain may take, so that nobody's datagram goes beyond the bound.
 pub(super) const FULL_BYTES: usize = HELD_BYTES_MAX - HELD_BYTES_OF_DOMAIN_MAX;
 
-/// Where a domain stands among those that hold sets: whether it is known, and when its oldest set came.
-pub(super) type Place = Option<(bool, u64)>;
+/// Where a domain stands among those that hold sets: whether it is known, when its oldest set came, and as which of all.
+pub(super) type Place = Option<(bool, u64, u64)>;
 
 /// Domains that hold sets: strangers first, of each kind from the oldest set on.
 #[derive(Debug, Default)]
-pub(super) struct Order(BTreeSet<(bool, u64, DomainKey)>);
+pub(super) struct Order(BTreeSet<(bool, u64, u64, DomainKey)>);
 
 impl Order {
     fn moved(&mut self, key: DomainKey, before: Place, after: Place) {
         if before == after {
             return;
         }
-        if let Some((is_known, oldest_ns)) = before {
-            self.0.remove(&(is_known, oldest_ns, key));
+        if let Some((is_known, oldest_ns, arrival)) = before {
+            self.0.remove(&(is_known, oldest_ns, arrival, key));
         }
-        if let Some((is_known, oldest_ns)) = after {
-            self.0.insert((is_known, oldest_ns, key));
+        if let Some((is_known, oldest_ns, arrival)) = after {
+            self.0.insert((is_known, oldest_ns, arrival, key));
         }
     }
 
     /// A domain that holds what is too old.
     fn old(&self, now_ns: u64) -> Option<DomainKey> {
-        let known = || self.0.range((true, 0, DomainKey::FIRST)..).next();
+        let known = || self.0.range((true, 0, 0, DomainKey::FIRST)..).next();
         let both = [self.0.first(), if self.0.first().is_some_and(|first| !first.0) { known() } else { None }];
-        both.into_iter().flatten().find(|(_, oldest_ns, _)| is_old(*oldest_ns, now_ns)).map(|(.., key)| *key)
+        both.into_iter().flatten().find(|(_, oldest_ns, ..)| is_old(*oldest_ns, now_ns)).map(|(.., key)| *key)
     }
 }
 
 impl Domain {
     /// See [`Place`].
     pub(super) fn place(&self) -> Place {
-        self.held.oldest_ns().map(|oldest_ns| (self.is_known, oldest_ns))
+        self.held.oldest().map(|(oldest_ns, arrival)| (self.is_known, oldest_ns, arrival))
     }
 }
 
@@ -182,9 +182,8 @@ mod tests {
                 self.drops[SetDrop::NoRoom as usize] += 1;
             }
             while Self::cost(&self.rows, None) > FULL_BYTES {
-                // The first of those that are the same age: domains by their number, sets as they came.
-                let oldest =
-                    (0..self.rows.len()).min_by_key(|at| (self.known.contains(&self.rows[*at].0), self.rows[*at].2, self.rows[*at].0));
+                // The first of those that are the same age.
+                let oldest = (0..self.rows.len()).min_by_key(|at| (self.known.contains(&self.rows[*at].0), self.rows[*at].2));
                 self.rows.remove(oldest.unwrap());
                 self.drops[SetDrop::Displaced as usize] += 1;
             }

@@ -306,7 +306,15 @@ fn count(counters: &mut [u64], at: usize) {
 }
 
 impl Gaps {
-    fn since(self, before: Self) -> Self {
+    pub(super) const fn add(&mut self, more: Self) {
+        let Self { lost, gaps, late, repeated, restarts } = more;
+        self.lost = self.lost.wrapping_add(lost);
+        (self.gaps, self.late, self.repeated) = (self.gaps + gaps, self.late + late, self.repeated + repeated);
+        self.restarts += restarts;
+    }
+
+    /// `lost` wraps, as what comes late may be of before.
+    pub(super) fn since(self, before: Self) -> Self {
         Self {
             lost: self.lost.wrapping_sub(before.lost),
             gaps: self.gaps - before.gaps,

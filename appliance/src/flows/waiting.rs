@@ -82,7 +82,7 @@ impl Collector {
         }
         let Some(domain) = self.domains.get(&key) else { return };
         let before = (domain.place(), domain.held.bytes());
-        let keeps = domain.held.keep(header, template, body);
+        let keeps = domain.held.keep(header, template, body, self.ledger.sets);
         self.note_held(key, before);
         self.ledger.sets += 1;
         if keeps {

@@ -136,6 +136,7 @@ pub fn run(options: &Options) -> Result<(), FlowsError> {
     captures.warnings().for_each(|warning| tracing::warn!("{warning}"));
     collector.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     tell(&collector.ledger().to_string());
+    tell(&collector.numbers().to_string());
     if collector.ledger().datagrams == 0 && !options.captures.is_empty() {
         tell(&format!(
             "no exports in these captures: {looked_at} UDP datagrams were looked at, and none begins as NetFlow, IPFIX or sFlow do"

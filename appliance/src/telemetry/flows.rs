@@ -23,11 +23,24 @@ pub struct ExporterSnapshot {
     pub delay_sum_ms: u64,
 }
 
+/// What sequence numbers told of one exporter's observation domain, since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GapsSnapshot {
+    /// Its address (or `other`), protocol and domain, and what is counted: `datagrams`, `records`, `samples`.
+    pub labels: [(&'static str, String); 4],
+    /// Units that are missing now.
+    pub lost: u64,
+    /// Times that something was missing; came late; came twice; that it began anew.
+    pub times: [u64; 4],
+}
+
 /// Flow records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlowsSnapshot {
     /// By address; the last are all others.
     pub exporters: Vec<ExporterSnapshot>,
+    /// By domain; the last are all others.
+    pub gaps: Vec<GapsSnapshot>,
     /// Datagrams that the kernel dropped.
     pub kernel_dropped: u64,
     /// Of packets in the mirror: datagrams that were read; and packets that were not, by reason.

@@ -23,7 +23,7 @@ pub mod status;
 
 pub use ages::{AGE_BOUNDS_S, Ages};
 pub use exports::{ExportSnapshot, ExportsSnapshot, LogsSnapshot};
-pub use flows::{ExporterSnapshot, FlowsSnapshot};
+pub use flows::{ExporterSnapshot, FlowsSnapshot, GapsSnapshot};
 pub use live::{CoreFigures, Counter, LiveCore, LivePart, LivePort, LiveQueue, MEMORY_PARTS, PartFigures, PortFigures};
 pub use pauses::{Did, LivePauses, PAUSE_CAUSES, Pause, PauseFigures};
 pub use registry::Registry;

@@ -1,5 +1,6 @@
-//! The start of a sampled packet. Addresses, ports and flags are what `parse` reads of it, as for packets that come by the mirror;
-//! what that leaves out (the destination MAC, the EtherType, labels below the top, the fields of fragments) is read here.
+//! The start of a sampled packet. Where its IP header stands, addresses, ports and flags are what `parse` reads of it, as for packets that
+//! come by the mirror; what that leaves out (the destination MAC, labels below the top, all of TOS and the fields of fragments) is read here,
+//! at the same place. Layers are listed as far as their kinds have a number.
 
 use super::super::cursor::{Cursor, number};
 use super::super::flow::{Address, Fields, Flow};
@@ -33,18 +34,24 @@ mod layer {
 
 /// Reads the bytes of a packet of which `wire_bytes` were on the wire.
 pub(in super::super) fn read(bytes: &[u8], wire_bytes: u64, header: Header, flow: &mut Flow) {
-    walk(bytes, header, flow);
+    link(bytes, header, flow);
     let wire_bytes = u32::try_from(wire_bytes).unwrap_or(u32::MAX);
-    let (bytes, link) = match header {
+    let (bytes, kind) = match header {
         Header::Ethernet => (bytes, LinkType::Ethernet),
         Header::Ip => (bytes, LinkType::RawIp),
         Header::Mpls => (behind_labels(bytes), LinkType::RawIp),
     };
     let mut parsed = Parsed::default();
-    if parse_into(bytes, wire_bytes, link, &MirrorPlan::default(), &mut parsed).is_ok()
+    if parse_into(bytes, wire_bytes, kind, &MirrorPlan::default(), &mut parsed).is_ok()
         && let Some(outermost) = parsed.headers().first()
     {
         keys(outermost, flow);
+        if let Some(vlan) = parsed.link.vlan_ids().first() {
+            flow.fields.vlan_id = u32::from(*vlan);
+        }
+        let at = usize::try_from(parsed.link.bytes).unwrap_or(usize::MAX);
+        let mut c = Cursor::new(bytes.get(at..).unwrap_or(&[]));
+        let _ = if outermost.v6 { ipv6(&mut c, flow) } else { ipv4(&mut c, flow) };
         if let [_, .., innermost] = parsed.headers() {
             carried(innermost, &mut flow.fields);
         }
@@ -60,6 +67,7 @@ fn behind_labels(bytes: &[u8]) -> &[u8] {
 fn keys(header: &IpHeader, flow: &mut Flow) {
     let f = &mut flow.fields;
     let bytes = if header.v6 { 16 } else { 4 };
+    f.etype = if header.v6 { 0x86DD } else { 0x0800 };
     f.src_addr = Address::of(header.src.get(..bytes).unwrap_or(&[]));
     f.dst_addr = Address::of(header.dst.get(..bytes).unwrap_or(&[]));
     (f.proto, f.ip_ttl) = (u32::from(header.protocol), u32::from(header.ttl));
@@ -82,12 +90,12 @@ fn carried(header: &IpHeader, f: &mut Fields) {
     f.tcp_flags_encap = u32::from(header.tcp_flags.unwrap_or(0));
 }
 
-/// From the link to the first transport header, layer by layer.
-fn walk(bytes: &[u8], header: Header, flow: &mut Flow) {
+/// From the link up to what is no layer of ours, IP or another.
+fn link(bytes: &[u8], header: Header, flow: &mut Flow) {
     let mut c = Cursor::new(bytes);
     let mut next = match header {
         Header::Ethernet => ethernet(&mut c, flow),
-        Header::Ip => ip_version(&c),
+        Header::Ip => None,
         Header::Mpls => labels(&mut c, flow),
     };
     let mut tagged = false;
@@ -99,11 +107,6 @@ fn walk(bytes: &[u8], header: Header, flow: &mut Flow) {
         next = match etype {
             0x8100 | 0x88A8 | 0x9100 => tag(&mut c, &mut tagged, flow),
             0x8847 | 0x8848 => labels(&mut c, flow),
-            0x8864 => pppoe(&mut c),
-            // A length: what follows is LLC, with SNAP if it carries IP.
-            0..0x0600 => snap(&mut c),
-            0x0800 => ipv4(&mut c, flow).and(None),
-            0x86DD => ipv6(&mut c, flow).and(None),
             _ => return,
         };
     }
@@ -130,21 +133,6 @@ fn tag(c: &mut Cursor<'_>, tagged: &mut bool, flow: &mut Flow) -> Option<u16> {
     Some(etype)
 }
 
-/// Behind version, code, session and length: the protocol, as PPP numbers it.
-fn pppoe(c: &mut Cursor<'_>) -> Option<u16> {
-    c.take(6)?;
-    match c.u16()? {
-        0x0021 => Some(0x0800),
-        0x0057 => Some(0x86DD),
-        _ => None,
-    }
-}
-
-fn snap(c: &mut Cursor<'_>) -> Option<u16> {
-    let head = c.take(6)?;
-    c.u16().filter(|etype| head == [0xAA, 0xAA, 3, 0, 0, 0] && *etype >= 0x0600)
-}
-
 fn labels(c: &mut Cursor<'_>, flow: &mut Flow) -> Option<u16> {
     let before = c.left();
     loop {
@@ -156,25 +144,18 @@ fn labels(c: &mut Cursor<'_>, flow: &mut Flow) -> Option<u16> {
         }
     }
     push(flow, layer::MPLS, before - c.left());
-    ip_version(c)
-}
-
-fn ip_version(c: &Cursor<'_>) -> Option<u16> {
-    match c.rest().first()? >> 4 {
-        4 => Some(0x0800),
-        6 => Some(0x86DD),
-        _ => None,
-    }
+    // What they carry they do not say.
+    None
 }
 
 fn ipv4(c: &mut Cursor<'_>, flow: &mut Flow) -> Option<()> {
     let &[first, tos, _, _, id0, id1, fragment0, fragment1, ..] = c.rest() else { return None };
-    let h = c.take(usize::from(first & 0x0F) * 4)?;
     let f = &mut flow.fields;
     f.ip_tos = u32::from(tos);
     f.fragment_id = u32::from(u16::from_be_bytes([id0, id1]));
     let fragment = u32::from(u16::from_be_bytes([fragment0, fragment1]));
     (f.fragment_offset, f.ip_flags) = (fragment & 0x1FFF, fragment >> 13);
+    let h = c.take(usize::from(first & 0x0F) * 4)?;
     push(flow, layer::IPV4, h.len());
     transport(*h.get(9)?, c, flow)
 }
@@ -187,7 +168,8 @@ fn ipv6(c: &mut Cursor<'_>, flow: &mut Flow) -> Option<()> {
     let mut next = *h.get(6)?;
     for _ in 0..FLOW_LAYERS_MAX {
         next = match next {
-            0 | 60 => extension(c)?,
+            0 | 60 | 135 | 139 | 140 => extension(next, c)?,
+            51 => authentication(c)?,
             43 => routing(c, flow)?,
             44 => fragment(c, flow)?,
             _ => return transport(next, c, flow),
@@ -196,9 +178,20 @@ fn ipv6(c: &mut Cursor<'_>, flow: &mut Flow) -> Option<()> {
     None
 }
 
-fn extension(c: &mut Cursor<'_>) -> Option<u8> {
+/// Mobility, HIP and Shim6 end the packet where they say that nothing follows.
+fn extension(this: u8, c: &mut Cursor<'_>) -> Option<u8> {
     let &[next, length, ..] = c.rest() else { return None };
+    if next == 59 && matches!(this, 135 | 139 | 140) {
+        return None;
+    }
     c.take(usize::from(length) * 8 + 8)?;
+    Some(next)
+}
+
+/// Its length is in words of four bytes, less two (RFC 4302).
+fn authentication(c: &mut Cursor<'_>) -> Option<u8> {
+    let &[next, length, ..] = c.rest() else { return None };
+    c.take(usize::from(length) * 4 + 8)?;
     Some(next)
 }
 

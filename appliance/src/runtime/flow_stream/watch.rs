@@ -5,9 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::outlet::Given;
-use crate::flows::{Collector, DatagramDrop, Doubt, Exporter, Exporters, Ledger, RecordDrop, SetDrop};
+use crate::flows::{Collector, DatagramDrop, DomainGaps, Doubt, Exporter, Exporters, Gaps, Ledger, Numbers, RecordDrop, SetDrop};
 use crate::journal::Journal;
-use crate::telemetry::{ExporterSnapshot, FlowsSnapshot};
+use crate::telemetry::{ExporterSnapshot, FlowsSnapshot, GapsSnapshot};
 
 /// How long the last account waits for the last flows.
 const END_MAX: Duration = Duration::from_secs(3);
@@ -19,6 +19,7 @@ pub(super) struct State {
     pub(super) given: Given,
     pub(super) domains: usize,
     exporters: Exporters,
+    numbers: Numbers,
     /// Rates that were doubtful when it was last looked.
     pub(super) doubts: Vec<Doubt>,
     is_over: bool,
@@ -80,7 +81,7 @@ impl Watch {
 
     /// For metrics.
     pub(super) fn snapshot(&self, journal: &Journal) -> FlowsSnapshot {
-        let State { ledger, given, domains, exporters, doubts, .. } = self.lock().clone();
+        let State { ledger, given, domains, exporters, numbers, doubts, .. } = self.lock().clone();
         let lane = journal.flow_state();
         let mut rows: Vec<_> =
             exporters.rows().map(|(address, row)| (address.ip().map_or_else(String::new, |ip| ip.to_string()), row)).collect();
@@ -88,6 +89,7 @@ impl Watch {
         let rows = rows.into_iter().chain([("other".to_owned(), exporters.other())]);
         FlowsSnapshot {
             exporters: rows.map(|(name, row)| exporter(name, row)).collect(),
+            gaps: numbers.told().into_iter().flat_map(gaps).collect(),
             kernel_dropped: ledger.kernel_drops,
             port_datagrams: ledger.ports.datagrams,
             port_dropped: [ledger.ports.full, ledger.ports.cut, ledger.ports.other_port, ledger.ports.incomplete],
@@ -113,8 +115,19 @@ impl State {
     fn set(&mut self, collector: &Collector, given: Given) {
         self.ledger.clone_from(collector.ledger());
         self.exporters.clone_from(collector.exporters());
+        self.numbers.clone_from(collector.numbers());
         (self.given, self.domains) = (given, collector.domains());
     }
+}
+
+fn gaps(of: DomainGaps) -> impl Iterator<Item = GapsSnapshot> {
+    let DomainGaps { exporter, protocol, domain, gaps } = of;
+    gaps.into_iter().map(move |(unit, Gaps { lost, gaps, late, repeated, restarts })| GapsSnapshot {
+        labels: [("exporter", exporter.clone()), ("protocol", protocol.to_owned()), ("domain", domain.clone()), ("of", unit.to_owned())],
+        // What came late may have been missed before a row was another's.
+        lost: u64::try_from(lost.cast_signed()).unwrap_or(0),
+        times: [gaps, late, repeated, restarts],
+    })
 }
 
 fn exporter(name: String, of: &Exporter) -> ExporterSnapshot {
