@@ -219,7 +219,7 @@ fn rates_of_a_narrower_scope_are_not_those_of_the_domain() {
         // A scope that names a domain names that of the datagrams.
         let told = set(257, &[0, 0, 0, if scope == 149 { 1 } else { 5 }, 0, 0, 0, 100], 0);
         let (mut c, data) = (collector(), template_set(version, 256, &one_template(256, &[(1, 4), (10, 4)])));
-        let flows = feed(&mut c, &[(from(1, 1, 1), datagram(version, 0, 1, &[data, options, told, record.clone()]))]);
+        let flows = feed(&mut c, &[(from(1, 1, 1), datagram(version, 0, 5, &[data, options, told, record.clone()]))]);
         assert_eq!(flows[0].fields.sampling_rate, if holds { 100 } else { 0 }, "version {version}, scope {scope}");
         assert_eq!((c.ledger().rates_told, c.ledger().rates_ignored), (u64::from(holds), u64::from(!holds)));
     }

@@ -238,5 +238,10 @@ fn links_and_fields_of_one_meaning() {
         let f = told(&order.map(|at: usize| all[at].clone())).fields;
         assert_eq!((f.ip_ttl, f.src_mac & 0xFF, f.dst_mac & 0xFF), (9, 1, 3), "{order:?}");
     }
+    // A packet without its link; and VLANs by their newer elements.
+    let f = told(&[of(313, &packet), of(243, &[0, 100]), of(254, &[0, 101])]).fields;
+    assert_eq!((f.src_addr, f.dst_port, f.ip_tos, f.src_vlan, f.dst_vlan), (Address::of(&[192, 0, 2, 2]), 53, 0xB8, 100, 101));
+    let f = told(&[of(58, &[0, 7]), of(243, &[0, 100]), of(254, &[0, 101]), of(59, &[0, 8])]).fields;
+    assert_eq!((f.src_vlan, f.dst_vlan), (7, 8));
     assert_eq!(told(&[of(81, &[2, 0, 0, 0, 0, 2]), of(57, &[2, 0, 0, 0, 0, 4])]).fields.src_mac & 0xFF, 2);
 }

@@ -325,7 +325,7 @@ fn meaning(values: &Values<'_>) -> Option<[u64; 12]> {
             field.enterprise == 0 && ids.contains(&field.id) && fits
         })
     };
-    if values.iter().any(|(field, _)| field.enterprise == 0 && field.id == 315) {
+    if values.iter().any(|(field, _)| field.enterprise == 0 && matches!(field.id, 313 | 315)) {
         return None;
     }
     let last = |ids| of(ids).next_back().map(|(_, value)| number(value));

@@ -85,6 +85,7 @@ pub(super) enum What {
     NatDstPort,
     FrameBytes,
     FrameSection,
+    IpSection,
     FirstUptime,
     LastUptime,
     StartSeconds,
@@ -251,8 +252,8 @@ elements! {
     54 => FragmentId Number;
     56 | 81 => SrcMac Mac;
     57 | 80 => DstMac Mac;
-    58 => SrcVlan Number;
-    59 => DstVlan Number;
+    58 | 243 => SrcVlan Number;
+    59 | 254 => DstVlan Number;
     60 => IpVersion Number;
     61 => Direction Number;
     62 => NextHop V6;
@@ -308,6 +309,7 @@ elements! {
     310 => SamplePopulation Number;
     311 => Probability Float;
     312 => FrameBytes Number;
+    313 => IpSection Any;
     315 => FrameSection Any;
     322 => SeenSeconds Four;
     323 => SeenMillis Eight;

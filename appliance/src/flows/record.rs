@@ -128,6 +128,7 @@ fn put_rare(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch, base: &Base)
         What::DroppedPackets => f.dropped_packets = number(v),
         What::FrameBytes => f.frame_bytes = number(v),
         What::FrameSection => super::sflow::frame::read(v, f.frame_bytes, super::sflow::frame::Header::Ethernet, flow),
+        What::IpSection => super::sflow::frame::read(v, f.frame_bytes, super::sflow::frame::Header::Ip, flow),
         What::ExportedMessages => s.exported.0 = Some(number(v)),
         What::ExportedRecords => s.exported.1 = Some(number(v)),
         What::Domain

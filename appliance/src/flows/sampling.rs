@@ -75,6 +75,11 @@ impl Told {
         self.is_zero && self.rate().is_none()
     }
 
+    /// Anything of sampling.
+    pub(super) fn tells(&self) -> bool {
+        self.sampler.is_some() || self.rate().is_some() || self.ends()
+    }
+
     /// One in how many, for [`parted`].
     pub(super) fn rate(&self) -> Option<u64> {
         let rate = self.one_in().map(|rate| parted(rate).0).filter(|rate| *rate > 0);

@@ -71,7 +71,8 @@ impl Sequence {
     /// Takes the number of a datagram that is `units` long; `None`: how long is not known, and the next is not judged.
     pub(super) fn take(&mut self, number: u32, units: Option<u32>, times: Times) -> Verdict {
         let restarted = self.is_later_start(times.started_ms) | std::mem::take(&mut self.is_anew);
-        let Some(expected) = self.expected.filter(|_| !restarted) else {
+        // A clock that was set moves the start too: who goes on counting did not begin anew.
+        let Some(expected) = self.expected.filter(|expected| !restarted || *expected == number) else {
             self.begin(number, units, times);
             return if restarted { Verdict::Restart } else { Verdict::Next };
         };
@@ -188,6 +189,8 @@ mod tests {
         let started = |ms: u32| Times { started_ms: Some(ms), sent_ms: None, unsure: 0 };
         assert_eq!([s.take(1, Some(1), started(u32::MAX)), s.take(2, Some(1), started(4))], [Next, Next]);
         assert_eq!([s.take(0, Some(1), started(60_000)), s.take(1, Some(1), started(60_000))], [Restart, Next]);
+        // Its clock was set, and it counts on.
+        assert_eq!([s.take(2, Some(1), started(160_000)), s.take(4, Some(1), started(160_000))], [Next, Gap(1)]);
     }
 
     /// Without a start that is told the exporter's clock tells a new count from what comes twice, or out of turn.

@@ -158,7 +158,10 @@ impl Definition {
             // MACs as they came in go before those that they became.
             What::SrcMac if field.id == 81 && has(56) => What::Skip,
             What::DstMac if field.id == 57 && has(80) => What::Skip,
-            What::FrameSection if matches!(self.purpose, Purpose::Options(_)) => What::Skip,
+            // VLANs of the older elements, which more exporters fill.
+            What::SrcVlan if field.id == 243 && has(58) => What::Skip,
+            What::DstVlan if field.id == 254 && has(59) => What::Skip,
+            What::FrameSection | What::IpSection if matches!(self.purpose, Purpose::Options(_)) => What::Skip,
             known => known,
         }
     }

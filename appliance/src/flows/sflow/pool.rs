@@ -103,7 +103,7 @@ impl Source {
     }
 }
 
-/// All data sources of an agent that were heard of lately.
+/// All data sources of an agent that were heard of lately; and how often it began anew.
 #[derive(Debug)]
 pub(in super::super) struct Sources(Lru<SourceKey, Source>, u32);
 
