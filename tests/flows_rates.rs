@@ -78,6 +78,11 @@ fn what_is_told_of_a_domain_or_less_is_told_of_no_other() {
         tell(&mut c, options(10, 0x0A, scopes, &[(34, 100)]));
         assert_eq!([rate(&mut c, 10, 4, 3), rate(&mut c, 10, 5, 3)], holds, "{scopes:?}");
     }
+    // A rate of 0 ends that of the domain which it names, and no other's.
+    let mut c = collector();
+    [4, 5].into_iter().for_each(|domain| tell(&mut c, options(10, 4, &[(149, domain)], &[(34, 100)])));
+    tell(&mut c, options(10, 4, &[(149, 5)], &[(34, 0)]));
+    assert_eq!([rate(&mut c, 10, 4, 3), rate(&mut c, 10, 5, 3)], [100, 0]);
     // With --per-port what one port told is not the other's.
     let mut c = Collector::new(&Settings { per_port: true, ..Settings::default() });
     tell(&mut c, options(10, 0, &[(144, 1)], &[(34, 100)]));

@@ -6,11 +6,11 @@ use super::domain::DomainKey;
 use super::flow::{Address, Fields, FlowType};
 use super::ledger::{DatagramDrop, RecordDrop, SetDrop, TemplateEvent, Unit};
 use super::record::{Scratch, put};
-use super::sampling::{choose, parted};
+use super::sampling::{Rates, Told, choose, parted};
 use super::sequence::{Times, Verdict};
-use super::template::{Definition, Purpose, Refused};
+use super::template::{Definition, Plan, Purpose, Refused};
 use super::times::{Base, seconds};
-use super::wide::either;
+use super::wide::{Wide, either};
 use crate::limits::TEMPLATES_KEPT_MS;
 
 /// Records of options of one datagram that may tell of other domains: each may make one.
@@ -268,6 +268,26 @@ fn flows(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
     records
 }
 
+/// What is told of rates: of the own domain, of others, of all.
+type Whose<'a> = (&'a mut Rates, &'a mut Vec<(u32, Told, Option<u32>)>, &'a mut Wide, u16);
+
+/// Takes up what a record of options tells of a rate. Whether that is of no use, and whether it is news.
+fn rate(header: &Header, plan: &Plan, s: &Scratch, (rates, elsewhere, wide, port): Whose<'_>) -> (bool, bool) {
+    let of_domain = s.told.domain.filter(|_| header.version == 10 && s.told.tells());
+    let other = of_domain.filter(|domain| ![0, header.domain].contains(domain));
+    if plan.is_narrow() && s.told.is_of_no_part(s.interface) || other.is_some() && elsewhere.len() >= RATES_ELSEWHERE_MAX {
+        return (true, false);
+    }
+    if let Some(domain) = other {
+        elsewhere.push((domain, s.told, s.interface));
+        return (false, false);
+    }
+    // Domain 0 is none (IANA's registry, 149).
+    let is_wide = if of_domain.is_some() { of_domain == Some(0) && !plan.is_narrow() } else { plan.is_whole() };
+    let news_of_all = is_wide && wide.learn((port, header.domain), &s.told, s.interface);
+    (false, rates.learn(&s.told, s.interface) | news_of_all)
+}
+
 fn options(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
     let Work { domain, ledger, flow, elsewhere, wide: (wide, port), .. } = work;
     let (mut c, mut records) = (Cursor::new(body), 0);
@@ -283,24 +303,7 @@ fn options(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
             ledger.drop_records(RecordDrop::Cut, 1);
             break;
         }
-        let tells = header.version == 10 && s.told.tells();
-        let other = s.told.domain.filter(|domain| tells && ![0, header.domain].contains(domain));
-        let ignored =
-            template.plan.is_narrow() && s.told.is_of_no_part(s.interface) || other.is_some() && elsewhere.len() >= RATES_ELSEWHERE_MAX;
-        let news = match other {
-            _ if ignored => false,
-            Some(domain) => {
-                elsewhere.push((domain, s.told, s.interface));
-                false
-            }
-            None => rates.learn(&s.told, s.interface),
-        };
-        // Domain 0 is none (RFC 7011, 3.1; IANA's registry, 149).
-        let is_wide = match s.told.domain.filter(|_| header.version == 10) {
-            None => template.plan.is_whole(),
-            Some(domain) => domain == 0 && !template.plan.is_narrow(),
-        };
-        let news = news | (is_wide && wide.learn((*port, header.domain), &s.told, s.interface));
+        let (ignored, news) = rate(header, &template.plan, &s, (rates, elsewhere, &mut *wide, *port));
         ledger.rates_ignored += u64::from(ignored);
         ledger.rates_told += u64::from(news);
         work.changed |= news;

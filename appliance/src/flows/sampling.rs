@@ -77,7 +77,7 @@ impl Told {
 
     /// Anything of sampling.
     pub(super) fn tells(&self) -> bool {
-        self.sampler.is_some() || self.rate().is_some()
+        self.sampler.is_some() || self.rate().is_some() || self.ends()
     }
 
     /// One in how many, for [`parted`].
