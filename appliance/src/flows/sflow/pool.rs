@@ -18,6 +18,9 @@ type SourceKey = (Stream, u32, u32);
 /// Samples from which on a rate is judged.
 const JUDGED_SAMPLES_MIN: u64 = 100;
 
+/// Beyond so many samples what came before counts half, and again half: a rate that turns wrong late is not hidden by all that was right.
+const WINDOW_SAMPLES: u64 = 1 << 16;
+
 /// A total that moves on by more between two samples went back.
 const STEP_MAX: u32 = u32::MAX / 2;
 
@@ -69,6 +72,9 @@ impl Source {
         self.samples += 1;
         self.packets += u64::from(packets);
         self.drops += u64::from(dropped);
+        if self.samples + self.drops + self.lost > WINDOW_SAMPLES {
+            [&mut self.samples, &mut self.packets, &mut self.drops, &mut self.lost].into_iter().for_each(|sum| *sum /= 2);
+        }
     }
 
     /// The rate told, and the one that the pool and the samples make, where they cannot both be right.
@@ -176,6 +182,14 @@ mod tests {
         let mut back = Source::default();
         [5_000_000, 5_000_100, 7, 107].into_iter().for_each(|pool| back.pool(100, pool, 0, Verdict::Next));
         assert_eq!((back.packets, back.samples), (200, 2));
+    }
+
+    #[test]
+    fn a_rate_that_turns_wrong_late_is_seen() {
+        let mut source = numbered(0..200_000);
+        assert_eq!(source.doubt(), None);
+        (1..=12_000u32).for_each(|n| source.pool(100, 199_999 * 100 + n * 200, 0, Verdict::Next));
+        assert!(source.doubt().is_some_and(|(told, found)| told == 100 && found > 110.0), "{:?}", source.doubt());
     }
 
     #[test]
