@@ -82,3 +82,18 @@ fn truncation_keeps_the_first_bits() {
     }
     assert_eq!(truncated(&Address::NONE, 24, 48), Address::NONE);
 }
+
+/// Lists of addresses are hidden as single ones are, and nothing beside them.
+#[test]
+fn lists_are_hidden_too() {
+    let fields = ["mpls_ip", "src_addr_encap"].map(|name| crate::axes::flow_field::named(name).unwrap()).to_vec();
+    let hiding = Hiding::new(&Anonymise { fields, method: Method::Truncate(16, 32) });
+    let mut flow = Flow::default();
+    flow.lists.mpls_ip.extend([address("198.51.100.77"), address("2001:db8:1::4")]);
+    flow.lists.routing_addresses.push(address("2001:db8:1::5"));
+    (flow.fields.src_addr_encap, flow.fields.src_addr) = (address("192.0.2.7"), address("192.0.2.8"));
+    hiding.apply(&mut flow);
+    assert_eq!(flow.lists.mpls_ip[..], [address("198.51.0.0"), address("2001:db8::")]);
+    assert_eq!((flow.fields.src_addr_encap, flow.fields.src_addr), (address("192.0.0.0"), address("192.0.2.8")));
+    assert_eq!(flow.lists.routing_addresses[..], [address("2001:db8:1::5")]);
+}
