@@ -149,7 +149,7 @@ pub const TEMPLATE_MS_MAX: u64 = 24 * 60 * 60 * 1_000;
 pub const TEMPLATES_KEPT_MS: u64 = 60 * 60 * 1_000;
 const _: () = assert!(4 * TEMPLATES_KEPT_MS <= TEMPLATE_MS_MAX && HELD_MS_MAX < TEMPLATES_KEPT_MS);
 /// What domains of one exporter told of the rates of all: how many domains, and memory.
-pub const WIDE_TELLERS_MAX: usize = 64;
+pub const WIDE_TELLERS_MAX: usize = 16;
 /// See `WIDE_TELLERS_MAX`.
 pub const WIDE_BYTES_MAX: usize = 2 << 20;
 /// Sampling rates of one exporter's domain: samplers and interfaces.

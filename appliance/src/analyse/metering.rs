@@ -2,96 +2,117 @@
 //!
 //! A router that does both tells of a flow twice, and each record names both interfaces. Such a flow came in where a record of what
 //! comes in was metered, and left where one of what leaves was. Which interfaces are metered so nobody says: it is learned of the
-//! records themselves (element 61, `flowDirection`), and forgotten some time after the last of them. Of a router that tells of no
-//! flow that leaves, nothing is to be learned, and each record counts at both its interfaces.
+//! records themselves (element 61, `flowDirection`; of sFlow the data source). A record counts at its other interface too, unless what was
+//! metered there of late is a fair share of what is said to have gone by it: an interface that meters but some of it hides nothing of
+//! the rest. Of a router that tells of no flow that leaves, nothing is to be learned.
 
-use std::collections::HashMap;
-use std::hash::Hash;
 use std::net::IpAddr;
 
-/// So long after its last record an interface is taken to be metered: longer than routers let a flow last.
-const KNOWN_NS: u64 = 40 * 60 * 1_000_000_000;
-/// Interfaces that are known at a time, in each direction.
-const INTERFACES_MAX: usize = 1 << 16;
+use crate::flows::lru::Lru;
 
-/// When something was seen last.
-struct Seen<K>(HashMap<K, u64>);
+/// What was seen counts by half after so long.
+const HALF_NS: u64 = 60 * 1_000_000_000;
+/// Less than so much is forgotten.
+const LEAST: f32 = 0.01;
+/// Such a share of what went by an interface was metered there, where all of it is: routers do not end both records at the same time.
+const SHARE: f32 = 0.25;
+/// Interfaces and exporters that are known at a time.
+const KNOWN_MAX: usize = 1 << 16;
 
-impl<K> Default for Seen<K> {
-    fn default() -> Self {
-        Self(HashMap::new())
-    }
-}
+/// Who exports: what messages call the exporter, and where its datagrams come from.
+pub(super) type Who = (IpAddr, Option<IpAddr>);
 
-impl<K: Eq + Hash> Seen<K> {
-    fn note(&mut self, key: K, now_ns: u64) {
-        if let Some(last) = self.0.get_mut(&key) {
-            *last = now_ns;
-        } else if self.0.len() < INTERFACES_MAX {
-            self.0.insert(key, now_ns);
-        }
-    }
-
-    fn knows(&self, key: &K, now_ns: u64) -> bool {
-        self.0.get(key).is_some_and(|last| now_ns.saturating_sub(*last) <= KNOWN_NS)
-    }
-
-    fn forget(&mut self, now_ns: u64) {
-        self.0.retain(|_, last| now_ns.saturating_sub(*last) <= KNOWN_NS);
-    }
+/// Records of lately.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    /// Metered there: what came in, what left.
+    came: f32,
+    left: f32,
+    /// Metered elsewhere: what is said to have come in there, or left.
+    said_came: f32,
+    said_left: f32,
 }
 
 /// See the module.
-#[derive(Default)]
 pub(super) struct Metering {
-    /// Exporters that tell of what leaves.
-    exporters: Seen<IpAddr>,
-    entering: Seen<(IpAddr, u32)>,
-    leaving: Seen<(IpAddr, u32)>,
-    /// When the window that is open began.
-    now_ns: u64,
+    /// Records of what leaves.
+    exporters: Lru<Who, f32>,
+    interfaces: Lru<(Who, u32), Seen>,
+    /// Since then counts stand.
+    halved_ns: u64,
 }
 
 impl Metering {
-    /// A window begins.
-    pub(super) fn turn(&mut self, now_ns: u64) {
-        self.now_ns = now_ns;
-        self.exporters.forget(now_ns);
-        self.entering.forget(now_ns);
-        self.leaving.forget(now_ns);
+    pub(super) fn new() -> Self {
+        Self { exporters: Lru::new(), interfaces: Lru::new(), halved_ns: 0 }
     }
 
-    /// Whether a record may count where its flow came in, and where it left: no other tells of that.
-    pub(super) fn sides(&mut self, exporter: IpAddr, [in_if, out_if]: [u32; 2], leaves: bool) -> [bool; 2] {
-        let now_ns = self.now_ns;
-        if leaves {
-            self.exporters.note(exporter, now_ns);
-            if out_if > 0 {
-                self.leaving.note((exporter, out_if), now_ns);
-            }
-            return [!self.entering.knows(&(exporter, in_if), now_ns), true];
+    /// A window begins.
+    pub(super) fn turn(&mut self, now_ns: u64) {
+        let halves = now_ns.saturating_sub(self.halved_ns) / HALF_NS;
+        if halves == 0 {
+            return;
         }
-        if !self.exporters.knows(&exporter, now_ns) {
+        self.halved_ns += halves * HALF_NS;
+        let part = 0.5_f32.powi(i32::try_from(halves).unwrap_or(i32::MAX));
+        self.exporters.iter_mut().for_each(|(_, count)| *count *= part);
+        for (_, Seen { came, left, said_came, said_left }) in self.interfaces.iter_mut() {
+            [came, left, said_came, said_left].into_iter().for_each(|count| *count *= part);
+        }
+        // Oldest first: what was seen later is no less, but for those of many records.
+        while self.exporters.oldest_entry().is_some_and(|(_, count)| *count < LEAST) {
+            self.exporters.evict();
+        }
+        while self.interfaces.oldest_entry().is_some_and(|(_, seen)| seen.came + seen.left + seen.said_came + seen.said_left < LEAST) {
+            self.interfaces.evict();
+        }
+    }
+
+    fn of(&mut self, who: Who, interface: u32) -> &mut Seen {
+        known(&mut self.interfaces, (who, interface))
+    }
+
+    /// Whether a record may count where its flow came in, and where it left: no other tells of that. Of those that count in some range.
+    pub(super) fn sides(&mut self, who: Who, [in_if, out_if]: [u32; 2], leaves: bool) -> [bool; 2] {
+        if leaves {
+            *known(&mut self.exporters, who) += 1.0;
+            self.of(who, out_if).left += 1.0;
+            let there = self.of(who, in_if);
+            there.said_came += 1.0;
+            return [in_if == 0 || there.came < SHARE * there.said_came, true];
+        }
+        if self.exporters.peek(&who).is_none() {
             return [true; 2];
         }
-        if in_if > 0 {
-            self.entering.note((exporter, in_if), now_ns);
-        }
-        [true, !self.leaving.knows(&(exporter, out_if), now_ns)]
+        self.of(who, in_if).came += 1.0;
+        let there = self.of(who, out_if);
+        there.said_left += 1.0;
+        [true, out_if == 0 || there.left < SHARE * there.said_left]
     }
+}
+
+/// The oldest makes room.
+fn known<K: Copy + Eq + std::hash::Hash, V: Default>(all: &mut Lru<K, V>, key: K) -> &mut V {
+    if all.get(&key).is_none() {
+        if all.len() >= KNOWN_MAX {
+            all.evict();
+        }
+        all.insert(key, V::default());
+    }
+    all.get(&key).expect("it is there")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ONE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
-    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2));
+    const ONE: Who = (IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), None);
+    const OTHER: Who = (IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2)), None);
 
     /// Interfaces 1 (outside) and 2 (inside), both metered in both directions: of each flow two records.
     #[test]
     fn a_router_that_meters_twice_counts_once_at_each_side() {
-        let mut metering = Metering::default();
+        let mut metering = Metering::new();
         metering.turn(1);
         assert_eq!(metering.sides(OTHER, [1, 2], false), [true; 2], "one that tells of nothing that leaves");
         for [from, to] in [[1, 2], [2, 1]] {
@@ -103,17 +124,20 @@ mod tests {
             assert_eq!(metering.sides(ONE, [from, to], true), [false, true]);
         }
         assert_eq!(metering.sides(OTHER, [1, 2], false), [true; 2]);
+        // The same agent's name from elsewhere is another: nobody takes flows from a router by its name alone.
+        let forged = (ONE.0, Some(OTHER.0));
+        assert_eq!(metering.sides(forged, [1, 2], true), [true; 2]);
         // It was told to meter what comes in alone: after a time that is known.
-        metering.turn(KNOWN_NS);
+        metering.turn(3 * HALF_NS);
         assert_eq!(metering.sides(ONE, [2, 1], false), [true, false]);
-        metering.turn(KNOWN_NS + 2);
+        metering.turn(20 * HALF_NS);
         assert_eq!(metering.sides(ONE, [2, 1], false), [true; 2]);
     }
 
-    /// Only the outside interface is metered, in both directions; or all, of what leaves.
+    /// Only the outside interface is metered, in both directions; or all, of what leaves; or of what leaves one flow in ten.
     #[test]
     fn what_is_metered_once_counts_at_both_sides() {
-        let mut metering = Metering::default();
+        let mut metering = Metering::new();
         metering.turn(1);
         for _ in 0..3 {
             assert_eq!(metering.sides(ONE, [1, 2], false), [true; 2], "no other tells that it left");
@@ -121,18 +145,27 @@ mod tests {
             assert_eq!(metering.sides(OTHER, [1, 2], true), [true; 2]);
             assert_eq!(metering.sides(OTHER, [2, 1], true), [true; 2]);
         }
+        let third = (ONE.0, Some(ONE.0));
+        for n in 0..100 {
+            if n % 10 == 5 {
+                metering.sides(third, [1, 2], true);
+            }
+            let counts = metering.sides(third, [1, 2], false)[1];
+            assert!(counts || (5..9).contains(&n), "{n}");
+        }
     }
 
     #[test]
-    fn spoofed_exporters_take_no_memory_without_end() {
-        let mut metering = Metering::default();
+    fn forged_exporters_take_no_memory_without_end() {
+        let mut metering = Metering::new();
         metering.turn(1);
         for n in 0..200_000_u32 {
-            metering.sides(IpAddr::from(n.to_be_bytes()), [n + 1, n + 2], true);
-            metering.sides(IpAddr::from(n.to_be_bytes()), [n + 1, n + 2], false);
+            let who = (IpAddr::from(n.to_be_bytes()), None);
+            metering.sides(who, [n + 1, n + 2], true);
+            metering.sides(who, [n + 1, n + 2], false);
         }
-        assert!(metering.exporters.0.len().max(metering.leaving.0.len()).max(metering.entering.0.len()) <= INTERFACES_MAX);
-        metering.turn(KNOWN_NS + 2);
-        assert!(metering.exporters.0.is_empty() && metering.leaving.0.is_empty() && metering.entering.0.is_empty());
+        assert!(metering.exporters.len().max(metering.interfaces.len()) <= KNOWN_MAX);
+        metering.turn(30 * HALF_NS);
+        assert_eq!((metering.exporters.len(), metering.interfaces.len()), (0, 0));
     }
 }

@@ -99,7 +99,7 @@ impl Analysis {
         Self {
             sides,
             coming: Coming::default(),
-            metering: Metering::default(),
+            metering: Metering::new(),
             shard,
             calendar,
             at: Epoch(0),
@@ -245,7 +245,11 @@ impl Analysis {
         let f = &flow.fields;
         let (family, src, dst) = addresses;
         let (from, to) = (self.sides.lpm.lookup(family, &src), self.sides.lpm.lookup(family, &dst));
-        let [came, left] = self.metering.sides(exporter, [f.in_if, f.out_if], f.direction == LEAVES);
+        let who = (exporter, f.exporter_address.ip());
+        let [came, left] = match from.or(to) {
+            Some(_) => self.metering.sides(who, [f.in_if, f.out_if], f.direction == LEAVES),
+            None => [true; 2],
+        };
         let [in_if, out_if] = [(f.in_if, named[0]), (f.out_if, named[1])];
         let (mut row, mut fate) = (None, Found::Unmatched);
         for (is_back, counts) in [false, true].into_iter().zip(ways).filter(|(_, counts)| !counts.are_none()) {

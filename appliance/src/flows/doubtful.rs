@@ -12,7 +12,7 @@ impl Collector {
         let mut found = Vec::new();
         let text = |address: &Address| address.ip().map_or_else(String::new, |ip| ip.to_string());
         for (key, domain) in self.domains.iter() {
-            domain.sources.doubts(|| format!("{}, agent {}", text(&key.exporter), text(&key.agent)), &mut found);
+            found.extend(domain.sources.doubt(|| format!("{}, agent {}, sub-agent {}", text(&key.exporter), text(&key.agent), key.id)));
         }
         found.sort_by(|a, b| a.of.cmp(&b.of));
         found

@@ -14,7 +14,7 @@ use super::wide::{Wide, either};
 use crate::limits::TEMPLATES_KEPT_MS;
 
 /// Records of options of one datagram that may tell of other domains: each may make one.
-const RATES_ELSEWHERE_MAX: usize = 16;
+const RATES_ELSEWHERE_MAX: usize = 2;
 
 /// The header of a datagram, and when it came: what its records share.
 #[derive(Clone, Copy, Debug)]
@@ -284,7 +284,7 @@ fn rate(header: &Header, plan: &Plan, s: &Scratch, (rates, elsewhere, wide, port
     }
     // Domain 0 is none (IANA's registry, 149).
     let is_wide = if of_domain.is_some() { of_domain == Some(0) && !plan.is_narrow() } else { plan.is_whole() };
-    let news_of_all = is_wide && wide.learn((port, header.domain), &s.told, s.interface);
+    let news_of_all = is_wide && wide.learn((port, header.domain), (&s.told, header.received_ns), s.interface);
     (false, rates.learn(&s.told, s.interface) | news_of_all)
 }
 

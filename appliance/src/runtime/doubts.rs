@@ -34,7 +34,11 @@ impl Doubts {
     /// Those that were not there when it was looked last. Whose they are stands before the figures, which change.
     fn fresh(&mut self, mut warnings: Vec<String>) -> Vec<String> {
         warnings.truncate(TOLD_MAX);
-        let whose = |warning: &String| warning.split(": it ").next().unwrap_or_default().to_owned();
+        let whose = |warning: &String| {
+            let (who, what) = warning.split_once(": it ").unwrap_or((warning, ""));
+            let what: String = what.chars().filter(|c| !c.is_ascii_digit()).take("says that it sent messages".len()).collect();
+            format!("{who} {what}")
+        };
         let now: HashSet<String> = warnings.iter().map(whose).collect();
         warnings.retain(|warning| !self.told.contains(&whose(warning)));
         self.told = now;

@@ -192,7 +192,11 @@ fn restore(collector: &mut Collector, options: &Options) {
     if let Err(fault) = collector.restore(file) {
         tracing::warn!("{}: {fault}", file.display());
     }
+    // What waits is for who listens: captures are of another time.
     let waiting = waiting::beside(file);
+    if options.listen.is_empty() {
+        return;
+    }
     if let Err(fault) = collector.restore_waiting(&waiting) {
         tracing::warn!("{}: {fault}", waiting.display());
     }

@@ -7,7 +7,7 @@ use crate::limits::{SEQUENCE_HOLES_MAX, SFLOW_SOURCES_MAX};
 /// A sampling rate that an exporter tells, and that its own totals deny.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Doubt {
-    /// Whose it is: exporter, agent and data source.
+    /// Whose it is: exporter and agent.
     pub of: String,
     /// What it tells, one in so many.
     pub told: u32,
@@ -137,23 +137,23 @@ impl Sources {
         source
     }
 
-    /// Says which rates are in doubt.
-    pub(in super::super) fn doubts(&self, who: impl Fn() -> String, found: &mut Vec<Doubt>) {
-        for ((stream, class, index), source) in self.0.iter() {
-            if let Some((told, makes)) = source.doubt() {
-                let Source { packets, samples, drops, lost, .. } = source;
-                let discards = if *stream == Stream::Discards { " (discards)" } else { "" };
-                found.push(Doubt {
-                    of: format!("{}, source {class}:{index}{discards}", who()),
-                    told,
-                    makes,
-                    why: format!(
-                        "it tells a sampling rate of {told}, but lately {packets} packets for {samples} samples that came, {drops} dropped \
-                         and {lost} lost ones make {makes:.0}"
-                    ),
-                });
-            }
-        }
+    /// Of those whose rates are in doubt the worst, and how many there are.
+    pub(in super::super) fn doubt(&self, who: impl Fn() -> String) -> Option<Doubt> {
+        let all = || self.0.iter().filter_map(|(key, source)| Some((key, source, source.doubt()?)));
+        let by = |(_, _, (told, makes)): &(&SourceKey, &Source, (u32, f64))| (makes / f64::from(*told)).ln().abs();
+        let ((stream, class, index), source, (told, makes)) = all().max_by(|a, b| by(a).total_cmp(&by(b)))?;
+        let Source { packets, samples, drops, lost, .. } = source;
+        let (discards, others) = (if *stream == Stream::Discards { " (discards)" } else { "" }, all().count() - 1);
+        let others = if others == 0 { String::new() } else { format!("; {others} others of its sources are as doubtful") };
+        Some(Doubt {
+            of: who(),
+            told,
+            makes,
+            why: format!(
+                "it tells a sampling rate of {told} for source {class}:{index}{discards}, but lately {packets} packets for {samples} samples \
+                 that came, {drops} dropped and {lost} lost ones make {makes:.0}{others}"
+            ),
+        })
     }
 }
 

@@ -97,8 +97,11 @@ const fn interface_of(index: u32) -> u32 {
 fn flow(sampled: Option<Sampled>, header: &Header, from: &Arrival, c: Cursor<'_>, work: &mut Work<'_>) -> Read {
     let Some(sampled) = sampled else { return Read::Bad };
     let verdict = follow(Stream::Flows, sampled.source, (sampled.sequence, header.uptime_ms), work);
-    let source = work.domain.sources.of((Stream::Flows, sampled.source.0, sampled.source.1));
-    source.pool(sampled.rate, sampled.pool, sampled.drops, verdict);
+    let operator = work.operator.of(sampled.input);
+    if operator.is_none() {
+        let source = work.domain.sources.of((Stream::Flows, sampled.source.0, sampled.source.1));
+        source.pool(sampled.rate, sampled.pool, sampled.drops, verdict);
+    }
     work.flow.begin(&shared(header, from));
     let f = &mut work.flow.fields;
     f.in_if = sampled.input.unwrap_or(0);
@@ -109,10 +112,9 @@ fn flow(sampled: Option<Sampled>, header: &Header, from: &Arrival, c: Cursor<'_>
         _ => {}
     }
     // An interface of its own is sampled there, in which direction the other one says.
-    if sampled.source == (0, f.out_if) && f.out_if != f.in_if {
+    if f.out_if > 0 && sampled.source == (0, f.out_if) && f.out_if != f.in_if {
         f.direction = LEAVES;
     }
-    let operator = work.operator.of(sampled.input);
     (f.sampling_rate, f.rate_from) = match (operator, sampled.rate) {
         (Some(rate), _) => (rate, RateFrom::Operator),
         (None, 0) => (0, RateFrom::Unknown),

@@ -10,7 +10,7 @@ use crate::journal::Journal;
 use crate::telemetry::{ExporterSnapshot, FlowsSnapshot, GapsSnapshot};
 
 /// How long the last account waits for the last flows.
-const END_MAX: Duration = Duration::from_secs(3);
+const END_MAX: Duration = Duration::from_secs(5);
 
 /// One moment.
 #[derive(Clone, Debug, Default)]
