@@ -62,8 +62,7 @@ impl Numbers {
     #[inline]
     pub(super) fn note(&mut self, at: usize, (key, now_ns): (&DomainKey, u64), before: AllGaps, after: &Ledger) -> usize {
         // Version 1 has no numbers.
-        let more = AllGaps::of(after).since(before);
-        self.0.note(at, (key, now_ns, key.version != 1 && more != AllGaps::default()), &more)
+        self.0.note(at, (key, now_ns, key.version != 1), &AllGaps::of(after).since(before))
     }
 
     /// By exporter, protocol and domain; the last are all others.
