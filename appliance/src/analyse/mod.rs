@@ -63,17 +63,10 @@ type View = (RangeIndex, Has, u8);
 type Interface = (u32, Option<bool>);
 
 /// What came of looking for a record's ranges.
-#[derive(Clone, Copy)]
 enum Found {
     Views([Option<View>; 2]),
     Unmatched,
     Duplicate,
-}
-
-impl Found {
-    const fn or_duplicate(self) -> Self {
-        if matches!(self, Self::Views(_)) { self } else { Self::Duplicate }
-    }
 }
 
 /// Counts flow records. See the module.
@@ -251,7 +244,7 @@ impl Analysis {
             None => [true; 2],
         };
         let [in_if, out_if] = [(f.in_if, named[0]), (f.out_if, named[1])];
-        let (mut row, mut fate) = (None, Found::Unmatched);
+        let (mut row, mut is_matched, mut is_duplicate) = (None, false, false);
         for (is_back, counts) in [false, true].into_iter().zip(ways).filter(|(_, counts)| !counts.are_none()) {
             // What goes back comes in where the other leaves.
             let found = match is_back {
@@ -260,12 +253,11 @@ impl Analysis {
             };
             match found {
                 Found::Unmatched => {}
-                Found::Duplicate => fate = fate.or_duplicate(),
+                Found::Duplicate => is_duplicate = true,
                 Found::Views(views) => {
-                    if !matches!(fate, Found::Views(_)) {
+                    if !std::mem::replace(&mut is_matched, true) {
                         self.note(counts);
                     }
-                    fate = Found::Views(views);
                     let there = *row.get_or_insert_with(|| keys::row(flow, addresses, exporter));
                     let row = if is_back { keys::turned(&there, f) } else { there };
                     views.into_iter().flatten().for_each(|view| self.count(row, counts, view));
@@ -273,10 +265,10 @@ impl Analysis {
             }
         }
         let account = &mut self.shard.account(self.at).flows;
-        match fate {
-            Found::Unmatched => account.unmatched += 1,
-            Found::Duplicate => account.duplicate_view += 1,
-            Found::Views(_) => {}
+        match (is_matched, is_duplicate) {
+            (true, _) => {}
+            (false, true) => account.duplicate_view += 1,
+            (false, false) => account.unmatched += 1,
         }
     }
 

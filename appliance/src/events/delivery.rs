@@ -79,8 +79,8 @@ pub(super) fn sink_refusing(sight: &Sight<'_>) -> Vec<Finding> {
         let texts: Vec<_> = lost.iter().map(|(what, lost, all)| format!("{lost} {what} ({all} since the start)")).collect();
         (!lost.is_empty()).then(|| {
             let summary = format!("{} refused {}, which are given up", sink.sink, texts.join(", "));
-            let [refused, failed] =
-                [|lost: u64, _: u64| lost, |_: u64, all: u64| all].map(|of| lost.iter().map(|(_, l, a)| of(*l, *a)).sum());
+            let refused = lost.iter().map(|(_, lost, _)| *lost).sum();
+            let failed = lost.iter().map(|(.., all)| *all).sum();
             let by_kind = lost.iter().map(|(what, lost, _)| count(&what.replace(' ', "_"), "messages", *lost));
             Finding {
                 figures: [count("refused", "messages", refused), count("failed", "messages", failed)].into_iter().chain(by_kind).collect(),

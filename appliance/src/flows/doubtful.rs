@@ -10,9 +10,9 @@ impl Collector {
     /// Rates that exporters' own totals deny, by whose they are.
     pub fn doubts(&self) -> Vec<Doubt> {
         let mut found = Vec::new();
-        let text = |address: &Address| address.ip().map_or_else(String::new, |ip| ip.to_string());
         for (key, domain) in self.domains.iter() {
-            found.extend(domain.sources.doubt(|| format!("{}, agent {}, sub-agent {}", text(&key.exporter), text(&key.agent), key.id)));
+            let who = || format!("{}, agent {}, sub-agent {}", key.exporter.text(), key.agent.text(), key.id);
+            found.extend(domain.sources.doubt(who));
         }
         found.sort_by(|a, b| a.of.cmp(&b.of));
         found
@@ -20,7 +20,13 @@ impl Collector {
 
     /// What is doubtful: rates and totals that disagree with what came, with both figures. At any time, once each call.
     pub fn warnings(&self) -> Vec<String> {
-        let mut found: Vec<String> = self.doubts().into_iter().map(|doubt| format!("{}: {}", doubt.of, doubt.why)).collect();
+        self.doubtful().into_iter().map(|(_, text)| text).collect()
+    }
+
+    /// The same, each behind what it is about, which stays as it is while figures change.
+    pub fn doubtful(&self) -> Vec<(String, String)> {
+        let rate = |doubt: Doubt| (format!("{}: rate", doubt.of), format!("{}: {}", doubt.of, doubt.why));
+        let mut found: Vec<_> = self.doubts().into_iter().map(rate).collect();
         let mut domains_of = HashMap::<(Address, u16), usize>::new();
         self.domains.iter().for_each(|(key, _)| *domains_of.entry((key.exporter, key.port)).or_default() += 1);
         for (key, domain) in self.domains.iter() {
@@ -29,14 +35,14 @@ impl Collector {
                 continue;
             }
             let Some(totals) = domain.exported.compared() else { continue };
-            let who = key.exporter.ip().map_or_else(String::new, |ip| ip.to_string());
+            let who = format!("{}, domain {}", key.exporter.text(), key.id);
             for (what, both) in ["messages", "records"].into_iter().zip(totals) {
                 if let Some((told, came)) = both.filter(|(told, came)| told != came) {
-                    found.push(format!("{who}, domain {}: it says that it sent {told} {what}, and {came} came", key.id));
+                    found.push((format!("{who}: {what}"), format!("{who}: it says that it sent {told} {what}, and {came} came")));
                 }
             }
         }
-        found.sort();
+        found.sort_by(|a, b| a.1.cmp(&b.1));
         found
     }
 }

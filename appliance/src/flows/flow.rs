@@ -73,6 +73,11 @@ impl Address {
         self.bytes == [0; 16]
     }
 
+    /// As it is written; empty where there is none.
+    pub fn text(&self) -> String {
+        self.ip().map_or_else(String::new, |ip| ip.to_string())
+    }
+
     /// As the standard library has it.
     pub fn ip(&self) -> Option<IpAddr> {
         let bytes = self.bytes();

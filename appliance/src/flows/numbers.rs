@@ -4,7 +4,6 @@ use std::fmt;
 
 use super::collector::SFLOW;
 use super::domain::DomainKey;
-use super::flow::Address;
 use super::ledger::{Gaps, Ledger};
 use super::rows::{Rows, Sum};
 use crate::limits::FLOW_DOMAINS_TOLD_MAX;
@@ -75,7 +74,6 @@ impl Numbers {
 }
 
 fn in_words(key: &DomainKey, gaps: &AllGaps) -> DomainGaps {
-    let text = |address: Address| address.ip().map_or_else(String::new, |ip| ip.to_string());
     let protocol = match key.version {
         5 => "netflow5",
         7 => "netflow7",
@@ -85,12 +83,12 @@ fn in_words(key: &DomainKey, gaps: &AllGaps) -> DomainGaps {
     };
     let mut domain = key.id.to_string();
     if key.version == SFLOW && key.agent != key.exporter {
-        domain = format!("{}/{domain}", text(key.agent));
+        domain = format!("{}/{domain}", key.agent.text());
     }
     if key.port != 0 {
         domain = format!("{domain}:{}", key.port);
     }
-    DomainGaps { exporter: text(key.exporter), protocol, domain, gaps: counted(key.version, gaps) }
+    DomainGaps { exporter: key.exporter.text(), protocol, domain, gaps: counted(key.version, gaps) }
 }
 
 /// What a protocol counts; version 0 is any.

@@ -10,7 +10,7 @@ const EVERY: Duration = Duration::from_secs(60);
 /// Beyond so many they are told no more.
 const TOLD_MAX: usize = 1_024;
 
-/// Who was told of.
+/// What was told.
 #[derive(Debug)]
 pub(super) struct Doubts {
     told: HashSet<String>,
@@ -28,21 +28,15 @@ impl Doubts {
             return;
         }
         self.looked = Instant::now();
-        self.fresh(collector.warnings()).iter().for_each(|warning| tracing::warn!("flows: {warning}"));
+        self.fresh(collector.doubtful()).iter().for_each(|warning| tracing::warn!("flows: {warning}"));
     }
 
-    /// Those that were not there when it was looked last. Whose they are stands before the figures, which change.
-    fn fresh(&mut self, mut warnings: Vec<String>) -> Vec<String> {
-        warnings.truncate(TOLD_MAX);
-        let whose = |warning: &String| {
-            let (who, what) = warning.split_once(": it ").unwrap_or((warning, ""));
-            let what: String = what.chars().filter(|c| !c.is_ascii_digit()).take("says that it sent messages".len()).collect();
-            format!("{who} {what}")
-        };
-        let now: HashSet<String> = warnings.iter().map(whose).collect();
-        warnings.retain(|warning| !self.told.contains(&whose(warning)));
-        self.told = now;
-        warnings
+    /// Those that were not there when it was looked last, of all with what they are about.
+    fn fresh(&mut self, mut all: Vec<(String, String)>) -> Vec<String> {
+        all.truncate(TOLD_MAX);
+        let now = all.iter().map(|(about, _)| about.clone()).collect();
+        let before = std::mem::replace(&mut self.told, now);
+        all.into_iter().filter(|(about, _)| !before.contains(about)).map(|(_, text)| text).collect()
     }
 }
 
@@ -53,10 +47,12 @@ mod tests {
     #[test]
     fn each_doubt_is_told_when_it_begins() {
         let mut doubts = Doubts::new();
-        let of = |rows: &[(&str, u32)]| rows.iter().map(|(who, n)| format!("{who}: it tells a sampling rate of {n}")).collect::<Vec<_>>();
-        assert_eq!(doubts.fresh(of(&[("a", 1), ("b", 1)])), of(&[("a", 1), ("b", 1)]));
-        assert_eq!(doubts.fresh(of(&[("a", 2), ("b", 3), ("c", 4)])), of(&[("c", 4)]));
-        assert_eq!(doubts.fresh(of(&[("b", 5)])), Vec::<String>::new());
-        assert_eq!(doubts.fresh(of(&[("a", 6), ("b", 6)])), of(&[("a", 6)]));
+        let text = |(who, n): &(&str, u32)| format!("{who}: it tells a sampling rate of {n}");
+        let of = |rows: &[(&str, u32)]| rows.iter().map(text).collect::<Vec<_>>();
+        let all = |rows: &[(&str, u32)]| rows.iter().map(|row| (row.0.to_owned(), text(row))).collect::<Vec<_>>();
+        assert_eq!(doubts.fresh(all(&[("a", 1), ("b", 1)])), of(&[("a", 1), ("b", 1)]));
+        assert_eq!(doubts.fresh(all(&[("a", 2), ("b", 3), ("c", 4)])), of(&[("c", 4)]));
+        assert_eq!(doubts.fresh(all(&[("b", 5)])), Vec::<String>::new());
+        assert_eq!(doubts.fresh(all(&[("a", 6), ("b", 6)])), of(&[("a", 6)]));
     }
 }

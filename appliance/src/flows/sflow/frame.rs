@@ -66,10 +66,7 @@ fn behind_labels(bytes: &[u8]) -> &[u8] {
 /// What classify and stats would read of the packet.
 fn keys(header: &IpHeader, flow: &mut Flow) {
     let f = &mut flow.fields;
-    let bytes = if header.v6 { 16 } else { 4 };
-    f.etype = if header.v6 { 0x86DD } else { 0x0800 };
-    f.src_addr = Address::of(header.src.get(..bytes).unwrap_or(&[]));
-    f.dst_addr = Address::of(header.dst.get(..bytes).unwrap_or(&[]));
+    (f.etype, [f.src_addr, f.dst_addr]) = ends(header);
     (f.proto, f.ip_ttl) = (u32::from(header.protocol), u32::from(header.ttl));
     let (src, dst) = header.ports.unwrap_or((0, 0));
     (f.src_port, f.dst_port) = (u32::from(src), u32::from(dst));
@@ -78,12 +75,16 @@ fn keys(header: &IpHeader, flow: &mut Flow) {
     (f.icmp_type, f.icmp_code) = (u32::from(kind), u32::from(code));
 }
 
+/// EtherType and addresses.
+fn ends(header: &IpHeader) -> (u32, [Address; 2]) {
+    let (etype, bytes) = if header.v6 { (0x86DD, 16) } else { (0x0800, 4) };
+    (etype, [&header.src, &header.dst].map(|address| Address::of(address.get(..bytes).unwrap_or(&[]))))
+}
+
 /// The innermost header of a packet with tunnels.
 fn carried(header: &IpHeader, f: &mut Fields) {
-    let (bytes, etype) = if header.v6 { (16, 0x86DD) } else { (4, 0x0800) };
-    (f.has_encap, f.etype_encap) = (1, etype);
-    f.src_addr_encap = Address::of(header.src.get(..bytes).unwrap_or(&[]));
-    f.dst_addr_encap = Address::of(header.dst.get(..bytes).unwrap_or(&[]));
+    f.has_encap = 1;
+    (f.etype_encap, [f.src_addr_encap, f.dst_addr_encap]) = ends(header);
     (f.proto_encap, f.ip_ttl_encap) = (u32::from(header.protocol), u32::from(header.ttl));
     let (src, dst) = header.ports.unwrap_or((0, 0));
     (f.src_port_encap, f.dst_port_encap) = (u32::from(src), u32::from(dst));

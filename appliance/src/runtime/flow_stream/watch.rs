@@ -76,15 +76,16 @@ impl Watch {
                 state = self.over.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
-        state.clone()
+        // Rows of exporters are for metrics alone, and many.
+        let State { ledger, given, domains, doubts, .. } = &*state;
+        State { ledger: ledger.clone(), given: *given, domains: *domains, doubts: doubts.clone(), ..State::default() }
     }
 
     /// For metrics.
     pub(super) fn snapshot(&self, journal: &Journal) -> FlowsSnapshot {
         let State { ledger, given, domains, exporters, numbers, doubts, .. } = self.lock().clone();
         let lane = journal.flow_state();
-        let mut rows: Vec<_> =
-            exporters.rows().map(|(address, row)| (address.ip().map_or_else(String::new, |ip| ip.to_string()), row)).collect();
+        let mut rows: Vec<_> = exporters.rows().map(|(address, row)| (address.text(), row)).collect();
         rows.sort_by(|a, b| a.0.cmp(&b.0));
         let rows = rows.into_iter().chain([("other".to_owned(), exporters.other())]);
         FlowsSnapshot {
