@@ -10,6 +10,7 @@ mod eal_support;
 mod place;
 
 use std::process::{Child, Command};
+use std::time::Duration;
 
 use e2e_support::{Appliance, wait};
 use eal_support::{in_namespace, sh};
@@ -49,6 +50,10 @@ fn states(place: &Place, kind: &str) -> Vec<String> {
     of_kind.map(|event| event["state"].as_str().unwrap().to_owned()).collect()
 }
 
+fn says(account: &Value, reason: &str) -> bool {
+    account["incomplete"]["reasons"].as_array().is_some_and(|reasons| reasons.iter().any(|one| one == reason))
+}
+
 fn number(value: &Value) -> u64 {
     value.as_str().unwrap_or_else(|| panic!("{value}")).parse().unwrap()
 }
@@ -85,8 +90,12 @@ fn a_feed_that_goes_and_comes_back_is_one_event_each_time() {
             appliance.metric("tailwater_events_open", ""),
             with(&place, "evidence").iter().filter(|event| event["kind"] == "clock").count().min(1) as u64
         );
+        appliance.hold(Duration::from_millis(2_500));
+        let held = || with(&place, "ledger").iter().any(|account| says(account, "held_up") && account["windowKind"].is_null());
+        wait(20, held, || appliance.log());
         drop(sender);
         let log = appliance.stop(30);
+        assert!(log.contains("frames count in a later window than their own"), "{log}");
         assert!(log.contains("feed mirror: 1 of 1 ports down or gone"), "{log}");
 
         lives_are_whole(&place);

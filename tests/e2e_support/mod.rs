@@ -70,6 +70,13 @@ impl Appliance {
     }
 
     /// SIGTERM; it must end well.
+    /// Nothing of it runs for so long.
+    pub(crate) fn hold(&self, time: Duration) {
+        self.signal("STOP");
+        std::thread::sleep(time);
+        self.signal("CONT");
+    }
+
     pub(crate) fn stop(self, seconds: u64) -> String {
         self.signal("TERM");
         let (status, log) = self.ended(seconds);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::rate::{Counts, RateTest};
-use super::spread::{Spread, block_size};
+use super::spread::{Blocks, Spread};
 
 /// A history has room for more than it holds: for a part of itself.
 const GROWTH: usize = 4;
@@ -142,8 +142,9 @@ pub struct Account {
     joined: bool,
     stretches: [Stretch; STRETCHES_NS.len()],
     block: Option<Mark>,
-    apart: u64,
-    spread: (u64, Spread),
+    /// Where the block of all keys together begins here.
+    pooled: Option<Mark>,
+    blocks: Blocks,
     /// When what stands here began.
     pub since_ns: Option<u64>,
 }
@@ -169,13 +170,13 @@ impl Account {
         }
         let (first, behind) = clocks.windows(time_ns);
         let (Some(low), Some(high)) = (self.history.before(first), self.history.before(behind)) else {
-            (self.last, self.block) = (None, None);
+            (self.last, self.block, self.pooled) = (None, None, None);
             return Taken::TooOld;
         };
         let now = Mark { time_ns, dropped, low, high };
         let before = self.last.replace(now).filter(|before| dropped >= before.dropped && is_whole(before.time_ns, time_ns));
         let Some(before) = before else {
-            (self.joined, self.block) = (false, None);
+            (self.joined, self.block, self.pooled) = (false, None, None);
             return Taken::Begins;
         };
         self.since_ns.get_or_insert(before.time_ns);
@@ -184,23 +185,27 @@ impl Account {
         }
         self.joined = true;
         self.block.get_or_insert(before);
+        self.pooled.get_or_insert(before);
         Taken::Counted
     }
 
     /// Ends a block if it has enough.
     pub fn look_at_spread(&mut self, one_in: u32, tolerance: f64) {
         let (Some(base), Some(now)) = (self.block, self.last) else { return };
-        let day = now.time_ns / STRETCHES_NS[0];
-        if self.spread.0 != day {
-            self.spread = (day, Spread::default());
+        if self.blocks.look(now.time_ns / STRETCHES_NS[0], &base.until(&now), (one_in, tolerance)) {
+            self.block = Some(now);
         }
-        let counts = base.until(&now);
-        if counts.expected(one_in) < block_size(self.apart) {
-            return;
-        }
-        self.spread.1.add(&counts, one_in, tolerance);
-        self.apart = counts.high.saturating_sub(counts.low);
-        self.block = Some(now);
+    }
+
+    /// What it has of the block of all keys together.
+    pub fn of_pool(&self) -> Counts {
+        let (Some(base), Some(now)) = (&self.pooled, &self.last) else { return Counts::default() };
+        base.until(now)
+    }
+
+    /// That block is over.
+    pub fn pool_anew(&mut self) {
+        self.pooled = self.pooled.and(self.last);
     }
 
     /// What was counted in this day, or hour, if it is still that one.
@@ -211,7 +216,7 @@ impl Account {
 
     /// Evidence of too little spread, of this day.
     pub fn spread(&self, time_ns: u64) -> Spread {
-        if self.spread.0 == time_ns / STRETCHES_NS[0] { self.spread.1 } else { Spread::default() }
+        self.blocks.of(time_ns / STRETCHES_NS[0])
     }
 
     /// When the scrubber said something last.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use super::account::{Clocks, STRETCHES_NS, Taken};
 use super::counters::Row;
 use super::keys::{Keyed, Keys, Standing, rate_of};
-use super::rate::{CERTAIN, Counts, RateTest};
-use super::spread::Spread;
+use super::rate::{CERTAIN, Counts, RateTest, mean};
+use super::spread::{Blocks, Spread};
 use super::{Finding, Plan, Verdict};
 use crate::limits::AUDIT_ROWS_MAX;
 
@@ -53,6 +53,8 @@ pub struct Auditor {
     named: u32,
     /// All keys of one rate together.
     pools: BTreeMap<u32, Standing>,
+    /// The same in blocks: a sampler that counts over all of them spreads as a random one in each.
+    pooled: BTreeMap<u32, Blocks>,
     waiting: BTreeMap<(u64, String), u64>,
     broken: VecDeque<u64>,
     end_ns: u64,
@@ -69,6 +71,7 @@ impl Auditor {
             keys: Keys::since(None),
             named: 0,
             pools: BTreeMap::new(),
+            pooled: BTreeMap::new(),
             waiting: BTreeMap::new(),
             broken: VecDeque::new(),
             end_ns: 0,
@@ -84,6 +87,7 @@ impl Auditor {
             let fresh = Self::new(plan);
             (self.plan, self.tests) = (fresh.plan, fresh.tests);
             self.pools.clear();
+            self.pooled.clear();
         }
         self.keys.renew(&self.plan, &is_here);
         let before = self.waiting.len();
@@ -189,8 +193,24 @@ impl Auditor {
         }
     }
 
+    /// Ends blocks of all keys of a rate together, where there is enough.
+    fn look_at_pools(&mut self, day: u64) {
+        let mut blocks: BTreeMap<u32, Counts> = BTreeMap::new();
+        for keyed in self.keys.named.values().filter(|keyed| keyed.random) {
+            let block = blocks.entry(keyed.one_in).or_default();
+            *block = block.with(keyed.account.of_pool());
+        }
+        for (one_in, block) in blocks {
+            if self.pooled.entry(one_in).or_default().look(day, &block, (one_in, self.plan.tolerance)) {
+                self.keys.named.values_mut().filter(|keyed| keyed.one_in == one_in).for_each(|keyed| keyed.account.pool_anew());
+            }
+        }
+    }
+
     fn judge(&mut self) {
         let now_ns = self.told.newest_ns.min(self.end_ns);
+        let day = now_ns / STRETCHES_NS[0];
+        self.look_at_pools(day);
         let (bar, mut pools) = (-self.plan.false_alarms.ln() + std::f64::consts::LN_2, BTreeMap::new());
         for keyed in self.keys.named.values_mut() {
             let Some(test) = self.tests.get(&keyed.one_in) else { continue };
@@ -199,17 +219,19 @@ impl Auditor {
             pool.iter_mut().zip(counts).for_each(|(all, more)| *all = all.with(more));
             let of_key = keyed.account.spread(now_ns);
             spread.merge(&of_key);
-            let seen = Seen { counts, spread: keyed.random.then_some(of_key), one_in: keyed.one_in };
+            let seen = Seen { counts, spread: keyed.random.then_some(of_key.evidence()), one_in: keyed.one_in };
             keyed.standing = seen.judge(test, bar - weight(keyed.order), keyed.standing, now_ns);
         }
         #[allow(clippy::cast_precision_loss, reason = "a few rates")]
         let bar = bar + (self.tests.len().max(1) as f64).ln();
-        let mut of_rate: BTreeMap<u32, ([Counts; 2], Option<Spread>)> = BTreeMap::new();
+        let mut of_rate: BTreeMap<u32, ([Counts; 2], Option<f64>)> = BTreeMap::new();
         for ((one_in, random), (counts, spread)) in pools {
             let entry = of_rate.entry(one_in).or_default();
             entry.0.iter_mut().zip(counts).for_each(|(all, more)| *all = all.with(more));
             if random {
-                entry.1 = Some(spread);
+                // Of two ways to look, half of what there is on each.
+                let pooled = self.pooled.get(&one_in).map_or(0.0, |blocks| blocks.of(day).evidence());
+                entry.1 = Some(mean([spread.evidence(), pooled].into_iter()));
             }
         }
         for (one_in, (counts, spread)) in of_rate {
@@ -258,7 +280,7 @@ fn weight(order: u32) -> f64 {
 struct Seen {
     counts: [Counts; 2],
     /// None: the sampler is not random.
-    spread: Option<Spread>,
+    spread: Option<f64>,
     one_in: u32,
 }
 
@@ -266,7 +288,7 @@ impl Seen {
     /// `bar`: what evidence of weight 1 has to reach.
     fn judge(&self, test: &RateTest, bar: f64, before: Standing, now_ns: u64) -> Standing {
         let rates = self.counts.map(|counts| test.evidence(&counts));
-        let spread = self.spread.map_or(0.0, |spread| spread.evidence());
+        let spread = self.spread.unwrap_or(0.0);
         let over = |evidence: f64, divisor: f64| evidence - divisor.ln() >= bar;
         let (day, hour) = (over(rates[0], DIVISORS[0]), over(rates[1], DIVISORS[1]));
         let counts = self.counts[usize::from(hour)];

@@ -60,6 +60,34 @@ impl Spread {
     }
 }
 
+/// Blocks of a day, one behind the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Blocks {
+    day: u64,
+    spread: Spread,
+    apart: u64,
+}
+
+impl Blocks {
+    /// Ends the block that has so much by now, if that is enough. Whether it did.
+    pub fn look(&mut self, day: u64, block: &Counts, (one_in, tolerance): (u32, f64)) -> bool {
+        if self.day != day {
+            (self.day, self.spread) = (day, Spread::default());
+        }
+        let ends = block.expected(one_in) >= block_size(self.apart);
+        if ends {
+            self.spread.add(block, one_in, tolerance);
+            self.apart = block.high.saturating_sub(block.low);
+        }
+        ends
+    }
+
+    /// Evidence of this day.
+    pub fn of(&self, day: u64) -> Spread {
+        if self.day == day { self.spread } else { Spread::default() }
+    }
+}
+
 /// Expected samples after which the next block ends, behind one whose ends were so far apart; before the first, 0.
 #[allow(clippy::cast_precision_loss, reason = "a size")]
 pub fn block_size(apart: u64) -> f64 {

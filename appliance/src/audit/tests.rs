@@ -102,6 +102,8 @@ struct Day {
     keys: usize,
     truth: f64,
     systematic: bool,
+    /// One that takes every so many of all keys' packets, not of each one's.
+    over_all: bool,
     skew: bool,
 }
 
@@ -111,6 +113,7 @@ impl Day {
         let mut auditor = Auditor::new(Plan { skew_ns: if self.skew { S / 4 } else { 0 }, ..plan(false_alarms) });
         let names: Vec<String> = (0..self.keys).map(|key| format!("10.0.{key}.0/24")).collect();
         let (mut dropped, mut total) = (vec![1_000_000_000_u64; self.keys], vec![0_u64; self.keys]);
+        let mut all = 0;
         let every = 3 + dice.0.next_u64() % 9;
         for second in 0..seconds {
             let mut samples: Vec<(String, u64)> = names.iter().map(|name| (name.clone(), 0)).collect();
@@ -121,7 +124,9 @@ impl Day {
                     let n = if (second / 20 + key as u64).is_multiple_of(3) { 0 } else { (burst * 60.0) as u64 };
                     let before = total[key];
                     (dropped[key], total[key]) = (dropped[key] + n, before + n);
-                    let every_nth = (total[key] as f64 / self.truth) as u64 - (before as f64 / self.truth) as u64;
+                    let (from, to) = if self.over_all { (all, all + n) } else { (before, total[key]) };
+                    let every_nth = (to as f64 / self.truth) as u64 - (from as f64 / self.truth) as u64;
+                    all += n;
                     samples[key].1 += if self.systematic { every_nth } else { dice.sampled(n, self.truth) };
                 }
                 if second % every == 0 && quarter == at {
@@ -149,7 +154,7 @@ fn false_alarms_are_as_rare_as_stated() {
     let mut dice = Dice::new(SEED + 1);
     let stated = 0.05;
     for skew in [false, true] {
-        let quiet = Day { keys: 4, truth: 40.0, systematic: false, skew };
+        let quiet = Day { keys: 4, truth: 40.0, systematic: false, over_all: false, skew };
         let runs = if skew { 400 } else { 600 };
         let found: Vec<Verdict> = (0..runs).filter_map(|_| quiet.run(&mut dice, stated, 90)).collect();
         let alarms = found.len();
@@ -166,7 +171,11 @@ fn false_alarms_are_as_rare_as_stated() {
 #[test]
 fn a_systematic_sampler_is_seen_and_a_random_one_is_not() {
     let mut dice = Dice::new(SEED + 2);
-    let day = Day { keys: 1, truth: 40.0, systematic: true, skew: false };
+    let day = Day { keys: 1, truth: 40.0, systematic: true, over_all: false, skew: false };
+    assert_eq!(day.run(&mut dice, 0.001, 600), Some(Verdict::Systematic));
+    assert_eq!(Day { systematic: false, ..day }.run(&mut dice, 0.001, 600), None);
+    // Of ten keys none alone shows what all together do.
+    let day = Day { keys: 10, over_all: true, ..day };
     assert_eq!(day.run(&mut dice, 0.001, 600), Some(Verdict::Systematic));
     assert_eq!(Day { systematic: false, ..day }.run(&mut dice, 0.001, 600), None);
 }

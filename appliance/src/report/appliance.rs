@@ -24,6 +24,8 @@ pub(super) struct Window {
     pub(super) jumped: bool,
     /// Frames of a later window count in it, or its own in an earlier one.
     pub(super) overdue: bool,
+    /// A core did not poll at one of its ends: frames of it count in a later one, or those of an earlier one in it.
+    pub(super) held: bool,
     /// Its time was further off than it may be.
     pub(super) astray: bool,
     /// What was lost of it was told with a later one.
@@ -33,10 +35,15 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// What came in it says nothing of what was sent in it.
+    pub(super) const fn is_torn(&self) -> bool {
+        self.cut || self.held
+    }
+
     /// Everything since the start.
     pub(super) const fn of_all(bounds_ns: (u64, u64)) -> Self {
-        let (cut, jumped, overdue, astray, untold, untold_flows) = (false, false, false, false, false, false);
-        Self { period: Period::Long, bounds_ns, cut, jumped, overdue, astray, untold, untold_flows }
+        let (cut, jumped, overdue, held, astray, untold, untold_flows) = (false, false, false, false, false, false, false);
+        Self { period: Period::Long, bounds_ns, cut, jumped, overdue, held, astray, untold, untold_flows }
     }
 }
 
@@ -88,7 +95,7 @@ pub(super) fn appliance_report(
         ports: ports(setting, site, health),
         tags: setting.tags.iter().enumerate().map(tag).collect(),
         untagged,
-        feeds: feeds(setting, site, health, window.bounds_ns, window.cut || account.total),
+        feeds: feeds(setting, site, health, window.bounds_ns, window.is_torn() || account.total),
         total: account.total,
         ranges_reported: account.ranges,
         unmatched_top: Vec::new(),
@@ -187,7 +194,7 @@ fn queue(of: &QueueHealth) -> pb::QueueCount {
 
 /// The state of each feed, in the order in which the configuration first names them. Of a window that is `cut` a few frames
 /// tell nothing of the rate: then no feed is silent.
-pub(super) fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_ns): (u64, u64), cut: bool) -> Vec<pb::Feed> {
+pub(super) fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_ns): (u64, u64), torn: bool) -> Vec<pb::Feed> {
     let (mut feeds, mut sums): (Vec<pb::Feed>, Vec<(Ledger, u64)>) = (Vec::new(), Vec::new());
     for (i, port) in setting.ports.iter().enumerate() {
         let at = feeds.iter().position(|feed| feed.name == port.feed).unwrap_or_else(|| {
@@ -208,7 +215,7 @@ pub(super) fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (star
     for (feed, (ledger, missed)) in feeds.iter_mut().zip(sums) {
         // As of a port: which one a record came by is not kept behind gather.
         feed.ledger = Some(ledger_message(&Ledger { records: 0, ..ledger }, missed, 0, 0));
-        let silent = !cut && u128::from(feed.received) * 1_000 < u128::from(feed.min_pps) * window_ms;
+        let silent = !torn && u128::from(feed.received) * 1_000 < u128::from(feed.min_pps) * window_ms;
         if silent && feed.state != i32::from(pb::FeedState::Down) {
             feed.state = pb::FeedState::Silent.into();
         }

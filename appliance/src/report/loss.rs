@@ -98,7 +98,7 @@ impl Incompleteness {
         starved: bool,
         doubts: &[&'static str],
     ) -> Self {
-        let states = feeds(setting, site, &ports.health, window.bounds_ns, window.cut);
+        let states = feeds(setting, site, &ports.health, window.bounds_ns, window.is_torn());
         let any = |state: pb::FeedState| setting.live && states.iter().any(|feed| feed.state == i32::from(state));
         let (silent, down) = (any(pb::FeedState::Silent), any(pb::FeedState::Down));
         let mut lost = BTreeMap::<u32, Lost>::new();
@@ -113,6 +113,7 @@ impl Incompleteness {
             (window.cut, "partial_window"),
             (window.jumped, "clock_jumped"),
             (window.overdue, "overdue"),
+            (window.held, "held_up"),
             (window.astray, "clock_offset"),
         ];
         let reasons = reasons.into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason);
@@ -122,7 +123,7 @@ impl Incompleteness {
             missed_high: ports.missed_high,
             unbounded: silent
                 || down
-                || window.cut
+                || window.is_torn()
                 || window.jumped
                 || window.overdue
                 || window.astray

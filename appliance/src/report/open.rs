@@ -341,6 +341,8 @@ pub(super) struct Belated {
     /// The same of flow records: here both windows are doubtful, the one that lacks and the one that has too much.
     pub(super) untold_flows: Stretches,
     pub(super) overdue: Stretches,
+    /// A core did not poll: here too both windows are doubtful.
+    pub(super) held: Stretches,
 }
 
 impl Belated {
@@ -354,6 +356,9 @@ impl Belated {
         if is_late && !site.flows.is_blank() {
             self.untold_flows.add(at, Epoch(epoch.0.saturating_add(1)));
         }
+        if let Some((from, to)) = site.held {
+            self.held.add(from, Epoch(to.0.saturating_add(1)));
+        }
         if site.ports.iter().any(|ledger| ledger.overdue > 0) {
             // The next one that it opened lacks them.
             let from = if is_late { at } else { epoch };
@@ -363,7 +368,9 @@ impl Belated {
 
     /// Forgets what lies in long windows up to this one.
     pub(super) fn forget(&mut self, calendar: &Calendar, long: u64) {
-        [&mut self.untold, &mut self.untold_flows, &mut self.overdue].into_iter().for_each(|one| one.forget(calendar, long));
+        [&mut self.untold, &mut self.untold_flows, &mut self.overdue, &mut self.held]
+            .into_iter()
+            .for_each(|one| one.forget(calendar, long));
     }
 }
 
@@ -392,5 +399,19 @@ mod tests {
         assert_eq!(of(&belated, Period::Long, 0..40), [2, 3]);
         belated.forget(&calendar, 3);
         assert!(of(&belated, Period::Fast, 0..40).is_empty());
+    }
+
+    /// A core that did not poll from one window to the third: the first may lack, the second has nothing, the third has all of it.
+    #[test]
+    fn windows_in_which_a_core_was_held_up_are_said() {
+        let calendar = Calendar::new(10_000, 1_000, true);
+        let mut belated = Belated::default();
+        let site = Site { held: Some((Epoch(28), Epoch(30))), ..Site::default() };
+        belated.note(Epoch(28), (Epoch(28), Epoch(30)), &site);
+        let of = |period| (0..40).filter(|number| belated.held.parts(&calendar, period, *number)).collect::<Vec<_>>();
+        assert_eq!((of(Period::Fast), of(Period::Long).is_empty()), (vec![28, 29, 30], true), "all of one long window");
+        belated.note(Epoch(30), (Epoch(30), Epoch(31)), &Site { held: Some((Epoch(30), Epoch(31))), ..Site::default() });
+        let of = |period| (0..40).filter(|number| belated.held.parts(&calendar, period, *number)).collect::<Vec<_>>();
+        assert_eq!((of(Period::Fast), of(Period::Long)), (vec![28, 29, 30, 31], vec![2, 3]));
     }
 }

@@ -51,6 +51,7 @@ pub struct Reporter<P, H> {
     belated: Belated,
     /// The last long window had overdue frames.
     pub(super) was_overdue: bool,
+    pub(super) was_held: bool,
     /// Accounts of the long window that is open.
     long: Accounts,
     open_long: Option<u64>,
@@ -102,6 +103,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             epochs: BTreeMap::new(),
             belated: Belated::default(),
             was_overdue: false,
+            was_held: false,
             long: Accounts::of(count),
             open_long: None,
             passed: Epoch(0),
@@ -327,13 +329,14 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let (clock, real) = (self.clock.as_ref(), u32::try_from(self.setting.ranges.len()).unwrap_or(u32::MAX));
         let jumped = clock.is_some_and(|clock| clock.touches(bounds_ns));
         let (cut, calendar) = (self.is_cut(period, number), &self.calendar);
-        let Belated { untold, untold_flows, overdue } = &self.belated;
+        let Belated { untold, untold_flows, overdue, held } = &self.belated;
         let (overdue, untold) = (overdue.parts(calendar, period, number), untold.of(calendar, period, number));
+        let held = held.parts(calendar, period, number);
         let untold_flows = untold_flows.parts(calendar, period, number);
         let kernel_clock = self.ports.kernel_clock();
         let clock = self.clock.as_ref();
         let astray = self.setting.live && is_astray(clock, kernel_clock.as_ref(), self.setting.clock_bound_ns);
-        let which = Window { period, bounds_ns, cut, jumped, overdue, astray, untold, untold_flows };
+        let which = Window { period, bounds_ns, cut, jumped, overdue, held, astray, untold, untold_flows };
         let clock_offset_ns = clock.map(|clock| clock.offset_ns);
         let ports = self.ports.read(period, bounds_ns, clock.map(|clock| clock.now_ns));
         let doubts = self.doubts(&which, &site, &ports.health);
@@ -362,6 +365,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.publish_appliance(report);
         if period == Period::Long {
             self.look_for_overdue(&site);
+            self.look_for_held(held);
             self.belated.forget(&self.calendar, number);
             self.total.ranges += ranges;
             self.total.rollups += rollups;

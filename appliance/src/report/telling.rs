@@ -34,8 +34,8 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             return Vec::new();
         }
         let live = |feed: &pb::Feed| feed.state() == pb::FeedState::Live;
-        let is_live = feeds(&self.setting, site, health, of.bounds_ns, of.cut).iter().all(live);
-        let is_disturbed = !is_live || of.cut || of.jumped || of.overdue || of.untold;
+        let is_live = feeds(&self.setting, site, health, of.bounds_ns, of.is_torn()).iter().all(live);
+        let is_disturbed = !is_live || of.is_torn() || of.jumped || of.overdue || of.untold;
         let frames = site.tags.iter().copied().chain(std::iter::repeat(0));
         let tags: Vec<(&str, u64)> = self.setting.tag_names.iter().map(String::as_str).zip(frames).collect();
         self.publisher.doubts(&Glance { kind: kind(of.period), bounds_ns: of.bounds_ns, tags: &tags, is_disturbed })
@@ -68,6 +68,17 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             );
         }
         self.was_overdue = frames > 0;
+    }
+
+    /// Says when it begins.
+    pub(super) fn look_for_held(&mut self, is_held: bool) {
+        if is_held && !self.was_held {
+            tracing::warn!(
+                "a core did not poll for more than a tenth of a fast window, over a window's end: frames count in a later window than their own \
+                 (`held_up`): isolate its CPU (`tailwater check` says how)"
+            );
+        }
+        self.was_held = is_held;
     }
 
     pub(super) fn publish_appliance(&mut self, mut report: pb::ApplianceReport) {

@@ -74,6 +74,8 @@ struct Polling<S> {
     /// Turns since another core's burst was taken.
     untaken: u32,
     pause: Pause,
+    /// What may lie between two polls.
+    pause_ns_max: u64,
     polls: u64,
     in_vain: u64,
 }
@@ -81,6 +83,7 @@ struct Polling<S> {
 /// Polls queues until all have ended, or until told to stop.
 pub(super) fn receive<S: Stage>(mut receiver: Receiver<S>, queues: Vec<RxQueue>, hands: Handover<Parcel>, stop: &AtomicBool, idle: Idle) {
     let Some((burst, from_other)) = queues.first().map(|queue| (queue.burst(), queue.burst())) else { return receiver.end() };
+    let pause_ns_max = receiver.pause_ns_max();
     let mut polling = Polling {
         receiver,
         ended: vec![false; queues.len()],
@@ -93,6 +96,7 @@ pub(super) fn receive<S: Stage>(mut receiver: Receiver<S>, queues: Vec<RxQueue>,
         taken: Moved::default(),
         untaken: 0,
         pause: Pause::default(),
+        pause_ns_max,
         polls: 0,
         in_vain: 0,
     };
@@ -171,7 +175,7 @@ impl<S: Stage> Polling<S> {
     /// Polls each queue once, then takes what another core gave. Whether anything came. The first poll of a turn ends the pause
     /// before it.
     fn turn(&mut self) -> bool {
-        let (mut came, mut kept_full, mut gave, mut is_late) = (false, false, false, false);
+        let (mut came, mut kept_full, mut gave, mut is_late, mut pause_ns) = (false, false, false, false, 0);
         for at in 0..self.queues.len() {
             let frames_max = self.receiver.frames_max(self.burst.time_ns());
             is_late |= frames_max < BURST_FRAMES_MAX;
@@ -181,7 +185,10 @@ impl<S: Stage> Polling<S> {
             // One that was given away was as full as it may be.
             self.came[at].add(if given { BURST_FRAMES_MAX } else { self.burst.len() }, frames_max);
             if at == 0 {
-                self.pause.polled(self.burst.read_ns(), &self.receiver.live().pauses);
+                pause_ns = self.pause.polled(self.burst.read_ns(), &self.receiver.live().pauses);
+            }
+            if pause_ns > self.pause_ns_max && (given || !self.burst.is_empty()) {
+                self.receiver.held_up(self.burst.time_ns(), pause_ns);
             }
             self.pause.did(if given { Did::Frames } else { Did::Poll }, self.burst.len() as u64);
             came |= given || !self.burst.is_empty();

@@ -36,6 +36,8 @@ const SYSTEM: usize = PAUSE_CAUSES.len() - 1;
 
 /// More than a poll takes that brings nothing, or the polling of several queues.
 const POLLS_NS_MAX: u64 = 50_000;
+/// More than a rest takes where the CPU is given back: a nap is 50 us, and others that take turns have a few milliseconds each.
+const REST_NS_MAX: u64 = 20_000_000;
 /// More than a frame takes of a burst, of which some complete batches: one of those takes 40 us with the standard set.
 const FRAME_NS_MAX: u64 = 20_000;
 /// More than what closes a window takes in a poll, a piece of 50 us at most (`bash scripts/bench pause`) or where that is late up to
@@ -43,11 +45,12 @@ const FRAME_NS_MAX: u64 = 20_000;
 const PIECE_NS_MAX: u64 = 1_000_000;
 
 impl Did {
-    /// What a pause is put down to. Who rests gives its CPU away for as long as others want it.
+    /// What a pause is put down to. Who rests gives its CPU away for as long as others want it, within reason.
     fn cause(self, pause_ns: u64, frames: u64) -> usize {
         let piece = if self >= Self::Closing { PIECE_NS_MAX } else { 0 };
         let can_take = POLLS_NS_MAX + frames * FRAME_NS_MAX + piece;
-        if self != Self::Rest && pause_ns > can_take { SYSTEM } else { self as usize }
+        let can_take = if self == Self::Rest { REST_NS_MAX } else { can_take };
+        if pause_ns > can_take { SYSTEM } else { self as usize }
     }
 }
 
@@ -131,14 +134,16 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// The first poll of a turn was at `now_ns`, by a monotonic clock; 0: none was read.
+    /// The first poll of a turn was at `now_ns`, by a monotonic clock; 0: none was read. How long the pause before it was.
     #[inline]
-    pub fn polled(&mut self, now_ns: u64, live: &LivePauses) {
+    pub fn polled(&mut self, now_ns: u64, live: &LivePauses) -> u64 {
+        let mut pause_ns = 0;
         if self.since_ns > 0 && now_ns > 0 {
-            let pause_ns = now_ns.saturating_sub(self.since_ns);
+            pause_ns = now_ns.saturating_sub(self.since_ns);
             live.add(pause_ns, self.did.cause(pause_ns, self.frames));
         }
         *self = Self { since_ns: now_ns, ..Self::default() };
+        pause_ns
     }
 
     /// The core did this since, or had so many frames.
@@ -172,13 +177,14 @@ mod tests {
             (&[(Did::Reload, 0), (Did::Window, 0)], 1_000_000, "reload"),
             (&[(Did::Reload, 0)], 3_000_000_000, "system"),
             (&[(Did::Rest, 0)], 4_000_000, "rest"),
+            (&[(Did::Rest, 0)], 20_000_001, "system"),
         ];
         let mut now_ns = 1_000;
         for (done, pause_ns, name) in cases {
             let before = live.get();
             done.iter().for_each(|(did, frames)| pause.did(*did, *frames));
             now_ns += pause_ns;
-            pause.polled(now_ns, &live);
+            assert_eq!(pause.polled(now_ns, &live), pause_ns);
             let news = live.get().since(&before);
             assert_eq!((news.count(), news.total_ns[cause(name)]), (1, pause_ns), "{name}");
             let bin = news.bins.iter().position(|n| *n == 1).unwrap();
@@ -194,7 +200,9 @@ mod tests {
     fn sums_add_and_the_longest_is_the_longest_of_all() {
         let [one, other] = [40, 4_000].map(|pause_ns| {
             let (live, mut pause) = (LivePauses::default(), Pause::default());
-            [5, 5 + pause_ns].into_iter().for_each(|now_ns| pause.polled(now_ns, &live));
+            [5, 5 + pause_ns].into_iter().for_each(|now_ns| {
+                pause.polled(now_ns, &live);
+            });
             live.get()
         });
         let mut both = one;

@@ -10,6 +10,7 @@ use crate::limits::TAG_RULES_MAX;
 use crate::parse::{DropReason, Fault};
 use crate::record::{Has, Record};
 use crate::spread::LOSING_RANGES_MAX;
+use crate::units::Epoch;
 
 /// What one core counted of one port in one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,6 +170,9 @@ pub struct Site {
     pub lost_others: [u64; Cause::COUNT],
     /// Accounts of earlier epochs that are told with this one.
     pub taken_over: u64,
+    /// The core did not poll for long, and over the ends of windows: frames of any window from the first on may count in a later one, up to
+    /// the second.
+    pub held: Option<(Epoch, Epoch)>,
     /// Packets that are sampled to find those that come twice.
     pub copies: Copies,
     /// Of a core that analyses flow records.
@@ -217,7 +221,7 @@ impl Site {
         self.tags.fill(0);
         self.links.fill(LinkSums::default());
         (self.decisions, self.counted, self.lost_others) = (Decisions::default(), 0, [0; Cause::COUNT]);
-        self.taken_over = 0;
+        (self.taken_over, self.held) = (0, None);
         self.flows = FlowAccount::default();
         self.copies.clear();
         self.lost.clear();
@@ -282,9 +286,16 @@ impl Site {
         self.counted += other.counted;
         self.flows += &other.flows;
         self.taken_over += 1 + other.taken_over;
+        other.held.into_iter().for_each(|(from, to)| self.hold(from, to));
         self.copies.take_over(&other.copies);
         let lost = Lost { ranges: &other.lost, others: other.lost_others };
         self.lose(&if same { lost } else { Lost { ranges: &[], others: other.lost_total() } });
+    }
+
+    /// The core did not poll from one epoch to another.
+    pub fn hold(&mut self, from: Epoch, to: Epoch) {
+        let (first, last) = self.held.unwrap_or((from, to));
+        self.held = Some((first.min(from), last.max(to)));
     }
 
     /// Makes an empty account fit so many tag rules: memory was taken for as many as there may ever be.
@@ -307,13 +318,14 @@ impl Site {
 
     /// Words of [`Self::to_words`], at most.
     pub const fn words_max(ports: usize, tag_rules: usize, links: usize) -> usize {
-        18 + FlowAccount::WORDS + Ledger::WORDS * ports + tag_rules + 1 + LinkSums::WORDS * links + LOSING_RANGES_MAX * (1 + Cause::COUNT)
+        20 + FlowAccount::WORDS + Ledger::WORDS * ports + tag_rules + 1 + LinkSums::WORDS * links + LOSING_RANGES_MAX * (1 + Cause::COUNT)
     }
 
     /// Appends all of it.
     pub fn to_words(&self, out: &mut Vec<u64>) {
         out.extend([self.ports.len() as u64, self.tags.len() as u64, self.links.len() as u64, self.lost.len() as u64]);
-        out.extend([self.counted, self.taken_over]);
+        let held = self.held.map_or([0; 2], |(from, to)| [from.0, to.0]);
+        out.extend([self.counted, self.taken_over, held[0], held[1]]);
         out.extend(self.copies.head());
         out.extend(self.lost_others);
         out.extend(self.decisions.0);
@@ -332,7 +344,7 @@ impl Site {
 
     /// Out of what [`Self::to_words`] wrote.
     pub fn from_words(words: &[u64]) -> Self {
-        let [ports, tags, links, lost, counted, taken_over, c0, c1, c2, o0, o1, o2, d0, d1, d2, d3, d4, rest @ ..] = words else {
+        let [ports, tags, links, lost, counted, taken_over, from, to, c0, c1, c2, o0, o1, o2, d0, d1, d2, d3, d4, rest @ ..] = words else {
             return Self::default();
         };
         let size = |n: &u64| usize::try_from(*n).unwrap_or(0);
@@ -350,6 +362,7 @@ impl Site {
             decisions: Decisions([*d0, *d1, *d2, *d3, *d4]),
             counted: *counted,
             taken_over: *taken_over,
+            held: (from < to).then_some((Epoch(*from), Epoch(*to))),
             lost: lost.map(|of| (u32::try_from(at(of, 0)).unwrap_or(u32::MAX), [at(of, 1), at(of, 2), at(of, 3)])).collect(),
             lost_others: [*o0, *o1, *o2],
             copies,

@@ -13,6 +13,9 @@ fn words_and_struct_agree() {
     site.tags[3] = 4;
     site.lost.push((12, [99, 0, 7]));
     site.taken_over = 6;
+    site.hold(Epoch(8), Epoch(9));
+    site.hold(Epoch(7), Epoch(8));
+    assert_eq!(site.held, Some((Epoch(7), Epoch(9))));
     (site.counted, site.lost_others, site.decisions) = (3, [1, 2, 3], Decisions([8, 2, 3, 4, 5]));
     let mut words = Vec::new();
     site.to_words(&mut words);
