@@ -32,8 +32,11 @@ pub(super) fn silent(sight: &Sight<'_>) -> Vec<Finding> {
     let is_silent = |feed: &&pb::Feed| feed.state() == pb::FeedState::Silent;
     let found = |feed: &pb::Feed| {
         let pps = feed.received as f64 * 1e9 / sight.window_ns().max(1) as f64;
-        let summary =
-            format!("feed {} is silent: {pps:.0} packets/s, and its min_pps is {}; its figures are incomplete", feed.name, feed.min_pps);
+        let by = if feed.silent_ports.is_empty() { String::new() } else { format!(" ({})", feed.silent_ports.join(", ")) };
+        let summary = format!(
+            "feed {} is silent{by}: it has {pps:.0} packets/s, and min_pps is {}; its figures are incomplete",
+            feed.name, feed.min_pps
+        );
         let remedy = "look whether the mirror still sends, and into the right port; lower `min_pps` if there is no more";
         Finding {
             figures: vec![count("received", "frames", feed.received), exact("rate", "packets/s", pps)],

@@ -26,7 +26,13 @@ pub(super) fn window(n: u64) -> pb::ApplianceReport {
         window_kind: pb::WindowKind::Fast.into(),
         ledger: Some(pb::Ledger { records: 2_000, ..Default::default() }),
         ports: vec![port(0), port(1)],
-        feeds: vec![pb::Feed { name: "mirror".to_owned(), state: pb::FeedState::Live.into(), received: 2_000, min_pps: 10, ledger: None }],
+        feeds: vec![pb::Feed {
+            name: "mirror".to_owned(),
+            state: pb::FeedState::Live.into(),
+            received: 2_000,
+            min_pps: 10,
+            ..Default::default()
+        }],
         clock_sync: pb::ClockSync::Synced.into(),
         sinks: vec![pb::SinkAccount { sink: "kafka".to_owned(), ..Default::default() }],
         journal: Some(pb::JournalAccount::default()),

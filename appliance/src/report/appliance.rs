@@ -5,7 +5,7 @@ use super::loss::Lost;
 use super::message::{count, estimate};
 use super::open::RangeWindow;
 use super::reporter::kind;
-use super::{KernelClock, PortHealth, QueueHealth, SCHEMA_VERSION, Setting, pb};
+use super::{KernelClock, PortHealth, PortName, QueueHealth, SCHEMA_VERSION, Setting, pb};
 use crate::parse::{DropReason, Fault};
 use crate::stats::figure::Figure;
 use crate::stats::plan::Period;
@@ -95,7 +95,7 @@ pub(super) fn appliance_report(
         ports: ports(setting, site, health),
         tags: setting.tags.iter().enumerate().map(tag).collect(),
         untagged,
-        feeds: feeds(setting, site, health, window.bounds_ns, window.is_torn() || account.total),
+        feeds: feeds(&setting.ports, site, health, window.bounds_ns, window.is_torn() || account.total),
         total: account.total,
         ranges_reported: account.ranges,
         unmatched_top: Vec::new(),
@@ -166,7 +166,7 @@ pub(super) fn core_ledger(lcore: u32, role: &str, site: &Site, period: Period) -
 }
 
 fn ports(setting: &Setting, site: &Site, health: &[PortHealth]) -> Vec<pb::PortLedger> {
-    let port = |(i, name): (usize, &super::PortName)| {
+    let port = |(i, name): (usize, &PortName)| {
         let mut ledger = site.ports.get(i).copied().unwrap_or_default();
         // Which port a record came by is not kept behind gather: a port's ledger ends where its packets are matched.
         ledger.records = 0;
@@ -194,9 +194,10 @@ fn queue(of: &QueueHealth) -> pb::QueueCount {
 
 /// The state of each feed, in the order in which the configuration first names them. Of a window that is `cut` a few frames
 /// tell nothing of the rate: then no feed is silent.
-pub(super) fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (start_ns, end_ns): (u64, u64), torn: bool) -> Vec<pb::Feed> {
+pub(super) fn feeds(ports: &[PortName], site: &Site, health: &[PortHealth], (start_ns, end_ns): (u64, u64), torn: bool) -> Vec<pb::Feed> {
     let (mut feeds, mut sums): (Vec<pb::Feed>, Vec<(Ledger, u64)>) = (Vec::new(), Vec::new());
-    for (i, port) in setting.ports.iter().enumerate() {
+    let window_ms = u128::from(end_ns.saturating_sub(start_ns) / 1_000_000);
+    for (i, port) in ports.iter().enumerate() {
         let at = feeds.iter().position(|feed| feed.name == port.feed).unwrap_or_else(|| {
             feeds.push(pb::Feed { name: port.feed.clone(), state: pb::FeedState::Live.into(), ..pb::Feed::default() });
             sums.push(Default::default());
@@ -205,18 +206,21 @@ pub(super) fn feeds(setting: &Setting, site: &Site, health: &[PortHealth], (star
         let (feed, (ledger, missed)) = (&mut feeds[at], &mut sums[at]);
         site.ports.get(i).into_iter().for_each(|port| *ledger += port);
         *missed += health.get(i).map_or(0, |port| port.missed);
-        feed.received += site.ports.get(i).map_or(0, |ledger| ledger.received);
+        let received = site.ports.get(i).map_or(0, |ledger| ledger.received);
+        feed.received += received;
+        // A member that is lost hides behind the others.
+        if !torn && u128::from(received) * 1_000 < u128::from(port.min_pps) * window_ms {
+            feed.silent_ports.push(port.device.clone());
+        }
         feed.min_pps = feed.min_pps.max(port.min_pps);
         if health.get(i).is_some_and(|port| !port.up) {
             feed.state = pb::FeedState::Down.into();
         }
     }
-    let window_ms = u128::from(end_ns.saturating_sub(start_ns) / 1_000_000);
     for (feed, (ledger, missed)) in feeds.iter_mut().zip(sums) {
         // As of a port: which one a record came by is not kept behind gather.
         feed.ledger = Some(ledger_message(&Ledger { records: 0, ..ledger }, missed, 0, 0));
-        let silent = !torn && u128::from(feed.received) * 1_000 < u128::from(feed.min_pps) * window_ms;
-        if silent && feed.state != i32::from(pb::FeedState::Down) {
+        if !feed.silent_ports.is_empty() && feed.state != i32::from(pb::FeedState::Down) {
             feed.state = pb::FeedState::Silent.into();
         }
     }
@@ -243,4 +247,28 @@ fn without_link(site: &Site) -> u64 {
     let received: u64 = site.ports.iter().map(|ledger| ledger.received).sum();
     let of_links: u64 = site.links.iter().map(|sums| sums.passed[0] + sums.blocked[0].passed + sums.blocked[0].seen).sum();
     received.saturating_sub(of_links)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of two brings nothing: the feed is silent, and says by which.
+    #[test]
+    fn a_lost_member_is_not_hidden_by_the_others() {
+        let port = |device: &str, min_pps| PortName { device: device.to_owned(), feed: "mirror".to_owned(), min_pps };
+        let of = |ports: [PortName; 2], received: [u64; 2], torn| {
+            let ledgers = received.map(|received| Ledger { received, ..Ledger::default() });
+            let site = Site { ports: ledgers.to_vec(), ..Site::default() };
+            let found = feeds(&ports[..], &site, &[], (0, 2_000_000_000), torn);
+            let [feed] = &found[..] else { panic!("{found:?}") };
+            (feed.state(), feed.silent_ports.clone(), feed.received)
+        };
+        let both = || [port("one", 10), port("other", 5)];
+        assert_eq!(of(both(), [20, 10], false), (pb::FeedState::Live, vec![], 30));
+        assert_eq!(of(both(), [4_000, 9], false), (pb::FeedState::Silent, vec!["other".to_owned()], 4_009));
+        assert_eq!(of(both(), [19, 9], false).1, ["one", "other"]);
+        assert_eq!(of(both(), [0, 0], true), (pb::FeedState::Live, vec![], 0), "a part of a window");
+        assert_eq!(of([port("one", 10), port("other", 0)], [20, 0], false).0, pb::FeedState::Live);
+    }
 }

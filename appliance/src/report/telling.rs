@@ -34,7 +34,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             return Vec::new();
         }
         let live = |feed: &pb::Feed| feed.state() == pb::FeedState::Live;
-        let is_live = feeds(&self.setting, site, health, of.bounds_ns, of.is_torn()).iter().all(live);
+        let is_live = feeds(&self.setting.ports, site, health, of.bounds_ns, of.is_torn()).iter().all(live);
         let is_disturbed = !is_live || of.is_torn() || of.jumped || of.overdue || of.untold;
         let frames = site.tags.iter().copied().chain(std::iter::repeat(0));
         let tags: Vec<(&str, u64)> = self.setting.tag_names.iter().map(String::as_str).zip(frames).collect();
