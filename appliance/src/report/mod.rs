@@ -7,6 +7,7 @@
 mod appliance;
 mod audit;
 mod causes;
+mod bounded;
 pub mod clock;
 mod duplicates;
 mod export_losses;
@@ -36,7 +37,13 @@ use std::sync::Arc;
 use crate::config::StatSpec;
 use crate::window::ShardPlans;
 
+#[cfg(test)]
+pub(crate) use bounded::tests as bounded_tests;
+pub use bounded::{ACCOUNT_BYTES_MAX, bounded};
+pub use clock::WallClock;
+
 pub use crate::arch::KernelClock;
+pub use crate::rx::keepers::Keepers;
 pub use crate::rx::timeline::{ClockState, Step};
 pub use audit::{AUDITED, CounterRows, Heard};
 pub use flows::hidden;
@@ -264,9 +271,9 @@ pub trait Health: Send {
         None
     }
 
-    /// What the kernel says of its clock; none where that is nobody's concern.
-    fn kernel_clock(&mut self) -> Option<KernelClock> {
-        None
+    /// What is known of the wall clock; nothing where that is nobody's concern.
+    fn wall_clock(&mut self) -> WallClock {
+        WallClock::default()
     }
 }
 
