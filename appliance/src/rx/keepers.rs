@@ -85,7 +85,7 @@ impl Discipline {
 impl Keepers {
     fn has(&self, protocol: Protocol) -> bool {
         let of = |name: &&str| DAEMONS.iter().any(|(_, daemon, speaks)| daemon == name && *speaks == protocol);
-        self.daemons.iter().flatten().any(|name| of(name))
+        self.daemons.iter().flatten().any(of)
     }
 
     /// By the daemons that run; `is_unsynced`: the kernel says that nobody disciplines its clock.
