@@ -1,3 +1,5 @@
+#![allow(clippy::cast_possible_truncation, reason = "a test of small numbers")]
+
 use super::super::links::RANGES_LISTED;
 use super::*;
 use crate::limits::{AUDIT_KEYS_MAX, EXPORTS_MAX, LCORES_MAX, LINKS_MAX, PORTS_MAX, RANGE_NAMES_BYTES_MAX, TAG_RULES_MAX, TEXT_BYTES_MAX};
