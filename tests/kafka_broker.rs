@@ -213,3 +213,39 @@ fn check_says_which_topics_are_not_there_and_counters_come_by_one() {
     assert!(matches!(&there[..], [ours] if ours.contains(": 4 of 6 are not there")), "{there:#?}");
     kafka_support::stop(sinks);
 }
+
+/// How long the first fast report takes from the journal to its acknowledgement, a second after the sink began.
+fn first_report(brokers: &str, ranges_topic: &str) -> Duration {
+    let (sinks, journal) = start_to(KafkaSink { ranges_topic: ranges_topic.to_owned(), ..KafkaSink::to(brokers) });
+    std::thread::sleep(Duration::from_secs(2));
+    let begun = Instant::now();
+    let report = pb::RangeReport { window_kind: pb::WindowKind::Fast.into(), customer: "c".into(), ..range(1) };
+    assert!(journal.append(Message::range(&report)));
+    wait_for(&sinks, "the first report", |kafka| kafka.delivered == 1);
+    let took = begun.elapsed();
+    assert_eq!(kafka_support::stop(sinks).delivered, 1);
+    took
+}
+
+/// A broker that makes topics has them, before anything is sent: the first window waits for none. Times are told, and decide nothing.
+#[test]
+fn topics_are_made_before_the_first_report() {
+    let broker = Broker::start();
+    let (sinks, _journal) = start(&broker.address());
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let is_there = |topics: &str| ["ranges", "appliance"].iter().all(|of| topics.contains(&format!("tailwater.v1.{of}\t4\t0\n")));
+    while !is_there(&broker.script(&["topics"]).unwrap()) {
+        assert!(Instant::now() < deadline, "no topic was made");
+    }
+    assert_eq!(kafka_support::stop(sinks).delivered, 0);
+    let rows = [
+        ("topics known before", "tailwater.v1.ranges"),
+        ("a topic to be made", "cold.{customer}"),
+        ("a topic to be asked for", "cold.{customer}"),
+    ];
+    for _ in 0..3 {
+        for (what, topic) in rows {
+            println!("first report, {what}: {:?}", first_report(&broker.address(), topic));
+        }
+    }
+}

@@ -17,7 +17,7 @@ use tailwater::stats::{self, calculations::STANDARD};
 use tailwater::telemetry::cost::{Meter, Part, Probe, Watch};
 use tailwater::telemetry::{
     Ages, AuditSnapshot, ExportSnapshot, ExporterSnapshot, ExportsSnapshot, FeedHealth, FeedSnapshot, FlowsSnapshot, GapsSnapshot,
-    JournalSnapshot, LogsSnapshot, Optics, PairSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus,
+    JournalSnapshot, LogsSnapshot, Optics, PairSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus, WallClockSnapshot,
 };
 
 const PAPERS: [&str; 16] = [
@@ -250,6 +250,7 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
     registry.reloaded(true);
     registry.events(vec![("loss", 1)], [("loss".to_owned(), "BEGUN")].into_iter());
     registry.set_optics(vec![(0, Optics { temperature_c: 25.5, rx_power_nw: vec![501_200] })]);
+    registry.set_wall_clock(WallClockSnapshot { error_ns: Some(1), phc: Some(("ptp0".to_owned(), -1)), ..WallClockSnapshot::default() });
     registry.lost("nic_missed", "cpu", 1);
     registry.incomplete([("memory".to_owned(), 1)].into(), Some(1));
     let served = open_metrics(registry.snapshot());

@@ -149,6 +149,7 @@ fn accounts_balance(place: &Place) {
         assert_eq!(appended + backlog, committed + overflow + in_flight + unread, "{sink}");
         assert_eq!((&sink["sink"], &account["journal"]["fault"]), (&Value::from("file"), &Value::from("")));
         assert!(["UNKNOWN", "SYNCED", "UNSYNCED"].iter().any(|word| account["clockSync"] == *word), "{account}");
+        assert!(["none", "ntp", "ptp", "both", "unknown"].iter().any(|word| account["clockDisciplinedBy"] == *word), "{account}");
         let port = &account["ports"][0];
         received.0 += number(&port["queues"][0]["received"]);
         received.1 += number(&port["ledger"]["received"]);

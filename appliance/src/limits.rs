@@ -104,6 +104,10 @@ pub const AUDIT_KEYS_MAX: usize = 65_536;
 pub const AUDIT_WINDOWS_MAX: usize = 1 << 23;
 /// Rows of counters that are read at once, and that wait for their windows to close.
 pub const AUDIT_ROWS_MAX: usize = 1 << 20;
+/// Bytes of a text in the configuration: names stand in messages, which brokers take up to a bound.
+pub const TEXT_BYTES_MAX: usize = 4_096;
+/// Bytes of what a range is called, its customer and its labels, all together.
+pub const RANGE_NAMES_BYTES_MAX: usize = 4_096;
 /// lcores of one appliance.
 pub const LCORES_MAX: usize = 128;
 

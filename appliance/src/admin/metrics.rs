@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 
 use super::exports::exports;
 use super::flows::flows;
+use crate::rx::keepers::Discipline;
 use crate::telemetry::pauses::pause_bin_ns;
 use crate::telemetry::{
     AGE_BOUNDS_S, AuditSnapshot, CoreSnapshot, DEGRADED, FeedHealth, MEMORY_PARTS, PAUSE_CAUSES, PairSnapshot, PartFigures, PauseFigures,
@@ -102,19 +103,31 @@ fn appliance(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result
     family(to, COUNTER, "windows_closed", "Windows that the reporter closed", plain(snapshot.windows_closed))?;
     let end_seconds = snapshot.last_window_end_ns / 1_000_000_000;
     family(to, GAUGE, "last_window_end_timestamp_seconds", "End of the last closed window", plain(end_seconds))?;
-    let help = "How far the time of the reports is ahead of the wall clock";
-    let states = ["unknown", "synced", "unsynced"].into_iter().enumerate();
-    let sync = states.map(|(at, state)| (vec![("state", state.to_owned())], u64::from(usize::from(snapshot.clock_sync.0) == at)));
-    family(to, GAUGE, "clock_sync", "1 for what the kernel says of its clock", sync)?;
-    family(to, GAUGE, "clock_error_nanoseconds", "What the kernel estimates the error of its clock to be", plain(snapshot.clock_sync.1))?;
-    to.encode_descriptor("clock_offset_nanoseconds", help, None, GAUGE)?.encode_gauge(&snapshot.clock_offset_ns)?;
-    family(to, COUNTER, "clock_jumps", "Steps of the wall clock, suspended time included", plain(snapshot.clock_jumps))?;
+    clock(to, snapshot)?;
     family(to, COUNTER, "journal_appended", "Reports appended to the journal", plain(snapshot.journal.appended))?;
     family(to, GAUGE, "journal_messages", "Reports that the journal holds in memory", plain(snapshot.journal.messages))?;
     family(to, GAUGE, "journal_bytes", "Bytes that the journal holds in memory", plain(snapshot.journal.bytes))?;
     family(to, GAUGE, "journal_disk_bytes", "Bytes that the journal holds on disk", plain(snapshot.journal.disk_bytes))?;
     family(to, GAUGE, "journal_unsynced", "Reports that have not reached the journal's disk yet", plain(snapshot.journal.unsynced))?;
     family(to, GAUGE, "journal_disk_refuses", "1 while the journal's disk takes nothing", plain(u64::from(snapshot.journal.is_refused)))
+}
+
+/// What windows follow, and who keeps that.
+fn clock(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
+    let (help, wall) = ("How far the time of the reports is ahead of the wall clock", &snapshot.wall_clock);
+    to.encode_descriptor("clock_offset_nanoseconds", help, None, GAUGE)?.encode_gauge(&snapshot.clock_offset_ns)?;
+    family(to, COUNTER, "clock_jumps", "Steps of the wall clock, suspended time included", plain(snapshot.clock_jumps))?;
+    let states = ["unknown", "synced", "unsynced"].into_iter().enumerate();
+    let sync = states.map(|(at, state)| (vec![("state", state.to_owned())], u64::from(usize::from(wall.sync) == at)));
+    family(to, GAUGE, "clock_sync", "1 for what the kernel says of its clock", sync)?;
+    let help = "What the kernel estimates the error of its clock to be, where that is told";
+    family(to, GAUGE, "clock_error_nanoseconds", help, wall.error_ns.map(|ns| (Vec::new(), ns)))?;
+    let by = Discipline::ALL.map(|by| (vec![("by", by.name().to_owned())], u64::from(wall.disciplined_by == by.name())));
+    family(to, GAUGE, "clock_disciplined_by", "1 for who keeps the wall clock, by the daemons that run", by)?;
+    let Some((phc, ahead_ns)) = &wall.phc else { return Ok(()) };
+    let help = "How far the wall clock is ahead of the hardware clock that it follows, both as UTC";
+    let mut metric = to.encode_descriptor("clock_phc_offset_nanoseconds", help, None, GAUGE)?;
+    metric.encode_family(&[("phc", phc.as_str())])?.encode_gauge(ahead_ns)
 }
 
 /// The budget, and what became coarser or incomplete.

@@ -61,6 +61,15 @@ fn the_fast_window_fits_the_window() {
     }
 }
 
+/// Names stand in messages, which brokers take up to a bound.
+#[test]
+fn a_text_is_bounded() {
+    let named = |bytes| format!("[appliance]\nname = \"{}\"\n{RANGES}{STAT}", "n".repeat(bytes));
+    assert_eq!(loaded(&named(4_096)).appliance.name.len(), 4_096);
+    let faults = load_beside(&named(4_097), "prefix,customer\n10.0.0.0/8,acme\n").unwrap_err().to_string();
+    assert!(faults.contains("appliance.name: has 4097 bytes; it may have 4096"), "{faults}");
+}
+
 #[test]
 fn every_section_is_read() {
     let c = loaded(&format!(

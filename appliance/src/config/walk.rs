@@ -8,6 +8,7 @@ use toml_edit::{Document, Item, Table, TableLike, Value};
 
 use super::fault::{Fault, Faults, Lines, any_of, near, read_text};
 use super::looked_up::LookedUp;
+use crate::limits::TEXT_BYTES_MAX;
 
 /// One file under examination: its faults gather here.
 pub(super) struct Book<'a> {
@@ -168,6 +169,7 @@ impl<'b, 'a> Field<'b, 'a> {
         match text {
             None => self.wrong_type(&format!("text, such as {example}")),
             Some(t) if t.trim().is_empty() => self.fault("is empty", format!("write for instance {example}")),
+            Some(t) if t.len() > TEXT_BYTES_MAX => self.fault(format!("has {} bytes", t.len()), format!("it may have {TEXT_BYTES_MAX}")),
             Some(_) => return text,
         }
         None

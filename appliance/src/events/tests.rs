@@ -376,3 +376,21 @@ fn audits_stand_on_the_last_long_window() {
     assert_eq!(pair.subject.as_ref().unwrap().name, "d0|d1");
     assert_eq!(begun.id, ended.id);
 }
+
+/// Whatever names are and however much is wrong at a time, no event is longer than brokers take.
+#[test]
+fn no_event_is_too_large() {
+    use crate::report::{ACCOUNT_BYTES_MAX, bounded_tests::worst_account};
+    let mut engine = Engine::default();
+    let mut longest = 0;
+    for n in 0..20 {
+        let mut report = pb::ApplianceReport { window_kind: pb::WindowKind::Long.into(), ..worst_account() };
+        (report.window_start_ns, report.window_end_ns, report.sequence) = (n * 10 * SECOND, (n + 1) * 10 * SECOND, n + 1);
+        report.sinks.iter_mut().for_each(|sink| (sink.oldest_age_ms, sink.failed) = (1_000_000, n));
+        report.feeds.iter_mut().for_each(|feed| feed.state = pb::FeedState::Down.into());
+        let told = engine.judge(&report);
+        assert!(n > 0 || !told.is_empty());
+        longest = told.iter().map(prost::Message::encoded_len).max().unwrap_or(0).max(longest);
+    }
+    assert!((4_096..ACCOUNT_BYTES_MAX / 4).contains(&longest), "{longest}");
+}

@@ -1,7 +1,7 @@
 //! One report on its way out: encoded once, shared by every sink.
 
 use super::Lot;
-use crate::report::pb;
+use crate::report::{bounded, pb};
 
 /// What a message is, and so which topic it goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,10 +77,11 @@ impl Message {
         Self::new((Kind::Links, true), &report.link, report, (report.window_start_ns, report.window_end_ns))
     }
 
-    /// Encodes the appliance's report.
+    /// Encodes the appliance's report, no longer than brokers take.
     pub fn appliance(report: &pb::ApplianceReport) -> Self {
         let is_fast = report.window_kind() == pb::WindowKind::Fast;
-        Self::new((Kind::Appliance, is_fast), &report.appliance, report, (report.window_start_ns, report.window_end_ns))
+        let bounded = bounded(report);
+        Self::new((Kind::Appliance, is_fast), &report.appliance, &*bounded, (report.window_start_ns, report.window_end_ns))
     }
 
     /// Encodes an event. All of an appliance's stand in one partition, in their order.

@@ -1,11 +1,10 @@
 //! The appliance's own account of a window, and what it means for the ranges' reports.
 
-use super::clock;
 use super::loss::Lost;
 use super::message::{count, estimate};
 use super::open::RangeWindow;
 use super::reporter::kind;
-use super::{KernelClock, PortHealth, PortName, QueueHealth, SCHEMA_VERSION, Setting, pb};
+use super::{PortHealth, PortName, QueueHealth, SCHEMA_VERSION, Setting, WallClock, pb};
 use crate::parse::{DropReason, Fault};
 use crate::stats::figure::Figure;
 use crate::stats::plan::Period;
@@ -54,7 +53,7 @@ pub(super) struct Account {
     pub(super) rollups: u64,
     pub(super) total: bool,
     pub(super) clock_offset_ns: Option<i64>,
-    pub(super) kernel_clock: Option<KernelClock>,
+    pub(super) wall_clock: WallClock,
 }
 
 /// The report of a window, its cores and unmatched prefixes aside.
@@ -68,7 +67,6 @@ pub(super) fn appliance_report(
     let (identity, window) = (&setting.identity, account.window);
     let ledger = site.ledger();
     let (counted, lost) = counted_and_lost(site, window.period);
-    let synced = account.kernel_clock.as_ref().filter(|kernel| kernel.is_synced);
     let missed: u64 = health.iter().map(|port| port.missed).sum();
     let untagged = site.tags.last().copied().unwrap_or(0);
     let tag = |(i, decision): (usize, &&str)| pb::TagCount {
@@ -78,7 +76,7 @@ pub(super) fn appliance_report(
     };
     let lost_low = missing.iter().map(|(_, n)| n).max().copied().unwrap_or(0);
     let reasons: Vec<String> = missing.iter().map(|(reason, _)| reason.clone()).collect();
-    pb::ApplianceReport {
+    let mut report = pb::ApplianceReport {
         schema_version: SCHEMA_VERSION,
         appliance: identity.appliance.clone(),
         pop: identity.pop.clone(),
@@ -108,10 +106,14 @@ pub(super) fn appliance_report(
         losses: Vec::new(),
         sinks: Vec::new(),
         journal: None,
-        clock_sync: clock::sync(account.kernel_clock.as_ref()).into(),
-        clock_system_offset_ns: synced.map(|kernel| kernel.offset_ns),
-        clock_error_ns: synced.map(|kernel| kernel.error_ns),
-        clock_error_max_ns: synced.map(|kernel| kernel.error_max_ns),
+        clock_sync: pb::ClockSync::Unknown.into(),
+        clock_system_offset_ns: None,
+        clock_error_ns: None,
+        clock_error_max_ns: None,
+        clock_disciplined_by: String::new(),
+        clock_daemons: Vec::new(),
+        clock_phc: String::new(),
+        clock_phc_offset_ns: None,
         events_sequence: 0,
         audit: None,
         flow_analysis: None,
@@ -121,7 +123,10 @@ pub(super) fn appliance_report(
         exports: None,
         links_reported: Some(setting.links_of_frames().count() as u64).filter(|links| window.period == Period::Fast && *links > 0),
         kind_sequence: 0,
-    }
+        left_off: Vec::new(),
+    };
+    account.wall_clock.tell(&mut report);
+    report
 }
 
 /// Records that reached the window's reports, and those that did not.

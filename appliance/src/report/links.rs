@@ -15,7 +15,7 @@ use crate::stats::weighted::Weighted;
 use crate::window::links::{LINE_BYTES, LinkSums};
 
 /// Ranges that are listed of each decision.
-const RANGES_LISTED: usize = 20;
+pub(super) const RANGES_LISTED: usize = 20;
 /// So many more are kept before the smallest are forgotten.
 const RANGES_KEPT: usize = 1_024;
 const BITS: f64 = 8.0;

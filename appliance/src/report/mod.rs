@@ -6,6 +6,8 @@
 
 mod appliance;
 mod audit;
+mod belated;
+mod bounded;
 mod causes;
 pub mod clock;
 mod duplicates;
@@ -36,7 +38,13 @@ use std::sync::Arc;
 use crate::config::StatSpec;
 use crate::window::ShardPlans;
 
+#[cfg(test)]
+pub(crate) use bounded::tests as bounded_tests;
+pub use bounded::{ACCOUNT_BYTES_MAX, bounded};
+pub use clock::WallClock;
+
 pub use crate::arch::KernelClock;
+pub use crate::rx::keepers::Keepers;
 pub use crate::rx::timeline::{ClockState, Step};
 pub use audit::{AUDITED, CounterRows, Heard};
 pub use flows::hidden;
@@ -264,9 +272,9 @@ pub trait Health: Send {
         None
     }
 
-    /// What the kernel says of its clock; none where that is nobody's concern.
-    fn kernel_clock(&mut self) -> Option<KernelClock> {
-        None
+    /// What is known of the wall clock; nothing where that is nobody's concern.
+    fn wall_clock(&mut self) -> WallClock {
+        WallClock::default()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{ClockState, Health, KernelClock, PortHealth, QueueHealth};
+use super::{ClockState, Health, PortHealth, QueueHealth, WallClock};
 use crate::stats::plan::Period;
 
 /// Readings that are kept: those of the longest window's shortest epochs, within reason.
@@ -46,9 +46,9 @@ impl<H: Health> Ports<H> {
         self.health.clock()
     }
 
-    /// What the kernel says of its clock.
-    pub(super) fn kernel_clock(&mut self) -> Option<KernelClock> {
-        self.health.kernel_clock()
+    /// What is known of the wall clock.
+    pub(super) fn wall_clock(&mut self) -> WallClock {
+        self.health.wall_clock()
     }
 
     /// Reads all ports at the close of a window, at `now_ns`.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::appliance::{Account, Window, appliance_report, unmatched_top};
 use super::audit::{Audited, Auditing};
-use super::clock::is_astray;
+use super::belated::Belated;
 use super::loss::Incompleteness;
-use super::open::{Accounts, Belated, OpenWindow, Spare, Total, file, rank};
+use super::open::{Accounts, OpenWindow, Spare, Total, file, rank};
 use super::past::Pasts;
 use super::ports::Ports;
 use super::rollup;
@@ -184,7 +184,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let window = Window::of_all(bounds_ns);
         let clock_offset_ns = self.clock.as_ref().map(|clock| clock.offset_ns);
         let (ranges, rollups) = (self.total.ranges, self.total.rollups);
-        let account = Account { window, ranges, rollups, total: true, clock_offset_ns, kernel_clock: self.ports.kernel_clock() };
+        let account = Account { window, ranges, rollups, total: true, clock_offset_ns, wall_clock: self.ports.wall_clock() };
         let health = self.ports.total();
         let missing: Vec<(String, u64)> = std::mem::take(&mut self.total.missing).into_iter().collect();
         let mut report = appliance_report(&self.setting, &account, &site, &missing, &health);
@@ -333,9 +333,9 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let (overdue, untold) = (overdue.parts(calendar, period, number), untold.of(calendar, period, number));
         let held = held.parts(calendar, period, number);
         let untold_flows = untold_flows.parts(calendar, period, number);
-        let kernel_clock = self.ports.kernel_clock();
+        let wall_clock = self.ports.wall_clock();
         let clock = self.clock.as_ref();
-        let astray = self.setting.live && is_astray(clock, kernel_clock.as_ref(), self.setting.clock_bound_ns);
+        let astray = self.setting.live && wall_clock.is_astray(clock, self.setting.clock_bound_ns);
         let which = Window { period, bounds_ns, cut, jumped, overdue, held, astray, untold, untold_flows };
         let clock_offset_ns = clock.map(|clock| clock.offset_ns);
         let ports = self.ports.read(period, bounds_ns, clock.map(|clock| clock.now_ns));
@@ -347,7 +347,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         self.closing_long = outer;
         self.pasts.forget_before(outer.map_or(bounds_ns.0, |(_, start_ns)| start_ns.min(bounds_ns.0)));
         self.publisher.strained(period == Period::Long, &std::mem::take(&mut self.strain));
-        let account = Account { window: which, ranges, rollups, total: false, clock_offset_ns, kernel_clock };
+        let account = Account { window: which, ranges, rollups, total: false, clock_offset_ns, wall_clock };
         let of_flows = missing.flows().of_all();
         let missing = missing.whole();
         let is_whole = missing.is_empty();

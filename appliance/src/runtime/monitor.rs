@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::report::{ClockState, Health, KernelClock, PortHealth, QueueHealth};
+use crate::report::{ClockState, Health, KernelClock, PortHealth, QueueHealth, WallClock};
 use crate::rx::health::{HealthReading, PortHealth as Sensor};
+use crate::rx::keepers::{Keepers, Lookout};
 use crate::rx::timeline::Timeline;
 use crate::telemetry::{LivePort, LiveQueue, Registry};
 
@@ -14,6 +15,7 @@ pub struct Monitor {
     ports: Arc<Mutex<Vec<Watched>>>,
     timeline: Arc<Timeline>,
     registry: Arc<Registry>,
+    keepers: Arc<Mutex<Keepers>>,
 }
 
 struct Watched {
@@ -46,7 +48,14 @@ impl Monitor {
             live.started.set(1);
             Watched { device, sensor, live, queues, counters: BTreeMap::new(), up: true, downs: 0 }
         };
-        Self { ports: Arc::new(Mutex::new(ports.into_iter().map(watch).collect())), timeline, registry }
+        let ports = Arc::new(Mutex::new(ports.into_iter().map(watch).collect()));
+        Self { ports, timeline, registry, keepers: Arc::default() }
+    }
+
+    /// Looks who keeps the wall clock: a few small reads, once a minute one for each process. To be called about once a second.
+    pub fn look_at_keepers(&self, lookout: &mut Lookout) {
+        let seen = lookout.look(KernelClock::now().map_or(0, |kernel| kernel.tai_s)).clone();
+        *self.keepers.lock().unwrap_or_else(PoisonError::into_inner) = seen;
     }
 
     /// Reads every port, and says when one went down or came back.
@@ -125,7 +134,8 @@ impl Health for Monitor {
         Some(self.look_at_clock())
     }
 
-    fn kernel_clock(&mut self) -> Option<KernelClock> {
-        KernelClock::now()
+    fn wall_clock(&mut self) -> WallClock {
+        let keepers = self.keepers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        WallClock { kernel: KernelClock::now(), keepers: Some(keepers) }
     }
 }

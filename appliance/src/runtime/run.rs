@@ -30,6 +30,7 @@ use crate::journal::Journal;
 use crate::parse::DropReason;
 use crate::report::{PortName, Reporter};
 use crate::rx::RxQueue;
+use crate::rx::keepers::Lookout;
 use crate::rx::live::{self, LivePort};
 use crate::rx::timeline::Timeline;
 use crate::sink::{self, RunningSinks};
@@ -160,7 +161,8 @@ fn watch(
 ) {
     let terminal = std::io::stderr().is_terminal();
     let (mut status, mut last, stop) = (StatusLine::new(), Instant::now(), Arc::clone(&orders.stop));
-    let mut optics_at = Instant::now();
+    let (mut optics_at, mut lookout) = (Instant::now(), Lookout::default());
+    monitor.look_at_keepers(&mut lookout);
     while !stop.load(Ordering::Relaxed) {
         orders.obey(&mut reloader);
         monitor.look_at_clock();
@@ -174,6 +176,7 @@ fn watch(
         }
         last = Instant::now();
         monitor.look();
+        monitor.look_at_keepers(&mut lookout);
         if Instant::now() >= optics_at {
             optics_at = Instant::now() + OPTICS_EACH;
             monitor.look_at_optics();

@@ -11,7 +11,7 @@ use super::strained::Strained;
 use crate::events::Engine;
 use crate::journal::{CursorState, Journal, Message};
 use crate::report::{Delivery, Glance, Publisher, Strain, pb};
-use crate::telemetry::{FeedHealth, FeedSnapshot, Registry, SinkState, SinkStatus};
+use crate::telemetry::{FeedHealth, FeedSnapshot, Registry, SinkState, SinkStatus, WallClockSnapshot};
 
 /// See the module.
 pub struct Shipping {
@@ -82,8 +82,12 @@ impl Shipping {
         for loss in report.losses.iter().filter(|_| is_long) {
             self.registry.lost(&loss.what, &loss.cause, loss.count);
         }
-        let sync = u8::try_from(report.clock_sync).unwrap_or(0);
-        self.registry.set_clock_sync(sync, report.clock_error_ns());
+        self.registry.set_wall_clock(WallClockSnapshot {
+            sync: u8::try_from(report.clock_sync).unwrap_or(0),
+            error_ns: report.clock_error_ns,
+            disciplined_by: report.clock_disciplined_by.clone(),
+            phc: report.clock_phc_offset_ns.map(|ns| (report.clock_phc.clone(), ns)),
+        });
     }
 }
 

@@ -24,7 +24,9 @@ pub mod replay;
 pub use queue::{Burst, Event, Events, Parcel, RxQueue};
 
 pub mod capture;
+pub mod keepers;
 pub mod optics;
+mod phc;
 pub mod timeline;
 
 use crate::units::{Epoch, LinkType};

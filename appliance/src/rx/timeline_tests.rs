@@ -114,3 +114,37 @@ fn it_never_goes_back_whatever_the_wall_clock_does() {
         before = timeline.now_ns();
     }
 }
+
+/// A machine that is held up so long between any two readings, in turn.
+struct HeldUp {
+    now: AtomicU64,
+    turns: AtomicU64,
+    waits_ns: &'static [u64],
+}
+
+impl HeldUp {
+    fn read(&self) -> u64 {
+        let turn = self.turns.fetch_add(1, Relaxed);
+        let wait = self.waits_ns[usize::try_from(turn).unwrap() % self.waits_ns.len()];
+        self.now.fetch_add(wait, Relaxed) + wait
+    }
+}
+
+impl Clock for HeldUp {
+    fn monotonic_ns(&self) -> u64 {
+        self.read()
+    }
+    fn wall_ns(&self) -> u64 {
+        START + self.read()
+    }
+}
+
+/// Windows of 1 ms may be off by 100 us: a look whose clocks were read further apart tells no offset of that size.
+#[test]
+fn of_looks_that_were_held_up_the_best_counts() {
+    for waits_ns in [&[50, 900_000, 50, 50, 50, 50][..], &[50, 900_000, 50, 50, 30_000, 50, 50, 400_000, 50], &[50]] {
+        let timeline = Timeline::new(HeldUp { now: AtomicU64::new(0), turns: AtomicU64::new(0), waits_ns });
+        let offset_ns = (0..9).map(|_| timeline.look().offset_ns.unsigned_abs()).max().unwrap();
+        assert!(offset_ns < 50_000, "{offset_ns} with {waits_ns:?}");
+    }
+}

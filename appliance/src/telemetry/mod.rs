@@ -29,6 +29,6 @@ pub use pauses::{Did, LivePauses, PAUSE_CAUSES, Pause, PauseFigures};
 pub use registry::Registry;
 pub use snapshot::{
     AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedHealth, FeedSnapshot, JournalSnapshot, Optics,
-    PairSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot,
+    PairSnapshot, PortSnapshot, ReloadSnapshot, SinkState, SinkStatus, Snapshot, WallClockSnapshot,
 };
 pub use status::StatusLine;

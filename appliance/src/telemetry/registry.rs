@@ -13,7 +13,7 @@ use super::live::{LiveCore, LivePort, PortFigures};
 use super::pauses::PAUSE_CAUSES;
 use super::snapshot::{
     AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedSnapshot, JournalSnapshot, Optics, PairSnapshot,
-    PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot,
+    PortSnapshot, ReloadSnapshot, SinkStatus, Snapshot, WallClockSnapshot,
 };
 use crate::arch::ticks::ticks_per_second;
 
@@ -64,7 +64,7 @@ struct Shelves {
     incomplete: BTreeMap<String, u64>,
     events: EventsSnapshot,
     optics: Vec<(u32, Optics)>,
-    clock_sync: (u8, u64),
+    wall_clock: WallClockSnapshot,
     sinks: Option<Ask<Vec<SinkStatus>>>,
     journal: Option<Ask<JournalSnapshot>>,
     flows: Option<Ask<FlowsSnapshot>>,
@@ -222,9 +222,9 @@ impl Registry {
         self.shelves().optics = optics;
     }
 
-    /// What the kernel says of its clock, as in the snapshot.
-    pub fn set_clock_sync(&self, sync: u8, error_ns: u64) {
-        self.shelves().clock_sync = (sync, error_ns);
+    /// What is known of the wall clock.
+    pub fn set_wall_clock(&self, known: WallClockSnapshot) {
+        self.shelves().wall_clock = known;
     }
 
     /// The sinks' state.
@@ -300,7 +300,7 @@ impl Registry {
             last_window_end_ns: self.last_window_end_ns.load(Relaxed),
             clock_offset_ns: self.clock_offset_ns.load(Relaxed),
             clock_jumps: self.clock_jumps.load(Relaxed),
-            clock_sync: shelves.clock_sync,
+            wall_clock: shelves.wall_clock.clone(),
             events: shelves.events.clone(),
             optics: shelves.optics.clone(),
             not_ready: self.not_ready(&ports),

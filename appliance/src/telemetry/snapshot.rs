@@ -328,14 +328,27 @@ pub struct Snapshot {
     pub clock_offset_ns: i64,
     /// Steps of the wall clock since the start.
     pub clock_jumps: u64,
-    /// What the kernel says of its clock: 0 nothing, 1 disciplined, 2 not; and, of one that is, its estimated error.
-    pub clock_sync: (u8, u64),
+    /// What is known of the wall clock.
+    pub wall_clock: WallClockSnapshot,
     /// Events.
     pub events: EventsSnapshot,
     /// Transceivers that tell something, by port.
     pub optics: Vec<(u32, Optics)>,
     /// Why this appliance is not ready; empty if it is.
     pub not_ready: Vec<String>,
+}
+
+/// What is known of the wall clock, as in the last account.
+#[derive(Clone, Debug, Default)]
+pub struct WallClockSnapshot {
+    /// What the kernel says: 0 nothing, 1 disciplined, 2 not.
+    pub sync: u8,
+    /// Of one that is disciplined, its estimated error, if one is told.
+    pub error_ns: Option<u64>,
+    /// Who keeps it: `none`, `ntp`, `ptp`, `both`, `unknown`.
+    pub disciplined_by: String,
+    /// The hardware clock that it follows, and how far it is ahead of that.
+    pub phc: Option<(String, i64)>,
 }
 
 impl Snapshot {

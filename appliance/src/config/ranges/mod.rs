@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use super::appliance::beside;
 use super::fault::{Fault, Faults, read_text};
 use super::walk::Section;
-use crate::limits::RANGES_MAX;
+use crate::limits::{RANGE_NAMES_BYTES_MAX, RANGES_MAX};
 
 pub(crate) use self::csv::start as record_start;
 pub use domain::Domain;
@@ -136,6 +136,11 @@ impl Rows<'_> {
             self.fault(customer_line, "customer", "is missing", "name the customer whose prefix this is");
         }
         labels.retain(|(_, value)| !value.is_empty());
+        let names_bytes = customer.len() + labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        if names_bytes > RANGE_NAMES_BYTES_MAX {
+            let remedy = format!("they may have {RANGE_NAMES_BYTES_MAX} together, since each report of the range has them");
+            self.fault(customer_line, "customer", format!("has {names_bytes} bytes with the range's labels"), remedy);
+        }
         labels.sort_unstable();
         let domain = domain::parse(domain).map_err(|(what, remedy)| self.fault(domain_line, "domain", what, remedy));
         match (self::prefix(prefix), domain) {

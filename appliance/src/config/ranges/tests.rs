@@ -79,6 +79,15 @@ fn what_is_no_text_is_refused_with_its_line() {
 }
 
 #[test]
+fn names_that_no_report_can_carry_are_refused() {
+    let row = |customer: usize, label: usize| format!("prefix,customer,note\n10.0.0.0/8,{},{}\n", "c".repeat(customer), "n".repeat(label));
+    assert!(loaded("r.csv", row(92, 4_000).as_bytes()).is_ok(), "with the label's name 4,096");
+    let faults = loaded("r.csv", row(93, 4_000).as_bytes()).unwrap_err();
+    let remedy = "they may have 4096 together, since each report of the range has them";
+    assert_eq!(tail(&faults), format!("r.csv:2: customer: has 4097 bytes with the range's labels; {remedy}"));
+}
+
+#[test]
 fn a_file_of_faults_is_cut_short() {
     let rows: String = (0..1_000).map(|i| format!("10.0.{}.{}/8,acme\n", i / 250, 1 + i % 250)).collect();
     let faults = loaded("r.csv", format!("prefix,customer\n{rows}").as_bytes()).unwrap_err();

@@ -6,6 +6,7 @@
 //! - [`produce`]: the sink's thread. [`flight`]: what it has on its way; [`lots`]: flows, many to a message of the journal; [`split`]: a report as several; [`trouble`]: what mends what; [`refusals`],
 //!   [`aside`]: flows whose topic no broker takes.
 //! - [`embedded`]: librdkafka's in-process cluster, for `brokers = "mock"`.
+//! - [`warm`]: what is done before the first report.
 //! - [`probe`]: is a broker there? For `check`.
 
 mod aside;
@@ -22,6 +23,7 @@ mod settings;
 mod split;
 mod topic;
 mod trouble;
+mod warm;
 
 pub use crate::config::kafka::MOCK;
 pub use consume::consume;

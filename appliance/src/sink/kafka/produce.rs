@@ -47,9 +47,9 @@ const STALL_WAIT: Duration = Duration::from_secs(20);
 /// The sink before its thread runs.
 pub(in crate::sink) struct KafkaSink {
     pub(super) config: Config,
-    part: Part,
-    topics: Topics,
-    producer: BaseProducer<Context>,
+    pub(super) part: Part,
+    pub(super) topics: Topics,
+    pub(super) producer: BaseProducer<Context>,
     pub(super) flight: Flight,
     /// Topics of flows that brokers refuse,
     pub(super) refusals: Refusals,
@@ -103,6 +103,7 @@ impl KafkaSink {
 
     /// Works until the journal is closed and everything acknowledged, or the deadline has passed.
     pub(in crate::sink) fn run(mut self, seat: &Seat<Cursor>) {
+        self.warm_up();
         while !seat.stop.expired() {
             let (open, more) = self.read(seat);
             self.send(seat);

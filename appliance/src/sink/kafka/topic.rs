@@ -30,6 +30,11 @@ impl Topics {
         self.0.iter().filter(|topic| !topic.contains(CUSTOMER)).map(String::as_str).collect()
     }
 
+    /// Of these the ones that each window's reports go to.
+    pub(super) fn of_windows(&self) -> impl Iterator<Item = &str> {
+        [Kind::Ranges, Kind::Appliance].into_iter().map(|kind| &self.0[kind as usize][..]).filter(|topic| !topic.contains(CUSTOMER))
+    }
+
     /// Where this message goes.
     pub(super) fn of<'a>(&'a self, message: &'a Message) -> Cow<'a, str> {
         let Some(topic) = self.0.get(message.kind as usize) else { return Cow::Borrowed(&message.key) };
@@ -82,6 +87,8 @@ mod tests {
     fn names_are_checked() {
         assert!(topics("ranges topic", "a").unwrap_err().starts_with("`ranges_topic` is no name of a topic"));
         assert!(topics("r.{customer}", "").unwrap_err().starts_with("`appliance_topic`"));
+        assert_eq!(topics("r.{customer}", "a").unwrap().of_windows().collect::<Vec<_>>(), ["a"]);
+        assert_eq!(topics("r", "a").unwrap().of_windows().collect::<Vec<_>>(), ["r", "a"]);
         assert_eq!(topics("r.{customer}", "a").unwrap().fixed(), ["a", "l", "tailwater.v1.events", "tailwater.v1.configs"]);
     }
 
