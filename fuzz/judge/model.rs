@@ -204,7 +204,7 @@ impl Model {
                 rest = &rest[2..];
                 scope = Some(third);
                 if h.version == 9 {
-                    if second % 4 != 0 || third % 4 != 0 {
+                    if !second.is_multiple_of(4) || !third.is_multiple_of(4) {
                         return self.counts.templates[cut] += 1;
                     }
                     (scope, count) = (Some(second / 4), usize::from(second / 4) + usize::from(third / 4));

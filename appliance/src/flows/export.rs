@@ -202,7 +202,7 @@ fn definition(version: u16, options: bool, second: usize, c: &mut Cursor<'_>) ->
         return Definition::read(c, version, Purpose::Options(third), second);
     }
     // NetFlow 9 gives bytes of scopes and of options, IPFIX fields of both and of scopes. Each field has four.
-    if second % 4 != 0 || third % 4 != 0 {
+    if !second.is_multiple_of(4) || !third.is_multiple_of(4) {
         return Err(Refused::Cut);
     }
     let scopes = second / 4;
