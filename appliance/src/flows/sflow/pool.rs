@@ -201,7 +201,8 @@ mod tests {
         assert!(mixed.packets <= 40_000 && mixed.packets > 39_000, "{}", mixed.packets);
         assert_eq!(mixed.doubt(), None);
         let restarted = numbered((100_000..100_200u32).chain(0..200));
-        assert_eq!((restarted.packets, restarted.samples, restarted.doubt()), (39_800, 398, None));
+        // The first of the new count is not taken: it may be a stray.
+        assert_eq!((restarted.packets, restarted.samples, restarted.doubt()), (39_700, 397, None));
         // Numbers back by so little that they pass for repeats: the totals tell.
         let near = numbered((300..600u32).chain(0..800));
         assert_eq!((near.packets, near.doubt()), (299 * 100 + 200 * 100, None));
