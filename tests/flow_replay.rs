@@ -213,3 +213,22 @@ fn camel(name: &str) -> String {
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |all, part| all + &part[..1].to_uppercase() + &part[1..])
 }
+
+/// A record of both directions is half told where either is.
+#[test]
+fn the_way_back_may_be_half_told_alone() {
+    use flows_support::told::{REVERSE, ipfix, of, sets};
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), "198.51.100.0/24,c\n", STATS);
+    let both = [of(8, &[203, 0, 113, 4]), of(12, &[198, 51, 100, 1]), of(1, &[100]), of(2, &[1])];
+    for (packets_back, half_told) in [(None, 1), (Some(1), 0)] {
+        let back = [Some((1, Some(REVERSE), vec![90])), packets_back.map(|n| (2, Some(REVERSE), vec![n]))];
+        let bytes = ipfix(0, 0, &sets(10, &both.iter().cloned().chain(back.into_iter().flatten()).collect::<Vec<_>>()));
+        let record = whole(START_NS, framed((IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), &bytes)));
+        let file = write(folder.path(), "exports.pcap", &pcap(ETHERNET, &[record]));
+        let ran = replay(&config, &[file], &["--flows"]);
+        let total = ran.total();
+        let of = |name: &str| count(&total["flowAnalysis"][name]);
+        assert_eq!((of("matched"), of("views"), of("halfTold")), (1, 2, half_told), "{total}");
+    }
+}

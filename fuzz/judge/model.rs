@@ -204,6 +204,9 @@ impl Model {
                 rest = &rest[2..];
                 scope = Some(third);
                 if h.version == 9 {
+                    if !second.is_multiple_of(4) || !third.is_multiple_of(4) {
+                        return self.counts.templates[cut] += 1;
+                    }
                     (scope, count) = (Some(second / 4), usize::from(second / 4) + usize::from(third / 4));
                 }
             }
@@ -256,7 +259,9 @@ impl Model {
         self.counts.data_sets += 1;
         let least: usize = template.fields.iter().map(|field| if field.bytes == u16::MAX { 1 } else { field.bytes.into() }).sum();
         let mut rest = body;
-        while rest.len() >= least {
+        // Zeros up to a multiple of four bytes are padding, however short records are (RFC 3954, 5.3).
+        let is_padding = |rest: &[u8]| h.version == 9 && rest.len() < 4 && rest.iter().all(|byte| *byte == 0);
+        while rest.len() >= least && !is_padding(rest) {
             let Some((values, behind)) = record(&template.fields, rest) else {
                 return self.counts.record_drops[RecordDrop::Cut as usize] += 1;
             };
@@ -268,6 +273,9 @@ impl Model {
             self.counts.flows += 1;
             let (received_ns, sequence, domain) = (h.received_ns, h.sequence, h.domain.3);
             self.seen.push(Seen { received_ns, version: h.version.into(), domain, sequence, values: meaning(&values) });
+        }
+        if rest.len() > 3 && rest.iter().any(|byte| *byte != 0) {
+            self.counts.record_drops[RecordDrop::Cut as usize] += 1;
         }
     }
 
@@ -336,9 +344,10 @@ fn meaning(values: &Values<'_>) -> Option<[u64; 12]> {
         let instead = || [total, initiator].into_iter().map(|ids| last(ids).unwrap_or(0)).find(|n| *n != 0).unwrap_or(0);
         last(plain).or_else(|| last(out)).unwrap_or_else(instead)
     };
+    let of_frames = if last(&[1, 23, 85, 231]).is_none() { last(&[352]) } else { None };
     Some([
         plain(&[2], &[24], &[86], &[298]),
-        plain(&[1], &[23], &[85], &[231]),
+        of_frames.unwrap_or_else(|| plain(&[1], &[23], &[85], &[231])),
         low(&[4]),
         low(&[6]),
         told(&[7, 180, 182]),

@@ -20,12 +20,18 @@ fn words(bytes: &[u8]) -> Vec<u32> {
     bytes.chunks_exact(4).map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]])).collect()
 }
 
+/// What stands behind so many bytes, which are filled up to a multiple of four where there is as much.
+fn behind(rest: &[u8], bytes: usize) -> &[u8] {
+    rest.get(bytes.next_multiple_of(4)..).unwrap_or(&rest[bytes..])
+}
+
 impl Model {
     /// Reads a datagram of sFlow.
     pub(crate) fn take(&mut self, came: &Came) {
         let (bytes, w) = (&came.datagram, words(&came.datagram));
         let agent = match w.get(1) {
             None => return self.counts.datagram_drops[DatagramDrop::Short as usize] += 1,
+            Some(0) => 0,
             Some(1) => 1,
             Some(2) => 4,
             Some(_) => return self.counts.datagram_drops[DatagramDrop::Malformed as usize] += 1,
@@ -47,7 +53,7 @@ impl Model {
                 break;
             }
             self.sample(came, number, format, &rest[..length]);
-            rest = &rest[length..];
+            rest = behind(rest, length);
         }
         self.sets += left;
         self.counts.set_drops[SetDrop::Missing as usize] += left;
@@ -97,10 +103,10 @@ fn length_of(count: u32, mut rest: &[u8]) -> (u64, bool) {
         match format {
             1 if record.len() >= 4 => length = u64::from(record[1]),
             2 if length == 0 && !record.is_empty() => length = u64::from(record[0]),
-            3 | 4 if record.len() >= 2 => length = u64::from(record[0]),
+            3 | 4 if length == 0 && !record.is_empty() => length = u64::from(record[0]),
             _ => {}
         }
-        rest = &rest[bytes..];
+        rest = behind(rest, bytes);
     }
     (length, true)
 }

@@ -49,6 +49,7 @@ fn gaps(to: &mut DescriptorEncoder<'_>, rows: &[GapsSnapshot]) -> fmt::Result {
         ("flows_domain_late", "Datagrams or samples of the domain that came late"),
         ("flows_domain_repeated", "Datagrams or samples of the domain that came twice"),
         ("flows_domain_restarts", "Times that the domain began to count anew"),
+        ("flows_domain_misnumbered", "Numbers of the domain that are not as its protocol's standard has them"),
     ];
     for (at, (name, help)) in names.into_iter().enumerate() {
         family(to, COUNTER, name, help, rows.iter().map(|row| (of(row), row.times.get(at).copied().unwrap_or(0))))?;

@@ -244,7 +244,7 @@ impl Analysis {
             None => [true; 2],
         };
         let [in_if, out_if] = [(f.in_if, named[0]), (f.out_if, named[1])];
-        let (mut row, mut is_matched, mut is_duplicate) = (None, false, false);
+        let (mut row, mut is_matched, mut is_duplicate, mut is_half_told) = (None, false, false, false);
         for (is_back, counts) in [false, true].into_iter().zip(ways).filter(|(_, counts)| !counts.are_none()) {
             // What goes back comes in where the other leaves.
             let found = match is_back {
@@ -258,6 +258,7 @@ impl Analysis {
                     if !std::mem::replace(&mut is_matched, true) {
                         self.note(counts);
                     }
+                    is_half_told |= counts.are_half_told();
                     let there = *row.get_or_insert_with(|| keys::row(flow, addresses, exporter));
                     let row = if is_back { keys::turned(&there, f) } else { there };
                     views.into_iter().flatten().for_each(|view| self.count(row, counts, view));
@@ -265,6 +266,7 @@ impl Analysis {
             }
         }
         let account = &mut self.shard.account(self.at).flows;
+        account.half_told += u64::from(is_half_told);
         match (is_matched, is_duplicate) {
             (true, _) => {}
             (false, true) => account.duplicate_view += 1,
@@ -277,7 +279,6 @@ impl Analysis {
         account.matched += 1;
         account.rate_unknown += u64::from(counts.rate == 0);
         account.not_random += u64::from(counts.rate > 1 && !counts.is_random);
-        account.half_told += u64::from(counts.are_half_told());
         account.rate_max = account.rate_max.max(counts.rate);
     }
 

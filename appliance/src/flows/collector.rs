@@ -185,7 +185,6 @@ impl Collector {
         let (wide_before, wide) = (own.wide.memory_bytes(), (&mut own.wide, key.port));
         let (known_before, held_before) = (domain.memory_bytes() + wide_before, (domain.place(), domain.held.bytes()));
         let (repeated, last_ns) = (domain.repeats.take(datagram), domain.last_ns);
-        domain.last_ns = from.received_ns;
         let then = Then::of(&self.ledger);
         let (before, mut delays, gaps) = (Mark::of(&self.ledger), Delays::default(), AllGaps::of(&self.ledger));
         let out = &mut |flow: &Flow| {
@@ -205,6 +204,10 @@ impl Collector {
             Kind::Fixed(header) => fixed::read(header, from, c, &mut work),
             Kind::Export(header) => export::read(header, c, &mut work),
             Kind::Sflow(header) => sflow::read(header, from, c, &mut work),
+        }
+        // What is found missing behind an odd number is missing since the one before that.
+        if !work.domain.sequence.is_in_doubt() || last_ns == 0 {
+            work.domain.last_ns = from.received_ns;
         }
         work.domain.numbers_at = self.numbers.note(work.domain.numbers_at, (&key, from.received_ns), gaps, work.ledger);
         self.changed |= work.changed;

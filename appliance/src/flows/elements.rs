@@ -3,9 +3,11 @@
 //! Numbers up to 127 mean the same in NetFlow 9 and in IPFIX (RFC 7012, IANA's registry). Cisco's ASA has some of its own in
 //! NetFlow 9, beyond 32,767: there is no enterprise bit there.
 
+use super::cursor::number;
+use super::times::{Base, micros, millis, ntp, seconds};
+
 /// What is done with a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 #[allow(missing_docs, reason = "each is named for the field it fills")]
 pub(super) enum What {
     Skip,
@@ -13,6 +15,7 @@ pub(super) enum What {
     Packets,
     OutBytes,
     OutPackets,
+    Layer2Bytes,
     TotalBytes,
     TotalPackets,
     InitiatorBytes,
@@ -28,16 +31,8 @@ pub(super) enum What {
     ReverseVlan,
     ReverseFirstUptime,
     ReverseLastUptime,
-    ReverseStartSeconds,
-    ReverseEndSeconds,
-    ReverseStartMillis,
-    ReverseEndMillis,
-    ReverseStartMicros,
-    ReverseEndMicros,
-    ReverseStartNtp,
-    ReverseEndNtp,
-    ReverseStartDelta,
-    ReverseEndDelta,
+    ReverseStart(Clock),
+    ReverseEnd(Clock),
     DroppedBytes,
     DroppedPackets,
     Proto,
@@ -70,7 +65,8 @@ pub(super) enum What {
     FragmentOffset,
     FragmentFlags,
     Forwarding,
-    Label,
+    /// An entry of the label stack, of which so many stand before it in the template whose numbers are lower.
+    Label(u8),
     LabelAddr,
     ObservationPoint,
     Direction,
@@ -88,23 +84,12 @@ pub(super) enum What {
     IpSection,
     FirstUptime,
     LastUptime,
-    StartSeconds,
-    EndSeconds,
-    StartMillis,
-    EndMillis,
-    StartMicros,
-    EndMicros,
-    StartNtp,
-    EndNtp,
-    StartDelta,
-    EndDelta,
+    Start(Clock),
+    End(Clock),
     InitMillis,
     DurationMillis,
     DurationMicros,
-    SeenSeconds,
-    SeenMillis,
-    SeenMicros,
-    SeenNtp,
+    Seen(Clock),
     Domain,
     SamplerId,
     Algorithm,
@@ -120,6 +105,55 @@ pub(super) enum What {
     Probability,
     ExportedMessages,
     ExportedRecords,
+}
+
+/// How a time is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is its unit")]
+pub(super) enum Clock {
+    Seconds,
+    Millis,
+    Micros,
+    Ntp,
+    /// Microseconds before the export.
+    Delta,
+}
+
+impl Clock {
+    /// Nanoseconds since 1970.
+    #[inline]
+    pub(super) fn read(self, v: &[u8], base: &Base) -> u64 {
+        let value = number(v);
+        match self {
+            Self::Seconds => seconds(value),
+            Self::Millis => millis(value),
+            Self::Micros => micros(value),
+            Self::Ntp => ntp(value),
+            Self::Delta => base.before(value),
+        }
+    }
+
+    /// Times have no shorter form (RFC 7011, 6.2).
+    const fn form(self) -> Form {
+        match self {
+            Self::Seconds => Form::Four,
+            Self::Millis | Self::Micros | Self::Ntp => Form::Eight,
+            Self::Delta => Form::Number,
+        }
+    }
+
+    /// Elements 150 to 159, and 322 to 325: which time, and whether it is an end.
+    const fn of(id: u16) -> Option<(Self, bool)> {
+        let clock = match id {
+            150 | 151 | 322 => Self::Seconds,
+            152 | 153 | 323 => Self::Millis,
+            154 | 155 | 324 => Self::Micros,
+            156 | 157 | 325 => Self::Ntp,
+            158 | 159 => Self::Delta,
+            _ => return None,
+        };
+        Some((clock, id & 1 == 1))
+    }
 }
 
 /// How long a field of a kind may be.
@@ -168,7 +202,7 @@ pub(super) fn what(version: u16, enterprise: u32, id: u16, bytes: u16, variable:
 
 const fn reverse(id: u16) -> Option<(What, Form)> {
     Some(match id {
-        1 | 23 | 85 => (What::ReverseBytes, Form::Number),
+        1 | 23 | 85 | 352 => (What::ReverseBytes, Form::Number),
         2 | 24 | 86 => (What::ReversePackets, Form::Number),
         5 => (What::ReverseTos, Form::Number),
         6 => (What::ReverseTcpFlags, Form::Number),
@@ -177,16 +211,11 @@ const fn reverse(id: u16) -> Option<(What, Form)> {
         52 | 192 => (What::ReverseTtl, Form::Number),
         58 => (What::ReverseVlan, Form::Number),
         136 => (What::ReverseEndReason, Form::Number),
-        150 => (What::ReverseStartSeconds, Form::Four),
-        151 => (What::ReverseEndSeconds, Form::Four),
-        152 => (What::ReverseStartMillis, Form::Eight),
-        153 => (What::ReverseEndMillis, Form::Eight),
-        154 => (What::ReverseStartMicros, Form::Eight),
-        155 => (What::ReverseEndMicros, Form::Eight),
-        156 => (What::ReverseStartNtp, Form::Eight),
-        157 => (What::ReverseEndNtp, Form::Eight),
-        158 => (What::ReverseStartDelta, Form::Number),
-        159 => (What::ReverseEndDelta, Form::Number),
+        150..=159 => match Clock::of(id) {
+            Some((clock, false)) => (What::ReverseStart(clock), clock.form()),
+            Some((clock, true)) => (What::ReverseEnd(clock), clock.form()),
+            None => return None,
+        },
         _ => return None,
     })
 }
@@ -209,7 +238,13 @@ macro_rules! elements {
         const fn standard(id: u16) -> Option<(What, Form)> {
             match id {
                 $($id => Some((What::$what, Form::$form)),)+
-                _ => None,
+                70..=79 => Some((What::Label(0), Form::Number)),
+                _ => match (id, Clock::of(id)) {
+                    (150..=159, Some((clock, false))) => Some((What::Start(clock), clock.form())),
+                    (150..=159, Some((clock, true))) => Some((What::End(clock), clock.form())),
+                    (_, Some((clock, _))) => Some((What::Seen(clock), clock.form())),
+                    (_, None) => None,
+                },
             }
         }
     };
@@ -258,7 +293,6 @@ elements! {
     61 => Direction Number;
     62 => NextHop V6;
     63 => BgpNextHop V6;
-    70..=79 => Label Number;
     85 => TotalBytes Number;
     86 => TotalPackets Number;
     88 => FragmentOffset Number;
@@ -269,16 +303,6 @@ elements! {
     138 => ObservationPoint Number;
     140 => LabelAddr V6;
     149 => Domain Number;
-    150 => StartSeconds Four;
-    151 => EndSeconds Four;
-    152 => StartMillis Eight;
-    153 => EndMillis Eight;
-    154 => StartMicros Eight;
-    155 => EndMicros Eight;
-    156 => StartNtp Eight;
-    157 => EndNtp Eight;
-    158 => StartDelta Number;
-    159 => EndDelta Number;
     160 => InitMillis Number;
     161 => DurationMillis Number;
     162 => DurationMicros Number;
@@ -311,10 +335,7 @@ elements! {
     312 => FrameBytes Number;
     313 => IpSection Any;
     315 => FrameSection Any;
-    322 => SeenSeconds Four;
-    323 => SeenMillis Eight;
-    324 => SeenMicros Eight;
-    325 => SeenNtp Eight;
+    352 => Layer2Bytes Number;
 }
 
 #[cfg(test)]
@@ -327,9 +348,9 @@ mod tests {
         assert_eq!(what(10, 0, 1, 9, false), What::Skip);
         assert_eq!(what(10, 0, 1, 8, true), What::Skip);
         assert_eq!((what(9, 0, 8, 4, false), what(9, 0, 8, 16, false)), (What::SrcAddr, What::Skip));
-        assert_eq!([4, 8].map(|bytes| what(10, 0, 150, bytes, false)), [What::StartSeconds, What::Skip]);
-        assert_eq!([4, 8].map(|bytes| what(10, 0, 154, bytes, false)), [What::Skip, What::StartMicros]);
-        assert_eq!([7, 8].map(|bytes| what(10, 0, 323, bytes, false)), [What::Skip, What::SeenMillis]);
+        assert_eq!([4, 8].map(|bytes| what(10, 0, 150, bytes, false)), [What::Start(Clock::Seconds), What::Skip]);
+        assert_eq!([4, 8].map(|bytes| what(10, 0, 154, bytes, false)), [What::Skip, What::Start(Clock::Micros)]);
+        assert_eq!([7, 8].map(|bytes| what(10, 0, 323, bytes, false)), [What::Skip, What::Seen(Clock::Millis)]);
         assert_eq!((what(9, 0, 40_005, 1, false), what(10, 0, 40_005, 1, false)), (What::FirewallEvent, What::Skip));
         assert_eq!((what(10, REVERSE, 1, 8, false), what(10, 9, 1, 8, false)), (What::ReverseBytes, What::Skip));
     }

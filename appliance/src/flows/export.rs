@@ -4,15 +4,18 @@ use super::collector::{Arrival, Work};
 use super::cursor::Cursor;
 use super::domain::DomainKey;
 use super::flow::{Address, Fields, FlowType};
-use super::ledger::{DatagramDrop, RecordDrop, SetDrop, TemplateEvent, Unit};
+use super::ledger::{DatagramDrop, Ledger, RecordDrop, SetDrop, TemplateEvent, Unit};
 use super::record::{Scratch, put};
 use super::sampling::{Rates, Told, choose, parted};
 use super::sequence::{Times, Verdict};
+use super::steps::Units;
 use super::template::{Definition, Plan, Purpose, Refused};
 use super::times::{Base, seconds};
 use super::wide::{Wide, either};
 use crate::limits::TEMPLATES_KEPT_MS;
 
+/// Bytes of a datagram: records that it may have, one a byte.
+const BYTES_MAX: u32 = u16::MAX as u32;
 /// Records of options of one datagram that may tell of other domains: each may make one.
 const RATES_ELSEWHERE_MAX: usize = 2;
 
@@ -79,6 +82,10 @@ impl Header {
         Self { version, base, sequence, domain: id, received_ns, exporter, port, window: 0, repeated }
     }
 
+    fn times(&self, init_ms: Option<u64>) -> Times {
+        Times { started_ms: self.started_ms(init_ms), sent_ms: Some(self.base.export_ns / 1_000_000) }
+    }
+
     /// What it takes to make it again.
     pub(super) const fn told(&self) -> ((Base, u32, u64, u16), bool) {
         ((self.base, self.sequence, self.received_ns, self.port), self.repeated)
@@ -101,23 +108,27 @@ impl Header {
 pub(super) fn read(header: &Header, mut c: Cursor<'_>, work: &mut Work<'_>) {
     let header = &Header { window: work.window, repeated: work.repeated, ..*header };
     let init_ms = work.domain.init_ms;
+    if header.version == 10 && work.domain.sequence.may_be_anew(header.sequence, header.times(init_ms)) {
+        // Another start's, it may be: it would make times of records wrong.
+        work.domain.init_ms = None;
+    }
     // How many there are, and how many there may be beside them.
-    let mut records = Some((0, 0));
+    let mut records = Units::default();
     while c.left() >= 4 {
         let (Some(id), Some(length)) = (c.u16(), c.u16()) else { break };
         work.ledger.sets += 1;
         let Some(body) = usize::from(length).checked_sub(4) else {
             work.ledger.drop_set(SetDrop::BadLength);
-            records = None;
+            records.unsure = BYTES_MAX;
             break;
         };
         let Some(body) = c.take(body) else {
             work.ledger.drop_set(SetDrop::Cut);
-            records = None;
+            records.unsure = BYTES_MAX;
             break;
         };
-        let read = set(header, id, body, work);
-        records = records.map(|sum: (u32, u32)| (sum.0.wrapping_add(read.0), sum.1.saturating_add(read.1)));
+        let (sure, unsure) = set(header, id, body, work);
+        (records.sure, records.unsure) = (records.sure + sure, (records.unsure + unsure).min(BYTES_MAX));
     }
     follow(header, records, init_ms, work);
 }
@@ -127,7 +138,7 @@ fn set(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> (u32, u32)
     let at_most = u32::try_from(body.len()).unwrap_or(u32::MAX);
     let first = if header.version == 9 { 0 } else { 2 };
     match id {
-        _ if id >= 256 => data(header, id, body, work).map_or((0, at_most), |records| (records, 0)),
+        _ if id >= 256 => data(header, id, body, work).unwrap_or((0, at_most)),
         _ if id == first || id == first + 1 => {
             work.ledger.template_sets += 1;
             templates(header, id == first + 1, Cursor::new(body), work);
@@ -141,18 +152,19 @@ fn set(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> (u32, u32)
 }
 
 /// NetFlow 9 counts datagrams, IPFIX records. `init_ms` is what IPFIX had told of its start before this datagram (element 160).
-fn follow(header: &Header, records: Option<(u32, u32)>, init_ms: Option<u64>, work: &mut Work<'_>) {
+fn follow(header: &Header, records: Units, init_ms: Option<u64>, work: &mut Work<'_>) {
     work.domain.exported.messages += u64::from(!header.repeated);
-    let (units, unsure) = if header.version == 9 { (Some(1), None) } else { records.unzip() };
-    let unit = if header.version == 9 { Unit::Datagrams } else { Unit::Records };
-    let times = Times {
-        started_ms: header.started_ms(work.domain.init_ms),
-        sent_ms: Some(header.base.export_ns / 1_000_000),
-        unsure: unsure.unwrap_or(0),
-    };
+    let (unit, units) = if header.version == 9 { (Unit::Datagrams, (Units::ONE, records)) } else { (Unit::Records, (records, Units::ONE)) };
+    // What this one told, or what was known before.
+    let told = work.domain.init_ms.or(init_ms);
+    let (times, known) = (header.times(told), work.domain.sequence.started_ms());
     let verdict = work.follow(unit, header.sequence, units, times);
-    if header.version == 10 && verdict == Verdict::Restart && work.domain.init_ms == init_ms {
-        // It is another's start now, and would make times of records wrong: until the exporter tells its own there is none.
+    if header.version == 9 {
+        return;
+    }
+    work.domain.init_ms = told;
+    if matches!(verdict, Verdict::Restart(_)) && times.started_ms == known {
+        // It is another's start now: until the exporter tells its own there is none.
         work.domain.init_ms = None;
         work.domain.sequence.forget_start();
     }
@@ -189,7 +201,10 @@ fn definition(version: u16, options: bool, second: usize, c: &mut Cursor<'_>) ->
     if version == 10 {
         return Definition::read(c, version, Purpose::Options(third), second);
     }
-    // NetFlow 9 gives bytes of scopes and of options, IPFIX fields of both and of scopes.
+    // NetFlow 9 gives bytes of scopes and of options, IPFIX fields of both and of scopes. Each field has four.
+    if !second.is_multiple_of(4) || !third.is_multiple_of(4) {
+        return Err(Refused::Cut);
+    }
     let scopes = second / 4;
     let purpose = Purpose::Options(u16::try_from(scopes).unwrap_or(u16::MAX));
     Definition::read(c, version, purpose, scopes + usize::from(third) / 4)
@@ -216,8 +231,8 @@ fn learn(header: &Header, id: u16, definition: Definition, work: &mut Work<'_>) 
     }
 }
 
-/// One data set. `None`: its template is not there, it waits.
-fn data(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> Option<u32> {
+/// One data set: its records, and how many more there may be behind one that is cut. `None`: its template is not there, it waits.
+fn data(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> Option<(u32, u32)> {
     let domain = &mut *work.domain;
     let Some(purpose) = domain.template(id, header.received_ns, work.ledger).map(|template| template.definition.purpose) else {
         let keeps = domain.held.keep(*header, id, body, work.ledger.sets);
@@ -235,21 +250,37 @@ fn data(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> Option<u3
     })
 }
 
-fn flows(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
+/// Whether another record may follow. NetFlow 9 fills sets up with zeros to a multiple of four bytes, whatever its records are.
+#[inline]
+fn has_more(c: &Cursor<'_>, plan: &Plan, version: u16) -> bool {
+    let left = c.left();
+    left >= plan.record_bytes() && (left > 3 || version != 9 || c.rest().iter().any(|byte| *byte != 0))
+}
+
+/// What is left behind the records is padding, or a record that is cut: then up to so many are missing.
+fn behind(c: &Cursor<'_>, is_cut: bool, ledger: &mut Ledger) -> u32 {
+    if !is_cut && (c.left() < 4 || c.rest().iter().all(|byte| *byte == 0)) {
+        return 0;
+    }
+    ledger.drop_records(RecordDrop::Cut, 1);
+    u32::try_from(c.left()).unwrap_or(u32::MAX).max(1)
+}
+
+fn flows(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> (u32, u32) {
     let shared = header.shared();
     let Work { domain, ledger, flow, operator, out, wide: (wide, port), .. } = work;
     let init_ms = domain.init_ms;
     let super::domain::Parts { template, rates } = match domain.parts(id) {
         Some(parts) => parts,
-        None => return 0,
+        None => return (0, 0),
     };
-    let (mut c, mut records) = (Cursor::new(body), 0);
+    let (mut c, mut records, mut is_cut) = (Cursor::new(body), 0, false);
     flow.repeated = header.repeated;
-    while c.left() >= template.plan.record_bytes() {
+    while has_more(&c, &template.plan, header.version) {
         flow.begin(&shared);
         let mut s = Scratch::default();
         if !template.plan.decode(&mut c, |what, v| put(what, v, flow, &mut s, &header.base)) {
-            ledger.drop_records(RecordDrop::Cut, 1);
+            is_cut = true;
             break;
         }
         s.finish(flow, &header.base, init_ms);
@@ -265,7 +296,7 @@ fn flows(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
     ledger.records += u64::from(records);
     ledger.flows += u64::from(records);
     domain.exported.records += if header.repeated { 0 } else { u64::from(records) };
-    records
+    (records, behind(&c, is_cut, ledger))
 }
 
 /// What is told of rates: of the own domain, of others, of all.
@@ -288,19 +319,19 @@ fn rate(header: &Header, plan: &Plan, s: &Scratch, (rates, elsewhere, wide, port
     (false, rates.learn(&s.told, s.interface) | news_of_all)
 }
 
-fn options(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
+fn options(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> (u32, u32) {
     let Work { domain, ledger, flow, elsewhere, wide: (wide, port), .. } = work;
-    let (mut c, mut records) = (Cursor::new(body), 0);
+    let (mut c, mut records, mut is_cut) = (Cursor::new(body), 0, false);
     let mut init_ms = None;
     let mut exported = None;
     let super::domain::Parts { template, rates } = match domain.parts(id) {
         Some(parts) => parts,
-        None => return 0,
+        None => return (0, 0),
     };
-    while c.left() >= template.plan.record_bytes() {
+    while has_more(&c, &template.plan, header.version) {
         let mut s = Scratch::default();
         if !template.plan.decode(&mut c, |what, v| put(what, v, flow, &mut s, &header.base)) {
-            ledger.drop_records(RecordDrop::Cut, 1);
+            is_cut = true;
             break;
         }
         let (ignored, news) = rate(header, &template.plan, &s, (rates, elsewhere, &mut *wide, *port));
@@ -319,5 +350,5 @@ fn options(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> u32 {
     if let Some(told) = exported {
         domain.exported.told(told);
     }
-    records
+    (records, behind(&c, is_cut, ledger))
 }

@@ -5,6 +5,7 @@ use super::cursor::Cursor;
 use super::flow::{Address, Fields, FlowType, RateFrom};
 use super::ledger::{DatagramDrop, RecordDrop, Unit};
 use super::sequence::Times;
+use super::steps::Units;
 use super::times::{Base, seconds};
 
 /// The header of a datagram.
@@ -57,8 +58,11 @@ impl Header {
 /// Reads the records that the header counts. What is behind them is padding.
 pub(super) fn read(header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mut Work<'_>) {
     if let Some(sequence) = header.sequence {
-        let times = Times { started_ms: Some(header.started_ms()), sent_ms: Some(header.base.export_ns / 1_000_000), unsure: 0 };
-        work.follow(Unit::Records, sequence, Some(u32::from(header.count)), times);
+        let times = Times { started_ms: Some(header.started_ms()), sent_ms: Some(header.base.export_ns / 1_000_000) };
+        // Whether the count is a lie, or the datagram was cut on the way, the next number tells.
+        let there = u32::try_from(c.left() / header.record_bytes()).unwrap_or(u32::MAX).min(header.count.into());
+        let units = Units { sure: there, unsure: u32::from(header.count) - there };
+        work.follow(Unit::Records, sequence, (units, Units::ONE), times);
     }
     let told = u64::from(header.sampling & 0x3FFF);
     for read in 0..header.count {

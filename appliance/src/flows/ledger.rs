@@ -96,6 +96,8 @@ pub struct Gaps {
     pub repeated: u64,
     /// Times that an exporter began anew.
     pub restarts: u64,
+    /// Numbers that neither go on from those before nor are gone on from by those behind, and those of who counts something else.
+    pub misnumbered: u64,
 }
 
 /// The whole account.
@@ -172,15 +174,24 @@ impl Ledger {
     /// What a number said; `is_own`: of what was late, it was missed in the window that is open.
     pub(super) fn number(&mut self, unit: Unit, verdict: super::sequence::Verdict, is_own: bool) {
         use super::sequence::Verdict;
-        match unit {
-            Unit::Records => self.record_gaps.take(verdict),
-            Unit::Datagrams => self.datagram_gaps.take(verdict),
-            Unit::Samples => self.sample_gaps.take(verdict),
-        }
+        self.gaps_of(unit).take(verdict);
         match verdict {
-            Verdict::Gap(units) => self.missed += u64::from(units),
+            Verdict::Gap(units) | Verdict::Restart(units) => self.missed += u64::from(units),
             Verdict::Late(units) => self.came_after_all(u64::from(units), is_own),
-            Verdict::Next | Verdict::Repeated | Verdict::Restart => {}
+            Verdict::Next | Verdict::Repeated | Verdict::Odd => {}
+        }
+    }
+
+    /// So many numbers were not as the standard has them.
+    pub(super) const fn misnumbered(&mut self, unit: Unit, numbers: u32) {
+        self.gaps_of(unit).misnumbered += numbers as u64;
+    }
+
+    const fn gaps_of(&mut self, unit: Unit) -> &mut Gaps {
+        match unit {
+            Unit::Records => &mut self.record_gaps,
+            Unit::Datagrams => &mut self.datagram_gaps,
+            Unit::Samples => &mut self.sample_gaps,
         }
     }
 
@@ -307,10 +318,10 @@ fn count(counters: &mut [u64], at: usize) {
 
 impl Gaps {
     pub(super) const fn add(&mut self, more: Self) {
-        let Self { lost, gaps, late, repeated, restarts } = more;
+        let Self { lost, gaps, late, repeated, restarts, misnumbered } = more;
         self.lost = self.lost.wrapping_add(lost);
         (self.gaps, self.late, self.repeated) = (self.gaps + gaps, self.late + late, self.repeated + repeated);
-        self.restarts += restarts;
+        (self.restarts, self.misnumbered) = (self.restarts + restarts, self.misnumbered + misnumbered);
     }
 
     /// `lost` wraps, as what comes late may be of before.
@@ -321,25 +332,30 @@ impl Gaps {
             late: self.late - before.late,
             repeated: self.repeated - before.repeated,
             restarts: self.restarts - before.restarts,
+            misnumbered: self.misnumbered - before.misnumbered,
         }
     }
 
     pub(super) fn take(&mut self, verdict: super::sequence::Verdict) {
         use super::sequence::Verdict;
         match verdict {
-            Verdict::Next => {}
+            Verdict::Next | Verdict::Odd => {}
             Verdict::Gap(units) => (self.lost, self.gaps) = (self.lost + u64::from(units), self.gaps + 1),
             Verdict::Late(units) => (self.lost, self.late) = (self.lost.saturating_sub(u64::from(units)), self.late + 1),
             Verdict::Repeated => self.repeated += 1,
-            Verdict::Restart => self.restarts += 1,
+            Verdict::Restart(units) => {
+                self.restarts += 1;
+                (self.lost, self.gaps) = (self.lost + u64::from(units), self.gaps + u64::from(units > 0));
+            }
         }
     }
 }
 
 impl fmt::Display for Gaps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { lost, gaps, late, repeated, restarts } = self;
-        write!(f, "{lost} lost in {gaps} gaps, {late} late, {repeated} repeated, {restarts} restarts")
+        let Self { lost, gaps, late, repeated, restarts, misnumbered } = self;
+        write!(f, "{lost} lost in {gaps} gaps, {late} late, {repeated} repeated, {restarts} restarts")?;
+        if *misnumbered > 0 { write!(f, ", {misnumbered} misnumbered") } else { Ok(()) }
     }
 }
 

@@ -96,9 +96,40 @@ pub(super) fn write(message: &Message<'_>, form: &mut impl Form) {
     }
 }
 
+/// What a field holds: one value, or, of a list, several.
+trait Held<'a> {
+    /// The value, if it is one.
+    fn one(self) -> Value<'a>;
+    /// Whether any is one that the test takes.
+    fn any(self, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool;
+}
+
+impl<'a> Held<'a> for Value<'a> {
+    fn one(self) -> Self {
+        self
+    }
+
+    fn any(self, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
+        test(&self)
+    }
+}
+
+/// Those of a list.
+struct Several<I>(I);
+
+impl<'a, I: Iterator<Item = Value<'a>>> Held<'a> for Several<I> {
+    fn one(self) -> Value<'a> {
+        Value::None
+    }
+
+    fn any(mut self, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
+        self.0.any(|value| test(&value))
+    }
+}
+
 /// What a field is read as, by how it is written.
 mod read {
-    use super::{Address, Value};
+    use super::{Address, Several, Value};
 
     pub(super) fn word(value: usize, words: &[&'static str]) -> Value<'static> {
         Value::Word(if value == 0 { "" } else { words.get(value).copied().unwrap_or("") })
@@ -124,59 +155,16 @@ mod read {
         Value::Text(value)
     }
 
-    pub(super) fn numbers<T>(_: T) -> Value<'static> {
-        Value::None
+    pub(super) fn numbers(values: impl Iterator<Item = u32>) -> Several<impl Iterator<Item = Value<'static>>> {
+        Several(values.map(number))
     }
 
-    pub(super) fn words<T>(_: T, _: fn(u8) -> &'static str) -> Value<'static> {
-        Value::None
+    pub(super) fn words(values: impl Iterator<Item = u8>, word: fn(u8) -> &'static str) -> Several<impl Iterator<Item = Value<'static>>> {
+        Several(values.map(move |value| Value::Word(word(value))))
     }
 
-    pub(super) fn addresses<T>(_: T) -> Value<'static> {
-        Value::None
-    }
-}
-
-/// The same, where several values are each asked about.
-mod ask {
-    use super::{Address, Value, read};
-
-    type Test<'a> = &'a mut dyn FnMut(&Value<'_>) -> bool;
-
-    pub(super) fn word(value: usize, words: &[&'static str], test: Test<'_>) -> bool {
-        test(&read::word(value, words))
-    }
-
-    pub(super) fn number(value: u32, test: Test<'_>) -> bool {
-        test(&read::number(value))
-    }
-
-    pub(super) fn wide(value: u64, always: bool, test: Test<'_>) -> bool {
-        test(&read::wide(value, always))
-    }
-
-    pub(super) fn mac(value: u64, test: Test<'_>) -> bool {
-        test(&read::mac(value))
-    }
-
-    pub(super) fn address(value: &Address, test: Test<'_>) -> bool {
-        test(&read::address(value))
-    }
-
-    pub(super) fn text(value: &str, test: Test<'_>) -> bool {
-        test(&read::text(value))
-    }
-
-    pub(super) fn numbers(mut values: impl Iterator<Item = u32>, test: Test<'_>) -> bool {
-        values.any(|value| test(&read::number(value)))
-    }
-
-    pub(super) fn words(mut values: impl Iterator<Item = u8>, word: fn(u8) -> &'static str, test: Test<'_>) -> bool {
-        values.any(|value| test(&Value::Word(word(value))))
-    }
-
-    pub(super) fn addresses(values: &[Address], test: Test<'_>) -> bool {
-        values.iter().any(|value| test(&read::address(value)))
+    pub(super) fn addresses(values: &[Address]) -> Several<impl Iterator<Item = Value<'_>>> {
+        Several(values.iter().map(address))
     }
 }
 
@@ -193,7 +181,7 @@ macro_rules! fields {
         pub fn value<'a>(flow: &'a Flow, added: &'a Added, number: u32) -> Value<'a> {
             let ($f, $l, $a) = (&flow.fields, &flow.lists, added);
             match number {
-                $($number => read::$kind($($of)*),)*
+                $($number => read::$kind($($of)*).one(),)*
                 _ => Value::None,
             }
         }
@@ -202,7 +190,7 @@ macro_rules! fields {
         pub fn holds_any(flow: &Flow, added: &Added, number: u32, test: &mut dyn FnMut(&Value<'_>) -> bool) -> bool {
             let ($f, $l, $a) = (&flow.fields, &flow.lists, added);
             match number {
-                $($number => ask::$kind($($of)*, test),)*
+                $($number => read::$kind($($of)*).any(test),)*
                 _ => false,
             }
         }

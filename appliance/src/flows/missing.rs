@@ -5,14 +5,16 @@ use super::domain::DomainKey;
 use super::flow::Address;
 use super::ledger::{Ledger, SetDrop, TemplateEvent, Unit};
 use super::sequence::{Times, Verdict};
+use super::steps::Units;
 
 impl Work<'_> {
     /// Judges a datagram's number. One that was here before is known to be.
-    pub(super) fn follow(&mut self, unit: Unit, number: u32, units: Option<u32>, times: Times) -> Verdict {
+    pub(super) fn follow(&mut self, unit: Unit, number: u32, units: (Units, Units), times: Times) -> Verdict {
         let sequence = &mut self.domain.sequence;
         sequence.open(self.window);
         let verdict = if self.repeated { Verdict::Repeated } else { sequence.take(number, units, times) };
         self.ledger.number(unit, verdict, sequence.is_own());
+        self.ledger.misnumbered(unit, sequence.misnumbered());
         verdict
     }
 }

@@ -41,6 +41,7 @@ mod sampling;
 mod schema;
 mod sequence;
 mod sflow;
+mod steps;
 pub mod store;
 pub mod tap;
 mod template;

@@ -1,13 +1,18 @@
 //! One record: its fields → a flow, and what must be known of all of it first.
 
+use arrayvec::ArrayVec;
+
 use super::cursor::{number, number32};
 use super::elements::What;
-use super::flow::{Address, Fields, Flow};
+use super::flow::{Address, Fields, Flow, Lists};
 use super::sampling::Told;
-use super::times::{Base, micros, millis, ntp, seconds};
+use super::times::{Base, millis};
+
+/// Elements 70 to 79.
+const LABELS_MAX: usize = 10;
 
 /// What a record tells that is no field of a flow by itself.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
     /// Of sampling.
     pub(super) told: Told,
@@ -27,6 +32,8 @@ pub(super) struct Scratch {
     has_packets: bool,
     /// The interface in the scope of options, or that the flow came by.
     pub(super) interface: Option<u32>,
+    /// Entries of the label stack, as told, the top first.
+    labels: ArrayVec<u32, LABELS_MAX>,
     /// Element 41 and 42: what the exporter says it sent.
     pub(super) exported: (Option<u64>, Option<u64>),
 }
@@ -58,23 +65,12 @@ pub(super) fn put(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch, base: 
         What::DstAs => f.dst_as = number32(v),
         What::FirstUptime => s.first_ms = Some(number32(v)),
         What::LastUptime => s.last_ms = Some(number32(v)),
-        What::StartMillis => s.start_ns = Some(millis(number(v))),
-        What::EndMillis => s.end_ns = Some(millis(number(v))),
-        What::StartSeconds => s.start_ns = Some(seconds(number(v))),
-        What::EndSeconds => s.end_ns = Some(seconds(number(v))),
-        What::StartMicros => s.start_ns = Some(micros(number(v))),
-        What::EndMicros => s.end_ns = Some(micros(number(v))),
-        What::StartNtp => s.start_ns = Some(ntp(number(v))),
-        What::EndNtp => s.end_ns = Some(ntp(number(v))),
-        What::StartDelta => s.start_ns = Some(base.before(number(v))),
-        What::EndDelta => s.end_ns = Some(base.before(number(v))),
+        What::Start(clock) => s.start_ns = Some(clock.read(v, base)),
+        What::End(clock) => s.end_ns = Some(clock.read(v, base)),
         What::DurationMillis => s.duration_ns = Some(millis(number(v))),
         What::DurationMicros => s.duration_ns = Some(number(v).saturating_mul(1_000)),
         What::InitMillis => s.init_ms = Some(number(v)),
-        What::SeenSeconds => s.seen_ns = Some(seconds(number(v))),
-        What::SeenMillis => s.seen_ns = Some(millis(number(v))),
-        What::SeenMicros => s.seen_ns = Some(micros(number(v))),
-        What::SeenNtp => s.seen_ns = Some(ntp(number(v))),
+        What::Seen(clock) => s.seen_ns = Some(clock.read(v, base)),
         _ => put_rare(what, v, flow, s, base),
     }
 }
@@ -99,8 +95,9 @@ fn put_rare(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch, base: &Base)
         // One octet, of which the three highest bits are those of the header.
         What::FragmentFlags => f.ip_flags = number32(v) >> 5,
         What::Forwarding => f.forwarding_status = number32(v),
-        What::Label => {
-            let _ = lists.mpls_label.try_push(label(v));
+        What::Label(at) => {
+            let at = usize::from(at).min(s.labels.len());
+            let _ = s.labels.try_insert(at, number32(v));
         }
         What::LabelAddr => {
             let _ = lists.mpls_ip.try_push(Address::of(v));
@@ -127,8 +124,8 @@ fn put_rare(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch, base: &Base)
         What::DroppedBytes => f.dropped_bytes = number(v),
         What::DroppedPackets => f.dropped_packets = number(v),
         What::FrameBytes => f.frame_bytes = number(v),
-        What::FrameSection => super::sflow::frame::read(v, f.frame_bytes, super::sflow::frame::Header::Ethernet, flow),
-        What::IpSection => super::sflow::frame::read(v, f.frame_bytes, super::sflow::frame::Header::Ip, flow),
+        What::FrameSection => super::sflow::frame::read(v, on_wire(f), super::sflow::frame::Header::Ethernet, flow),
+        What::IpSection => super::sflow::frame::read(v, on_wire(f), super::sflow::frame::Header::Ip, flow),
         What::ExportedMessages => s.exported.0 = Some(number(v)),
         What::ExportedRecords => s.exported.1 = Some(number(v)),
         What::Domain
@@ -144,13 +141,19 @@ fn put_rare(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch, base: &Base)
         | What::SampleSize
         | What::SamplePopulation
         | What::Probability => s.told.put(what, v),
-        reverse => put_reverse(reverse, v, f, s, base),
+        What::ReverseStart(clock) => f.reverse_time_flow_start_ns = clock.read(v, base),
+        What::ReverseEnd(clock) => f.reverse_time_flow_end_ns = clock.read(v, base),
+        reverse => put_reverse(reverse, v, f, s),
     }
 }
 
+/// Bytes of a frame that is shown; where they are not told before it, it may have had any number.
+const fn on_wire(f: &Fields) -> u64 {
+    if f.frame_bytes == 0 { u64::MAX } else { f.frame_bytes }
+}
+
 /// The other direction of a record of both (RFC 5103).
-fn put_reverse(what: What, v: &[u8], f: &mut Fields, s: &mut Scratch, base: &Base) {
-    let (start, end) = (&mut f.reverse_time_flow_start_ns, &mut f.reverse_time_flow_end_ns);
+fn put_reverse(what: What, v: &[u8], f: &mut Fields, s: &mut Scratch) {
     match what {
         What::ReverseTcpFlags => f.reverse_tcp_flags = number32(v),
         What::ReverseTos => f.reverse_ip_tos = number32(v),
@@ -159,16 +162,6 @@ fn put_reverse(what: What, v: &[u8], f: &mut Fields, s: &mut Scratch, base: &Bas
         What::ReverseVlan => f.reverse_vlan = number32(v),
         What::ReverseFirstUptime => s.reverse_first_ms = Some(number32(v)),
         What::ReverseLastUptime => s.reverse_last_ms = Some(number32(v)),
-        What::ReverseStartSeconds => *start = seconds(number(v)),
-        What::ReverseEndSeconds => *end = seconds(number(v)),
-        What::ReverseStartMillis => *start = millis(number(v)),
-        What::ReverseEndMillis => *end = millis(number(v)),
-        What::ReverseStartMicros => *start = micros(number(v)),
-        What::ReverseEndMicros => *end = micros(number(v)),
-        What::ReverseStartNtp => *start = ntp(number(v)),
-        What::ReverseEndNtp => *end = ntp(number(v)),
-        What::ReverseStartDelta => *start = base.before(number(v)),
-        What::ReverseEndDelta => *end = base.before(number(v)),
         _ => {}
     }
 }
@@ -223,11 +216,6 @@ fn version(v: &[u8], etype: u32) -> u32 {
     }
 }
 
-/// 20 bits of label, three of class, one for the bottom.
-fn label(v: &[u8]) -> u32 {
-    number32(v) >> 4 & 0xF_FFFF
-}
-
 impl Scratch {
     /// What only the whole record tells: its times, and what counts where no plain count was told.
     #[inline]
@@ -238,6 +226,9 @@ impl Scratch {
         }
         if !self.has_packets {
             f.packets = if f.total_packets != 0 { f.total_packets } else { f.initiator_packets };
+        }
+        if !self.labels.is_empty() {
+            self.stack(&mut flow.lists);
         }
         let version = f.export_version;
         let up = |at: Option<u32>| self.since_start(at?, version, base, self.init_ms.or(known_init_ms));
@@ -255,6 +246,15 @@ impl Scratch {
         let seen = self.seen_ns.unwrap_or(base.export_ns);
         f.time_flow_start_ns = start.unwrap_or_else(|| end.unwrap_or(seen).min(seen));
         f.time_flow_end_ns = end.unwrap_or_else(|| seen.max(f.time_flow_start_ns));
+    }
+
+    /// The label stack: of each entry 20 bits of label, three of class, one for the bottom. A template has room for more than most packets
+    /// carry: the last ones, of which no bit is set, are no entries. Those before others are: label 0 is explicit null (RFC 3032).
+    fn stack(&self, lists: &mut Lists) {
+        let depth = self.labels.iter().rposition(|entry| *entry != 0).map_or(0, |last| last + 1);
+        lists
+            .mpls_label
+            .extend(self.labels.iter().take(depth.min(lists.mpls_label.remaining_capacity())).map(|entry| entry >> 4 & 0xF_FFFF));
     }
 
     /// IPFIX has no uptime in its header: it counts from element 160. Uptimes come round every 49.7 days: of the times that one may

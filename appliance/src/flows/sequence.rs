@@ -1,11 +1,16 @@
 //! Sequence numbers: what is lost, what only came late, what came twice, and when an exporter began anew.
+//!
+//! A number that nothing led to, far ahead of those before or of a new count, may be a forger's or a fault's: alone it changes nothing. If
+//! the next one continues it, it was meant: then it tells a large gap, or a new beginning. If the next one goes on as before, it was odd.
 
+use super::steps::{Step, Steps, Units};
 use crate::limits::SEQUENCE_HOLES_MAX;
 
 /// A step forward beyond this is a new beginning, not a loss.
 const JUMP_MAX: u32 = 1 << 24;
-/// What comes so far behind, and fills no hole, came twice; what is further behind is a new beginning.
-const REPEAT_MAX: u32 = 1 << 12;
+/// A step forward up to this is a loss at once; beyond, when the next number confirms it. What comes so far behind, and fills no hole, came
+/// twice; what is further behind is a new beginning.
+const NEAR_MAX: u32 = 1 << 12;
 /// A start that is this much later than the one known before is another.
 const RESTART_MS: u32 = 10_000;
 /// No network holds a datagram back for longer: a clock that shows less is one that was set anew.
@@ -22,8 +27,10 @@ pub(super) enum Verdict {
     Late(u32),
     /// It was here before.
     Repeated,
-    /// The exporter counts anew.
-    Restart,
+    /// Nothing led to it: what comes next says whether it was meant.
+    Odd,
+    /// The exporter counts anew, since the odd one before; so many units are missing between.
+    Restart(u32),
 }
 
 /// What a header tells of time beside its number.
@@ -33,8 +40,30 @@ pub(super) struct Times {
     pub(super) started_ms: Option<u32>,
     /// When the datagram was sent, milliseconds by a clock of the exporter's: since 1970, or its uptime.
     pub(super) sent_ms: Option<u64>,
-    /// Units that it may have beside those that are known: a set without template has some, nobody knows how many.
-    pub(super) unsure: u32,
+}
+
+/// A datagram's number, its units by the kind that is followed, and its times.
+type Taken = (u32, Units, Times);
+
+/// A number that nothing led to.
+#[derive(Clone, Copy, Debug)]
+struct Odd {
+    number: u32,
+    units: Units,
+    /// Of a new count, not far ahead in the old one.
+    is_anew: bool,
+}
+
+/// Where a number stands beside those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Next,
+    Ahead(u32),
+    /// Within that hole.
+    Hole(usize),
+    Behind,
+    Far,
+    Anew,
 }
 
 /// The numbers of one stream. Units are what its protocol counts: datagrams, records or samples.
@@ -47,14 +76,18 @@ pub(super) struct Sequence {
     unsure: u32,
     /// When the last one that was not late was sent, by the exporter's clock.
     sent_ms: Option<u64>,
-    /// It counts anew with the next number, and counted before.
-    is_anew: bool,
+    odd: Option<Odd>,
+    /// Lost, unless its numbers turn out to be steps of something else.
+    doubtful: u32,
+    steps: Steps,
     /// What is missing: first number, how many, and in which window that was seen. The oldest first.
     holes: Vec<(u32, u32, u32)>,
     /// The window that is open.
     window: u32,
     /// Of what came late last: whether it was missed in this window.
     own: bool,
+    /// Numbers that were not as the standard has them, since this was asked last.
+    misnumbered: u32,
 }
 
 impl Sequence {
@@ -68,45 +101,142 @@ impl Sequence {
         self.own
     }
 
-    /// Takes the number of a datagram that is `units` long; `None`: how long is not known, and the next is not judged.
-    pub(super) fn take(&mut self, number: u32, units: Option<u32>, times: Times) -> Verdict {
-        let restarted = self.is_later_start(times.started_ms) | std::mem::take(&mut self.is_anew);
-        // A clock that was set moves the start too: who goes on counting did not begin anew.
-        let Some(expected) = self.expected.filter(|expected| !restarted || *expected == number) else {
-            self.begin(number, units, times);
-            return if restarted { Verdict::Restart } else { Verdict::Next };
-        };
-        let ahead = number.wrapping_sub(expected);
-        let behind = expected.wrapping_sub(number);
-        if ahead <= self.unsure {
-            self.go_on(number, units, times);
-            return Verdict::Next;
-        }
-        if ahead <= JUMP_MAX {
-            let lost = ahead - self.unsure;
-            self.note(expected.wrapping_add(self.unsure), lost, self.window);
-            self.go_on(number, units, times);
-            return Verdict::Gap(lost);
-        }
-        if let Some(filled) = self.fill(number, units.map_or(1, |units| units.max(times.unsure.min(1)))) {
-            return Verdict::Late(filled);
-        }
-        if behind <= REPEAT_MAX && !self.is_sent_anew(times.sent_ms) {
-            return Verdict::Repeated;
-        }
-        self.begin(number, units, times);
-        Verdict::Restart
+    /// Numbers, since this was asked last, that were not as the standard has them: odd ones that nothing continued, and those of an exporter
+    /// that counts something else.
+    pub(super) const fn misnumbered(&mut self) -> u32 {
+        std::mem::replace(&mut self.misnumbered, 0)
     }
 
-    /// The exporter counts anew, as something else told: so does this.
-    pub(super) fn begin_anew(&mut self) {
-        self.holes.clear();
-        self.is_anew |= self.expected.take().is_some();
+    /// Whether it waits for the next number to say what the last one was.
+    pub(super) const fn is_in_doubt(&self) -> bool {
+        self.odd.is_some() || self.doubtful > 0
+    }
+
+    /// When the exporter started, as those told that are followed.
+    pub(super) const fn started_ms(&self) -> Option<u32> {
+        self.started_ms
     }
 
     /// The start that was told last is no longer the exporter's.
     pub(super) const fn forget_start(&mut self) {
         self.started_ms = None;
+    }
+
+    /// Whether a number, before it is taken, seems to begin another count than the one that is followed, or to go on in it, of which no start
+    /// was told. (Behind one that seemed to, and that it does not continue, it is as odd, and no more than that.)
+    pub(super) fn may_be_anew(&self, number: u32, times: Times) -> bool {
+        let Some(place) = self.expected.map(|expected| self.place(expected, number, times)) else { return false };
+        place == Place::Anew
+            && !self.is_later_start(times.started_ms)
+            && match self.odd {
+                None => !self.steps.lead_to(number),
+                Some(odd) => !self.steps.are_doubtful() && odd.is_continued(number, place),
+            }
+    }
+
+    /// Takes the number of a datagram that has so many units: by the standard, and counted in the other way ([`Steps`]).
+    pub(super) fn take(&mut self, number: u32, (standard, other): (Units, Units), times: Times) -> Verdict {
+        let step = self.steps.take(number, standard, other);
+        if step == Step::Turned {
+            // It is the next one, in the other way of counting.
+            (self.expected, self.unsure, self.odd, self.doubtful) = (Some(number), 0, None, 0);
+            self.holes.clear();
+        }
+        self.misnumbered += u32::from(self.steps.is_other);
+        let taken = (number, if self.steps.is_other { other } else { standard }, times);
+        let Some(expected) = self.expected else {
+            self.go_on(taken);
+            return Verdict::Next;
+        };
+        let place = self.place(expected, number, times);
+        let verdict = match self.odd.filter(|odd| !self.steps.are_doubtful() && odd.is_continued(number, place)) {
+            Some(odd) => self.confirm(expected, odd, taken),
+            None => self.put(expected, place, taken),
+        };
+        self.settle(verdict, step)
+    }
+
+    /// A gap that is a step of the other kind is none yet.
+    fn settle(&mut self, verdict: Verdict, step: Step) -> Verdict {
+        match (verdict, step) {
+            (Verdict::Gap(lost), Step::Other) => {
+                self.doubtful = self.doubtful.saturating_add(lost);
+                Verdict::Odd
+            }
+            (_, Step::Other) => verdict,
+            (Verdict::Gap(lost), _) => Verdict::Gap(lost.saturating_add(std::mem::take(&mut self.doubtful))),
+            (Verdict::Restart(lost), _) => Verdict::Restart(lost.saturating_add(std::mem::take(&mut self.doubtful))),
+            (Verdict::Next, _) if self.doubtful > 0 => Verdict::Gap(std::mem::take(&mut self.doubtful)),
+            _ => verdict,
+        }
+    }
+
+    /// Where a number stands.
+    fn place(&self, expected: u32, number: u32, times: Times) -> Place {
+        let (ahead, behind) = (number.wrapping_sub(expected), expected.wrapping_sub(number));
+        // A clock that was set moves the start too: who goes on counting did not begin anew.
+        if ahead == 0 {
+            return Place::Next;
+        }
+        if self.is_later_start(times.started_ms) {
+            return Place::Anew;
+        }
+        match ahead.checked_sub(self.unsure) {
+            None | Some(0) => return Place::Next,
+            Some(lost @ ..=NEAR_MAX) => return Place::Ahead(lost),
+            Some(..=JUMP_MAX) => return Place::Far,
+            Some(_) => {}
+        }
+        if let Some(at) = self.holes.iter().position(|(from, count, _)| number.wrapping_sub(*from) < *count) {
+            return Place::Hole(at);
+        }
+        if behind <= NEAR_MAX && !self.is_sent_anew(times.sent_ms) { Place::Behind } else { Place::Anew }
+    }
+
+    /// Takes a number where it stands.
+    fn put(&mut self, expected: u32, place: Place, taken: Taken) -> Verdict {
+        let (number, units, _) = taken;
+        // Who goes on as before did not mean the odd one.
+        let refuted = matches!(place, Place::Next | Place::Ahead(_) | Place::Far | Place::Anew) && self.odd.take().is_some();
+        self.misnumbered += u32::from(refuted);
+        match place {
+            Place::Next => {
+                self.go_on(taken);
+                Verdict::Next
+            }
+            Place::Ahead(lost) => {
+                self.note(expected.wrapping_add(self.unsure), lost, self.window);
+                self.go_on(taken);
+                Verdict::Gap(lost)
+            }
+            Place::Hole(at) => Verdict::Late(self.fill(at, number, units.sure.max(units.unsure.min(1)))),
+            Place::Behind => Verdict::Repeated,
+            Place::Far | Place::Anew => {
+                self.odd = Some(Odd { number, units, is_anew: place == Place::Anew });
+                Verdict::Odd
+            }
+        }
+    }
+
+    /// The odd one was meant: it is followed, and this one is taken behind it.
+    fn confirm(&mut self, expected: u32, odd: Odd, taken: Taken) -> Verdict {
+        let (from, next, (number, _, times)) = (expected.wrapping_add(self.unsure), odd.next(), taken);
+        (self.odd, self.expected, self.unsure) = (None, Some(next), odd.units.unsure);
+        (self.started_ms, self.sent_ms) = (times.started_ms.or(self.started_ms), times.sent_ms);
+        let mut lost = 0;
+        if odd.is_anew {
+            self.holes.clear();
+        } else {
+            lost = odd.number.wrapping_sub(from);
+            self.note(from, lost, self.window);
+        }
+        let place = self.place(next, number, times);
+        match self.put(next, place, taken) {
+            Verdict::Gap(more) => lost = lost.saturating_add(more),
+            Verdict::Late(less) => lost = lost.saturating_sub(less),
+            _ => {}
+        }
+        if odd.is_anew { Verdict::Restart(lost) } else { Verdict::Gap(lost) }
     }
 
     /// Of an old number that fills no hole: what comes twice, or was overtaken, was sent before the last one; what was sent after it has
@@ -116,27 +246,19 @@ impl Sequence {
         now > last || last - now > HELD_BACK_MS
     }
 
-    fn is_later_start(&mut self, started_ms: Option<u32>) -> bool {
-        let (Some(known), Some(now)) = (self.started_ms, started_ms) else {
-            self.started_ms = self.started_ms.or(started_ms);
-            return false;
-        };
-        let later = now.wrapping_sub(known);
-        let restarted = later > RESTART_MS && later < u32::MAX / 2;
-        // Clocks drift: what is near is the same start.
-        self.started_ms = Some(if restarted || later <= RESTART_MS { now } else { known });
-        restarted
+    fn is_later_start(&self, started_ms: Option<u32>) -> bool {
+        let later = self.started_ms.zip(started_ms).map_or(0, |(known, now)| now.wrapping_sub(known));
+        later > RESTART_MS && later < u32::MAX / 2
     }
 
-    fn begin(&mut self, number: u32, units: Option<u32>, times: Times) {
-        self.holes.clear();
-        self.started_ms = times.started_ms;
-        self.go_on(number, units, times);
-    }
-
-    fn go_on(&mut self, number: u32, units: Option<u32>, times: Times) {
-        (self.sent_ms, self.unsure) = (times.sent_ms, times.unsure);
-        self.expected = units.map(|units| number.wrapping_add(units));
+    fn go_on(&mut self, (number, units, times): Taken) {
+        (self.sent_ms, self.unsure) = (times.sent_ms, units.unsure);
+        self.expected = Some(number.wrapping_add(units.sure));
+        // Clocks drift, and are set: what is later is the start from now on.
+        let is_later = |known: u32| times.started_ms.is_some_and(|now| now.wrapping_sub(known) < u32::MAX / 2);
+        if self.started_ms.is_none_or(is_later) {
+            self.started_ms = times.started_ms;
+        }
     }
 
     fn note(&mut self, from: u32, count: u32, window: u32) {
@@ -146,9 +268,8 @@ impl Sequence {
         self.holes.push((from, count, window));
     }
 
-    /// Fills a hole, as far as `number` and what follows it lie within one.
-    fn fill(&mut self, number: u32, units: u32) -> Option<u32> {
-        let at = self.holes.iter().position(|(from, count, _)| number.wrapping_sub(*from) < *count)?;
+    /// Fills a hole, as far as `number` and what follows it lie within it.
+    fn fill(&mut self, at: usize, number: u32, units: u32) -> u32 {
         let (from, count, window) = self.holes.remove(at);
         self.own = window == self.window;
         let before = number.wrapping_sub(from);
@@ -160,92 +281,26 @@ impl Sequence {
         if before > 0 {
             self.note(from, before, window);
         }
-        Some(filled)
+        filled
+    }
+}
+
+impl Odd {
+    /// What follows it, if all its units are known.
+    const fn next(&self) -> u32 {
+        self.number.wrapping_add(self.units.sure)
+    }
+
+    /// Whether a number that stands there in the count that is followed goes on from this one: at once, or, of what is far from that count,
+    /// with some lost between. Shortly before it is what it overtook.
+    fn is_continued(&self, number: u32, place: Place) -> bool {
+        let (ahead, before) = (number.wrapping_sub(self.next()), self.number.wrapping_sub(number));
+        let is_of_kind = place == if self.is_anew { Place::Anew } else { Place::Far };
+        let is_near = ahead.saturating_sub(self.units.unsure) <= NEAR_MAX || (1..=NEAR_MAX).contains(&before);
+        place != Place::Next && ahead <= self.units.unsure || is_of_kind && is_near
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Verdict::{Gap, Late, Next, Repeated, Restart};
-    use super::*;
-
-    #[test]
-    fn gaps_lateness_and_repeats() {
-        let mut s = Sequence::default();
-        let mut take = |number: u32, units| s.take(number, Some(units), Times::default());
-        assert_eq!([take(100, 10), take(110, 5), take(135, 5)], [Next, Next, Gap(20)]);
-        assert_eq!([take(120, 5), take(115, 5), take(125, 20), take(125, 5)], [Late(5), Late(5), Late(10), Repeated]);
-        assert_eq!([take(140, 1), take(7, 1), take(8, 1)], [Next, Repeated, Repeated]);
-    }
-
-    #[test]
-    fn numbers_and_uptime_come_round() {
-        let mut s = Sequence::default();
-        assert_eq!(
-            [s.take(u32::MAX, Some(1), Times::default()), s.take(0, Some(1), Times::default()), s.take(2, Some(1), Times::default())],
-            [Next, Next, Gap(1)]
-        );
-        let mut s = Sequence::default();
-        let started = |ms: u32| Times { started_ms: Some(ms), sent_ms: None, unsure: 0 };
-        assert_eq!([s.take(1, Some(1), started(u32::MAX)), s.take(2, Some(1), started(4))], [Next, Next]);
-        assert_eq!([s.take(0, Some(1), started(60_000)), s.take(1, Some(1), started(60_000))], [Restart, Next]);
-        // Its clock was set, and it counts on.
-        assert_eq!([s.take(2, Some(1), started(160_000)), s.take(4, Some(1), started(160_000))], [Next, Gap(1)]);
-    }
-
-    /// Without a start that is told the exporter's clock tells a new count from what comes twice, or out of turn.
-    #[test]
-    fn a_new_count_through_old_numbers_is_sent_later() {
-        let mut s = Sequence::default();
-        let mut take =
-            |number: u32, second: u64| s.take(number, Some(1), Times { started_ms: None, sent_ms: Some(second * 1_000), unsure: 0 });
-        assert_eq!(
-            [take(0, 100), take(1, 100), take(5, 101), take(3, 100), take(3, 100), take(1, 100)],
-            [Next, Next, Gap(3), Late(1), Repeated, Repeated]
-        );
-        // Of the same second nothing can be said.
-        assert_eq!([take(0, 101), take(0, 110), take(1, 110), take(11, 111)], [Repeated, Restart, Next, Gap(9)]);
-        // A clock that lost its time starts anew too; one that is put right does not.
-        assert_eq!(
-            [take(0, 5), take(1, 6), take(2, 5_000), take(1, 4_990), take(3, 4_000), take(4, 4_001)],
-            [Restart, Next, Next, Repeated, Next, Next]
-        );
-    }
-
-    #[test]
-    fn a_new_count_is_no_loss() {
-        let mut s = Sequence::default();
-        assert_eq!(
-            [s.take(5_000_000, Some(1), Times::default()), s.take(3, Some(1), Times::default()), s.take(4, Some(1), Times::default())],
-            [Next, Restart, Next]
-        );
-        assert_eq!(
-            [s.take(u32::MAX / 3, Some(1), Times::default()), s.take(5, None, Times::default()), s.take(9, Some(1), Times::default())],
-            [Restart, Restart, Next]
-        );
-    }
-
-    #[test]
-    fn any_order_loses_nothing_in_the_end() {
-        let mut s = Sequence::default();
-        let order = [0u32, 3, 1, 7, 2, 5, 4, 6, 9, 8];
-        let lost: i64 = order
-            .iter()
-            .map(|n| match s.take(*n * 10, Some(10), Times::default()) {
-                Gap(n) => i64::from(n),
-                Late(n) => -i64::from(n),
-                _ => 0,
-            })
-            .sum();
-        assert_eq!((lost, s.holes.len()), (0, 0));
-    }
-
-    /// Records of a set without template are some, at most one a byte: what is beyond them is lost for sure.
-    #[test]
-    fn what_cannot_be_counted_does_not_hide_loss() {
-        let mut s = Sequence::default();
-        let mut take = |number: u32, units: u32, unsure: u32| s.take(number, Some(units), Times { unsure, ..Times::default() });
-        assert_eq!([take(0, 5, 20), take(5, 5, 20), take(30, 5, 20), take(56, 5, 0)], [Next, Next, Next, Gap(1)]);
-        assert_eq!([take(55, 1, 0), take(61, 0, 9), take(80, 5, 0), take(75, 0, 3)], [Late(1), Next, Gap(10), Late(1)]);
-    }
-}
+#[path = "sequence_tests.rs"]
+mod tests;

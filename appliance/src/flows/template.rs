@@ -1,7 +1,7 @@
 //! Templates: read out of a datagram once, and compiled into a list of moves that a record is decoded by.
 
 use super::cursor::Cursor;
-use super::elements::{What, what};
+use super::elements::{REVERSE, What, what};
 use crate::limits::TEMPLATE_FIELDS_MAX;
 
 /// A length that stands in the record (RFC 7011, 7).
@@ -143,18 +143,38 @@ impl Definition {
         scope > 0 && self.fields.iter().take(usize::from(scope)).all(is_whole)
     }
 
+    /// Entries of the label stack (70 to 79) that stand before this one in the template and above it in the stack.
+    fn labels_above(&self, at: usize, id: u16) -> u8 {
+        let is_above = |field: &&Field| field.enterprise == 0 && (70..id).contains(&field.id) && (1..=8).contains(&field.bytes);
+        u8::try_from(self.fields.iter().take(at).filter(is_above).count()).unwrap_or(u8::MAX)
+    }
+
     fn meaning(&self, version: u16, at: usize, field: Field, variable: bool) -> What {
         let in_scope = matches!(self.purpose, Purpose::Options(scope) if at < usize::from(scope));
         if in_scope && version == 9 {
             // Numbers of a NetFlow 9 scope are its own (RFC 3954, 6.1): 2 is an interface.
             return if field.id == 2 && (1..=8).contains(&field.bytes) { What::InIf } else { What::Skip };
         }
-        let has = |id: u16| self.fields.iter().any(|f| f.enterprise == 0 && f.id == id && (1..=8).contains(&f.bytes));
+        let of =
+            |enterprise: u32, id: u16| self.fields.iter().any(|f| f.enterprise == enterprise && f.id == id && (1..=8).contains(&f.bytes));
+        let has = |id: u16| of(0, id);
         let known = what(version, field.enterprise, field.id, field.bytes, variable);
         // The first of these that a template has is the flow's own count; the others stand beside it.
         match known {
             What::OutBytes if !has(1) => What::Bytes,
             What::OutPackets if !has(2) => What::Packets,
+            // Octets of frames, where there are none of packets.
+            What::Layer2Bytes => {
+                if [1, 23, 85, 231].into_iter().any(has) {
+                    What::Skip
+                } else {
+                    What::Bytes
+                }
+            }
+            // Of the way back there is one field for all of them.
+            What::ReverseBytes => first(&[1, 23, 85, 352], field.id, |id| of(REVERSE, id), known),
+            What::ReversePackets => first(&[2, 24, 86], field.id, |id| of(REVERSE, id), known),
+            What::Label(_) => What::Label(self.labels_above(at, field.id)),
             // MACs as they came in go before those that they became.
             What::SrcMac if field.id == 81 && has(56) => What::Skip,
             What::DstMac if field.id == 57 && has(80) => What::Skip,
@@ -165,6 +185,11 @@ impl Definition {
             known => known,
         }
     }
+}
+
+/// What an element means unless one is there that stands before it in a list.
+fn first(list: &[u16], id: u16, is_there: impl Fn(u16) -> bool, what: What) -> What {
+    if list.iter().take_while(|other| **other != id).any(|other| is_there(*other)) { What::Skip } else { what }
 }
 
 impl Field {

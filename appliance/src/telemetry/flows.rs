@@ -30,8 +30,8 @@ pub struct GapsSnapshot {
     pub labels: [(&'static str, String); 4],
     /// Units that are missing now.
     pub lost: u64,
-    /// Times that something was missing; came late; came twice; that it began anew.
-    pub times: [u64; 4],
+    /// Times that something was missing; came late; came twice; that it began anew; that a number was none of its standard's.
+    pub times: [u64; 5],
 }
 
 /// Flow records.

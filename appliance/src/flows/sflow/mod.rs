@@ -10,7 +10,8 @@ use super::collector::{Arrival, Work};
 use super::cursor::Cursor;
 use super::flow::Address;
 use super::ledger::{DatagramDrop, SetDrop, Unit};
-use super::sequence::{Times, Verdict};
+use super::sequence::Times;
+use super::steps::Units;
 use sample::Read;
 
 /// The header of a datagram.
@@ -32,6 +33,8 @@ impl Header {
         let short = DatagramDrop::Short;
         c.u32().ok_or(short)?;
         let agent = match c.u32().ok_or(short)? {
+            // It does not say: then it is who sends.
+            0 => c.take(0),
             1 => c.take(4),
             2 => c.take(16),
             _ => return Err(DatagramDrop::Malformed),
@@ -42,25 +45,31 @@ impl Header {
         Ok(Self { agent, sub_agent, sequence, uptime_ms, samples })
     }
 
-    /// When the agent started, by our clock: milliseconds modulo 2^32.
+    /// When the agent started, by our clock, milliseconds modulo 2^32; and its own clock, its uptime.
     #[allow(clippy::cast_possible_truncation, reason = "modulo 2^32")]
-    const fn started_ms(&self, received_ns: u64) -> u32 {
-        ((received_ns / 1_000_000) as u32).wrapping_sub(self.uptime_ms)
+    fn times(&self, received_ns: u64) -> Times {
+        let started_ms = ((received_ns / 1_000_000) as u32).wrapping_sub(self.uptime_ms);
+        Times { started_ms: Some(started_ms), sent_ms: Some(u64::from(self.uptime_ms)) }
     }
+}
+
+/// So many bytes, behind which XDR fills up to a multiple of four (RFC 4506, 4.10).
+fn opaque<'a>(c: &mut Cursor<'a>, length: u32) -> Option<&'a [u8]> {
+    let length = usize::try_from(length).ok()?;
+    let body = c.take(length)?;
+    c.take(length.wrapping_neg() % 4);
+    Some(body)
 }
 
 /// Reads the samples that the header counts.
 pub(super) fn read(header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mut Work<'_>) {
-    let times = Times { started_ms: Some(header.started_ms(from.received_ns)), sent_ms: Some(u64::from(header.uptime_ms)), unsure: 0 };
-    if work.follow(Unit::Datagrams, header.sequence, Some(1), times) == Verdict::Restart {
-        work.domain.sources.begin_anew();
-    }
+    work.follow(Unit::Datagrams, header.sequence, (Units::ONE, Units::ONE), header.times(from.received_ns));
     let mut missing = header.samples;
     while missing > 0 && c.left() >= SAMPLE_BYTES_MIN {
         missing -= 1;
         work.ledger.sets += 1;
         let (Some(format), Some(length)) = (c.u32(), c.u32()) else { break };
-        let Some(body) = usize::try_from(length).ok().and_then(|length| c.take(length)) else {
+        let Some(body) = opaque(&mut c, length) else {
             work.ledger.drop_set(SetDrop::Cut);
             break;
         };

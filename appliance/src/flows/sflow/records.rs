@@ -8,7 +8,7 @@ use super::frame::{self, Header};
 pub(super) fn read(count: u32, c: &mut Cursor<'_>, flow: &mut Flow) -> bool {
     for _ in 0..count {
         let (Some(format), Some(length)) = (c.u32(), c.u32()) else { return false };
-        let Some(body) = usize::try_from(length).ok().and_then(|length| c.take(length)) else { return false };
+        let Some(body) = super::opaque(c, length) else { return false };
         // A record that ends early has filled what it could.
         let _ = record(format, Cursor::new(body), flow);
     }
@@ -68,7 +68,12 @@ fn mac(c: &mut Cursor<'_>) -> Option<u64> {
 /// IPv4 and IPv6 of those who do not show the packet.
 fn ip(c: &mut Cursor<'_>, flow: &mut Flow, address_bytes: usize) -> Option<()> {
     let f = &mut flow.fields;
-    (f.bytes, f.proto) = (u64::from(c.u32()?), c.u32()?);
+    let length = u64::from(c.u32()?);
+    // Of who shows the packet too it is that of the frame.
+    if f.bytes == 0 {
+        f.bytes = length;
+    }
+    f.proto = c.u32()?;
     (f.src_addr, f.dst_addr) = (Address::of(c.take(address_bytes)?), Address::of(c.take(address_bytes)?));
     f.etype = if address_bytes == 4 { 0x0800 } else { 0x86DD };
     (f.src_port, f.dst_port, f.tcp_flags, f.ip_tos) = (c.u32()?, c.u32()?, c.u32()?, c.u32()?);

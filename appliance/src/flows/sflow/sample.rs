@@ -4,7 +4,8 @@ use super::super::collector::{Arrival, Work};
 use super::super::cursor::Cursor;
 use super::super::flow::{Fields, FlowType, RateFrom};
 use super::super::ledger::Unit;
-use super::super::sequence::{Times, Verdict};
+use super::super::sequence::Verdict;
+use super::super::steps::Units;
 use super::pool::Stream;
 use super::{Header, records};
 
@@ -45,8 +46,8 @@ pub(super) fn read(format: u32, header: &Header, from: &Arrival, mut c: Cursor<'
     match format {
         1 => flow(short(&mut c), header, from, c, work),
         3 => flow(expanded(&mut c), header, from, c, work),
-        2 => counters(c.u32().zip(c.u32()).map(|(n, source)| (n, (source >> 24, source & 0xFF_FFFF))), header, work),
-        4 => counters(c.u32().zip(c.u32().zip(c.u32())), header, work),
+        2 => counters(c.u32().zip(c.u32()).map(|(n, source)| (n, (source >> 24, source & 0xFF_FFFF))), header, from, work),
+        4 => counters(c.u32().zip(c.u32().zip(c.u32())), header, from, work),
         5 => discarded(header, from, c, work),
         _ => Read::Other,
     }
@@ -69,24 +70,25 @@ fn expanded(c: &mut Cursor<'_>) -> Option<Sampled> {
 }
 
 /// Structures within are of the exporter's own business; here they only count.
-fn counters(head: Option<(u32, (u32, u32))>, header: &Header, work: &mut Work<'_>) -> Read {
+fn counters(head: Option<(u32, (u32, u32))>, header: &Header, from: &Arrival, work: &mut Work<'_>) -> Read {
     let Some((number, source)) = head else { return Read::Bad };
-    follow(Stream::Counters, source, (number, header.uptime_ms), work);
+    follow(Stream::Counters, source, (number, header, from), work);
     work.ledger.records += 1;
     work.ledger.counters += 1;
     Read::Done
 }
 
-/// Numbers of a data source. The agent's uptime is the clock that tells its new count from old numbers.
-fn follow(stream: Stream, source: (u32, u32), (number, uptime_ms): (u32, u32), work: &mut Work<'_>) -> Verdict {
+/// Numbers of a data source. It begins anew when its agent does, and the agent's uptime is the clock that tells its new count from old numbers.
+fn follow(stream: Stream, source: (u32, u32), (number, header, from): (u32, &Header, &Arrival), work: &mut Work<'_>) -> Verdict {
     if work.repeated {
         work.ledger.number(Unit::Samples, Verdict::Repeated, false);
         return Verdict::Repeated;
     }
     let sequence = &mut work.domain.sources.of((stream, source.0, source.1)).sequence;
     sequence.open(work.window);
-    let verdict = sequence.take(number, Some(1), Times { started_ms: None, sent_ms: Some(u64::from(uptime_ms)), unsure: 0 });
+    let verdict = sequence.take(number, (Units::ONE, Units::ONE), header.times(from.received_ns));
     work.ledger.number(Unit::Samples, verdict, sequence.is_own());
+    work.ledger.misnumbered(Unit::Samples, sequence.misnumbered());
     verdict
 }
 
@@ -96,7 +98,7 @@ const fn interface_of(index: u32) -> u32 {
 
 fn flow(sampled: Option<Sampled>, header: &Header, from: &Arrival, c: Cursor<'_>, work: &mut Work<'_>) -> Read {
     let Some(sampled) = sampled else { return Read::Bad };
-    let verdict = follow(Stream::Flows, sampled.source, (sampled.sequence, header.uptime_ms), work);
+    let verdict = follow(Stream::Flows, sampled.source, (sampled.sequence, header, from), work);
     let operator = work.operator.of(sampled.input);
     if operator.is_none() {
         let source = work.domain.sources.of((Stream::Flows, sampled.source.0, sampled.source.1));
@@ -129,7 +131,7 @@ fn discarded(header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mut Work
     let (Some(number), Some(class), Some(index), Some(_), Some(input), Some(output), Some(reason), Some(count)) = head else {
         return Read::Bad;
     };
-    follow(Stream::Discards, (class, index), (number, header.uptime_ms), work);
+    follow(Stream::Discards, (class, index), (number, header, from), work);
     work.flow.begin(&shared(header, from));
     let f = &mut work.flow.fields;
     (f.in_if, f.out_if) = (interface_of(input), interface_of(output));
@@ -139,6 +141,7 @@ fn discarded(header: &Header, from: &Arrival, mut c: Cursor<'_>, work: &mut Work
 }
 
 fn shared(header: &Header, from: &Arrival) -> Fields {
+    let agent = if header.agent.is_void() { from.exporter } else { header.agent };
     Fields {
         kind: FlowType::Sflow5,
         export_version: 5,
@@ -149,8 +152,8 @@ fn shared(header: &Header, from: &Arrival) -> Fields {
         time_flow_start_ns: from.received_ns,
         time_flow_end_ns: from.received_ns,
         sequence_num: header.sequence,
-        sampler_address: header.agent,
-        exporter_address: if header.agent == from.exporter { super::super::flow::Address::NONE } else { from.exporter },
+        sampler_address: agent,
+        exporter_address: if agent == from.exporter { super::super::flow::Address::NONE } else { from.exporter },
         ..Fields::default()
     }
 }

@@ -166,6 +166,6 @@ fn message(of: &Ledger, waiting_before: u64) -> pb::FlowsAccount {
 }
 
 const fn gaps(of: Gaps) -> pb::FlowGaps {
-    let Gaps { lost, gaps, late, repeated, restarts } = of;
-    pb::FlowGaps { lost: lost.cast_signed(), gaps, late, repeated_datagrams: repeated, restarts }
+    let Gaps { lost, gaps, late, repeated, restarts, misnumbered } = of;
+    pb::FlowGaps { lost: lost.cast_signed(), gaps, late, repeated_datagrams: repeated, restarts, misnumbered }
 }

@@ -123,11 +123,11 @@ impl State {
 
 fn gaps(of: DomainGaps) -> impl Iterator<Item = GapsSnapshot> {
     let DomainGaps { exporter, protocol, domain, gaps } = of;
-    gaps.into_iter().map(move |(unit, Gaps { lost, gaps, late, repeated, restarts })| GapsSnapshot {
+    gaps.into_iter().map(move |(unit, Gaps { lost, gaps, late, repeated, restarts, misnumbered })| GapsSnapshot {
         labels: [("exporter", exporter.clone()), ("protocol", protocol.to_owned()), ("domain", domain.clone()), ("of", unit.to_owned())],
         // What came late may have been missed before a row was another's.
         lost: u64::try_from(lost.cast_signed()).unwrap_or(0),
-        times: [gaps, late, repeated, restarts],
+        times: [gaps, late, repeated, restarts, misnumbered],
     })
 }
 
