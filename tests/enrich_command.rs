@@ -159,9 +159,50 @@ fn top_talkers_by_any_field() {
     let said = text(&out.stdout);
     let lines: Vec<&str> = said.trim_end().lines().collect();
     assert_eq!((lines.len(), lines[3].split_whitespace().collect::<Vec<_>>()), (4, vec!["300.0", "224000.0", "2", "acme", "DE"]), "{said}");
-    for bad in [&["--top", "nothing"][..], &["--top", "as_path"], &["--top", "proto", "--every", "0s"], &["--count", "3"]] {
+    for bad in [&["--top", "nothing"][..], &["--top", "proto", "--every", "0s"], &["--count", "3"]] {
         assert_eq!(flows(&place.path("t.pcap"), bad).status.code(), Some(2), "{bad:?}");
     }
+}
+
+/// A flow counts under the whole of a list.
+#[test]
+fn top_talkers_by_a_list() {
+    let place = place();
+    let out = flows(&place.path("x.pcap"), &["--top", "as_path,dst_port", "--rows", "1"]);
+    let said = text(&out.stdout);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    assert_eq!(said.lines().nth(3).unwrap().split_whitespace().skip(2).collect::<Vec<_>>(), ["1", "-", "443"], "{said}");
+}
+
+/// What is faulty in tables is told at once with what is not there, and with what is wrong in the configuration.
+#[test]
+fn all_faults_of_tables_are_told_at_once() {
+    let place = place();
+    place.put("c.csv", "prefix,cid\n10.0.0.0/8,x\n10.0.0.0/33,1\n");
+    place.put("if.csv", "exporter,if_index,name\nrouter,3,x\n");
+    let lookup = "[[enrich.lookups]]\nfile = \"gone.csv\"\nby = \"src_port\"";
+    let config = place.config(&format!("[enrich]\ncustomers = \"c.csv\"\ninterfaces = \"if.csv\"\nbgp = \"gone.mrt\"\n{lookup}"));
+    let out = flows(&place.path("x.pcap"), &["--config", config.to_str().unwrap()]);
+    let said = text(&out.stderr);
+    assert_eq!(out.status.code(), Some(2), "{said}");
+    let wanted = [
+        "t.toml:7: enrich.bgp: ",
+        "t.toml:9: enrich.lookups[0].file: ",
+        "c.csv:2: cid: \"x\" is no number",
+        "c.csv:3: prefix: ",
+        "if.csv:2: exporter: \"router\" is no address",
+    ];
+    let places: Vec<_> = wanted.iter().map(|wanted| said.find(wanted).unwrap_or_else(|| panic!("{wanted}: {said}"))).collect();
+    assert!(places.is_sorted(), "file by file, line by line: {said}");
+    // A link of the same configuration may be asked for.
+    place.put("if.csv", "exporter,if_index,name\n192.0.2.7,3,x\n");
+    let link = "[[links]]\nname = \"a\"\nexporter = \"192.0.2.7\"\nif_index = 3\ncapacity_bps = 1000000";
+    let config = place.config(&format!("{link}\n"));
+    let out = flows(&place.path("x.pcap"), &["--config", config.to_str().unwrap(), "--where", "{ link = \"a\" }"]);
+    assert_eq!((out.status.code(), text(&out.stdout).lines().count()), (Some(0), 3), "{}", text(&out.stderr));
+    let out = flows(&place.path("x.pcap"), &["--config", config.to_str().unwrap(), "--where", "{ link = \"b\" }"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("they are a"), "{}", text(&out.stderr));
 }
 
 /// Time goes on without flows, too.

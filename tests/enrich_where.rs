@@ -51,6 +51,7 @@ fn flow(dice: &mut Dice) -> (Flow, Added) {
     (f.src_as, f.dst_as, f.icmp_type, f.icmp_code) = (dice.below(3), dice.below(3), dice.one(&[0, 3, 8]), dice.below(2));
     (f.kind, f.src_mac, f.bytes) =
         (dice.one(&[FlowType::Ipfix, FlowType::Sflow5]), u64::from(dice.below(2)) * 0x0200_5E10_0001, 1 << dice.below(40));
+    (f.packets, f.fragment_offset, f.ip_flags) = (u64::from(dice.below(3)), dice.one(&[0, 0, 185]), dice.below(4));
     flow.lists.as_path.extend((0..dice.below(3)).map(|_| dice.one(&[1, 2, 64_499, 64_500])));
     flow.lists.layers.extend((0..dice.below(3)).map(|_| (dice.one(&[0, 1, 9]), 20)));
     flow.lists.mpls_ip.extend((0..dice.below(3)).map(|_| Address::from(dice.one(&HOSTS).parse::<IpAddr>().unwrap())));
@@ -64,7 +65,7 @@ type Holds = Box<dyn Fn(&Flow, &Added) -> bool>;
 /// A condition as it is written, and whether it holds by the plainest reading.
 fn condition(dice: &mut Dice) -> (String, Holds) {
     let ports = |f: &tailwater::flows::Fields| matches!(f.proto, 6 | 17 | 132);
-    match dice.below(18) {
+    match dice.below(20) {
         0 => {
             let (name, number) = dice.one(&[("\"tcp\"", 6), ("\"udp\"", 17), ("47", 47), ("\"icmpv6\"", 58)]);
             (format!("protocol = {name}"), Box::new(move |flow, _| flow.fields.proto == number))
@@ -117,6 +118,13 @@ fn condition(dice: &mut Dice) -> (String, Holds) {
             let holds = move |flow: &Flow, _: &Added| flow.lists.mpls_ip.iter().any(|own| ip(own).is_some_and(|ip| inner.contains(&ip)));
             (format!("mpls_ip = \"{net}\""), Box::new(holds))
         }
+        17 => (
+            "fragment = [\"first\", \"later\"]".to_owned(),
+            Box::new(|flow, _| flow.fields.fragment_offset > 0 || flow.fields.ip_flags & 1 == 1),
+        ),
+        18 => {
+            ("packet_size = \"64..129\"".to_owned(), Box::new(|flow, _| flow.fields.packets == 1 && (64..129).contains(&flow.fields.bytes)))
+        }
         _ => ("bytes = \"1000..2000000\"".to_owned(), Box::new(|flow, _| (1_000..2_000_000).contains(&flow.fields.bytes))),
     }
 }
@@ -137,7 +145,7 @@ fn conditions_hold_as_a_plain_reading_says() {
             }
         }
         let text = format!("{{ {} }}", conditions.iter().map(|(text, _)| &text[..]).collect::<Vec<_>>().join(", "));
-        let predicate = parse_where(&text).unwrap_or_else(|faults| panic!("{text}: {faults}"));
+        let predicate = parse_where(&text, &[]).unwrap_or_else(|faults| panic!("{text}: {faults}"));
         for _ in 0..30 {
             let (flow, added) = flow(&mut dice);
             let wanted = conditions.iter().all(|(_, holds)| holds(&flow, &added));
@@ -152,7 +160,10 @@ fn conditions_hold_as_a_plain_reading_says() {
 fn what_is_wrong_is_said() {
     for (text, wanted) in [
         ("{ colour = 1 }", "unknown key"),
-        ("{ packet_size = [64] }", "packet_size: is no key of flows"),
+        ("{ payload_size = [64] }", "payload_size: is no key of flows"),
+        ("{ packet_size = \"x\" }", "\"x\" is no range"),
+        ("{ fragment = \"middle\" }", "it may be none, first or later"),
+        ("{ link = \"transit-a\" }", "names none of [[links]]; there are none"),
         ("{ src_pot = 1 }", "did you mean \"src_port\"?"),
         ("{ in_if = \"x\" }", "\"x\" is no range"),
         ("{ in_if = -1 }", "is out of range"),
@@ -167,7 +178,44 @@ fn what_is_wrong_is_said() {
         ("{ as_path = \"AS1\" }", "\"AS1\" is no range"),
         ("{ mpls_ip = 1 }", "mpls_ip"),
     ] {
-        let said = parse_where(text).unwrap_err().to_string();
+        let said = parse_where(text, &[]).unwrap_err().to_string();
         assert!(said.contains(wanted) && said.starts_with("--where"), "{text}: {said}");
+    }
+}
+
+/// Links as a configuration has them: by the exporter and the number of an interface.
+#[test]
+fn a_link_is_an_exporters_interface() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ranges.csv"), "prefix,customer\n192.0.2.0/24,acme\n").unwrap();
+    let links = "[[links]]\nname = \"a\"\nexporter = \"10.0.0.1\"\nif_index = 3\ncapacity_bps = 1000000\n\
+                 [[links]]\nname = \"b\"\nmatch = { port = 0 }\ncapacity_bps = 1000000\n";
+    let streams = |named: &str| format!("[[streams]]\nname = \"s\"\nwhere = {{ link = {named} }}\n");
+    let start = "stats = []\n[appliance]\nname = \"x\"\nheartbeat = false\n[ranges]\nfile = \"ranges.csv\"\n";
+    let load = |named: &str| {
+        let file = folder.path().join("t.toml");
+        std::fs::write(&file, format!("{start}{links}{}", streams(named))).unwrap();
+        tailwater::config::load(&file, &tailwater::stats::check)
+    };
+    let config = load("\"a\"").unwrap();
+    for predicate in [config.streams[0].predicate.clone(), parse_where("{ link = [\"a\"] }", &config.links).unwrap()] {
+        for (who, in_if, out_if, wanted) in [
+            ("10.0.0.1", 3, 9, true),
+            ("10.0.0.1", 9, 3, true),
+            ("10.0.0.1", 9, 9, false),
+            ("10.0.0.2", 3, 3, false),
+            ("::ffff:10.0.0.1", 3, 0, true),
+        ] {
+            let mut flow = Flow::default();
+            let sampler = Address::from(who.parse::<IpAddr>().unwrap());
+            (flow.fields.sampler_address, flow.fields.in_if, flow.fields.out_if) = (sampler, in_if, out_if);
+            assert_eq!(admits(&predicate, &flow, &Added::NONE), wanted, "{who} {in_if} {out_if}");
+        }
+    }
+    for (named, wanted) in
+        [("\"c\"", "names none of [[links]]; they are a, b"), ("\"b\"", "no flow comes by the link `b`"), ("[]", "is empty")]
+    {
+        let said = load(named).unwrap_err().to_string();
+        assert!(said.contains("t.toml:") && said.contains(wanted), "{said}");
     }
 }

@@ -1,6 +1,6 @@
 //! `tailwater flows` as it is called: what stands on stdout and stderr, and with which status it ends.
 
-#![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::UdpSocket;
@@ -57,7 +57,7 @@ fn a_line_a_flow_and_nothing_else_on_stdout() {
     assert!(lines.iter().all(|line| line["bytes"] == "10" && line["sampling_rate"] == "0" && line["sampler_address"] == "192.0.2.7"));
     let stderr = String::from_utf8(out.stderr).unwrap();
     assert!(stderr.contains("datagrams: 2 = 2 decoded") && stderr.contains("5 flows of unknown rate"), "{stderr}");
-    assert!(stderr.contains("gaps by domain: 1 of 1 domains have any\n  192.0.2.7 netflow5 0: records 0 lost in 0 gaps"), "{stderr}");
+    assert!(stderr.contains("gaps by domain: 1 with any\n  192.0.2.7 netflow5 0: records 0 lost in 0 gaps"), "{stderr}");
 }
 
 #[test]
@@ -92,10 +92,52 @@ fn bad_usage_is_two() {
     assert!(help.status.success() && String::from_utf8(help.stdout).unwrap().contains("Example:"));
 }
 
+/// A pipe that nobody reads any more, as behind `head`.
+fn closed() -> Stdio {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    writer.into()
+}
+
+#[test]
+fn who_reads_no_more_ends_it_without_a_complaint() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), capture(&vec![five(30); 200])).unwrap();
+    let out = flows().arg("--pcap").arg(file.path()).stdout(closed()).output().unwrap();
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    assert!(out.status.code() == Some(0) && !stderr.contains("roken pipe"), "{stderr}");
+    for mut command in [Command::new(env!("CARGO_BIN_EXE_tailwater")), flows()] {
+        // What is a single line, or many.
+        let is_flows = command.get_args().count() > 0;
+        if is_flows {
+            command.args(["--top", "src_addr", "--pcap"]).arg(file.path())
+        } else {
+            command.args(["generate", "--list"])
+        };
+        let out = command.stdout(closed()).output().unwrap();
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        assert!(out.status.code() == Some(0) && !stderr.contains("roken pipe"), "{stderr}");
+    }
+    // One that listens ends by the first flow that nobody reads, and keeps its templates.
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("templates");
+    let (mut child, mut stderr, port) = listening_to(&kept, closed());
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    sender.send_to(&five(4), format!("127.0.0.1:{port}")).unwrap();
+    let mut account = String::new();
+    stderr.read_to_string(&mut account).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{account}");
+    assert!(account.contains("datagrams: 1 = 1 decoded") && !account.contains("roken pipe") && kept.exists(), "{account}");
+}
+
 /// One that listens and keeps templates there; its stderr, and its port.
 fn listening(templates: &Path) -> (Child, BufReader<ChildStderr>, String) {
+    listening_to(templates, Stdio::piped())
+}
+
+fn listening_to(templates: &Path, stdout: Stdio) -> (Child, BufReader<ChildStderr>, String) {
     let mut command = flows();
-    command.args(["--listen", "127.0.0.1:0", "--templates"]).arg(templates).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(["--listen", "127.0.0.1:0", "--templates"]).arg(templates).stdout(stdout).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
@@ -131,21 +173,78 @@ fn sigterm_ends_listening_with_the_account_and_keeps_templates() {
     assert!(kept.exists());
 }
 
+/// Sets of NetFlow 9: a template of source address and octets, and a record of it.
+const TEMPLATE: [u8; 16] = [0, 0, 0, 16, 1, 0, 0, 2, 0, 8, 0, 4, 0, 1, 0, 4];
+const DATA: [u8; 12] = [1, 0, 0, 12, 192, 0, 2, 5, 0, 0, 0, 77];
+
+fn nine(sets: &[u8]) -> Vec<u8> {
+    [&[0, 9, 0, 1, 0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 7][..], sets].concat()
+}
+
+/// Killed as soon as a template is on disk, which needs no time to go by: the next one knows it.
+#[test]
+fn a_template_is_on_disk_when_it_was_told_and_outlives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("templates");
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (mut child, _stderr, port) = listening(&kept);
+    sender.send_to(&nine(&TEMPLATE), format!("127.0.0.1:{port}")).unwrap();
+    let known = || tailwater::flows::Collector::new(&tailwater::flows::Settings::default()).restore(&kept).unwrap();
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while known() == 0 {
+        assert!(std::time::Instant::now() < until, "it is not written");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (mut child, stderr, port) = listening(&kept);
+    sender.send_to(&nine(&DATA), format!("127.0.0.1:{port}")).unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert!(line.contains("\"bytes\":\"77\""), "{line}");
+    ended(child, &mut stdout, stderr);
+}
+
+/// What waited is taken away for good before it is used: its folder is synced behind that, as `strace` sees it.
+#[test]
+fn what_waited_is_taken_away_for_good() {
+    let folder = tempfile::tempdir().unwrap();
+    let (kept, calls) = (folder.path().join("templates"), folder.path().join("calls"));
+    let (mut child, stderr, port) = listening(&kept);
+    UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&nine(&DATA), format!("127.0.0.1:{port}")).unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    ended(child, &mut stdout, stderr);
+    assert!(folder.path().join("templates.waiting").exists());
+    let mut command = Command::new("strace");
+    command.args(["-f", "-e", "trace=unlink,unlinkat,openat,fsync", "-o"]).arg(&calls).arg(env!("CARGO_BIN_EXE_tailwater"));
+    command.args(["flows", "--listen", "127.0.0.1:0", "--top", "src_addr", "--every", "10ms", "--count", "1", "--templates"]).arg(&kept);
+    match command.env_remove("RUST_LOG").output() {
+        Ok(out) if out.status.success() => {}
+        other => return println!("skipped: strace is not there, or may not look: {other:?}"),
+    }
+    let calls = std::fs::read_to_string(calls).unwrap();
+    let lines: Vec<&str> = calls.lines().skip_while(|line| !(line.contains("unlink") && line.contains("templates.waiting"))).collect();
+    let own = format!("\"{}\"", folder.path().display());
+    let opened = lines.get(1).filter(|line| line.contains("openat") && line.contains(&own));
+    let handle = opened.and_then(|line| line.rsplit("= ").next()).unwrap_or_else(|| panic!("the folder is not opened: {calls}"));
+    assert!(lines[2].contains(&format!("fsync({handle})")), "{calls}");
+}
+
 /// What waits for its template at SIGTERM waits on, and comes out when the next one gets the template.
 #[test]
 fn data_that_waits_at_sigterm_is_decoded_after_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let kept = folder.path().join("templates");
-    let nine = |sets: &[u8]| [&[0, 9, 0, 1, 0, 0, 0, 9, 0, 0, 0, 9, 0, 0, 0, 1, 0, 0, 0, 7][..], sets].concat();
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
     let (mut child, stderr, port) = listening(&kept);
-    sender.send_to(&nine(&[1, 0, 0, 12, 192, 0, 2, 5, 0, 0, 0, 77]), format!("127.0.0.1:{port}")).unwrap();
+    sender.send_to(&nine(&DATA), format!("127.0.0.1:{port}")).unwrap();
     let mut stdout = child.stdout.take().unwrap();
     // What came before the signal is read.
     let (rest, account) = ended(child, &mut stdout, stderr);
     assert!(rest.is_empty() && account.contains("0 waiting + dropped (kept 1)"), "{account}");
     let (mut child, stderr, port) = listening(&kept);
-    sender.send_to(&nine(&[0, 0, 0, 16, 1, 0, 0, 2, 0, 8, 0, 4, 0, 1, 0, 4]), format!("127.0.0.1:{port}")).unwrap();
+    sender.send_to(&nine(&TEMPLATE), format!("127.0.0.1:{port}")).unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();

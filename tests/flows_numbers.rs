@@ -69,7 +69,9 @@ fn each_domain_is_told_as_if_it_were_alone() {
         feed(alone.entry(who).or_insert_with(collector), &came);
     }
     let told: BTreeMap<_, _> = all.numbers().told().into_iter().map(|row| ((row.exporter, row.protocol, row.domain), row.gaps)).collect();
-    assert_eq!(told.len(), alone.len() + 1);
+    // None that had no gaps has a row.
+    let had = alone.values().filter(|collector| gaps(collector.ledger()).iter().any(|(_, gaps)| *gaps != Gaps::default())).count();
+    assert_eq!(told.len(), had + 1);
     let mut sums = [Gaps::default(); 3];
     for ((exporter, protocol, domain), collector) in &alone {
         let name = match protocol {
@@ -98,7 +100,7 @@ fn each_domain_is_told_as_if_it_were_alone() {
     }
     assert_eq!(gaps(all.ledger()).map(|(_, gaps)| gaps), sums);
     assert!(sums.iter().all(|sum| sum.gaps > 10 && sum.late > 3 && sum.repeated > 3 && sum.restarts > 3), "{sums:?}");
-    assert!(all.numbers().to_string().starts_with(&format!("gaps by domain: {} of {}", alone.len(), alone.len())), "{}", all.numbers());
+    assert!(all.numbers().to_string().starts_with(&format!("gaps by domain: {} with any", alone.len())), "{}", all.numbers());
 }
 
 /// So many have rows, whoever sends; those beyond are one, and who was silent for long makes room.
@@ -108,6 +110,10 @@ fn rows_are_bounded_and_nothing_is_lost_of_the_sums() {
     let give = |c: &mut Collector, exporter: u32, second: u64, number: u32| {
         feed(c, &[(from(exporter, 1, second * SECOND_NS), datagram(9, 1, number))]);
     };
+    // Those without gaps take no room of those that have some.
+    (2_000..3_000).for_each(|exporter| give(&mut c, exporter, 1, 10));
+    (2_000..3_000).for_each(|exporter| give(&mut c, exporter, 1, 11));
+    assert_eq!(c.numbers().told().len(), 1);
     for n in [10, 15] {
         (1..=400).for_each(|exporter| give(&mut c, exporter, 1, n));
     }
@@ -130,8 +136,5 @@ fn ports_that_tell_exporters_apart_are_told() {
         feed(&mut c, &[(from(1, port, 1), datagram(10, 3, number))]);
     }
     let text = c.numbers().to_string();
-    assert_eq!(
-        text,
-        "gaps by domain: 1 of 2 domains have any\n  0.0.0.1 ipfix 3:8: records 3 lost in 1 gaps, 0 late, 0 repeated, 0 restarts"
-    );
+    assert_eq!(text, "gaps by domain: 1 with any\n  0.0.0.1 ipfix 3:8: records 3 lost in 1 gaps, 0 late, 0 repeated, 0 restarts");
 }

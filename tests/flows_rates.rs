@@ -155,3 +155,25 @@ fn an_agent_goes_before_its_source() {
     });
     assert_eq!(rates, [77, 88, 99, 11]);
 }
+
+/// Doubts are told of exporters of most flows first, and no longer than an hour behind their last datagram.
+#[test]
+fn doubts_have_an_order_and_an_age() {
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    let mut c = collector();
+    // A rate of 100, where the pool makes 1,000, or ten thousand.
+    for (exporter, samples, step) in [(1, 150, 10_000), (2, 300, 1_000), (3, 150, 100_000), (4, 400, 100)] {
+        for n in 1..=samples {
+            let shown = sample(1, &[n, 3, 100, n * step, 0, 1, 2], &[0; 14]);
+            feed(&mut c, &[(from(exporter, 1, u64::from(exporter) * HOUR_NS), sflow(n, n * 1_000, &[shown]))]);
+        }
+    }
+    let of = |c: &Collector, now_ns: u64| c.doubts(now_ns).into_iter().map(|doubt| doubt.of[..7].to_owned()).collect::<Vec<_>>();
+    assert_eq!(of(&c, HOUR_NS), ["0.0.0.2", "0.0.0.1", "0.0.0.3"]);
+    assert_eq!(of(&c, 2 * HOUR_NS), ["0.0.0.2", "0.0.0.1", "0.0.0.3"]);
+    assert_eq!(of(&c, 2 * HOUR_NS + 1), ["0.0.0.2", "0.0.0.3"]);
+    assert_eq!(of(&c, 3 * HOUR_NS + 1), ["0.0.0.3"]);
+    assert_eq!(c.doubtful(4 * HOUR_NS).len(), 1);
+    assert_eq!((of(&c, 4 * HOUR_NS + 1), c.doubtful(4 * HOUR_NS + 1)), (vec![], vec![]));
+    assert_eq!(c.warnings().len(), 1, "when the last datagram came");
+}

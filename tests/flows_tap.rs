@@ -43,6 +43,11 @@ fn ethernet(tags: &[u16], ip: &[u8]) -> Vec<u8> {
     [&[2; 12][..], &tags, &kind, ip].concat()
 }
 
+/// An IP packet behind what stands there instead of its type.
+fn behind(head: &[u8], ip: &[u8]) -> Vec<u8> {
+    [&[2; 12][..], head, ip].concat()
+}
+
 fn see(tap: &mut Tap, bytes: &[u8], time_ns: u64) {
     let captured_bytes = u32::try_from(bytes.len()).unwrap();
     let (wire_bytes, link) = (captured_bytes, LinkType::Ethernet);
@@ -71,6 +76,11 @@ fn datagrams_for_an_address_and_port_are_taken_and_nothing_else() {
         ethernet(&[], &v6(9, 6, &udp(6343, &export(93)))),
         ethernet(&[0x8100, 0x8100, 0x8100], &v4(9, 0, &udp(2055, &export(94)))),
         vec![2; 13],
+        // Behind two labels, behind a label within a VLAN, behind PPPoE; and for another address.
+        behind(&[0x88, 0x47, 0, 1, 0, 64, 0, 2, 1, 64], &v4(9, 0, &udp(2055, &export(6)))),
+        behind(&[0x81, 0, 0, 5, 0x88, 0x48, 0, 1, 1, 64], &v6(9, 17, &udp(6343, &export(7)))),
+        behind(&[0x88, 0x64, 0x11, 0, 0, 9, 0, 102, 0, 0x21], &v4(9, 0, &udp(2055, &export(8)))),
+        behind(&[0x88, 0x47, 0, 1, 1, 64], &v4(8, 0, &udp(2055, &export(97)))),
     ];
     frames.iter().zip(1..).for_each(|(frame, time_ns)| see(&mut taps[0], frame, time_ns));
     // One that is longer than what is seen of it, and one in pieces for another port.
@@ -78,8 +88,8 @@ fn datagrams_for_an_address_and_port_are_taken_and_nothing_else() {
     see(&mut taps[0], &ethernet(&[], &v6(9, 44, &[vec![17, 0, 0, 0, 0, 0, 0, 2], udp(1, &export(96))].concat())), 51);
     let (mut collector, mut flows) = (Collector::new(&Settings::default()), Vec::new());
     while tapped.receive(60, &mut collector, &mut |flow| flows.push((flow.fields.sequence_num, flow.fields.time_received_ns))) > 0 {}
-    assert_eq!(flows, [(1, 1), (2, 2), (3, 3), (4, 4), (5, 6)]);
-    let taken = PortTaken { datagrams: 5, cut: 1, other_port: 1, whole: 5, begun: 1, ..PortTaken::default() };
+    assert_eq!(flows, [(1, 1), (2, 2), (3, 3), (4, 4), (5, 6), (6, 13), (7, 14), (8, 15)]);
+    let taken = PortTaken { datagrams: 8, cut: 1, other_port: 1, whole: 8, begun: 1, ..PortTaken::default() };
     assert_eq!((tapped.taken(), collector.ledger().ports, collector.ledger().balances()), (taken, taken, true));
 }
 

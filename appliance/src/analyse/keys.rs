@@ -20,7 +20,7 @@ const MORE: u32 = 1;
 const DROPPED: std::ops::Range<u32> = 128..192;
 
 /// Its family and addresses; none where one is not told, or they are of two families.
-pub(super) fn addresses(f: &Fields) -> Option<(Family, [u8; 16], [u8; 16])> {
+pub(crate) fn addresses(f: &Fields) -> Option<(Family, [u8; 16], [u8; 16])> {
     let family = match (f.src_addr.bytes().len(), f.dst_addr.bytes().len()) {
         (4, 4) => Family::V4,
         (16, 16) => Family::V6,
@@ -36,7 +36,7 @@ fn padded(address: &Address) -> [u8; 16] {
 }
 
 /// A row with all keys, without counts, weight and direction.
-pub(super) fn row(flow: &Flow, (family, src, dst): (Family, [u8; 16], [u8; 16]), at: IpAddr) -> FlowRow {
+pub(crate) fn row(flow: &Flow, (family, src, dst): (Family, [u8; 16], [u8; 16]), at: IpAddr) -> FlowRow {
     let (f, mut record) = (&flow.fields, Record { src, dst, weight: 1, ..Record::default() });
     let (has, told) = (transport(flow, &mut record), link(flow, &mut record));
     let blocked = DROPPED.contains(&f.forwarding_status);

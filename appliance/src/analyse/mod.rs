@@ -5,7 +5,7 @@
 //! for there are few beside packets. It counts in the window that is open when it is received, and in a range where it crosses an
 //! external interface.
 
-mod keys;
+pub(crate) mod keys;
 mod metering;
 mod rows;
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use tailwater::axes::flow_field::{FLOW_FIELDS, FlowField, named};
-use tailwater::config::{FlowPredicate, listen_address, near, sampling_rate, streams};
+use tailwater::config::{listen_address, near, sampling_rate};
 use tailwater::flows::{OperatorRate, Settings};
 use tailwater::runtime::flows::{Format, Options};
 use tailwater::runtime::flows_top::TopOptions;
@@ -29,8 +29,8 @@ pub(super) struct FlowArguments {
     #[arg(long, value_name = "NAME", requires = "config", conflicts_with = "top")]
     stream: Option<String>,
     /// Takes only flows that this holds of, spelled as in the configuration: '{ protocol = "udp", src_port = [53] }'
-    #[arg(long = "where", value_name = "TABLE", value_parser = predicate)]
-    only: Option<FlowPredicate>,
+    #[arg(long = "where", value_name = "TABLE")]
+    only: Option<String>,
     /// Shows the top talkers, told apart by these fields of the message
     #[arg(long, value_name = "FIELD[,FIELD…]", value_delimiter = ',', value_parser = field)]
     top: Vec<&'static FlowField>,
@@ -74,9 +74,8 @@ impl From<FlowArguments> for Options {
         let (every_ns, count, rows) = (a.every, a.count, usize::from(a.rows));
         let clears = std::io::stdout().is_terminal();
         let top = (!a.top.is_empty()).then_some(TopOptions { fields: a.top, every_ns, count, rows, clears });
-        let only = a.only.unwrap_or_default();
         let settings = Settings { per_port: a.per_port, rates: a.sampling };
-        let (config, stream) = (a.config, a.stream);
+        let (config, stream, only) = (a.config, a.stream, a.only);
         Self { captures: a.pcap, listen: a.listen, format, config, stream, only, top, templates: a.templates, settings }
     }
 }
@@ -90,15 +89,10 @@ fn rate(text: &str) -> Result<OperatorRate, String> {
     sampling_rate(text).map(OperatorRate::from)
 }
 
-fn predicate(text: &str) -> Result<FlowPredicate, String> {
-    streams::parse_where(text).map_err(|faults| faults.to_string())
-}
-
 fn field(text: &str) -> Result<&'static FlowField, String> {
-    let one = || FLOW_FIELDS.iter().filter(|field| field.kind.is_one());
-    named(text).filter(|field| field.kind.is_one()).ok_or_else(|| match near(text, one().map(|field| field.name)) {
-        Some(near) => format!("there is no field {text:?} of one value; did you mean {near}?"),
-        None => format!("there is no field {text:?} of one value; proto/flowpb/flow.proto lists them"),
+    named(text).ok_or_else(|| match near(text, FLOW_FIELDS.iter().map(|field| field.name)) {
+        Some(near) => format!("there is no field {text:?}; did you mean {near}?"),
+        None => format!("there is no field {text:?}; proto/flowpb/flow.proto lists them"),
     })
 }
 

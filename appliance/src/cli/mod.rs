@@ -3,11 +3,13 @@
 mod arguments;
 mod flow_arguments;
 
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
 use tailwater::config::{self, Config};
+use tailwater::enrich::Tables;
 use tailwater::generate;
 use tailwater::runtime::check::{Verdict, check};
 use tailwater::runtime::exporting::Files;
@@ -66,19 +68,20 @@ fn run_appliance(file: &Path, share_cpus: bool) -> ExitCode {
     }
 }
 
-#[allow(clippy::print_stdout, reason = "what the command is for")]
 fn check_machine(file: &Path) -> ExitCode {
     let config = match load(file) {
         Ok(config) => config,
         Err(status) => return status,
     };
     let findings = check(&config);
-    findings.iter().for_each(|finding| println!("{finding}"));
+    if let Err(status) = findings.iter().try_for_each(say) {
+        return status;
+    }
     let wrong = findings.iter().filter(|finding| finding.verdict == Verdict::Wrong).count();
     if wrong == 0 { ExitCode::SUCCESS } else { fail(FAULT, format!("{wrong} to mend before `run`")) }
 }
 
-#[allow(clippy::print_stdout, clippy::print_stderr, reason = "what the command is for")]
+#[allow(clippy::print_stderr, reason = "what the command is for")]
 fn plan_capacity(file: &Path, options: &plan::Options, json: bool) -> ExitCode {
     let config = match load(file) {
         Ok(config) => config,
@@ -89,14 +92,10 @@ fn plan_capacity(file: &Path, options: &plan::Options, json: bool) -> ExitCode {
         Err(error) => return fail(if error.is_configuration() { USAGE } else { FAULT }, error),
     };
     if !json {
-        println!("{account}");
-        return ExitCode::SUCCESS;
+        return say(account).err().unwrap_or(ExitCode::SUCCESS);
     }
     match serde_json::to_string_pretty(&account) {
-        Ok(text) => {
-            println!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => say(text).err().unwrap_or(ExitCode::SUCCESS),
         Err(error) => fail(FAULT, error),
     }
 }
@@ -112,11 +111,11 @@ fn replay_captures(file: &Path, options: Options) -> ExitCode {
     }
 }
 
-#[allow(clippy::print_stdout, clippy::print_stderr, reason = "what the command is for")]
+#[allow(clippy::print_stderr, reason = "what the command is for")]
 fn generate_traffic(options: &generate::Options) -> ExitCode {
     if options.list {
-        generate::list().for_each(|(name, line)| println!("{name:18} {line}"));
-        return ExitCode::SUCCESS;
+        let told = generate::list().try_for_each(|(name, line)| say(format_args!("{name:18} {line}")));
+        return told.err().unwrap_or(ExitCode::SUCCESS);
     }
     match generate::run(options) {
         Ok(summary) => {
@@ -136,7 +135,15 @@ fn decode_flows(options: FlowArguments) -> ExitCode {
 
 /// A checked configuration, or its faults on stderr.
 fn load(path: &Path) -> Result<Config, ExitCode> {
-    config::load(path, &tailwater::stats::check).map_err(|faults| fail(USAGE, faults))
+    config::load_with(path, &tailwater::stats::check, &Tables::faults).map_err(|faults| fail(USAGE, faults))
+}
+
+/// A line on stdout. Whoever reads may end when it likes, as `head` does: that is no fault.
+fn say(line: impl std::fmt::Display) -> Result<(), ExitCode> {
+    match writeln!(io::stdout().lock(), "{line}") {
+        Err(fault) if fault.kind() != io::ErrorKind::BrokenPipe => Err(fail(FAULT, format!("standard output: {fault}"))),
+        _ => Ok(()),
+    }
 }
 
 #[allow(clippy::print_stderr, reason = "a command's own complaint")]

@@ -99,7 +99,8 @@ pub(super) fn read(root: &Section<'_, '_>) -> Option<Enrich> {
     let section = root.section("enrich", "[enrich]")?;
     let file = |key: &'static str, example: &str| section.take(key).and_then(|field| there(&field, example));
     let (asn, country) = (file("asn", "\"asn.mmdb\""), file("country", "\"country.mmdb\""));
-    section.book().name_databases(Databases { asn: asn.clone(), country: country.clone() });
+    let book = section.book();
+    book.name_databases(Databases { asn: asn.clone(), country: country.clone() });
     let (interfaces, bgp) = (file("interfaces", "\"interfaces.csv\""), file("bgp", "\"rib.mrt\""));
     let customers = section.take("customers").and_then(|field| customers(&field));
     let prefers_table = section.choice("prefer", &PREFER).unwrap_or(false);
@@ -109,7 +110,9 @@ pub(super) fn read(root: &Section<'_, '_>) -> Option<Enrich> {
     let snmp = section.section("snmp", "[enrich.snmp]").and_then(snmp);
     let lookups = section.rows("lookups").into_iter().filter_map(lookup).collect();
     section.close();
-    Some(Enrich { customers, asn, country, interfaces, snmp, bgp, prefers_table, protocol_names, normalise, lookups, reload_s })
+    let enrich = Enrich { customers, asn, country, interfaces, snmp, bgp, prefers_table, protocol_names, normalise, lookups, reload_s };
+    book.name_tables(&enrich);
+    Some(enrich)
 }
 
 /// A file that is there; what it holds is looked at when it is loaded.

@@ -105,9 +105,20 @@ impl Faults {
         self.unlisted.extend(other.unlisted);
     }
 
-    /// In the order of the lines, those of `first` before any other file's.
+    /// The same, but for those that are there already.
+    pub(super) fn join_new(&mut self, other: Self) {
+        let is_new =
+            |fault: &Fault| !self.list.iter().any(|own| own.file == fault.file && own.line == fault.line && own.what == fault.what);
+        let list: Vec<Fault> = other.list.into_iter().filter(is_new).collect();
+        self.join(Self { list, unlisted: other.unlisted });
+    }
+
+    /// File by file in the order of the lines, those of `first` before any other file's.
     pub(crate) fn sort(&mut self, first: &Path) {
-        self.list.sort_by_key(|f| (f.file != first, f.line));
+        self.list.sort_by(|a, b| {
+            let by_file = (a.file != first).cmp(&(b.file != first)).then_with(|| a.file.cmp(&b.file));
+            by_file.then_with(|| a.line.cmp(&b.line))
+        });
     }
 
     /// `value` if nothing is wrong.

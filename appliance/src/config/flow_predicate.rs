@@ -1,10 +1,13 @@
 //! `where` of flows: keys as those of stats, and fields of the message under their own names.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 
 use super::fault::any_of;
 use super::predicate::{self, Span};
 use super::walk::{Field, Section};
+use crate::axes::flow::Source;
 use crate::axes::flow_field::{FLOW_FIELDS, FlowField, FlowKind, named};
 use crate::axes::key::{KEYS, Key};
 
@@ -39,6 +42,8 @@ pub enum FlowOf {
     Asn,
     /// The country of either side.
     Country,
+    /// The interface that it came in by, or that it left by, with its exporter: a link.
+    Link,
 }
 
 /// Values.
@@ -52,27 +57,15 @@ pub enum Among {
     Texts(Vec<String>),
     /// Addresses.
     Networks(Vec<IpNet>),
+    /// Exporters, and the numbers that they give interfaces.
+    Interfaces(Vec<(IpAddr, u32)>),
 }
 
-/// Keys of packets that a flow has, too.
-pub const FLOW_KEYS: [Key; 16] = [
-    Key::SrcIp,
-    Key::DstIp,
-    Key::SrcPrefix,
-    Key::DstPrefix,
-    Key::SrcPort,
-    Key::DstPort,
-    Key::Protocol,
-    Key::TcpFlags,
-    Key::Vlan,
-    Key::MplsLabel,
-    Key::Ttl,
-    Key::Dscp,
-    Key::Icmp,
-    Key::SrcMac,
-    Key::Service,
-    Key::Flow,
-];
+/// Whether a key of stats of flows is asked by the bytes that a row of theirs would have; others are fields, or have names for several.
+pub(crate) const fn is_asked(key: Key) -> bool {
+    let is_other = matches!(key, Key::None | Key::Link | Key::Exporter | Key::InIf | Key::OutIf) || key.is_looked_up();
+    Source::Flows.has_key(key) && !is_other
+}
 
 /// Names that stand for several fields, and what their values are.
 const EITHER: [(&str, FlowOf, FlowKind); 4] = [
@@ -89,12 +82,13 @@ const ALSO: [(&str, &str); 2] = [("src_asn", "src_as"), ("dst_asn", "dst_as")];
 pub(super) fn read(section: Section<'_, '_>) -> FlowPredicate {
     let mut predicate = FlowPredicate::default();
     let before = section.book().count();
-    for key in FLOW_KEYS {
+    for key in KEYS.iter().map(|row| row.key).filter(|key| is_asked(*key)) {
         if let Some(field) = section.take(key.row().name) {
             let test = predicate::test(section.book(), key, field);
             predicate.tests.extend(test.map(|test| FlowTest { of: FlowOf::Key(key), among: Among::Spans(test.v4, test.v6) }));
         }
     }
+    predicate.tests.extend(section.take(Key::Link.row().name).and_then(links));
     for (name, of, kind) in EITHER {
         predicate.tests.extend(section.take(name).and_then(|field| values(of, kind, field)));
     }
@@ -140,6 +134,25 @@ fn values(of: FlowOf, kind: FlowKind, field: Field<'_, '_>) -> Option<FlowTest> 
     Some(FlowTest { of, among })
 }
 
+/// Links by their names: the interfaces by which flows come or go.
+fn links(field: Field<'_, '_>) -> Option<FlowTest> {
+    let (at, book) = (field.at.clone(), field.book());
+    let rows = field.one_or_many()?;
+    if rows.is_empty() {
+        book.fault(&at, "is empty: no flow could have it", "give one value at least, or remove the key");
+    }
+    Some(FlowTest { of: FlowOf::Link, among: Among::Interfaces(rows.iter().filter_map(interface).collect()) })
+}
+
+fn interface(field: &Field<'_, '_>) -> Option<(IpAddr, u32)> {
+    let name = field.text("\"transit-a\"")?;
+    let found = predicate::known_link(field.book(), field, name)?;
+    if found.is_none() {
+        field.fault(format!("no flow comes by the link `{name}`"), "give its row of [[links]] exporter and if_index, or name another");
+    }
+    found
+}
+
 /// A number, or `"64..128"`: from 64 on and below 128; either end may be left out.
 fn numbers(field: &Field<'_, '_>) -> Option<(u64, u64)> {
     let Some(text) = field.as_text() else {
@@ -177,7 +190,7 @@ fn mac(field: &Field<'_, '_>) -> Option<(u64, u64)> {
 
 fn network(field: &Field<'_, '_>) -> Option<IpNet> {
     let text = field.text("\"192.0.2.1\"")?;
-    if let Ok(address) = text.parse::<std::net::IpAddr>() {
+    if let Ok(address) = text.parse::<IpAddr>() {
         return Some(address.into());
     }
     match super::ranges::prefix(text) {

@@ -47,7 +47,7 @@ pub(super) fn read(root: &Section<'_, '_>) -> Vec<Link> {
         row.book().fault(&row.at, format!("is one link more than the {LINKS_MAX} that an appliance may have"), "remove it");
     }
     let links: Vec<Link> = rows.into_iter().filter_map(|row| link(row, root)).collect();
-    root.book().name_links(links.iter().map(|link| link.name.clone()).collect());
+    root.book().name_links(links.iter().map(|link| (link.name.clone(), link.of_flows)).collect());
     links
 }
 
@@ -55,10 +55,10 @@ fn link(mut row: Section<'_, '_>, root: &Section<'_, '_>) -> Option<Link> {
     let name = row.require("name", NAME).and_then(|field| named(&field));
     if let Some(name) = &name {
         row.named(name);
-        if root.book().knows_link(name) {
+        if root.book().link(name).is_some() {
             row.fault("name", "names another link too", "give each a name of its own");
         }
-        root.book().name_links([root.book().links(), vec![name.clone()]].concat());
+        root.book().name_link(name);
     }
     let (of_flows, is_of_flows) = (of_flows(&row), row.has("exporter") || row.has("if_index"));
     let matches = match is_of_flows && !row.has("match") {

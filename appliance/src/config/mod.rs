@@ -21,6 +21,7 @@ pub mod kafka;
 mod links;
 mod looked_up;
 mod mirror;
+mod named;
 mod predicate;
 pub mod ranges;
 mod secret;
@@ -46,7 +47,9 @@ pub use enrich::{Customers, Enrich, Lookup, Snmp};
 pub use exports::{Export, ExportProtocol, PacketLogs};
 pub use fault::{Fault, Faults, near};
 pub(crate) use fault::{Lines, any_of, read_text};
-pub use flow_predicate::{Among, FLOW_KEYS, FlowOf, FlowPredicate, FlowTest};
+#[cfg(test)]
+pub(crate) use flow_predicate::is_asked as flow_asks;
+pub use flow_predicate::{Among, FlowOf, FlowPredicate, FlowTest};
 pub use flows::{FlowRate, Flows, listen_address, sampling_rate};
 pub use https::{BodyFraming, Compression, Credentials, HttpsSink};
 pub use interfaces::Interfaces;
@@ -132,11 +135,27 @@ pub type StatCheck<'a> = dyn Fn(&StatSpec, Windows) -> Result<(), Refusal> + 'a;
 /// # Errors
 /// Everything that is wrong, at once.
 pub fn load(path: &Path, stat_check: &StatCheck<'_>) -> Result<Config, Faults> {
+    load_with(path, stat_check, &|_| Faults::default())
+}
+
+/// What is wrong in the files that `[enrich]` names.
+pub type TableCheck<'a> = dyn Fn(&Enrich) -> Faults + 'a;
+
+/// The same; where anything is wrong, tables are looked at too, as far as they are there, so that their faults are told with the others.
+/// Where nothing is, who needs the tables reads them, and says what is wrong.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub fn load_with(path: &Path, stat_check: &StatCheck<'_>, table_check: &TableCheck<'_>) -> Result<Config, Faults> {
     let document = walk::parse(path)?;
     let book = Book::new(path, document.raw());
     let config = read(Section::root(&book, document.as_table()), stat_check);
     let config = config.map(|config| Config { text: written::toml(document.as_table()), ..config });
+    let tables = book.tables();
     let mut faults = book.into_faults();
+    if let Some(enrich) = tables.filter(|_| !faults.is_empty()) {
+        faults.join_new(table_check(&enrich));
+    }
     faults.sort(path);
     match config {
         Some(config) if faults.is_empty() => Ok(config),

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::named::Interface;
 use super::walk::{Book, Field, Section};
 use crate::axes::key::{KEYS, Key, KeySpec, Lengths};
 use crate::axes::value;
@@ -168,13 +169,21 @@ fn wanted(book: &Book<'_>, key: Key, field: &Field<'_, '_>) -> Option<Wanted> {
 
 /// A link by its name: records have its number, from 1.
 fn link(book: &Book<'_>, field: &Field<'_, '_>) -> Option<Wanted> {
-    let (name, links) = (field.text("\"transit-a\"")?, book.links());
-    let Some(at) = links.iter().position(|link| link == name) else {
+    let name = field.text("\"transit-a\"")?;
+    known_link(book, field, name)?;
+    let at = book.links().iter().position(|link| link == name)?;
+    Wanted::one(|_| u8::try_from(at + 1).ok().map(|number| vec![number]))
+}
+
+/// The link of that name, and the interface that flows know it by, if any; a fault where there is no such link.
+pub(super) fn known_link(book: &Book<'_>, field: &Field<'_, '_>, name: &str) -> Option<Option<Interface>> {
+    let found = book.link(name);
+    if found.is_none() {
+        let links = book.links();
         let known = if links.is_empty() { "there are none: write [[links]]".to_owned() } else { format!("they are {}", links.join(", ")) };
         field.fault(format!("`{name}` names none of [[links]]"), known);
-        return None;
-    };
-    Wanted::one(|_| u8::try_from(at + 1).ok().map(|number| vec![number]))
+    }
+    found
 }
 
 /// A number, or a range of them as text.

@@ -9,8 +9,9 @@ use super::appliance::hash_key;
 use super::fault::Faults;
 use super::flow_predicate::{self, FlowPredicate};
 use super::kafka::{TOPIC_BYTES_MAX, is_topic};
+use super::links::Link;
 use super::walk::{self, Book, Field, Section};
-use crate::axes::flow_field::{FlowField, named};
+use crate::axes::flow_field::{FLOW_FIELDS, FlowField, named};
 
 /// One of `[[streams]]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -199,8 +200,13 @@ fn template(field: &Field<'_, '_>) -> Option<Template> {
     let text = field.text("\"tailwater.v1.flows.{customer}\"")?;
     let (mut parts, mut rest, mut plain) = (Vec::new(), text, String::new());
     while let Some((before, (name, after))) = rest.split_once('{').and_then(|(before, inner)| Some((before, inner.split_once('}')?))) {
-        let Some(row) = named(name).filter(|row| row.kind.is_one()) else {
-            field.fault(format!("`{{{name}}}` is no field of one value"), "write one such as {customer}, {src_as} or {proto_name}");
+        let Some(row) = named(name) else {
+            let near = super::fault::near(name, FLOW_FIELDS.iter().map(|row| row.name));
+            let meant = near.map_or_else(String::new, |near| format!("did you mean {{{near}}}? "));
+            field.fault(
+                format!("`{{{name}}}` is no field of a message"),
+                format!("{meant}write one such as {{customer}}, {{src_as}} or {{proto_name}}"),
+            );
             return None;
         };
         plain = plain + before + "c";
@@ -273,12 +279,15 @@ fn addresses(field: &Field<'_, '_>) -> Option<Vec<&'static FlowField>> {
 
 /// `where` as it is written on a command line: `{ protocol = "udp", src_port = [53] }`.
 ///
+/// `links` are those of the configuration beside it, if there is one.
+///
 /// # Errors
 /// All that is wrong in it.
-pub fn parse_where(text: &str) -> Result<FlowPredicate, Faults> {
+pub fn parse_where(text: &str, links: &[Link]) -> Result<FlowPredicate, Faults> {
     let path = Path::new("--where");
     let document = walk::parse_text(path, format!("where = {text}"))?;
     let book = Book::new(path, document.raw());
+    book.name_links(links.iter().map(|link| (link.name.clone(), link.of_flows)).collect());
     let root = Section::root(&book, document.as_table());
     let predicate = root.section("where", "{ protocol = \"udp\" }").map(flow_predicate::read).unwrap_or_default();
     root.close();

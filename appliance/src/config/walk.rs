@@ -8,6 +8,7 @@ use toml_edit::{Document, Item, Table, TableLike, Value};
 
 use super::fault::{Fault, Faults, Lines, any_of, near, read_text};
 use super::looked_up::LookedUp;
+use super::named::Named;
 use crate::limits::TEXT_BYTES_MAX;
 
 /// One file under examination: its faults gather here.
@@ -15,7 +16,7 @@ pub(super) struct Book<'a> {
     file: &'a Path,
     lines: Lines,
     faults: RefCell<Faults>,
-    links: RefCell<Vec<String>>,
+    pub(super) named: Named,
     pub(super) looked_up: LookedUp,
 }
 
@@ -54,24 +55,11 @@ pub(super) fn parse_text(file: &Path, text: String) -> Result<Document<String>, 
 impl<'a> Book<'a> {
     pub(super) fn new(file: &'a Path, text: &str) -> Self {
         let lines = Lines::of(text);
-        Self { file, lines, faults: RefCell::default(), links: RefCell::default(), looked_up: LookedUp::default() }
+        Self { file, lines, faults: RefCell::default(), named: Named::default(), looked_up: LookedUp::default() }
     }
 
     pub(super) fn file(&self) -> &'a Path {
         self.file
-    }
-
-    /// Names of `[[links]]` that were read.
-    pub(super) fn links(&self) -> Vec<String> {
-        self.links.borrow().clone()
-    }
-
-    pub(super) fn name_links(&self, names: Vec<String>) {
-        *self.links.borrow_mut() = names;
-    }
-
-    pub(super) fn knows_link(&self, name: &str) -> bool {
-        self.links.borrow().iter().any(|link| link == name)
     }
 
     /// Notes a fault.
@@ -120,7 +108,7 @@ impl<'b, 'a> Field<'b, 'a> {
 
     /// Whether the configuration has links.
     pub(super) fn has_links(&self) -> bool {
-        !self.book.links.borrow().is_empty()
+        !self.book.links().is_empty()
     }
 
     pub(super) fn book(&self) -> &'b Book<'a> {

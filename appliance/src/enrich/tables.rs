@@ -60,6 +60,11 @@ impl Tables {
         faults.or(tables)
     }
 
+    /// All that is wrong in any of the files, for who has no use of the tables.
+    pub fn faults(enrich: &Enrich) -> Faults {
+        Self::load(enrich, &[]).err().unwrap_or_default()
+    }
+
     /// Customers are those of these ranges.
     pub(super) fn set_ranges(&mut self, ranges: &[Range]) {
         self.customers = Some(Arc::new(customers::of_ranges(ranges)));

@@ -1,4 +1,5 @@
-//! What sequence numbers told, by exporter and observation domain: a bounded number of them, all others together.
+//! What sequence numbers told, by exporter and observation domain, of those that had gaps, repeats or restarts: a bounded number of them,
+//! all others together.
 
 use std::fmt;
 
@@ -57,11 +58,11 @@ impl Default for Numbers {
 }
 
 impl Numbers {
-    /// A datagram of a domain, and the account before and behind it. See [`Rows::note`].
+    /// A datagram of a domain, and the account before and behind it. Who has no gaps has no row: rows are few. See [`Rows::note`].
     #[inline]
     pub(super) fn note(&mut self, at: usize, (key, now_ns): (&DomainKey, u64), before: AllGaps, after: &Ledger) -> usize {
-        // Version 1 has no numbers.
-        self.0.note(at, (key, now_ns, key.version != 1), &AllGaps::of(after).since(before))
+        let more = AllGaps::of(after).since(before);
+        self.0.note(at, (key, now_ns, more != AllGaps::default()), &more)
     }
 
     /// By exporter, protocol and domain; the last are all others.
@@ -107,12 +108,7 @@ impl fmt::Display for Numbers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let told = self.told();
         let of_note = |row: &&DomainGaps| row.gaps.iter().any(|(_, gaps)| *gaps != Gaps::default());
-        write!(
-            f,
-            "gaps by domain: {} of {} domains have any",
-            self.0.iter().filter(|(_, gaps)| **gaps != AllGaps::default()).count(),
-            self.0.iter().count()
-        )?;
+        write!(f, "gaps by domain: {} with any", self.0.iter().count())?;
         for DomainGaps { exporter, protocol, domain, gaps } in told.iter().filter(of_note) {
             let gaps = gaps.iter().map(|(of, gaps)| format!("{of} {gaps}")).collect::<Vec<_>>().join("; ");
             let who = if protocol.is_empty() { "all others".to_owned() } else { format!("{exporter} {protocol} {domain}") };

@@ -145,6 +145,16 @@ pub(super) fn replace(file: &Path, magic: &[u8; 8], body: &[u8]) -> Result<(), S
     Ok(())
 }
 
+/// Takes a file away, for good: a power cut does not bring it back.
+pub(super) fn remove(file: &Path) -> io::Result<()> {
+    fs::remove_file(file)?;
+    // It is gone for whoever looks now: what it held is not given up because the disk ails.
+    if let Err(fault) = File::open(folder_of(file)).and_then(|folder| folder.sync_all()) {
+        tracing::warn!("{}: is taken away, and the disk did not say so: {fault}; after a power cut it may come again", file.display());
+    }
+    Ok(())
+}
+
 /// All of a file; `None`: it is not there.
 pub(super) fn read(file: &Path) -> Result<Option<Vec<u8>>, StoreError> {
     match fs::metadata(file) {

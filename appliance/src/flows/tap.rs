@@ -171,11 +171,18 @@ impl Tap {
                 match *frame.bytes.get(at..)?.first_chunk::<2>()? {
                     [0x08, 0x00] | [0x86, 0xDD] => return frame.bytes.get(at + 2..),
                     [0x81, 0x00] | [0x88, 0xA8] | [0x91, 0x00] => at += 4,
+                    // MPLS and PPPoE: what stands behind them is known to who reads all of it.
+                    [0x88, 0x47 | 0x48 | 0x64] => return self.behind(frame, mirror),
                     _ => return None,
                 }
             }
             return None;
         }
+        self.behind(frame, mirror)
+    }
+
+    /// The same wherever it stands.
+    fn behind<'a>(&mut self, frame: &Frame<'a>, mirror: &MirrorPlan) -> Option<&'a [u8]> {
         parse_into(frame.bytes, frame.wire_bytes, frame.link, mirror, &mut self.parsed).ok()?;
         let at = usize::try_from(self.parsed.stripped_bytes + self.parsed.link.bytes).ok()?;
         frame.bytes.get(at..)

@@ -4,7 +4,6 @@
 //! or not at all. Bytes: the eight of [`MAGIC`], the CRC-32 of all that follows, then each set: the CRC-32 of its bytes, how many they are, and
 //! they: whose it is, its header, its data; numbers are little-endian. One that is damaged is counted, and those behind it are read.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::collector::Collector;
@@ -13,7 +12,7 @@ use super::export::Header;
 use super::flow::Address;
 use super::held::HeldSet;
 use super::ledger::SetDrop;
-use super::store::{Reader, StoreError, put_key, read, replace};
+use super::store::{Reader, StoreError, put_key, read, remove, replace};
 use super::times::Base;
 
 /// Of version 1.
@@ -44,14 +43,14 @@ impl Collector {
         (!out.is_empty()).then_some(out)
     }
 
-    /// Takes up what waited before, and takes the file away. How many sets wait again.
+    /// Takes up what waited before, and takes the file away, which a power cut does not undo. How many sets wait again.
     ///
     /// # Errors
     /// It cannot be read, or taken away, or is none of ours: nothing of it was taken up.
     pub fn restore_waiting(&mut self, file: &Path) -> Result<u64, StoreError> {
         let Some(bytes) = read(file)? else { return Ok(0) };
         // First, so that no end of ours makes it come twice.
-        fs::remove_file(file)?;
+        remove(file)?;
         let before = self.ledger().waiting;
         let Some(rest) = bytes.strip_prefix(MAGIC).and_then(|rest| rest.get(4..)) else {
             self.lose();

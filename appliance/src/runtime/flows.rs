@@ -12,9 +12,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use super::doubts::Doubts;
 use super::flows_out::{Out, Way};
 use super::flows_top::{Top, TopOptions};
-use crate::config::{self, Config, FlowPredicate};
-use crate::enrich::{Keeper, Pipeline};
-
+use super::saver::Saver;
+use crate::config::streams::parse_where;
+use crate::config::{self, Config};
+use crate::enrich::{Keeper, Pipeline, Tables};
 use crate::flows::listen::{Listener, is_shared, wait};
 use crate::flows::udp::{Datagrams, looks_like_export};
 use crate::flows::{Arrival, Collector, Settings, store, waiting};
@@ -44,8 +45,8 @@ pub struct Options {
     pub config: Option<PathBuf>,
     /// Messages of this stream alone.
     pub stream: Option<String>,
-    /// Only flows of which this holds.
-    pub only: FlowPredicate,
+    /// Only flows of which this holds, as `where` of `[[streams]]` is written.
+    pub only: Option<String>,
     /// Top talkers instead of messages.
     pub top: Option<TopOptions>,
     /// Where templates and rates are kept.
@@ -99,8 +100,8 @@ impl FlowsError {
 
 /// How often it is looked whether it shall end, and sockets are looked at without being told.
 const NAP_MS: u16 = 200;
-/// How often templates are kept, if they changed.
-const KEEP_EVERY: Duration = Duration::from_secs(5);
+/// So long templates on their way to the disk are waited for at the end.
+const KEEP_MAX: Duration = Duration::from_secs(2);
 /// For so long what still waits in the sockets is read after the signal to end.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
@@ -122,17 +123,21 @@ pub fn run(options: &Options) -> Result<(), FlowsError> {
         }
         listeners.push(Listener::open(*at).map_err(|fault| FlowsError::Open(*at, fault))?);
     }
-    restore(&mut collector, options);
     let mut looked_at = 0;
-    let done = read_captures(&mut captures, &mut collector, &mut out, &mut looked_at).and_then(|()| match listeners.is_empty() {
-        true => Ok(()),
-        false => serve(&mut listeners, &mut collector, options, &mut out),
-    });
+    let done = if listeners.is_empty() {
+        restore(&mut collector, options);
+        read_captures(&mut captures, &mut collector, &mut out, &mut looked_at)
+    } else {
+        let mut saver = options.templates.as_deref().and_then(|file| Saver::start(file, &mut collector));
+        let done = serve(&mut listeners, &mut collector, saver.as_mut(), &mut out);
+        saver.into_iter().for_each(|saver| saver.end(&mut collector, KEEP_MAX));
+        done
+    };
     let streams = out.end();
     let flushed = out.flush();
     let done = done.and(flushed);
     end(&mut collector, options);
-    let kept = keep(&mut collector, options, true);
+    let kept = keep(&mut collector, options);
     captures.warnings().for_each(|warning| tracing::warn!("{warning}"));
     collector.warnings().iter().for_each(|warning| tracing::warn!("{warning}"));
     tell(&collector.ledger().to_string());
@@ -148,7 +153,9 @@ pub fn run(options: &Options) -> Result<(), FlowsError> {
 
 /// What is written of flows, and how.
 fn way(options: &Options) -> Result<Out, FlowsError> {
-    let config = options.config.as_ref().map(|file| config::load(file, &crate::stats::check)).transpose()?;
+    let config = options.config.as_ref().map(|file| config::load_with(file, &crate::stats::check, &Tables::faults)).transpose()?;
+    let links = config.as_ref().map_or(&[][..], |config| &config.links);
+    let only = options.only.as_ref().map(|text| parse_where(text, links)).transpose()?.unwrap_or_default();
     let keeper = config.as_ref().and_then(|config| Some((config, config.enrich.as_ref()?)));
     let is_offline = options.listen.is_empty();
     let keeper = keeper.map(|(config, enrich)| Keeper::start(enrich, &config.ranges.list, Some(config.ranges.file.clone()), is_offline));
@@ -157,9 +164,9 @@ fn way(options: &Options) -> Result<Out, FlowsError> {
     let format = options.format.unwrap_or(Format::Json);
     let mut pipeline = Pipeline::new(streams, keeper.as_ref().map(Keeper::shelf), format.into());
     if let Some(top) = &options.top {
-        return Ok(Out::new(Way::Top(Box::new(Top::new(top.clone(), options.only.clone(), pipeline))), keeper));
+        return Ok(Out::new(Way::Top(Box::new(Top::new(top.clone(), only, pipeline))), keeper));
     }
-    if config.is_none() && options.only.tests.is_empty() {
+    if config.is_none() && only.tests.is_empty() {
         return Ok(Out::new(Way::Plain(format), None));
     }
     if let Some(name) = &options.stream {
@@ -168,7 +175,7 @@ fn way(options: &Options) -> Result<Out, FlowsError> {
     if options.stream.is_none() || options.format.is_some() {
         pipeline.force(format.into());
     }
-    pipeline.only(options.only.clone());
+    pipeline.only(only);
     Ok(Out::new(Way::Streams(Box::new(pipeline), options.stream.clone()), keeper))
 }
 
@@ -187,18 +194,11 @@ fn tell(text: &str) {
     eprintln!("{text}");
 }
 
+/// Templates for captures. What waits is for who listens: captures are of another time.
 fn restore(collector: &mut Collector, options: &Options) {
     let Some(file) = &options.templates else { return };
     if let Err(fault) = collector.restore(file) {
         tracing::warn!("{}: {fault}", file.display());
-    }
-    // What waits is for who listens: captures are of another time.
-    let waiting = waiting::beside(file);
-    if options.listen.is_empty() {
-        return;
-    }
-    if let Err(fault) = collector.restore_waiting(&waiting) {
-        tracing::warn!("{}: {fault}", waiting.display());
     }
 }
 
@@ -215,11 +215,9 @@ fn end(collector: &mut Collector, options: &Options) {
     }
 }
 
-fn keep(collector: &mut Collector, options: &Options, at_end: bool) -> Result<(), FlowsError> {
+/// What is known at the end.
+fn keep(collector: &mut Collector, options: &Options) -> Result<(), FlowsError> {
     let Some(file) = &options.templates else { return Ok(()) };
-    if !collector.is_changed() && !at_end {
-        return Ok(());
-    }
     collector.save(file).map_err(|fault| FlowsError::Keep(file.clone(), fault))
 }
 
@@ -241,7 +239,7 @@ fn read_captures(captures: &mut Merged, collector: &mut Collector, out: &mut Out
     Ok(())
 }
 
-fn serve(listeners: &mut [Listener], collector: &mut Collector, options: &Options, out: &mut Out) -> Result<(), FlowsError> {
+fn serve(listeners: &mut [Listener], collector: &mut Collector, mut saver: Option<&mut Saver>, out: &mut Out) -> Result<(), FlowsError> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         signal_hook::flag::register(signal, Arc::clone(&stop)).map_err(FlowsError::Signals)?;
@@ -252,7 +250,7 @@ fn serve(listeners: &mut [Listener], collector: &mut Collector, options: &Option
         let at = listener.address().map_err(FlowsError::Socket)?;
         tell(&format!("listens at udp {at}"));
     }
-    let (mut kept, mut doubts) = (Instant::now(), Doubts::new());
+    let mut doubts = Doubts::new();
     while !stop.load(Ordering::Relaxed) && !out.is_done() {
         let mut came = 0;
         for listener in &mut *listeners {
@@ -262,18 +260,15 @@ fn serve(listeners: &mut [Listener], collector: &mut Collector, options: &Option
         if hup.swap(false, Ordering::Relaxed) {
             out.reload();
         }
+        if let Some(saver) = &mut saver {
+            saver.offer(collector);
+        }
         if came == 0 {
             out.flush()?;
             wait(listeners, NAP_MS).map_err(FlowsError::Socket)?;
         }
         out.check()?;
-        doubts.look(collector);
-        if kept.elapsed() >= KEEP_EVERY {
-            kept = Instant::now();
-            if let Err(fault) = keep(collector, options, false) {
-                tracing::warn!("{fault}");
-            }
-        }
+        doubts.look(collector, now_ns());
     }
     drain(listeners, collector, out)
 }

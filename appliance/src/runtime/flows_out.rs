@@ -39,14 +39,19 @@ pub(super) struct Out {
     bytes: Vec<u8>,
     scratch: Vec<u8>,
     fault: Option<io::Error>,
+    /// Who read has had enough.
+    is_closed: bool,
 }
 
 impl Out {
     pub(super) fn new(way: Way, keeper: Option<Keeper>) -> Self {
-        Self { way, keeper, bytes: Vec::with_capacity(2 * OUT_BYTES), scratch: Vec::new(), fault: None }
+        Self { way, keeper, bytes: Vec::with_capacity(2 * OUT_BYTES), scratch: Vec::new(), fault: None, is_closed: false }
     }
 
     pub(super) fn put(&mut self, flow: &Flow) {
+        if self.is_closed {
+            return;
+        }
         match &mut self.way {
             Way::Plain(Format::Json) => json::write(flow, &mut self.bytes),
             Way::Plain(Format::Protobuf) => protobuf::write_framed(flow, &mut self.scratch, &mut self.bytes),
@@ -79,9 +84,9 @@ impl Out {
         }
     }
 
-    /// No more is asked for.
+    /// No more is asked for, or nobody reads any more.
     pub(super) fn is_done(&self) -> bool {
-        matches!(&self.way, Way::Top(top) if top.is_done())
+        self.is_closed || matches!(&self.way, Way::Top(top) if top.is_done())
     }
 
     /// What is left at the end; the account of streams.
@@ -105,8 +110,11 @@ impl Out {
         let mut stdout = io::stdout().lock();
         let written = stdout.write_all(&self.bytes).and_then(|()| stdout.flush());
         self.bytes.clear();
-        if let Err(fault) = written {
-            self.fault.get_or_insert(fault);
+        match written {
+            // Whoever reads may end when it likes, as `head` does: that is no fault.
+            Err(fault) if fault.kind() == io::ErrorKind::BrokenPipe => self.is_closed = true,
+            Err(fault) => drop(self.fault.get_or_insert(fault)),
+            Ok(()) => {}
         }
     }
 

@@ -10,7 +10,7 @@ use super::reload::utc;
 use crate::axes::flow_field::FlowField;
 use crate::config::FlowPredicate;
 use crate::enrich::{Pipeline, admits, text};
-use crate::flows::{Flow, value};
+use crate::flows::Flow;
 use crate::limits::TALKERS_MAX;
 
 /// What is asked.
@@ -54,6 +54,8 @@ pub(super) struct Top {
 const ABSENT: &str = "-";
 /// Who stands for all that there was no room for.
 const OTHERS: &str = "(others)";
+/// What stands between the values of a list, as in keys of messages.
+const LISTED: &str = ",";
 const CLEAR: &str = "\x1b[H\x1b[2J";
 const SECOND_NS: f64 = 1e9;
 
@@ -85,7 +87,7 @@ impl Top {
         }
         self.key.clear();
         for (place, field) in self.options.fields.iter().enumerate() {
-            let own = text(&value(flow, added, field.number));
+            let own = text(flow, added, field, LISTED);
             self.key.push_str(if place > 0 { " " } else { "" });
             self.key.push_str(if own.is_empty() { ABSENT } else { &own });
         }

@@ -65,6 +65,7 @@ pub mod replay;
 #[cfg(feature = "dpdk")]
 pub mod run;
 pub mod shipping;
+mod saver;
 pub mod strained;
 
 pub use world::World;

@@ -1,6 +1,7 @@
 //! Captures → queues: the reading end of a replay.
 
 use std::io::{IsTerminal, Write, stderr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::flow_feed::FlowFeed;
@@ -16,12 +17,18 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// Frames between looks at the clock.
 const PROGRESS_FRAMES: u64 = 4_096;
 
-/// Feeds all frames, in order of time; ends all queues, also after an error. With `flows`, export datagrams are analysed and not
+/// Feeds all frames, in order of time, unless nobody reads any more what comes of them; ends all queues, also after an error. With `flows`, export datagrams are analysed and not
 /// fed.
 ///
 /// # Errors
 /// A file that cannot be read on. What came before it was fed.
-pub fn feed_all(captures: &mut Merged, feed: &mut Feed, calendar: &Calendar, mut flows: Option<FlowFeed>) -> Result<(), CaptureError> {
+pub fn feed_all(
+    captures: &mut Merged,
+    feed: &mut Feed,
+    calendar: &Calendar,
+    mut flows: Option<FlowFeed>,
+    is_closed: &AtomicBool,
+) -> Result<(), CaptureError> {
     let mut spread = Spread::new(feed.queues());
     let mut progress = Progress::new();
     let mut at = Epoch(0);
@@ -34,6 +41,10 @@ pub fn feed_all(captures: &mut Merged, feed: &mut Feed, calendar: &Calendar, mut
         };
         let epoch = calendar.epoch(frame.time_ns);
         if epoch > at {
+            // Nobody reads what would come of the rest.
+            if is_closed.load(Ordering::Relaxed) {
+                break Ok(());
+            }
             at = epoch;
             (0..feed.queues()).for_each(|queue| until(|| feed.mark(queue, epoch)));
             flows.iter_mut().for_each(|flows| flows.open(epoch));

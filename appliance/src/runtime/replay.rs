@@ -100,6 +100,7 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
     let streams = std::mem::take(&mut wired.streams);
     let flows = wired.analysis.take().map(|analysis| FlowFeed::new(analysis, edges));
     let publisher = JsonLines::new(BufWriter::new(stdout()));
+    let is_closed = publisher.is_closed();
     let setting = setting(config, &world, 0, ports, false);
     let reporter = Reporter::new(setting, Arc::clone(&world.plans), world.calendar, streams, publisher, NoHealth);
     let reporter = match counters::at_once(config) {
@@ -110,7 +111,7 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
     let queues = queues.into_iter().map(|queue| vec![queue]).collect();
     let stop = Arc::new(AtomicBool::new(false));
     let handles = launch_all(&eal, (&cores.rx, &cores.workers), wired, (queues, false), &stop, Idle::Nap)?;
-    let read = feed_all(&mut captures, &mut feed, &world.calendar, flows);
+    let read = feed_all(&mut captures, &mut feed, &world.calendar, flows, &is_closed);
     for handle in handles {
         handle.join()?;
     }

@@ -1,6 +1,8 @@
 //! The reporter's thread, and messages as JSON lines.
 
 use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::findings::Findings;
@@ -30,23 +32,34 @@ pub struct JsonLines<W> {
     to: W,
     findings: Findings,
     error: Option<io::Error>,
+    is_closed: Arc<AtomicBool>,
 }
 
 impl<W: Write + Send> JsonLines<W> {
     /// Into `to`.
     pub fn new(to: W) -> Self {
-        Self { to, findings: Findings::default(), error: None }
+        Self { to, findings: Findings::default(), error: None, is_closed: Arc::default() }
     }
 
-    /// The first error, if there was one: nothing was written after it.
+    /// Whether nobody reads any more, for who gives the rest.
+    pub fn is_closed(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.is_closed)
+    }
+
+    /// The first error, if there was one: nothing was written after it. That nobody reads any more is none.
     pub fn finish(&mut self) -> io::Result<()> {
-        self.error.take().map_or_else(|| self.to.flush(), Err)
+        match self.error.take().map_or_else(|| self.to.flush(), Err) {
+            Err(fault) if fault.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other,
+        }
     }
 
     fn line(&mut self, message: &impl serde::Serialize) {
         if self.error.is_none() {
             let written = serde_json::to_writer(&mut self.to, message).map_err(io::Error::from).and_then(|()| self.to.write_all(b"\n"));
             self.error = written.err();
+            let is_closed = self.error.as_ref().is_some_and(|fault| fault.kind() == io::ErrorKind::BrokenPipe);
+            self.is_closed.store(is_closed, Ordering::Relaxed);
         }
     }
 }
@@ -65,5 +78,33 @@ impl<W: Write + Send> Publisher for JsonLines<W> {
             self.findings.tell(report);
         }
         self.line(report);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails so.
+    struct Broken(io::ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_reads_no_more_is_no_fault_and_a_full_disk_is_one() {
+        for (kind, is_closed) in [(io::ErrorKind::BrokenPipe, true), (io::ErrorKind::StorageFull, false)] {
+            let mut lines = JsonLines::new(Broken(kind));
+            let closed = lines.is_closed();
+            lines.range(&pb::RangeReport::default());
+            assert_eq!((closed.load(Ordering::Relaxed), lines.finish().is_ok()), (is_closed, is_closed), "{kind}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::journal::Journal;
 use crate::report::pb;
 use crate::telemetry::{Registry, SinkStatus};
 
-/// Rates that an account lists.
+/// Rates that an account lists: those of the exporters of most flows.
 const DOUBTS_MAX: usize = 20;
 
 /// Takes accounts of one window after the other.

@@ -1,7 +1,7 @@
 //! `[flows]`: export datagrams off sockets, their flows into the journal, beside the data path.
 //!
 //! One thread owns sockets, collector and outlet ([`receiving`]), on a CPU of `cores.io`. What it makes goes through `Receiving::burst`,
-//! flow by flow, through what `[enrich]` and `[[streams]]` make of it ([`way`]). Templates are written by another thread ([`saver`]); the reporter
+//! flow by flow, through what `[enrich]` and `[[streams]]` make of it ([`way`]). Templates are written by another thread ([`super::saver`]); the reporter
 //! and metrics look at moments that are told to them ([`watch`]), of which [`account`] makes each window's account.
 
 mod account;
@@ -9,7 +9,6 @@ mod analysing;
 mod outlet;
 mod ports;
 mod receiving;
-mod saver;
 mod watch;
 mod way;
 
@@ -20,6 +19,8 @@ use std::time::Instant;
 
 pub use account::Accounts;
 
+use super::doubts::Doubts;
+use super::saver::Saver;
 use crate::analyse::Analysis;
 use crate::config::{Config, Fault, Faults, Flows, Range};
 use crate::enrich::{Edges, Keeper, Pipeline};
@@ -32,7 +33,6 @@ use crate::telemetry::Registry;
 use analysing::{Analysing, Shared};
 use ports::Ports;
 use receiving::Receiving;
-use saver::Saver;
 use watch::Watch;
 use way::Way;
 
@@ -99,7 +99,7 @@ impl FlowStream {
                 saver,
                 watch: told,
                 told: Instant::now(),
-                doubted: Instant::now(),
+                doubts: Doubts::new(),
                 fault: None,
                 analysing,
                 time: at,

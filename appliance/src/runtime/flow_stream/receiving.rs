@@ -4,9 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::super::doubts::Doubts;
+use super::super::saver::Saver;
 use super::analysing::Analysing;
 use super::ports::Ports;
-use super::saver::Saver;
 use super::watch::Watch;
 use super::way::Way;
 use crate::arch::Patience;
@@ -22,8 +23,6 @@ const NAP_ANALYSING_MS: u16 = 5;
 const NAP_PORTS_MS: u16 = 1;
 /// How often others see where everything went.
 const TELL_EVERY: Duration = Duration::from_millis(200);
-/// How often it is looked which rates are doubtful.
-const DOUBT_EVERY: Duration = Duration::from_secs(5);
 /// For so long what still waits in the sockets is read after the signal to end.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
@@ -38,7 +37,7 @@ pub(super) struct Receiving {
     pub(super) saver: Option<Saver>,
     pub(super) watch: Arc<Watch>,
     pub(super) told: Instant,
-    pub(super) doubted: Instant,
+    pub(super) doubts: Doubts,
     /// The last fault of a socket, that it is told once.
     pub(super) fault: Option<String>,
     pub(super) analysing: Analysing,
@@ -127,9 +126,8 @@ impl Receiving {
         self.told = Instant::now();
         self.way.flush();
         self.watch.tell(&self.collector, self.way.given());
-        if self.doubted.elapsed() >= DOUBT_EVERY {
-            self.doubted = Instant::now();
-            self.watch.doubt(self.collector.doubts());
+        if self.doubts.are_due() {
+            self.watch.doubt(self.collector.doubts(now_ns()));
         }
     }
 
@@ -141,7 +139,7 @@ impl Receiving {
         }
         self.way.flush();
         self.collector.warnings().iter().for_each(|warning| tracing::warn!("flows: {warning}"));
-        self.watch.doubt(self.collector.doubts());
+        self.watch.doubt(self.collector.doubts(now_ns()));
         // First the account: the reporter may wait for it, and reads no stream meanwhile.
         self.watch.end(&self.collector, self.way.given());
         self.analysing.end();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::flows::{Collector, store, waiting};
 
-/// They are written so long after a change, so that one that follows at once is written with it.
+/// They are written no more often. What was told alone is written at once.
 const EVERY: Duration = Duration::from_secs(1);
 
 /// How often the end is looked for.
@@ -20,7 +20,8 @@ const NAP: Duration = Duration::from_millis(5);
 pub(super) struct Saver {
     to: SyncSender<Vec<u8>>,
     failed: Arc<AtomicBool>,
-    offered: Instant,
+    /// When they were given to the thread last.
+    offered: Option<Instant>,
     thread: JoinHandle<()>,
     /// Where what waits for templates is kept at the end.
     waiting: PathBuf,
@@ -49,7 +50,7 @@ impl Saver {
         let failed = Arc::new(AtomicBool::new(false));
         let (name, file, says) = (file.display().to_string(), file.to_owned(), Arc::clone(&failed));
         match thread::Builder::new().name("flow-templates".into()).spawn(move || write(&file, &from, &says)) {
-            Ok(thread) => Some(Self { to, failed, offered: Instant::now(), thread, waiting, is_gone: false }),
+            Ok(thread) => Some(Self { to, failed, offered: None, thread, waiting, is_gone: false }),
             Err(fault) => {
                 tracing::error!(
                     "flows: {name}: no thread keeps templates: {fault}; raise the limit on threads; after a restart data waits"
@@ -59,18 +60,15 @@ impl Saver {
         }
     }
 
-    /// From time to time: if something changed, it is written.
+    /// After each burst: if something changed, it is written, unless something was within the last second. Waits for nothing.
     pub(super) fn offer(&mut self, collector: &mut Collector) {
-        if self.offered.elapsed() < EVERY {
+        let is_to_write = collector.is_changed() || self.failed.load(Ordering::Relaxed);
+        if !is_to_write || self.offered.is_some_and(|offered| offered.elapsed() < EVERY) {
             return;
         }
-        self.offered = Instant::now();
-        if self.failed.swap(false, Ordering::Relaxed) {
-            collector.is_to_keep();
-        }
-        if collector.is_changed()
-            && let Err(fault) = self.to.try_send(collector.told())
-        {
+        self.offered = Some(Instant::now());
+        self.failed.store(false, Ordering::Relaxed);
+        if let Err(fault) = self.to.try_send(collector.told()) {
             collector.is_to_keep();
             if matches!(fault, TrySendError::Disconnected(_)) && !std::mem::replace(&mut self.is_gone, true) {
                 tracing::error!(
@@ -112,6 +110,11 @@ impl Saver {
                 }
             }
         }
+        self.stop(until);
+    }
+
+    /// What it was given is written; waits for that until then.
+    fn stop(self, until: Instant) {
         drop(self.to);
         while !self.thread.is_finished() && Instant::now() < until {
             thread::sleep(NAP);
@@ -157,7 +160,7 @@ mod tests {
         let mut saver = Saver::start(&file, &mut collector).unwrap();
         collector.take(&from, &TEMPLATE, &mut |_| {});
         assert!(collector.is_changed(), "{}", collector.ledger());
-        saver.offered -= EVERY;
+        saver.offered = None;
         saver.offer(&mut collector);
         while !saver.failed.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(5));
@@ -167,6 +170,35 @@ mod tests {
         let mut next = Collector::new(&Settings::default());
         assert_eq!(next.restore(&file).unwrap(), 1);
         Saver::start(&file, &mut next).unwrap().end(&mut next, Duration::from_secs(30));
+    }
+
+    /// Killed at any moment behind this, nothing of it is lost: no time has to go by.
+    #[test]
+    fn what_is_told_is_written_at_once_and_no_more_than_once_a_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("templates");
+        let from = |last| Arrival { exporter: Address::of(&[192, 0, 2, last]), port: 9, received_ns: 1 };
+        let mut collector = Collector::new(&Settings::default());
+        let mut saver = Saver::start(&file, &mut collector).unwrap();
+        saver.offer(&mut collector);
+        collector.take(&from(1), &TEMPLATE, &mut |_| {});
+        saver.offer(&mut collector);
+        let kept = || Collector::new(&Settings::default()).restore(&file).unwrap();
+        let until = Instant::now() + Duration::from_secs(30);
+        while kept() != 1 {
+            assert!(Instant::now() < until, "it was not written at once");
+            thread::sleep(NAP);
+        }
+        // Within a second of it, whatever the time is.
+        saver.offered = Some(Instant::now() + Duration::from_secs(3_600));
+        collector.take(&from(2), &TEMPLATE, &mut |_| {});
+        saver.offer(&mut collector);
+        assert!(collector.is_changed() && kept() == 1, "it waits for the next second");
+        saver.offered = Some(Instant::now() - EVERY);
+        saver.offer(&mut collector);
+        assert!(!collector.is_changed());
+        saver.end(&mut collector, Duration::from_secs(30));
+        assert_eq!(kept(), 2);
     }
 
     #[test]
@@ -202,7 +234,7 @@ mod tests {
             let _ = shut.recv();
         });
         let failed = Arc::new(AtomicBool::new(true));
-        let saver = Saver { to, failed, offered: Instant::now(), thread, waiting: PathBuf::new(), is_gone: false };
+        let saver = Saver { to, failed, offered: None, thread, waiting: PathBuf::new(), is_gone: false };
         for _ in 0..2 {
             while saver.to.try_send(Vec::new()).is_err() {
                 thread::sleep(NAP);
@@ -216,7 +248,7 @@ mod tests {
     fn a_thread_that_has_gone_is_told_and_holds_up_nothing() {
         let (to, from) = sync_channel(1);
         let thread = thread::spawn(move || drop(from));
-        let mut saver = Saver { to, failed: Arc::default(), offered: Instant::now(), thread, waiting: PathBuf::new(), is_gone: false };
+        let mut saver = Saver { to, failed: Arc::default(), offered: None, thread, waiting: PathBuf::new(), is_gone: false };
         let from = Arrival { exporter: Address::of(&[192, 0, 2, 1]), port: 9, received_ns: 1 };
         let mut collector = Collector::new(&Settings::default());
         collector.take(&from, &TEMPLATE, &mut |_| {});
@@ -224,7 +256,7 @@ mod tests {
             thread::sleep(NAP);
         }
         while !saver.is_gone {
-            saver.offered -= EVERY;
+            saver.offered = None;
             saver.offer(&mut collector);
         }
         assert!(collector.is_changed(), "it is not taken for kept");
