@@ -212,7 +212,9 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
     watch.show(&core.costs);
     core.memory.iter().for_each(|part| part.set(PartFigures { used: 1, high: 2, size: 3 }));
     let mut pause = Pause::default();
-    [1, 2].into_iter().for_each(|now_ns| pause.polled(now_ns, &core.pauses));
+    for now_ns in [1, 2] {
+        pause.polled(now_ns, &core.pauses);
+    }
     registry.set_feeds(vec![FeedSnapshot { name: "f".to_owned(), health: FeedHealth::Live }]);
     let rows = vec![("counted".to_owned(), 1)];
     registry.set_audit(AuditSnapshot { keys: vec![("found", 1)], rows, found_of_all: 1, stale: false });

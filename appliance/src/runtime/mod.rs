@@ -30,6 +30,7 @@ mod flows_out;
 pub mod flows_top;
 mod frame;
 pub mod generations;
+mod held;
 mod hidden;
 #[cfg(feature = "dpdk")]
 mod journal;

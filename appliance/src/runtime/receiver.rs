@@ -31,8 +31,6 @@ struct Closing {
 
 /// A walk that would not be over in so many hundredths of its epoch goes on by so many long pieces a poll.
 const PACES: [(u128, u32); 3] = [(40, 1), (80, 2), (90, 4)];
-/// Part of a window that may lie between two polls.
-const HELD_PARTS: u64 = 10;
 /// One that would not be over in these either leaves no more frames to a poll than [`BURST_FRAMES_LATE`].
 const WALK_PERCENT: u128 = 95;
 
@@ -191,22 +189,6 @@ impl<S: Stage> Receiver<S> {
             Some(epoch) => epoch,
             None => self.at,
         }
-    }
-
-    /// Frames come that may have waited for this poll so long.
-    #[cold]
-    pub fn held_up(&mut self, time_ns: u64, pause_ns: u64) {
-        let calendar = &self.world.calendar;
-        let (from, to) = (calendar.epoch(time_ns.saturating_sub(pause_ns)), calendar.epoch(time_ns));
-        if from < to {
-            self.open.hold(from, to);
-        }
-    }
-
-    /// A pause between two polls over the end of a window that is longer than this moves too much of it into the next: a tenth of the
-    /// shortest window, as of clocks.
-    pub fn pause_ns_max(&self) -> u64 {
-        self.world.calendar.epoch_ns() / HELD_PARTS
     }
 
     /// So many frames come that another core polled in this epoch. Where that is over here they count in the open one.

@@ -11,6 +11,7 @@ pub mod links;
 mod plans;
 mod sealing;
 pub mod shard;
+mod site_words;
 pub mod start;
 pub mod stream;
 #[cfg(all(test, feature = "loom"))]
