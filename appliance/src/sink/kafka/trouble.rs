@@ -34,6 +34,9 @@ pub(super) fn remedy(code: Code, config: &Config) -> String {
         Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend | Code::LeaderNotAvailable => {
             "bring back the brokers that hold the topic's replicas".to_owned()
         }
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => {
+            "raise max.message.bytes of the topic and message.max.bytes of the brokers, or lower `k`, `p` and bins of stats".to_owned()
+        }
         Code::InvalidRecord | Code::InvalidTimestamp => "compare the clocks of the appliance and the brokers, and look at the topic's \
              message.timestamp.before.max.ms and after.max.ms: it is sent again, with the time of then"
             .to_owned(),
