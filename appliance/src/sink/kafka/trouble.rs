@@ -87,3 +87,18 @@ pub(super) const fn is_of_the_topic(code: Code) -> bool {
 pub(super) const fn is_of_the_message(code: Code) -> bool {
     matches!(code, Code::InvalidMessage | Code::InvalidMessageSize | Code::InvalidTopic)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_wants_room_and_no_broker_started() {
+        let config = Config::to("b:1");
+        for code in [Code::MessageSizeTooLarge, Code::MessageBatchTooLarge] {
+            let remedy = remedy(code, &config);
+            assert!(remedy.contains("max.message.bytes") && !remedy.contains("start the broker"), "{remedy}");
+        }
+        assert!(remedy(Code::BrokerTransportFailure, &config).contains("start the broker"));
+    }
+}
