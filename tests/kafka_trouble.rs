@@ -101,6 +101,7 @@ fn what_is_refused_or_deleted_is_not_lost() {
     let broker = Broker::start();
     let (address, admin) = (broker.address(), Admin::of(&broker.address()));
     too_large_goes_in_parts(&address, &admin);
+    a_sketch_too_large_is_folded_and_not_asked_for_again(&address, &admin);
     a_topic_is_deleted_and_made_anew(&address, &admin);
 }
 
@@ -139,9 +140,45 @@ fn too_large_goes_in_parts(address: &str, admin: &Admin) {
     nothing_is_missing(&read, 1_400);
     stats_are_there_once(&read, 700, &[1_500; 30].map(Some));
     stats_are_there_once(&read, 701, &[Some(1_000), None, Some(1_000)]);
+    let left_out: BTreeSet<String> = read.iter().map(|report| report["statsLeftOut"].to_string()).collect();
+    assert!(left_out.contains("[\"s1\"]") && left_out.len() == 2, "{left_out:?}");
     // The appliance's own log says which; the small ones are whole.
     let small = read.iter().filter(|report| report["part"].is_null());
     assert!(small.count() >= 1_398);
+}
+
+/// Sketches of 2^15 registers to a topic that takes 20,000 bytes: all come, of 2^14, and after the first ones no broker is asked for more.
+fn a_sketch_too_large_is_folded_and_not_asked_for_again(address: &str, admin: &Admin) {
+    admin.create("tiny", 2, 1, &[("max.message.bytes", "20000")]);
+    let registers = |n: u64| -> Vec<u8> {
+        let rank = |i: u64| u8::try_from((i * 2_654_435_761 + n).wrapping_mul(0x9E37_79B9_7F4A_7C15).leading_zeros().min(40)).unwrap();
+        (0..1 << 15).map(rank).collect()
+    };
+    let report = |n: u64| {
+        let value = Some(pb::Estimate { value: 9e4, low: 8e4, high: Some(1e5), basis: pb::Basis::Sketched.into(), confidence: 1 });
+        let distinct = pb::Distinct { value, sketch: registers(n), sketch_kind: "hll".to_owned(), p: 15, ..Default::default() };
+        let stat = pb::Stat { name: "d".to_owned(), figure: Some(pb::stat::Figure::Distinct(distinct)), ..Default::default() };
+        let (sequence, prefix) = (n / RANGES + 1, format!("198.51.100.{}/32", n % RANGES));
+        Message::range(&pb::RangeReport { sequence, prefix, stats: vec![stat], ..Default::default() })
+    };
+    let (sinks, journal) = start_to(sink_to(address, "tiny"));
+    (0..21).for_each(|n| assert!(journal.append(report(n))));
+    wait_for(&sinks, "the first", |kafka| kafka.behind == 0);
+    let learned = sinks.status()[0].retried;
+    (21..210).for_each(|n| assert!(journal.append(report(n))));
+    let status = stop(sinks);
+    assert_eq!((status.delivered, status.failed, status.behind), (210, 0, 0), "{status:?}");
+    assert_eq!(status.retried, learned, "what was refused once is not asked again with each report");
+    let read = read_ranges(address, "tiny");
+    nothing_is_missing(&read, 210);
+    for report in &read {
+        let stat = &report["stats"][0];
+        assert_eq!(
+            (number(&stat["distinct"]["p"]), stat["distinct"]["sketch"].as_str().unwrap().len()),
+            (14, (1_usize << 14).div_ceil(3) * 4)
+        );
+        assert!(number(&stat["reducedFromBytes"]) > 1 << 15);
+    }
 }
 
 /// The parts of the last attempt: their stats together are the report's.

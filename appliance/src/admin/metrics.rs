@@ -15,8 +15,8 @@ use super::flows::flows;
 use crate::rx::keepers::Discipline;
 use crate::telemetry::pauses::pause_bin_ns;
 use crate::telemetry::{
-    AGE_BOUNDS_S, AuditSnapshot, CoreSnapshot, DEGRADED, FeedHealth, MEMORY_PARTS, PAUSE_CAUSES, PairSnapshot, PartFigures, PauseFigures,
-    PortFigures, SinkState, SinkStatus, Snapshot,
+    AGE_BOUNDS_S, Ages, AuditSnapshot, CoreSnapshot, DEGRADED, FeedHealth, MEMORY_PARTS, PAUSE_CAUSES, PairSnapshot, PartFigures,
+    PauseFigures, PortFigures, SinkState, SinkStatus, Snapshot,
 };
 
 /// Encodes everything that the snapshot holds.
@@ -345,18 +345,25 @@ fn sinks(to: &mut DescriptorEncoder<'_>, snapshot: &Snapshot) -> fmt::Result {
     family(to, COUNTER, "sink_retried", "Attempts that were made again", rows(|sink| sink.retried))?;
     family(to, COUNTER, "sink_overflow", "Reports that fell off the journal unread", rows(|sink| sink.overflow))?;
     family(to, GAUGE, "sink_behind", "Reports that wait for the sink", rows(|sink| sink.behind))?;
-    ages(to, &snapshot.sinks)
+    let help = "Age of reports when the sink has delivered them, from their window's end";
+    ages(to, ("sink_report_age_seconds", help), &snapshot.sinks, |sink| &sink.ages)?;
+    let help = "Age of the oldest packet that a report may hold when the sink has delivered it: from its window's start";
+    ages(to, ("sink_packet_age_seconds", help), &snapshot.sinks, |sink| &sink.packet_ages)
 }
 
 /// How old reports are when they are acknowledged.
 #[allow(clippy::cast_precision_loss, reason = "a time to be read")]
-fn ages(to: &mut DescriptorEncoder<'_>, sinks: &[SinkStatus]) -> fmt::Result {
-    let all: Vec<_> = sinks.iter().flat_map(|sink| sink.ages.iter().map(move |(kind, ages)| (sink, *kind, ages))).collect();
+fn ages(
+    to: &mut DescriptorEncoder<'_>,
+    (name, help): (&str, &str),
+    sinks: &[SinkStatus],
+    of: impl Fn(&SinkStatus) -> &[(&'static str, Ages)],
+) -> fmt::Result {
+    let all: Vec<_> = sinks.iter().flat_map(|sink| of(sink).iter().map(move |(kind, ages)| (sink, *kind, ages))).collect();
     if all.is_empty() {
         return Ok(());
     }
-    let help = "Age of reports when the sink has delivered them, from their window's end";
-    let mut metric = to.encode_descriptor("sink_report_age_seconds", help, None, MetricType::Histogram)?;
+    let mut metric = to.encode_descriptor(name, help, None, MetricType::Histogram)?;
     for (sink, kind, ages) in all {
         let labels = vec![("sink", sink.name.clone()), ("window", kind.to_owned())];
         let bounds = AGE_BOUNDS_S.into_iter().chain([f64::INFINITY]);

@@ -67,6 +67,8 @@ fn example() -> Arc<Registry> {
     registry.set_feeds(vec![FeedSnapshot { name: "mirror-a".into(), health: FeedHealth::Silent }]);
     let mut ages = Ages { sum_us: 150_000, ..Ages::default() };
     ages.counts[1] = 1;
+    let mut packet_ages = Ages { sum_us: 1_150_000, ..Ages::default() };
+    packet_ages.counts[4] = 1;
     let kafka = SinkStatus {
         name: "kafka".into(),
         state: SinkState::Up,
@@ -86,6 +88,7 @@ fn example() -> Arc<Registry> {
         last_error: None,
         address: "127.0.0.1:9092".into(),
         ages: vec![("fast", ages)],
+        packet_ages: vec![("fast", packet_ages)],
     };
     registry.set_sinks(move || vec![kafka.clone()]);
     registry.generation(3, 12);
@@ -116,6 +119,9 @@ fn metrics_tell_everything_that_registered() {
         "tailwater_sink_delivered_total{sink=\"kafka\"} 12",
         "tailwater_sink_report_age_seconds_bucket{le=\"0.2\",sink=\"kafka\",window=\"fast\"} 1",
         "tailwater_sink_report_age_seconds_sum{sink=\"kafka\",window=\"fast\"} 0.15",
+        "tailwater_sink_packet_age_seconds_bucket{le=\"1.0\",sink=\"kafka\",window=\"fast\"} 0",
+        "tailwater_sink_packet_age_seconds_bucket{le=\"2.0\",sink=\"kafka\",window=\"fast\"} 1",
+        "tailwater_sink_packet_age_seconds_sum{sink=\"kafka\",window=\"fast\"} 1.15",
         "tailwater_sink_overflow_total{sink=\"kafka\"} 3",
         "tailwater_sink_info{sink=\"kafka\",address=\"127.0.0.1:9092\"} 1",
         "tailwater_windows_closed_total 0",

@@ -57,6 +57,8 @@ pub struct Auditor {
     pooled: BTreeMap<u32, Blocks>,
     waiting: BTreeMap<(u64, String), u64>,
     broken: VecDeque<u64>,
+    /// When its first window began.
+    begun_ns: Option<u64>,
     end_ns: u64,
     told: Told,
 }
@@ -74,6 +76,7 @@ impl Auditor {
             pooled: BTreeMap::new(),
             waiting: BTreeMap::new(),
             broken: VecDeque::new(),
+            begun_ns: None,
             end_ns: 0,
             told: Told::default(),
         }
@@ -100,7 +103,7 @@ impl Auditor {
         if window_ns != self.plan.window_ns {
             let plan = Plan { window_ns, ..self.plan.clone() };
             let keys = Keys::since((self.end_ns / window_ns.max(1)).checked_sub(1));
-            *self = Self { told: self.told, end_ns: self.end_ns, keys, ..Self::new(plan) };
+            *self = Self { told: self.told, begun_ns: self.begun_ns, end_ns: self.end_ns, keys, ..Self::new(plan) };
         }
     }
 
@@ -122,6 +125,7 @@ impl Auditor {
     /// A window is over; its samples, by key.
     pub fn close(&mut self, window: WindowOf, samples: impl Iterator<Item = (String, u64)>) {
         let number = window.bounds_ns.0 / self.plan.window_ns.max(1);
+        self.begun_ns = self.begun_ns.or(Some(window.bounds_ns.0));
         self.end_ns = self.end_ns.max(window.bounds_ns.1);
         if !window.is_whole {
             self.broken.push_back(number);
@@ -264,9 +268,9 @@ impl Auditor {
         self.keys.unnamed()
     }
 
-    /// Whether no counters have come for too long; before the first ones, since the start nobody knows.
+    /// Whether no counters have come for too long; before the first ones, since its first window began.
     pub fn is_stale(&self) -> bool {
-        self.told.newest_ns.saturating_add(self.plan.stale_ns) < self.end_ns
+        self.told.newest_ns.max(self.begun_ns.unwrap_or(0)).saturating_add(self.plan.stale_ns) < self.end_ns
     }
 }
 

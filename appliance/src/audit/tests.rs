@@ -209,6 +209,24 @@ fn verdicts_follow_the_day_and_counters_that_stay_away_are_stale() {
     assert_eq!((verdict(&auditor, "10.0.0.0/24"), auditor.is_stale()), (Verdict::Stale, true));
 }
 
+/// Counters may come each few minutes: that none came yet says nothing at first, whatever the time of day is.
+#[test]
+fn counters_are_awaited_from_the_first_window_on() {
+    let mut auditor = Auditor::new(plan(0.001));
+    assert!(!auditor.is_stale());
+    let stale = |auditor: &mut Auditor, seconds: std::ops::Range<u64>| {
+        let each = seconds.map(|second| {
+            close(auditor, second, &[]);
+            auditor.is_stale()
+        });
+        each.collect::<Vec<_>>()
+    };
+    assert!(stale(&mut auditor, 90_000..90_300).iter().all(|stale| !stale), "stale_s has not passed");
+    assert_eq!(stale(&mut auditor, 90_300..90_302), [true, true]);
+    auditor.offer(row(90_302 * S, "10.0.0.0/24", 5), true);
+    assert_eq!(stale(&mut auditor, 90_302..90_303), [false]);
+}
+
 #[test]
 fn what_cannot_be_compared_is_told() {
     let mut auditor = Auditor::new(plan(0.001));

@@ -255,7 +255,7 @@ impl Watched {
             evidence: if self.first == self.last { vec![self.first.clone()] } else { vec![self.first.clone(), self.last.clone()] },
             cause,
             summary: if has_ended {
-                format!("over since {} s: {summary}", (report.window_end_ns - self.updated_ns) / 1_000_000_000)
+                format!("over, last seen {} s ago; it was: {summary}", (report.window_end_ns - self.updated_ns) / 1_000_000_000)
             } else {
                 summary
             },

@@ -102,6 +102,7 @@ fn an_event_begins_goes_on_once_a_minute_and_ends_under_one_id() {
     assert_eq!((events[0].windows, events[0].evidence.len(), events[0].evidence[0].sequence), (1, 1, 6));
     assert!(events[0].summary.contains("1 of 2 ports") && events[0].summary.contains("d1"), "{}", events[0].summary);
     let (last, evidence) = (events[3], &events[3].evidence);
+    assert!(last.summary.starts_with("over, last seen 10 s ago; it was: "), "{}", last.summary);
     assert_eq!((last.updated_ns, last.ended_ns, last.windows), (135 * SECOND, Some(135 * SECOND), 130));
     assert_eq!((evidence[0].sequence, evidence[1].sequence, evidence[1].window_end_ns), (6, 135, 135 * SECOND));
     assert!(engine.open().values().all(|n| *n == 0) && engine.open().len() == RULES.len());

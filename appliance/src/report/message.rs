@@ -38,6 +38,7 @@ pub(super) fn stat(spec: &StatSpec, figure: Figure) -> pb::Stat {
         sufficient,
         peak,
         source: spec.source.name().to_owned(),
+        reduced_from_bytes: None,
         figure: Some(figure),
     }
 }

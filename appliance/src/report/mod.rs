@@ -29,6 +29,9 @@ mod starved_tests;
 mod reporter;
 mod rollup;
 mod sequences;
+mod smaller;
+#[cfg(test)]
+mod smaller_tests;
 mod strain;
 mod telling;
 mod widen;
@@ -49,6 +52,7 @@ pub use crate::rx::timeline::{ClockState, Step};
 pub use audit::{AUDITED, CounterRows, Heard};
 pub use flows::hidden;
 pub use reporter::Reporter;
+pub use smaller::smaller;
 pub use strain::Strain;
 
 /// Version of the messages' schema.

@@ -96,6 +96,7 @@ pub(super) fn report(
         idle: content.is_none(),
         part: None,
         kind_sequence: which.numbers.of_kind,
+        stats_left_out: Vec::new(),
     }
 }
 

@@ -98,7 +98,7 @@ fn tell_event(event: &pb::Event) {
         (pb::EventState::Begun, pb::Severity::Info) => tracing::info!(kind, id, "{}; {}", event.summary, event.remedy),
         (pb::EventState::Begun, pb::Severity::Critical) => tracing::error!(kind, id, "{}; {}", event.summary, event.remedy),
         (pb::EventState::Begun, pb::Severity::Warning) => tracing::warn!(kind, id, "{}; {}", event.summary, event.remedy),
-        (pb::EventState::Ended, _) => tracing::info!(kind, id, "over: {}", event.summary),
+        (pb::EventState::Ended, _) => tracing::info!(kind, id, "{}", event.summary),
         (pb::EventState::Ongoing, _) => {}
     }
 }
@@ -272,6 +272,7 @@ mod tests {
             last_error: None,
             address: String::new(),
             ages: Vec::new(),
+            packet_ages: Vec::new(),
         };
         let sinks = vec![status("kafka"), status("https")];
         registry.set_sinks(move || sinks.clone());

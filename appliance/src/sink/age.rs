@@ -1,4 +1,4 @@
-//! How old reports are when they are delivered, from their window's end.
+//! How old reports are when they are delivered, from their window's end and from its start.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::age::LiveAges;
 use crate::journal::{Kind, Message};
 use crate::limits::FLOW_TOPICS_TOLD_MAX;
-use crate::telemetry::{SinkState, SinkStatus};
+use crate::telemetry::{Ages, SinkState, SinkStatus};
 
 /// What stands for topics beyond those that are told apart; no topic has this name.
 const OTHERS: &str = "(others)";
@@ -34,6 +34,7 @@ pub(super) struct Health {
     /// What was last said to mend it.
     remedy: Mutex<String>,
     ages: [LiveAges; 2],
+    packet_ages: [LiveAges; 2],
 }
 
 impl Health {
@@ -55,6 +56,7 @@ impl Health {
             last_error: Mutex::default(),
             remedy: Mutex::default(),
             ages: Default::default(),
+            packet_ages: Default::default(),
         }
     }
 
@@ -107,7 +109,7 @@ impl Health {
         }
     }
 
-    /// A message was delivered just now: notes how old it was, from its window's end.
+    /// A message was delivered just now: notes how old it was, from its window's end, and the oldest packet that it may hold, from its start.
     #[cfg_attr(not(any(feature = "kafka", feature = "https")), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
     pub(super) fn aged(&self, message: &Message) {
         // A configuration is of no window that is over, nor is a flow or a packet.
@@ -115,8 +117,9 @@ impl Health {
             return;
         }
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let age = now.saturating_sub(Duration::from_nanos(message.window.end_ns));
-        self.ages[usize::from(message.is_fast)].note(age);
+        let since = |ns: u64| now.saturating_sub(Duration::from_nanos(ns));
+        self.ages[usize::from(message.is_fast)].note(since(message.window.end_ns));
+        self.packet_ages[usize::from(message.is_fast)].note(since(message.window.start_ns));
     }
 
     /// It cannot deliver. Says so once, until it can again or something else mends it.
@@ -153,18 +156,20 @@ impl Health {
             log_lots_behind: 0,
             last_error: self.last_error(),
             address: self.address.clone(),
-            ages: ["long", "fast"]
-                .into_iter()
-                .zip(&self.ages)
-                .map(|(kind, ages)| (kind, ages.snapshot()))
-                .filter(|(_, a)| a.count() > 0)
-                .collect(),
+            ages: by_kind(&self.ages),
+            packet_ages: by_kind(&self.packet_ages),
         }
     }
 
     fn last_error(&self) -> Option<String> {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// Of long windows and of fast ones, those of which there are any.
+fn by_kind(ages: &[LiveAges; 2]) -> Vec<(&'static str, Ages)> {
+    let all = ["long", "fast"].into_iter().zip(ages).map(|(kind, ages)| (kind, ages.snapshot()));
+    all.filter(|(_, ages)| ages.count() > 0).collect()
 }
 
 const fn code(state: SinkState) -> u8 {
@@ -212,5 +217,30 @@ impl Stop {
 
     fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
         self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::pb;
+
+    /// The oldest packet of a window is older than its report by the window's length.
+    #[test]
+    fn ages_are_of_the_report_and_of_its_oldest_packet() {
+        let health = Health::new("s", String::new());
+        let end_ns = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap() - 5_000_000_000;
+        for (kind, length_s) in [(pb::WindowKind::Long, 10), (pb::WindowKind::Fast, 1)] {
+            let window_start_ns = end_ns - length_s * 1_000_000_000;
+            let range = pb::RangeReport { window_kind: kind.into(), window_start_ns, window_end_ns: end_ns, ..Default::default() };
+            health.aged(&Message::range(&range));
+        }
+        health.aged(&Message::config(&pb::ConfigReport::default()));
+        let status = health.status();
+        for ((of, ages), ((of_packet, packets), length_s)) in status.ages.iter().zip(status.packet_ages.iter().zip([10, 1])) {
+            assert_eq!((of, ages.count(), packets.count()), (of_packet, 1, 1));
+            assert_eq!(packets.sum_us - ages.sum_us, length_s * 1_000_000);
+        }
+        assert_eq!(status.ages.len(), 2);
     }
 }

@@ -339,6 +339,17 @@ impl Summary for DistinctSummary {
     }
 }
 
+/// The registers that fewer of them would have been, and what these say in place of `told`, which stood on all of them: what a sample may
+/// have missed stays as it was.
+pub fn fewer(registers: &[u8], precision: u32, told: &Estimate) -> (Vec<u8>, Estimate) {
+    let sampled = matches!(told.basis, Basis::Sampled | Basis::SampledSketched);
+    let shown = bounds(told.value, false, sampled, registers.len(), Some(0.0)).high.unwrap_or(0.0);
+    let missed = told.high.map(|high| (high - shown).max(0.0));
+    let registers = hll::fold(registers, precision);
+    let estimate = bounds(hll::ertl(&registers).round(), false, sampled, registers.len(), missed);
+    (registers, estimate)
+}
+
 #[allow(clippy::cast_precision_loss, reason = "a few thousand at most")]
 fn count(n: usize) -> f64 {
     n as f64

@@ -179,8 +179,10 @@ pub struct SinkStatus {
     pub last_error: Option<String>,
     /// Where it delivers to: brokers (of the embedded cluster: its own address) or a path.
     pub address: String,
-    /// Ages of what was acknowledged, by kind of window; those of which there are any.
+    /// Ages of what was acknowledged from its window's end, by kind of window; those of which there are any.
     pub ages: Vec<(&'static str, Ages)>,
+    /// The same from its window's start: of the oldest packet that it may hold.
+    pub packet_ages: Vec<(&'static str, Ages)>,
 }
 
 impl SinkStatus {
@@ -217,6 +219,7 @@ impl SinkStatus {
             }
         }
         self.ages.extend(other.ages);
+        self.packet_ages.extend(other.packet_ages);
     }
 }
 

@@ -134,6 +134,7 @@ mod tests {
             last_error: None,
             address: String::new(),
             ages: Vec::new(),
+            packet_ages: Vec::new(),
         };
         registry.set_sinks(move || vec![kafka.clone()]);
         let (start, mut status) = (Instant::now(), StatusLine::new());

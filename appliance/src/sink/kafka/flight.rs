@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::lots::LotParts;
-use super::split::{Part, split};
+use super::split::{Cut, Part, split};
 use crate::journal::{Message, WindowOf};
 
 /// What librdkafka carries with a message and gives back: whose it is, of which attempt, and which part.
@@ -50,8 +50,10 @@ pub(super) struct Entry {
     parts: Option<Vec<Part>>,
     /// Of flows, each of which goes alone.
     lot: Option<LotParts>,
-    /// Stats that no broker takes, even alone.
+    /// Stats that no broker takes, even alone and as small as they can be made.
     without: Vec<String>,
+    /// What was known of sizes when it was cut.
+    version: u32,
     attempt: u8,
     handed: u16,
     acknowledged: u16,
@@ -82,17 +84,25 @@ impl Entry {
         self.parts.as_ref()?.get(usize::from(part))?.only.as_deref()
     }
 
-    /// Cuts it into parts of at most so many bytes. False: it cannot be.
-    pub(super) fn cut(&mut self, bytes_max: usize) -> bool {
-        self.parts = split(&self.message, bytes_max, &self.without).filter(|parts| u16::try_from(parts.len()).is_ok());
-        self.attempt = self.attempt.wrapping_add(1);
-        (self.handed, self.acknowledged) = (0, 0);
-        self.parts.is_some()
+    /// Whether no stat is in a part.
+    pub(super) fn is_bare(&self, part: u16) -> bool {
+        self.parts.as_ref().and_then(|parts| parts.get(usize::from(part))).is_some_and(|part| part.is_bare)
     }
 
-    /// The next attempt does without this stat.
-    pub(super) fn leave_out(&mut self, stat: String) {
-        self.without.push(stat);
+    /// Whether it is to be cut before it goes: a report that is longer, or one that was cut by what was known of sizes before.
+    pub(super) fn is_to_cut(&self, whole_max: usize, version: u32) -> bool {
+        let is_cut_before = self.parts.as_ref().map(|_| self.handed == 0 && self.version != version);
+        self.lot.is_none() && is_cut_before.unwrap_or(self.message.payload.len() > whole_max)
+    }
+
+    /// Cuts it into parts of at most so many bytes, see [`split`]. What is left out that was not so far; none: it cannot be cut.
+    pub(super) fn cut(&mut self, bytes_max: usize, version: u32, room: impl FnMut(&str, usize) -> Option<usize>) -> Option<Vec<String>> {
+        let Cut { parts, left_out } = split(&self.message, bytes_max, room).filter(|cut| u16::try_from(cut.parts.len()).is_ok())?;
+        (self.parts, self.version) = (Some(parts), version);
+        self.attempt = self.attempt.wrapping_add(1);
+        (self.handed, self.acknowledged) = (0, 0);
+        let before = std::mem::replace(&mut self.without, left_out);
+        Some(self.without.iter().filter(|stat| !before.contains(stat)).cloned().collect())
     }
 
     /// The next part that librdkafka is to get.
@@ -144,11 +154,6 @@ impl Entry {
         self.lot.is_some()
     }
 
-    /// Whether it was cut already.
-    pub(super) fn is_cut(&self) -> bool {
-        self.parts.is_some()
-    }
-
     fn ticket(&self, number: usize, part: u16) -> Ticket {
         Ticket { number, attempt: self.attempt, part }
     }
@@ -184,8 +189,8 @@ impl Flight {
         let unreadable = lot.as_ref().map_or(0, |lot| message.count().saturating_sub(lot.len()).max(message.unreadable()));
         let bytes = message.bytes();
         self.bytes += bytes;
-        let (parts, without) = (None, Vec::new());
-        self.entries.push_back(Entry { message, parts, lot, without, attempt: 0, handed: 0, acknowledged: 0, settled, bytes });
+        let (parts, without, version) = (None, Vec::new(), 0);
+        self.entries.push_back(Entry { message, parts, lot, without, version, attempt: 0, handed: 0, acknowledged: 0, settled, bytes });
         unreadable
     }
 
@@ -225,6 +230,11 @@ impl Flight {
             None => {}
         }
         self.goes(ticket.number);
+    }
+
+    /// A message that was cut anew goes, all of it, before all later ones.
+    pub(super) fn again_from(&mut self, number: usize) {
+        self.goes(number);
     }
 
     /// Number of the oldest message.

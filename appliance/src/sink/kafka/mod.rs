@@ -3,7 +3,7 @@
 //! - [`settings`]: librdkafka's settings, from ours.
 //! - [`client`]: what librdkafka tells us (logs, errors, statistics, delivery reports).
 //! - [`topic`]: which topic a message goes to.
-//! - [`produce`]: the sink's thread. [`flight`]: what it has on its way; [`lots`]: flows, many to a message of the journal; [`split`]: a report as several; [`trouble`]: what mends what; [`refusals`],
+//! - [`produce`]: the sink's thread. [`flight`]: what it has on its way; [`lots`]: flows, many to a message of the journal; [`split`]: a report as several, [`sizes`], [`cutting`]: when; [`trouble`]: what mends what; [`refusals`],
 //!   [`aside`]: flows whose topic no broker takes.
 //! - [`embedded`]: librdkafka's in-process cluster, for `brokers = "mock"`.
 //! - [`warm`]: what is done before the first report.
@@ -12,6 +12,7 @@
 mod aside;
 mod client;
 mod consume;
+mod cutting;
 mod embedded;
 mod flight;
 mod lots;
@@ -20,6 +21,7 @@ mod probe;
 mod produce;
 mod refusals;
 mod settings;
+mod sizes;
 mod split;
 mod topic;
 mod trouble;

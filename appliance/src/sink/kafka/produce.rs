@@ -18,6 +18,7 @@ use super::flight::{Flight, Ticket};
 use super::part::Part;
 use super::refusals::Refusals;
 use super::settings::{BATCH_BYTES_MAX, producer};
+use super::sizes::Sizes;
 use super::topic::Topics;
 use super::trouble;
 use crate::config::KafkaSink as Config;
@@ -44,6 +45,11 @@ const TRUST_WAIT: Duration = Duration::from_secs(3);
 /// have forgotten them.
 const STALL_WAIT: Duration = Duration::from_secs(20);
 
+/// That a producer is made anew for the same reason is said so often.
+const TELL_ANEW: Duration = Duration::from_secs(600);
+/// A producer that was made just now need not have found its brokers yet.
+const CONNECT_WAIT: Duration = Duration::from_secs(2);
+
 /// The sink before its thread runs.
 pub(in crate::sink) struct KafkaSink {
     pub(super) config: Config,
@@ -65,13 +71,15 @@ pub(in crate::sink) struct KafkaSink {
     /// When the oldest message in flight was last another one.
     pub(super) moved_at: Instant,
     /// Bytes of a batch: a message that is longer goes alone.
-    batch_bytes: usize,
+    pub(super) batch_bytes: usize,
     /// This producer refuses messages by what it heard before: another one is to ask again.
     stale: bool,
     /// A batch of this producer was too large, and whose fault that was is not known.
-    lower_batch: bool,
-    /// A report that is longer is cut.
-    whole_bytes_max: usize,
+    pub(super) lower_batch: bool,
+    /// What brokers take of reports and stats.
+    pub(super) sizes: Sizes,
+    /// What was last said of why a producer was made anew, and when.
+    told_anew: Option<(RDKafkaErrorCode, Instant)>,
 }
 
 impl KafkaSink {
@@ -97,7 +105,8 @@ impl KafkaSink {
             batch_bytes: BATCH_BYTES_MAX,
             stale: false,
             lower_batch: false,
-            whole_bytes_max: usize::MAX,
+            sizes: Sizes::default(),
+            told_anew: None,
         })
     }
 
@@ -167,7 +176,7 @@ impl KafkaSink {
         }
         loop {
             self.step_aside(seat);
-            let Some((ticket, refused)) = self.send_one() else { break };
+            let Some((ticket, refused)) = self.send_one(seat) else { break };
             match refused {
                 // It holds as much as it may: the message stays here, and goes when there is room.
                 Some(RDKafkaErrorCode::QueueFull) => break,
@@ -190,11 +199,12 @@ impl KafkaSink {
     }
 
     /// Hands over one part of the message that is next. None: there is none.
-    fn send_one(&mut self) -> Option<(Ticket, Option<RDKafkaErrorCode>)> {
+    fn send_one(&mut self, seat: &Seat<Cursor>) -> Option<(Ticket, Option<RDKafkaErrorCode>)> {
         let (number, entry) = self.flight.next()?;
-        if !entry.is_cut() && !entry.is_lot() && entry.message.payload.len() > self.whole_bytes_max {
-            entry.cut(self.whole_bytes_max);
+        if entry.is_to_cut(self.sizes.whole_max(), self.sizes.version()) {
+            self.cut(seat, number);
         }
+        let (_, entry) = self.flight.next()?;
         let part = entry.to_hand().unwrap_or_default();
         let ticket = self.flight.ticket(number, part)?;
         let (_, entry) = self.flight.next()?;
@@ -214,7 +224,8 @@ impl KafkaSink {
     /// Takes in what librdkafka has said.
     fn listen(&mut self, seat: &Seat<Cursor>) {
         let heard = self.producer.context().take();
-        if let Some((code, error)) = heard.error {
+        // What is too large is cut, and told there.
+        if let Some((code, error)) = heard.error.filter(|(code, _)| !trouble::is_of_size(*code)) {
             if !trouble::says_little(code) {
                 self.trouble = code;
             }
@@ -236,13 +247,13 @@ impl KafkaSink {
 
     /// The producer has ended itself. Another one begins: at once if its batches need but be shorter, else it may end as soon.
     fn ended(&mut self, seat: &Seat<Cursor>, code: RDKafkaErrorCode, text: &str) {
-        if !trouble::says_little(code) {
+        if !trouble::says_little(code) && !trouble::is_of_size(code) {
             self.trouble = code;
             seat.health.error(text.to_owned());
             seat.health.down(&trouble::remedy(code, &self.config));
         }
         if self.lower_batch || self.read_at.elapsed() >= RETRY_WAIT {
-            self.start_anew(seat, &format!("{code}: {text}"));
+            self.start_anew(seat, code, text);
         } else {
             self.retry_at = Some(self.read_at + RETRY_WAIT);
         }
@@ -250,7 +261,7 @@ impl KafkaSink {
 
     /// No broker is connected. Where they turn us away, what they are shown is read again from time to time.
     fn nobody(&mut self, seat: &Seat<Cursor>) {
-        if self.part != Part::Reports && self.flight.is_empty() {
+        if self.part != Part::Reports && self.flight.is_empty() || self.read_at.elapsed() < CONNECT_WAIT {
             return;
         }
         seat.health.down(&trouble::remedy(self.trouble, &self.config));
@@ -266,6 +277,9 @@ impl KafkaSink {
 
     /// Marks one message, or sends it again.
     fn settle(&mut self, seat: &Seat<Cursor>, (ticket, error): Report) {
+        if error.is_none() {
+            self.size_taken(ticket);
+        }
         let Some(entry) = self.flight.of(ticket) else { return };
         match error {
             None => {
@@ -302,44 +316,6 @@ impl KafkaSink {
         }
     }
 
-    /// A broker takes no request as long as the one that held this part. Was it the part, or its company? One that is longer than
-    /// a batch was alone: its report is cut. Else batches become shorter, until the part is taken or alone.
-    fn too_large(&mut self, seat: &Seat<Cursor>, ticket: Ticket) {
-        let Some(entry) = self.flight.of(ticket) else { return };
-        let bytes = entry.part(ticket.part).1.len();
-        let key = entry.message.key.clone();
-        seat.health.retried(1);
-        if bytes <= self.batch_bytes {
-            self.lower_batch = true;
-            self.flight.again(ticket);
-            return;
-        }
-        if entry.is_lot() {
-            entry.give_up(ticket.part);
-            seat.health.failed_of(&entry.message, 1);
-            tracing::warn!(sink = "kafka", topic = key, bytes, "a flow message is too large for the broker");
-            return;
-        }
-        let stat = entry.only_stat(ticket.part).map(str::to_owned);
-        if let Some(stat) = &stat {
-            tracing::warn!(sink = "kafka", key, stat, bytes, "a stat alone is too large for the broker, and is left out");
-            seat.health.failed_of(&entry.message, 1);
-            entry.leave_out(stat.clone());
-        } else {
-            tracing::info!(sink = "kafka", key, bytes, "a report is too large for the broker, and goes in parts");
-            self.whole_bytes_max = self.whole_bytes_max.min(bytes / 2);
-        }
-        if entry.cut(self.whole_bytes_max) {
-            self.flight.again(ticket);
-        } else {
-            entry.give_up(ticket.part);
-            if stat.is_none() {
-                seat.health.failed_of(&entry.message, 1);
-                tracing::warn!(sink = "kafka", key, bytes, "a report is too large for the broker, and cannot be cut");
-            }
-        }
-    }
-
     /// The journal may forget what is settled at the front.
     pub(super) fn commit(&mut self, seat: &Seat<Cursor>) {
         let settled = self.flight.settled();
@@ -351,13 +327,15 @@ impl KafkaSink {
 
     /// A producer that cannot keep its promise (a message in its middle was refused, a broker forgot it) ends with a fatal
     /// error. A new one sends all that is in flight again; what had arrived after all comes twice, and its number shows it.
-    fn start_anew(&mut self, seat: &Seat<Cursor>, why: &str) {
+    fn start_anew(&mut self, seat: &Seat<Cursor>, code: RDKafkaErrorCode, text: &str) {
         if std::mem::take(&mut self.lower_batch) {
             self.batch_bytes = (self.batch_bytes / 2).max(1);
             tracing::info!(sink = "kafka", bytes = self.batch_bytes, "batches are too large for the broker, and are made shorter");
         } else if !self.troubled {
-            tracing::warn!(sink = "kafka", "the producer is made anew, {} reports may come twice: {why}", self.flight.len());
-            seat.health.error(why.to_owned());
+            if let Some(told) = told_anew(&mut self.told_anew, (code, text), self.flight.len(), Instant::now()) {
+                tracing::warn!(sink = "kafka", "{told}");
+            }
+            seat.health.error(format!("{code}: {text}"));
         }
         self.renew(seat);
     }
@@ -383,5 +361,35 @@ impl KafkaSink {
         let message = self.flight.of(ticket).map(|entry| (self.topics.of(&entry.message).into_owned(), entry.message.key.clone()));
         let (topic, key) = message.unwrap_or_default();
         format!("topic {topic}, key {key}: {code}")
+    }
+}
+
+/// What is to be said when a producer is made anew: nothing where nothing may come twice, and the same once in [`TELL_ANEW`].
+fn told_anew(
+    told: &mut Option<(RDKafkaErrorCode, Instant)>,
+    (code, text): (RDKafkaErrorCode, &str),
+    in_flight: usize,
+    now: Instant,
+) -> Option<String> {
+    let is_known = told.is_some_and(|(known, at)| known == code && now.saturating_duration_since(at) < TELL_ANEW);
+    if in_flight == 0 || is_known {
+        return None;
+    }
+    *told = Some((code, now));
+    Some(format!("the producer is made anew, {in_flight} reports may come twice: {code}: {text}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_a_producer_is_made_anew_is_said_once_and_not_of_nothing() {
+        let (mut told, now, code) = (None, Instant::now(), RDKafkaErrorCode::GaplessGuarantee);
+        assert_eq!(told_anew(&mut told, (code, "x"), 0, now), None);
+        assert!(told_anew(&mut told, (code, "batch 7"), 3, now).is_some_and(|text| text.contains("3 reports")));
+        assert_eq!(told_anew(&mut told, (code, "batch 8"), 3, now + TELL_ANEW / 2), None);
+        assert!(told_anew(&mut told, (RDKafkaErrorCode::OutOfOrderSequenceNumber, "x"), 1, now).is_some());
+        assert!(told_anew(&mut told, (code, "x"), 1, now + TELL_ANEW * 2).is_some());
     }
 }

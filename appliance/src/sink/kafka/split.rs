@@ -3,7 +3,7 @@
 use prost::Message as _;
 
 use crate::journal::{Kind, Message};
-use crate::report::pb;
+use crate::report::{pb, smaller};
 
 /// What a part's number adds to its length, at most: keys, lengths and two numbers.
 const NUMBERING_BYTES: usize = 16;
@@ -17,29 +17,49 @@ pub(super) struct Part {
     pub(super) payload: Vec<u8>,
     /// The stat in it, if it is but one: it cannot be split further.
     pub(super) only: Option<String>,
+    /// No stat is in it.
+    pub(super) is_bare: bool,
 }
 
-/// Parts of at most `bytes_max` each, as far as single stats allow; stats of the names in `without` are left out. None: it
-/// cannot be split, or nothing is left of it.
-pub(super) fn split(message: &Message, bytes_max: usize, without: &[String]) -> Option<Vec<Part>> {
+/// A report in parts.
+#[derive(Debug)]
+pub(super) struct Cut {
+    pub(super) parts: Vec<Part>,
+    /// Names of stats that are in none.
+    pub(super) left_out: Vec<String>,
+}
+
+/// Parts of at most `bytes_max` each, as far as single stats allow. `room` says of a stat and the bytes of a part with it alone how many it may be
+/// at most, if that is known: then it is made smaller, or left out. None: it cannot be split.
+pub(super) fn split(message: &Message, bytes_max: usize, mut room: impl FnMut(&str, usize) -> Option<usize>) -> Option<Cut> {
     if message.kind != Kind::Ranges {
         return None;
     }
     let mut report = pb::RangeReport::decode(&*message.payload).ok()?;
     let mut stats = std::mem::take(&mut report.stats);
-    stats.retain(|stat| !without.contains(&stat.name));
-    let room = bytes_max.saturating_sub(report.encoded_len() + NUMBERING_BYTES);
-    let groups = groups(stats, room);
-    let of = u32::try_from(groups.len()).ok().filter(|of| *of > 0)?;
+    if stats.is_empty() {
+        return None;
+    }
+    let shell = report.encoded_len() + NUMBERING_BYTES + PLACE_BYTES;
+    stats.retain_mut(|stat| {
+        let most = room(&stat.name, shell + stat.encoded_len());
+        let fits = most.is_none_or(|most| smaller(stat, most.saturating_sub(shell)));
+        if !fits {
+            report.stats_left_out.push(std::mem::take(&mut stat.name));
+        }
+        fits
+    });
+    let groups = groups(stats, bytes_max.saturating_sub(report.encoded_len() + NUMBERING_BYTES));
+    let of = u32::try_from(groups.len()).ok()?;
     let part = |(number, stats): (u32, Vec<pb::Stat>)| {
         let only = if let [one] = &stats[..] { Some(one.name.clone()) } else { None };
-        let part = (of > 1).then_some(pb::Part { number, of });
-        Part { payload: pb::RangeReport { stats, part, ..report.clone() }.encode_to_vec(), only }
+        let (is_bare, part) = (stats.is_empty(), (of > 1).then_some(pb::Part { number, of }));
+        Part { payload: pb::RangeReport { stats, part, ..report.clone() }.encode_to_vec(), only, is_bare }
     };
-    Some((1..).zip(groups).map(part).collect())
+    Some(Cut { parts: (1..).zip(groups).map(part).collect(), left_out: report.stats_left_out.clone() })
 }
 
-/// In their order, as many in one as there is room for, but one at least.
+/// In their order, as many in one as there is room for, but one at least; of none one that is empty.
 fn groups(stats: Vec<pb::Stat>, room: usize) -> Vec<Vec<pb::Stat>> {
     let (mut groups, mut left): (Vec<Vec<pb::Stat>>, usize) = (Vec::new(), 0);
     for stat in stats {
@@ -54,6 +74,9 @@ fn groups(stats: Vec<pb::Stat>, room: usize) -> Vec<Vec<pb::Stat>> {
                 left = room.saturating_sub(bytes);
             }
         }
+    }
+    if groups.is_empty() {
+        groups.push(Vec::new());
     }
     groups
 }
@@ -75,7 +98,7 @@ mod tests {
         let message = report(&sizes);
         let whole = pb::RangeReport::decode(&*message.payload).unwrap();
         for bytes_max in [1_000, 1_500, 4_000, 20_000, 1 << 20] {
-            let parts = split(&message, bytes_max, &[]).unwrap();
+            let parts = split(&message, bytes_max, |_, _| None).unwrap().parts;
             let of = u32::try_from(parts.len()).unwrap();
             let mut stats = Vec::new();
             for (part, number) in parts.iter().zip(1..) {
@@ -87,18 +110,23 @@ mod tests {
             }
             assert_eq!(stats, whole.stats);
         }
-        assert_eq!(split(&message, 1 << 20, &[]).unwrap().len(), 1);
+        assert_eq!(split(&message, 1 << 20, |_, _| None).unwrap().parts.len(), 1);
     }
 
     #[test]
-    fn one_stat_stays_in_one_piece_and_some_are_left_out() {
+    fn one_stat_stays_in_one_piece_and_what_has_no_room_is_left_out() {
         let message = report(&[10, 5_000, 10]);
-        let parts = split(&message, 1_000, &[]).unwrap();
-        let only: Vec<_> = parts.iter().map(|part| part.only.as_deref()).collect();
-        assert_eq!(only, [Some("s0"), Some("s1"), Some("s2")]);
-        let rest = split(&message, 1_000, &["s1".to_owned()]).unwrap();
-        assert_eq!((rest.len(), &rest[0].only), (1, &None));
-        assert!(split(&report(&[9]), 1, &["s0".to_owned()]).is_none());
-        assert!(split(&Message::appliance(&pb::ApplianceReport::default()), 1, &[]).is_none());
+        let cut = split(&message, 1_000, |_, _| None).unwrap();
+        let only: Vec<_> = cut.parts.iter().map(|part| part.only.as_deref()).collect();
+        assert_eq!((only, cut.left_out.len()), (vec![Some("s0"), Some("s1"), Some("s2")], 0));
+        let rest = split(&message, 1_000, |_, bytes| (bytes > 5_000).then_some(4_000)).unwrap();
+        assert_eq!((rest.parts.len(), &rest.parts[0].only, &rest.left_out[..]), (1, &None, &["s1".to_owned()][..]));
+        let told = pb::RangeReport::decode(&*rest.parts[0].payload).unwrap();
+        assert_eq!((told.stats.len(), told.stats_left_out, told.part), (2, rest.left_out, None));
+        // A report of which nothing is left says so: no number is missing.
+        let bare = split(&report(&[9]), 1, |_, _| Some(0)).unwrap();
+        assert!(bare.parts.len() == 1 && bare.parts[0].is_bare);
+        assert!(split(&report(&[]), 1, |_, _| None).is_none());
+        assert!(split(&Message::appliance(&pb::ApplianceReport::default()), 1, |_, _| None).is_none());
     }
 }

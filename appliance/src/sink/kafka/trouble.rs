@@ -34,6 +34,9 @@ pub(super) fn remedy(code: Code, config: &Config) -> String {
         Code::NotEnoughReplicas | Code::NotEnoughReplicasAfterAppend | Code::LeaderNotAvailable => {
             "bring back the brokers that hold the topic's replicas".to_owned()
         }
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge | Code::InvalidMessageSize => {
+            "raise max.message.bytes of the topic and message.max.bytes of the brokers, or lower `k`, `p` and bins of stats".to_owned()
+        }
         Code::InvalidRecord | Code::InvalidTimestamp => "compare the clocks of the appliance and the brokers, and look at the topic's \
              message.timestamp.before.max.ms and after.max.ms: it is sent again, with the time of then"
             .to_owned(),
@@ -83,4 +86,19 @@ pub(super) const fn is_of_the_topic(code: Code) -> bool {
 /// True if the message itself is at fault: sending it again would not help.
 pub(super) const fn is_of_the_message(code: Code) -> bool {
     matches!(code, Code::InvalidMessage | Code::InvalidMessageSize | Code::InvalidTopic)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_wants_room_and_no_broker_started() {
+        let config = Config::to("b:1");
+        for code in [Code::MessageSizeTooLarge, Code::MessageBatchTooLarge] {
+            let remedy = remedy(code, &config);
+            assert!(remedy.contains("max.message.bytes") && !remedy.contains("start the broker"), "{remedy}");
+        }
+        assert!(remedy(Code::BrokerTransportFailure, &config).contains("start the broker"));
+    }
 }
