@@ -30,6 +30,7 @@ fn example() -> PathBuf {
 fn said(command: &mut Command, address: &str) -> (Option<i32>, Vec<String>) {
     let output = command.arg(address).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
+    eprint!("{}", String::from_utf8_lossy(&output.stderr));
     (output.status.code(), text.lines().map(str::to_owned).collect())
 }
 
@@ -49,6 +50,9 @@ fn both_consumers_find_what_is_missing_and_drop_what_is_repeated() {
     for (sequence, part) in [(1, of_three(1)), (1, of_three(3)), (2, None), (3, of_three(2))] {
         assert!(journal.append(range("192.0.2.128/25", sequence, part)));
     }
+    for (number, of) in [(1, 2), (1, 3), (2, 3), (3, 3)] {
+        assert!(journal.append(range("192.0.2.64/26", 1, Some(pb::Part { number, of }))), "a second attempt, in shorter parts");
+    }
     let previous_run = Some(pb::PreviousRun { boot_id: 8, long_end_ns: 30, ..Default::default() });
     for kind_sequence in [1, 2, 2] {
         let appliance = "pop1-a".to_owned();
@@ -60,19 +64,20 @@ fn both_consumers_find_what_is_missing_and_drop_what_is_repeated() {
         let report = pb::RangeReport { appliance, boot_id: 9, kind_sequence, window_kind, prefix, ..Default::default() };
         assert!(journal.append(Message::range(&report)));
     }
-    assert_eq!(stop(sinks).delivered, 25);
+    assert_eq!(stop(sinks).delivered, 29);
     let expected = [
-        "18 reports, 5 repeats, 4 gaps, 1 runs cut off",
-        "gap: pop1-a 9 192.0.2.0/24 fast sequence 2 to 2",
-        "gap: pop1-a 9 192.0.2.128/25 sequence 1: parts are missing",
-        "gap: pop1-a 9 192.0.2.128/25 sequence 3: parts are missing",
-        "gap: pop1-a 9 198.51.100.0/24 sequence 3 to 4",
+        "19 reports, 5 repeats, 5 gaps, 1 runs cut off",
+        "gap: pop1-a 9 192.0.2.0/24 fast sequence 3 comes after 1",
+        "gap: pop1-a 9 192.0.2.128/25 sequence 1 part 3 of 3 comes after 1 part 1 of 3",
+        "gap: pop1-a 9 192.0.2.128/25 sequence 3 part 2 of 3 comes after 2",
+        "gap: pop1-a 9 192.0.2.128/25 sequence ends with 3 part 2 of 3",
+        "gap: pop1-a 9 198.51.100.0/24 sequence 5 comes after 2",
         "nobody counted: pop1-a from 30 to 50",
         "repeat: pop1-a 9 (appliance) sequence 2",
         "repeat: pop1-a 9 192.0.2.0/24 sequence 2",
         "repeat: pop1-a 9 192.0.2.0/24 sequence 3",
         "repeat: pop1-a 9 198.51.100.0/24 sequence 6",
-        "repeat: pop1-a 9 203.0.113.0/24 sequence 2",
+        "repeat: pop1-a 9 203.0.113.0/24 sequence 2 part 1 of 2",
     ];
     let python = root().join("consumers/python/gapless.py");
     for command in [Command::new("/usr/bin/python3").arg(python), &mut Command::new(example())] {

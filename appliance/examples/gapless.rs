@@ -1,99 +1,101 @@
 //! Proves that no report is missing, and drops repeats: `gapless BROKERS [RANGES_TOPIC APPLIANCE_TOPIC]`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prost::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
-use tailwater::report::pb::{ApplianceReport, RangeReport, Scope, WindowKind};
+use tailwater::report::pb::{ApplianceReport, PreviousRun, RangeReport, Scope, WindowKind};
 
-/// The last number of each source, and the parts that came of it; reports, repeats, gaps, and runs that were cut off.
-type Seen = (BTreeMap<[String; 6], (u64, BTreeSet<(u32, u32)>)>, [u64; 4]);
+type Of = ([String; 6], (u64, u32, u32), Option<PreviousRun>, u64);
 
-/// A report of which parts are missing is as good as none.
-fn lacking(source: &[String; 6], number: u64, parts: &BTreeSet<(u32, u32)>, count: &mut [u64; 4]) {
-    if parts.iter().any(|(_, of)| parts.len() < *of as usize) {
-        count[2] += 1;
-        println!("gap: {} {number}: parts are missing", name(source));
+/// What a report is of (each is numbered on its own, from 1), its number, part and parts, the run before, and its start.
+fn of(bytes: &[u8], is_range: bool) -> Result<Of, prost::DecodeError> {
+    let fast = |kind| if kind == WindowKind::Fast { "fast".to_owned() } else { String::new() };
+    if !is_range {
+        let r = ApplianceReport::decode(bytes)?;
+        let source =
+            [r.appliance.clone(), r.boot_id.to_string(), String::new(), "(appliance)".to_owned(), String::new(), fast(r.window_kind())];
+        return Ok((
+            source,
+            (r.kind_sequence, 1, 1),
+            r.previous_run.filter(|run| r.window_kind() == WindowKind::Long && !run.ended),
+            r.window_start_ns,
+        ));
     }
+    let r = RangeReport::decode(bytes)?;
+    let (part, scope, kind) = (r.part.map_or((1, 1), |part| (part.number, part.of)), r.scope(), fast(r.window_kind()));
+    let scope = if scope == Scope::Own { String::new() } else { scope.as_str_name().to_owned() };
+    let of = if r.prefix.is_empty() { r.customer } else { r.prefix };
+    Ok(([r.appliance, r.boot_id.to_string(), r.domain, of, scope, kind], (r.kind_sequence, part.0, part.1), None, r.window_start_ns))
 }
 
 fn name(source: &[String; 6]) -> String {
-    source.iter().filter(|word| !word.is_empty()).map(|word| format!("{word} ")).collect::<String>() + "sequence"
+    source.iter().filter(|word| !word.is_empty()).map(|word| format!("{word} ")).collect()
 }
 
-fn look((last, count): &mut Seen, source: [String; 6], number: u64, part: (u32, u32)) {
-    let (before, parts) = last.entry(source.clone()).or_default();
-    if number < *before || (number == *before && parts.contains(&part)) {
-        count[1] += 1;
-        return println!("repeat: {} {number}", name(&source));
-    }
-    if number > *before {
-        count[0] += 1;
-        lacking(&source, *before, parts, count);
-    }
-    if number > *before + 1 {
-        count[2] += 1;
-        println!("gap: {} {} to {}", name(&source), *before + 1, number - 1);
-    }
-    // Another number of parts is another attempt: what the one before brought is replaced.
-    parts.retain(|(_, of)| number == *before && *of == part.1);
-    parts.insert(part);
-    *before = number; // Here stands what is to be done with a report that is neither lost nor a repeat.
+fn told((number, part, of): (u64, u32, u32)) -> String {
+    if of > 1 { format!("{number} part {part} of {of}") } else { number.to_string() }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let mut argument = |default: &str| arguments.next().unwrap_or_else(|| default.to_owned());
+    let arguments: Vec<String> = std::env::args().collect();
+    let argument = |at: usize, default: &'static str| arguments.get(at).map_or(default, String::as_str).to_owned();
     let mut client = ClientConfig::new();
-    client.set("bootstrap.servers", argument("127.0.0.1:9092")).set("group.id", "gapless").set("enable.auto.commit", "false");
-    let consumer: BaseConsumer = client.set("enable.partition.eof", "true").create()?;
-    let mut seen = Seen::default();
-    for (topic, is_range) in [(argument("tailwater.v1.ranges"), true), (argument("tailwater.v1.appliance"), false)] {
+    client.set("bootstrap.servers", argument(1, "127.0.0.1:9092")).set("group.id", "gapless");
+    let consumer: BaseConsumer = client.set("enable.auto.commit", "false").set("enable.partition.eof", "true").create()?;
+    let (mut last, mut reports, mut repeats, mut gaps, mut cut) = (BTreeMap::new(), 0, 0, 0, 0);
+    for (topic, is_range) in [(argument(2, "tailwater.v1.ranges"), true), (argument(3, "tailwater.v1.appliance"), false)] {
         let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(10))?;
-        let (mut all, mut open) = (TopicPartitionList::new(), 0);
+        let mut open = TopicPartitionList::new();
         for partition in metadata.topics().iter().flat_map(|topic| topic.partitions()) {
-            all.add_partition_offset(&topic, partition.id(), Offset::Beginning)?;
-            open += 1;
+            open.add_partition_offset(&topic, partition.id(), Offset::Beginning)?;
         }
-        if open == 0 {
-            return Err(format!("{topic} cannot be read: nothing is proven").into());
-        }
-        consumer.assign(&all)?;
-        // Up to the present end. Who goes on reading keeps `seen` together with the offsets.
+        consumer.assign(&open)?;
+        let mut open = Some(open.count()).filter(|count| *count > 0).ok_or_else(|| format!("{topic} cannot be read: nothing is proven"))?;
+        // Up to the present end. Who goes on reading keeps `last` together with the offsets.
         while open > 0 {
-            let message = match consumer.poll(Duration::from_secs(1)) {
-                None => continue,
-                Some(Err(KafkaError::PartitionEOF(_))) => {
+            let message = match consumer.poll(Duration::from_secs(30)).ok_or("the brokers do not answer: nothing is proven")? {
+                Err(KafkaError::PartitionEOF(_)) => {
                     open -= 1;
                     continue;
                 }
-                Some(message) => message?,
+                message => message?,
             };
-            let fast = |kind| if kind == WindowKind::Fast { "fast".to_owned() } else { String::new() };
-            if is_range {
-                let r = RangeReport::decode(message.payload().unwrap_or_default())?;
-                let scope = if r.scope() == Scope::Own { "" } else { r.scope().as_str_name() };
-                let (part, kind) = (r.part.map_or((0, 0), |part| (part.number, part.of)), fast(r.window_kind()));
-                let of = if r.prefix.is_empty() { r.customer } else { r.prefix };
-                look(&mut seen, [r.appliance, r.boot_id.to_string(), r.domain, of, scope.to_owned(), kind], r.kind_sequence, part);
-            } else {
-                let r = ApplianceReport::decode(message.payload().unwrap_or_default())?;
-                let (of, kind) = ("(appliance)".to_owned(), fast(r.window_kind()));
-                let source = [r.appliance.clone(), r.boot_id.to_string(), String::new(), of, String::new(), kind];
-                let is_first = source[5].is_empty() && !seen.0.contains_key(&source);
-                if let Some(run) = r.previous_run.filter(|run| is_first && !run.ended) {
-                    seen.1[3] += 1;
-                    println!("nobody counted: {} from {} to {}", r.appliance, run.long_end_ns, r.window_start_ns);
-                }
-                look(&mut seen, source, r.kind_sequence, (0, 0));
+            let (source, at, cut_off, start_ns) = of(message.payload().unwrap_or_default(), is_range)?;
+            let words = name(&source);
+            let before = last.get(&source).copied().unwrap_or((0, 1, 1));
+            let is_anew = at.0 == before.0 && at.2 != before.2; // Another number of parts replaces what came of those before.
+            if at <= before && !is_anew {
+                println!("repeat: {words}sequence {}", told(at));
+                repeats += 1;
+                continue;
             }
+            let due = if is_anew {
+                (at.0, 1)
+            } else if before.1 < before.2 {
+                (before.0, before.1 + 1)
+            } else {
+                (before.0 + 1, 1)
+            };
+            if (at.0, at.1) != due {
+                println!("gap: {words}sequence {} comes after {}", told(at), told(before));
+                gaps += 1;
+            }
+            if let Some(run) = cut_off.filter(|_| before.0 == 0) {
+                println!("nobody counted: {} from {} to {start_ns}", source[0], run.long_end_ns);
+                cut += 1;
+            }
+            last.insert(source, at); // Here stands what is to be done with a report, or a part of one, that is neither lost nor a repeat.
+            reports += usize::from(at.0 > before.0);
         }
     }
-    seen.0.iter().for_each(|(source, (number, parts))| lacking(source, *number, parts, &mut seen.1));
-    let [reports, repeats, gaps, cut_off] = seen.1;
-    println!("{reports} reports, {repeats} repeats, {gaps} gaps, {cut_off} runs cut off");
+    for (source, at) in last.iter().filter(|(_, at)| at.1 < at.2) {
+        println!("gap: {}sequence ends with {}", name(source), told(*at));
+        gaps += 1;
+    }
+    println!("{reports} reports, {repeats} repeats, {gaps} gaps, {cut} runs cut off");
     std::process::exit(i32::from(gaps > 0))
 }
