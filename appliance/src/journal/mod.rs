@@ -103,7 +103,12 @@ impl Journal {
 
     /// A run begins, whose first windows begin there (0: there are none of that kind): from now on the next one knows of it.
     pub fn begin(&self, boot_id: u64, start_ns: u64, (long_ns, fast_ns): (u64, u64)) {
-        let last = pb::PreviousRun { boot_id, long_end_ns: long_ns, fast_end_ns: fast_ns, ..Default::default() };
+        // If it is killed before its first window ends, nobody has counted since the one before was killed.
+        let cut = self.previous.filter(|run| !run.ended);
+        let since = |start_ns: u64, before_ns: Option<u64>| before_ns.filter(|ns| *ns > 0).map_or(start_ns, |ns| ns.min(start_ns));
+        let long_end_ns = since(long_ns, cut.map(|run| run.long_end_ns));
+        let fast_end_ns = since(fast_ns, cut.map(|run| run.fast_end_ns));
+        let last = pb::PreviousRun { boot_id, long_end_ns, fast_end_ns, ..Default::default() };
         [&self.long, &self.fast].into_iter().for_each(|lane| lane.begin(self.runs + 1, start_ns, last));
     }
 

@@ -16,7 +16,7 @@ const WRITE_BYTES: u64 = 1 << 20;
 /// What was written is on the disk within this time, unless the disk is slower.
 const SYNC: Duration = Duration::from_millis(200);
 /// How often it is saved where the sinks are.
-const SAVE: Duration = Duration::from_secs(1);
+const SAVE: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 1_000 });
 /// How long a disk that refuses is left alone.
 const RETRY: Duration = Duration::from_millis(500);
 
