@@ -53,10 +53,21 @@ fn both_consumers_find_what_is_missing_and_drop_what_is_repeated() {
     for (number, of) in [(1, 2), (1, 3), (2, 3), (3, 3)] {
         assert!(journal.append(range("192.0.2.64/26", 1, Some(pb::Part { number, of }))), "a second attempt, in shorter parts");
     }
-    let previous_run = Some(pb::PreviousRun { boot_id: 8, long_end_ns: 30, ..Default::default() });
+    // Of the run before nothing came, though it had accounts.
+    let previous_run = Some(pb::PreviousRun { boot_id: 8, sequence: 4, long_end_ns: 30, ..Default::default() });
+    let lost = |sink: &str| pb::JournalLosses { sink: sink.to_owned(), total: 30, ..Default::default() };
     for kind_sequence in [1, 2, 2] {
         let appliance = "pop1-a".to_owned();
-        let report = pb::ApplianceReport { appliance, boot_id: 9, kind_sequence, window_start_ns: 50, previous_run, ..Default::default() };
+        let journal_losses = if kind_sequence == 1 { Vec::new() } else { vec![lost("file"), lost("kafka")] };
+        let report = pb::ApplianceReport {
+            appliance,
+            boot_id: 9,
+            kind_sequence,
+            window_start_ns: 50,
+            previous_run,
+            journal_losses,
+            ..Default::default()
+        };
         assert!(journal.append(Message::appliance(&report)));
     }
     for (kind_sequence, window_kind) in [(1, pb::WindowKind::Fast.into()), (3, pb::WindowKind::Fast.into())] {
@@ -66,7 +77,8 @@ fn both_consumers_find_what_is_missing_and_drop_what_is_repeated() {
     }
     assert_eq!(stop(sinks).delivered, 29);
     let expected = [
-        "19 reports, 5 repeats, 5 gaps, 1 runs cut off",
+        "19 reports, 5 repeats, 6 gaps, 1 runs cut off, 30 told as lost",
+        "gap: pop1-a 8 has 4 accounts, and 0 came",
         "gap: pop1-a 9 192.0.2.0/24 fast sequence 3 comes after 1",
         "gap: pop1-a 9 192.0.2.128/25 sequence 1 part 3 of 3 comes after 1 part 1 of 3",
         "gap: pop1-a 9 192.0.2.128/25 sequence 3 part 2 of 3 comes after 2",

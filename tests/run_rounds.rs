@@ -27,6 +27,8 @@ const KAFKA: &str = "[sinks.kafka]\nbrokers = \"127.0.0.1:19095\"\n";
 const JOURNAL: &str = "[journal]\npath = \"journal\"\nsize_mb = 256\n";
 const STATS: &str = "[[stats]]\nname = \"sources\"\ncalculation = \"topk\"\nkey = \"dst_ip\"\n\
     [[stats]]\nname = \"bytes\"\ncalculation = \"sum\"\nmetric = \"bytes\"\nfast = true\n";
+/// Of long windows; fast ones have a second.
+const LONG_MS: u64 = 3_000;
 /// Of traffic, for as long as it lasts.
 const PPS: u32 = 2_000;
 const BROKER_DISK_MB: u32 = 96;
@@ -86,7 +88,8 @@ struct Stage {
     disk: SmallDisk,
     broker: Broker,
     appliance: Option<Appliance>,
-    kills: usize,
+    /// Of each run that is over, whether it ended by itself.
+    ended: Vec<bool>,
 }
 
 impl Stage {
@@ -113,17 +116,28 @@ impl Stage {
         self.broker.start(PORT);
     }
 
-    /// The appliance dies, and comes again.
+    /// The appliance dies, and comes again; in one round of two it is killed once more as soon as it counts, and in one of two of these it
+    /// had ended in order before that.
     fn kill(&mut self, dice: &mut Dice) {
         dice.pause(4_000);
-        if let Some(appliance) = self.appliance.take() {
-            println!("  the appliance: killed");
-            appliance.signal("KILL");
-            appliance.ended(20);
-            self.kills += 1;
-        }
+        let which = dice.below(4);
+        self.end(which == 0);
         dice.pause(1_000);
         self.appliance = Some(Appliance::counting(&self.config, &[]));
+        if which < 2 {
+            dice.pause(LONG_MS);
+            self.end(false);
+            self.appliance = Some(Appliance::counting(&self.config, &[]));
+        }
+    }
+
+    fn end(&mut self, in_order: bool) {
+        let Some(appliance) = self.appliance.take() else { return };
+        println!("  the appliance: {}", if in_order { "ended" } else { "killed" });
+        appliance.signal(if in_order { "TERM" } else { "KILL" });
+        let (status, log) = appliance.ended(60);
+        assert!(!in_order || status == Some(0), "{log}");
+        self.ended.push(in_order);
     }
 }
 
@@ -142,11 +156,11 @@ fn every_window_comes_once_and_gaps_are_known() {
         let (place, disk, mut dice) = (Place::new(), SmallDisk::new(), Dice(seed | 1));
         let ranges: String = (0..16).map(|n| format!("203.0.113.{}/28,c{}\n", n * 16, n % 3)).collect();
         fs::write(place.file("ranges.csv"), format!("prefix,customer\n{ranges}")).unwrap();
-        let config = place.config(1_000, &[STATS, MIRROR, ANY_ADMIN, KAFKA, JOURNAL, FILE]);
+        let config = place.config(LONG_MS, &[STATS, MIRROR, ANY_ADMIN, KAFKA, JOURNAL, FILE]);
         let broker = Broker::within(disk.path());
         let address = broker.start(PORT);
         let appliance = Some(Appliance::counting(&config, &[]));
-        let (mut stage, mut sending) = (Stage { config, disk, broker, appliance, kills: 0 }, traffic(&place));
+        let (mut stage, mut sending) = (Stage { config, disk, broker, appliance, ended: Vec::new() }, traffic(&place));
         for round in 1..=rounds {
             println!("round {round} of {rounds}");
             let mut other = Dice(dice.below(u64::MAX) | 1);
@@ -163,23 +177,23 @@ fn every_window_comes_once_and_gaps_are_known() {
         let last = stage.appliance.take().unwrap();
         wait(120, || last.metric("tailwater_sink_behind", "sink=\"kafka\"") < 100, || last.log());
         last.stop(60);
-        judge(&Stream::of_kafka(&Broker::read(&address, &[])), &place, stage.kills);
+        judge(&Stream::of_kafka(&Broker::read(&address, &[])), &place, stage.ended);
     });
 }
 
 /// What the consumer found.
-fn judge(kafka: &Stream, place: &Place, kills: usize) {
+fn judge(kafka: &Stream, place: &Place, mut ended: Vec<bool>) {
     println!("{} reports, {} repeated, {} windows, runs: {}", kafka.ranges.len(), kafka.repeated, kafka.windows(), kafka.runs.len());
-    // One that was killed at once left no window.
-    assert!((2..=kills + 1).contains(&kafka.runs.len()));
+    // The file is another reader of the same journal. It has the configurations: each run's, however short it was.
+    let file = Stream::of_file(&fs::read_to_string(place.file("reports.jsonl")).unwrap());
+    ended.push(true);
+    assert_eq!(file.begun.len(), ended.len(), "each run left a trace");
+    let starts: Vec<(u64, bool)> = file.begun.iter().copied().zip(ended).collect();
     kafka.is_gapless();
     kafka.windows_are_whole();
-    let gaps = kafka.gaps();
-    assert_eq!(gaps.len() + 1, kafka.runs.len(), "{gaps:?}");
-    for (from_ns, to_ns) in gaps {
+    for (from_ns, to_ns) in kafka.gaps(&starts) {
         println!("gap: {:.3} s from {from_ns}", (to_ns - from_ns) as f64 / 1e9);
     }
-    // The file is another reader of the same journal.
-    equal(kafka, &Stream::of_file(&fs::read_to_string(place.file("reports.jsonl")).unwrap()));
+    equal(kafka, &file);
     assert!(!Reports::of(&place.file("reports.jsonl")).ranges.is_empty());
 }

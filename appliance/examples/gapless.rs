@@ -7,29 +7,24 @@ use prost::Message as _;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
-use tailwater::report::pb::{ApplianceReport, PreviousRun, RangeReport, Scope, WindowKind};
+use tailwater::report::pb::{ApplianceReport, RangeReport, Scope, WindowKind};
 
-type Of = ([String; 6], (u64, u32, u32), Option<PreviousRun>, u64);
+type Of = ([String; 6], (u64, u32, u32), Option<ApplianceReport>);
 
-/// What a report is of (each is numbered on its own, from 1), its number, part and parts, the run before, and its start.
+/// What a report is of (each is numbered on its own, from 1), its number, part and parts; and itself, if it is an account.
 fn of(bytes: &[u8], is_range: bool) -> Result<Of, prost::DecodeError> {
     let fast = |kind| if kind == WindowKind::Fast { "fast".to_owned() } else { String::new() };
     if !is_range {
         let r = ApplianceReport::decode(bytes)?;
         let source =
             [r.appliance.clone(), r.boot_id.to_string(), String::new(), "(appliance)".to_owned(), String::new(), fast(r.window_kind())];
-        return Ok((
-            source,
-            (r.kind_sequence, 1, 1),
-            r.previous_run.filter(|run| r.window_kind() == WindowKind::Long && !run.ended),
-            r.window_start_ns,
-        ));
+        return Ok((source, (r.kind_sequence, 1, 1), Some(r)));
     }
     let r = RangeReport::decode(bytes)?;
     let (part, scope, kind) = (r.part.map_or((1, 1), |part| (part.number, part.of)), r.scope(), fast(r.window_kind()));
     let scope = if scope == Scope::Own { String::new() } else { scope.as_str_name().to_owned() };
     let of = if r.prefix.is_empty() { r.customer } else { r.prefix };
-    Ok(([r.appliance, r.boot_id.to_string(), r.domain, of, scope, kind], (r.kind_sequence, part.0, part.1), None, r.window_start_ns))
+    Ok(([r.appliance, r.boot_id.to_string(), r.domain, of, scope, kind], (r.kind_sequence, part.0, part.1), None))
 }
 
 fn name(source: &[String; 6]) -> String {
@@ -46,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut client = ClientConfig::new();
     client.set("bootstrap.servers", argument(1, "127.0.0.1:9092")).set("group.id", "gapless");
     let consumer: BaseConsumer = client.set("enable.auto.commit", "false").set("enable.partition.eof", "true").create()?;
-    let (mut last, mut reports, mut repeats, mut gaps, mut cut) = (BTreeMap::new(), 0, 0, 0, 0);
+    let (mut last, mut runs, [mut reports, mut repeats, mut gaps, mut cut, mut lost]) = (BTreeMap::new(), BTreeMap::new(), [0_u64; 5]);
     for (topic, is_range) in [(argument(2, "tailwater.v1.ranges"), true), (argument(3, "tailwater.v1.appliance"), false)] {
         let metadata = consumer.fetch_metadata(Some(&topic), Duration::from_secs(10))?;
         let mut open = TopicPartitionList::new();
@@ -64,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 }
                 message => message?,
             };
-            let (source, at, cut_off, start_ns) = of(message.payload().unwrap_or_default(), is_range)?;
+            let (source, at, account) = of(message.payload().unwrap_or_default(), is_range)?;
             let words = name(&source);
             let before = last.get(&source).copied().unwrap_or((0, 1, 1));
             let is_anew = at.0 == before.0 && at.2 != before.2; // Another number of parts replaces what came of those before.
@@ -84,18 +79,31 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 println!("gap: {words}sequence {} comes after {}", told(at), told(before));
                 gaps += 1;
             }
-            if let Some(run) = cut_off.filter(|_| before.0 == 0) {
-                println!("nobody counted: {} from {} to {start_ns}", source[0], run.long_end_ns);
-                cut += 1;
+            lost += account.iter().flat_map(|r| &r.journal_losses).filter(|told| told.sink == "kafka").map(|told| told.total).sum::<u64>();
+            if let Some((r, run)) = account.and_then(|r| r.previous_run.map(|run| (r, run))) {
+                if before.0 == 0 && r.window_kind() == WindowKind::Long && !run.ended {
+                    println!("nobody counted: {} from {} to {}", r.appliance, run.long_end_ns, r.window_start_ns);
+                    cut += 1;
+                }
+                runs.insert([r.appliance, run.boot_id.to_string()], run.sequence);
             }
             last.insert(source, at); // Here stands what is to be done with a report, or a part of one, that is neither lost nor a repeat.
-            reports += usize::from(at.0 > before.0);
+            reports += u64::from(at.0 > before.0);
         }
     }
     for (source, at) in last.iter().filter(|(_, at)| at.1 < at.2) {
         println!("gap: {}sequence ends with {}", name(source), told(*at));
         gaps += 1;
     }
-    println!("{reports} reports, {repeats} repeats, {gaps} gaps, {cut} runs cut off");
-    std::process::exit(i32::from(gaps > 0))
+    for (run, all) in runs {
+        // The accounts of both kinds of windows are counted together.
+        let accounts = last.iter().filter(|(source, _)| source[..2] == run && source[3] == "(appliance)");
+        let read: u64 = accounts.map(|(_, at)| at.0).sum();
+        if read < all {
+            println!("gap: {} has {all} accounts, and {read} came", run.join(" "));
+            gaps += 1;
+        }
+    }
+    println!("{reports} reports, {repeats} repeats, {gaps} gaps, {cut} runs cut off, {lost} told as lost");
+    std::process::exit(i32::from(gaps + lost > 0))
 }

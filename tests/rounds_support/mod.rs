@@ -11,6 +11,8 @@ type Number = (u64, String, u64);
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
     pub(crate) ranges: BTreeMap<Number, Value>,
+    /// Runs in their order, as their configurations came.
+    pub(crate) begun: Vec<u64>,
     /// Accounts of each run, in the order in which they came first.
     pub(crate) runs: Vec<(u64, Vec<Value>)>,
     pub(crate) repeated: u64,
@@ -45,6 +47,9 @@ impl Stream {
     }
 
     fn take(&mut self, message: Value) {
+        if message.get("textSha256").is_some() && !self.begun.contains(&whole(&message["bootId"])) {
+            self.begun.push(whole(&message["bootId"]));
+        }
         // Events and configurations have numbers of their own.
         if message.get("prefix").is_none() && message.get("ledger").is_none() {
             return;
@@ -126,23 +131,45 @@ impl Stream {
         }
     }
 
-    /// What no run covers, as accounts tell it: from the end of the last window of one to the first one of the next.
-    pub(crate) fn gaps(&self) -> Vec<(u64, u64)> {
+    /// What no run covers, as accounts tell it: from the end of the last window of one that was killed to the first one of the next. All
+    /// runs are given, in their order, and whether they ended by themselves: each account knows the one before it, also if that one left
+    /// no account.
+    pub(crate) fn gaps(&self, starts: &[(u64, bool)]) -> Vec<(u64, u64)> {
         let mut gaps = Vec::new();
-        for pair in self.runs.windows(2) {
-            let [(before, accounts), (_, run)] = pair else { continue };
-            let first = run.iter().find(|account| account["windowKind"] == "LONG").unwrap();
-            let told = &first["previousRun"];
-            assert!(run.iter().all(|account| account["previousRun"] == *told), "each account tells it");
-            let last = accounts.iter().rfind(|account| account["windowKind"] == "LONG" && account["total"] == false).unwrap();
-            assert_eq!((whole(&told["bootId"]), &told["longEndNs"]), (*before, &last["windowEndNs"]));
-            assert_eq!((&told["sequence"], &told["ended"]), (&accounts.last().unwrap()["sequence"], &Value::from(false)));
-            let (from, to) = (whole(&told["longEndNs"]), whole(&first["windowStartNs"]));
-            assert!(to >= from, "{told} {first}");
-            gaps.push((from, to));
+        // How far the runs before have counted long windows, where that is known.
+        let mut reach = None;
+        for pair in starts.windows(2) {
+            let [(before, ended), (boot_id, _)] = *pair else { continue };
+            let (old, new) = (self.accounts(before), self.accounts(boot_id));
+            reach = last_end(old, "LONG").or(reach);
+            if let Some(first) = new.first() {
+                let told = &first["previousRun"];
+                assert!(new.iter().all(|account| account["previousRun"] == *told), "each account tells it");
+                let sequence = old.last().map_or(0, |account| whole(&account["sequence"]));
+                assert_eq!((whole(&told["bootId"]), whole(&told["sequence"])), (before, sequence));
+                assert_eq!(told["ended"], Value::from(ended), "{told}");
+                let (from, fast) = (whole(&told["longEndNs"]), whole(&told["fastEndNs"]));
+                assert!(fast > 0 && last_end(old, "FAST").is_none_or(|end| end == fast), "{told}");
+                assert!(from > 0 && reach.is_none_or(|end| end == from), "{told}, not {reach:?}");
+                if let Some(first) = new.iter().find(|account| account["windowKind"] == "LONG").filter(|_| !ended) {
+                    let to = whole(&first["windowStartNs"]);
+                    assert!(to >= from, "{told} {first}");
+                    gaps.push((from, to));
+                }
+            }
+            reach = reach.filter(|_| !ended);
         }
         gaps
     }
+
+    fn accounts(&self, boot_id: u64) -> &[Value] {
+        self.runs.iter().find(|(run, _)| *run == boot_id).map_or(&[], |(_, accounts)| accounts)
+    }
+}
+
+fn last_end(accounts: &[Value], kind: &str) -> Option<u64> {
+    let windows = accounts.iter().filter(|account| account["windowKind"] == kind && account["total"] == false);
+    windows.map(|account| whole(&account["windowEndNs"])).max()
 }
 
 fn kind(message: &Value) -> String {
@@ -158,5 +185,6 @@ pub(crate) fn equal(a: &Stream, b: &Stream) {
     let (of_a, of_b): (BTreeSet<&Number>, BTreeSet<&Number>) = (a.ranges.keys().collect(), b.ranges.keys().collect());
     assert_eq!(of_a.symmetric_difference(&of_b).collect::<Vec<_>>(), Vec::<&&Number>::new());
     let name = |(boot_id, accounts): &(u64, Vec<Value>)| (*boot_id, accounts.iter().map(|a| whole(&a["sequence"])).collect::<Vec<_>>());
-    assert_eq!(a.runs.iter().map(name).collect::<Vec<_>>(), b.runs.iter().map(name).collect::<Vec<_>>());
+    // Which of two lanes brings a run's first account is each sink's own.
+    assert_eq!(a.runs.iter().map(name).collect::<BTreeMap<_, _>>(), b.runs.iter().map(name).collect::<BTreeMap<_, _>>());
 }

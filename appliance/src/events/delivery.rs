@@ -27,12 +27,12 @@ pub(super) fn journal_refusing(sight: &Sight<'_>) -> Vec<Finding> {
 
 /// Reports fell off the journal before a sink had read them.
 pub(super) fn journal_dropping(sight: &Sight<'_>) -> Vec<Finding> {
+    let fell = |sink: &pb::SinkAccount| sink.overflow.saturating_sub(sink.damaged);
     let found = |sink: &pb::SinkAccount| {
-        let lost = more(sight, sink, |sink| sink.overflow);
-        let summary =
-            format!("the journal is full: {lost} reports fell off before {} had read them, {} since the start", sink.sink, sink.overflow);
+        let (lost, all) = (more(sight, sink, fell), fell(sink));
+        let summary = format!("the journal is full: {lost} reports fell off before {} had read them, {all} since the start", sink.sink);
         Finding {
-            figures: vec![count("lost", "messages", lost), count("overflow", "messages", sink.overflow)],
+            figures: vec![count("lost", "messages", lost), count("overflow", "messages", all)],
             ..Finding::new(
                 of(sink),
                 pb::Severity::Critical,
@@ -41,7 +41,26 @@ pub(super) fn journal_dropping(sight: &Sight<'_>) -> Vec<Finding> {
             )
         }
     };
-    sight.report.sinks.iter().filter(|sink| more(sight, sink, |sink| sink.overflow) > 0).map(found).collect()
+    sight.report.sinks.iter().filter(|sink| more(sight, sink, fell) > 0).map(found).collect()
+}
+
+/// A part of the journal's disk does not say any more what was written there.
+pub(super) fn journal_damaged(sight: &Sight<'_>) -> Vec<Finding> {
+    let found = |sink: &pb::SinkAccount| {
+        let (lost, all) = (more(sight, sink, |sink| sink.damaged), sink.damaged);
+        let summary =
+            format!("a part of the journal is damaged: {lost} reports cannot be read any more for {}, {all} since the start", sink.sink);
+        Finding {
+            figures: vec![count("lost", "messages", lost), count("damaged", "messages", all)],
+            ..Finding::new(
+                of(sink),
+                pb::Severity::Critical,
+                summary,
+                "look at the journal's disk (the kernel's log, smartctl), and at who else writes there; `journalLosses` says between which windows they were",
+            )
+        }
+    };
+    sight.report.sinks.iter().filter(|sink| more(sight, sink, |sink| sink.damaged) > 0).map(found).collect()
 }
 
 /// A sink's oldest report, flow message or packet log waits.

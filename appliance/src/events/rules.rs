@@ -16,7 +16,7 @@ pub struct Rule {
 }
 
 /// All of them, causes before their consequences. What one window may show by chance needs several.
-pub const RULES: [Rule; 18] = [
+pub const RULES: [Rule; 19] = [
     Rule { kind: "feed_down", begins_after: 1, of_long: false, find: feeds::down },
     Rule { kind: "feed_silent", begins_after: 2, of_long: false, find: feeds::silent },
     Rule { kind: "tag_silent", begins_after: 1, of_long: false, find: feeds::tag_silent },
@@ -34,6 +34,7 @@ pub const RULES: [Rule; 18] = [
     Rule { kind: "journal_refusing", begins_after: 1, of_long: false, find: delivery::journal_refusing },
     Rule { kind: "sink_refusing", begins_after: 1, of_long: false, find: delivery::sink_refusing },
     Rule { kind: "sink_behind", begins_after: 1, of_long: false, find: delivery::sink_behind },
+    Rule { kind: "journal_damaged", begins_after: 1, of_long: false, find: delivery::journal_damaged },
     Rule { kind: "journal_dropping", begins_after: 1, of_long: false, find: delivery::journal_dropping },
 ];
 

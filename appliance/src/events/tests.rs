@@ -214,7 +214,7 @@ fn a_severity_that_rises_is_told_at_once() {
 
 #[test]
 fn each_rule_finds_what_it_is_for_and_nothing_where_all_is_well() {
-    let rows: [(&str, &str, Change); 15] = [
+    let rows: [(&str, &str, Change); 16] = [
         ("feed_down", "", down),
         ("feed_silent", "", silent),
         ("loss", "cpu", missed),
@@ -235,6 +235,9 @@ fn each_rule_finds_what_it_is_for_and_nothing_where_all_is_well() {
         ("sink_behind", "", |report| report.sinks[0].flows_oldest_age_ms = 60_001),
         ("sink_behind", "", |report| report.sinks[0].logs_oldest_age_ms = 60_001),
         ("journal_dropping", "", |report| report.sinks[0].overflow = report.sequence),
+        ("journal_damaged", "", |report| {
+            (report.sinks[0].overflow, report.sinks[0].damaged) = (report.sequence, report.sequence);
+        }),
     ];
     for (kind, cause, change) in rows {
         let told = run(&mut Engine::default(), &[(5, change)]);

@@ -51,14 +51,14 @@ impl Cursor {
         let deadline = Instant::now() + timeout;
         let mut inner = self.journal.lock();
         loop {
-            let (queue, place) = (&inner.queue, &inner.places[self.index]);
-            let (at, lies) = queue.find(place.next);
+            let wanted = inner.places[self.index].wanted();
+            let (at, lies) = inner.queue.find(wanted);
             inner.places[self.index].next = at;
             let until = match lies {
                 Lies::Here(message) => {
                     self.fails.set(None);
                     let inner = &mut *inner;
-                    inner.places[self.index].read(at);
+                    inner.places[self.index].read(at, &message);
                     inner.queue.forget(Place::needed(&inner.places));
                     return Next::Message(message);
                 }
@@ -136,7 +136,7 @@ impl Cursor {
             Some((position, Content::Gap(to))) => (position, None, Some(to)),
             None => (end, None, None),
         };
-        let lost = place.skip(to, holes);
+        let lost = place.skip(to, holes, message.as_ref().map(|message| message.window));
         if lost > 0 {
             tracing::error!(sink = place.sink, from = at, to, lost, "a part of the journal is damaged: these reports are lost");
         }
@@ -144,7 +144,7 @@ impl Cursor {
             place.pass(to, holes);
         }
         let message = Arc::new(message?);
-        place.read(to);
+        place.read(to, &message);
         Some(message)
     }
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::lane::{Inner, Lane};
-use super::marks::{Mark, Marks};
+use super::marks::Saved;
 use super::place::Place;
 use super::queue::Unsaved;
 use super::segment::Segment;
@@ -123,17 +123,23 @@ impl Lane {
         let mut inner = self.lock();
         let Inner { queue, places, .. } = &mut *inner;
         for place in places {
-            place.skip(segment.end, queue.holes());
+            place.skip(segment.end, queue.holes(), None);
         }
         queue.dropped(segment);
         drop(inner);
         self.news.notify_all();
     }
 
-    /// Where the sinks are, and what they are to be told.
-    pub(super) fn marks(&self) -> Marks {
-        let inner = self.lock();
-        let mark = |place: &Place| (place.sink.clone(), Mark { position: place.unsettled(), untold: place.untold() });
-        inner.places.iter().map(mark).collect()
+    /// Whether a run has begun, and nobody asked before.
+    pub(super) fn has_begun(&self) -> bool {
+        self.lock().run.has_begun()
+    }
+
+    /// Where the sinks are, and what they are to be told, and how far this run has come.
+    pub(super) fn marks(&self) -> Saved {
+        let mut inner = self.lock();
+        let Inner { queue, places, run, .. } = &mut *inner;
+        let sinks = places.iter_mut().map(|place| (place.sink.clone(), place.mark(queue))).collect();
+        Saved { sinks, run: run.reached(queue.reached()) }
     }
 }

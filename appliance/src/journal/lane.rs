@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::marks::Marks;
 use super::place::Place;
+use super::previous::{LastRun, Run, Told};
 use super::queue::Queue;
 use super::stamps::Stamps;
 use super::store::Store;
@@ -74,7 +75,7 @@ pub(super) struct Lane {
     pub(super) news: Condvar,
     pub(super) reached: Reached,
     writer: Mutex<Option<JoinHandle<()>>>,
-    previous: Option<pb::PreviousRun>,
+    previous: Option<LastRun>,
     /// Why it is not on the disk that is configured.
     without_disk: Option<String>,
 }
@@ -88,6 +89,7 @@ pub(super) struct Inner {
     pub(super) ended: bool,
     pub(super) places: Vec<Place>,
     stamps: Stamps,
+    pub(super) run: Run,
 }
 
 impl Lane {
@@ -114,21 +116,22 @@ impl Lane {
         let oldest = left.segments.first().map(|segment| segment.first);
         let last = left.segments.last().map_or(0, |segment| segment.end);
         // What a power cut took, and a sink had seen, never gets a number again.
-        let begin = left.marks.iter().flat_map(Marks::values).fold(last, |last, mark| last.max(mark.position));
+        let begin = left.marks.iter().flat_map(Marks::values).fold(last, |last, mark| last.max(mark.end()));
         let place = |sink: &S| {
             let mark = left.marks.as_ref().map(|marks| marks.get(sink.as_ref()));
-            let at = match mark {
+            match mark {
+                Some(Some(mark)) => Place::left(sink.as_ref(), mark, begin),
                 // A sink that is new begins with what is new.
-                Some(mark) => mark.map_or(begin, |mark| mark.position),
-                None => oldest.unwrap_or(begin),
-            };
-            Place::new(sink.as_ref(), at).with_untold(mark.flatten().and_then(|mark| mark.untold.as_ref()))
+                Some(None) => Place::new(sink.as_ref(), begin),
+                None => Place::new(sink.as_ref(), oldest.unwrap_or(begin)),
+            }
         };
         let mut places: Vec<Place> = sinks.iter().map(place).collect();
         for place in &mut places {
-            place.skip(oldest.unwrap_or(begin), &[]);
+            place.miss(oldest.unwrap_or(begin));
         }
         let made = Self::made(Queue::new(bound, begin, Some(left.segments)), places);
+        made.lock().run = Run::after(left.run);
         let journal = Arc::new(Self { previous: left.run, ..made });
         let writer = Writer::new(Arc::clone(&journal), store);
         let thread = thread::Builder::new().name("journal".into()).spawn(|| writer.run());
@@ -140,23 +143,36 @@ impl Lane {
     fn made(queue: Queue, places: Vec<Place>) -> Self {
         let begin = queue.end();
         let (stamps, reached) = (Stamps::new(begin, Instant::now()), Reached::new(queue.reached()));
-        let inner = Mutex::new(Inner { queue, begin, closed: false, ended: false, places, stamps });
+        let inner = Mutex::new(Inner { queue, begin, closed: false, ended: false, places, stamps, run: Run::default() });
         Self { inner, news: Condvar::new(), reached, writer: Mutex::new(None), previous: None, without_disk: None }
     }
 
     /// How far the run before this one came, if it left something on the disk.
-    pub(super) const fn previous(&self) -> Option<&pb::PreviousRun> {
+    pub(super) const fn previous(&self) -> Option<&LastRun> {
         self.previous.as_ref()
+    }
+
+    /// A run begins, so many after the first one: the next one is to know of it, however this one ends.
+    pub(super) fn begin(&self, number: u64, start_ns: u64, last: pb::PreviousRun) {
+        let mut inner = self.lock();
+        let Inner { queue, run, .. } = &mut *inner;
+        if queue.is_on_disk() {
+            run.begin(LastRun { number, read_to: queue.end(), start_ns, last });
+        }
+        drop(inner);
+        self.news.notify_all();
     }
 
     /// Adds a message; the oldest fall off where the bound asks for it. Its position; `None`: the journal is closed, nothing is added.
     pub(super) fn append(&self, message: Message) -> Option<u64> {
+        let told = Told::by(&message);
         let mut inner = self.lock();
         if inner.closed {
             return None;
         }
-        let Inner { queue, places, stamps, .. } = &mut *inner;
+        let Inner { queue, places, stamps, run, .. } = &mut *inner;
         let position = queue.end();
+        run.account(position, told);
         stamps.note(position, Instant::now());
         stamps.forget(places.iter().filter(|place| !place.has_left()).map(Place::unsettled).min().unwrap_or_else(|| queue.end()));
         places.iter_mut().filter(|place| place.has_left()).for_each(|place| place.overflow += 1);

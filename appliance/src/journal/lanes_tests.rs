@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::disk_tests::{SOON, disk};
+use super::previous::LastRun;
 use super::tests::message;
 use super::*;
 
@@ -89,13 +90,20 @@ fn what_falls_off_either_lane_is_told_together() {
 #[test]
 fn the_run_before_is_the_later_one_that_a_lane_knows() {
     let run = |boot_id, sequence, long_end_ns, fast_end_ns, ended| pb::PreviousRun { boot_id, sequence, long_end_ns, fast_end_ns, ended };
-    let of_both = |long: Option<pb::PreviousRun>, fast: Option<pb::PreviousRun>| previous::of_both(long.as_ref(), fast.as_ref());
+    let of = |number, start_ns, last| Some(LastRun { number, read_to: 0, start_ns, last });
+    let of_both = |long: Option<LastRun>, fast: Option<LastRun>| previous::of_both(long.as_ref(), fast.as_ref());
     assert_eq!(of_both(None, None), None);
-    assert_eq!(of_both(None, Some(run(1, 2, 0, 3, false))), Some(run(1, 2, 0, 3, false)));
-    assert_eq!(of_both(Some(run(1, 9, 80, 0, true)), Some(run(1, 8, 0, 90, false))), Some(run(1, 9, 80, 90, true)));
-    // Killed before its first long window ended; and without fast windows after a run that had them.
-    assert_eq!(of_both(Some(run(1, 9, 80, 0, true)), Some(run(2, 3, 0, 95, false))), Some(run(2, 3, 0, 95, false)));
-    assert_eq!(of_both(Some(run(3, 9, 200, 0, true)), Some(run(2, 3, 0, 95, false))), Some(run(3, 9, 200, 0, true)));
+    assert_eq!(of_both(None, of(0, 2, run(1, 2, 0, 3, false))), Some(run(1, 2, 0, 3, false)));
+    let both = of_both(of(4, 7, run(1, 9, 80, 0, true)), of(4, 7, run(1, 8, 0, 90, false)));
+    assert_eq!(both, Some(run(1, 9, 80, 90, true)));
+    // The number decides, wherever windows end; where nobody counted, which began later.
+    let (ended, killed) = (run(1, 9, 1_290, 1_284, true), run(2, 3, 1_280, 1_285, false));
+    for [earlier, later] in [[4, 5], [0, 5]] {
+        assert_eq!(of_both(of(earlier, 9_000, ended), of(later, 1_284, killed)), Some(killed));
+        assert_eq!(of_both(of(later, 1_284, killed), of(earlier, 9_000, ended)), Some(killed));
+    }
+    assert_eq!(of_both(of(0, 1_280, ended), of(0, 1_284, killed)), Some(killed));
+    assert_eq!(of_both(of(0, 1_300, ended), of(0, 1_284, killed)), Some(ended));
 }
 
 proptest! {

@@ -28,6 +28,9 @@ pub struct Losses {
     pub ranges: BTreeMap<String, u64>,
     /// Messages of which nothing is known but that they were there: they were damaged.
     pub damaged: u64,
+    /// They were of windows between: the start of the one whose message is read before them, the end of the one behind. 0 and
+    /// [`u64::MAX`]: nothing is.
+    pub damaged_within: Option<WindowOf>,
     /// Messages of further windows,
     pub other_windows: u64,
     /// and reports of further ranges.
@@ -42,7 +45,7 @@ pub struct Losses {
 #[derive(Clone, Debug)]
 pub(super) struct Lost {
     pub(super) position: u64,
-    window: WindowOf,
+    pub(super) window: WindowOf,
     kind: Kind,
     /// Messages that a consumer would have seen of it.
     count: u64,
@@ -89,6 +92,8 @@ impl Losses {
             ranges: fitting(ranges.iter().copied().map(count)),
             ranges_affected: ranges.len() as u64 + self.unnamed,
             damaged: self.damaged,
+            damaged_from_ns: self.damaged_within.map_or(0, |within| within.start_ns),
+            damaged_to_ns: self.damaged_within.map_or(0, |within| if within.end_ns == u64::MAX { 0 } else { within.end_ns }),
             total: self.messages(),
         }
     }
@@ -102,16 +107,36 @@ impl Losses {
             losses.windows.insert(WindowOf { start_ns, end_ns }, [ranges, appliance, links, events, configs, flows, logs]);
         }
         losses.ranges = told.ranges.iter().map(|range| (range.name.clone(), range.value)).collect();
+        let end_ns = if told.damaged_to_ns == 0 { u64::MAX } else { told.damaged_to_ns };
+        losses.damaged_within = (told.damaged > 0).then_some(WindowOf { start_ns: told.damaged_from_ns, end_ns });
         losses.unnamed = told.ranges_affected.saturating_sub(losses.ranges.len() as u64);
         losses.other_windows = told.total.saturating_sub(losses.messages());
         losses
     }
 
+    /// The same, of which an account that somebody got did not tell yet.
+    pub(super) fn at_first(self) -> Self {
+        Self { again: 0, ..self }
+    }
+
     /// The same without the names of ranges.
     pub(super) fn summary(&self) -> Self {
         let (windows, unnamed) = (self.windows.clone(), self.unnamed + self.ranges.len() as u64);
-        let Self { damaged, other_windows, other_ranges, again, .. } = *self;
-        Self { windows, ranges: BTreeMap::new(), damaged, other_windows, other_ranges, unnamed, again }
+        let Self { damaged, damaged_within, other_windows, other_ranges, again, .. } = *self;
+        Self { windows, ranges: BTreeMap::new(), damaged, damaged_within, other_windows, other_ranges, unnamed, again }
+    }
+
+    /// So many are damaged, between messages of these windows.
+    pub(super) fn add_damaged(&mut self, count: u64, within: WindowOf) {
+        if count > 0 {
+            self.damaged += count;
+            self.widen(within);
+        }
+    }
+
+    fn widen(&mut self, WindowOf { start_ns, end_ns }: WindowOf) {
+        let now = self.damaged_within.unwrap_or(WindowOf { start_ns, end_ns });
+        self.damaged_within = Some(WindowOf { start_ns: now.start_ns.min(start_ns), end_ns: now.end_ns.max(end_ns) });
     }
 
     /// Messages of these that were told of before, in accounts that the sink did not get.
@@ -141,6 +166,9 @@ impl Losses {
             self.add_range(&range, n);
         }
         self.damaged += other.damaged;
+        if let Some(within) = other.damaged_within {
+            self.widen(within);
+        }
         self.other_windows += other.other_windows;
         self.other_ranges += other.other_ranges;
         self.unnamed += other.unnamed;

@@ -70,20 +70,22 @@ pub struct Journal {
     flows: Option<Arc<Lane>>,
     logs: Option<Arc<Lane>>,
     previous: Option<pb::PreviousRun>,
+    /// Runs that were before this one, as far as they were counted.
+    runs: u64,
 }
 
 impl Journal {
     /// An empty journal in memory that is read by the sinks named. Without sinks it forgets what it is given.
     pub fn new<S: AsRef<str>>(bound: Bound, sinks: &[S]) -> Arc<Self> {
         let [long, fast] = bound.lanes();
-        Arc::new(Self { long: Lane::new(long, sinks), fast: Lane::new(fast, sinks), flows: None, logs: None, previous: None })
+        Arc::new(Self { long: Lane::new(long, sinks), fast: Lane::new(fast, sinks), flows: None, logs: None, previous: None, runs: 0 })
     }
 
     /// As [`Self::new`], where a disk is configured that cannot be used: its state says why.
     pub fn without_disk<S: AsRef<str>>(bound: Bound, sinks: &[S], why: String) -> Arc<Self> {
         let [long, fast] = bound.lanes();
         let (long, fast) = (Lane::without_disk(long, sinks, why.clone()), Lane::without_disk(fast, sinks, why));
-        Arc::new(Self { long, fast, flows: None, logs: None, previous: None })
+        Arc::new(Self { long, fast, flows: None, logs: None, previous: None, runs: 0 })
     }
 
     /// A journal on disk, with what an earlier run left there: sinks go on where they were. The fast lane has a folder in the folder.
@@ -95,7 +97,19 @@ impl Journal {
         let long = Lane::open(long, &on, sinks)?;
         let fast = Lane::open(fast, &on_fast, sinks)?;
         let previous = previous::of_both(long.previous(), fast.previous());
-        Ok(Arc::new(Self { long, fast, flows: None, logs: None, previous }))
+        let runs = [long.previous(), fast.previous()].into_iter().flatten().map(|run| run.number).max().unwrap_or(0);
+        Ok(Arc::new(Self { long, fast, flows: None, logs: None, previous, runs }))
+    }
+
+    /// A run begins, whose first windows begin there (0: there are none of that kind): from now on the next one knows of it.
+    pub fn begin(&self, boot_id: u64, start_ns: u64, (long_ns, fast_ns): (u64, u64)) {
+        // If it is killed before its first window ends, nobody has counted since the one before was killed.
+        let cut = self.previous.filter(|run| !run.ended);
+        let since = |start_ns: u64, before_ns: Option<u64>| before_ns.filter(|ns| *ns > 0).map_or(start_ns, |ns| ns.min(start_ns));
+        let long_end_ns = since(long_ns, cut.map(|run| run.long_end_ns));
+        let fast_end_ns = since(fast_ns, cut.map(|run| run.fast_end_ns));
+        let last = pb::PreviousRun { boot_id, long_end_ns, fast_end_ns, ..Default::default() };
+        [&self.long, &self.fast].into_iter().for_each(|lane| lane.begin(self.runs + 1, start_ns, last));
     }
 
     /// The same with a lane for flow messages, whose bounds are its own.
@@ -117,8 +131,8 @@ impl Journal {
     }
 
     fn shared(&self) -> Self {
-        let Self { long, fast, flows, logs, previous } = self;
-        Self { long: Arc::clone(long), fast: Arc::clone(fast), flows: flows.clone(), logs: logs.clone(), previous: *previous }
+        let Self { long, fast, flows, logs, previous, runs } = self;
+        Self { long: Arc::clone(long), fast: Arc::clone(fast), flows: flows.clone(), logs: logs.clone(), previous: *previous, runs: *runs }
     }
 
     /// How far the run before this one came, if it left something on the disk.
@@ -279,6 +293,8 @@ mod disk_tests;
 mod failing_tests;
 #[cfg(test)]
 mod lanes_tests;
+#[cfg(test)]
+mod restart_tests;
 #[cfg(test)]
 mod telling_tests;
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 
 use super::losses::{Losses, Lost};
-use super::marks::Untold;
+use super::marks::{Mark, Untold};
 use super::queue::{Hole, Queue};
 use super::store::Held;
 use super::telling::{KINDS, OWN, Reached, Telling};
+use super::{Message, WindowOf};
 
 /// Where one sink stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct CursorState {
     pub committed: u64,
     /// Messages that fell off before it had read them, or were damaged; of a sink that is gone, also those that came after it.
     pub overflow: u64,
+    /// Of these, those that were damaged.
+    pub damaged: u64,
     /// Messages read and not settled.
     pub in_flight: u64,
     /// Messages not yet read; of a sink that is gone, those that it left unread.
@@ -28,10 +31,11 @@ pub struct CursorState {
 impl CursorState {
     /// The same sink in another lane, added to this one.
     pub(super) fn add(&mut self, other: &Self) {
-        let Self { sink: _, backlog, committed, overflow, in_flight, unread } = other;
+        let Self { sink: _, backlog, committed, overflow, damaged, in_flight, unread } = other;
         self.backlog += backlog;
         self.committed += committed;
         self.overflow += overflow;
+        self.damaged += damaged;
         self.in_flight += in_flight;
         self.unread += unread;
     }
@@ -50,9 +54,16 @@ pub(super) struct Place {
     pub(super) next: u64,
     /// Read and settled.
     committed: u64,
-    /// Positions of those that were read and not settled, oldest first.
-    in_flight: VecDeque<u64>,
+    /// Those that were read and not settled, oldest first.
+    in_flight: VecDeque<Lost>,
+    /// Positions of earlier runs that are settled, or were counted as lost, behind some that are neither.
+    known: Vec<Hole>,
     pub(super) overflow: u64,
+    damaged: u64,
+    /// What it was given and nobody has any more: the first position, how many, and what they are.
+    adrift: Option<(u64, u64, Untold)>,
+    /// Window of the last message that it read, or lost.
+    seen: Option<WindowOf>,
     /// Configurations that it lost, in parts.
     pub(super) lost_configs: u64,
     /// What it lost of this lane, and what it is to be told once more since it lost the account that said so.
@@ -70,7 +81,11 @@ impl Place {
             next: at,
             committed: 0,
             in_flight: VecDeque::new(),
+            known: Vec::new(),
             overflow: 0,
+            damaged: 0,
+            adrift: None,
+            seen: None,
             lost_configs: 0,
             telling: Default::default(),
             left: None,
@@ -78,12 +93,74 @@ impl Place {
         }
     }
 
-    /// As an earlier run left it, which could not tell any more what it had lost.
-    pub(super) fn with_untold(mut self, untold: Option<&Untold>) -> Self {
-        if let Some(untold) = untold {
-            self.telling = untold.each_ref().map(|told| Telling::again(Losses::again(told)));
+    /// As an earlier run left it, in a lane that goes on from `begin`: what that could not tell any more, and what the sink had been given
+    /// and not settled, which nobody has any more.
+    pub(super) fn left(sink: &str, mark: &Mark, begin: u64) -> Self {
+        let mut place = Self::new(sink, mark.position);
+        place.known.clone_from(&mark.counted);
+        place.begin += place.known_within(&[], mark.position, begin);
+        if let Some(untold) = &mark.untold {
+            place.telling = untold.each_ref().map(|told| Telling::again(Losses::again(told)));
         }
-        self
+        if let Some((count, [own, flows, logs])) = &mark.adrift {
+            place.begin = place.begin.saturating_sub(*count);
+            place.overflow += count;
+            let lost = [Losses::again(own).at_first(), Losses::again(flows), Losses::again(logs)];
+            place.telling.iter_mut().zip(lost).for_each(|(telling, lost)| telling.now.merge(lost));
+        }
+        place
+    }
+
+    /// What lay before the oldest segment fell off with others, of which nothing is known any more.
+    pub(super) fn miss(&mut self, oldest: u64) {
+        if self.wants(oldest) {
+            let lost = oldest - self.next - self.known_within(&[], self.next, oldest);
+            self.telling[OWN].now.other_windows += lost;
+            (self.overflow, self.next) = (self.overflow + lost, oldest);
+        }
+    }
+
+    /// Positions between two of which it is known already what became of them.
+    fn known_within(&self, holes: &[Hole], from: u64, to: u64) -> u64 {
+        Hole::within(holes, from, to) + Hole::within(&self.known, from, to)
+    }
+
+    /// The next position that it wants: none that an earlier run has settled or counted.
+    pub(super) fn wanted(&mut self) -> u64 {
+        if let Some(Hole(from, to)) = self.known.get(self.known.partition_point(|Hole(_, end)| *end <= self.next))
+            && *from <= self.next
+        {
+            self.next = *to;
+        }
+        self.next
+    }
+
+    /// Where it goes on after a restart, what is known behind that, and what is to be told: of what it has been given and not settled
+    /// the next run gives it what is on the disk once more, and counts the rest as lost.
+    pub(super) fn mark(&mut self, queue: &Queue) -> Mark {
+        let (oldest, holes) = (queue.oldest(), queue.holes());
+        let is_gone = |lost: &&Lost| lost.position < oldest || Hole::within(holes, lost.position, lost.position + 1) > 0;
+        let mut there = self.in_flight.iter().filter(|lost| !is_gone(lost)).map(|lost| lost.position).peekable();
+        let position = there.peek().copied().unwrap_or(self.next);
+        let mut counted: Vec<Hole> = Vec::new();
+        let mut at = position;
+        for position in there.chain([self.next]) {
+            if at < position {
+                counted.push(Hole(at, position));
+            }
+            at = position + 1;
+        }
+        counted.extend(self.known.iter().filter(|Hole(_, to)| *to > self.next).map(|Hole(from, to)| Hole(self.next.max(*from), *to)));
+        let mut gone = self.in_flight.iter().filter(is_gone).peekable();
+        let adrift = gone.peek().map(|first| first.position).map(|first| (first, gone.clone().count() as u64));
+        // They stay as they are while the sink is away, and a lock is held.
+        if self.adrift.as_ref().map(|(first, count, _)| (*first, *count)) != adrift {
+            let mut losses = <[Losses; KINDS]>::default();
+            gone.for_each(|lost| lose(&mut losses.each_mut(), lost, &self.sink));
+            self.adrift = adrift.map(|(first, count)| (first, count, losses.map(|losses| losses.told(&self.sink))));
+        }
+        let adrift = self.adrift.as_ref().map(|(_, count, told)| (*count, told.clone()));
+        Mark { position, counted, adrift, untold: self.untold() }
     }
 
     /// What it lost of a kind since this was asked last, for an account that is appended next.
@@ -97,7 +174,7 @@ impl Place {
     }
 
     /// What nobody would tell if this run were killed now.
-    pub(super) fn untold(&self) -> Option<Untold> {
+    fn untold(&self) -> Option<Untold> {
         let all = self.telling.each_ref().map(Telling::untold);
         all.iter().any(|losses| !losses.is_empty()).then(|| all.map(|losses| losses.told(&self.sink)))
     }
@@ -117,9 +194,10 @@ impl Place {
     }
 
     /// It has read the message there.
-    pub(super) fn read(&mut self, position: u64) {
+    pub(super) fn read(&mut self, position: u64, message: &Message) {
         self.next = position + 1;
-        self.in_flight.push_back(position);
+        self.seen = Some(message.window);
+        self.in_flight.push_back(Lost::of(position, message));
     }
 
     /// The oldest ones are settled.
@@ -129,9 +207,9 @@ impl Place {
         self.committed += count as u64;
     }
 
-    /// Where it goes on after a restart.
+    /// The oldest that it has not settled.
     pub(super) fn unsettled(&self) -> u64 {
-        self.in_flight.front().copied().unwrap_or(self.next)
+        self.in_flight.front().map_or(self.next, |lost| lost.position)
     }
 
     /// The message there is nowhere any more; what it has not read before it is damaged.
@@ -139,11 +217,11 @@ impl Place {
         if !self.wants(lost.position + 1) {
             return;
         }
-        self.skip(lost.position, holes);
-        if Hole::within(holes, lost.position, lost.position + 1) == 0 {
+        self.skip(lost.position, holes, Some(lost.window));
+        if self.known_within(holes, lost.position, lost.position + 1) == 0 {
             self.count(lost);
         }
-        self.next = lost.position + 1;
+        (self.next, self.seen) = (lost.position + 1, Some(lost.window));
     }
 
     /// The message there fell out of the queue, and is in a hole from now on.
@@ -161,27 +239,27 @@ impl Place {
     fn count(&mut self, lost: &Lost) {
         self.overflow += 1;
         self.lost_configs += u64::from(lost.is_config());
-        self.telling[OWN].now.add(lost);
-        for (telling, again) in self.telling.iter_mut().zip(lost.untold(&self.sink).into_iter().flatten()) {
-            telling.now.merge(again);
-        }
+        lose(&mut self.telling.each_mut().map(|telling| &mut telling.now), lost, &self.sink);
     }
 
-    /// What it has not read before `to` is damaged, but for what is in holes: that was counted when it fell off. How many are lost.
-    pub(super) fn skip(&mut self, to: u64, holes: &[Hole]) -> u64 {
+    /// What it has not read before `to`, where a message of a window is, is damaged, but for what is known: that was counted when it fell
+    /// off. How many are lost.
+    pub(super) fn skip(&mut self, to: u64, holes: &[Hole], behind: Option<WindowOf>) -> u64 {
         if !self.wants(to) {
             return 0;
         }
-        let lost = to - self.next - Hole::within(holes, self.next, to);
-        self.telling[OWN].now.damaged += lost;
-        (self.overflow, self.next) = (self.overflow + lost, to);
+        let lost = to - self.next - self.known_within(holes, self.next, to);
+        let start_ns = self.seen.map_or(0, |before| before.start_ns);
+        let end_ns = behind.map_or(u64::MAX, |behind| behind.end_ns);
+        self.telling[OWN].now.add_damaged(lost, WindowOf { start_ns, end_ns });
+        (self.overflow, self.damaged, self.next) = (self.overflow + lost, self.damaged + lost, to);
         lost
     }
 
     /// Nothing was ever there before `to`: an earlier run counted it, or this one did when it made the hole.
     pub(super) fn pass(&mut self, to: u64, holes: &[Hole]) {
         if self.wants(to) {
-            let known = Hole::within(holes, self.next, to);
+            let known = self.known_within(holes, self.next, to);
             self.begin += to - self.next - known;
             self.next = to;
         }
@@ -193,7 +271,7 @@ impl Place {
             match held {
                 Held::Message(lost) => self.lose(lost, holes),
                 Held::Gap { from, to } => {
-                    self.skip(*from, holes);
+                    self.skip(*from, holes, None);
                     self.pass(*to, holes);
                 }
             }
@@ -207,7 +285,7 @@ impl Place {
 
     fn unread(&self, queue: &Queue) -> u64 {
         let end = queue.end();
-        end - self.next - Hole::within(queue.holes(), self.next, end)
+        end - self.next - self.known_within(queue.holes(), self.next, end)
     }
 
     pub(super) fn state(&self, queue: &Queue, begin: u64) -> CursorState {
@@ -216,8 +294,17 @@ impl Place {
             backlog: begin - self.begin,
             committed: self.committed,
             overflow: self.overflow,
+            damaged: self.damaged,
             in_flight: self.in_flight.len() as u64,
             unread: self.left.unwrap_or_else(|| self.unread(queue)),
         }
+    }
+}
+
+/// A sink does not get this one. Of an account: nor what that says.
+fn lose(losses: &mut [&mut Losses; KINDS], lost: &Lost, sink: &str) {
+    losses[OWN].add(lost);
+    for (losses, again) in losses.iter_mut().zip(lost.untold(sink).into_iter().flatten()) {
+        losses.merge(again);
     }
 }

@@ -11,9 +11,9 @@ use super::{Bound, Message};
 /// Of what is on disk so much stays in memory, for sinks that keep up.
 const KEPT_BYTES: usize = 32 << 20;
 
-/// Positions of messages that fell off before they were on disk: from, up to.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Hole(u64, u64);
+/// Positions of messages that fell off before they were on disk, or that an earlier run counted: from, up to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hole(pub(super) u64, pub(super) u64);
 
 impl Hole {
     /// Positions between two that are in holes.
@@ -134,6 +134,16 @@ impl Queue {
         let Some(disk) = &self.disk else { return (0, None) };
         let hangs = || disk.hangs().then(|| "the disk does not answer".to_owned());
         (disk.segments.iter().map(|segment| segment.bytes).sum(), disk.fault.clone().or_else(hangs))
+    }
+
+    /// Where what is on disk begins, or is going to: what was before has gone.
+    pub(super) fn oldest(&self) -> u64 {
+        self.disk.as_ref().map_or(0, |disk| disk.segments.front().map_or(disk.saved, |segment| segment.first))
+    }
+
+    /// Whether there is a disk at all.
+    pub(super) const fn is_on_disk(&self) -> bool {
+        self.disk.is_some()
     }
 
     /// Whether the disk takes nothing at present.

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 use super::FAST_SHARE;
 use super::frame::Content;
 use super::losses::Lost;
-use super::marks::{self, Marks};
-use super::previous;
+use super::marks::{self, Marks, Saved};
+use super::previous::{self, LastRun};
 use super::segment::{self, Segment};
-use crate::report::pb;
 
 /// How the journal lies on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +71,7 @@ pub(super) struct Left {
     pub(super) segments: Vec<Segment>,
     /// None: nobody knows how far the sinks were.
     pub(super) marks: Option<Marks>,
-    pub(super) run: Option<pb::PreviousRun>,
+    pub(super) run: Option<LastRun>,
 }
 
 /// See the module. Where it writes is behind all that it found: a segment that was cut short stays as it is.
@@ -95,14 +94,14 @@ impl Store {
         std::fs::create_dir_all(&disk.folder).map_err(fail)?;
         let lock = locked(&disk.folder)?;
         let segments = segment::all(&disk.folder).map_err(fail)?;
-        let marks = marks::load(&disk.folder).unwrap_or_else(|fault| {
+        let saved = marks::load(&disk.folder).unwrap_or_else(|fault| {
             tracing::warn!("how far the sinks were cannot be read, so each begins with the oldest report: {fault}");
             None
         });
-        let run = previous::previous(&segments);
+        let run = previous::previous(&segments, saved.as_ref().and_then(|saved| saved.run));
         let sealed_bytes = segments.iter().map(|segment| segment.bytes).sum();
         let store = Self { disk: disk.clone(), active: None, sealed_bytes, is_synced: true, is_listed: true, lock };
-        Ok((store, Left { segments, marks, run }))
+        Ok((store, Left { segments, marks: saved.map(|saved| saved.sinks), run }))
     }
 
     pub(super) const fn segment_bytes(&self) -> u64 {
@@ -184,8 +183,8 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn save(&self, marks: &Marks) -> io::Result<()> {
-        marks::save(&self.disk.folder, marks)
+    pub(super) fn save(&self, saved: &Saved) -> io::Result<()> {
+        marks::save(&self.disk.folder, saved)
     }
 }
 

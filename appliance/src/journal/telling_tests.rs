@@ -173,8 +173,9 @@ fn a_kill_after_the_account_is_on_its_disk_tells_nothing_twice() {
             std::thread::sleep(Duration::from_millis(20));
         }
     };
-    let saved =
-        |folder: &Path| marks::load(&folder.join("flows")).unwrap().unwrap()["a"].untold.clone().map_or(0, |untold| untold[OWN].total);
+    let saved = |folder: &Path| {
+        marks::load(&folder.join("flows")).unwrap().unwrap().sinks["a"].untold.clone().map_or(0, |untold| untold[OWN].total)
+    };
     let until = |folder: &Path, expected: u64| {
         let deadline = Instant::now() + SOON;
         while saved(folder) != expected {
@@ -226,7 +227,7 @@ fn what_a_killed_run_had_not_told_the_next_one_tells() {
         assert_eq!(count[0], (gone - window.start_ns * 50).min(50));
     }
     // Killed again before its account is there: it is told again. Once it is there, it is told.
-    let saved = |folder: &Path| marks::load(folder).unwrap().unwrap()["a"].untold.clone().map_or(0, |untold| untold[OWN].total);
+    let saved = |folder: &Path| marks::load(folder).unwrap().unwrap().sinks["a"].untold.clone().map_or(0, |untold| untold[OWN].total);
     assert_eq!(saved(killed(copy.path()).path()), gone);
     tell(&journal, losses);
     wait(&journal, |state| state.unsynced == 0);

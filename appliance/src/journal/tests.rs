@@ -53,7 +53,10 @@ fn the_oldest_falls_off_and_only_who_missed_it_counts() {
     }
     assert_eq!(journal.overflow(), [("fast".to_owned(), 0), ("slow".to_owned(), 7)]);
     assert_eq!(read(&slow), Some(7));
-    assert_eq!(slow.state(), CursorState { sink: "slow".into(), backlog: 0, committed: 0, overflow: 7, in_flight: 1, unread: 2 });
+    assert_eq!(
+        slow.state(),
+        CursorState { sink: "slow".into(), backlog: 0, committed: 0, overflow: 7, damaged: 0, in_flight: 1, unread: 2 }
+    );
 }
 
 #[test]

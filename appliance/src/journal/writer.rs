@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::for_writer::Work;
 use super::frame;
 use super::lane::Lane;
-use super::marks::Marks;
+use super::marks::Saved;
 use super::queue::Unsaved;
 use super::store::{Store, held_by, is_full};
 
@@ -16,7 +16,7 @@ const WRITE_BYTES: u64 = 1 << 20;
 /// What was written is on the disk within this time, unless the disk is slower.
 const SYNC: Duration = Duration::from_millis(200);
 /// How often it is saved where the sinks are.
-const SAVE: Duration = Duration::from_secs(1);
+const SAVE: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 1_000 });
 /// How long a disk that refuses is left alone.
 const RETRY: Duration = Duration::from_millis(500);
 
@@ -30,15 +30,15 @@ pub(super) struct Writer {
     /// and whether more was written since.
     is_behind: bool,
     saved: Instant,
-    last_marks: Marks,
+    last_saved: Saved,
     /// It was said that they cannot be saved.
     is_told: bool,
 }
 
 impl Writer {
     pub(super) fn new(journal: Arc<Lane>, store: Store) -> Self {
-        let (now, last_marks) = (Instant::now(), Marks::new());
-        Self { journal, store, frames: Vec::new(), synced: now, is_behind: false, saved: now, last_marks, is_told: false }
+        let (now, last_saved) = (Instant::now(), Saved::default());
+        Self { journal, store, frames: Vec::new(), synced: now, is_behind: false, saved: now, last_saved, is_told: false }
     }
 
     /// Works until the journal has ended.
@@ -143,7 +143,7 @@ impl Writer {
         if self.synced.elapsed() >= SYNC {
             self.sync();
         }
-        if self.saved.elapsed() >= SAVE {
+        if self.saved.elapsed() >= SAVE || self.journal.has_begun() {
             self.save();
         }
     }
@@ -170,11 +170,11 @@ impl Writer {
     fn save(&mut self) {
         self.saved = Instant::now();
         let marks = self.journal.marks();
-        if marks == self.last_marks {
+        if marks == self.last_saved {
             return;
         }
         match self.ask(|store| store.save(&marks)) {
-            Ok(()) => (self.last_marks, self.is_told) = (marks, false),
+            Ok(()) => (self.last_saved, self.is_told) = (marks, false),
             Err(fault) if !std::mem::replace(&mut self.is_told, true) => {
                 tracing::warn!("how far the sinks are cannot be saved: {fault}; after a kill now they repeat what they delivered");
             }

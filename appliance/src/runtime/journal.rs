@@ -1,6 +1,7 @@
 //! The journal as it is configured: its lanes, on disk or in memory.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::RunError;
 use crate::config::Config;
@@ -75,6 +76,15 @@ fn reports(config: &Config, sinks: &[&str]) -> Result<Arc<Journal>, RunError> {
         );
     }
     Ok(journal)
+}
+
+/// A run begins: however it ends, the next one knows of it, and from when on nobody counted.
+pub(super) fn begin(config: &Config, journal: &Journal, boot_id: u64) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    let start = |window_ms: u64| now_ns - now_ns % (window_ms.max(1) * 1_000_000);
+    let fast_ns = if config.has_fast_windows() { start(config.appliance.fast_window_ms) } else { 0 };
+    journal.begin(boot_id, now_ns, (start(config.appliance.window_ms), fast_ns));
 }
 
 /// With a lane whose bounds are its own. Where its disk cannot be used what it has waits in memory.

@@ -117,6 +117,7 @@ fn count(
     });
     let (queues, monitor) = split(ports, &cores.rx, registry, config, timeline);
     let (boot_id, port_names) = (random()?, port_names(config));
+    journal::begin(config, journal, boot_id);
     let mut configs = Configs::new(Arc::clone(journal), boot_id);
     configs.tell(config, world.number, 0);
     let setting = setting(config, world, boot_id, port_names.clone(), true);

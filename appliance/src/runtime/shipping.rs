@@ -173,6 +173,7 @@ impl Publisher for Shipping {
                 backlog: cursor.backlog,
                 committed: cursor.committed,
                 overflow: cursor.overflow,
+                damaged: cursor.damaged,
                 in_flight: cursor.in_flight,
                 unread: cursor.unread,
                 oldest_age_ms: age_ms(&waiting, &cursor.sink),
@@ -216,7 +217,7 @@ impl Publisher for Shipping {
 
 /// Of a sink that takes no reports.
 fn no_reports(sink: &str) -> CursorState {
-    CursorState { sink: sink.to_owned(), backlog: 0, committed: 0, overflow: 0, in_flight: 0, unread: 0 }
+    CursorState { sink: sink.to_owned(), backlog: 0, committed: 0, overflow: 0, damaged: 0, in_flight: 0, unread: 0 }
 }
 
 #[cfg(test)]
