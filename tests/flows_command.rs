@@ -173,6 +173,26 @@ fn sigterm_ends_listening_with_the_account_and_keeps_templates() {
     assert!(kept.exists());
 }
 
+/// Stopped while more comes than the socket holds, then ended: what was read and what was not are all that was sent, though nothing came
+/// behind it.
+#[test]
+fn what_came_before_sigterm_is_read_or_told_as_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut child, stderr, port) = listening(&folder.path().join("templates"));
+    let signal = |name: &str| assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+    signal("-STOP");
+    let (sender, mut datagram, sent) = (UdpSocket::bind("127.0.0.1:0").unwrap(), five(1), 20_000);
+    datagram.resize(16_000, 0);
+    (0..sent).for_each(|_| drop(sender.send_to(&datagram, format!("127.0.0.1:{port}"))));
+    signal("-TERM");
+    signal("-CONT");
+    let mut stdout = child.stdout.take().unwrap();
+    let (_, account) = ended(child, &mut stdout, stderr);
+    let number = |behind: &str| account.split(behind).nth(1).unwrap().split(' ').next().unwrap().parse::<u64>().unwrap();
+    let (read, dropped) = (number("datagrams: "), number("kernel: "));
+    assert!(read > 0 && dropped > 0 && read + dropped == sent, "{account}");
+}
+
 /// Sets of NetFlow 9: a template of source address and octets, and a record of it.
 const TEMPLATE: [u8; 16] = [0, 0, 0, 16, 1, 0, 0, 2, 0, 8, 0, 4, 0, 1, 0, 4];
 const DATA: [u8; 12] = [1, 0, 0, 12, 192, 0, 2, 5, 0, 0, 0, 77];

@@ -44,27 +44,54 @@ fn what_is_sent_is_read() {
     assert!(flows.iter().all(|flow| flow.fields.time_received_ns > 1_600_000_000_000_000_000));
 }
 
-/// What the kernel drops is told with the next datagram, also long after the first burst.
-#[test]
-fn what_the_socket_had_no_room_for_is_counted() {
+/// Far more than any buffer of ours holds, with nobody reading: the socket, and how many were sent.
+fn flooded(collector: &mut Collector) -> (Listener, u64) {
     let mut listener = Listener::open("127.0.0.1:0".parse().unwrap()).unwrap();
-    let (mut collector, to) = (collector(), listener.address().unwrap());
+    let to = listener.address().unwrap();
     let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut five = vec![0u8, 5, 0, 1];
     five.resize(24 + 48, 1);
-    over_loopback(&mut listener, &mut collector, &vec![five.clone(); 300]);
-    let had = collector.ledger().datagrams;
-    // More than any buffer of ours holds, with nobody reading; then what is there, and one more.
+    over_loopback(&mut listener, collector, &vec![five.clone(); 300]);
     five.resize(16_000, 1);
     let sent = 20_000;
     (0..sent).for_each(|_| drop(sender.send_to(&five, to)));
+    (listener, sent + 300)
+}
+
+/// What the kernel drops is told at once, before what it kept is read, long after the first burst, and though nothing comes behind it;
+/// datagrams then tell older counts, and that changes nothing.
+#[test]
+fn what_the_socket_had_no_room_for_is_counted() {
+    let mut collector = collector();
+    let (mut listener, sent) = flooded(&mut collector);
+    assert!(listener.receive(&mut collector, &mut |_| {}).unwrap() > 0);
+    let dropped = collector.ledger().kernel_drops;
+    assert!(dropped > 0, "the buffer took them all");
     while listener.receive(&mut collector, &mut |_| {}).unwrap() > 0 {}
-    sender.send_to(&five, to).unwrap();
+    assert_eq!((collector.ledger().datagrams + dropped, collector.ledger().kernel_drops), (sent, dropped));
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    sender.send_to(&[0, 5, 0, 1], listener.address().unwrap()).unwrap();
     wait(std::slice::from_ref(&listener), 1_000).unwrap();
     listener.receive(&mut collector, &mut |_| {}).unwrap();
-    let (came, dropped) = (collector.ledger().datagrams - had, collector.ledger().kernel_drops);
-    assert!(dropped > 0 && came < sent, "{came} came: the buffer took them all");
-    assert_eq!(came + dropped, sent + 1);
+    assert_eq!((collector.ledger().datagrams + dropped, collector.ledger().kernel_drops), (sent + 1, dropped));
+}
+
+/// What nobody reads before the end is told too, as far as it came before it.
+#[test]
+fn what_is_left_in_the_socket_is_counted() {
+    let mut collector = collector();
+    let (mut listener, sent) = flooded(&mut collector);
+    let (before, began) = (std::time::SystemTime::UNIX_EPOCH, collector.ledger().datagrams);
+    let now_ns = u64::try_from(before.elapsed().unwrap().as_nanos()).unwrap();
+    listener.receive(&mut collector, &mut |_| {}).unwrap();
+    let left = listener.leave(now_ns, &mut collector).unwrap();
+    assert!(left > 0 && collector.ledger().datagrams > began);
+    assert_eq!(collector.ledger().datagrams + collector.ledger().kernel_drops, sent);
+    assert!(collector.ledger().missed >= left);
+    // Of before that moment there is nothing more; nor was there anything of before the start.
+    assert_eq!(listener.leave(now_ns, &mut collector).unwrap(), 0);
+    let (mut listener, _) = flooded(&mut collector);
+    assert_eq!(listener.leave(1, &mut collector).unwrap(), 0);
 }
 
 #[test]

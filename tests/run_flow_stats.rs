@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use e2e_support::{Appliance, wait};
 use eal_support::in_namespace;
-use live::{FLOWS, five, had, send};
+use live::{FLOWS, LISTEN, five, had, send};
 use place::{ANY_ADMIN, FILE, MIRROR, Place};
 use serde_json::Value;
 
@@ -62,5 +62,46 @@ fn flows_off_sockets_count_in_their_ranges() {
         let total = reports.iter().rfind(|report| report["total"] == true).unwrap();
         let n = |name: &str| total["flowAnalysis"][name].as_str().unwrap().parse::<u64>().unwrap();
         assert_eq!((n("records"), n("matched"), n("unmatched"), n("views"), n("counted")), (2_000, 768, 1_232, 768, 768));
+    });
+}
+
+/// Stopped while more comes than the socket holds, then nothing comes any more: what was dropped is told all the same, and the window in
+/// which it is noticed is not complete.
+#[test]
+fn what_the_kernel_dropped_is_told_though_nothing_follows() {
+    in_namespace("what_the_kernel_dropped_is_told_though_nothing_follows", || {
+        let place = Place::new();
+        let rows = "sampling = [\"127.0.0.1=1\"]\n[[stats]]\nname = \"flow_bytes\"\ncalculation = \"sum\"\nmetric = \"bytes\"\n\
+                    source = \"flows\"\ndirection = \"egress\"\n";
+        let appliance = Appliance::counting(&place.config(1_000, &[MIRROR, ANY_ADMIN, FILE, FLOWS, rows]), &[]);
+        let of = |name: &str| appliance.metric(&format!("tailwater_flows_{name}_total"), "");
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        send(&socket, &[five(u32::from_be_bytes([203, 0, 113, 0]), 10)]);
+        had(&appliance, 1);
+        let (mut long, sent) = (five(u32::from_be_bytes([203, 0, 113, 10]), 10), 20_000);
+        long.resize(16_000, 0);
+        appliance.signal("STOP");
+        // As fast as they go, whether anybody takes them or not.
+        (0..sent).for_each(|_| drop(socket.send_to(&long, LISTEN)));
+        appliance.signal("CONT");
+        wait(
+            30,
+            || of("datagrams") + of("kernel_dropped") == sent + 1,
+            || format!("{} read, {} dropped", of("datagrams"), of("kernel_dropped")),
+        );
+        let dropped = of("kernel_dropped");
+        assert!(dropped > 0, "the buffer took them all");
+        appliance.stop(60);
+        let text = std::fs::read_to_string(place.file("reports.jsonl")).unwrap();
+        let reports: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let number = |of: &Value| of.as_str().unwrap().parse::<u64>().unwrap();
+        let total = reports.iter().rfind(|report| report["total"] == true).unwrap();
+        assert_eq!(number(&total["flows"]["kernelDropped"]), dropped);
+        assert!(number(&total["flowAnalysis"]["missing"]) >= dropped, "{total}");
+        let reasons = |report: &&Value| report["incomplete"]["reasons"].as_array().is_some_and(|all| all.contains(&"flows_lost".into()));
+        assert!(
+            reports.iter().filter(|report| report["total"] == false).any(|report| reasons(&report)),
+            "no window says that it lacks any"
+        );
     });
 }

@@ -204,7 +204,13 @@ impl Analysis {
         // A frame that is shown and not counted is one.
         let is_frame = f.packets == 0 && f.bytes == 0 && f.frame_bytes > 0;
         let (packets, bytes) = if is_frame { (1, f.frame_bytes) } else { (f.packets, f.bytes) };
-        let ways = [(packets, bytes), keys::back(f)].map(|(packets, bytes)| Counts { packets, bytes, rate, is_random });
+        let ways = [(packets, bytes), keys::back(f)].map(|(packets, bytes)| Counts {
+            packets,
+            bytes,
+            rate,
+            is_random,
+            are_totals: f.running_totals,
+        });
         let account = &mut self.shard.account(self.at).flows;
         account.records += 1;
         if flow.repeated {
@@ -277,6 +283,7 @@ impl Analysis {
     fn note(&mut self, counts: &Counts) {
         let account = &mut self.shard.account(self.at).flows;
         account.matched += 1;
+        account.running_totals += u64::from(counts.are_totals);
         account.rate_unknown += u64::from(counts.rate == 0);
         account.not_random += u64::from(counts.rate > 1 && !counts.is_random);
         account.rate_max = account.rate_max.max(counts.rate);

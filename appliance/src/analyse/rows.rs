@@ -19,6 +19,8 @@ pub(super) struct Counts {
     pub(super) rate: u64,
     /// Its sampler is known to be random.
     pub(super) is_random: bool,
+    /// They may hold what earlier records told.
+    pub(super) are_totals: bool,
 }
 
 /// Some of a record's packets.
@@ -61,7 +63,7 @@ impl Counts {
         let rate = self.rate.max(1);
         // So many there were at least.
         let packets = if self.packets > 0 { self.packets } else { self.bytes.div_ceil(FLOW_PACKET_BYTES_MAX) };
-        let proven = self.rate > 0 && (self.is_random || rate == 1) && !self.are_half_told();
+        let proven = self.rate > 0 && (self.is_random || rate == 1) && !self.are_half_told() && !self.are_totals;
         if rate == 1 || !proven {
             return weigh((packets, self.bytes), (rate, proven), give);
         }
@@ -142,10 +144,10 @@ mod tests {
     fn counts() -> impl Strategy<Value = Counts> {
         let packets = prop_oneof![0_u64..50, 0_u64..10_000, 0..=FLOW_PACKETS_MAX];
         let rate = prop_oneof![0_u64..4, 2_u64..65_536, 0..=FLOW_RATE_MAX];
-        (packets, 0_u64..70_000, rate, any::<bool>()).prop_map(|(packets, mean, rate, is_random)| {
+        (packets, 0_u64..70_000, rate, any::<bool>(), any::<bool>()).prop_map(|(packets, mean, rate, is_random, are_totals)| {
             let packets = packets.min(FLOW_PACKETS_MAX / rate.max(1));
             let bytes = (packets.max(1) * mean).min(FLOW_BYTES_MAX / rate.max(1));
-            Counts { packets, bytes, rate, is_random }
+            Counts { packets, bytes, rate, is_random, are_totals }
         })
     }
 
@@ -161,7 +163,7 @@ mod tests {
             }
             prop_assert_eq!(sum(|s| s.bytes), u128::from(counts.bytes) * rate);
             prop_assert!(shares.iter().all(|s| s.packets > 0), "a row that is no packet would count for bytes alone");
-            let proven = counts.rate == 1 || counts.rate > 1 && counts.is_random;
+            let proven = !counts.are_totals && (counts.rate == 1 || counts.rate > 1 && counts.is_random);
             prop_assert!(shares.iter().all(|s| s.proven == (proven && !counts.are_half_told())));
             if !proven || counts.are_half_told() || rate == 1 {
                 return Ok(());
@@ -185,7 +187,7 @@ mod tests {
         #[test]
         fn sizes_are_as_unequal_as_can_be(sizes in proptest::collection::vec(20_u64..=1_500, 1..40)) {
             let bytes = sizes.iter().sum();
-            let shares = shares(Counts { packets: sizes.len() as u64, bytes, rate: 100, is_random: true });
+            let shares = shares(Counts { packets: sizes.len() as u64, bytes, rate: 100, is_random: true, are_totals: false });
             prop_assert_eq!(shares.len(), sizes.len());
             let squares = |of: &mut dyn Iterator<Item = u64>| of.map(|size| size * size).sum::<u64>();
             prop_assert!(squares(&mut shares.iter().map(|s| s.bytes.into())) >= squares(&mut sizes.iter().copied()));
@@ -202,7 +204,7 @@ mod tests {
             let largest = records.iter().map(|(_, rate, is_small)| if *is_small { rate % 65_536 } else { *rate }.max(2)).max().unwrap_or(2);
             for (packets, rate, is_small) in records {
                 let rate = if is_small { rate % 65_536 } else { rate }.max(2);
-                for share in shares(Counts { packets, bytes: packets * 100, rate, is_random }) {
+                for share in shares(Counts { packets, bytes: packets * 100, rate, is_random, are_totals: false }) {
                     let (weight, value) = (u64::from(share.weight), u64::from(share.packets));
                     let mut words = [0; 8];
                     add(&mut words, value, weight, share.proven);
@@ -226,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_sample_of_one_packet_is_that_packet() {
-        let one = Counts { packets: 1, bytes: 1_514, rate: 1_000, is_random: true };
+        let one = Counts { packets: 1, bytes: 1_514, rate: 1_000, is_random: true, are_totals: false };
         assert_eq!(shares(one), [Share { packets: 1, bytes: 1_514, weight: 1_000, proven: true }]);
         let unknown = shares(Counts { rate: 0, ..one });
         assert_eq!(unknown, [Share { packets: 1, bytes: 1_514, weight: 1, proven: false }]);
@@ -236,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_no_flow_has_is_implausible() {
-        let of = |packets, bytes| Counts { packets, bytes, rate: 1, is_random: false }.are_implausible();
+        let of = |packets, bytes| Counts { packets, bytes, rate: 1, is_random: false, are_totals: false }.are_implausible();
         assert!(of(1, FLOW_PACKET_BYTES_MAX + 1) && of(FLOW_PACKETS_MAX + 1, 0) && of(0, FLOW_BYTES_MAX + 1));
         assert!(!of(1, FLOW_PACKET_BYTES_MAX) && !of(FLOW_PACKETS_MAX, 0) && !of(0, FLOW_BYTES_MAX));
     }

@@ -39,6 +39,13 @@ impl KeySpec {
         Self { origins: origins.filter(|_| self.parts.iter().any(|part| part.is_looked_up())), ..self }
     }
 
+    /// Of the words of its text, joined by `|`, that of this part.
+    pub fn place_in_text(&self, part: Key) -> Option<usize> {
+        let at = self.parts.iter().position(|own| *own == part)?;
+        // A flow is five words.
+        Some(self.parts.iter().take(at).map(|part| if *part == Key::Flow { 5 } else { 1 }).sum())
+    }
+
     /// What parts are looked up in.
     pub fn origins(&self) -> Option<&Origins> {
         self.origins.as_deref()

@@ -53,7 +53,7 @@ pub fn example(key: Key) -> String {
         Key::TcpWindow => "0, or a power of two up to 32768: the lower edge of a bucket",
         Key::TcpSeq => "a multiple of 268435456 (2^28) below 2^32: the lower edge of a bucket",
         Key::TcpFlags => "letters of FSRPAUEC, such as \"SA\", or \"-\" for none",
-        Key::Link => "the number of a row of [[links]], from 1",
+        Key::Link => "the name of one of [[links]], such as \"transit-a\"",
         Key::SrcCountry | Key::DstCountry => "two capital letters of ISO 3166-1, such as \"DE\"",
         Key::Icmp => "type/code, such as \"8/0\"",
         Key::SrcMac => "six bytes in hex, such as \"02:00:5e:10:00:01\"",

@@ -156,6 +156,11 @@ impl Form {
         if stat.source == Source::Flows {
             self.text("flows");
         }
+        if stat.of_lengths != stat.key.lengths() {
+            self.text("of");
+            self.number(u64::from(stat.of_lengths.v4));
+            self.number(u64::from(stat.of_lengths.v6));
+        }
     }
 
     fn key(&mut self, key: &KeySpec) {

@@ -49,6 +49,8 @@ pub struct StatSpec {
     pub fast: bool,
     /// Default `["default"]`.
     pub sets: Vec<String>,
+    /// Of `src_prefix` and `dst_prefix` in `of`; those of the key where nothing is said of them there.
+    pub of_lengths: Lengths,
     /// What stands beside the axes, by name: `k`, `p`, `bins`, …; the calculation checks them.
     pub settings: Vec<(String, Setting)>,
 }
@@ -67,6 +69,7 @@ impl StatSpec {
             predicate: None,
             fast: false,
             sets: Vec::new(),
+            of_lengths: Lengths::default(),
             settings: Vec::new(),
         }
     }
@@ -144,7 +147,9 @@ fn stat(row: &Section<'_, '_>, name: &str, sets: &[Set], check: &Check<'_>) -> O
     let key = key.unwrap_or_else(|| KeySpec::new(vec![Key::PacketSize], Lengths::default()));
     let (metric, decision) = (metric.unwrap_or(Metric::Packets), decision.unwrap_or(DecisionAxis::Any));
     let (source, direction) = (source.unwrap_or_default(), direction.unwrap_or(DirectionAxis::Ingress));
-    let spec = StatSpec { name, calculation, source, key, metric, decision, direction, predicate, fast, sets, settings };
+    let of_lengths = if names_prefix(&settings) { lengths } else { key.lengths() };
+    number_links(&row.book().links(), &key, &mut settings);
+    let spec = StatSpec { name, calculation, source, key, metric, decision, direction, predicate, fast, sets, of_lengths, settings };
     ask(row, spec.clone(), check, sound);
     Some(spec)
 }
@@ -212,6 +217,33 @@ fn spec(field: &Field<'_, '_>, parts: Vec<Key>, lengths: Lengths) -> KeySpec {
     let used = parts.iter().any(|k| matches!(k, Key::SrcPrefix | Key::DstPrefix));
     let origins = field.book().origins(&field.at, &parts);
     KeySpec::new(parts, if used { lengths } else { Lengths::default() }).with_origins(origins)
+}
+
+/// Whether `of` names a prefix.
+fn names_prefix(settings: &[(String, Setting)]) -> bool {
+    let is_prefix = |name: &String| [Key::SrcPrefix, Key::DstPrefix].iter().any(|key| key.row().name == name);
+    settings.iter().any(|(name, setting)| match setting {
+        Setting::Text(key) => name == "of" && is_prefix(key),
+        Setting::Texts(keys) => name == "of" && keys.iter().any(is_prefix),
+        _ => false,
+    })
+}
+
+/// Labels name links as reports do; packets have their numbers, from 1, and reports name them again.
+fn number_links(links: &[String], key: &KeySpec, settings: &mut [(String, Setting)]) {
+    let Some(at) = key.place_in_text(Key::Link) else { return };
+    let labels = settings.iter_mut().filter(|(name, _)| name == "bins").filter_map(|(_, setting)| match setting {
+        Setting::Texts(labels) => Some(labels),
+        _ => None,
+    });
+    for label in labels.flatten() {
+        let mut words: Vec<String> = label.split('|').map(str::to_owned).collect();
+        if let Some((word, number)) = words.get_mut(at).and_then(|word| links.iter().position(|link| link == word).map(|at| (word, at + 1)))
+        {
+            *word = number.to_string();
+            *label = words.join("|");
+        }
+    }
 }
 
 fn named_key(field: &Field<'_, '_>) -> Option<Key> {

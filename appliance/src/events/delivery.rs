@@ -83,10 +83,19 @@ pub(super) fn sink_behind(sight: &Sight<'_>) -> Vec<Finding> {
         let summary = format!("{} is {} s behind, {what}: {why}", sink.sink, age_ms / 1_000);
         Some(Finding {
             figures: vec![exact("age", "s", age_ms as f64 / 1e3), count("waiting", "messages", waiting)],
-            ..Finding::new(of(sink), severity, summary, "start the broker, or look at its log and ours; size_mb says how much can wait")
+            ..Finding::new(of(sink), severity, summary, remedy(&sink.sink))
         })
     };
     sight.report.sinks.iter().filter_map(found).collect()
+}
+
+/// What mends a sink that is behind.
+fn remedy(sink: &str) -> &'static str {
+    match sink {
+        "kafka" => "start the broker, or look at its log and ours; size_mb says how much can wait",
+        "https" => "start the server, or look at its log and ours; size_mb says how much can wait",
+        _ => "look at our log, and at who takes what it writes; size_mb says how much can wait",
+    }
 }
 
 /// A sink refused reports, flow messages or packet logs for good: they are given up. Flows whose topic is refused are told by `flows_loss`,
@@ -131,4 +140,15 @@ fn of(sink: &pb::SinkAccount) -> Subject {
 fn more(sight: &Sight<'_>, now: &pb::SinkAccount, counter: impl Fn(&pb::SinkAccount) -> u64) -> u64 {
     let before = sight.before.and_then(|before| before.sinks.iter().find(|sink| sink.sink == now.sink)).map_or(0, &counter);
     counter(now).saturating_sub(before)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sink_has_a_remedy_of_its_own() {
+        assert!(remedy("kafka").contains("broker") && remedy("https").contains("the server"));
+        assert!(["https", "file", "stdout"].iter().all(|sink| !remedy(sink).contains("broker")));
+    }
 }

@@ -287,6 +287,7 @@ fn flows(header: &Header, id: u16, body: &[u8], work: &mut Work<'_>) -> (u32, u3
         let interface = s.interface;
         let options = either(rates, wide, *port, (s.told.sampler, interface));
         let f = &mut flow.fields;
+        f.running_totals = template.plan.is_running();
         let (rate, from) = choose(operator.of(interface), s.told.rate(), options);
         ((f.sampling_rate, f.rate_random), f.rate_from) = (parted(rate), from);
         ledger.rate_unknown += u64::from(f.sampling_rate == 0);

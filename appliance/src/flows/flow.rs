@@ -186,6 +186,8 @@ pub struct Fields {
     pub tcp_flags_encap: u32,
     /// Whether the sampler is known to be random; of no message.
     pub rate_random: bool,
+    /// Whether packets or bytes may hold what earlier records told of the flow; of no message.
+    pub running_totals: bool,
 }
 
 impl Fields {

@@ -5,6 +5,9 @@ use std::fmt;
 use super::port_taken::PortTaken;
 use crate::parse::reasons;
 
+/// No datagram has more samples: each has eight bytes before its own.
+const SAMPLES_OF_DATAGRAM_MAX: u64 = 65_535 / 8;
+
 reasons! {
     /// Why a datagram was of no use.
     DatagramDrop {
@@ -147,7 +150,7 @@ pub struct Ledger {
     pub datagram_gaps: Gaps,
     /// Samples (sFlow).
     pub sample_gaps: Gaps,
-    /// Datagrams that the kernel dropped before we could read them (`SO_RXQ_OVFL`).
+    /// Datagrams that the kernel dropped before we could read them (`SO_RXQ_OVFL`, `SO_MEMINFO`), or with the socket at the end.
     pub kernel_drops: u64,
     /// Datagrams that the network repeated, byte by byte: their flows are given, marked so.
     pub repeated: u64,
@@ -235,8 +238,9 @@ impl Ledger {
         }
     }
 
-    /// Sets that the header counted, and that are not there.
+    /// Samples that the header counted, and that are not there; no more than a datagram has room for, whatever it says.
     pub(super) fn miss_sets(&mut self, sets: u64) {
+        let sets = sets.min(SAMPLES_OF_DATAGRAM_MAX);
         self.sets += sets;
         self.set_drops[SetDrop::Missing as usize] += sets;
         self.missed += sets;

@@ -2,6 +2,9 @@
 //!
 //! Sockets share their port (`SO_REUSEPORT`): several processes may take parts of the exporters, whom the kernel spreads by address
 //! and port. `nix` wraps the calls, so that no `unsafe` is needed here.
+//!
+//! What the socket had no room for the kernel tells with the next datagram that it has room for, by a count that stood when that was
+//! queued; behind the last one it would never be told. So the count of now is asked for with each burst (`SO_MEMINFO`, since Linux 4.12).
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IoSliceMut};
@@ -15,6 +18,7 @@ use nix::sys::socket::{
     getsockopt, recvmmsg, setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeSpec;
+use nix::{getsockopt_impl, sockopt_impl};
 
 use super::collector::{Arrival, Collector};
 use super::flow::{Address, Flow};
@@ -22,6 +26,17 @@ use crate::limits::{UDP_BURST_DATAGRAMS, UDP_RECEIVE_BYTES};
 
 /// The longest payload of a UDP datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
+/// No more datagrams wait in a socket: the kernel doubles the room that it is asked for, and takes more than so much of it for each.
+const WAITING_MAX: u64 = (2 * UDP_RECEIVE_BYTES / 256) as u64;
+
+sockopt_impl!(
+    /// What the kernel says of a socket's memory, and of what it dropped for want of it: `SK_MEMINFO_…` of linux/sock_diag.h.
+    MemoryOfSocket,
+    GetOnly,
+    libc::SOL_SOCKET,
+    libc::SO_MEMINFO,
+    [u32; libc::SK_MEMINFO_DROPS as usize + 1]
+);
 
 /// A socket at its address, that nobody reads yet.
 #[derive(Debug)]
@@ -141,10 +156,27 @@ pub struct Listener {
     socket: OwnedFd,
     buffers: Vec<Vec<u8>>,
     headers: MultiHeaders<SockaddrStorage>,
-    /// The kernel's running count of what it dropped, as last told.
-    dropped: u32,
+    drops: Drops,
+}
+
+/// What the kernel dropped, as far as it was told.
+#[derive(Debug, Default)]
+struct Drops {
+    /// Its running count.
+    count: u32,
     /// When the last datagram came.
     last_ns: u64,
+}
+
+impl Drops {
+    fn note(&mut self, count: u32, collector: &mut Collector) {
+        // What was asked for is ahead of what datagrams tell that were queued before.
+        let more = count.wrapping_sub(self.count);
+        if more <= u32::MAX / 2 {
+            collector.note_kernel_drops_since(u64::from(more), self.last_ns);
+            self.count = count;
+        }
+    }
 }
 
 impl Listener {
@@ -162,8 +194,7 @@ impl Listener {
             socket: socket.0,
             buffers: vec![vec![0; DATAGRAM_BYTES_MAX]; UDP_BURST_DATAGRAMS],
             headers: headers(),
-            dropped: 0,
-            last_ns: 0,
+            drops: Drops::default(),
         }
     }
 
@@ -176,11 +207,50 @@ impl Listener {
         socket_address(&storage).ok_or_else(|| io::Error::other("a socket without an address"))
     }
 
-    /// Takes what is there, up to a burst; how many datagrams.
+    /// Takes what is there, up to a burst; how many datagrams. What the kernel dropped by now is told to the collector, also where nothing
+    /// is there.
     ///
     /// # Errors
     /// The system's, other than that nothing is there.
     pub fn receive(&mut self, collector: &mut Collector, out: &mut dyn FnMut(&Flow)) -> io::Result<usize> {
+        let came = self.burst(collector, &mut |collector, head, payload| {
+            let Some(from) = head.from else { return };
+            let exporter = Address::from(from.ip().to_canonical());
+            let arrival = Arrival { exporter, port: from.port(), received_ns: head.received_ns.unwrap_or_else(now_ns) };
+            collector.take(&arrival, payload, out);
+        });
+        self.ask(collector);
+        came
+    }
+
+    /// To be called last: what came before a moment (nanoseconds since 1970) and was not read goes away with the socket, so it counts as
+    /// dropped by the kernel. How many datagrams that was.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn leave(&mut self, before_ns: u64, collector: &mut Collector) -> io::Result<u64> {
+        let (since_ns, mut left, mut is_over) = (self.drops.last_ns, 0, false);
+        while !is_over {
+            let came = self.burst(collector, &mut |_, head, _| {
+                // What comes meanwhile is no concern of ours; and whatever the clock does, no socket holds more than this.
+                is_over |= head.received_ns.is_none_or(|came_ns| came_ns >= before_ns) || left == WAITING_MAX;
+                left += u64::from(!is_over);
+            })?;
+            is_over |= came == 0;
+        }
+        collector.note_kernel_drops_since(left, since_ns);
+        self.ask(collector);
+        Ok(left)
+    }
+
+    /// Asks the kernel for what it dropped by now. One that does not know tells it with datagrams.
+    fn ask(&mut self, collector: &mut Collector) {
+        if let Ok(memory) = getsockopt(&self.socket, MemoryOfSocket) {
+            self.drops.note(memory[libc::SK_MEMINFO_DROPS as usize], collector);
+        }
+    }
+
+    fn burst(&mut self, collector: &mut Collector, each: &mut dyn FnMut(&mut Collector, &Head, &[u8])) -> io::Result<usize> {
         let mut buffers = self.buffers.iter_mut();
         let mut slices: [[IoSliceMut<'_>; 1]; UDP_BURST_DATAGRAMS] =
             std::array::from_fn(|_| [IoSliceMut::new(buffers.next().map_or(&mut [], Vec::as_mut_slice))]);
@@ -192,16 +262,12 @@ impl Listener {
         let mut count = 0;
         for message in received {
             count += 1;
-            let Head { from, received_ns, dropped } = Head::of(&message);
-            if let Some(dropped) = dropped {
-                collector.note_kernel_drops_since(u64::from(dropped.wrapping_sub(self.dropped)), self.last_ns);
-                self.dropped = dropped;
+            let head = Head::of(&message);
+            if let Some(dropped) = head.dropped {
+                self.drops.note(dropped, collector);
             }
-            self.last_ns = received_ns.unwrap_or(self.last_ns);
-            let Some(from) = from else { continue };
-            let exporter = Address::from(from.ip().to_canonical());
-            let arrival = Arrival { exporter, port: from.port(), received_ns: received_ns.unwrap_or_else(now_ns) };
-            collector.take(&arrival, message.iovs().next().unwrap_or(&[]), out);
+            self.drops.last_ns = head.received_ns.unwrap_or(self.drops.last_ns);
+            each(collector, &head, message.iovs().next().unwrap_or(&[]));
         }
         if count > 0 {
             // The kernel has written into each header how long its control messages were, and `nix` leaves it so: where it dropped nothing

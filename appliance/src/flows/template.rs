@@ -66,6 +66,8 @@ pub(super) struct Plan {
     narrow: bool,
     /// Of options whose scope is the whole exporter, and no domain.
     whole: bool,
+    /// What records count are totals that run on from record to record of a flow.
+    running: bool,
 }
 
 impl Definition {
@@ -100,6 +102,7 @@ impl Definition {
             variable: false,
             narrow: self.is_narrow(version),
             whole: self.is_whole(version),
+            running: self.is_running(),
         };
         let mut moves = Vec::new();
         for (at, field) in self.fields.iter().enumerate() {
@@ -147,6 +150,14 @@ impl Definition {
     fn labels_above(&self, at: usize, id: u16) -> u8 {
         let is_above = |field: &&Field| field.enterprise == 0 && (70..id).contains(&field.id) && (1..=8).contains(&field.bytes);
         u8::try_from(self.fields.iter().take(at).filter(is_above).count()).unwrap_or(u8::MAX)
+    }
+
+    /// Whether octets or packets are told by totals (85, 86) alone, of either direction: of these nobody knows what earlier records told.
+    fn is_running(&self) -> bool {
+        let data = || self.fields.iter().filter(|field| (1..=8).contains(&field.bytes));
+        let has = |enterprise: u32, ids: &[u16]| data().any(|field| field.enterprise == enterprise && ids.contains(&field.id));
+        let is_total = |of: u32| has(of, &[85]) && !has(of, &[1, 23]) || has(of, &[86]) && !has(of, &[2, 24]);
+        matches!(self.purpose, Purpose::Data) && [0, REVERSE].into_iter().any(is_total)
     }
 
     fn meaning(&self, version: u16, at: usize, field: Field, variable: bool) -> What {
@@ -213,6 +224,11 @@ impl Plan {
     /// Of options: what they tell is not of the whole domain.
     pub(super) const fn is_narrow(&self) -> bool {
         self.narrow
+    }
+
+    /// Of data: a record of a flow holds what those before told of it, or may.
+    pub(super) const fn is_running(&self) -> bool {
+        self.running
     }
 
     /// Of options: what they tell is of the whole exporter.

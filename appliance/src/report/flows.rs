@@ -9,7 +9,7 @@ use super::pb;
 use crate::axes::{DirectionAxis, Key, KeySpec, Metric, Source};
 use crate::config::{Predicate, StatSpec, Test};
 use crate::stats::figure::Figure;
-use crate::stats::interval::Question;
+use crate::stats::interval::{Question, TOLD_AGAIN};
 use crate::stats::plan::{Period, Plan};
 use crate::window::{FlowAccount, Site};
 
@@ -44,6 +44,8 @@ pub(super) struct FlowWindow {
     rate_max: u64,
     /// Of some the rate is not known.
     has_unknown: bool,
+    /// Some tell again what earlier records told.
+    has_totals: bool,
     /// Some were lost, or the window is not whole.
     pub(super) lacks: bool,
     lost: bool,
@@ -60,18 +62,22 @@ pub(super) struct FlowRange {
 
 impl FlowWindow {
     pub(super) fn of(site: &Site, window: &Window) -> Self {
-        let FlowAccount { rate_max, rate_unknown, lost, lost_long, missing, .. } = site.flows;
+        let FlowAccount { rate_max, rate_unknown, running_totals, lost, lost_long, missing, .. } = site.flows;
         let lost_here = lost + missing + if window.period == Period::Long { lost_long } else { 0 };
         let cut = window.cut || window.jumped || window.astray;
         let lost = lost_here > 0 || window.untold_flows;
-        Self { rate_max, has_unknown: rate_unknown > 0, lacks: cut || lost, lost }
+        Self { rate_max, has_unknown: rate_unknown > 0, has_totals: running_totals > 0, lacks: cut || lost, lost }
     }
 
     /// What is asked of a stat of flows, of which the plan knows what it may add.
     pub(super) fn question(&self, planned: &Question, of: FlowRange) -> Question {
         let rate_max = u32::try_from(self.rate_max.max(1)).unwrap_or(u32::MAX);
         // Where one exporter does not say what it left out, nothing is exact, of any range.
-        let weight_max = if of.unproven || self.has_unknown { rate_max.max(2) } else { rate_max };
+        let weight_max = match of.unproven {
+            true if self.has_totals => TOLD_AGAIN,
+            is_unproven if is_unproven || self.has_unknown => rate_max.max(2),
+            _ => rate_max,
+        };
         Question { weight_max, random: !of.unproven, ..*planned }
     }
 
@@ -108,7 +114,7 @@ impl FlowRange {
 pub(super) fn account(site: &Site, period: Period, analyses: bool) -> Option<pb::FlowAnalysis> {
     let FlowAccount { records, matched, unmatched, duplicate_view, no_address, no_counts, implausible, .. } = site.flows;
     let FlowAccount { views, counted, lost, lost_long, rate_unknown, not_random, half_told, missing, rate_max, .. } = site.flows;
-    let FlowAccount { repeated, refilled, missing_from_ns, .. } = site.flows;
+    let FlowAccount { repeated, refilled, running_totals, missing_from_ns, .. } = site.flows;
     let more = if period == Period::Long { lost_long } else { 0 };
     analyses.then_some(pb::FlowAnalysis {
         records,
@@ -130,5 +136,6 @@ pub(super) fn account(site: &Site, period: Period, analyses: bool) -> Option<pb:
         refilled,
         // What was put in order within its window is not missing.
         missing_from_ns: if missing > 0 { missing_from_ns } else { 0 },
+        running_totals,
     })
 }

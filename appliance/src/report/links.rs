@@ -179,10 +179,7 @@ fn times(of: &Estimate, factor: f64) -> Estimate {
 
 /// Puts the names of links into a figure whose key has a link, in place of their numbers.
 pub(super) fn name_links(figure: &mut Figure, spec: &StatSpec, links: &[LinkName]) {
-    let parts = spec.key.parts();
-    let Some(at) = parts.iter().position(|part| *part == Key::Link) else { return };
-    // A flow is five parts of its own.
-    let before: usize = parts[..at].iter().map(|part| if *part == Key::Flow { 5 } else { 1 }).sum();
+    let Some(before) = spec.key.place_in_text(Key::Link) else { return };
     let named = |key: &mut String| {
         let mut words: Vec<&str> = key.split('|').collect();
         let number = words.get(before).and_then(|word| word.parse::<usize>().ok());

@@ -270,12 +270,14 @@ fn serve(listeners: &mut [Listener], collector: &mut Collector, mut saver: Optio
         out.check()?;
         doubts.look(collector, now_ns());
     }
-    drain(listeners, collector, out)
+    // Who reads stdout has had enough: nothing more is read here either.
+    if out.is_done() { Ok(()) } else { drain(listeners, collector, out) }
 }
 
-/// What came before the signal is read too; what goes on coming does not keep it from its end.
+/// What came before the signal is read too, for a second; what goes on coming does not keep it from its end. What is left of before it is
+/// told as lost.
 fn drain(listeners: &mut [Listener], collector: &mut Collector, out: &mut Out) -> Result<(), FlowsError> {
-    let since = Instant::now();
+    let (since, since_ns) = (Instant::now(), now_ns());
     let mut came = 1;
     while came > 0 && since.elapsed() < DRAIN_MAX {
         came = 0;
@@ -283,6 +285,13 @@ fn drain(listeners: &mut [Listener], collector: &mut Collector, out: &mut Out) -
             came += listener.receive(collector, &mut |flow| out.put(flow)).map_err(FlowsError::Socket)?;
             out.check()?;
         }
+    }
+    let mut left = 0;
+    for listener in listeners {
+        left += listener.leave(since_ns, collector).map_err(FlowsError::Socket)?;
+    }
+    if left > 0 {
+        tracing::warn!("{left} datagrams waited at the end and were not read within a second: they count as dropped by the kernel");
     }
     Ok(())
 }

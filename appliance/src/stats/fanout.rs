@@ -74,7 +74,8 @@ impl Calculation for Fanout {
 
 /// What the row says of `of`, or the other side.
 fn others(spec: &StatSpec) -> Result<KeySpec, Refusal> {
-    let lengths = spec.key.lengths();
+    let has_prefix = spec.key.parts().iter().any(|key| matches!(key, Key::SrcPrefix | Key::DstPrefix));
+    let lengths = if has_prefix { spec.key.lengths() } else { spec.of_lengths };
     let Some(names) = settings::names(spec, "of", KEY_PARTS_MAX)? else {
         let all = |side: &[Key]| spec.key.parts().iter().all(|key| side.contains(key));
         if all(&[Key::SrcIp, Key::SrcPrefix, Key::SrcMac, Key::SrcPort, Key::SrcAsn, Key::SrcCountry]) {

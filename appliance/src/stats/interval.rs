@@ -26,8 +26,14 @@ pub const fn times(rate: u64) -> u64 {
     rate.div_ceil(u16::MAX as u64)
 }
 
+/// Stands for the largest weight where records tell again what earlier ones told: of what they show nothing is sure.
+pub const TOLD_AGAIN: u32 = u32::MAX;
+
 /// How many packets one that was seen may count as, where none stands for more than this.
 const fn seen_as(weight_max: u32) -> u64 {
+    if weight_max == TOLD_AGAIN {
+        return u64::MAX;
+    }
     let times = times(weight_max as u64);
     if times > 1 { times + 1 } else { 1 }
 }

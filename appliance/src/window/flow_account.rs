@@ -45,6 +45,8 @@ pub struct FlowAccount {
     pub repeated: u64,
     /// What was missing in earlier windows and came in this one.
     pub refilled: u64,
+    /// Of the matched, those whose counts may hold what earlier records told.
+    pub running_totals: u64,
     /// Since when what is missing may have been sent, nanoseconds since 1970; 0: nothing, or within this window.
     pub missing_from_ns: u64,
     /// The largest sampling rate of a matched record; 0: none had any.
@@ -53,7 +55,7 @@ pub struct FlowAccount {
 
 impl FlowAccount {
     /// Words of [`Self::to_words`].
-    pub const WORDS: usize = 19;
+    pub const WORDS: usize = 20;
 
     /// All counters, and last a least and a largest.
     pub const fn to_words(&self) -> [u64; Self::WORDS] {
@@ -75,6 +77,7 @@ impl FlowAccount {
             self.missing,
             self.repeated,
             self.refilled,
+            self.running_totals,
             self.missing_from_ns,
             self.rate_max,
         ]
@@ -84,8 +87,8 @@ impl FlowAccount {
     pub fn from_words(words: &[u64]) -> Self {
         let Some(words) = words.first_chunk::<{ Self::WORDS }>() else { return Self::default() };
         let [records, matched, unmatched, duplicate_view, no_address, no_counts, implausible, rest @ ..] = *words;
-        let [views, counted, lost, lost_long, rate_unknown, not_random, half_told, missing, repeated, refilled, missing_from_ns, rate_max] =
-            rest;
+        let [views, counted, lost, lost_long, rate_unknown, not_random, half_told, missing, rest @ ..] = rest;
+        let [repeated, refilled, running_totals, missing_from_ns, rate_max] = rest;
         Self {
             records,
             matched,
@@ -104,6 +107,7 @@ impl FlowAccount {
             missing,
             repeated,
             refilled,
+            running_totals,
             missing_from_ns,
             rate_max,
         }

@@ -75,7 +75,7 @@ impl Receiving {
                 saver.offer(&mut self.collector);
             }
         }
-        let since = Instant::now();
+        let (since, since_ns) = (Instant::now(), now_ns());
         while since.elapsed() < DRAIN_MAX {
             // Asked before it is looked: cores end at the same word as this thread.
             let is_over = self.ports.is_over();
@@ -86,7 +86,20 @@ impl Receiving {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
+        self.leave(since_ns);
         self.end();
+    }
+
+    /// What is still in the sockets of before the signal is told as lost.
+    fn leave(&mut self, since_ns: u64) {
+        let Self { listeners, collector, .. } = self;
+        let left: u64 = listeners.iter_mut().map(|listener| listener.leave(since_ns, collector).unwrap_or(0)).sum();
+        if left > 0 {
+            tracing::warn!(
+                "flows: {left} datagrams waited at the end and were not read within a second: they count as dropped by the kernel"
+            );
+        }
+        self.analysing.miss(&mut self.collector);
     }
 
     /// Takes what is there of each socket, up to a burst.
@@ -95,7 +108,7 @@ impl Receiving {
         let now_ns = self.time.get().map_or_else(now_ns, |timeline| timeline.now_ns());
         self.way.turn(now_ns);
         self.analysing.turn(&mut self.collector);
-        let (mut came, mut fault) = (0, None);
+        let (mut came, mut fault, dropped) = (0, None, self.collector.ledger().kernel_drops);
         let Self { listeners, collector, way, analysing, ports, .. } = self;
         let mut each = |flow: &Flow| {
             way.put(flow);
@@ -108,7 +121,7 @@ impl Receiving {
             }
         }
         came += ports.receive(now_ns, collector, &mut each);
-        if came > 0 {
+        if came > 0 || self.collector.ledger().kernel_drops != dropped {
             self.analysing.miss(&mut self.collector);
         }
         if fault != self.fault {
