@@ -49,7 +49,7 @@ pub(crate) use fault::{Lines, any_of, read_text};
 pub use flow_predicate::{Among, FLOW_KEYS, FlowOf, FlowPredicate, FlowTest};
 pub use flows::{FlowRate, Flows, listen_address, sampling_rate};
 pub use https::{BodyFraming, Compression, Credentials, HttpsSink};
-pub use interfaces::Interfaces;
+pub use interfaces::{Interfaces, Metered};
 pub use journal::Journal;
 pub use kafka::KafkaSink;
 pub use links::Link;

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
 
-use crate::limits::{FLOW_AS_PATH_MAX, FLOW_LABELS_MAX, FLOW_LAYERS_MAX};
+use crate::limits::{FLOW_AS_PATH_MAX, FLOW_LABELS_MAX, FLOW_LAYERS_MAX, IP_HEADERS_MAX};
+use crate::parse::IpHeader;
 
 /// What told of a flow; the numbers are those of the message's `FlowType`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -186,6 +187,8 @@ pub struct Fields {
     pub tcp_flags_encap: u32,
     /// Whether the sampler is known to be random; of no message.
     pub rate_random: bool,
+    /// Of `bytes`, those of the frame check sequence: packets of the mirror have none. Of no message.
+    pub fcs_bytes: u32,
 }
 
 impl Fields {
@@ -219,6 +222,8 @@ pub struct Lists {
     /// Layer and the bytes of its header.
     pub layers: ArrayVec<(u8, u32), FLOW_LAYERS_MAX>,
     pub routing_addresses: ArrayVec<Address, FLOW_LABELS_MAX>,
+    /// Of a frame that is shown and has several IP headers, all of them, the outermost first; of no message.
+    pub headers: ArrayVec<IpHeader, IP_HEADERS_MAX>,
 }
 
 impl Lists {
@@ -232,6 +237,7 @@ impl Lists {
         self.as_path.clear();
         self.layers.clear();
         self.routing_addresses.clear();
+        self.headers.clear();
     }
 
     /// Holds what the other one does; copies no more than that.
@@ -243,6 +249,7 @@ impl Lists {
         self.as_path.clone_from(&other.as_path);
         self.layers.clone_from(&other.layers);
         self.routing_addresses.clone_from(&other.routing_addresses);
+        self.headers.clone_from(&other.headers);
     }
 }
 
