@@ -81,9 +81,12 @@ fn a_flow_that_may_have_counted_twice_is_bounded_and_the_next_counts_once() {
     let kept = ran(&flows, "");
     let once = (10.0, None, false);
     assert_eq!(figures(&kept, "198.51.100.0/24", "ingress"), [(20.0, Some(10.0), true), once, once, once]);
-    let account =
-        |window: usize| kept.appliance.iter().filter(|report| !report.total).nth(window).and_then(|report| report.flow_analysis).unwrap();
-    assert_eq!([account(0), account(1)].map(|of| (of.matched, of.duplicate_view, of.metering_unsettled)), [(2, 0, 1), (1, 1, 0)]);
+    let account = |second: u64| {
+        let start_ns = START_NS + second * SECOND_NS;
+        let of = kept.appliance.iter().find(|report| report.window_start_ns == start_ns && !report.total).unwrap().flow_analysis.unwrap();
+        (of.matched, of.duplicate_view, of.metering_unsettled)
+    };
+    assert_eq!([account(0), account(600)], [(2, 0, 1), (1, 1, 0)]);
     // Nothing is guessed of what is said.
     for said in [
         "metered = \"both\"",

@@ -14,23 +14,25 @@ use crate::config::Metered;
 use crate::flows::lru::Lru;
 
 const SECOND_NS: u64 = 1_000_000_000;
-/// What was seen lately counts by half after so long,
+/// What was seen lately counts by half after so long.
 const HALF_NS: u64 = 60 * SECOND_NS;
-/// and what is remembered after so many of these: six hours.
-const HALVES_KEPT: f64 = 360.0;
+/// Of what is remembered all counts by half after so many records, but nothing by time alone: who tells little is known no worse.
+const REMEMBERED: f64 = 64.0;
 /// Of what was silent for two days nothing is known.
 const KEPT_NS: u64 = 48 * 3_600 * SECOND_NS;
 /// A guess stands so long before it is taken for known: records of one flow are as far apart, where timeouts of both sides differ.
 const SETTLES_NS: u64 = 300 * SECOND_NS;
-/// So many records of lately are asked before those of the day, for a router may be told to meter otherwise.
+/// So many records of lately are asked before what is remembered, for a router may be told to meter otherwise,
 const ENOUGH: f64 = 8.0;
+/// once there were so many for so long: the second records of flows come some time after the first.
+const BUSY_NS: u64 = 120 * SECOND_NS;
 /// Such a share of what went by an interface was metered there, where all of it is: routers do not end both records at the same time.
 const SHARE: f64 = 0.25;
 /// From such a share on all of it is, surely; below the other one nothing.
 const SURE: f64 = 0.5;
 const NONE: f64 = 0.001;
-/// No record is more than so many packets: one that claims more than is true decides nothing for long.
-const PACKETS_MAX: u64 = 1_000_000;
+/// No record is more than so many packets, or than one sample stands for: large flows, whose other record is to come, decide nothing alone.
+const PACKETS_MAX: u64 = 1_000;
 /// Interfaces and exporters that are known at a time.
 const KNOWN_MAX: usize = 1 << 16;
 
@@ -46,10 +48,21 @@ pub(super) struct Told {
     pub(super) out_if: u32,
     /// Metered where it leaves.
     pub(super) leaves: bool,
-    /// Packets times rate.
+    /// As told.
     pub(super) packets: u64,
+    /// Each stands for so many; 0: not known.
+    pub(super) rate: u64,
     /// What the operator says of both interfaces.
     pub(super) metered: [Option<Metered>; 2],
+}
+
+impl Told {
+    /// Packets that went by, with a bound.
+    fn weight(&self) -> f64 {
+        let rate = self.rate.max(1);
+        let packets = self.packets.max(1).saturating_mul(rate).min(PACKETS_MAX.max(rate));
+        f64::from(u32::try_from(packets).unwrap_or(u32::MAX))
+    }
 }
 
 /// Whether a record counts at one of its sides.
@@ -104,7 +117,9 @@ impl Part {
 #[derive(Clone, Copy, Debug, Default)]
 struct Side {
     lately: Part,
-    day: Part,
+    remembered: Part,
+    /// Since when there were enough of lately; 0: there are not.
+    busy_ns: u64,
     /// Since when one thing holds: that records metered here are all, or that they are not.
     since_ns: u64,
     hides: bool,
@@ -113,38 +128,50 @@ struct Side {
 }
 
 impl Side {
-    const fn part(&self) -> &Part {
-        if self.lately.records >= ENOUGH { &self.lately } else { &self.day }
+    const fn part(&self, now_ns: u64) -> &Part {
+        let is_busy = self.busy_ns > 0 && now_ns.saturating_sub(self.busy_ns) >= BUSY_NS;
+        if is_busy { &self.lately } else { &self.remembered }
     }
 
-    /// Takes note of a record; what is known is known of those before it.
+    fn fade(&mut self, part: f64) {
+        self.lately.fade(part);
+        if self.lately.records < ENOUGH {
+            self.busy_ns = 0;
+        }
+    }
+
+    /// Takes note of a record.
     fn take(&mut self, told: &Told, is_metered: bool, now_ns: u64) {
-        let packets = if told.packets == 0 { 1.0 } else { f64::from(u32::try_from(told.packets.min(PACKETS_MAX)).unwrap_or(u32::MAX)) };
-        self.lately.add(packets, is_metered);
-        self.day.add(packets, is_metered);
-        let hides = self.part().hides();
+        self.lately.add(told.weight(), is_metered);
+        self.remembered.add(told.weight(), is_metered);
+        if self.lately.records >= ENOUGH && self.busy_ns == 0 {
+            self.busy_ns = now_ns;
+        }
+        if self.remembered.records > 2.0 * REMEMBERED {
+            self.remembered.fade(0.5);
+        }
+        let hides = self.part(now_ns).hides();
         if hides != self.hides || self.since_ns == 0 {
             self.counted_before = !self.hides && self.since_ns > 0;
             (self.hides, self.since_ns) = (hides, now_ns);
         }
     }
 
-    /// Of a record that was metered here: always, but others may have counted here that tell of the same packets.
+    /// Of a record that was metered here, and is taken note of: always, but others may have counted here that tell of the same packets.
     fn of_own(&self, now_ns: u64) -> Counts {
-        let part = self.part();
-        let is_first = part.metered <= 0.0 && part.said <= 0.0;
         let lasts = !self.counted_before || now_ns.saturating_sub(self.since_ns) >= SETTLES_NS;
-        Counts { here: true, is_settled: is_first || self.hides && part.is_all() && lasts }
+        Counts { here: true, is_settled: self.hides && self.part(now_ns).is_all() && lasts }
     }
 
-    /// Of one that was metered elsewhere, by a router that meters both ways.
+    /// Of one that was metered elsewhere, by a router that meters both ways: what is known is known of those before it, for its twin may be
+    /// still to come.
     fn of_other(&self, is_named: bool, now_ns: u64) -> Counts {
-        let part = self.part();
+        let part = self.part(now_ns);
         if !is_named {
             // No interface of the router, or not told: then its own are not told either.
             return Counts { here: true, is_settled: part.metered <= 0.0 };
         }
-        let lasts = now_ns.saturating_sub(self.since_ns) >= SETTLES_NS && self.day.records >= ENOUGH;
+        let lasts = now_ns.saturating_sub(self.since_ns) >= SETTLES_NS && self.remembered.records >= ENOUGH;
         Counts { here: !self.hides, is_settled: part.is_none() && self.since_ns > 0 && lasts }
     }
 }
@@ -183,11 +210,8 @@ impl Metering {
         self.halved_ns += halves * HALF_NS;
         #[allow(clippy::cast_precision_loss, reason = "minutes")]
         let halves = halves as f64;
-        let (lately, day) = (0.5_f64.powf(halves), 0.5_f64.powf(halves / HALVES_KEPT));
-        for side in self.interfaces.iter_mut().flat_map(|(_, seen)| &mut seen.sides) {
-            side.lately.fade(lately);
-            side.day.fade(day);
-        }
+        let part = 0.5_f64.powf(halves);
+        self.interfaces.iter_mut().flat_map(|(_, seen)| &mut seen.sides).for_each(|side| side.fade(part));
         let is_old = |last_ns: u64| last_ns.saturating_add(KEPT_NS) < now_ns;
         while self.exporters.oldest_entry().is_some_and(|(_, ways)| ways.iter().flatten().all(|last_ns| is_old(*last_ns))) {
             self.exporters.evict();
@@ -207,14 +231,14 @@ impl Metering {
             let seen = known(&mut self.interfaces, (told.who, interface, told.is_v6));
             seen.last_ns = now_ns;
             let (Some(side), Some(counts)) = (seen.sides.get_mut(at), counts.get_mut(at)) else { continue };
+            let other = if is_both { side.of_other(interface != 0, now_ns) } else { Counts::SURELY };
+            side.take(told, is_own, now_ns);
             *counts = match how {
                 // A record counts where it was metered, or where none is.
                 Some(how) => Counts { here: how.meters(at == 1) == is_own, is_settled: true },
                 None if is_own => side.of_own(now_ns),
-                None if is_both => side.of_other(interface != 0, now_ns),
-                None => Counts::SURELY,
+                None => other,
             };
-            side.take(told, is_own, now_ns);
         }
         counts
     }

@@ -5,7 +5,7 @@ const OTHER: Who = (IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2)), None);
 const GUESSED: Counts = Counts { here: true, is_settled: false };
 
 fn told(who: Who, [in_if, out_if]: [u32; 2], leaves: bool) -> Told {
-    Told { who, is_v6: false, in_if, out_if, leaves, packets: 10, metered: [None; 2] }
+    Told { who, is_v6: false, in_if, out_if, leaves, packets: 10, rate: 1, metered: [None; 2] }
 }
 
 fn metering() -> Metering {
@@ -85,9 +85,26 @@ fn sampling_of_one_side_does_not_hide_that_it_meters() {
     for n in 0..1_000 {
         let counts = metering.sides(&told(ONE, [2, 1], false));
         if n % 10 == 0 {
-            metering.sides(&Told { packets: 100, ..told(ONE, [2, 1], true) });
+            metering.sides(&Told { packets: 1, rate: 100, ..told(ONE, [2, 1], true) });
         }
         assert!(n < 20 || !counts[1].here, "{n}");
+    }
+}
+
+/// After hours of silence, or beside large flows, what comes first of both records does not make the other's side forgotten.
+#[test]
+fn what_is_rare_or_large_is_known_no_worse() {
+    let mut metering = metering();
+    for hour in 0..40 {
+        metering.turn((3_600 * hour + 1) * SECOND_NS);
+        let large = Told { packets: 1_000_000, ..told(ONE, [2, 1], false) };
+        let records: Vec<[Counts; 2]> = (0..20).map(|n| metering.sides(&if n == 3 { large } else { told(ONE, [2, 1], false) })).collect();
+        let late: Vec<[Counts; 2]> =
+            (0..20).map(|n| metering.sides(&Told { leaves: true, ..if n == 3 { large } else { told(ONE, [2, 1], false) } })).collect();
+        if hour > 1 {
+            assert!(records.iter().all(|counts| !counts[1].here), "{hour}");
+            assert!(late.iter().all(|counts| counts[1] == Counts::SURELY), "{hour} {late:?}");
+        }
     }
 }
 

@@ -358,7 +358,8 @@ impl FlowSides {
             in_if: f.in_if,
             out_if: f.out_if,
             leaves: f.direction == LEAVES,
-            packets: counts.packets.saturating_mul(counts.rate.max(1)),
+            packets: counts.packets,
+            rate: counts.rate,
             metered: [metered(f.in_if), metered(f.out_if)],
         }
     }
