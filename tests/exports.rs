@@ -141,7 +141,7 @@ fn every_frame_is_an_sflow_sample() {
         let numbers = [f.src_port, f.dst_port, f.proto, f.ip_ttl, f.tcp_flags, f.vlan_id, f.in_if].map(u64::from);
         let vlan = packet.vlans.first().copied().unwrap_or(0);
         let want = [src.into(), dst.into(), packet.protocol.into(), packet.ttl.into(), packet.flags().into(), vlan.into(), 1_u64];
-        assert_eq!((numbers, f.bytes), (want, packet.frame_bytes + 4), "{packet:?}");
+        assert_eq!((numbers, f.bytes, f.fcs_bytes), (want, packet.frame_bytes + 4, 4), "{packet:?}");
         assert_eq!((f.src_addr.ip().unwrap().to_string(), f.discard_reason), (packet.src.clone(), if packet.blocked() { 14 } else { 0 }));
         assert_eq!(f.sampling_rate, if packet.blocked() { RATE } else { 1 });
     }

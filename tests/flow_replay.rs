@@ -50,6 +50,7 @@ fn flow(rate: u64, packets: u64, time_ns: u64) -> Seen {
         is_random: true,
         ttl: None,
         blocked: false,
+        leaves: false,
         time_ns,
         frame: None,
     }
@@ -160,7 +161,11 @@ fn scaled(flow: &Flow) -> Option<(bool, u128, u128)> {
     let f = &flow.fields;
     let (src, dst) = (f.src_addr.ip()?, f.dst_addr.ip()?);
     let rate = if f.sampling_rate > 1 << 24 { 1 } else { u128::from(f.sampling_rate.max(1)) };
-    let (packets, bytes) = if f.packets | f.bytes == 0 { (u64::from(f.frame_bytes > 0), f.frame_bytes) } else { (f.packets, f.bytes) };
+    let (packets, bytes) = if f.packets | f.bytes == 0 {
+        (u64::from(f.frame_bytes > 0), f.frame_bytes)
+    } else {
+        (f.packets, f.bytes.saturating_sub(f.fcs_bytes.into()))
+    };
     let at_least = |packets: u64, bytes: u64| if packets == 0 { bytes.div_ceil(FLOW_PACKET_BYTES_MAX) } else { packets };
     // What came back counts too: here both ways are of one range.
     let back = match f.reverse_packets | f.reverse_bytes {

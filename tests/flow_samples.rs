@@ -65,6 +65,7 @@ fn read(frame: &[u8], wire_bytes: u32, time_ns: u64) -> Option<Seen> {
         is_random: true,
         ttl: Some(ttl),
         blocked: false,
+        leaves: false,
         time_ns,
         frame: Some(frame.to_vec()),
     };
@@ -217,6 +218,29 @@ fn intervals_hold_what_was_there_before_the_sampling() {
     tally.iter().for_each(|(kind, of)| println!("{kind}: {} of {}, {:.3}", of.0, of.1, share(of)));
     let low: Vec<_> = tally.iter().filter(|(_, of)| share(of) < COVERED_LEAST).collect();
     assert!(low.is_empty() && tally.values().all(|(_, all)| *all > 300), "{low:?}");
+}
+
+/// Where every packet is sampled, sFlow says what packets do, to the byte: its frames are longer by their check sequence.
+#[test]
+fn samples_of_all_packets_are_the_packets() {
+    let (folder, stats) = (tempfile::tempdir().unwrap(), stats());
+    let (all, ranges) = capture(folder.path());
+    let all = &all[..20_000];
+    let truths = truths(all, &ranges, &stats);
+    let list: String = ranges.iter().map(|range| format!("{range},c\n")).collect();
+    let rows: String = stats.iter().map(Wanted::row).collect();
+    let config = load(folder.path(), &format!("prefix,customer\n{list}"), &format!("[ranges]\nfile = \"ranges.csv\"\n{rows}"));
+    let mut compared = 0;
+    for report in analyse(&config, &as_sflow(all)).ranges {
+        for stat in &report.stats {
+            let Some(Figure::Total(total)) = &stat.figure else { continue };
+            let truth = truths.get(&(report.window_start_ns / WINDOW_NS, report.prefix.clone(), stat.name.clone()));
+            let truth: u64 = truth.into_iter().flat_map(BTreeMap::values).sum();
+            assert_eq!((total.value, total.basis()), (truth as f64, pb::Basis::Exact), "{} {}", report.prefix, stat.name);
+            compared += u64::from(truth > 0);
+        }
+    }
+    assert!(compared > 20, "{compared}");
 }
 
 /// Two routers sample the same packets at different rates, one at the edge, one within: only the edge's count.

@@ -95,6 +95,7 @@ fn flow(d: &mut ChaCha8Rng, exporter: &Exporter, time_ns: u64) -> Seen {
         is_random: exporter.is_random,
         ttl: sflow.then(|| 50 + dice(d, 10) as u8),
         blocked: exporter.speaks == Speaks::Nine && dice(d, 4) == 0,
+        leaves: false,
         time_ns,
         frame: None,
     }

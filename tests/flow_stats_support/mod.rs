@@ -131,7 +131,7 @@ fn five(flows: &[Seen], number: u32) -> Vec<u8> {
 /// 306 with 304.
 fn export(ipfix: bool, flows: &[Seen], number: u32) -> Vec<u8> {
     let rate: [(u16, u16); 3] = if ipfix { [(305, 4), (306, 4), (304, 2)] } else { [(34, 4), (35, 1), (89, 1)] };
-    let common = [(7, 2), (11, 2), (4, 1), (5, 1), (6, 1), (10, 4), (14, 4), (2, 8), (1, 8)];
+    let common = [(7, 2), (11, 2), (4, 1), (5, 1), (6, 1), (10, 4), (14, 4), (61, 1), (2, 8), (1, 8)];
     let (v4, v6) = ([(8, 4), (12, 4)], [(27, 16), (28, 16)]);
     let template = |id: u16, addresses: [(u16, u16); 2]| {
         let fields: Vec<(u16, u16)> = addresses.into_iter().chain(common).chain(rate).collect();
@@ -170,7 +170,18 @@ fn record(ipfix: bool, f: &Seen) -> Vec<u8> {
         (true, is) => [0, if is { 3 } else { 1 }],
         (false, is) => [if is { 2 } else { 1 }, if f.blocked { 130 } else { 64 }],
     };
-    [octets(f.src), octets(f.dst), ports, vec![f.protocol, f.tos, f.tcp_flags], interfaces, counts, rate, algorithm.to_vec()].concat()
+    [
+        octets(f.src),
+        octets(f.dst),
+        ports,
+        vec![f.protocol, f.tos, f.tcp_flags],
+        interfaces,
+        vec![u8::from(f.leaves)],
+        counts,
+        rate,
+        algorithm.to_vec(),
+    ]
+    .concat()
 }
 
 /// sFlow 5: each flow is one sampled packet, its first bytes are shown.
@@ -183,7 +194,8 @@ fn sflow(flows: &[Seen], number: u32, records: u32) -> Vec<u8> {
         shown.truncate(128);
         let shown_bytes = shown.len();
         shown.resize(shown_bytes.next_multiple_of(4), 0);
-        let raw = [words(&[1, f.bytes as u32, 0, shown_bytes as u32]), shown].concat();
+        // By the standard a frame's length holds its check sequence, which is stripped before the header is taken.
+        let raw = [words(&[1, f.bytes as u32 + 4, 4, shown_bytes as u32]), shown].concat();
         let sequence = records + at as u32;
         // The pool says nothing: it does not move.
         let head = words(&[sequence, f.in_if, f.rate as u32, 0, 0, f.in_if, f.out_if, 1, 1, raw.len() as u32]);

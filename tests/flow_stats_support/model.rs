@@ -26,6 +26,8 @@ pub(crate) struct Seen {
     /// It shows headers: TTL and size are known.
     pub(crate) ttl: Option<u8>,
     pub(crate) blocked: bool,
+    /// Metered where it leaves, not where it comes in: NetFlow 9 and IPFIX say so.
+    pub(crate) leaves: bool,
     pub(crate) time_ns: u64,
     /// The frame that a sample shows, where it is not one of ours.
     pub(crate) frame: Option<Vec<u8>>,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use crate::axes::value::exporter;
 use crate::flows::{Address, Fields, Flow, FlowType};
+use crate::parse::IpHeader;
 use crate::record::{FlowRow, Fragment, Has, Record};
 use crate::units::Family;
 
@@ -29,14 +30,19 @@ pub(crate) fn addresses(f: &Fields) -> Option<(Family, [u8; 16], [u8; 16])> {
     Some((family, padded(&f.src_addr), padded(&f.dst_addr)))
 }
 
+/// The same of a header of a frame that is shown.
+pub(super) const fn ends(header: &IpHeader) -> (Family, [u8; 16], [u8; 16]) {
+    (header.family(), header.src, header.dst)
+}
+
 fn padded(address: &Address) -> [u8; 16] {
     let mut padded = [0; 16];
     padded.iter_mut().zip(address.bytes()).for_each(|(out, byte)| *out = *byte);
     padded
 }
 
-/// A row with all keys, without counts, weight and direction.
-pub(crate) fn row(flow: &Flow, (family, src, dst): (Family, [u8; 16], [u8; 16]), at: IpAddr) -> FlowRow {
+/// A row with all keys, without counts, weight and direction; of a header within, where that is the one that counts.
+pub(crate) fn row((flow, within): (&Flow, Option<&IpHeader>), (family, src, dst): (Family, [u8; 16], [u8; 16]), at: IpAddr) -> FlowRow {
     let (f, mut record) = (&flow.fields, Record { src, dst, weight: 1, ..Record::default() });
     let (has, told) = (transport(flow, &mut record), link(flow, &mut record));
     let blocked = DROPPED.contains(&f.forwarding_status);
@@ -55,7 +61,23 @@ pub(crate) fn row(flow: &Flow, (family, src, dst): (Family, [u8; 16], [u8; 16]),
         (shows_ip || record.fragment != Fragment::None, FlowRow::FRAGMENT),
     ];
     let told = told.iter().filter(|(is, _)| *is).fold(0, |told, (_, bit)| told | bit);
-    FlowRow { record, packets: 0, bytes: 0, exporter: exporter(at), in_if: f.in_if, out_if: f.out_if, told }
+    let row = FlowRow { record, packets: 0, bytes: 0, exporter: exporter(at), in_if: f.in_if, out_if: f.out_if, told };
+    within.map_or(row, |header| carried(row, header))
+}
+
+/// What a header within says, instead of the outermost one's. Zero is not told here either.
+fn carried(mut row: FlowRow, header: &IpHeader) -> FlowRow {
+    let flags = header.tcp_flags.unwrap_or(0);
+    let ports = header.ports.filter(|ports| *ports != (0, 0));
+    let icmp = header.icmp.filter(|_| header.ports.is_none());
+    let record = &mut row.record;
+    (record.protocol, record.ttl, record.dscp, record.fragment) = (header.protocol, header.ttl, header.dscp, header.fragment);
+    (record.src_port, record.dst_port) = ports.or_else(|| icmp.map(|(kind, code)| (u16::from_be_bytes([kind, code]), 0))).unwrap_or((0, 0));
+    record.tcp_flags = flags;
+    let has = record.has.with(Has::PORTS, ports.is_some()).with(Has::ICMP, icmp.is_some());
+    record.has = has.with(Has::TCP_FLAGS, flags != 0);
+    row.told = FlowRow::PROTOCOL | FlowRow::FRAGMENT | if header.ttl > 0 { FlowRow::TTL } else { 0 };
+    row
 }
 
 /// Of a record of both directions (RFC 5103, and those that tell of initiator and responder), packets and bytes of the way back; zero:
@@ -102,10 +124,18 @@ fn transport(flow: &Flow, record: &mut Record) -> Has {
 fn link(flow: &Flow, record: &mut Record) -> Has {
     let f = &flow.fields;
     let vlan = if f.vlan_id > 0 { f.vlan_id } else { f.src_vlan };
-    let label = flow.lists.mpls_label.first().copied();
+    let label = label(flow);
     let [_, _, mac @ ..] = f.src_mac.to_be_bytes();
     (record.vlan, record.mpls_label, record.src_mac) = (port(vlan), label.unwrap_or(0), mac);
     Has::default().with(Has::VLAN, vlan > 0).with(Has::MPLS, label.is_some()).with(Has::MAC, f.src_mac > 0)
+}
+
+/// The top label. A record of elements says "none" with three zero octets as well as with a label of 0 that is not the last one's:
+/// such are passed over. What a frame shows is there.
+fn label(flow: &Flow) -> Option<u32> {
+    let labels = &flow.lists.mpls_label;
+    let is_shown = flow.fields.kind == FlowType::Sflow5;
+    labels.iter().find(|label| is_shown || **label != 0).or_else(|| labels.last()).copied()
 }
 
 fn has_layer(flow: &Flow, wanted: [u8; 2]) -> bool {
@@ -120,4 +150,29 @@ const fn low(value: u32) -> u8 {
 #[allow(clippy::cast_possible_truncation, reason = "fields of two bytes")]
 const fn port(value: u32) -> u16 {
     value as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Elements of three zero octets are no labels: `Scratch` leaves those out that stand last, here those before others are passed over.
+    #[test]
+    fn zeros_above_a_label_are_none_unless_a_frame_shows_them() {
+        let of = |kind, labels: &[u32]| {
+            let mut flow = Flow::default();
+            flow.fields.kind = kind;
+            flow.lists.mpls_label.extend(labels.iter().copied());
+            let mut record = Record::default();
+            let has = link(&flow, &mut record);
+            has.all(Has::MPLS).then_some(record.mpls_label)
+        };
+        for kind in [FlowType::NetflowV9, FlowType::Ipfix] {
+            assert_eq!(
+                [&[][..], &[0], &[0, 16_005], &[24_021, 0]].map(|labels| of(kind, labels)),
+                [None, Some(0), Some(16_005), Some(24_021)]
+            );
+        }
+        assert_eq!(of(FlowType::Sflow5, &[0, 16_005]), Some(0), "explicit null, as a packet has it");
+    }
 }

@@ -1,101 +1,257 @@
 //! At which of its interfaces a router meters flows: where they come in, where they leave, or both.
 //!
 //! A router that does both tells of a flow twice, and each record names both interfaces. Such a flow came in where a record of what
-//! comes in was metered, and left where one of what leaves was. Which interfaces are metered so nobody says: it is learned of the
-//! records themselves (element 61, `flowDirection`; of sFlow the data source). A record counts at its other interface too, unless what was
-//! metered there of late is a fair share of what is said to have gone by it: an interface that meters but some of it hides nothing of
-//! the rest. Of a router that tells of no flow that leaves, nothing is to be learned.
+//! comes in was metered, and left where one of what leaves was. The operator may say which interfaces are metered so. Where he does not, it is
+//! learned of the records themselves (element 61, `flowDirection`; of sFlow the data source), of each family apart: a record counts at its
+//! other interface too, unless what was metered there is a fair share of what is said to have gone by it, in packets times their rates, so
+//! that one side's sampling is no matter. An interface that meters but some of it hides nothing of the rest.
+//!
+//! What is learned is a guess until both were seen for a while, or one of them has not been for a while. What counts by a guess says so.
 
 use std::net::IpAddr;
 
+use crate::config::Metered;
 use crate::flows::lru::Lru;
 
-/// What was seen counts by half after so long.
-const HALF_NS: u64 = 60 * 1_000_000_000;
-/// Less than so much is forgotten.
-const LEAST: f32 = 0.01;
+const SECOND_NS: u64 = 1_000_000_000;
+/// What was seen lately counts by half after so long.
+const HALF_NS: u64 = 60 * SECOND_NS;
+/// Of what is remembered all counts by half after so many records, but nothing by time alone: who tells little is known no worse.
+const REMEMBERED: f64 = 64.0;
+/// Of what was silent for two days nothing is known.
+const KEPT_NS: u64 = 48 * 3_600 * SECOND_NS;
+/// A guess stands so long before it is taken for known: records of one flow are as far apart, where timeouts of both sides differ.
+const SETTLES_NS: u64 = 300 * SECOND_NS;
+/// So many records of lately are asked before what is remembered, for a router may be told to meter otherwise,
+const ENOUGH: f64 = 8.0;
+/// once there were so many for so long: the second records of flows come some time after the first.
+const BUSY_NS: u64 = 120 * SECOND_NS;
 /// Such a share of what went by an interface was metered there, where all of it is: routers do not end both records at the same time.
-const SHARE: f32 = 0.25;
+const SHARE: f64 = 0.25;
+/// From such a share on all of it is, surely; below the other one nothing.
+const SURE: f64 = 0.5;
+const NONE: f64 = 0.001;
+/// No record is more than so many packets, or than one sample stands for: large flows, whose other record is to come, decide nothing alone.
+const PACKETS_MAX: u64 = 1_000;
 /// Interfaces and exporters that are known at a time.
 const KNOWN_MAX: usize = 1 << 16;
 
 /// Who exports: what messages call the exporter, and where its datagrams come from.
 pub(super) type Who = (IpAddr, Option<IpAddr>);
 
-/// Records of lately.
+/// What a record tells of its metering.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Told {
+    pub(super) who: Who,
+    pub(super) is_v6: bool,
+    pub(super) in_if: u32,
+    pub(super) out_if: u32,
+    /// Metered where it leaves.
+    pub(super) leaves: bool,
+    /// As told.
+    pub(super) packets: u64,
+    /// Each stands for so many; 0: not known.
+    pub(super) rate: u64,
+    /// What the operator says of both interfaces.
+    pub(super) metered: [Option<Metered>; 2],
+}
+
+impl Told {
+    /// Packets that went by, with a bound.
+    fn weight(&self) -> f64 {
+        let rate = self.rate.max(1);
+        let packets = self.packets.max(1).saturating_mul(rate).min(PACKETS_MAX.max(rate));
+        f64::from(u32::try_from(packets).unwrap_or(u32::MAX))
+    }
+}
+
+/// Whether a record counts at one of its sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) here: bool,
+    /// It is known that no other record of the same packets does.
+    pub(super) is_settled: bool,
+}
+
+impl Counts {
+    pub(super) const SURELY: Self = Self { here: true, is_settled: true };
+}
+
+/// Packets of one direction at an interface: metered there, and said to have gone by it by records that were metered elsewhere.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    metered: f64,
+    said: f64,
+    /// Of either.
+    records: f64,
+}
+
+impl Part {
+    fn fade(&mut self, part: f64) {
+        self.metered *= part;
+        self.said *= part;
+        self.records *= part;
+    }
+
+    fn add(&mut self, packets: f64, is_metered: bool) {
+        let to = if is_metered { &mut self.metered } else { &mut self.said };
+        *to += packets;
+        self.records += 1.0;
+    }
+
+    /// What was metered there is all that is said to have gone by, as far as routers end both records at the same time.
+    fn hides(&self) -> bool {
+        self.metered > 0.0 && self.metered >= SHARE * self.said
+    }
+
+    fn is_none(&self) -> bool {
+        self.metered <= NONE * self.said
+    }
+
+    fn is_all(&self) -> bool {
+        self.metered > 0.0 && self.metered >= SURE * self.said
+    }
+}
+
+/// One direction at an interface.
+#[derive(Clone, Copy, Debug, Default)]
+struct Side {
+    lately: Part,
+    remembered: Part,
+    /// Since when there were enough of lately; 0: there are not.
+    busy_ns: u64,
+    /// Since when one thing holds: that records metered here are all, or that they are not.
+    since_ns: u64,
+    hides: bool,
+    /// Records that were metered elsewhere counted here before.
+    counted_before: bool,
+}
+
+impl Side {
+    const fn part(&self, now_ns: u64) -> &Part {
+        let is_busy = self.busy_ns > 0 && now_ns.saturating_sub(self.busy_ns) >= BUSY_NS;
+        if is_busy { &self.lately } else { &self.remembered }
+    }
+
+    fn fade(&mut self, part: f64) {
+        self.lately.fade(part);
+        if self.lately.records < ENOUGH {
+            self.busy_ns = 0;
+        }
+    }
+
+    /// Takes note of a record.
+    fn take(&mut self, told: &Told, is_metered: bool, now_ns: u64) {
+        self.lately.add(told.weight(), is_metered);
+        self.remembered.add(told.weight(), is_metered);
+        if self.lately.records >= ENOUGH && self.busy_ns == 0 {
+            self.busy_ns = now_ns;
+        }
+        if self.remembered.records > 2.0 * REMEMBERED {
+            self.remembered.fade(0.5);
+        }
+        let hides = self.part(now_ns).hides();
+        if hides != self.hides || self.since_ns == 0 {
+            self.counted_before = !self.hides && self.since_ns > 0;
+            (self.hides, self.since_ns) = (hides, now_ns);
+        }
+    }
+
+    /// Of a record that was metered here, and is taken note of: always, but others may have counted here that tell of the same packets.
+    fn of_own(&self, now_ns: u64) -> Counts {
+        let lasts = !self.counted_before || now_ns.saturating_sub(self.since_ns) >= SETTLES_NS;
+        Counts { here: true, is_settled: self.hides && self.part(now_ns).is_all() && lasts }
+    }
+
+    /// Of one that was metered elsewhere, by a router that meters both ways: what is known is known of those before it, for its twin may be
+    /// still to come.
+    fn of_other(&self, is_named: bool, now_ns: u64) -> Counts {
+        let part = self.part(now_ns);
+        if !is_named {
+            // No interface of the router, or not told: then its own are not told either.
+            return Counts { here: true, is_settled: part.metered <= 0.0 };
+        }
+        let lasts = now_ns.saturating_sub(self.since_ns) >= SETTLES_NS && self.remembered.records >= ENOUGH;
+        Counts { here: !self.hides, is_settled: part.is_none() && self.since_ns > 0 && lasts }
+    }
+}
+
+/// Directions at an interface: what comes in, what leaves.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    /// Metered there: what came in, what left.
-    came: f32,
-    left: f32,
-    /// Metered elsewhere: what is said to have come in there, or left.
-    said_came: f32,
-    said_left: f32,
+    sides: [Side; 2],
+    last_ns: u64,
 }
+
+/// When an exporter last told of what comes in, and of what leaves.
+type Ways = [Option<u64>; 2];
 
 /// See the module.
 pub(super) struct Metering {
-    /// Records of what leaves.
-    exporters: Lru<Who, f32>,
-    interfaces: Lru<(Who, u32), Seen>,
+    exporters: Lru<Who, Ways>,
+    interfaces: Lru<(Who, u32, bool), Seen>,
     /// Since then counts stand.
     halved_ns: u64,
+    now_ns: u64,
 }
 
 impl Metering {
     pub(super) fn new() -> Self {
-        Self { exporters: Lru::new(), interfaces: Lru::new(), halved_ns: 0 }
+        Self { exporters: Lru::new(), interfaces: Lru::new(), halved_ns: 0, now_ns: 0 }
     }
 
     /// A window begins.
     pub(super) fn turn(&mut self, now_ns: u64) {
+        self.now_ns = now_ns.max(1);
         let halves = now_ns.saturating_sub(self.halved_ns) / HALF_NS;
         if halves == 0 {
             return;
         }
         self.halved_ns += halves * HALF_NS;
-        let part = 0.5_f32.powi(i32::try_from(halves).unwrap_or(i32::MAX));
-        self.exporters.iter_mut().for_each(|(_, count)| *count *= part);
-        for (_, Seen { came, left, said_came, said_left }) in self.interfaces.iter_mut() {
-            [came, left, said_came, said_left].into_iter().for_each(|count| *count *= part);
-        }
-        // Oldest first: what was seen later is no less, but for those of many records.
-        while self.exporters.oldest_entry().is_some_and(|(_, count)| *count < LEAST) {
+        #[allow(clippy::cast_precision_loss, reason = "minutes")]
+        let halves = halves as f64;
+        let part = 0.5_f64.powf(halves);
+        self.interfaces.iter_mut().flat_map(|(_, seen)| &mut seen.sides).for_each(|side| side.fade(part));
+        let is_old = |last_ns: u64| last_ns.saturating_add(KEPT_NS) < now_ns;
+        while self.exporters.oldest_entry().is_some_and(|(_, ways)| ways.iter().flatten().all(|last_ns| is_old(*last_ns))) {
             self.exporters.evict();
         }
-        while self.interfaces.oldest_entry().is_some_and(|(_, seen)| seen.came + seen.left + seen.said_came + seen.said_left < LEAST) {
+        while self.interfaces.oldest_entry().is_some_and(|(_, seen)| is_old(seen.last_ns)) {
             self.interfaces.evict();
         }
     }
 
-    fn of(&mut self, who: Who, interface: u32) -> &mut Seen {
-        known(&mut self.interfaces, (who, interface))
+    /// Whether a record counts where its flow came in, and where it left. Of those that count in some range.
+    pub(super) fn sides(&mut self, told: &Told) -> [Counts; 2] {
+        let own = usize::from(told.leaves);
+        let (is_both, now_ns) = (self.meters_both(told.who, own), self.now_ns);
+        let mut counts = [Counts::SURELY; 2];
+        for (at, interface) in [told.in_if, told.out_if].into_iter().enumerate() {
+            let (is_own, how) = (at == own, told.metered.get(at).copied().flatten());
+            let seen = known(&mut self.interfaces, (told.who, interface, told.is_v6));
+            seen.last_ns = now_ns;
+            let (Some(side), Some(counts)) = (seen.sides.get_mut(at), counts.get_mut(at)) else { continue };
+            let other = if is_both { side.of_other(interface != 0, now_ns) } else { Counts::SURELY };
+            side.take(told, is_own, now_ns);
+            *counts = match how {
+                // A record counts where it was metered, or where none is.
+                Some(how) => Counts { here: how.meters(at == 1) == is_own, is_settled: true },
+                None if is_own => side.of_own(now_ns),
+                None => other,
+            };
+        }
+        counts
     }
 
-    /// Whether a record may count where its flow came in, and where it left: no other tells of that. Of those that count in some range.
-    pub(super) fn sides(&mut self, who: Who, [in_if, out_if]: [u32; 2], leaves: bool) -> [bool; 2] {
-        if leaves {
-            *known(&mut self.exporters, who) += 1.0;
-            self.of(who, out_if).left += 1.0;
-            let there = self.of(who, in_if);
-            let hides = hides(there.came, there.said_came);
-            there.said_came += 1.0;
-            return [in_if == 0 || !hides, true];
+    /// Whether an exporter tells of what comes in, and of what leaves: of one that never did nothing is to be learned. Takes note of which this is.
+    fn meters_both(&mut self, who: Who, own: usize) -> bool {
+        let now_ns = self.now_ns;
+        let ways = known(&mut self.exporters, who);
+        if let Some(way) = ways.get_mut(own) {
+            *way = Some(now_ns);
         }
-        if self.exporters.peek(&who).is_none() {
-            return [true; 2];
-        }
-        self.of(who, in_if).came += 1.0;
-        let there = self.of(who, out_if);
-        let hides = hides(there.left, there.said_left);
-        there.said_left += 1.0;
-        [true, out_if == 0 || !hides]
+        ways.iter().all(|way| way.is_some_and(|last_ns| last_ns.saturating_add(KEPT_NS) >= now_ns))
     }
-}
-
-/// Whether what was metered at an interface is all that is said to have gone by it, before this record: its twin may be still to come.
-fn hides(metered: f32, said: f32) -> bool {
-    metered > 0.0 && metered >= SHARE * said
 }
 
 /// The oldest makes room.
@@ -110,69 +266,5 @@ fn known<K: Copy + Eq + std::hash::Hash, V: Default>(all: &mut Lru<K, V>, key: K
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ONE: Who = (IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1)), None);
-    const OTHER: Who = (IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 2)), None);
-
-    /// Interfaces 1 (outside) and 2 (inside), both metered in both directions: of each flow two records.
-    #[test]
-    fn a_router_that_meters_twice_counts_once_at_each_side() {
-        let mut metering = Metering::new();
-        metering.turn(1);
-        assert_eq!(metering.sides(OTHER, [1, 2], false), [true; 2], "one that tells of nothing that leaves");
-        for [from, to] in [[1, 2], [2, 1]] {
-            metering.sides(ONE, [from, to], true);
-            metering.sides(ONE, [from, to], false);
-        }
-        for [from, to] in [[1, 2], [2, 1]] {
-            assert_eq!(metering.sides(ONE, [from, to], false), [true, false]);
-            assert_eq!(metering.sides(ONE, [from, to], true), [false, true]);
-        }
-        assert_eq!(metering.sides(OTHER, [1, 2], false), [true; 2]);
-        // The same agent's name from elsewhere is another: nobody takes flows from a router by its name alone.
-        let forged = (ONE.0, Some(OTHER.0));
-        assert_eq!(metering.sides(forged, [1, 2], true), [true; 2]);
-        // It was told to meter what comes in alone: after a time that is known.
-        metering.turn(3 * HALF_NS);
-        assert_eq!(metering.sides(ONE, [2, 1], false), [true, false]);
-        metering.turn(20 * HALF_NS);
-        assert_eq!(metering.sides(ONE, [2, 1], false), [true; 2]);
-    }
-
-    /// Only the outside interface is metered, in both directions; or all, of what leaves; or of what leaves one flow in ten.
-    #[test]
-    fn what_is_metered_once_counts_at_both_sides() {
-        let mut metering = Metering::new();
-        metering.turn(1);
-        for _ in 0..3 {
-            assert_eq!(metering.sides(ONE, [1, 2], false), [true; 2], "no other tells that it left");
-            assert_eq!(metering.sides(ONE, [2, 1], true), [true; 2], "nor that it came in");
-            assert_eq!(metering.sides(OTHER, [1, 2], true), [true; 2]);
-            assert_eq!(metering.sides(OTHER, [2, 1], true), [true; 2]);
-        }
-        let third = (ONE.0, Some(ONE.0));
-        for n in 0..100 {
-            if n % 10 == 5 {
-                metering.sides(third, [1, 2], true);
-            }
-            let counts = metering.sides(third, [1, 2], false)[1];
-            assert!(counts || (5..10).contains(&n), "{n}");
-        }
-    }
-
-    #[test]
-    fn forged_exporters_take_no_memory_without_end() {
-        let mut metering = Metering::new();
-        metering.turn(1);
-        for n in 0..200_000_u32 {
-            let who = (IpAddr::from(n.to_be_bytes()), None);
-            metering.sides(who, [n + 1, n + 2], true);
-            metering.sides(who, [n + 1, n + 2], false);
-        }
-        assert!(metering.exporters.len().max(metering.interfaces.len()) <= KNOWN_MAX);
-        metering.turn(30 * HALF_NS);
-        assert_eq!((metering.exporters.len(), metering.interfaces.len()), (0, 0));
-    }
-}
+#[path = "metering_tests.rs"]
+mod tests;

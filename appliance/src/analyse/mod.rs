@@ -15,15 +15,16 @@ use std::sync::Arc;
 
 use crate::arch::Patience;
 use crate::classify::{Lpm, Scopes};
-use crate::config::{Config, Interfaces};
-use crate::flows::Flow;
+use crate::config::{Config, Interfaces, KeysFrom};
+use crate::flows::{Fields, Flow};
 use crate::gather::Stage;
 use crate::limits::{BATCH_RECORDS_MAX, FLOW_RATE_MAX};
+use crate::parse::IpHeader;
 use crate::record::{FlowRow, Has};
 use crate::stats::plan::Period;
 use crate::units::{Epoch, Family, RangeIndex};
 use crate::window::{Calendar, Coming, Compiled, Control, FlowAccount, Shard};
-use metering::Metering;
+use metering::{Metering, Told};
 use rows::{Counts, Share};
 
 /// Steps of closing a window between which others may run, the reporter above all.
@@ -40,6 +41,8 @@ pub struct FlowSides {
     lpm: Lpm,
     scopes: Arc<Scopes>,
     interfaces: Interfaces,
+    /// Which header of a frame that is shown counts.
+    keys_from: KeysFrom,
     /// Numbers of links, from 1, by exporter and interface.
     links: HashMap<(IpAddr, u32), u8>,
 }
@@ -48,7 +51,22 @@ impl FlowSides {
     /// Of a configuration, its prefixes without a domain, and what is counted together.
     pub fn new(config: &Config, lpm: Lpm, scopes: Arc<Scopes>) -> Self {
         let links = (1..=u8::MAX).zip(&config.links).filter_map(|(number, link)| Some((link.of_flows?, number))).collect();
-        Self { lpm, scopes, interfaces: config.interfaces.clone(), links }
+        Self { lpm, scopes, interfaces: config.interfaces.clone(), keys_from: config.keys_from, links }
+    }
+
+    /// The header that counts of a frame with several, as of packets; none: what the message has, which is the outermost.
+    fn within<'a>(&self, headers: &'a [IpHeader]) -> Option<&'a IpHeader> {
+        let is_ours = |header: &&IpHeader| {
+            let family = header.family();
+            self.lpm.lookup(family, &header.src).is_some() || self.lpm.lookup(family, &header.dst).is_some()
+        };
+        let (_, inner) = headers.split_first()?;
+        match self.keys_from {
+            KeysFrom::Outermost => None,
+            KeysFrom::Innermost => inner.last(),
+            KeysFrom::Matched if headers.iter().take(1).any(|outermost| is_ours(&outermost)) => None,
+            KeysFrom::Matched => inner.iter().find(is_ours),
+        }
     }
 
     fn link(&self, exporter: IpAddr, interface: u32) -> u8 {
@@ -56,8 +74,8 @@ impl FlowSides {
     }
 }
 
-/// A range that a record counts for: its direction bits, and by which link.
-type View = (RangeIndex, Has, u8);
+/// A range that a record counts for: its direction bits, by which link, and whether no other record of the same packets does, surely.
+type View = (RangeIndex, Has, u8, bool);
 
 /// Number of an interface, and what its name says: external or not.
 type Interface = (u32, Option<bool>);
@@ -203,7 +221,7 @@ impl Analysis {
         let is_random = f.rate_random || self.sides.interfaces.is_random(exporter);
         // A frame that is shown and not counted is one.
         let is_frame = f.packets == 0 && f.bytes == 0 && f.frame_bytes > 0;
-        let (packets, bytes) = if is_frame { (1, f.frame_bytes) } else { (f.packets, f.bytes) };
+        let (packets, bytes) = if is_frame { (1, f.frame_bytes) } else { (f.packets, f.bytes.saturating_sub(u64::from(f.fcs_bytes))) };
         let ways = [(packets, bytes), keys::back(f)].map(|(packets, bytes)| Counts {
             packets,
             bytes,
@@ -217,7 +235,8 @@ impl Analysis {
             account.repeated += 1;
             return;
         }
-        let Some(addresses) = keys::addresses(f) else {
+        let within = self.sides.within(&flow.lists.headers);
+        let Some(addresses) = within.map(keys::ends).or_else(|| keys::addresses(f)) else {
             account.no_address += 1;
             return;
         };
@@ -229,14 +248,14 @@ impl Analysis {
             account.implausible += 1;
             return;
         }
-        self.count_ways(flow, addresses, exporter, (&ways, named));
+        self.count_ways((flow, within), addresses, exporter, (&ways, named));
         self.tell_apart(exporter);
     }
 
     /// Counts what went, and what came back, in the ranges of both.
     fn count_ways(
         &mut self,
-        flow: &Flow,
+        (flow, within): (&Flow, Option<&IpHeader>),
         addresses: (Family, [u8; 16], [u8; 16]),
         exporter: IpAddr,
         (ways, named): (&[Counts; 2], [Option<bool>; 2]),
@@ -244,13 +263,12 @@ impl Analysis {
         let f = &flow.fields;
         let (family, src, dst) = addresses;
         let (from, to) = (self.sides.lpm.lookup(family, &src), self.sides.lpm.lookup(family, &dst));
-        let who = (exporter, f.exporter_address.ip());
         let [came, left] = match from.or(to) {
-            Some(_) => self.metering.sides(who, [f.in_if, f.out_if], f.direction == LEAVES),
-            None => [true; 2],
+            Some(_) => self.metering.sides(&self.sides.told(f, exporter, (family, ways[0]))),
+            None => [metering::Counts::SURELY; 2],
         };
         let [in_if, out_if] = [(f.in_if, named[0]), (f.out_if, named[1])];
-        let (mut row, mut is_matched, mut is_duplicate, mut is_half_told) = (None, false, false, false);
+        let (mut row, mut is_matched, mut is_duplicate, mut is_half_told, mut is_guessed) = (None, false, false, false, false);
         for (is_back, counts) in [false, true].into_iter().zip(ways).filter(|(_, counts)| !counts.are_none()) {
             // What goes back comes in where the other leaves.
             let found = match is_back {
@@ -265,7 +283,8 @@ impl Analysis {
                         self.note(counts);
                     }
                     is_half_told |= counts.are_half_told();
-                    let there = *row.get_or_insert_with(|| keys::row(flow, addresses, exporter));
+                    is_guessed |= views.iter().flatten().any(|(.., is_settled)| !is_settled);
+                    let there = *row.get_or_insert_with(|| keys::row((flow, within), addresses, exporter));
                     let row = if is_back { keys::turned(&there, f) } else { there };
                     views.into_iter().flatten().for_each(|view| self.count(row, counts, view));
                 }
@@ -273,6 +292,7 @@ impl Analysis {
         }
         let account = &mut self.shard.account(self.at).flows;
         account.half_told += u64::from(is_half_told);
+        account.metering_unsettled += u64::from(is_guessed);
         match (is_matched, is_duplicate) {
             (true, _) => {}
             (false, true) => account.duplicate_view += 1,
@@ -290,10 +310,11 @@ impl Analysis {
     }
 
     /// Runs a range's stats over a record's packets.
-    fn count(&mut self, mut row: FlowRow, counts: &Counts, (range, direction, link): View) {
-        row.record.has = row.record.has.with(direction, true).with(Has::RULE, counts.rate == 0);
-        // What is asked of a hidden stat: see `report/flows.rs`.
-        (row.record.link, row.record.rule) = (link, u32::from(counts.rate == 0));
+    fn count(&mut self, mut row: FlowRow, counts: &Counts, (range, direction, link, is_settled): View) {
+        // What is asked of hidden stats: see `report/flows.rs`.
+        let rule = u32::from(counts.rate == 0) | u32::from(!is_settled) << 1;
+        row.record.has = row.record.has.with(direction, true).with(Has::RULE, rule > 0);
+        (row.record.link, row.record.rule) = (link, rule);
         if counts.packets == 1 && counts.bytes > 0 {
             row.record.wire_bytes = u32::try_from(counts.bytes).unwrap_or(u32::MAX);
             row.told |= FlowRow::SIZE;
@@ -304,7 +325,7 @@ impl Analysis {
         counts.share(&mut |share: Share| {
             let mut record = row.record;
             record.weight = share.weight;
-            record.has = record.has.with(Has::RANDOM, share.proven);
+            record.has = record.has.with(Has::RANDOM, share.proven && is_settled);
             rows.push(FlowRow { record, packets: share.packets, bytes: share.bytes, ..row });
             if rows.len() == BATCH_RECORDS_MAX {
                 shard.flows(range, *at, rows, std::mem::take(&mut records));
@@ -333,6 +354,23 @@ impl Analysis {
 }
 
 impl FlowSides {
+    /// What a record tells of its metering, and what the operator does.
+    fn told(&self, f: &Fields, exporter: IpAddr, (family, counts): (Family, Counts)) -> Told {
+        let has_none = f.in_if | f.out_if == 0;
+        // 0 is no interface: what is said of all of them is said of it only where none is told.
+        let metered = |index: u32| self.interfaces.metered(exporter, index).filter(|_| index > 0 || has_none);
+        Told {
+            who: (exporter, f.exporter_address.ip()),
+            is_v6: family == Family::V6,
+            in_if: f.in_if,
+            out_if: f.out_if,
+            leaves: f.direction == LEAVES,
+            packets: counts.packets,
+            rate: counts.rate,
+            metered: [metered(f.in_if), metered(f.out_if)],
+        }
+    }
+
     /// Where a record counts: towards its destination's range if it came in by an external interface, and from its source's if it left
     /// by one, and may do so. Of a record between two ranges the one that it comes from may be told by a twin, as of packets.
     fn find(
@@ -340,20 +378,20 @@ impl FlowSides {
         (src, dst): (Option<RangeIndex>, Option<RangeIndex>),
         exporter: IpAddr,
         [(in_if, in_named), (out_if, out_named)]: [Interface; 2],
-        [came, left]: [bool; 2],
+        [came, left]: [metering::Counts; 2],
     ) -> Found {
         if src.is_none() && dst.is_none() {
             return Found::Unmatched;
         }
-        let to = dst.filter(|_| came && self.interfaces.is_external(exporter, in_if, in_named));
-        let from = src.filter(|_| left && self.interfaces.is_external(exporter, out_if, out_named));
-        let ingress = |range| (range, Has::INGRESS, self.link(exporter, in_if));
-        let egress = |range| (range, Has::EGRESS, self.link(exporter, out_if));
+        let to = dst.filter(|_| came.here && self.interfaces.is_external(exporter, in_if, in_named));
+        let from = src.filter(|_| left.here && self.interfaces.is_external(exporter, out_if, out_named));
+        let ingress = |range| (range, Has::INGRESS, self.link(exporter, in_if), came.is_settled);
+        let egress = |range| (range, Has::EGRESS, self.link(exporter, out_if), left.is_settled);
         match (to, from) {
             (None, None) => Found::Duplicate,
             (Some(to), Some(from)) if to == from => {
-                let (range, direction, link) = ingress(to);
-                Found::Views([Some((range, direction.with(Has::EGRESS, true), link)), None])
+                let (range, direction, link, _) = ingress(to);
+                Found::Views([Some((range, direction.with(Has::EGRESS, true), link, came.is_settled && left.is_settled)), None])
             }
             (Some(to), Some(from)) => {
                 let twin = RangeIndex(self.scopes.source(from.0, to.0));

@@ -213,7 +213,7 @@ mod tests {
                 (seen, all) = (seen + packets, all + u128::from(packets * rate));
             }
             prop_assert_eq!((sum.passed, u128::from(sum.scaled)), (0, all), "nothing is claimed to be exact");
-            let question = Question { weight_max: u32::try_from(largest).unwrap(), value_max: 1, random: is_random };
+            let question = Question { weight_max: u32::try_from(largest).unwrap(), value_max: 1, random: is_random, twins: false };
             let said = estimate(&sum, &question);
             if is_random {
                 // No more than one would claim of the largest weight alone, as Poisson has it.

@@ -125,6 +125,15 @@ impl Form {
         });
         self.number(u64::from(of.all_random));
         self.list(&of.random, |form, exporter| form.text(&exporter.to_string()));
+        if of.metered.is_some() || !of.metered_listed.is_empty() {
+            self.text("metered");
+            self.number(of.metered.map_or(0, |how| how as u64 + 1));
+            self.list(&of.metered_listed, |form, (exporter, if_index, how)| {
+                form.text(&exporter.to_string());
+                form.text(&if_index.map_or_else(|| "*".to_owned(), |index| index.to_string()));
+                form.number(*how as u64);
+            });
+        }
         if !of.names.is_empty() {
             self.text("names");
             self.list(&of.names, |form, (pattern, external)| {

@@ -1,6 +1,6 @@
 //! `[flows.interfaces]` and `[flows] random_samplers`: where flows cross the network's edge, and whose sampling is random.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::walk::{Field, Section};
@@ -12,6 +12,10 @@ pub struct Interfaces {
     pub listed: Vec<(IpAddr, Option<u32>, bool)>,
     /// `external_names` and `internal_names`: patterns of names, and whether what has such a name is external.
     pub names: Vec<(String, bool)>,
+    /// `metered_ingress`, `metered_egress` and `metered_both`, sorted: an exporter's interface, or all of them, and how it is metered.
+    pub metered_listed: Vec<(IpAddr, Option<u32>, Metered)>,
+    /// `metered`: how all others are; none: it is learned.
+    pub metered: Option<Metered>,
     /// `default`: what is not listed is external.
     pub default_external: bool,
     /// Exporters whose samplers are random, though they do not say so; sorted.
@@ -20,15 +24,50 @@ pub struct Interfaces {
     pub all_random: bool,
 }
 
+/// Which flows are metered at an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Metered {
+    /// Those that come in by it.
+    Ingress,
+    /// Those that leave by it.
+    Egress,
+    /// All of them.
+    Both,
+}
+
+impl Metered {
+    /// Whether flows are metered there that leave by it, or come in.
+    pub const fn meters(self, leaves: bool) -> bool {
+        match self {
+            Self::Ingress => !leaves,
+            Self::Egress => leaves,
+            Self::Both => true,
+        }
+    }
+}
+
 impl Default for Interfaces {
     fn default() -> Self {
-        Self { listed: Vec::new(), names: Vec::new(), default_external: true, random: Vec::new(), all_random: false }
+        Self {
+            listed: Vec::new(),
+            names: Vec::new(),
+            metered_listed: Vec::new(),
+            metered: None,
+            default_external: true,
+            random: Vec::new(),
+            all_random: false,
+        }
     }
 }
 
 const EXAMPLE: &str = "[\"192.0.2.1/3\", \"192.0.2.2/*\"]";
 const NAMES: [(&str, bool); 2] = [("external_names", true), ("internal_names", false)];
 const SIDES: [(&str, bool); 2] = [("external", true), ("internal", false)];
+
+const METERED: [(&str, Option<Metered>); 4] =
+    [("learned", None), ("ingress", Some(Metered::Ingress)), ("egress", Some(Metered::Egress)), ("both", Some(Metered::Both))];
+const METERED_LISTS: [(&str, Metered); 3] =
+    [("metered_ingress", Metered::Ingress), ("metered_egress", Metered::Egress), ("metered_both", Metered::Both)];
 
 /// Out of `[flows]`. `knows_names`: something is configured that names interfaces.
 pub(super) fn read(flows: &Section<'_, '_>, knows_names: bool) -> Interfaces {
@@ -49,17 +88,9 @@ pub(super) fn read(flows: &Section<'_, '_>, knows_names: bool) -> Interfaces {
 }
 
 fn read_interfaces(section: Section<'_, '_>, into: &mut Interfaces, knows_names: bool) {
-    let mut seen = HashMap::new();
-    for (key, external) in SIDES {
-        for field in section.list(key, EXAMPLE).into_iter().flatten() {
-            let Some((exporter, index)) = interface(&field) else { continue };
-            if seen.insert((exporter, index), external).is_some() {
-                field.fault("is listed already", "list an interface once, either as external or as internal");
-            }
-            into.listed.push((exporter, index, external));
-        }
-    }
-    into.listed.sort_unstable();
+    into.listed = read_lists(&section, &SIDES, "list an interface once, either as external or as internal");
+    into.metered_listed = read_lists(&section, &METERED_LISTS, "list an interface once, in one of the three lists");
+    into.metered = section.choice("metered", &METERED).flatten();
     for (key, external) in NAMES {
         for field in section.list(key, "[\"Transit*\", \"IX-?\"]").into_iter().flatten() {
             into.names.extend(field.text("\"Transit*\"").map(|pattern| (pattern.to_owned(), external)));
@@ -74,6 +105,28 @@ fn read_interfaces(section: Section<'_, '_>, into: &mut Interfaces, knows_names:
     }
     into.default_external = section.choice("default", &SIDES).unwrap_or(true);
     section.close();
+}
+
+/// Lists of interfaces, and what stands in which; sorted.
+fn read_lists<T: Copy + Ord>(section: &Section<'_, '_>, lists: &[(&'static str, T)], remedy: &str) -> Vec<(IpAddr, Option<u32>, T)> {
+    let (mut seen, mut listed) = (HashSet::new(), Vec::new());
+    for (key, what) in lists {
+        for field in section.list(key, EXAMPLE).into_iter().flatten() {
+            let Some((exporter, index)) = interface(&field) else { continue };
+            if !seen.insert((exporter, index)) {
+                field.fault("is listed already", remedy);
+            }
+            listed.push((exporter, index, *what));
+        }
+    }
+    listed.sort_unstable();
+    listed
+}
+
+/// What is said of an exporter's interface, or of all of them.
+fn said<T: Copy>(listed: &[(IpAddr, Option<u32>, T)], exporter: IpAddr, index: Option<u32>) -> Option<T> {
+    let at = listed.partition_point(|(other, of, _)| (*other, *of) < (exporter, index));
+    listed.get(at).filter(|(other, of, _)| (*other, *of) == (exporter, index)).map(|(.., what)| *what)
 }
 
 /// `192.0.2.1/3`: an exporter and the number of its interface, or `*` for all.
@@ -118,11 +171,14 @@ impl Interfaces {
     /// Whether flows cross the network's edge there: what is said of the interface, else of its name, else of all of its exporter, else
     /// the default.
     pub fn is_external(&self, exporter: IpAddr, index: u32, of_name: Option<bool>) -> bool {
-        let said = |index| {
-            let at = self.listed.partition_point(|(other, of, _)| (*other, *of) < (exporter, index));
-            self.listed.get(at).filter(|(other, of, _)| (*other, *of) == (exporter, index)).map(|(.., external)| *external)
-        };
+        let said = |index| said(&self.listed, exporter, index);
         said(Some(index)).or(of_name).or_else(|| said(None)).unwrap_or(self.default_external)
+    }
+
+    /// How an interface is metered by the operator's word: what is said of it, else of all of its exporter, else of all.
+    pub fn metered(&self, exporter: IpAddr, index: u32) -> Option<Metered> {
+        let said = |index| said(&self.metered_listed, exporter, index);
+        said(Some(index)).or_else(|| said(None)).or(self.metered)
     }
 
     /// Whether an exporter's sampler is known to be random by the operator's word.

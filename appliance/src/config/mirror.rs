@@ -62,9 +62,10 @@ impl Default for Mirror {
 }
 
 /// `[parse] keys_from`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeysFrom {
     /// The outermost header whose address is in a range.
+    #[default]
     Matched,
     /// The outermost header.
     Outermost,

@@ -52,7 +52,7 @@ pub(crate) use flow_predicate::is_asked as flow_asks;
 pub use flow_predicate::{Among, FlowOf, FlowPredicate, FlowTest};
 pub use flows::{FlowRate, Flows, listen_address, sampling_rate};
 pub use https::{BodyFraming, Compression, Credentials, HttpsSink};
-pub use interfaces::Interfaces;
+pub use interfaces::{Interfaces, Metered};
 pub use journal::Journal;
 pub use kafka::KafkaSink;
 pub use links::Link;

@@ -45,7 +45,7 @@ fn flow(dice: &mut Dice) -> (Flow, Added) {
 fn of_stats(key: Key, flow: &Flow, added: &Added) -> Option<(Vec<u8>, String)> {
     let told = if added.normalized { flow.fields.sampling_rate } else { 1 };
     let (packets, bytes) = (flow.fields.packets / told, flow.fields.bytes / told);
-    let mut row = keys::row(flow, keys::addresses(&flow.fields)?, [0; 4].into());
+    let mut row = keys::row((flow, None), keys::addresses(&flow.fields)?, [0; 4].into());
     // As `analyse` has it of what it counts.
     let (packets, bytes) = if packets == 0 && bytes == 0 { (1, flow.fields.frame_bytes) } else { (packets, bytes) };
     if packets == 1 && bytes > 0 {

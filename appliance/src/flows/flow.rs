@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
 
-use crate::limits::{FLOW_AS_PATH_MAX, FLOW_LABELS_MAX, FLOW_LAYERS_MAX};
+use crate::limits::{FLOW_AS_PATH_MAX, FLOW_LABELS_MAX, FLOW_LAYERS_MAX, IP_HEADERS_MAX};
+use crate::parse::IpHeader;
 
 /// What told of a flow; the numbers are those of the message's `FlowType`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -188,6 +189,8 @@ pub struct Fields {
     pub rate_random: bool,
     /// Whether packets or bytes may hold what earlier records told of the flow; of no message.
     pub running_totals: bool,
+    /// Of `bytes`, those of the frame check sequence: packets of the mirror have none. Of no message.
+    pub fcs_bytes: u32,
 }
 
 impl Fields {
@@ -221,6 +224,8 @@ pub struct Lists {
     /// Layer and the bytes of its header.
     pub layers: ArrayVec<(u8, u32), FLOW_LAYERS_MAX>,
     pub routing_addresses: ArrayVec<Address, FLOW_LABELS_MAX>,
+    /// Of a frame that is shown and has several IP headers, all of them, the outermost first; of no message.
+    pub headers: ArrayVec<IpHeader, IP_HEADERS_MAX>,
 }
 
 impl Lists {
@@ -234,6 +239,7 @@ impl Lists {
         self.as_path.clear();
         self.layers.clear();
         self.routing_addresses.clear();
+        self.headers.clear();
     }
 
     /// Holds what the other one does; copies no more than that.
@@ -245,6 +251,7 @@ impl Lists {
         self.as_path.clone_from(&other.as_path);
         self.layers.clone_from(&other.layers);
         self.routing_addresses.clone_from(&other.routing_addresses);
+        self.headers.clone_from(&other.headers);
     }
 }
 

@@ -13,29 +13,33 @@ use crate::stats::interval::{Question, TOLD_AGAIN};
 use crate::stats::plan::{Period, Plan};
 use crate::window::{FlowAccount, Site};
 
-/// Names of the hidden stats: packets of all records of flows, and of those whose rate is not known.
+/// Names of the hidden stats: packets of all records of flows, of those whose rate is not known, and of those that another may tell too.
 const ALL: &str = "flows: all";
 const UNKNOWN: &str = "flows: of unknown rate";
+const UNSETTLED: &str = "flows: told twice, perhaps";
 
 /// Why figures of flows are incomplete.
 const RATE_UNKNOWN: &str = "flow_rate_unknown";
+const METERING: &str = "flow_metering_unsettled";
 const LOST: &str = "flows_lost";
 
 /// What each range keeps so that it is known how its records were sampled.
-pub fn hidden(fast: bool) -> [StatSpec; 2] {
+pub fn hidden(fast: bool) -> [StatSpec; 3] {
     let all = StatSpec::new("sum", &[Key::None], Metric::Packets);
     let all = StatSpec { name: ALL.to_owned(), source: Source::Flows, direction: DirectionAxis::Any, fast, ..all };
-    // Records of unknown rate have a rule, see `analyse`.
-    let one = 1_u32.to_be_bytes().to_vec();
-    let spans = vec![(one.clone(), one)];
-    let test = Test { key: KeySpec::new(vec![Key::Rule], crate::axes::key::Lengths::default()), v4: spans.clone(), v6: spans };
-    let unknown = StatSpec { name: UNKNOWN.to_owned(), predicate: Some(Predicate { tests: vec![test] }), ..all.clone() };
-    [all, unknown]
+    // Such records have a rule, see `analyse`: bit 0 is of those of unknown rate, bit 1 of those that another may tell too.
+    let asked = |name: &str, rules: &[(u32, u32)]| {
+        let spans: Vec<_> = rules.iter().map(|(low, high)| (low.to_be_bytes().to_vec(), high.to_be_bytes().to_vec())).collect();
+        let test = Test { key: KeySpec::new(vec![Key::Rule], crate::axes::key::Lengths::default()), v4: spans.clone(), v6: spans };
+        StatSpec { name: name.to_owned(), predicate: Some(Predicate { tests: vec![test] }), ..all.clone() }
+    };
+    let (unknown, unsettled) = (asked(UNKNOWN, &[(1, 1), (3, 3)]), asked(UNSETTLED, &[(2, 3)]));
+    [all, unknown, unsettled]
 }
 
 /// Whether it is one of the hidden stats.
 pub(super) fn is_hidden(spec: &StatSpec) -> bool {
-    spec.source == Source::Flows && (spec.name == ALL || spec.name == UNKNOWN)
+    spec.source == Source::Flows && [ALL, UNKNOWN, UNSETTLED].contains(&&spec.name[..])
 }
 
 /// What a window's flow records are known by.
@@ -58,6 +62,8 @@ pub(super) struct FlowRange {
     unproven: bool,
     /// Of some nobody knows for how many they stood.
     unknown: bool,
+    /// Of some nobody knows whether another told of the same packets.
+    twins: bool,
 }
 
 impl FlowWindow {
@@ -78,12 +84,15 @@ impl FlowWindow {
             is_unproven if is_unproven || self.has_unknown => rate_max.max(2),
             _ => rate_max,
         };
-        Question { weight_max, random: !of.unproven, ..*planned }
+        Question { weight_max, random: !of.unproven, twins: of.twins, ..*planned }
     }
 
     /// Why a range's figures of flows are incomplete.
     pub(super) fn reasons(&self, of: FlowRange) -> impl Iterator<Item = String> {
-        [(of.unknown, RATE_UNKNOWN), (self.lost, LOST)].into_iter().filter(|(is, _)| *is).map(|(_, reason)| reason.to_owned())
+        [(of.unknown, RATE_UNKNOWN), (of.twins, METERING), (self.lost, LOST)]
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, reason)| reason.to_owned())
     }
 
     /// Why the window's account is: not for want of rates, which it has a count of. How many packets are missing is not known.
@@ -105,6 +114,7 @@ impl FlowRange {
             let Figure::Total(_, Some(sum)) = summary.figure(&planned.question) else { continue };
             known.unproven |= sum.unproven > 0;
             known.unknown |= spec.name == UNKNOWN && sum.sampled_packets > 0;
+            known.twins |= spec.name == UNSETTLED && sum.sampled_packets > 0;
         }
         known
     }
@@ -114,7 +124,7 @@ impl FlowRange {
 pub(super) fn account(site: &Site, period: Period, analyses: bool) -> Option<pb::FlowAnalysis> {
     let FlowAccount { records, matched, unmatched, duplicate_view, no_address, no_counts, implausible, .. } = site.flows;
     let FlowAccount { views, counted, lost, lost_long, rate_unknown, not_random, half_told, missing, rate_max, .. } = site.flows;
-    let FlowAccount { repeated, refilled, running_totals, missing_from_ns, .. } = site.flows;
+    let FlowAccount { repeated, refilled, running_totals, missing_from_ns, metering_unsettled, .. } = site.flows;
     let more = if period == Period::Long { lost_long } else { 0 };
     analyses.then_some(pb::FlowAnalysis {
         records,
@@ -137,5 +147,6 @@ pub(super) fn account(site: &Site, period: Period, analyses: bool) -> Option<pb:
         // What was put in order within its window is not missing.
         missing_from_ns: if missing > 0 { missing_from_ns } else { 0 },
         running_totals,
+        metering_unsettled,
     })
 }

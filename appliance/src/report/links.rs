@@ -150,7 +150,7 @@ impl OneLink<'_> {
     /// What ports may have lost may have come by any link.
     fn estimated(&self, sum: &Weighted, weight_max: u32, value_max: u64) -> Estimate {
         let value = u32::try_from(value_max).unwrap_or(u32::MAX);
-        let question = Question { weight_max, value_max: value, random: self.link.is_random };
+        let question = Question { weight_max, value_max: value, random: self.link.is_random, twins: false };
         let mut figure = Figure::Total(estimate_sum(sum, &question), Some(*sum));
         if let Some(gap) = self.missing.gap_of_frames() {
             widen(&mut figure, &Missing { gap, value_max, question: &question });

@@ -3,7 +3,7 @@ use crate::stats::figure::{Basis, Confidence, DistinctSketch, Shown, TopEntry};
 use crate::stats::interval::estimate;
 
 fn question(weight_max: u32, random: bool) -> Question {
-    Question { weight_max, value_max: 1, random }
+    Question { weight_max, value_max: 1, random, twins: false }
 }
 
 fn widened(mut figure: Figure, gap: Gap, value_max: u64, question: &Question) -> Figure {

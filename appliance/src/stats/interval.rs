@@ -19,6 +19,8 @@ pub struct Question {
     pub value_max: u32,
     /// Whether all samplers are random. Of others no interval is claimed: not even where nothing was seen.
     pub random: bool,
+    /// Whether some may have been counted twice, by what is not proven: half of all is sure, and what is proven.
+    pub twins: bool,
 }
 
 /// A weight has 16 bits. A packet that stands for more counts as so many values that share it, and one besides for what is left over.
@@ -56,7 +58,8 @@ pub fn estimate_key(sum: &Weighted, unseen: &Unseen, keys: u64, question: &Quest
     let basis = if sketched { Basis::SampledSketched } else { Basis::Sampled };
     let (passed, value, seen) = (sum.passed as f64, sum.value(), (sum.seen / seen_as(question.weight_max)) as f64);
     if sum.unproven > 0 || !question.random {
-        return Estimate { value, low: passed + seen, high: None, basis, confidence: Confidence::Sure };
+        let low = if question.twins { passed.max(((passed + seen) / 2.0).floor()) } else { passed + seen };
+        return Estimate { value, low, high: None, basis, confidence: Confidence::Sure };
     }
     let tail = TAIL / keys.max(1) as f64;
     let low = passed + lower(sum, tail).max(seen).min(sum.scaled as f64);

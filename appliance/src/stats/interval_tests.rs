@@ -4,8 +4,8 @@ use super::*;
 use crate::arch::hash::spread;
 use crate::stats::weighted::{SAMPLED_WORDS, add};
 
-const PACKETS: Question = Question { weight_max: 40, value_max: 1, random: true };
-const BYTES: Question = Question { weight_max: 40, value_max: 1_518, random: true };
+const PACKETS: Question = Question { weight_max: 40, value_max: 1, random: true, twins: false };
+const BYTES: Question = Question { weight_max: 40, value_max: 1_518, random: true, twins: false };
 
 fn packets(n: u64, weight: u64) -> Weighted {
     let mut words = [0; SAMPLED_WORDS];
@@ -29,7 +29,7 @@ fn packets_of_one_weight_have_garwoods_interval() {
 fn nothing_sampled_is_exact_and_unproven_samplers_claim_nothing() {
     let mut words = [0; SAMPLED_WORDS];
     add(&mut words, 100, 1, true);
-    let exact = estimate(&Weighted::from_words(&words), &Question { weight_max: 1, value_max: 1, random: true });
+    let exact = estimate(&Weighted::from_words(&words), &Question { weight_max: 1, value_max: 1, random: true, twins: false });
     assert_eq!(exact, Estimate::exact(100.0));
     add(&mut words, 100, 40, false);
     let e = estimate(&Weighted::from_words(&words), &PACKETS);

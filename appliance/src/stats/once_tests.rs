@@ -63,7 +63,7 @@ fn without_memory_fewer_are_kept_and_it_says_so() {
     }
     let none = kept(&all, 1, 128);
     assert_eq!(none, Shown { level: LEVEL_NONE, keys: Vec::new(), short: true });
-    assert_eq!(missed(&none, &Question { weight_max: 40, value_max: 1, random: true }, 0), None);
+    assert_eq!(missed(&none, &Question { weight_max: 40, value_max: 1, random: true, twins: false }, 0), None);
 }
 
 /// With one rate and all keys kept the end is that of a negative binomial variable: failures before one success more.
@@ -72,7 +72,7 @@ fn the_end_is_that_of_failures_before_a_success() {
     for rate in [2_u16, 3, 40, 1_000] {
         for once in [0_usize, 1, 5, 50, 200] {
             let keys = (0..once as u64).map(|hash| (hash + 1, rate)).chain([(900, MORE), (901, TWICE)]).collect();
-            let question = Question { weight_max: u32::from(rate), value_max: 1, random: true };
+            let question = Question { weight_max: u32::from(rate), value_max: 1, random: true, twins: false };
             let have = missed(&Shown { level: 0, keys, short: false }, &question, 0).unwrap();
             let p = 1.0 / f64::from(rate);
             // Its probabilities from zero on, by their logarithms.
@@ -89,7 +89,7 @@ fn the_end_is_that_of_failures_before_a_success() {
 
 #[test]
 fn what_is_lost_and_what_is_heavier_may_hide_more() {
-    let question = |weight_max| Question { weight_max, value_max: 1, random: true };
+    let question = |weight_max| Question { weight_max, value_max: 1, random: true, twins: false };
     let of = |level: u32, weight_max, lost| {
         let keys = (1..=20).map(|hash| (hash, 40)).collect();
         missed(&Shown { level, keys, short: false }, &question(weight_max), lost).unwrap()

@@ -183,7 +183,7 @@ impl Plan {
             false => (0, 0, 0),
         };
         let value_max = if row.metric == Metric::Bytes { FRAME_BYTES_USUAL_MAX } else { 1 };
-        let question = Question { weight_max: context.weight_max, value_max, random: context.random };
+        let question = Question { weight_max: context.weight_max, value_max, random: context.random, twins: false };
         self.stats.push(Planned {
             spec,
             period,

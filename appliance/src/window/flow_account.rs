@@ -39,6 +39,8 @@ pub struct FlowAccount {
     pub not_random: u64,
     /// Of the matched, those that tell packets and no bytes, or bytes and no packets.
     pub half_told: u64,
+    /// Of the matched, those that another record of the same packets may count beside: how their exporter meters is a guess yet.
+    pub metering_unsettled: u64,
     /// Datagrams, records or samples that exporters sent and that did not come, or were of no use.
     pub missing: u64,
     /// Records of datagrams that the network repeated.
@@ -55,7 +57,7 @@ pub struct FlowAccount {
 
 impl FlowAccount {
     /// Words of [`Self::to_words`].
-    pub const WORDS: usize = 20;
+    pub const WORDS: usize = 21;
 
     /// All counters, and last a least and a largest.
     pub const fn to_words(&self) -> [u64; Self::WORDS] {
@@ -74,6 +76,7 @@ impl FlowAccount {
             self.rate_unknown,
             self.not_random,
             self.half_told,
+            self.metering_unsettled,
             self.missing,
             self.repeated,
             self.refilled,
@@ -87,8 +90,8 @@ impl FlowAccount {
     pub fn from_words(words: &[u64]) -> Self {
         let Some(words) = words.first_chunk::<{ Self::WORDS }>() else { return Self::default() };
         let [records, matched, unmatched, duplicate_view, no_address, no_counts, implausible, rest @ ..] = *words;
-        let [views, counted, lost, lost_long, rate_unknown, not_random, half_told, missing, rest @ ..] = rest;
-        let [repeated, refilled, running_totals, missing_from_ns, rate_max] = rest;
+        let [views, counted, lost, lost_long, rate_unknown, not_random, half_told, metering_unsettled, rest @ ..] = rest;
+        let [missing, repeated, refilled, running_totals, missing_from_ns, rate_max] = rest;
         Self {
             records,
             matched,
@@ -104,6 +107,7 @@ impl FlowAccount {
             rate_unknown,
             not_random,
             half_told,
+            metering_unsettled,
             missing,
             repeated,
             refilled,

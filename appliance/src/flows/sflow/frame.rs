@@ -4,7 +4,7 @@
 
 use super::super::cursor::{Cursor, number};
 use super::super::flow::{Address, Fields, Flow};
-use crate::limits::FLOW_LAYERS_MAX;
+use crate::limits::{FLOW_LAYERS_MAX, IP_HEADERS_MAX};
 use crate::parse::{IpHeader, MirrorPlan, Parsed, parse_into};
 use crate::units::LinkType;
 
@@ -52,8 +52,9 @@ pub(in super::super) fn read(bytes: &[u8], wire_bytes: u64, header: Header, flow
         let at = usize::try_from(parsed.link.bytes).unwrap_or(usize::MAX);
         let mut c = Cursor::new(bytes.get(at..).unwrap_or(&[]));
         let _ = if outermost.v6 { ipv6(&mut c, flow) } else { ipv4(&mut c, flow) };
-        if let [_, .., innermost] = parsed.headers() {
+        if let all @ [_, .., innermost] = parsed.headers() {
             carried(innermost, &mut flow.fields);
+            flow.lists.headers = all.iter().copied().take(IP_HEADERS_MAX).collect();
         }
     }
 }

@@ -30,12 +30,19 @@ fn record(format: u32, mut c: Cursor<'_>, flow: &mut Flow) -> Option<()> {
     }
 }
 
+/// `header_protocol` of Ethernet (ISO 8802-3).
+const ETHERNET: u32 = 1;
+/// The frame check sequence.
+const FCS_BYTES: u32 = 4;
+
 /// The start of the packet itself.
 fn raw(c: &mut Cursor<'_>, flow: &mut Flow) -> Option<()> {
-    let (protocol, frame_bytes, _stripped, length) = (c.u32()?, c.u32()?, c.u32()?, c.u32()?);
+    let (protocol, frame_bytes, stripped, length) = (c.u32()?, c.u32()?, c.u32()?, c.u32()?);
     flow.fields.bytes = u64::from(frame_bytes);
+    // By the standard a frame's length holds its check sequence, and that is stripped. An agent that strips less has not counted it.
+    flow.fields.fcs_bytes = if protocol == ETHERNET && stripped >= FCS_BYTES { FCS_BYTES } else { 0 };
     let header = match protocol {
-        1 => Header::Ethernet,
+        ETHERNET => Header::Ethernet,
         11 | 12 => Header::Ip,
         13 => Header::Mpls,
         _ => return Some(()),
@@ -50,7 +57,8 @@ fn ethernet(c: &mut Cursor<'_>, flow: &mut Flow) -> Option<()> {
     let f = &mut flow.fields;
     let length = u64::from(c.u32()?);
     if f.bytes == 0 {
-        f.bytes = length;
+        // Says the standard: check sequence included.
+        (f.bytes, f.fcs_bytes) = (length, FCS_BYTES);
     }
     // Six bytes each, padded to eight.
     f.src_mac = mac(c)?;
