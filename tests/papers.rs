@@ -239,6 +239,7 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
             behind: 0,
             last_error: None,
             ages: vec![("long", Ages::default())],
+            packet_ages: vec![("long", Ages::default())],
         }]
     });
     registry.set_journal(JournalSnapshot::default);

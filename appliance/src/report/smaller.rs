@@ -51,7 +51,7 @@ fn fold(of: &mut pb::Distinct) -> bool {
     if of.sketch_kind != "hll" || !(PRECISION_MIN + 1..=16).contains(&of.p) || of.sketch.len() != 1 << of.p {
         return false;
     }
-    let told = read(of.value.as_ref().unwrap_or(&pb::Estimate::default()));
+    let told = read(&of.value.unwrap_or_default());
     of.p -= 1;
     let (sketch, value) = distinct::fewer(&of.sketch, of.p, &told);
     (of.sketch, of.value) = (sketch, Some(super::message::estimate(&value)));

@@ -165,7 +165,8 @@ fn bins(dice: &mut Dice, count: u64, of: impl Fn(u64) -> pb::Bin) -> Vec<pb::Bin
         let (seen, variance) = (dice.below(1 << 40), u64::MAX - dice.below(9));
         #[allow(clippy::cast_precision_loss, reason = "a figure")]
         let value = seen as f64;
-        let estimate = pb::Estimate { value, low: value / 2.0, high: Some(value * 2.0), basis: (dice.below(2)) as i32, confidence: 1 };
+        let estimate =
+            pb::Estimate { value, low: value / 2.0, high: Some(value * 2.0), basis: i32::from(dice.below(2) == 1), confidence: 1 };
         let sufficient = pb::WeightedSum { scaled: seen, variance_low: variance, largest: seen / 3, ..Default::default() };
         pb::Bin { value: Some(estimate), sufficient: Some(sufficient), ..of(n) }
     };

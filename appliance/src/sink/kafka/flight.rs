@@ -54,6 +54,10 @@ pub(super) struct Entry {
     without: Vec<String>,
     /// What was known of sizes when it was cut.
     version: u32,
+    /// Into how many parts it was cut before, as far as some of them may have come,
+    given_up: Vec<usize>,
+    /// and whether some of those that it goes as now may have.
+    was_handed: bool,
     attempt: u8,
     handed: u16,
     acknowledged: u16,
@@ -97,7 +101,11 @@ impl Entry {
 
     /// Cuts it into parts of at most so many bytes, see [`split`]. What is left out that was not so far; none: it cannot be cut.
     pub(super) fn cut(&mut self, bytes_max: usize, version: u32, room: impl FnMut(&str, usize) -> Option<usize>) -> Option<Vec<String>> {
-        let Cut { parts, left_out } = split(&self.message, bytes_max, room).filter(|cut| u16::try_from(cut.parts.len()).is_ok())?;
+        if std::mem::take(&mut self.was_handed) {
+            self.given_up.extend(self.parts.as_ref().map(Vec::len));
+        }
+        let cut = split(&self.message, (bytes_max, &self.given_up), room);
+        let Cut { parts, left_out } = cut.filter(|cut| u16::try_from(cut.parts.len()).is_ok())?;
         (self.parts, self.version) = (Some(parts), version);
         self.attempt = self.attempt.wrapping_add(1);
         (self.handed, self.acknowledged) = (0, 0);
@@ -117,7 +125,7 @@ impl Entry {
     pub(super) fn handed_one(&mut self) {
         match &mut self.lot {
             Some(lot) => lot.handed_one(),
-            None => self.handed += 1,
+            None => (self.handed, self.was_handed) = (self.handed + 1, true),
         }
     }
 
@@ -189,8 +197,20 @@ impl Flight {
         let unreadable = lot.as_ref().map_or(0, |lot| message.count().saturating_sub(lot.len()).max(message.unreadable()));
         let bytes = message.bytes();
         self.bytes += bytes;
-        let (parts, without, version) = (None, Vec::new(), 0);
-        self.entries.push_back(Entry { message, parts, lot, without, version, attempt: 0, handed: 0, acknowledged: 0, settled, bytes });
+        self.entries.push_back(Entry {
+            message,
+            parts: None,
+            lot,
+            without: Vec::new(),
+            version: 0,
+            given_up: Vec::new(),
+            was_handed: false,
+            attempt: 0,
+            handed: 0,
+            acknowledged: 0,
+            settled,
+            bytes,
+        });
         unreadable
     }
 

@@ -30,8 +30,13 @@ pub(super) struct Cut {
 }
 
 /// Parts of at most `bytes_max` each, as far as single stats allow. `room` says of a stat and the bytes of a part with it alone how many it may be
-/// at most, if that is known: then it is made smaller, or left out. None: it cannot be split.
-pub(super) fn split(message: &Message, bytes_max: usize, mut room: impl FnMut(&str, usize) -> Option<usize>) -> Option<Cut> {
+/// at most, if that is known: then it is made smaller, or left out. A consumer knows attempts apart by how many parts they have: so there are not as
+/// many as one of `given_up`, and the last ones are empty if need be. None: it cannot be split.
+pub(super) fn split(
+    message: &Message,
+    (bytes_max, given_up): (usize, &[usize]),
+    mut room: impl FnMut(&str, usize) -> Option<usize>,
+) -> Option<Cut> {
     if message.kind != Kind::Ranges {
         return None;
     }
@@ -49,7 +54,10 @@ pub(super) fn split(message: &Message, bytes_max: usize, mut room: impl FnMut(&s
         }
         fits
     });
-    let groups = groups(stats, bytes_max.saturating_sub(report.encoded_len() + NUMBERING_BYTES));
+    let mut groups = groups(stats, bytes_max.saturating_sub(report.encoded_len() + NUMBERING_BYTES));
+    while given_up.contains(&groups.len()) {
+        groups.push(Vec::new());
+    }
     let of = u32::try_from(groups.len()).ok()?;
     let part = |(number, stats): (u32, Vec<pb::Stat>)| {
         let only = if let [one] = &stats[..] { Some(one.name.clone()) } else { None };
@@ -98,7 +106,7 @@ mod tests {
         let message = report(&sizes);
         let whole = pb::RangeReport::decode(&*message.payload).unwrap();
         for bytes_max in [1_000, 1_500, 4_000, 20_000, 1 << 20] {
-            let parts = split(&message, bytes_max, |_, _| None).unwrap().parts;
+            let parts = split(&message, (bytes_max, &[]), |_, _| None).unwrap().parts;
             let of = u32::try_from(parts.len()).unwrap();
             let mut stats = Vec::new();
             for (part, number) in parts.iter().zip(1..) {
@@ -110,23 +118,27 @@ mod tests {
             }
             assert_eq!(stats, whole.stats);
         }
-        assert_eq!(split(&message, 1 << 20, |_, _| None).unwrap().parts.len(), 1);
+        assert_eq!(split(&message, (1 << 20, &[]), |_, _| None).unwrap().parts.len(), 1);
     }
 
     #[test]
     fn one_stat_stays_in_one_piece_and_what_has_no_room_is_left_out() {
         let message = report(&[10, 5_000, 10]);
-        let cut = split(&message, 1_000, |_, _| None).unwrap();
+        let cut = split(&message, (1_000, &[]), |_, _| None).unwrap();
         let only: Vec<_> = cut.parts.iter().map(|part| part.only.as_deref()).collect();
         assert_eq!((only, cut.left_out.len()), (vec![Some("s0"), Some("s1"), Some("s2")], 0));
-        let rest = split(&message, 1_000, |_, bytes| (bytes > 5_000).then_some(4_000)).unwrap();
+        let rest = split(&message, (1_000, &[]), |_, bytes| (bytes > 5_000).then_some(4_000)).unwrap();
         assert_eq!((rest.parts.len(), &rest.parts[0].only, &rest.left_out[..]), (1, &None, &["s1".to_owned()][..]));
         let told = pb::RangeReport::decode(&*rest.parts[0].payload).unwrap();
         assert_eq!((told.stats.len(), told.stats_left_out, told.part), (2, rest.left_out, None));
+        // Another attempt has another number of parts.
+        let again = split(&message, (1_000, &[3, 4]), |_, _| None).unwrap();
+        let last = pb::RangeReport::decode(&*again.parts[4].payload).unwrap();
+        assert_eq!((again.parts.len(), last.stats.len(), last.part), (5, 0, Some(pb::Part { number: 5, of: 5 })));
         // A report of which nothing is left says so: no number is missing.
-        let bare = split(&report(&[9]), 1, |_, _| Some(0)).unwrap();
+        let bare = split(&report(&[9]), (1, &[]), |_, _| Some(0)).unwrap();
         assert!(bare.parts.len() == 1 && bare.parts[0].is_bare);
-        assert!(split(&report(&[]), 1, |_, _| None).is_none());
-        assert!(split(&Message::appliance(&pb::ApplianceReport::default()), 1, |_, _| None).is_none());
+        assert!(split(&report(&[]), (1, &[]), |_, _| None).is_none());
+        assert!(split(&Message::appliance(&pb::ApplianceReport::default()), (1, &[]), |_, _| None).is_none());
     }
 }
