@@ -54,7 +54,7 @@ impl Sink {
     }
 
     fn commit(&mut self, cursor: &Cursor, count: u64) {
-        let count = (count as usize).min(self.given.len());
+        let count = usize::try_from(count).unwrap_or(usize::MAX).min(self.given.len());
         self.settled.extend(self.given.drain(..count));
         cursor.commit(count as u64);
     }
