@@ -227,8 +227,7 @@ fn an_output_that_closes_early_ends_it() {
     line.args(["--signal=KILL", "120", "bash", "-c", script, env!("CARGO_BIN_EXE_tailwater")]).arg(&bench.config).arg(&file);
     let output = line.output().unwrap();
     let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
-    assert_eq!(stdout, "1\n1\n", "one line, and a fault: {stderr}");
-    assert!(stderr.contains("standard output") && !stderr.contains("panicked") && stderr.lines().count() == 1, "{stderr}");
+    assert_eq!((&stdout[..], &stderr[..]), ("1\n0\n", ""), "one line is all that was asked for");
     let full = Command::new(env!("CARGO_BIN_EXE_tailwater"))
         .args(["replay".as_ref(), "--config".as_ref(), bench.config.as_os_str(), "--pcap".as_ref(), file.as_os_str()])
         .stdout(std::fs::File::create("/dev/full").unwrap())

@@ -55,8 +55,10 @@ impl Model {
             self.sample(came, number, format, &rest[..length]);
             rest = behind(rest, length);
         }
-        self.sets += left;
-        self.counts.set_drops[SetDrop::Missing as usize] += left;
+        // Whatever the header says, a datagram has no room for more samples, of eight bytes each at least.
+        let missing = left.min(65_535 / 8);
+        self.sets += missing;
+        self.counts.set_drops[SetDrop::Missing as usize] += missing;
     }
 
     fn sample(&mut self, came: &Came, number: u32, format: u32, body: &[u8]) {

@@ -222,7 +222,7 @@ mod tests {
                 duplicate_view += site.flows.duplicate_view;
             }
         }) {}
-        assert_eq!((views, duplicate_view), (4, 2));
+        assert_eq!((views, duplicate_view), (3, 3));
     }
 
     /// What is missing counts where it is noticed, and tells since when it may be; a window is closed in steps, and what comes meanwhile
