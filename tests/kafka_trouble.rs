@@ -171,7 +171,10 @@ fn a_sketch_too_large_is_folded_and_not_asked_for_again(address: &str, admin: &A
     assert_eq!(status.retried, learned, "what was refused once is not asked again with each report");
     let read = read_ranges(address, "tiny");
     nothing_is_missing(&read, 210);
-    for report in &read {
+    // A second attempt has another number of parts than the first one, if need be by a part without any stat.
+    let with_stats: Vec<&Value> = read.iter().filter(|report| !report["stats"].as_array().unwrap().is_empty()).collect();
+    assert!(with_stats.len() >= 210);
+    for report in with_stats {
         let stat = &report["stats"][0];
         assert_eq!(
             (number(&stat["distinct"]["p"]), stat["distinct"]["sketch"].as_str().unwrap().len()),
