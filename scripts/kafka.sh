@@ -160,6 +160,8 @@ start() {
   [ "$port" != 0 ] || port="$(free_port)"
   controller="$(free_port)"
   while [ "$controller" = "$port" ]; do controller="$(free_port)"; done
+  # A broker that was killed may hold its port a moment longer than its memory.
+  [ ! -e "$dir/pid" ] || for _ in {1..50}; do taken "$port" || break; sleep 0.1; done
   taken "$port" && die "port $port of 127.0.0.1 is taken by another program; give another one with --port, or 0 for a free one"
   configure "$port" "$controller"
   format_storage
