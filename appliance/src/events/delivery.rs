@@ -27,40 +27,38 @@ pub(super) fn journal_refusing(sight: &Sight<'_>) -> Vec<Finding> {
 
 /// Reports fell off the journal before a sink had read them.
 pub(super) fn journal_dropping(sight: &Sight<'_>) -> Vec<Finding> {
-    let fell = |sink: &pb::SinkAccount| sink.overflow.saturating_sub(sink.damaged);
-    let found = |sink: &pb::SinkAccount| {
-        let (lost, all) = (more(sight, sink, fell), fell(sink));
+    let found = |sink: &pb::SinkAccount, lost, all| {
         let summary = format!("the journal is full: {lost} reports fell off before {} had read them, {all} since the start", sink.sink);
-        Finding {
-            figures: vec![count("lost", "messages", lost), count("overflow", "messages", all)],
-            ..Finding::new(
-                of(sink),
-                pb::Severity::Critical,
-                summary,
-                "bring the sink back, or raise `[journal] size_mb`; `journalLosses` says which",
-            )
-        }
+        (summary, "bring the sink back, or raise `[journal] size_mb`; `journalLosses` says which")
     };
-    sight.report.sinks.iter().filter(|sink| more(sight, sink, fell) > 0).map(found).collect()
+    losses(sight, "overflow", |sink| sink.overflow.saturating_sub(sink.damaged), found)
 }
 
 /// A part of the journal's disk does not say any more what was written there.
 pub(super) fn journal_damaged(sight: &Sight<'_>) -> Vec<Finding> {
-    let found = |sink: &pb::SinkAccount| {
-        let (lost, all) = (more(sight, sink, |sink| sink.damaged), sink.damaged);
+    let found = |sink: &pb::SinkAccount, lost, all| {
         let summary =
             format!("a part of the journal is damaged: {lost} reports cannot be read any more for {}, {all} since the start", sink.sink);
-        Finding {
-            figures: vec![count("lost", "messages", lost), count("damaged", "messages", all)],
-            ..Finding::new(
-                of(sink),
-                pb::Severity::Critical,
-                summary,
-                "look at the journal's disk (the kernel's log, smartctl), and at who else writes there; `journalLosses` says between which windows they were",
-            )
-        }
+        let remedy = "look at the journal's disk (the kernel's log, smartctl), and at who else writes there; `journalLosses` says between which windows they were";
+        (summary, remedy)
     };
-    sight.report.sinks.iter().filter(|sink| more(sight, sink, |sink| sink.damaged) > 0).map(found).collect()
+    losses(sight, "damaged", |sink| sink.damaged, found)
+}
+
+/// Sinks whose counter of losses rose; `words` makes the summary and the remedy of what was lost now and since the start.
+fn losses(
+    sight: &Sight<'_>,
+    name: &str,
+    counter: impl Fn(&pb::SinkAccount) -> u64,
+    words: impl Fn(&pb::SinkAccount, u64, u64) -> (String, &'static str),
+) -> Vec<Finding> {
+    let found = |sink: &pb::SinkAccount| {
+        let (lost, all) = (more(sight, sink, &counter), counter(sink));
+        let (summary, remedy) = words(sink, lost, all);
+        let figures = vec![count("lost", "messages", lost), count(name, "messages", all)];
+        (lost > 0).then(|| Finding { figures, ..Finding::new(of(sink), pb::Severity::Critical, summary, remedy) })
+    };
+    sight.report.sinks.iter().filter_map(found).collect()
 }
 
 /// A sink's oldest report, flow message or packet log waits.

@@ -83,7 +83,7 @@ struct Polling<S> {
 /// Polls queues until all have ended, or until told to stop.
 pub(super) fn receive<S: Stage>(mut receiver: Receiver<S>, queues: Vec<RxQueue>, hands: Handover<Parcel>, stop: &AtomicBool, idle: Idle) {
     let Some((burst, from_other)) = queues.first().map(|queue| (queue.burst(), queue.burst())) else { return receiver.end() };
-    let pause_ns_max = receiver.pause_ns_max();
+    let pause_ns_max = receiver.world.off_ns_max;
     let mut polling = Polling {
         receiver,
         ended: vec![false; queues.len()],

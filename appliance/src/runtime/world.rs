@@ -46,6 +46,8 @@ pub struct World {
     pub hash_key: HashKey,
     /// Windows.
     pub calendar: Calendar,
+    /// How far the time of a window may be off: by a clock, or by a pause between two polls over its end.
+    pub off_ns_max: u64,
     /// Ports.
     pub ports: usize,
     /// Tag rules.
@@ -122,6 +124,7 @@ impl World {
             calculations: calculations.clone(),
             hash_key,
             calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
+            off_ns_max: crate::report::clock::bound_ns(config.appliance.fast_window_ms),
             ports,
             tag_rules: config.tags.len(),
             links: config.links.len(),
@@ -346,7 +349,7 @@ pub fn setting(config: &Config, world: &World, boot_id: u64, ports: Vec<PortName
         audit: audit(config, world.calendar.epoch_ns()),
         duplicates: world.duplicates,
         frame_bytes_max,
-        clock_bound_ns: crate::report::clock::bound_ns(config.appliance.fast_window_ms),
+        clock_bound_ns: world.off_ns_max,
         open_words_max: world.memory_bytes / size_of::<u64>(),
     }
 }
