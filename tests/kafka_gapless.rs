@@ -66,6 +66,8 @@ fn both_consumers_find_what_is_missing_and_drop_what_is_repeated() {
             window_start_ns: 50,
             previous_run,
             journal_losses,
+            ranges_reported: 1,
+            rollups_reported: Some(1),
             ..Default::default()
         };
         assert!(journal.append(Message::appliance(&report)));
@@ -77,13 +79,14 @@ fn both_consumers_find_what_is_missing_and_drop_what_is_repeated() {
     }
     assert_eq!(stop(sinks).delivered, 29);
     let expected = [
-        "19 reports, 5 repeats, 6 gaps, 1 runs cut off, 30 told as lost",
+        "19 reports, 5 repeats, 7 gaps, 1 runs cut off, 30 told as lost",
         "gap: pop1-a 8 has 4 accounts, and 0 came",
         "gap: pop1-a 9 192.0.2.0/24 fast sequence 3 comes after 1",
         "gap: pop1-a 9 192.0.2.128/25 sequence 1 part 3 of 3 comes after 1 part 1 of 3",
         "gap: pop1-a 9 192.0.2.128/25 sequence 3 part 2 of 3 comes after 2",
         "gap: pop1-a 9 192.0.2.128/25 sequence ends with 3 part 2 of 3",
         "gap: pop1-a 9 198.51.100.0/24 sequence 5 comes after 2",
+        "gap: pop1-a 9 long window from 50 has 2 reports of ranges, and 0 came",
         "nobody counted: pop1-a from 30 to 50",
         "repeat: pop1-a 9 (appliance) sequence 2",
         "repeat: pop1-a 9 192.0.2.0/24 sequence 2",

@@ -29,6 +29,7 @@
 //! | [`events`] | accounts → what is wrong, as it begins and ends |
 //! | [`journal`] | messages wait here for every sink |
 //! | [`sink`] | Kafka, file, stdout |
+//! | [`consume`] | what a consumer keeps, to know that nothing is missing |
 //! | [`enrich`] | flows → what tables know of them → streams |
 //! | [`exports`] | sampled frames → IPFIX, NetFlow 9, sFlow, packet logs |
 //! | [`admin`] | metrics and health over HTTP |
@@ -64,6 +65,7 @@ pub mod report;
 pub mod events;
 pub mod journal;
 pub mod sink;
+pub mod consume;
 pub mod enrich;
 pub mod exports;
 pub mod admin;
