@@ -117,6 +117,43 @@ fn what_one_family_meters_hides_nothing_of_the_other() {
     }
 }
 
+/// Both ends are the customer's, and both interfaces external: in a direction of its own each record counts, of any direction each packet
+/// once, in the range, in the range above and in the customer.
+#[test]
+fn a_flow_from_a_customer_to_the_same_counts_once_of_any_direction() {
+    let flows: Vec<Seen> = (0..5)
+        .flat_map(|n| {
+            [(["198.51.100.1", "198.51.100.2"], 0), (["198.51.100.1", "198.51.100.129"], 100)].map(|(ends, port)| (n, ends, port))
+        })
+        .flat_map(|(n, ends, port)| [false, true].map(|leaves| (n, ends, port, leaves)))
+        .map(|(n, [src, dst], port, leaves)| {
+            let (src, dst) = (src.parse().unwrap(), dst.parse().unwrap());
+            Seen { src, dst, out_if: 8, ..flow(false, true, leaves, (60 * n, u16::try_from(n).unwrap() + port)) }
+        })
+        .collect();
+    let stats = ["ingress", "egress", "any"].map(|direction| {
+        format!("[[stats]]\nname = \"{direction}\"\nsource = \"flows\"\ncalculation = \"sum\"\ndirection = \"{direction}\"\n")
+    });
+    let text =
+        format!("[appliance]\nrollup = true\n[ranges]\nfile = \"ranges.csv\"\n[flows.interfaces]\nmetered = \"both\"\n{}", stats.concat());
+    let folder = tempfile::tempdir().unwrap();
+    let prefixes = "prefix,customer\n198.51.100.0/24,c\n198.51.100.0/25,c\n198.51.100.128/25,c\n";
+    let kept = analyse(&load(folder.path(), prefixes, &text), &sent(&flows, Speaks::Ipfix));
+    let of = |prefix: &str, scope: pb::Scope, name: &str| -> f64 {
+        let reports = kept.ranges.iter().filter(|report| report.prefix == prefix && report.scope() == scope);
+        let totals = reports.flat_map(|report| &report.stats).filter(|stat| stat.name == name).map(|stat| match &stat.figure {
+            Some(Figure::Total(total)) => total.value,
+            _ => panic!(),
+        });
+        totals.sum()
+    };
+    let all = |prefix, scope| ["ingress", "egress", "any"].map(|name| of(prefix, scope, name));
+    assert_eq!(all("198.51.100.0/25", pb::Scope::Own), [50.0, 100.0, 100.0]);
+    assert_eq!(all("198.51.100.128/25", pb::Scope::Own), [50.0, 0.0, 50.0]);
+    assert_eq!(all("198.51.100.0/24", pb::Scope::Subtree), [100.0, 100.0, 100.0]);
+    assert_eq!(all("", pb::Scope::Customer), [100.0, 100.0, 100.0]);
+}
+
 fn ipv4(src: [u8; 4], dst: [u8; 4], protocol: u8, body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(20 + body.len()).unwrap().to_be_bytes();
     [&[0x45, 0, length[0], length[1], 0, 0, 0, 0, 64, protocol, 0, 0], &src[..], &dst[..], body].concat()

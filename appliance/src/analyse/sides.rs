@@ -87,7 +87,8 @@ impl FlowSides {
     }
 
     /// Where a record counts: towards its destination's range if it came in by an external interface, and from its source's if it left
-    /// by one, and may do so. Of a record between two ranges the one that it comes from may be told by a twin, as of packets.
+    /// by one, and may do so. Of a record between two ranges the one that it comes from may be told by a twin, as of packets, whichever record
+    /// tells of it.
     pub(super) fn find(
         &self,
         (src, dst): (Option<RangeIndex>, Option<RangeIndex>),
@@ -98,21 +99,22 @@ impl FlowSides {
         if src.is_none() && dst.is_none() {
             return Found::Unmatched;
         }
-        let to = dst.filter(|_| came.here && self.interfaces.is_external(exporter, in_if, in_named));
-        let from = src.filter(|_| left.here && self.interfaces.is_external(exporter, out_if, out_named));
+        let to = dst.filter(|_| self.interfaces.is_external(exporter, in_if, in_named));
+        let from = src.filter(|_| self.interfaces.is_external(exporter, out_if, out_named));
         let ingress = |range| (range, Has::INGRESS, self.link(exporter, in_if), came.is_settled);
         let egress = |range| (range, Has::EGRESS, self.link(exporter, out_if), left.is_settled);
-        match (to, from) {
-            (None, None) => Found::Duplicate,
+        let views = match (to, from) {
+            // One view of both directions, also where two records tell of them: the one of where it came in has it.
             (Some(to), Some(from)) if to == from => {
-                let (range, direction, link, _) = ingress(to);
-                Found::Views([Some((range, direction.with(Has::EGRESS, true), link, came.is_settled && left.is_settled)), None])
+                let (range, direction, link, is_settled) = ingress(to);
+                let both = (range, direction.with(Has::EGRESS, true), link, is_settled && left.is_settled);
+                [came.here.then_some(both), None]
             }
-            (Some(to), Some(from)) => {
-                let twin = RangeIndex(self.scopes.source(from.0, to.0));
-                Found::Views([Some(ingress(to)), Some(egress(twin))])
+            (to, from) => {
+                let of = |from: RangeIndex| to.map_or(from, |to| RangeIndex(self.scopes.source(from.0, to.0)));
+                [to.map(ingress).filter(|_| came.here), from.map(of).map(egress).filter(|_| left.here)]
             }
-            (to, from) => Found::Views([to.map(ingress), from.map(egress)]),
-        }
+        };
+        if views.iter().all(Option::is_none) { Found::Duplicate } else { Found::Views(views) }
     }
 }

@@ -105,7 +105,21 @@ fn v4(packet: &[u8]) -> Option<(Ip, usize, bool)> {
         more_fragments: Some(fragment & 0x2000 != 0),
         fragment_offset: Some(fragment & 0x1FFF),
     };
-    Some((ip, usize::from(header_bytes), fragment & 0x1FFF == 0))
+    // An authentication header, as IPv6 has it, stands before what it vouches for.
+    let (mut next, mut at) = (byte(packet, 9)?, usize::from(header_bytes));
+    for _ in 0..IP_EXTENSIONS_MAX {
+        let (AH, Some(following), Some(length)) = (next, byte(packet, at), byte(packet, at + 1)) else { break };
+        (next, at) = (following, at + ah_bytes(length));
+    }
+    Some((ip, at, fragment & 0x1FFF == 0))
+}
+
+/// Protocol of the authentication header.
+const AH: u8 = 51;
+
+/// How long one is, by its second byte.
+const fn ah_bytes(length: u8) -> usize {
+    4 * (length as usize + 2)
 }
 
 fn v6(packet: &[u8]) -> Option<(Ip, usize, bool)> {
@@ -115,7 +129,7 @@ fn v6(packet: &[u8]) -> Option<(Ip, usize, bool)> {
     for _ in 0..IP_EXTENSIONS_MAX {
         let (Some(following), Some(length)) = (byte(packet, at), byte(packet, at + 1)) else { break };
         let bytes = match next {
-            0 | 43 | 60 | 135 => 8 * (usize::from(length) + 1),
+            0 | 43 | 60 | 135 | 139 | 140 => 8 * (usize::from(length) + 1),
             44 => {
                 let fragment = short(packet, at + 2);
                 ip.more_fragments = fragment.map(|fragment| fragment & 1 == 1);
@@ -123,7 +137,7 @@ fn v6(packet: &[u8]) -> Option<(Ip, usize, bool)> {
                 is_first &= fragment.is_some_and(|fragment| fragment >> 3 == 0);
                 8
             }
-            51 => 4 * (usize::from(length) + 2),
+            AH => ah_bytes(length),
             _ => break,
         };
         (next, at) = (following, at + bytes);
@@ -208,4 +222,22 @@ fn gre(bytes: &[u8]) -> Transport {
     }
     gre.gre_header_bytes = u8::try_from(at).ok();
     gre
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 4302: two of them behind IPv4, one behind IPv6.
+    #[test]
+    fn transport_is_read_behind_authentication_headers() {
+        let tcp: Vec<u8> = [&[0, 80, 1, 0][..], &[1, 2, 3, 4], &[5, 6, 7, 8], &[0x50, 2, 9, 10], &[11, 12, 0, 0]].concat();
+        let ah = |next: u8, words: u8| [vec![next, words - 2], vec![0xEE; usize::from(words) * 4 - 2]].concat();
+        let v4 = [&[0x45, 0, 0, 0, 0, 1, 0, 0, 64, AH, 0, 0][..], &[192, 0, 2, 1], &[192, 0, 2, 2]].concat();
+        let v6 = [&[0x60, 0, 0, 0, 0, 0, AH, 64][..], &[0x20; 32]].concat();
+        for packet in [[v4, ah(AH, 3), ah(6, 6), tcp.clone()].concat(), [v6, ah(6, 6), tcp].concat()] {
+            let (_, transport) = read(&packet, 6).unwrap();
+            assert_eq!((transport.sequence, transport.data_offset, transport.window), (Some(0x0102_0304), Some(5), Some(0x090A)));
+        }
+    }
 }

@@ -15,7 +15,7 @@ use super::wiring::Cores;
 use super::world::World;
 use super::{check_audit, check_enrich, check_exports, check_flows, check_journal};
 use crate::arch::HashKey;
-use crate::config::{Config, Port, TagField};
+use crate::config::{Config, Fault, Port, TagField};
 use crate::rx::device::DeviceName;
 use crate::rx::live;
 
@@ -226,6 +226,12 @@ fn links(config: &Config) -> Vec<Finding> {
         bad(Verdict::Weak, format!("{place}: links[{at}].match"), what, "correct match.port")
     };
     never.map(finding).collect()
+}
+
+/// A file or variable that may be another user's: who runs `check` may read less than who runs `run`.
+pub(super) fn unreadable(fault: &Fault) -> Finding {
+    let about = format!("{}:{}: {}", fault.file.display(), fault.line, fault.key);
+    bad(Verdict::Weak, about, format!("{}: `run` as this user would not start", fault.what), fault.remedy.clone())
 }
 
 /// Whether the token can be read, and whether others than this machine's users can reload.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::check::{Finding, Verdict, bad, good};
+use super::check::{Finding, Verdict, bad, good, unreadable};
 use crate::config::kafka::{CUSTOMER, MOCK};
 use crate::config::streams::Part;
 use crate::config::{Config, Counters, KafkaSink, Stream};
@@ -19,10 +19,7 @@ const PARTITIONS: usize = 12;
 pub(super) fn brokers(config: &Config) -> Vec<Finding> {
     let Some(kafka) = &config.sinks.kafka else { return Vec::new() };
     let about = format!("{}: sinks.kafka.brokers", config.locate(&["sinks", "kafka", "brokers"]));
-    let secrets = kafka.unreadable.iter().map(|fault| {
-        let about = format!("{}:{}: {}", fault.file.display(), fault.line, fault.key);
-        bad(Verdict::Weak, about, format!("{}: `run` as this user would not start", fault.what), fault.remedy.clone())
-    });
+    let secrets = kafka.unreadable.iter().map(unreadable);
     let section = format!("{}: sinks.kafka", config.locate(&["sinks", "kafka"]));
     let weak = kafka.trust.weaknesses().into_iter().map(|(what, remedy)| bad(Verdict::Weak, section.clone(), what, remedy));
     let mut findings: Vec<_> = secrets.chain(weak).collect();

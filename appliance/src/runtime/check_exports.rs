@@ -1,11 +1,11 @@
-//! What `tailwater check` says of `[[exports]]` and `[packet_logs]`.
+//! What `tailwater check` says of `[[exports]]`, `[packet_logs]` and `[sinks.https]`.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
-use super::check::{Finding, Verdict, bad, good};
+use super::check::{Finding, Verdict, bad, good, unreadable};
 use crate::config::Config;
 
-/// Whether each collector can be reached, as far as this machine knows, and where logs go.
+/// Whether each collector can be reached, as far as this machine knows, where logs go, and whether secrets can be read.
 pub(super) fn exports(config: &Config) -> Vec<Finding> {
     let row = |(at, export): (usize, &crate::config::Export)| {
         let about = format!("{}: exports[{at}].to", config.locate(&["exports", &at.to_string(), "to"]));
@@ -25,6 +25,7 @@ pub(super) fn exports(config: &Config) -> Vec<Finding> {
         let what = "there is no sink: packets are logged and forgotten";
         findings.push(bad(Verdict::Weak, about, what, "write [sinks.kafka], [sinks.file], or [sinks.https] of = [\"packets\"]"));
     }
+    findings.extend(config.sinks.https.iter().flat_map(|https| &https.unreadable).map(unreadable));
     findings
 }
 

@@ -57,6 +57,8 @@ impl Shared {
 #[derive(Default)]
 pub(super) struct Analysing {
     pub(super) hand: Shared,
+    /// Whether stats ask for flows: then what counts them comes, when the data path has begun.
+    pub(super) is_asked_for: bool,
     counting: Option<Box<Counting>>,
     /// What names of interfaces say.
     pub(super) edges: Option<Edges>,
@@ -68,16 +70,28 @@ impl Analysing {
         self.counting.is_some()
     }
 
+    /// Whether what counts flows is still to come: what is read before counts nowhere, and can wait in the sockets.
+    pub(super) fn is_awaited(&mut self, collector: &mut Collector) -> bool {
+        self.begin(collector);
+        self.is_asked_for && self.counting.is_none()
+    }
+
+    /// Takes what counts flows, if it is there.
+    fn begin(&mut self, collector: &mut Collector) {
+        if self.counting.is_some() {
+            return;
+        }
+        self.counting = self.hand.take(Hand::Empty);
+        if let Some((analysis, _)) = self.counting.as_deref_mut() {
+            // Its numbers begin where counting does.
+            let _ = collector.missed_since_ns();
+            analysis.begin((collector.ledger().missed, collector.ledger().refilled));
+        }
+    }
+
     /// The window of now is open; once a burst.
     pub(super) fn turn(&mut self, collector: &mut Collector) {
-        if self.counting.is_none() {
-            self.counting = self.hand.take(Hand::Empty);
-            if let Some((analysis, _)) = self.counting.as_deref_mut() {
-                // Its numbers begin where counting does.
-                let _ = collector.missed_since_ns();
-                analysis.begin((collector.ledger().missed, collector.ledger().refilled));
-            }
-        }
+        self.begin(collector);
         if let Some((analysis, timeline)) = self.counting.as_deref_mut()
             && analysis.turn(timeline.now_ns())
         {

@@ -78,7 +78,7 @@ impl FlowStream {
         let follow = follow.map(|follow| Arc::new(follow) as Arc<FollowRanges>);
         let edges = keeper.as_ref().and_then(|keeper| Edges::new(&config.interfaces, keeper.shelf()));
         let mut analysing = Analysing::default();
-        analysing.edges = edges;
+        (analysing.edges, analysing.is_asked_for) = (edges, config.analyses_flows());
         let (counting, time) = (analysing.hand.clone(), Arc::<OnceLock<_>>::default());
         let at = Arc::clone(&time);
         let ports = Ports::default();

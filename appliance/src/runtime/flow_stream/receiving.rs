@@ -51,6 +51,10 @@ impl Receiving {
     pub(super) fn run(mut self, stop: &AtomicBool) {
         let mut patience = Patience::default();
         while !stop.load(Ordering::Relaxed) {
+            if self.analysing.is_awaited(&mut self.collector) {
+                std::thread::sleep(Duration::from_millis(NAP_ANALYSING_MS.into()));
+                continue;
+            }
             let came = self.burst();
             // A window is closed between bursts: sockets do not run over meanwhile.
             let closes = self.analysing.step();
