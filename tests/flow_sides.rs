@@ -134,8 +134,7 @@ fn a_flow_from_a_customer_to_the_same_counts_once_of_any_direction() {
     let stats = ["ingress", "egress", "any"].map(|direction| {
         format!("[[stats]]\nname = \"{direction}\"\nsource = \"flows\"\ncalculation = \"sum\"\ndirection = \"{direction}\"\n")
     });
-    let text =
-        format!("[appliance]\nrollup = true\n[ranges]\nfile = \"ranges.csv\"\n[flows.interfaces]\nmetered = \"both\"\n{}", stats.concat());
+    let text = format!("[ranges]\nfile = \"ranges.csv\"\nrollup = true\n[flows.interfaces]\nmetered = \"both\"\n{}", stats.concat());
     let folder = tempfile::tempdir().unwrap();
     let prefixes = "prefix,customer\n198.51.100.0/24,c\n198.51.100.0/25,c\n198.51.100.128/25,c\n";
     let kept = analyse(&load(folder.path(), prefixes, &text), &sent(&flows, Speaks::Ipfix));
