@@ -5,6 +5,7 @@ use super::message::{count, estimate};
 use super::open::RangeWindow;
 use super::reporter::kind;
 use super::{PortHealth, PortName, QueueHealth, SCHEMA_VERSION, Setting, WallClock, pb};
+use crate::limits::PORTS_MAX;
 use crate::parse::{DropReason, Fault};
 use crate::stats::figure::Figure;
 use crate::stats::plan::Period;
@@ -31,7 +32,12 @@ pub(super) struct Window {
     pub(super) untold: bool,
     /// What was counted of its flow records was told with a later window's, or that of an earlier one with its own.
     pub(super) untold_flows: bool,
+    /// Ports that brought too little in it, or in a fast window of it, a bit each.
+    pub(super) silent_ports: u64,
 }
+
+// A bit each.
+const _: () = assert!(PORTS_MAX <= u64::BITS as usize);
 
 impl Window {
     /// What came in it says nothing of what was sent in it.
@@ -42,7 +48,7 @@ impl Window {
     /// Everything since the start.
     pub(super) const fn of_all(bounds_ns: (u64, u64)) -> Self {
         let (cut, jumped, overdue, held, astray, untold, untold_flows) = (false, false, false, false, false, false, false);
-        Self { period: Period::Long, bounds_ns, cut, jumped, overdue, held, astray, untold, untold_flows }
+        Self { period: Period::Long, bounds_ns, cut, jumped, overdue, held, astray, untold, untold_flows, silent_ports: 0 }
     }
 }
 
@@ -93,7 +99,7 @@ pub(super) fn appliance_report(
         ports: ports(setting, site, health),
         tags: setting.tags.iter().enumerate().map(tag).collect(),
         untagged,
-        feeds: feeds(&setting.ports, site, health, window.bounds_ns, window.is_torn() || account.total),
+        feeds: feeds(&setting.ports, site, health, window.silent_ports),
         total: account.total,
         ranges_reported: account.ranges,
         unmatched_top: Vec::new(),
@@ -197,11 +203,20 @@ fn queue(of: &QueueHealth) -> pb::QueueCount {
     pb::QueueCount { queue, lcore, received, full_polls, polls }
 }
 
-/// The state of each feed, in the order in which the configuration first names them. Of a window that is `cut` a few frames
-/// tell nothing of the rate: then no feed is silent.
-pub(super) fn feeds(ports: &[PortName], site: &Site, health: &[PortHealth], (start_ns, end_ns): (u64, u64), torn: bool) -> Vec<pb::Feed> {
-    let (mut feeds, mut sums): (Vec<pb::Feed>, Vec<(Ledger, u64)>) = (Vec::new(), Vec::new());
+/// Ports that brought fewer frames than they should, a bit each. Of a window that is torn a few frames tell nothing of the rate.
+pub(super) fn silent(ports: &[PortName], site: &Site, window: &Window) -> u64 {
+    let (start_ns, end_ns) = window.bounds_ns;
     let window_ms = u128::from(end_ns.saturating_sub(start_ns) / 1_000_000);
+    let is_silent = |(at, port): (usize, &PortName)| {
+        let received = site.ports.get(at).map_or(0, |ledger| ledger.received);
+        u64::from(u128::from(received) * 1_000 < u128::from(port.min_pps) * window_ms) << at
+    };
+    if window.is_torn() { 0 } else { ports.iter().enumerate().map(is_silent).sum() }
+}
+
+/// The state of each feed, in the order in which the configuration first names them; `silent`: ports that are, or were within the window.
+pub(super) fn feeds(ports: &[PortName], site: &Site, health: &[PortHealth], silent: u64) -> Vec<pb::Feed> {
+    let (mut feeds, mut sums): (Vec<pb::Feed>, Vec<(Ledger, u64)>) = (Vec::new(), Vec::new());
     for (i, port) in ports.iter().enumerate() {
         let at = feeds.iter().position(|feed| feed.name == port.feed).unwrap_or_else(|| {
             feeds.push(pb::Feed { name: port.feed.clone(), state: pb::FeedState::Live.into(), ..pb::Feed::default() });
@@ -211,10 +226,9 @@ pub(super) fn feeds(ports: &[PortName], site: &Site, health: &[PortHealth], (sta
         let (feed, (ledger, missed)) = (&mut feeds[at], &mut sums[at]);
         site.ports.get(i).into_iter().for_each(|port| *ledger += port);
         *missed += health.get(i).map_or(0, |port| port.missed);
-        let received = site.ports.get(i).map_or(0, |ledger| ledger.received);
-        feed.received += received;
+        feed.received += site.ports.get(i).map_or(0, |ledger| ledger.received);
         // A member that is lost hides behind the others.
-        if !torn && u128::from(received) * 1_000 < u128::from(port.min_pps) * window_ms {
+        if silent >> i & 1 == 1 {
             feed.silent_ports.push(port.device.clone());
         }
         feed.min_pps = feed.min_pps.max(port.min_pps);
@@ -262,10 +276,11 @@ mod tests {
     #[test]
     fn a_lost_member_is_not_hidden_by_the_others() {
         let port = |device: &str, min_pps| PortName { device: device.to_owned(), feed: "mirror".to_owned(), min_pps };
-        let of = |ports: [PortName; 2], received: [u64; 2], torn| {
+        let of = |ports: [PortName; 2], received: [u64; 2], cut| {
             let ledgers = received.map(|received| Ledger { received, ..Ledger::default() });
             let site = Site { ports: ledgers.to_vec(), ..Site::default() };
-            let found = feeds(&ports[..], &site, &[], (0, 2_000_000_000), torn);
+            let window = Window { cut, ..Window::of_all((0, 2_000_000_000)) };
+            let found = feeds(&ports[..], &site, &[], silent(&ports[..], &site, &window));
             let [feed] = &found[..] else { panic!("{found:?}") };
             (feed.state(), feed.silent_ports.clone(), feed.received)
         };

@@ -98,7 +98,7 @@ impl Incompleteness {
         starved: bool,
         doubts: &[&'static str],
     ) -> Self {
-        let states = feeds(&setting.ports, site, &ports.health, window.bounds_ns, window.is_torn());
+        let states = feeds(&setting.ports, site, &ports.health, window.silent_ports);
         let any = |state: pb::FeedState| setting.live && states.iter().any(|feed| feed.state == i32::from(state));
         let (silent, down) = (any(pb::FeedState::Silent), any(pb::FeedState::Down));
         let mut lost = BTreeMap::<u32, Lost>::new();

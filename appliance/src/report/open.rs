@@ -249,11 +249,13 @@ fn absorb(summaries: &mut Summaries, plan: &Plan, period: Period, words: &[u64])
 pub(super) struct Accounts {
     /// By stream.
     pub(super) sites: Vec<Site>,
+    /// Ports that were silent in a fast window of a long one, a bit each.
+    pub(super) silent_ports: u64,
 }
 
 impl Accounts {
     pub(super) fn of(streams: usize) -> Self {
-        Self { sites: vec![Site::default(); streams] }
+        Self { sites: vec![Site::default(); streams], silent_ports: 0 }
     }
 
     pub(super) fn merge(&mut self, other: &Self) {

@@ -53,7 +53,7 @@ pub struct Reporter<P, H> {
     pub(super) was_overdue: bool,
     pub(super) was_held: bool,
     /// Accounts of the long window that is open.
-    long: Accounts,
+    pub(super) long: Accounts,
     open_long: Option<u64>,
     /// Every core has passed what is before it.
     passed: Epoch,
@@ -336,9 +336,11 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let wall_clock = self.ports.wall_clock();
         let clock = self.clock.as_ref();
         let astray = self.setting.live && wall_clock.is_astray(clock, self.setting.clock_bound_ns);
-        let which = Window { period, bounds_ns, cut, jumped, overdue, held, astray, untold, untold_flows };
+        let mut which = Window { bounds_ns, cut, jumped, overdue, held, astray, untold, untold_flows, ..Window::of_all(bounds_ns) };
+        which.period = period;
         let clock_offset_ns = clock.map(|clock| clock.offset_ns);
         let ports = self.ports.read(period, bounds_ns, clock.map(|clock| clock.now_ns));
+        which.silent_ports = self.silent_ports(&which, &site, accounts.silent_ports);
         let doubts = self.doubts(&which, &site, &ports.health);
         let missing = Incompleteness::of((&self.setting, &self.plans.scopes), (&site, &ports), &which, window.starved(real), &doubts);
         let outer = std::mem::replace(&mut self.closing_long, (period == Period::Long).then_some((number, bounds_ns.0)));

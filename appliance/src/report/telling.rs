@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::appliance::{Window, core_ledger, feeds};
+use super::appliance::{Window, core_ledger, feeds, silent};
 use super::causes::{CoreLoss, losses};
 use super::flows::account;
 use super::open::Accounts;
@@ -28,13 +28,22 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         account(site, period, self.sources.iter().any(|source| source.name.is_of_flows()))
     }
 
+    /// Ports that were silent in a window: by its own rate, or for a fast window of a long one.
+    pub(super) fn silent_ports(&mut self, of: &Window, site: &Site, before: u64) -> u64 {
+        let silent = before | silent(&self.setting.ports, site, of);
+        if of.period == Period::Fast {
+            self.long.silent_ports |= silent;
+        }
+        silent
+    }
+
     /// What others know of a window before its reports are made.
     pub(super) fn doubts(&mut self, of: &Window, site: &Site, health: &[PortHealth]) -> Vec<&'static str> {
         if !self.setting.live {
             return Vec::new();
         }
         let live = |feed: &pb::Feed| feed.state() == pb::FeedState::Live;
-        let is_live = feeds(&self.setting.ports, site, health, of.bounds_ns, of.is_torn()).iter().all(live);
+        let is_live = feeds(&self.setting.ports, site, health, of.silent_ports).iter().all(live);
         let is_disturbed = !is_live || of.is_torn() || of.jumped || of.overdue || of.untold;
         let frames = site.tags.iter().copied().chain(std::iter::repeat(0));
         let tags: Vec<(&str, u64)> = self.setting.tag_names.iter().map(String::as_str).zip(frames).collect();

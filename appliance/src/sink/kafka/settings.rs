@@ -34,6 +34,9 @@ pub(super) fn producer(
         .set("enable.idempotence", "true")
         // What follows a message that was refused never overtakes it: such an error ends the producer, and a new one goes on.
         .set("enable.gapless.guarantee", "true")
+        // Brokers take any number as the first of a producer on a partition: of two batches under way the second could be written though
+        // the first was refused, before that error has ended the producer.
+        .set("max.in.flight.requests.per.connection", "1")
         .set("batch.size", batch_bytes.to_string())
         .set("message.max.bytes", MESSAGE_BYTES_MAX.to_string())
         .set("acks", "all")
