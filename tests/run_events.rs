@@ -58,6 +58,45 @@ fn number(value: &Value) -> u64 {
     value.as_str().unwrap_or_else(|| panic!("{value}")).parse().unwrap()
 }
 
+/// Half a long window without the mirror is no peace: the long window says so, though its mean is above what is asked for.
+#[test]
+fn a_long_window_tells_of_a_feed_that_was_silent_in_a_fast_one() {
+    in_namespace("a_long_window_tells_of_a_feed_that_was_silent_in_a_fast_one", || {
+        let place = Place::new();
+        let fast = "[[stats]]\nname = \"fast\"\ncalculation = \"sum\"\nfast = true\n";
+        let appliance = Appliance::counting(&place.config(6_000, &[PORT, ANY_ADMIN, FILE, fast]), &[]);
+        let of = |kind: &str, state: &str| -> Vec<Value> {
+            let accounts = with(&place, "ledger").into_iter().filter(|account| account["total"].is_null());
+            accounts.filter(|account| account["windowKind"] == kind && account["feeds"][0]["state"] == state).collect()
+        };
+        let ns = |account: &Value, name: &str| -> u64 { account[name].as_str().unwrap().parse().unwrap() };
+        let sender = Sender::start(&place);
+        wait(30, || of("LONG", "LIVE").iter().any(|account| account["incomplete"].is_null()), || appliance.log());
+        drop(sender);
+        wait(20, || !of("FAST", "SILENT").is_empty(), || appliance.log());
+        let sender = Sender::start(&place);
+        let silent = of("FAST", "SILENT");
+        let last_ns = ns(silent.last().unwrap(), "windowEndNs");
+        let is_over =
+            || with(&place, "ledger").iter().any(|account| account["windowKind"] == "LONG" && ns(account, "windowEndNs") >= last_ns);
+        wait(30, is_over, || appliance.log());
+        drop(sender);
+        appliance.stop(30);
+        let long = of("LONG", "SILENT");
+        for fast in &silent {
+            let within = |long: &&Value| {
+                ns(long, "windowStartNs") <= ns(fast, "windowStartNs") && ns(fast, "windowEndNs") <= ns(long, "windowEndNs")
+            };
+            let found = long.iter().find(within).unwrap_or_else(|| panic!("{fast} is in none of {long:?}"));
+            assert!(says(found, "feed_silent"), "{found}");
+        }
+        let ranges = with(&place, "prefix").into_iter().filter(|range| range["windowKind"] == "LONG");
+        for range in ranges.filter(|range| long.iter().any(|long| long["windowStartNs"] == range["windowStartNs"])) {
+            assert!(says(&range, "feed_silent"), "{range}");
+        }
+    });
+}
+
 #[test]
 fn a_feed_that_goes_and_comes_back_is_one_event_each_time() {
     in_namespace("a_feed_that_goes_and_comes_back_is_one_event_each_time", || {
