@@ -27,7 +27,8 @@ class Gapless:
         before, faults = self._next(r, ("(appliance)",), (r.kind_sequence, 1, 1))
         if faults is None:
             return None
-        self._window(r)[0] = r.ranges_reported + r.rollups_reported
+        if not r.total:  # That of everything since the start has the reports of all windows.
+            self._window(r)[0] = r.ranges_reported + r.rollups_reported
         self.count["lost"] += sum(losses.total for losses in r.journal_losses if losses.sink == self.sink)
         if (run := r.previous_run).boot_id:
             self.accounts[r.appliance, str(run.boot_id)] = run.sequence
