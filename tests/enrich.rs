@@ -12,7 +12,9 @@ use prost::Message as _;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use serde_json::json;
+use tailwater::enrich::Edges;
 use tailwater::flows::pb::FlowMessage;
+use tailwater::record::Named;
 
 #[test]
 fn customers_are_the_ranges() {
@@ -226,6 +228,40 @@ fn interfaces_are_asked_by_snmp() {
         place.pipeline(&format!("[enrich.snmp]\nexporters = [\"{exporter}\"]\ncommunity_file = \"community\"\ntimeout_ms = 50"));
     assert!(message(&mut pipeline, &told).get("src_if_name").is_none());
     assert!(!place.load("[enrich.snmp]\nexporters = [\"192.0.2.1\"]\ncommunity_file = \"community\"").written().contains("\"community\""));
+}
+
+/// An exporter that is silent at first is asked again within seconds; until then it is said that names are not known which decide.
+#[test]
+fn a_silent_exporter_is_asked_again() {
+    let rows = vec![(vec![1, 3, 6, 1, 2, 1, 31, 1, 1, 1, 1, 7], Held::Text("Transit A"))];
+    let agent = Agent::start("hush", rows, 3);
+    let place = Place::new();
+    place.put("community", "hush\n");
+    let exporter = agent.address;
+    let sections = format!(
+        "[enrich.snmp]\nexporters = [\"{exporter}\"]\ncommunity_file = \"community\"\ntimeout_ms = 50\n\
+         [flows.interfaces]\nexternal_names = [\"Transit*\"]\nexternal = [\"127.0.0.1/9\"]\ndefault = \"internal\"\n"
+    );
+    let config = place.load(&sections);
+    let (_pipeline, keeper) = place.pipeline(&sections);
+    let mut edges = Edges::new(&config.interfaces, keeper.unwrap().shelf()).unwrap();
+    let mut told = flow("8.8.8.8", "10.0.0.1");
+    (told.fields.sampler_address, told.fields.in_if, told.fields.out_if) = (address("127.0.0.1"), 7, 9);
+    assert_eq!(edges.of(&told), Named { sides: [None; 2], are_unknown: true });
+    let mut listed = told.clone();
+    listed.fields.in_if = 9;
+    assert!(!edges.of(&listed).are_unknown, "nobody waits for what a list says");
+    let mut other = told.clone();
+    other.fields.sampler_address = address("192.0.2.77");
+    other.fields.exporter_address = address("192.0.2.77");
+    assert!(!edges.of(&other).are_unknown, "who is not asked will not answer");
+    let since = std::time::Instant::now();
+    while edges.of(&told).are_unknown {
+        assert!(since.elapsed().as_secs() < 60, "asked {} times", agent.asked.load(std::sync::atomic::Ordering::Relaxed));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        edges.look();
+    }
+    assert_eq!(edges.of(&told).sides, [Some(true), None]);
 }
 
 #[test]

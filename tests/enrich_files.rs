@@ -7,6 +7,7 @@ mod enrich_support;
 use enrich_support::mmdb::{country, database, doubled, nested, system};
 use enrich_support::{Place, flow, message, replace, until};
 use tailwater::enrich::Edges;
+use tailwater::record::Named;
 
 #[test]
 fn files_are_read_again_and_bad_ones_are_not() {
@@ -139,17 +140,17 @@ fn names_of_interfaces_tell_the_edge() {
         (flow.fields.in_if, flow.fields.out_if) = (in_if, out_if);
         flow
     };
-    assert_eq!((edges.of(&of(1, 2)), edges.of(&of(3, 1))), ([Some(true), Some(false)], [None, Some(true)]));
+    assert_eq!((edges.of(&of(1, 2)).sides, edges.of(&of(3, 1)).sides), ([Some(true), Some(false)], [None, Some(true)]));
     replace(&file, format!("exporter,if_index,name,description,speed\n{}", row(3, "Transit B")));
     keeper.look();
     until("the new names", || {
         edges.look();
-        edges.of(&of(3, 1)) == [Some(true), None]
+        edges.of(&of(3, 1)).sides == [Some(true), None]
     });
     let plain = place.load("[enrich]\ninterfaces = \"i.csv\"");
     assert!(Edges::new(&plain.interfaces, keeper.shelf()).is_none());
     let mut of_file = Edges::of_file(&config.interfaces, config.enrich.as_ref().unwrap()).unwrap().unwrap();
-    assert_eq!(of_file.of(&of(3, 9)), [Some(true), None]);
+    assert_eq!(of_file.of(&of(3, 9)), Named { sides: [Some(true), None], are_unknown: false });
     let faults = place.faults("[flows.interfaces]\nexternal_names = [\"Transit*\"]");
     assert!(faults.contains("external_names: asks for names of interfaces, and nothing tells them"), "{faults}");
 }

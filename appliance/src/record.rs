@@ -200,6 +200,15 @@ impl Record {
     }
 }
 
+/// What names say of the interfaces of a flow record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    /// In and out: external or not; none: nothing, or they are not known.
+    pub sides: [Option<bool>; 2],
+    /// A name would decide that its exporter has not told yet.
+    pub are_unknown: bool,
+}
+
 /// Packets of a flow record as one range sees it: what they share, and what they add up to.
 ///
 /// One record of an exporter becomes a row, or several where its packets are a sample: see `analyse/rows.rs`.

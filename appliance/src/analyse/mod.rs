@@ -18,7 +18,7 @@ use crate::flows::Flow;
 use crate::gather::Stage;
 use crate::limits::{BATCH_RECORDS_MAX, FLOW_RATE_MAX};
 use crate::parse::IpHeader;
-use crate::record::{FlowRow, Has};
+use crate::record::{FlowRow, Has, Named};
 use crate::stats::plan::Period;
 use crate::units::{Epoch, Family};
 use crate::window::{Calendar, Coming, Compiled, Control, FlowAccount, Shard};
@@ -155,11 +155,11 @@ impl Analysis {
 
     /// Counts a record in the window that is open.
     pub fn take(&mut self, flow: &Flow) {
-        self.take_named(flow, [None; 2]);
+        self.take_named(flow, Named::default());
     }
 
     /// The same, where names of its interfaces, in and out, may say whether they are external.
-    pub fn take_named(&mut self, flow: &Flow, named: [Option<bool>; 2]) {
+    pub fn take_named(&mut self, flow: &Flow, named: Named) {
         let f = &flow.fields;
         let exporter = f.sampler_address.ip().unwrap_or_else(|| IpAddr::from([0; 4])).to_canonical();
         let rate = if f.sampling_rate > FLOW_RATE_MAX { 0 } else { f.sampling_rate };
@@ -203,16 +203,22 @@ impl Analysis {
         (flow, within): (&Flow, Option<&IpHeader>),
         addresses: (Family, [u8; 16], [u8; 16]),
         exporter: IpAddr,
-        (ways, named): (&[Counts; 2], [Option<bool>; 2]),
+        (ways, named): (&[Counts; 2], Named),
     ) {
         let f = &flow.fields;
         let (family, src, dst) = addresses;
         let (from, to) = (self.sides.lpm.lookup(family, &src), self.sides.lpm.lookup(family, &dst));
-        let [came, left] = match from.or(to) {
+        let mut sides = match from.or(to) {
             Some(_) => self.metering.sides(&self.sides.told(f, exporter, (family, ways[0]))),
             None => [metering::Counts::SURELY; 2],
         };
-        let [in_if, out_if] = [(f.in_if, named[0]), (f.out_if, named[1])];
+        if named.are_unknown && from.or(to).is_some() {
+            self.shard.account(self.at).flows.nameless += 1;
+            let is_guess = self.sides.interfaces.default_external;
+            sides.iter_mut().for_each(|side| side.is_settled &= !is_guess);
+        }
+        let [came, left] = sides;
+        let [in_if, out_if] = [(f.in_if, named.sides[0]), (f.out_if, named.sides[1])];
         let (mut row, mut is_matched, mut is_duplicate, mut is_half_told, mut is_guessed) = (None, false, false, false, false);
         for (is_back, counts) in [false, true].into_iter().zip(ways).filter(|(_, counts)| !counts.are_none()) {
             // What goes back comes in where the other leaves.

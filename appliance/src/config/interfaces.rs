@@ -175,6 +175,11 @@ impl Interfaces {
         said(Some(index)).or(of_name).or_else(|| said(None)).unwrap_or(self.default_external)
     }
 
+    /// Whether something is said of an interface, or of all of its exporter.
+    pub fn says(&self, exporter: IpAddr, index: u32) -> bool {
+        [Some(index), None].into_iter().any(|index| said(&self.listed, exporter, index).is_some())
+    }
+
     /// How an interface is metered by the operator's word: what is said of it, else of all of its exporter, else of all.
     pub fn metered(&self, exporter: IpAddr, index: u32) -> Option<Metered> {
         let said = |index| said(&self.metered_listed, exporter, index);

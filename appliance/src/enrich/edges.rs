@@ -1,7 +1,7 @@
 //! Which interfaces cross the network's edge, by their names: what `external_names` and `internal_names` of `[flows.interfaces]` make of
 //! the names that tables have.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -9,6 +9,7 @@ use super::interfaces::Interfaces as Table;
 use super::shelf::Shelf;
 use crate::config::{Enrich, Faults, Interfaces};
 use crate::flows::{Address, Flow};
+use crate::record::Named;
 
 /// Interfaces of which it is remembered what their names say; who invents more has them looked up again.
 const REMEMBERED_MAX: usize = 1 << 16;
@@ -20,13 +21,16 @@ pub struct Edges {
     shelf: Arc<Shelf>,
     version: u64,
     tables: [Option<Arc<Table>>; 2],
+    /// Exporters that have not told any names yet.
+    unheard: Arc<HashSet<Address>>,
     known: HashMap<(Address, Address, u32), Option<bool>>,
 }
 
 impl Edges {
     /// By these rules and the tables of a shelf; none: no rule asks for names.
     pub fn new(rules: &Interfaces, shelf: Arc<Shelf>) -> Option<Self> {
-        let mut edges = Self { rules: rules.clone(), shelf, version: 0, tables: [None, None], known: HashMap::new() };
+        let mut edges =
+            Self { rules: rules.clone(), shelf, version: 0, tables: [None, None], unheard: Arc::default(), known: HashMap::new() };
         edges.look();
         (!rules.names.is_empty()).then_some(edges)
     }
@@ -51,14 +55,25 @@ impl Edges {
             && let Ok(tables) = self.shelf.tables.try_lock()
         {
             (self.tables, self.version) = ([tables.interfaces.clone(), tables.asked.clone()], version);
+            self.unheard = Arc::clone(&tables.unheard);
             self.known.clear();
         }
     }
 
-    /// What the names of a flow's interfaces say, in and out: external or not; none: nothing, or they are not known.
-    pub fn of(&mut self, flow: &Flow) -> [Option<bool>; 2] {
+    /// What the names of a flow's interfaces say.
+    pub fn of(&mut self, flow: &Flow) -> Named {
         let f = &flow.fields;
-        [f.in_if, f.out_if].map(|number| self.side(f.sampler_address, f.exporter_address, number))
+        let sides = [f.in_if, f.out_if].map(|number| self.side(f.sampler_address, f.exporter_address, number));
+        Named { sides, are_unknown: !self.unheard.is_empty() && self.is_unheard(flow, sides) }
+    }
+
+    /// Whether a name would decide that nobody has told yet.
+    fn is_unheard(&self, flow: &Flow, sides: [Option<bool>; 2]) -> bool {
+        let f = &flow.fields;
+        let Some(exporter) = f.sampler_address.ip().map(|address| address.to_canonical()) else { return false };
+        let waits = |(number, side): (u32, Option<bool>)| number > 0 && side.is_none() && !self.rules.says(exporter, number);
+        let is_unheard = [f.sampler_address, f.exporter_address].iter().any(|address| self.unheard.contains(address));
+        is_unheard && [(f.in_if, sides[0]), (f.out_if, sides[1])].into_iter().any(waits)
     }
 
     fn side(&mut self, sampler: Address, exporter: Address, number: u32) -> Option<bool> {

@@ -1,7 +1,7 @@
 //! Keeps tables new: one thread looks whether files have changed, another asks exporters for their interfaces. Neither is ever waited
 //! for by who has flows. A file that is faulty changes nothing, and is told once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use super::shelf::Shelf;
 use super::snmp;
 use super::tables::{Table, Tables, files};
 use crate::config::{Customers, Enrich, Faults, Range, Snmp, ranges};
+use crate::flows::Address;
 use crate::limits::INTERFACES_ASKED_MAX;
 
 /// How often threads look whether they shall end.
@@ -20,6 +21,9 @@ const NAP: Duration = Duration::from_millis(50);
 
 /// While exporters are asked, what they said is given on so often.
 const SHELVE: Duration = Duration::from_secs(5);
+
+/// Who did not answer is asked again after so long, then after twice as long, and so on.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// See the module. Dropped, its threads end when they have read or heard what they are at; nobody waits for that.
 pub struct Keeper {
@@ -61,8 +65,9 @@ impl Keeper {
         let keeper = Self { shelf, orders };
         if let Some(settings) = &enrich.snmp {
             let mut asking = Asking { settings: settings.clone(), known: HashMap::new(), silent: HashMap::new() };
+            asking.shelve(&keeper.shelf);
             if ask_first {
-                asking.round(&keeper.shelf, &keeper.orders);
+                asking.round(&settings.exporters, &keeper.shelf, &keeper.orders);
             }
             let (shelf, orders) = (Arc::clone(&keeper.shelf), Arc::clone(&keeper.orders));
             spawn("enrich-snmp", move || asking.run(&shelf, &orders, ask_first));
@@ -214,22 +219,34 @@ struct Asking {
 
 impl Asking {
     fn run(mut self, shelf: &Shelf, orders: &Orders, asked: bool) {
+        let (all, refresh) = (self.settings.exporters.clone(), Duration::from_secs(self.settings.refresh_s));
         if !asked {
-            self.round(shelf, orders);
+            self.round(&all, shelf, orders);
         }
-        while !orders.rest(Duration::from_secs(self.settings.refresh_s), false) {
-            self.round(shelf, orders);
+        loop {
+            let (since, mut again) = (Instant::now(), AGAIN);
+            while let Some(left) = refresh.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) {
+                let silent: Vec<SocketAddr> = all.iter().filter(|exporter| self.silent.contains_key(exporter)).copied().collect();
+                if orders.rest(if silent.is_empty() { left } else { again.min(left) }, false) {
+                    return;
+                }
+                if !silent.is_empty() {
+                    self.round(&silent, shelf, orders);
+                    again *= 2;
+                }
+            }
+            self.round(&all, shelf, orders);
         }
     }
 
-    /// Asks each once. What one said before stays, if it does not answer.
-    fn round(&mut self, shelf: &Shelf, orders: &Orders) {
+    /// Asks each of these once. What one said before stays, if it does not answer.
+    fn round(&mut self, exporters: &[SocketAddr], shelf: &Shelf, orders: &Orders) {
         let community = match self.settings.community.read() {
             Ok(community) => community,
-            Err(fault) => return tracing::error!("enrich.snmp.community_file: {fault}"),
+            Err(fault) => return self.cannot_ask(exporters, &fault.to_string()),
         };
         let mut told = Instant::now();
-        for exporter in self.settings.exporters.clone() {
+        for exporter in exporters.iter().copied() {
             if orders.is_over() {
                 return;
             }
@@ -252,6 +269,14 @@ impl Asking {
         self.shelve(shelf);
     }
 
+    /// Nobody can be asked: told once, and tried again.
+    fn cannot_ask(&mut self, exporters: &[SocketAddr], fault: &str) {
+        let is_known = exporters.iter().map(|exporter| self.silent.insert(*exporter, fault.to_owned()));
+        if is_known.filter(|before| before.as_deref() != Some(fault)).count() > 0 {
+            tracing::error!("enrich.snmp.community_file: {fault}");
+        }
+    }
+
     /// What an exporter said takes the place of what it said before, as far as there is room.
     fn learn(&mut self, exporter: SocketAddr, mut interfaces: Interfaces) {
         self.known.remove(&exporter);
@@ -269,6 +294,8 @@ impl Asking {
     /// Pipelines find what is known: one map of all, and not one an exporter that answers.
     fn shelve(&self, shelf: &Shelf) {
         let all: Arc<Interfaces> = Arc::new(self.known.values().flatten().map(|(key, one)| (*key, one.clone())).collect());
-        shelf.change(|tables| tables.asked = Some(all));
+        let unheard = self.settings.exporters.iter().filter(|exporter| !self.known.contains_key(exporter));
+        let unheard: Arc<HashSet<Address>> = Arc::new(unheard.map(|exporter| Address::from(exporter.ip())).collect());
+        shelf.change(|tables| (tables.asked, tables.unheard) = (Some(all), unheard));
     }
 }

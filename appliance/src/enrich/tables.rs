@@ -1,5 +1,6 @@
 //! All tables together, and what they add to a flow.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::bgp::{self, Route};
@@ -20,6 +21,8 @@ pub struct Tables {
     pub(super) countries: Option<Arc<Prefixes<Text>>>,
     pub(super) interfaces: Option<Arc<Interfaces>>,
     pub(super) asked: Option<Arc<Interfaces>>,
+    /// Exporters that have not answered yet.
+    pub(super) unheard: Arc<HashSet<Address>>,
     pub(super) routes: Option<Arc<Prefixes<Route>>>,
     pub(super) lookups: Vec<(Lookup, Arc<Texts>)>,
     protocols: Option<Arc<Protocols>>,

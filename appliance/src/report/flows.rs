@@ -22,6 +22,7 @@ const UNSETTLED: &str = "flows: told twice, perhaps";
 const RATE_UNKNOWN: &str = "flow_rate_unknown";
 const METERING: &str = "flow_metering_unsettled";
 const LOST: &str = "flows_lost";
+const NAMES: &str = "flow_names_unknown";
 
 /// What each range keeps so that it is known how its records were sampled.
 pub fn hidden(fast: bool) -> [StatSpec; 3] {
@@ -53,6 +54,8 @@ pub(super) struct FlowWindow {
     /// Some were lost, or the window is not whole.
     pub(super) lacks: bool,
     lost: bool,
+    /// Some came of exporters whose interfaces nobody has named yet, though names decide where they count.
+    nameless: bool,
 }
 
 /// What is known of one range's.
@@ -68,11 +71,12 @@ pub(super) struct FlowRange {
 
 impl FlowWindow {
     pub(super) fn of(site: &Site, window: &Window) -> Self {
-        let FlowAccount { rate_max, rate_unknown, running_totals, lost, lost_long, missing, .. } = site.flows;
+        let FlowAccount { rate_max, rate_unknown, running_totals, lost, lost_long, missing, nameless, .. } = site.flows;
+        let nameless = nameless > 0;
         let lost_here = lost + missing + if window.period == Period::Long { lost_long } else { 0 };
         let cut = window.cut || window.jumped || window.astray;
         let lost = lost_here > 0 || window.untold_flows;
-        Self { rate_max, has_unknown: rate_unknown > 0, has_totals: running_totals > 0, lacks: cut || lost, lost }
+        Self { rate_max, has_unknown: rate_unknown > 0, has_totals: running_totals > 0, lacks: cut || lost || nameless, lost, nameless }
     }
 
     /// What is asked of a stat of flows, of which the plan knows what it may add.
@@ -80,7 +84,7 @@ impl FlowWindow {
         let rate_max = u32::try_from(self.rate_max.max(1)).unwrap_or(u32::MAX);
         // Where one exporter does not say what it left out, nothing is exact, of any range.
         let weight_max = match of.unproven {
-            true if self.has_totals => TOLD_AGAIN,
+            true if self.has_totals || self.nameless => TOLD_AGAIN,
             is_unproven if is_unproven || self.has_unknown => rate_max.max(2),
             _ => rate_max,
         };
@@ -89,15 +93,15 @@ impl FlowWindow {
 
     /// Why a range's figures of flows are incomplete.
     pub(super) fn reasons(&self, of: FlowRange) -> impl Iterator<Item = String> {
-        [(of.unknown, RATE_UNKNOWN), (of.twins, METERING), (self.lost, LOST)]
+        [(of.unknown, RATE_UNKNOWN), (of.twins, METERING), (self.lost, LOST), (self.nameless, NAMES)]
             .into_iter()
             .filter(|(is, _)| *is)
             .map(|(_, reason)| reason.to_owned())
     }
 
     /// Why the window's account is: not for want of rates, which it has a count of. How many packets are missing is not known.
-    pub(super) fn of_all(&self) -> Option<(String, u64)> {
-        self.lost.then(|| (LOST.to_owned(), 0))
+    pub(super) fn of_all(&self) -> impl Iterator<Item = (String, u64)> + use<> {
+        [(self.lost, LOST), (self.nameless, NAMES)].into_iter().filter(|(is, _)| *is).map(|(_, reason)| (reason.to_owned(), 0))
     }
 }
 
@@ -124,7 +128,7 @@ impl FlowRange {
 pub(super) fn account(site: &Site, period: Period, analyses: bool) -> Option<pb::FlowAnalysis> {
     let FlowAccount { records, matched, unmatched, duplicate_view, no_address, no_counts, implausible, .. } = site.flows;
     let FlowAccount { views, counted, lost, lost_long, rate_unknown, not_random, half_told, missing, rate_max, .. } = site.flows;
-    let FlowAccount { repeated, refilled, running_totals, missing_from_ns, metering_unsettled, .. } = site.flows;
+    let FlowAccount { repeated, refilled, running_totals, missing_from_ns, metering_unsettled, nameless, .. } = site.flows;
     let more = if period == Period::Long { lost_long } else { 0 };
     analyses.then_some(pb::FlowAnalysis {
         records,
@@ -148,5 +152,6 @@ pub(super) fn account(site: &Site, period: Period, analyses: bool) -> Option<pb:
         missing_from_ns: if missing > 0 { missing_from_ns } else { 0 },
         running_totals,
         metering_unsettled,
+        nameless,
     })
 }

@@ -35,7 +35,7 @@ impl FlowFeed {
         let Some(datagram) = datagrams.take(frame).filter(|datagram| looks_like_export(&datagram.payload)) else { return false };
         let from = Arrival { exporter: datagram.src, port: datagram.src_port, received_ns: frame.time_ns };
         collector.take(&from, &datagram.payload, &mut |flow| {
-            let named = edges.as_mut().map_or([None; 2], |edges| edges.of(flow));
+            let named = edges.as_mut().map_or_else(Default::default, |edges| edges.of(flow));
             analysis.take_named(flow, named);
         });
         miss(analysis, collector);

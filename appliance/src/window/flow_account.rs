@@ -41,6 +41,8 @@ pub struct FlowAccount {
     pub half_told: u64,
     /// Of the matched, those that another record of the same packets may count beside: how their exporter meters is a guess yet.
     pub metering_unsettled: u64,
+    /// In a range, of an exporter that has not yet told the names of its interfaces, which decide: they count by the default.
+    pub nameless: u64,
     /// Datagrams, records or samples that exporters sent and that did not come, or were of no use.
     pub missing: u64,
     /// Records of datagrams that the network repeated.
@@ -57,7 +59,7 @@ pub struct FlowAccount {
 
 impl FlowAccount {
     /// Words of [`Self::to_words`].
-    pub const WORDS: usize = 21;
+    pub const WORDS: usize = 22;
 
     /// All counters, and last a least and a largest.
     pub const fn to_words(&self) -> [u64; Self::WORDS] {
@@ -77,6 +79,7 @@ impl FlowAccount {
             self.not_random,
             self.half_told,
             self.metering_unsettled,
+            self.nameless,
             self.missing,
             self.repeated,
             self.refilled,
@@ -90,7 +93,7 @@ impl FlowAccount {
     pub fn from_words(words: &[u64]) -> Self {
         let Some(words) = words.first_chunk::<{ Self::WORDS }>() else { return Self::default() };
         let [records, matched, unmatched, duplicate_view, no_address, no_counts, implausible, rest @ ..] = *words;
-        let [views, counted, lost, lost_long, rate_unknown, not_random, half_told, metering_unsettled, rest @ ..] = rest;
+        let [views, counted, lost, lost_long, rate_unknown, not_random, half_told, metering_unsettled, nameless, rest @ ..] = rest;
         let [missing, repeated, refilled, running_totals, missing_from_ns, rate_max] = rest;
         Self {
             records,
@@ -108,6 +111,7 @@ impl FlowAccount {
             not_random,
             half_told,
             metering_unsettled,
+            nameless,
             missing,
             repeated,
             refilled,

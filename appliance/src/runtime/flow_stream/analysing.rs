@@ -109,7 +109,7 @@ impl Analysing {
     #[inline]
     pub(super) fn take(&mut self, flow: &Flow) {
         if let Some((analysis, _)) = self.counting.as_deref_mut() {
-            let named = self.edges.as_mut().map_or([None; 2], |edges| edges.of(flow));
+            let named = self.edges.as_mut().map_or_else(Default::default, |edges| edges.of(flow));
             analysis.take_named(flow, named);
         }
     }
@@ -210,6 +210,31 @@ mod tests {
         }) {}
         told.retain(|account| *account != (0, 0, 0, 0));
         assert_eq!(told, [(3, 2, 1, 3)]);
+    }
+
+    /// Names decide where its flows count, and it has not told them: they count by the default, and it is said.
+    #[test]
+    fn flows_by_interfaces_without_a_name_yet_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let (mut analysis, mut stream) = analysis(folder.path());
+        let mut flow = Flow::default();
+        let f = &mut flow.fields;
+        let address = |octets: [u8; 4]| crate::flows::Address::from(std::net::IpAddr::from(octets));
+        (f.src_addr, f.dst_addr) = (address([192, 0, 2, 1]), address([10, 1, 1, 1]));
+        (f.in_if, f.out_if, f.packets, f.bytes, f.sampling_rate) = (1, 2, 1, 100, 1);
+        analysis.turn(1_000_000_000_000);
+        for are_unknown in [true, false] {
+            analysis.take_named(&flow, crate::record::Named { sides: [None; 2], are_unknown });
+        }
+        analysis.end();
+        let mut told = Vec::new();
+        while stream.next(|message| {
+            if let crate::window::Told::Closed { site, .. } = message {
+                told.push((site.flows.matched, site.flows.nameless, site.flows.metering_unsettled));
+            }
+        }) {}
+        told.retain(|account| *account != (0, 0, 0));
+        assert_eq!(told, [(2, 1, 1)], "by default they are external: it may count too often");
     }
 
     /// It tells of each flow where it comes in and where it leaves. Once that is known, one of the two counts.
