@@ -244,7 +244,8 @@ fn a_silent_exporter_is_asked_again() {
     );
     let config = place.load(&sections);
     let (_pipeline, keeper) = place.pipeline(&sections);
-    let mut edges = Edges::new(&config.interfaces, keeper.unwrap().shelf()).unwrap();
+    let keeper = keeper.unwrap();
+    let mut edges = Edges::new(&config.interfaces, keeper.shelf()).unwrap();
     let mut told = flow("8.8.8.8", "10.0.0.1");
     (told.fields.sampler_address, told.fields.in_if, told.fields.out_if) = (address("127.0.0.1"), 7, 9);
     assert_eq!(edges.of(&told), Named { sides: [None; 2], are_unknown: true });
