@@ -77,7 +77,8 @@ pub(super) struct Sequence {
     /// When the last one that was not late was sent, by the exporter's clock.
     sent_ms: Option<u64>,
     odd: Option<Odd>,
-    /// Lost, unless its numbers turn out to be steps of something else.
+    /// Lost, unless its numbers turn out to be steps of something else: the first of them, and how many.
+    doubtful_from: u32,
     doubtful: u32,
     steps: Steps,
     /// What is missing: first number, how many, and in which window that was seen. The oldest first.
@@ -153,15 +154,23 @@ impl Sequence {
             Some(odd) => self.confirm(expected, odd, taken),
             None => self.put(expected, place, taken),
         };
-        self.settle(verdict, step)
+        self.settle(verdict, step, number)
     }
 
-    /// A gap that is a step of the other kind is none yet.
-    fn settle(&mut self, verdict: Verdict, step: Step) -> Verdict {
+    /// A gap that is a step of the other kind is none yet, and what comes late of it was never told.
+    fn settle(&mut self, verdict: Verdict, step: Step, number: u32) -> Verdict {
         match (verdict, step) {
             (Verdict::Gap(lost), Step::Other) => {
+                if self.doubtful == 0 {
+                    self.doubtful_from = number.wrapping_sub(lost);
+                }
                 self.doubtful = self.doubtful.saturating_add(lost);
                 Verdict::Odd
+            }
+            (Verdict::Late(filled), _) if number.wrapping_sub(self.doubtful_from) <= JUMP_MAX => {
+                let untold = filled.min(self.doubtful);
+                self.doubtful -= untold;
+                Verdict::Late(filled - untold)
             }
             (_, Step::Other) => verdict,
             (Verdict::Gap(lost), _) => Verdict::Gap(lost.saturating_add(std::mem::take(&mut self.doubtful))),
@@ -187,22 +196,34 @@ impl Sequence {
             Some(..=JUMP_MAX) => return Place::Far,
             Some(_) => {}
         }
-        if let Some(at) = self.holes.iter().position(|(from, count, _)| number.wrapping_sub(*from) < *count) {
-            return Place::Hole(at);
+        match self.hole(number) {
+            _ if self.is_sent_anew(times.sent_ms) => Place::Anew,
+            Some(at) => Place::Hole(at),
+            None if behind <= NEAR_MAX => Place::Behind,
+            None => Place::Anew,
         }
-        if behind <= NEAR_MAX && !self.is_sent_anew(times.sent_ms) { Place::Behind } else { Place::Anew }
+    }
+
+    /// The hole that a number lies in.
+    fn hole(&self, number: u32) -> Option<usize> {
+        self.holes.iter().position(|(from, count, _)| number.wrapping_sub(*from) < *count)
     }
 
     /// Takes a number where it stands.
     fn put(&mut self, expected: u32, place: Place, taken: Taken) -> Verdict {
         let (number, units, _) = taken;
         // Who goes on as before did not mean the odd one.
-        let refuted = matches!(place, Place::Next | Place::Ahead(_) | Place::Far | Place::Anew) && self.odd.take().is_some();
-        self.misnumbered += u32::from(refuted);
+        let goes_on = matches!(place, Place::Next | Place::Ahead(_) | Place::Far | Place::Anew);
+        let refuted = if goes_on { self.odd.take() } else { None };
+        // Of an exporter that stamps its datagrams out of their order, it was late after all.
+        let late = refuted.filter(|_| place == Place::Next).and_then(|odd| Some((odd, self.hole(odd.number)?)));
+        self.misnumbered += u32::from(refuted.is_some() && late.is_none());
         match place {
             Place::Next => {
                 self.go_on(taken);
-                Verdict::Next
+                late.map_or(Verdict::Next, |(odd, at)| {
+                    Verdict::Late(self.fill(at, odd.number, odd.units.sure.max(odd.units.unsure.min(1))))
+                })
             }
             Place::Ahead(lost) => {
                 self.note(expected.wrapping_add(self.unsure), lost, self.window);
@@ -239,8 +260,8 @@ impl Sequence {
         if odd.is_anew { Verdict::Restart(lost) } else { Verdict::Gap(lost) }
     }
 
-    /// Of an old number that fills no hole: what comes twice, or was overtaken, was sent before the last one; what was sent after it has
-    /// that number because the exporter counts anew.
+    /// Of an old number: what comes twice, or was overtaken, was sent before the last one; what was sent after it has that number because the
+    /// exporter counts anew.
     fn is_sent_anew(&self, sent_ms: Option<u64>) -> bool {
         let (Some(last), Some(now)) = (self.sent_ms, sent_ms) else { return false };
         now > last || last - now > HELD_BACK_MS
