@@ -29,11 +29,11 @@ fn specs() -> Vec<StatSpec> {
         for edges in [vec![1, 2], (1..90).collect()] {
             specs.push(spec("histogram", &[Key::InIf], metric, &[]).with("bins", Setting::Integers(edges)));
         }
-        specs.push(spec("quantiles", &[Key::InIf], metric, &[]));
         specs.push(spec("topk", &[Key::SrcIp], metric, &[("k", 60)]));
         specs.push(spec("entropy", &[Key::SrcIp], metric, &[]));
         specs.push(spec("entropy", &[Key::SrcIp], metric, &[("keys", 16)]));
     }
+    specs.push(spec("quantiles", &[Key::InIf], Metric::Packets, &[]));
     specs.push(spec("distinct", &[Key::SrcIp], Metric::Packets, &[("p", 12)]));
     specs.push(spec("new_keys", &[Key::SrcIp], Metric::Packets, &[]));
     specs.push(spec("fanout", &[Key::SrcIp], Metric::Packets, &[]));
