@@ -214,6 +214,42 @@ fn a_link_that_goes_down_and_a_feed_that_falls_silent_are_told() {
     });
 }
 
+/// Each window finds the link up, and one of them was a third of a second without it.
+#[test]
+fn a_link_that_goes_down_and_comes_back_within_a_window_is_told() {
+    in_namespace("a_link_that_goes_down_and_comes_back_within_a_window_is_told", || {
+        let place = Place::new();
+        // It had changed before: the first reading is none.
+        assert!(sh("ip link set scrubber0 down && ip link set scrubber0 up"));
+        let port = "[[ports]]\ndevice = \"net_af_packet0,iface=mirror0\"\nfeed = \"mirror\"\n";
+        let appliance = Appliance::counting(&place.config(2_000, &[port, ANY_ADMIN, FILE]), &[]);
+        let windows = |more: usize| {
+            let enough = place.reports().accounts.len() + more;
+            wait(20, || place.reports().accounts.len() >= enough, || appliance.log());
+        };
+        windows(2);
+        place.send(&appliance);
+        let into_the_window = || std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() % 2_000;
+        wait(5, || (200..500).contains(&into_the_window()), String::new);
+        assert!(sh("ip link set scrubber0 down && sleep 0.3 && ip link set scrubber0 up"));
+        let flapped = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+        appliance.says("the port's link went down and came back", 10);
+        windows(2);
+        appliance.stop(30);
+
+        let accounts = place.reports().accounts;
+        let told: Vec<u128> = accounts
+            .iter()
+            .filter(|account| state_and_reasons(account).1.iter().any(|reason| reason == "feed_down"))
+            .map(|account| account["windowEndNs"].as_str().unwrap().parse().unwrap())
+            .collect();
+        println!("at {flapped}: windows told {told:?} of {}", accounts.len());
+        // A reading comes a moment behind a window's end, and a slow machine may take its time over the command.
+        assert!(!told.is_empty() && told.len() <= 2 && told.len() + 3 <= accounts.len(), "{accounts:?}");
+        assert!(told.iter().all(|end_ns| end_ns.abs_diff(flapped) < 8_000_000_000), "{flapped} {told:?}");
+    });
+}
+
 fn state_and_reasons(account: &Value) -> (Value, Vec<Value>) {
     let reasons = account["incomplete"]["reasons"].as_array().cloned().unwrap_or_default();
     (account["feeds"][0]["state"].clone(), reasons)

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::rate::{Counts, RateTest};
-use super::spread::{Blocks, Spread};
+use super::spread::{Block, Blocks, Spread};
 
 /// A history has room for more than it holds: for a part of itself.
 const GROWTH: usize = 4;
@@ -80,6 +80,10 @@ pub struct Mark {
     dropped: u64,
     low: u64,
     high: u64,
+    /// Samples up to the end of the window that is nearest,
+    near: u64,
+    /// and what had been dropped by then, as far as counters tell: once they went on from here, or up to here.
+    dropped_near: Option<u64>,
 }
 
 impl Mark {
@@ -90,6 +94,26 @@ impl Mark {
             low: later.low.saturating_sub(self.high),
             high: later.high.saturating_sub(self.low),
         }
+    }
+
+    /// What had been dropped by the end of the window that is nearest, at the pace between two marks.
+    fn by_the_nearest(&self, (before, now): (&Self, &Self), clocks: Clocks) -> u64 {
+        let end_ns = i128::from(clocks.nearest(self.time_ns)) * i128::from(clocks.window_ns.max(1));
+        let lasted = i128::from(now.time_ns.saturating_sub(before.time_ns)).max(1);
+        // What lies further off than both marks are apart says nothing.
+        let apart = (end_ns - i128::from(self.time_ns)).clamp(-lasted, lasted);
+        let more = i128::from(now.dropped.saturating_sub(before.dropped)).saturating_mul(apart) / lasted;
+        u64::try_from((i128::from(self.dropped) + more).clamp(0, i128::from(u64::MAX))).unwrap_or(u64::MAX)
+    }
+
+    /// What lies between the windows' ends nearest to two marks, one behind the other.
+    fn block_until(&mut self, later: &mut Self, clocks: Clocks) -> Block {
+        let marks = (*self, *later);
+        let began = self.dropped_near.unwrap_or_else(|| self.by_the_nearest((&marks.0, &marks.1), clocks));
+        // Never less than before: what blocks have adds up to what was dropped.
+        let ended = later.by_the_nearest((&marks.0, &marks.1), clocks).max(began);
+        later.dropped_near = Some(ended);
+        Block { dropped: ended - began, sampled: later.near.saturating_sub(self.near) }
     }
 }
 
@@ -107,6 +131,12 @@ impl Clocks {
     pub fn windows(&self, time_ns: u64) -> (u64, u64) {
         let length = self.window_ns.max(1);
         (time_ns.saturating_sub(self.skew_ns) / length, time_ns.saturating_add(self.skew_ns).div_ceil(length))
+    }
+
+    /// The window that begins nearest to a mark.
+    fn nearest(&self, time_ns: u64) -> u64 {
+        let length = self.window_ns.max(1);
+        time_ns / length + u64::from(time_ns % length >= length.div_ceil(2))
     }
 }
 
@@ -141,9 +171,7 @@ pub struct Account {
     /// The last mark ends the stretch that was counted: the next one joins.
     joined: bool,
     stretches: [Stretch; STRETCHES_NS.len()],
-    block: Option<Mark>,
-    /// Where the block of all keys together begins here.
-    pooled: Option<Mark>,
+    /// Of this key alone.
     blocks: Blocks,
     /// When what stands here began.
     pub since_ns: Option<u64>,
@@ -152,8 +180,8 @@ pub struct Account {
 /// What a row was good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Taken {
-    /// Counts.
-    Counted,
+    /// Counts; for the spread, this.
+    Counted(Block),
     /// Nothing before it to compare with: the first, one behind a counter that fell, or behind windows that are not whole.
     Begins,
     /// Its time was had before.
@@ -169,43 +197,30 @@ impl Account {
             return Taken::Repeated;
         }
         let (first, behind) = clocks.windows(time_ns);
-        let (Some(low), Some(high)) = (self.history.before(first), self.history.before(behind)) else {
-            (self.last, self.block, self.pooled) = (None, None, None);
+        let samples = [first, clocks.nearest(time_ns), behind].map(|window| self.history.before(window));
+        let [Some(low), Some(near), Some(high)] = samples else {
+            self.last = None;
             return Taken::TooOld;
         };
-        let now = Mark { time_ns, dropped, low, high };
+        let mut now = Mark { time_ns, dropped, low, high, near, dropped_near: None };
         let before = self.last.replace(now).filter(|before| dropped >= before.dropped && is_whole(before.time_ns, time_ns));
-        let Some(before) = before else {
-            (self.joined, self.block, self.pooled) = (false, None, None);
+        let Some(mut before) = before else {
+            self.joined = false;
             return Taken::Begins;
         };
+        let block = before.block_until(&mut now, clocks);
+        self.last = Some(now);
         self.since_ns.get_or_insert(before.time_ns);
         for (stretch, length_ns) in self.stretches.iter_mut().zip(STRETCHES_NS) {
             stretch.add(length_ns, &before, &now, self.joined);
         }
         self.joined = true;
-        self.block.get_or_insert(before);
-        self.pooled.get_or_insert(before);
-        Taken::Counted
+        Taken::Counted(block)
     }
 
-    /// Ends a block if it has enough.
-    pub fn look_at_spread(&mut self, one_in: u32, tolerance: f64) {
-        let (Some(base), Some(now)) = (self.block, self.last) else { return };
-        if self.blocks.look(now.time_ns / STRETCHES_NS[0], &base.until(&now), (one_in, tolerance)) {
-            self.block = Some(now);
-        }
-    }
-
-    /// What it has of the block of all keys together.
-    pub fn of_pool(&self) -> Counts {
-        let (Some(base), Some(now)) = (&self.pooled, &self.last) else { return Counts::default() };
-        base.until(now)
-    }
-
-    /// That block is over.
-    pub fn pool_anew(&mut self) {
-        self.pooled = self.pooled.and(self.last);
+    /// Adds to its blocks.
+    pub fn add_to_spread(&mut self, day: u64, block: Block, rate: (u32, f64)) {
+        self.blocks.add(day, block, rate);
     }
 
     /// What was counted in this day, or hour, if it is still that one.

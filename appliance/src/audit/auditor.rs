@@ -184,37 +184,27 @@ impl Auditor {
             return;
         };
         let taken = keyed.account.take(row, clocks, is_whole);
-        if taken == Taken::Counted {
-            keyed.account.look_at_spread(keyed.one_in, tolerance);
+        if let Taken::Counted(block) = taken {
+            keyed.account.add_to_spread(row.0 / STRETCHES_NS[0], block, (keyed.one_in, tolerance));
+            if keyed.random {
+                self.pooled.entry(keyed.one_in).or_default().gather(block);
+            }
         }
         self.named = named.max(keyed.order);
         self.broken = broken;
         match taken {
-            Taken::Counted => self.told.counted += 1,
+            Taken::Counted(_) => self.told.counted += 1,
             Taken::Begins => self.told.begun += 1,
             Taken::TooOld => self.told.too_old += 1,
             Taken::Repeated => {}
         }
     }
 
-    /// Ends blocks of all keys of a rate together, where there is enough.
-    fn look_at_pools(&mut self, day: u64) {
-        let mut blocks: BTreeMap<u32, Counts> = BTreeMap::new();
-        for keyed in self.keys.named.values().filter(|keyed| keyed.random) {
-            let block = blocks.entry(keyed.one_in).or_default();
-            *block = block.with(keyed.account.of_pool());
-        }
-        for (one_in, block) in blocks {
-            if self.pooled.entry(one_in).or_default().look(day, &block, (one_in, self.plan.tolerance)) {
-                self.keys.named.values_mut().filter(|keyed| keyed.one_in == one_in).for_each(|keyed| keyed.account.pool_anew());
-            }
-        }
-    }
-
     fn judge(&mut self) {
         let now_ns = self.told.newest_ns.min(self.end_ns);
         let day = now_ns / STRETCHES_NS[0];
-        self.look_at_pools(day);
+        // Once all rows of the same moment are in: then no key lacks what others have.
+        self.pooled.iter_mut().for_each(|(one_in, blocks)| blocks.look(day, (*one_in, self.plan.tolerance)));
         let (bar, mut pools) = (-self.plan.false_alarms.ln() + std::f64::consts::LN_2, BTreeMap::new());
         for keyed in self.keys.named.values_mut() {
             let Some(test) = self.tests.get(&keyed.one_in) else { continue };
@@ -330,3 +320,6 @@ mod tests;
 #[cfg(test)]
 #[path = "room_tests.rs"]
 mod room_tests;
+#[cfg(test)]
+#[path = "spread_runs.rs"]
+mod spread_runs;

@@ -2,23 +2,28 @@
 //! every s-th takes np, give or take one.
 //!
 //! Counts are looked at in blocks. A block's evidence is exp(-θz²/2) / c, with z = (x - np) / √(np(1 - p)): large where x is nearer to
-//! np than chance brings it. The divisor c is the mean of the numerator under the binomial distribution, so the mean of the quotient is 1, and products over blocks are an e-process for each θ, and so is the mean over several. Of a count that lies
-//! between two ends, the one that is farther from np is taken, which is never more evidence than the true one. When a block ends depends on how
-//! much was dropped, and on blocks before: never on its own samples. Half of what there is is laid on each block, half kept: a block whose ends
-//! are far apart, which says nothing, costs no more than that.
+//! np than chance brings it. The divisor c is the mean of the numerator under the binomial distribution, so the mean of the quotient is 1, and
+//! products over blocks are an e-process for each θ, and so is the mean over several. When a block ends depends on how
+//! much was dropped, and on blocks before: never on its own samples. Half of what there is is laid on each block, half kept: a block that
+//! says nothing costs no more than that.
+//!
+//! x is of whole windows, n of what the counter said at moments that lie elsewhere, by a clock that may differ. So it is some other number N of packets
+//! whose coins make x, and N is unknown. It need not be known: whatever it is, the mean of the numerator is c at most, to within 1/(8np) of it.
+//! With fewer or more packets x lies elsewhere, which makes it smaller, and what fewer spread less is made up for only as far as that
+//! (of a normal shape with r = N/n the mean is exp(-θ(1 - r)²λ / 2(1 + θr)) / √(1 + θr), λ = np / (1 - p), greatest at r = 1 - 1/(2λ)).
+//! All that is asked for is that clocks, and when counters are read, do not depend on which packets are sampled. What edges cost is
+//! evidence: a block says something where they vary by little beside its deviation, so there are blocks of several sizes side by side.
 
 use std::iter::successors;
 
-use super::rate::{Counts, mean};
+use super::rate::mean;
 
 /// How much less spread the alternatives have: variances 1/4, 1/16 and 1/64 of a random sample's.
 const THETAS: [f64; 3] = [3.0, 15.0, 63.0];
-/// A block has so many expected samples at least,
-const BLOCK_MIN: f64 = 64.0;
-/// and never waits for more.
-const BLOCK_MAX: f64 = 1e7;
-/// Where the ends of a block's count are apart, the next one waits until that is half of a standard deviation.
-const APART: f64 = 4.0;
+/// Expected samples after which a block ends: of each size there is one at a time.
+const SIZES: [f64; 5] = [64.0, 1_024.0, 16_384.0, 262_144.0, 4_194_304.0];
+/// The mean over any number of packets is larger than that over n by this share of 1/np at most.
+const OF_ANY_NUMBER: f64 = 1.0 / 8.0;
 /// Below this deviation the mean is summed term by term; from here on over [`GRID`] points of the binomial's shape between whole numbers.
 const SMOOTH_FROM: f64 = 30.0;
 /// Deviations on each side of the mean: what is further out is less than 2e-15 of all.
@@ -33,53 +38,82 @@ const SMOOTH_MARGIN: f64 = 1e-4;
 /// Terms that are smaller than this share of the largest are left out.
 const TERM_MIN: f64 = 1e-18;
 
-/// Evidence of too little spread, natural logarithms, by alternative.
+/// What a scrubber dropped, and what of it was sampled, as far as windows tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Block {
+    /// Packets.
+    pub dropped: u64,
+    /// Samples of whole windows.
+    pub sampled: u64,
+}
+
+impl Block {
+    /// Both together.
+    const fn with(self, other: Self) -> Self {
+        Self { dropped: self.dropped.saturating_add(other.dropped), sampled: self.sampled.saturating_add(other.sampled) }
+    }
+}
+
+/// Evidence of too little spread, natural logarithms, by size of blocks and alternative.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Spread([f64; THETAS.len()]);
+pub struct Spread([[f64; THETAS.len()]; SIZES.len()]);
 
 impl Spread {
     /// Adds a block of samples, one in so many. Rates within the tolerance spread a little less, by no more than the tolerance tells.
-    pub fn add(&mut self, block: &Counts, one_in: u32, tolerance: f64) {
+    #[allow(clippy::cast_precision_loss, reason = "counts up to 1e12 are exact")]
+    fn add(&mut self, size: usize, block: &Block, (one_in, tolerance): (u32, f64)) {
         let rate = 1.0 / f64::from(one_in.max(2));
         let (far, deviation) = distance(block, rate);
         let (means, _) = means_of(block.dropped, rate, deviation);
-        for ((sum, theta), divisor) in self.0.iter_mut().zip(THETAS).zip(means) {
-            let evidence = -(theta * far * far / 2.0 + divisor.ln() + tolerance);
+        let margin = tolerance + OF_ANY_NUMBER / (block.dropped as f64 * rate).max(1.0);
+        for ((sum, theta), divisor) in self.0[size].iter_mut().zip(THETAS).zip(means) {
+            let evidence = -(theta * far * far / 2.0 + divisor.ln() + margin);
             *sum += mean([0.0, evidence].into_iter());
         }
     }
 
     /// Adds another's blocks.
     pub fn merge(&mut self, other: &Self) {
-        self.0.iter_mut().zip(other.0).for_each(|(sum, more)| *sum += more);
+        self.0.as_flattened_mut().iter_mut().zip(other.0.as_flattened()).for_each(|(sum, more)| *sum += more);
     }
 
     /// Natural logarithm.
     pub fn evidence(&self) -> f64 {
-        mean(self.0.iter().copied())
+        mean(self.0.as_flattened().iter().copied())
     }
 }
 
-/// Blocks of a day, one behind the other.
+/// Blocks one behind the other, of each size, and what those say that ended in a day. A block that lies over midnight is of the day it ends in.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Blocks {
     day: u64,
     spread: Spread,
-    apart: u64,
+    open: [Block; SIZES.len()],
 }
 
 impl Blocks {
-    /// Ends the block that has so much by now, if that is enough. Whether it did.
-    pub fn look(&mut self, day: u64, block: &Counts, (one_in, tolerance): (u32, f64)) -> bool {
+    /// Adds what lies between two moments, and ends blocks that have enough by now.
+    pub fn add(&mut self, day: u64, more: Block, rate: (u32, f64)) {
+        self.gather(more);
+        self.look(day, rate);
+    }
+
+    /// Adds it, and ends nothing yet.
+    pub fn gather(&mut self, more: Block) {
+        self.open.iter_mut().for_each(|open| *open = open.with(more));
+    }
+
+    /// Ends blocks that have enough by now.
+    #[allow(clippy::cast_precision_loss, reason = "a size")]
+    pub fn look(&mut self, day: u64, rate: (u32, f64)) {
         if self.day != day {
             (self.day, self.spread) = (day, Spread::default());
         }
-        let ends = block.expected(one_in) >= block_size(self.apart);
-        if ends {
-            self.spread.add(block, one_in, tolerance);
-            self.apart = block.high.saturating_sub(block.low);
+        for (size, open) in self.open.iter_mut().enumerate() {
+            if open.dropped as f64 / f64::from(rate.0.max(1)) >= SIZES[size] {
+                self.spread.add(size, &std::mem::take(open), rate);
+            }
         }
-        ends
     }
 
     /// Evidence of this day.
@@ -88,20 +122,13 @@ impl Blocks {
     }
 }
 
-/// Expected samples after which the next block ends, behind one whose ends were so far apart; before the first, 0.
-#[allow(clippy::cast_precision_loss, reason = "a size")]
-pub fn block_size(apart: u64) -> f64 {
-    (APART * apart as f64 * apart as f64).clamp(BLOCK_MIN, BLOCK_MAX)
-}
-
-/// How far the farther end is from what is expected, in standard deviations; and one such.
+/// How far a count is from what is expected, in standard deviations; and one such.
 #[allow(clippy::cast_precision_loss, reason = "counts up to 1e12 are exact")]
-fn distance(block: &Counts, rate: f64) -> (f64, f64) {
+fn distance(block: &Block, rate: f64) -> (f64, f64) {
     let expected = block.dropped as f64 * rate;
     let deviation = (expected * (1.0 - rate)).sqrt().max(f64::MIN_POSITIVE);
-    let far = (block.low as f64 - expected).abs().max((block.high as f64 - expected).abs());
     // Further than this says no less.
-    ((far / deviation).min(1e6), deviation)
+    (((block.sampled as f64 - expected).abs() / deviation).min(1e6), deviation)
 }
 
 /// Means of exp(-θz²/2) over the binomial distribution, and how many points they were summed over: fewer than a thousand of any counts.

@@ -3,9 +3,9 @@
 
 use super::*;
 
-fn evidence_of(dropped: u64, low: u64, high: u64, one_in: u32) -> Spread {
+fn evidence_of(dropped: u64, sampled: u64, one_in: u32, tolerance: f64) -> Spread {
     let mut spread = Spread::default();
-    spread.add(&Counts { dropped, low, high }, one_in, 0.0);
+    spread.add(0, &Block { dropped, sampled }, (one_in, tolerance));
     spread
 }
 
@@ -21,16 +21,38 @@ fn outcomes(n: u64, p: f64) -> Vec<f64> {
 #[test]
 fn the_mean_of_a_blocks_evidence_is_one() {
     for (n, one_in) in [(1, 2), (50, 2), (2_560, 40), (2_571, 40), (9_000, 10), (20_000, 10)] {
-        let shares = outcomes(n, 1.0 / f64::from(one_in));
+        let rate = 1.0 / f64::from(one_in);
+        let shares = outcomes(n, rate);
         for theta in 0..THETAS.len() {
-            let mean: f64 = (0..=n).map(|k| shares[k as usize] * evidence_of(n, k, k, one_in).0[theta].exp()).sum();
+            let mean: f64 = (0..=n).map(|k| shares[k as usize] * evidence_of(n, k, one_in, 0.0).0[0][theta].exp()).sum();
             // Half of it is the block's.
-            let margin = if n < 10_000 { 0.0 } else { SMOOTH_MARGIN / 2.0 };
-            assert!((mean + margin - 1.0).abs() < 1e-7, "{n} 1 in {one_in}: {mean}");
+            let margin = (-OF_ANY_NUMBER / (n as f64 * rate).max(1.0)).exp() / if n < 10_000 { 1.0 } else { 1.0 + SMOOTH_MARGIN };
+            assert!((mean - f64::midpoint(1.0, margin)).abs() < 1e-7, "{n} 1 in {one_in}: {mean}");
         }
-        let mut wide = Spread::default();
-        wide.add(&Counts { dropped: n, low: 0, high: n }, one_in, 0.0);
-        assert!((0..=n).all(|k| evidence_of(n, k, k, one_in).0[1] >= wide.0[1]), "the least that ends allow");
+    }
+}
+
+/// However many packets it is that made the samples, and at any rate within the tolerance: the mean is one at most.
+#[test]
+fn the_mean_is_no_more_whatever_number_was_dropped() {
+    for (n, one_in) in [(128_u64, 2), (192, 3), (647, 10), (2_560, 40), (2_571, 40), (12_800, 200)] {
+        let evidence: Vec<_> = (0..3 * n).map(|k| evidence_of(n, k, one_in, 0.005).0[0].map(f64::exp)).collect();
+        let near = n - n / 16..=n + n / 16;
+        let numbers = (0..3 * n).filter(|other| other % (n / 20) == 0 || near.contains(other) && (n < 5_000 || other % 20 == 0));
+        let (mut most, mut at) = (0.0_f64, 0);
+        for number in numbers {
+            for off in [-0.005_f64, 0.0, 0.005] {
+                let shares = outcomes(number, off.exp() / f64::from(one_in));
+                for theta in 0..THETAS.len() {
+                    let mean = shares.iter().zip(&evidence).map(|(share, evidence)| share * evidence[theta]).sum();
+                    if mean > most {
+                        (most, at) = (mean, number);
+                    }
+                }
+            }
+        }
+        println!("{n} 1 in {one_in}: {most} at most, with {at}");
+        assert!(most <= 1.0 && most > 0.99, "{n} 1 in {one_in}: {most} with {at}");
     }
 }
 
@@ -75,7 +97,7 @@ fn fifty_thousand_rows_of_huge_counters_end() {
         points += u64::from(more);
         if row < 1_000 {
             let sampled = dropped / u64::from(one_in);
-            spread.add(&Counts { dropped, low: sampled, high: sampled }, one_in, 0.0);
+            spread.add(0, &Block { dropped, sampled }, (one_in, 0.0));
         }
     }
     println!("{points} points");
@@ -84,9 +106,26 @@ fn fifty_thousand_rows_of_huge_counters_end() {
 
 #[test]
 fn any_numbers_give_a_number() {
-    for (dropped, low, high) in [(0, 0, 0), (0, 0, u64::MAX), (u64::MAX, 0, 0), (1 << 40, 1 << 40, 1 << 40), (5, 9, 9)] {
-        let have = evidence_of(dropped, low, high, 40).evidence();
-        assert!(!have.is_nan(), "{dropped} {low} {high}");
+    for (dropped, sampled) in [(0, 0), (0, u64::MAX), (u64::MAX, 0), (1 << 40, 1 << 40), (5, 9)] {
+        let have = evidence_of(dropped, sampled, 40, 0.005).evidence();
+        assert!(!have.is_nan(), "{dropped} {sampled}");
+        let mut blocks = Blocks::default();
+        (0..3).for_each(|day| blocks.add(day, Block { dropped, sampled }, (40, 0.005)));
+        assert!(!blocks.of(2).evidence().is_nan(), "{dropped} {sampled}");
     }
-    assert!(block_size(0) == BLOCK_MIN && block_size(u64::MAX) == BLOCK_MAX);
+}
+
+#[test]
+fn blocks_end_at_their_sizes_and_go_on_over_midnight() {
+    let mut blocks = Blocks::default();
+    let half = Block { dropped: 1_280, sampled: 32 };
+    blocks.add(0, half, (40, 0.0));
+    assert_eq!(blocks.of(0), Spread::default());
+    blocks.add(1, half, (40, 0.0));
+    let one = blocks.of(1);
+    assert!(one.0[0].iter().all(|sum| *sum > 0.1) && one.0[1..].as_flattened().iter().all(|sum| *sum == 0.0), "{one:?}");
+    assert_eq!((blocks.of(0), blocks.of(2)), (Spread::default(), Spread::default()));
+    (0..30).for_each(|_| blocks.add(1, half, (40, 0.0)));
+    let many = blocks.of(1);
+    assert!((many.0[0][0] - 16.0 * one.0[0][0]).abs() < 1e-9 && many.0[1][2] > 1.0 && many.0[2][2] == 0.0, "{many:?}");
 }

@@ -10,20 +10,20 @@ use super::*;
 const S: u64 = 1_000_000_000;
 const SEED: u64 = 20_261;
 
-struct Dice(ChaCha8Rng);
+pub(super) struct Dice(pub(super) ChaCha8Rng);
 
 impl Dice {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         println!("seed {seed}");
         Self(ChaCha8Rng::seed_from_u64(seed))
     }
 
-    fn share(&mut self) -> f64 {
+    pub(super) fn share(&mut self) -> f64 {
         ((self.0.next_u64() >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
     }
 
     /// How many of `n` a random sampler takes: from one sample to the next.
-    fn sampled(&mut self, n: u64, one_in: f64) -> u64 {
+    pub(super) fn sampled(&mut self, n: u64, one_in: f64) -> u64 {
         let (mut taken, mut at) = (0, 0.0);
         loop {
             at += (self.share().ln() / (-1.0 / one_in).ln_1p()).floor() + 1.0;
@@ -35,7 +35,7 @@ impl Dice {
     }
 }
 
-fn plan(false_alarms: f64) -> Plan {
+pub(super) fn plan(false_alarms: f64) -> Plan {
     Plan {
         by: By::Range,
         false_alarms,
@@ -48,15 +48,15 @@ fn plan(false_alarms: f64) -> Plan {
     }
 }
 
-fn close(auditor: &mut Auditor, second: u64, samples: &[(String, u64)]) {
+pub(super) fn close(auditor: &mut Auditor, second: u64, samples: &[(String, u64)]) {
     auditor.close(WindowOf { bounds_ns: (second * S, (second + 1) * S), is_whole: true }, samples.iter().cloned());
 }
 
-fn row(time_ns: u64, key: &str, dropped: u64) -> Row {
+pub(super) fn row(time_ns: u64, key: &str, dropped: u64) -> Row {
     Row { time_ns, key: key.to_owned(), dropped }
 }
 
-fn verdict(auditor: &Auditor, key: &str) -> Verdict {
+pub(super) fn verdict(auditor: &Auditor, key: &str) -> Verdict {
     auditor.findings().iter().find(|finding| finding.key == key).map_or(Verdict::Unknown, |finding| finding.verdict)
 }
 

@@ -13,11 +13,12 @@
 //! | `ring` | a port that is fed from this process |
 //! | `tag` | what a fed frame carries beside its bytes |
 //! | `tables` | DPDK's own prefix tables, which a bench compares with ours |
-//! | `events`, `packet_socket`, `netdev` | what drivers do not tell: removal, the kernel's losses, the interface's state |
+//! | `events`, `packet_socket`, `netdev`, `carrier` | what counters do not tell: removal, a link that went and came, the kernel's losses, the interface's state |
 #![allow(unsafe_code, reason = "this room is the border to C")]
 
 mod arguments;
 mod burst;
+mod carrier;
 mod device;
 mod eal;
 mod error;
@@ -38,6 +39,7 @@ mod tag;
 
 pub use arguments::{EalConfig, FilePrefix, Hugepages, LcorePin};
 pub use burst::{Burst, RawFrame};
+pub use carrier::interface_carrier_changes;
 pub use device::{Device, DeviceInfo};
 pub use eal::Eal;
 pub use error::DpdkError;

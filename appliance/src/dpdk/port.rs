@@ -188,6 +188,11 @@ impl Port {
         super::events::removed(self.0.id) || unsafe { sys::rte_eth_dev_is_removed(self.0.id) } == 1
     }
 
+    /// How often the driver said that the link went or came; never, where it cannot.
+    pub fn link_changes(&self) -> u64 {
+        super::events::link_changes(self.0.id)
+    }
+
     /// Number of the kernel interface below it, if there is one.
     pub fn interface_index(&self) -> Option<u32> {
         self.0.device.info().ok().and_then(|info| info.interface_index)

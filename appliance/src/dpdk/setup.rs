@@ -125,6 +125,8 @@ pub(super) fn start_with(
 /// What the device is asked for, of what it can.
 fn configuration(device: &Device, info: &sys::rte_eth_dev_info, setup: PortSetup<'_>, report: &mut PortReport) -> sys::rte_eth_conf {
     let mut conf = sys::rte_eth_conf::default();
+    // Of links that have a kernel interface the kernel tells.
+    conf.intr_conf.set_lsc(u32::from(info.if_index == 0 && tells_of_its_link(info)));
     conf.rxmode.mtu = setup.frame_bytes_max.map_or(0, |frame| mtu_for(info, frame));
     if info.rx_offload_capa & sys::TW_RX_OFFLOAD_SCATTER != 0 {
         conf.rxmode.offloads |= sys::TW_RX_OFFLOAD_SCATTER;
@@ -140,6 +142,12 @@ fn configuration(device: &Device, info: &sys::rte_eth_dev_info, setup: PortSetup
         report.warnings.push(format!("{}: no RSS: only its first queue may see traffic", device.name()));
     }
     conf
+}
+
+/// Whether the driver reports by itself that its link went or came.
+fn tells_of_its_link(info: &sys::rte_eth_dev_info) -> bool {
+    // SAFETY: flags are absent, or the open device's own.
+    unsafe { info.dev_flags.as_ref() }.is_some_and(|flags| flags & sys::TW_DEV_INTR_LSC != 0)
 }
 
 /// The MTU that lets frames of `frame_bytes` (FCS not counted) in, as far as the device can.

@@ -26,6 +26,8 @@ struct Watched {
     counters: BTreeMap<String, u64>,
     up: bool,
     downs: u64,
+    /// Of its link, at the last reading; none before the first.
+    link_changes: Option<u64>,
 }
 
 /// A queue, and the lcore that polls it.
@@ -46,7 +48,7 @@ impl Monitor {
     pub fn new(ports: Vec<Started>, timeline: Arc<Timeline>, registry: Arc<Registry>) -> Self {
         let watch = |(device, sensor, live, queues): Started| {
             live.started.set(1);
-            Watched { device, sensor, live, queues, counters: BTreeMap::new(), up: true, downs: 0 }
+            Watched { device, sensor, live, queues, counters: BTreeMap::new(), up: true, downs: 0, link_changes: None }
         };
         let ports = Arc::new(Mutex::new(ports.into_iter().map(watch).collect()));
         Self { ports, timeline, registry, keepers: Arc::default() }
@@ -109,11 +111,14 @@ impl Watched {
 
     fn tell(&mut self, reading: &HealthReading) {
         let up = reading.link_up && !reading.gone;
+        let changed = self.link_changes.replace(reading.link_changes).is_some_and(|before| before != reading.link_changes);
         if up == self.up {
+            self.tell_of_a_moment(up && changed);
             return;
         }
         self.up = up;
-        self.downs += u64::from(!up);
+        // One that came back was without a link in a part of the window, too.
+        self.downs += u64::from(!up || changed);
         let device = &self.device;
         match (up, reading.gone) {
             (true, _) => tracing::info!(%device, "the port is up again"),
@@ -121,6 +126,15 @@ impl Watched {
             (false, false) => {
                 tracing::error!(%device, "the port's link is down: its feed is DOWN; check cable, transceiver or the other side")
             }
+        }
+    }
+
+    /// A link that is up as it was, and `changed` in between: nobody looked while it was down.
+    fn tell_of_a_moment(&mut self, changed: bool) {
+        if changed {
+            self.downs += 1;
+            let device = &self.device;
+            tracing::warn!(%device, "the port's link went down and came back: its feed was DOWN for a moment; check cable and transceiver");
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct PortHealth {
     rows: Vec<(usize, u64)>,
     /// Reported losses never fall, whatever a driver does.
     missed: u64,
+    /// Of the interface's carrier, at the last reading.
+    changes: u64,
     /// Frames that were given back before the port was used.
     foreign: u64,
 }
@@ -41,6 +43,8 @@ pub struct HealthReading {
     pub interface_received: Option<u64>,
     /// Frames can arrive.
     pub link_up: bool,
+    /// How often the link went or came, of which the kernel or the driver tells; that it moves is what it says.
+    pub link_changes: u64,
     /// Speed of the link, where the driver knows it.
     pub link_mbps: Option<u32>,
     /// The device was removed, or its interface is gone.
@@ -56,9 +60,10 @@ impl PortHealth {
             let at_start = dpdk::interface_counters(&name).unwrap_or_default();
             Some(Interface { index, name, at_start })
         });
+        let changes = interface.as_ref().and_then(|below| dpdk::interface_carrier_changes(below.index)).unwrap_or(0);
         let names = port.extended_names();
         let before = vec![0; names.len()];
-        Self { port, interface, sockets, names, before, rows: Vec::new(), missed: 0, foreign }
+        Self { port, interface, sockets, names, before, rows: Vec::new(), missed: 0, changes, foreign }
     }
 
     /// Name of the driver.
@@ -89,10 +94,11 @@ impl PortHealth {
         let interface_gone = self.interface.is_some() && interface.is_none();
         let below = interface.and_then(|below| Some((dpdk::interface_counters(&below.name)?, below.at_start)));
         let running = interface.is_none_or(|below| dpdk::interface_state(&below.name).is_some_and(|state| state.running));
+        let changes = interface.and_then(|below| dpdk::interface_carrier_changes(below.index)).unwrap_or(self.changes);
         let link = self.port.link();
         let gone = interface_gone || counters.is_none() || self.port.is_gone();
         let missed = self.lost(&counters.unwrap_or_default(), below);
-        self.missed = self.missed.max(missed);
+        (self.missed, self.changes) = (self.missed.max(missed), changes);
         HealthReading {
             received: counters.map_or(0, |counters| counters.received.saturating_sub(self.foreign)),
             nic_missed: self.missed,
@@ -101,6 +107,7 @@ impl PortHealth {
                 .filter(|_| self.port.driver() != "net_tap")
                 .map(|(now, start)| now.received.saturating_sub(start.received)),
             link_up: !gone && running && link.up,
+            link_changes: changes + self.port.link_changes(),
             link_mbps: link.mbps,
             gone,
             moved: self.moved(),
