@@ -37,7 +37,7 @@ fn costs_of_stats_begin_anew_with_other_stats() {
     };
     let seconds = |registry: &Registry| registry.snapshot().cores[0].seconds.clone();
     // What the system held up is left out.
-    let measured = |at: usize| {
+    let mut measured = |at: usize| {
         row(at, &live.costs);
         while seconds(&registry).stats.is_empty() {
             row(at, &live.costs);
