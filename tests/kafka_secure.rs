@@ -145,13 +145,28 @@ fn what_check_says(broker: &Broker, setting: &Setting) -> String {
     let file = setting.write(&broker.secret("sasl"), rows);
     let good = check(&file);
     assert!(good.contains("sinks.kafka.brokers: a cluster of 127.0.0.1:"), "{good}");
+    // The user may not see it: whether it is there, only the broker knows.
+    let hidden = check(&setting.write(&broker.secret("sasl"), &format!("{rows}events_topic = \"denied.events\"\n")));
+    assert!(hidden.contains("1 of 5 are not shown to this user: denied.events") && !hidden.contains("--create --topic"), "{hidden}");
+    assert!(hidden.contains("--add --allow-principal User:tailwater --producer --topic denied.events"), "{hidden}");
+    // A listener that has TLS, or SASL, and one that has not.
+    let plain = std::fs::read_to_string(&file).unwrap();
+    let no_tls = plain.replace(&broker.secret("sasl"), &broker.address());
+    std::fs::write(&file, &no_tls).unwrap();
+    let no_tls = check(&file);
+    assert!(no_tls.contains("take tls out"), "{no_tls}");
+    let no_sasl = plain.replace(&broker.secret("sasl"), &broker.address()).replace("tls = true\nca_file = \"ca.pem\"\n", "");
+    std::fs::write(&file, no_sasl).unwrap();
+    let no_sasl = check(&file);
+    assert!(no_sasl.contains("take sasl, username and the password out"), "{no_sasl}");
+    setting.write(&broker.secret("sasl"), rows);
     std::fs::write(setting.path("password"), WRONG).unwrap();
     Command::new("chmod").arg("644").arg(setting.path("password")).status().unwrap();
     let wrong = check(&file);
     assert!(wrong.contains("Authentication failed") && wrong.contains("everybody may read"), "{wrong}");
     std::fs::remove_file(setting.path("password")).unwrap();
     let absent = check(&file);
-    assert!(absent.contains("sinks.kafka.password_file: ") && absent.contains("`run` as this user would not start"), "{absent}");
+    assert!(absent.contains("sinks.kafka.password_file: ") && absent.contains(": `run` would not start"), "{absent}");
     // What stands in a wrong place is not shown, either.
     let inline = check(
         &setting.write(&broker.secret("sasl"), &format!("password = \"{WRONG}\"\npassword_env = \"{}\"\n", broker.secret("password"))),

@@ -54,7 +54,7 @@ pub enum Fault {
     Accounts(Run, u64, u64),
     /// Of a window fewer reports of ranges came than its account says.
     Short(Run, &'static str, u64, u64, u64),
-    /// Nobody counted from one moment to another, nanoseconds since 1970: the run before was cut off.
+    /// Nobody counted, or not all, from one moment to another, nanoseconds since 1970: the run before was cut off.
     Uncounted(String, u64, u64),
 }
 
@@ -122,7 +122,7 @@ impl Gapless {
         if let Some(before) = report.previous_run {
             self.accounts.insert(Run { appliance: report.appliance.clone(), boot_id: before.boot_id }, before.sequence);
         }
-        let cut = cut.map(|before| Fault::Uncounted(report.appliance.clone(), before.long_end_ns, report.window_start_ns));
+        let cut = cut.map(|before| Fault::Uncounted(report.appliance.clone(), before.long_end_ns, counted_from(report)));
         fault.into_iter().chain(cut).collect()
     }
 
@@ -176,6 +176,12 @@ impl Fault {
     pub const fn is_repeat(&self) -> bool {
         matches!(self, Self::Repeat(..))
     }
+}
+
+/// From when on a run surely counted: it began within a window that is cut, and when is not told.
+fn counted_from(first: &ApplianceReport) -> u64 {
+    let is_cut = first.incomplete.as_ref().is_some_and(|of| of.reasons.iter().any(|reason| reason == "partial_window"));
+    if is_cut { first.window_end_ns } else { first.window_start_ns }
 }
 
 const fn kind(is_fast: bool) -> &'static str {
@@ -247,6 +253,18 @@ mod tests {
     fn range(window: u64, number: u64, prefix: u64) -> RangeReport {
         let prefix = format!("192.0.2.{prefix}/32");
         RangeReport { boot_id: 7, kind_sequence: number, window_start_ns: window, prefix, ..Default::default() }
+    }
+
+    /// A run that is killed and started again within a window counted no whole one.
+    #[test]
+    fn nobody_counted_until_the_end_of_a_window_that_is_cut() {
+        use crate::report::pb::{Incomplete, PreviousRun};
+        let previous_run = Some(PreviousRun { boot_id: 6, sequence: 1, long_end_ns: 30, ..Default::default() });
+        for (reason, to_ns) in [("partial_window", 40), ("feed_down", 30)] {
+            let incomplete = Some(Incomplete { reasons: vec![reason.to_owned()], ..Default::default() });
+            let first = ApplianceReport { window_start_ns: 30, window_end_ns: 40, incomplete, previous_run, ..account(1, 0) };
+            assert_eq!(Gapless::by("kafka").account(&first), [Fault::Uncounted(String::new(), 30, to_ns)]);
+        }
     }
 
     /// Of windows in which some ranges say something, each message may be lost, or come again.

@@ -34,7 +34,8 @@ class Gapless:
             self.accounts[r.appliance, str(run.boot_id)] = run.sequence
             if not (before[0] or r.window_kind or run.ended):
                 self.count["cut"] += 1
-                faults.append(f"nobody counted: {r.appliance} from {run.long_end_ns} to {r.window_start_ns}")
+                to = r.window_end_ns if "partial_window" in r.incomplete.reasons else r.window_start_ns  # Within it, when is not told.
+                faults.append(f"nobody counted: {r.appliance} from {run.long_end_ns} to {to}")
         return faults
 
     def end(self):

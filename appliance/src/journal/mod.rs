@@ -22,6 +22,7 @@ mod segment;
 mod stamps;
 mod store;
 mod telling;
+mod watch;
 mod writer;
 
 use std::path::Path;

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::losses::Lost;
 use super::segment::Segment;
+use super::watch::Watch;
 use super::{Bound, Message};
 
 /// Of what is on disk so much stays in memory, for sinks that keep up.
@@ -52,9 +53,6 @@ pub(super) enum Lies {
     Nowhere,
 }
 
-/// After so long in a call the disk hangs.
-pub(super) const HANGS: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 2 });
-
 #[derive(Debug)]
 struct OnDisk {
     /// All before are in segments, or gone,
@@ -72,16 +70,8 @@ struct OnDisk {
     rose: bool,
     /// The segment, by its first position, that is just being removed.
     going: Option<u64>,
-    /// Since when the disk is asked something,
-    asked: Option<Instant>,
-    /// and that it hangs was told.
-    is_told: bool,
-}
-
-impl OnDisk {
-    fn hangs(&self) -> bool {
-        self.asked.is_some_and(|since| since.elapsed() > HANGS)
-    }
+    /// Whether it answers.
+    watch: Watch,
 }
 
 /// See the module.
@@ -108,8 +98,7 @@ impl Queue {
             fault: None,
             rose: false,
             going: None,
-            asked: None,
-            is_told: false,
+            watch: Watch::default(),
         });
         Self { bound, messages: VecDeque::new(), front, bytes: 0, disk }
     }
@@ -132,7 +121,7 @@ impl Queue {
     /// Bytes of segments, and what is wrong with the disk.
     pub(super) fn disk(&self) -> (u64, Option<String>) {
         let Some(disk) = &self.disk else { return (0, None) };
-        let hangs = || disk.hangs().then(|| "the disk does not answer".to_owned());
+        let hangs = || disk.watch.hangs().then(|| "the disk does not answer".to_owned());
         (disk.segments.iter().map(|segment| segment.bytes).sum(), disk.fault.clone().or_else(hangs))
     }
 
@@ -153,7 +142,7 @@ impl Queue {
 
     /// Whether it does not answer.
     pub(super) fn hangs(&self) -> bool {
-        self.disk.as_ref().is_some_and(OnDisk::hangs)
+        self.disk.as_ref().is_some_and(|disk| disk.watch.hangs())
     }
 
     /// Messages that have not reached the disk, where there is one.
@@ -173,14 +162,12 @@ impl Queue {
 
     /// The disk is asked something, or has answered. Whether it is said that it hangs.
     pub(super) fn asks(&mut self, asked: Option<Instant>) -> bool {
-        let Some(disk) = &mut self.disk else { return false };
-        disk.asked = asked;
-        std::mem::take(&mut disk.is_told)
+        self.disk.as_mut().is_some_and(|disk| disk.watch.asks(asked))
     }
 
     /// Whether it is to be said that the disk hangs.
     pub(super) fn begins_to_hang(&mut self) -> bool {
-        self.disk.as_mut().is_some_and(|disk| disk.hangs() && !std::mem::replace(&mut disk.is_told, true))
+        self.disk.as_mut().is_some_and(|disk| disk.watch.begins_to_hang())
     }
 
     pub(super) fn holes(&self) -> &[Hole] {
@@ -230,7 +217,7 @@ impl Queue {
     /// Where the message of a position is, and the next position where there may be one.
     pub(super) fn find(&self, at: u64) -> (u64, Lies) {
         let readable = match &self.disk {
-            Some(disk) if disk.fault.is_none() && !disk.hangs() => disk.saved.max(self.front).min(self.end()),
+            Some(disk) if disk.fault.is_none() && !disk.watch.hangs() => disk.saved.max(self.front).min(self.end()),
             _ => self.end(),
         };
         let hole = self.holes().get(self.holes().partition_point(|Hole(_, end)| *end <= at));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 #[cfg(feature = "kafka")]
@@ -18,6 +19,9 @@ use crate::arch::HashKey;
 use crate::config::{Config, Fault, Port, TagField};
 use crate::rx::device::DeviceName;
 use crate::rx::live;
+
+/// Permission denied.
+const EACCES: i32 = 13;
 
 /// How a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,17 +232,18 @@ fn links(config: &Config) -> Vec<Finding> {
     never.map(finding).collect()
 }
 
-/// A file or variable that may be another user's: who runs `check` may read less than who runs `run`.
+/// A secret or certificate without which `run` would not start. Who runs `check` may read less than who runs `run`, and have other variables.
 pub(super) fn unreadable(fault: &Fault) -> Finding {
+    let may_differ = fault.key.ends_with("_env") || fault.what.contains(&io::Error::from_raw_os_error(EACCES).to_string());
+    let (verdict, who) = if may_differ { (Verdict::Weak, "`run` as this user") } else { (Verdict::Wrong, "`run`") };
     let about = format!("{}:{}: {}", fault.file.display(), fault.line, fault.key);
-    bad(Verdict::Weak, about, format!("{}: `run` as this user would not start", fault.what), fault.remedy.clone())
+    bad(verdict, about, format!("{}: {who} would not start", fault.what), fault.remedy.clone())
 }
 
 /// Whether the token can be read, and whether others than this machine's users can reload.
 fn admin(config: &Config) -> Option<Finding> {
     if let Some(Err(fault)) = &config.admin.token {
-        let about = format!("{}: admin.token_file", config.locate(&["admin", "token_file"]));
-        return Some(bad(Verdict::Weak, about, format!("{}: `run` as this user would not start", fault.what), fault.remedy.clone()));
+        return Some(unreadable(fault));
     }
     let address = config.admin.listen.filter(|address| !address.ip().is_loopback() && config.admin.token.is_none())?;
     let place = config.locate(&["admin", "listen"]);
@@ -260,6 +265,21 @@ mod tests {
     use super::*;
     use crate::config;
 
+    /// Who runs `check` need not be who runs `run`.
+    #[test]
+    fn what_another_user_may_have_is_weak_and_what_nobody_has_is_wrong() {
+        let fault = |key: &str, what: &str| {
+            let (file, remedy) = (std::path::PathBuf::from("t.toml"), String::new());
+            unreadable(&Fault { file, line: 1, key: key.to_owned(), what: what.to_owned(), remedy }).verdict
+        };
+        let denied = "p cannot be read: Permission denied (os error 13)";
+        assert_eq!(fault("sinks.kafka.password_file", denied), Verdict::Weak);
+        assert_eq!(fault("sinks.kafka.password_env", "names no variable"), Verdict::Weak);
+        for what in ["p cannot be read: No such file or directory (os error 2)", "p is empty", "p holds more than one line"] {
+            assert_eq!(fault("sinks.https.token_file", what), Verdict::Wrong, "{what}");
+        }
+    }
+
     #[test]
     fn an_address_that_others_reach_wants_a_token() {
         let folder = tempfile::tempdir().unwrap();
@@ -278,7 +298,12 @@ mod tests {
         fs::create_dir(folder.path().join("folder")).unwrap();
         for (file, remedy) in [("absent.token", "openssl rand -hex 32 > "), ("folder", "let the user that runs the appliance read it")] {
             let (verdict, text) = found(&format!("token_file = \"{file}\"\n")).unwrap();
-            assert!(verdict == Verdict::Weak && text.contains("t.toml:7: admin.token_file: ") && text.contains(remedy), "{text}");
+            assert!(verdict == Verdict::Wrong && text.contains("t.toml:7: admin.token_file: ") && text.contains(remedy), "{text}");
+        }
+        for (text, lines) in [("", "is empty"), ("0123456789abcdef\n0123456789abcdef\n", "")] {
+            fs::write(folder.path().join("bad.token"), text).unwrap();
+            let (verdict, text) = found("token_file = \"bad.token\"\n").unwrap();
+            assert!(verdict == Verdict::Wrong && text.contains(lines) && text.contains(": `run` would not start"), "{text}");
         }
         assert!(found("listen = \"[::1]:9464\"\n").is_none() && found("listen = \"off\"\n").is_none());
     }

@@ -7,7 +7,7 @@ use super::check::{Finding, Verdict, bad, good, unreadable};
 use crate::config::kafka::{CUSTOMER, MOCK};
 use crate::config::streams::Part;
 use crate::config::{Config, Counters, KafkaSink, Stream};
-use crate::sink::kafka::{Cluster, ProbeError, of_customer, probe};
+use crate::sink::kafka::{Cluster, ProbeError, allow, hidden, of_customer, probe};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// Topics that one line names.
@@ -60,11 +60,11 @@ fn topics(config: &Config, kafka: &KafkaSink, cluster: &Cluster) -> Vec<Finding>
     };
     ours.extend(config.streams.iter().filter(|_| config.flows.is_some()).filter_map(fixed));
     let about = format!("{}: topics of sinks.kafka", config.locate(&["sinks", "kafka"]));
-    let mut findings: Vec<_> = absent(&about, &ours, kafka, cluster, "reports wait until they are").into_iter().collect();
+    let mut findings: Vec<_> = absent(&about, &ours, kafka, cluster, false);
     findings.extend(alone(&about, &ours, cluster));
     if let Some(Counters::Topic(topic)) = config.audit.as_ref().map(|audit| &audit.counters) {
         let about = format!("{}: audit.counters", config.locate(&["audit", "counters"]));
-        findings.extend(absent(&about, &BTreeSet::from([topic.clone()]), kafka, cluster, "nothing is compared until it is"));
+        findings.extend(absent(&about, &BTreeSet::from([topic.clone()]), kafka, cluster, true));
     }
     if findings.is_empty() {
         findings.push(good(about, format!("all {} are there", ours.len())));
@@ -72,18 +72,29 @@ fn topics(config: &Config, kafka: &KafkaSink, cluster: &Cluster) -> Vec<Finding>
     findings
 }
 
-fn absent(about: &str, names: &BTreeSet<String>, kafka: &KafkaSink, cluster: &Cluster, until: &str) -> Option<Finding> {
-    let absent: Vec<&str> =
-        names.iter().filter(|name| !cluster.topics.iter().any(|topic| topic.name == **name)).map(String::as_str).collect();
+/// Topics that are not there, and those that this user may not see. One that is read is that of counters.
+fn absent(about: &str, names: &BTreeSet<String>, kafka: &KafkaSink, cluster: &Cluster, is_read: bool) -> Vec<Finding> {
+    let is_listed = |name: &str| cluster.topics.iter().any(|topic| topic.name == name);
+    let unlisted: Vec<&str> = names.iter().map(String::as_str).filter(|name| !is_listed(name)).collect();
+    if unlisted.is_empty() {
+        return Vec::new();
+    }
+    let hidden = hidden(kafka, &unlisted, TIMEOUT);
+    let absent: Vec<&str> = unlisted.into_iter().filter(|name| !hidden.contains(name)).collect();
     let replicas = REPLICAS.min(cluster.brokers.len());
     let list = absent.join(" ");
-    let remedy = format!(
+    let create = format!(
         "for topic in {list}; do kafka-topics.sh --bootstrap-server {} --create --topic $topic --partitions {PARTITIONS} \
          --replication-factor {replicas}; done; brokers that create topics themselves do so at the first message, as their defaults say",
         kafka.brokers
     );
-    let what = format!("{} of {} are not there, or not shown to this user: {}; {until}", absent.len(), names.len(), named(&absent));
-    (!absent.is_empty()).then(|| bad(Verdict::Weak, about, what, remedy))
+    let until = if is_read { "nothing is compared until it is" } else { "reports wait until they are" };
+    let of = |of: &[&str], what: &str, remedy: String| {
+        let what = format!("{} of {} are not {what}: {}; {until}", of.len(), names.len(), named(of));
+        (!of.is_empty()).then(|| bad(Verdict::Weak, about, what, remedy))
+    };
+    let allow = allow(kafka, is_read, &hidden);
+    of(&absent, "there", create).into_iter().chain(of(&hidden, "shown to this user", allow)).collect()
 }
 
 fn alone(about: &str, names: &BTreeSet<String>, cluster: &Cluster) -> Option<Finding> {

@@ -143,6 +143,10 @@ fn of_now(mut heard: Heard) -> Heard {
 
 fn stamp(path: &Path) -> Result<Stamp, String> {
     let about = std::fs::metadata(path).map_err(|fault| fault.to_string())?;
+    // A pipe would be waited for.
+    if !about.is_file() {
+        return Err("is no file".to_owned());
+    }
     if about.len() > FILE_BYTES_MAX {
         return Err(format!("has {} bytes, and {FILE_BYTES_MAX} at most are read: leave older rows out", about.len()));
     }

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::producer::{BaseProducer, Producer};
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 
 use super::client::Context;
 use super::settings::{base, explain};
@@ -92,10 +93,35 @@ pub fn probe(config: &Config, timeout: Duration) -> Result<Cluster, ProbeError> 
                 if Instant::now() >= deadline {
                     let of_call = || (fault.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown), fault.to_string());
                     let (code, reason) = reason.unwrap_or_else(of_call);
-                    let remedy = trouble::remedy(code, config);
+                    let remedy = trouble::remedy_of(code, &reason, config);
                     return Err(ProbeError::Silent { brokers: brokers(), timeout, reason, remedy });
                 }
             }
         }
     }
+}
+
+/// Of topics that brokers do not list, those that this user may not see; they may be there or not. None is made by asking.
+pub fn hidden<'a>(config: &Config, topics: &[&'a str], timeout: Duration) -> Vec<&'a str> {
+    // A producer's question would have them made.
+    let made = base(config).and_then(|mut base| {
+        let base = base.set("allow.auto.create.topics", "false");
+        base.create::<BaseConsumer>().map_err(|fault| explain(&fault))
+    });
+    let Ok(client) = made else { return Vec::new() };
+    let deadline = Instant::now() + timeout;
+    let is_hidden = |topic: &&str| {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let told = (!left.is_zero()).then(|| client.fetch_metadata(Some(topic), left).ok()).flatten();
+        told.is_some_and(|told| {
+            told.topics().iter().any(|of| of.error() == Some(RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED))
+        })
+    };
+    topics.iter().copied().filter(|topic| is_hidden(topic)).collect()
+}
+
+/// The command that lets this user write to topics of the sink, or read one.
+pub fn allow(config: &Config, is_read: bool, topics: &[&str]) -> String {
+    let right = if is_read { "--consumer --group '*'" } else { "--producer" };
+    trouble::allow(config, right, topics.iter().copied())
 }

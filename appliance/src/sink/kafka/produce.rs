@@ -7,6 +7,7 @@
 //! An error that a later message could overtake is fatal to the producer (`enable.gapless.guarantee`): a new one then sends
 //! everything that is not acknowledged again, in order.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use super::settings::{BATCH_BYTES_MAX, producer};
 use super::sizes::Sizes;
 use super::topic::Topics;
 use super::trouble;
+use super::wholes::Wholes;
 use crate::config::KafkaSink as Config;
 use crate::journal::{Cursor, Next};
 use crate::sink::Seat;
@@ -38,15 +40,12 @@ const REPORT_WAIT: Duration = Duration::from_millis(10);
 /// How long it serves librdkafka's other events when nothing is in flight.
 const EVENT_WAIT: Duration = Duration::from_millis(1);
 /// How long a message that came back waits before it is sent again.
-const RETRY_WAIT: Duration = Duration::from_secs(1);
+pub(super) const RETRY_WAIT: Duration = Duration::from_secs(1);
 /// How long secrets and certificates that no broker takes are used before they are read again.
 const TRUST_WAIT: Duration = Duration::from_secs(3);
 /// How long the oldest message may be unanswered before another producer is to send it: one whose brokers all went away at once may
 /// have forgotten them.
 const STALL_WAIT: Duration = Duration::from_secs(20);
-
-/// That a producer is made anew for the same reason is said so often.
-const TELL_ANEW: Duration = Duration::from_secs(600);
 /// A producer that was made just now need not have found its brokers yet.
 const CONNECT_WAIT: Duration = Duration::from_secs(2);
 
@@ -61,13 +60,15 @@ pub(in crate::sink) struct KafkaSink {
     pub(super) refusals: Refusals,
     /// and when it was last looked at what waits for them.
     pub(super) looked_at: Instant,
-    retry_at: Option<Instant>,
+    pub(super) retry_at: Option<Instant>,
     /// A broker is there, but did not take the last message that it answered.
-    troubled: bool,
+    pub(super) troubled: bool,
     /// The last thing that went wrong.
-    trouble: RDKafkaErrorCode,
+    pub(super) trouble: RDKafkaErrorCode,
+    /// What librdkafka said of it.
+    said: String,
     /// When secrets and certificates were last read.
-    read_at: Instant,
+    pub(super) read_at: Instant,
     /// When the oldest message in flight was last another one.
     pub(super) moved_at: Instant,
     /// Bytes of a batch: a message that is longer goes alone.
@@ -76,10 +77,18 @@ pub(in crate::sink) struct KafkaSink {
     stale: bool,
     /// A batch of this producer was too large, and whose fault that was is not known.
     pub(super) lower_batch: bool,
+    /// Bytes of messages that came back with it.
+    pub(super) refused_bytes: usize,
+    /// A broker found something of this producer too large: what else comes back with it comes for no other reason.
+    pub(super) is_sized: bool,
     /// What brokers take of reports and stats.
     pub(super) sizes: Sizes,
+    /// What they take of messages that cannot be cut.
+    pub(super) wholes: Wholes,
+    /// Topics of reports that they refuse, and why: there is trouble until they take each.
+    pub(super) denied: BTreeMap<String, RDKafkaErrorCode>,
     /// What was last said of why a producer was made anew, and when.
-    told_anew: Option<(RDKafkaErrorCode, Instant)>,
+    pub(super) told_anew: Option<(RDKafkaErrorCode, Instant)>,
 }
 
 impl KafkaSink {
@@ -100,12 +109,17 @@ impl KafkaSink {
             retry_at: None,
             troubled: false,
             trouble: RDKafkaErrorCode::NoError,
+            said: String::new(),
             read_at: Instant::now(),
             moved_at: Instant::now(),
             batch_bytes: BATCH_BYTES_MAX,
             stale: false,
             lower_batch: false,
+            refused_bytes: 0,
+            is_sized: false,
             sizes: Sizes::default(),
+            wholes: Wholes::default(),
+            denied: BTreeMap::new(),
             told_anew: None,
         })
     }
@@ -136,7 +150,7 @@ impl KafkaSink {
         let wait = if trouble::is_of_trust(self.trouble) { TRUST_WAIT } else { STALL_WAIT };
         if self.moved_at.elapsed() >= wait && self.read_at.elapsed() >= wait {
             self.troubled = true;
-            seat.health.down(&trouble::remedy(self.trouble, &self.config));
+            seat.health.down(&self.remedy());
             self.renew(seat);
         }
     }
@@ -189,7 +203,8 @@ impl KafkaSink {
                     self.flight.goes_if_open(ticket.number);
                     // What librdkafka itself refuses (a topic without rights) it goes on refusing until it looks again, in minutes.
                     self.stale = self.retry_at.is_some();
-                    if self.stale {
+                    // A producer that has ended takes nothing more: another one follows.
+                    if self.stale || trouble::says_little(code) {
                         break;
                     }
                 }
@@ -207,6 +222,9 @@ impl KafkaSink {
         let (_, entry) = self.flight.next()?;
         let part = entry.to_hand().unwrap_or_default();
         let ticket = self.flight.ticket(number, part)?;
+        if self.has_no_room(seat, ticket) {
+            return Some((ticket, None));
+        }
         let (_, entry) = self.flight.next()?;
         let topic = self.topics.of(&entry.message);
         let (key, payload) = entry.part(part);
@@ -224,38 +242,24 @@ impl KafkaSink {
     /// Takes in what librdkafka has said.
     fn listen(&mut self, seat: &Seat<Cursor>) {
         let heard = self.producer.context().take();
-        // What is too large is cut, and told there.
-        if let Some((code, error)) = heard.error.filter(|(code, _)| !trouble::is_of_size(*code)) {
+        if let Some((code, error)) = heard.error {
             if !trouble::says_little(code) {
-                self.trouble = code;
+                (self.trouble, self.said) = (code, error.clone());
             }
             seat.health.error(error);
         }
         for report in heard.reports {
+            self.is_sized |= report.1.is_some_and(trouble::is_of_size);
             self.settle(seat, report);
         }
         self.commit(seat);
         match heard.brokers_up {
             Some(0) => self.nobody(seat),
-            Some(_) if !self.troubled => seat.health.up(),
+            Some(_) if !self.troubled && self.denied.is_empty() => seat.health.up(),
             Some(_) | None => {}
         }
         if let Some((code, text)) = self.producer.client().fatal_error() {
             self.ended(seat, code, &text);
-        }
-    }
-
-    /// The producer has ended itself. Another one begins: at once if its batches need but be shorter, else it may end as soon.
-    fn ended(&mut self, seat: &Seat<Cursor>, code: RDKafkaErrorCode, text: &str) {
-        if !trouble::says_little(code) && !trouble::is_of_size(code) {
-            self.trouble = code;
-            seat.health.error(text.to_owned());
-            seat.health.down(&trouble::remedy(code, &self.config));
-        }
-        if self.lower_batch || self.read_at.elapsed() >= RETRY_WAIT {
-            self.start_anew(seat, code, text);
-        } else {
-            self.retry_at = Some(self.read_at + RETRY_WAIT);
         }
     }
 
@@ -264,7 +268,7 @@ impl KafkaSink {
         if self.part != Part::Reports && self.flight.is_empty() || self.read_at.elapsed() < CONNECT_WAIT {
             return;
         }
-        seat.health.down(&trouble::remedy(self.trouble, &self.config));
+        seat.health.down(&self.remedy());
         if trouble::is_of_trust(self.trouble) && self.read_at.elapsed() >= TRUST_WAIT {
             self.renew(seat);
         }
@@ -279,6 +283,7 @@ impl KafkaSink {
     fn settle(&mut self, seat: &Seat<Cursor>, (ticket, error): Report) {
         if error.is_none() {
             self.size_taken(ticket);
+            self.topic_is_well(ticket);
         }
         let Some(entry) = self.flight.of(ticket) else { return };
         match error {
@@ -288,7 +293,9 @@ impl KafkaSink {
                     seat.health.aged(&entry.message);
                 }
                 self.troubled = false;
-                seat.health.up();
+                if self.denied.is_empty() {
+                    seat.health.up();
+                }
                 if entry.is_lot() && !self.refusals.is_empty() {
                     let message = Arc::clone(&entry.message);
                     self.topic_taken(&message.key);
@@ -303,17 +310,47 @@ impl KafkaSink {
                 tracing::warn!(sink = "kafka", key = entry.message.key, bytes, "a report was refused: {code}");
             }
             Some(code) if self.has_many_topics() && trouble::is_of_the_topic(code) => self.topic_refused(seat, ticket, code),
-            Some(code) => {
-                self.troubled = true;
-                if !trouble::says_little(code) {
-                    self.trouble = code;
-                }
-                seat.health.retried(1);
-                self.flight.again(ticket);
-                self.retry_at = Some(Instant::now() + RETRY_WAIT);
-                seat.health.down(&trouble::remedy(self.trouble, &self.config));
-            }
+            Some(code) => self.comes_back(seat, ticket, code),
         }
+    }
+
+    /// It goes again, and soon: the message is not at fault.
+    fn comes_back(&mut self, seat: &Seat<Cursor>, ticket: Ticket, code: RDKafkaErrorCode) {
+        seat.health.retried(1);
+        // With what was too large its producer has ended, and all that it held comes back: brokers are well.
+        if self.is_sized && trouble::says_little(code) {
+            return self.flight.again(ticket);
+        }
+        self.troubled = true;
+        if !trouble::says_little(code) && self.trouble != code {
+            (self.trouble, self.said) = (code, String::new());
+        }
+        if trouble::is_of_the_topic(code)
+            && let Some(entry) = self.flight.of(ticket)
+        {
+            self.denied.insert(self.topics.of(&entry.message).into_owned(), code);
+        }
+        self.flight.again(ticket);
+        self.retry_at = Some(Instant::now() + RETRY_WAIT);
+        seat.health.down(&self.remedy());
+    }
+
+    /// A broker took a message, or gave it up: its topic is no longer refused.
+    pub(super) fn topic_is_well(&mut self, ticket: Ticket) {
+        if !self.denied.is_empty()
+            && let Some(entry) = self.flight.of(ticket)
+        {
+            self.denied.remove(&*self.topics.of(&entry.message));
+        }
+    }
+
+    /// What mends the trouble; of topics that are refused for several reasons, each.
+    pub(super) fn remedy(&self) -> String {
+        if self.denied.is_empty() || !trouble::is_of_the_topic(self.trouble) {
+            return trouble::remedy_of(self.trouble, &self.said, &self.config);
+        }
+        let remedies: BTreeSet<String> = self.denied.values().map(|code| trouble::remedy(*code, &self.config)).collect();
+        remedies.into_iter().collect::<Vec<_>>().join("; ")
     }
 
     /// The journal may forget what is settled at the front.
@@ -325,71 +362,9 @@ impl KafkaSink {
         }
     }
 
-    /// A producer that cannot keep its promise (a message in its middle was refused, a broker forgot it) ends with a fatal
-    /// error. A new one sends all that is in flight again; what had arrived after all comes twice, and its number shows it.
-    fn start_anew(&mut self, seat: &Seat<Cursor>, code: RDKafkaErrorCode, text: &str) {
-        if std::mem::take(&mut self.lower_batch) {
-            self.batch_bytes = (self.batch_bytes / 2).max(1);
-            tracing::info!(sink = "kafka", bytes = self.batch_bytes, "batches are too large for the broker, and are made shorter");
-        } else if !self.troubled {
-            if let Some(told) = told_anew(&mut self.told_anew, (code, text), self.flight.len(), Instant::now()) {
-                tracing::warn!(sink = "kafka", "{told}");
-            }
-            seat.health.error(format!("{code}: {text}"));
-        }
-        self.renew(seat);
-    }
-
-    /// Another producer in place of this one, with secrets and certificates as they are now.
-    fn renew(&mut self, seat: &Seat<Cursor>) {
-        self.read_at = Instant::now();
-        match producer(&self.config, self.part.bounds(), self.batch_bytes) {
-            Ok(new) => {
-                self.producer = new;
-                seat.health.retried(self.flight.all_again() as u64);
-            }
-            // A secret that cannot be read now, say: tried again.
-            Err(fault) => {
-                seat.health.error(fault);
-                seat.health.down("let the user that runs the appliance read it: it is read again by itself");
-                self.retry_at = Some(Instant::now() + RETRY_WAIT);
-            }
-        }
-    }
-
     fn describe(&mut self, ticket: Ticket, code: RDKafkaErrorCode) -> String {
         let message = self.flight.of(ticket).map(|entry| (self.topics.of(&entry.message).into_owned(), entry.message.key.clone()));
         let (topic, key) = message.unwrap_or_default();
         format!("topic {topic}, key {key}: {code}")
-    }
-}
-
-/// What is to be said when a producer is made anew: nothing where nothing may come twice, and the same once in [`TELL_ANEW`].
-fn told_anew(
-    told: &mut Option<(RDKafkaErrorCode, Instant)>,
-    (code, text): (RDKafkaErrorCode, &str),
-    in_flight: usize,
-    now: Instant,
-) -> Option<String> {
-    let is_known = told.is_some_and(|(known, at)| known == code && now.saturating_duration_since(at) < TELL_ANEW);
-    if in_flight == 0 || is_known {
-        return None;
-    }
-    *told = Some((code, now));
-    Some(format!("the producer is made anew, {in_flight} reports may come twice: {code}: {text}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn that_a_producer_is_made_anew_is_said_once_and_not_of_nothing() {
-        let (mut told, now, code) = (None, Instant::now(), RDKafkaErrorCode::GaplessGuarantee);
-        assert_eq!(told_anew(&mut told, (code, "x"), 0, now), None);
-        assert!(told_anew(&mut told, (code, "batch 7"), 3, now).is_some_and(|text| text.contains("3 reports")));
-        assert_eq!(told_anew(&mut told, (code, "batch 8"), 3, now + TELL_ANEW / 2), None);
-        assert!(told_anew(&mut told, (RDKafkaErrorCode::OutOfOrderSequenceNumber, "x"), 1, now).is_some());
-        assert!(told_anew(&mut told, (code, "x"), 1, now + TELL_ANEW * 2).is_some());
     }
 }

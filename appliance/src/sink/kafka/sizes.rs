@@ -8,13 +8,13 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 /// A size that was refused is tried again after so long,
-const ASK: Duration = Duration::from_secs(300);
+pub(super) const ASK: Duration = Duration::from_secs(300);
 /// and of all topics and stats together one in this time.
-const ASK_ANY: Duration = Duration::from_secs(30);
+pub(super) const ASK_ANY: Duration = Duration::from_secs(30);
 /// A stat that is refused though it is as small as this is left out.
 const LEAST_BYTES: usize = 1_024;
 /// Topics that are known; beyond, all are learned anew.
-const TOPICS_MAX: usize = 4_096;
+pub(super) const TOPICS_MAX: usize = 4_096;
 
 /// Of one stat, alone in its part of a report; bytes of the part.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message as _;
 use rdkafka::mocking::MockCluster;
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::*;
 use crate::config::{KafkaSink as Config, Own, Sasl, SecretPlace, Sinks, Tls, Trust};
@@ -210,6 +210,49 @@ fn the_probe_tells_a_broker_from_none() {
     assert_eq!((found.brokers.len(), topics), (2, vec!["r"]));
     let fault = probe(&Config::to("127.0.0.1:1"), Duration::from_millis(600)).unwrap_err().to_string();
     assert!(fault.starts_with("[sinks.kafka] brokers = \"127.0.0.1:1\": no broker answered") && fault.contains("refused"), "{fault}");
+}
+
+fn event(summary: &str) -> Message {
+    Message::event(&pb::Event { id: "e".to_owned(), summary: summary.to_owned(), ..Default::default() })
+}
+
+/// The second event finds brokers that would take it, and need not be asked: the first one of its size was refused. What is smaller goes.
+#[test]
+fn what_cannot_be_cut_and_was_refused_is_not_asked_again() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("tailwater.v1.events", 1, 1).unwrap();
+    let (mut sinks, journal) = running(&cluster.bootstrap_servers(), "r", Bound::default());
+    // Once for the batch, once for it alone.
+    cluster.request_errors(RDKafkaApiKey::Produce, &[RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE; 2]);
+    assert!(journal.append(event("as long as this")));
+    wait_for(&sinks, "the refusal", |kafka| kafka.failed == 1);
+    assert_ne!(sinks.status()[0].state, SinkState::Down, "a broker that finds something too large is well");
+    let asked = sinks.status()[0].retried;
+    assert!(journal.append(event("as long as that")) && journal.append(event("and longer, too")) && journal.append(event("shorter")));
+    let status = sinks.stop(soon());
+    assert_eq!((status[0].delivered, status[0].failed, status[0].behind), (1, 3, 0), "{status:?}");
+    assert_eq!(status[0].retried, asked);
+}
+
+/// Reports of another topic go on, and still there is trouble until this one is taken.
+#[test]
+fn a_topic_that_is_refused_is_trouble_until_it_is_taken() {
+    let cluster = MockCluster::new(1).unwrap();
+    cluster.create_topic("r", 1, 1).unwrap();
+    cluster.create_topic("tailwater.v1.events", 1, 1).unwrap();
+    cluster.topic_error("tailwater.v1.events", RDKafkaRespErr::RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED).unwrap();
+    let (mut sinks, journal) = running(&cluster.bootstrap_servers(), "r", Bound::default());
+    assert!(journal.append(event("denied")));
+    wait_for(&sinks, "the refusal", |kafka| kafka.state == SinkState::Down);
+    for n in 0..20 {
+        assert!(journal.append(Message::range(&range(n))));
+        wait_for(&sinks, "a range", |kafka| kafka.delivered > n);
+        std::thread::sleep(Duration::from_millis(100));
+        assert_eq!(sinks.status()[0].state, SinkState::Down, "after {n}");
+    }
+    cluster.topic_error("tailwater.v1.events", RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+    wait_for(&sinks, "the event", |kafka| kafka.delivered == 21 && kafka.state == SinkState::Up);
+    assert_eq!(sinks.stop(soon())[0].behind, 0);
 }
 
 /// A lot of flows: their number is the key, and stands in the value.

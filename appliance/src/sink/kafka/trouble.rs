@@ -9,6 +9,20 @@ use crate::config::kafka::CUSTOMER;
 const AWAY: &str = "start the broker, open the way to it, or correct [sinks.kafka] brokers; a listener that closes the connection without a \
                     word may want tls or sasl";
 
+/// What an operator can do about it, by what librdkafka said of it, where that says more than its code.
+pub(super) fn remedy_of(code: Code, said: &str, config: &Config) -> String {
+    if said.contains("PLAINTEXT broker listener") {
+        return "take tls out (this listener has none), or name the brokers' listener with TLS in [sinks.kafka] brokers".to_owned();
+    }
+    match said.split_once("supported mechanisms:").map(|(_, mechanisms)| mechanisms.trim()) {
+        Some("") => "take sasl, username and the password out (this listener asks for none), or name the brokers' listener with SASL in \
+                     [sinks.kafka] brokers"
+            .to_owned(),
+        Some(mechanisms) => format!("write for [sinks.kafka] sasl one that the brokers have: {mechanisms}; or let them have this one"),
+        None => remedy(code, config),
+    }
+}
+
 /// What an operator can do about it.
 pub(super) fn remedy(code: Code, config: &Config) -> String {
     let (trust, topics) = (&config.trust, config.topics().map(|(_, topic)| topic));
@@ -24,9 +38,7 @@ pub(super) fn remedy(code: Code, config: &Config) -> String {
                       certificate; write tls = true for a listener that speaks TLS alone"
             .to_owned(),
         Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed | Code::GroupAuthorizationFailed => {
-            let user = trust.sasl.as_ref().map_or("SUBJECT", |sasl| &sasl.username);
-            let topics: String = topics.map(acl).concat();
-            format!("allow it: kafka-acls --bootstrap-server … --add --allow-principal User:{user} --producer{topics}")
+            allow(config, "--producer", topics)
         }
         Code::UnknownTopic | Code::UnknownTopicOrPartition | Code::UnknownPartition => {
             format!("create the topics {}, or let the brokers create them (auto.create.topics.enable)", topics.join(", "))
@@ -44,13 +56,17 @@ pub(super) fn remedy(code: Code, config: &Config) -> String {
     }
 }
 
+/// The command that lets this user write to topics, or read them.
+pub(super) fn allow<'a>(config: &Config, right: &str, topics: impl IntoIterator<Item = &'a str>) -> String {
+    let user = config.trust.sasl.as_ref().map_or("SUBJECT", |sasl| &sasl.username);
+    let topics: String = topics.into_iter().map(acl).collect();
+    format!("allow it: kafka-acls --bootstrap-server … --add --allow-principal User:{user} {right}{topics}")
+}
+
 /// What an operator can do about one topic of flows.
 pub(super) fn remedy_of_topic(code: Code, topic: &str, config: &Config) -> String {
     match code {
-        Code::TopicAuthorizationFailed => {
-            let user = config.trust.sasl.as_ref().map_or("SUBJECT", |sasl| &sasl.username);
-            format!("allow it: kafka-acls --bootstrap-server … --add --allow-principal User:{user} --producer{}", acl(topic))
-        }
+        Code::TopicAuthorizationFailed => allow(config, "--producer", [topic]),
         _ => format!("create it: kafka-topics --bootstrap-server … --create --topic {topic}, or let no stream's `topic` name it"),
     }
 }
@@ -91,6 +107,17 @@ pub(super) const fn is_of_the_message(code: Code) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listener_without_tls_or_sasl_wants_them_taken_out() {
+        let (config, of) = (Config::to("b:1"), |code, said: &str| remedy_of(code, said, &Config::to("b:1")));
+        let tls = "b:1/bootstrap: SSL handshake failed: error:0A00010B:SSL routines::wrong version number: connecting to a PLAINTEXT broker listener?";
+        assert!(of(Code::SSL, tls).starts_with("take tls out"));
+        let sasl = "SASL PLAIN mechanism handshake failed: Broker: Unsupported SASL mechanism: broker's supported mechanisms: ";
+        assert!(of(Code::Authentication, sasl).starts_with("take sasl, username"));
+        assert!(of(Code::Authentication, &format!("{sasl}SCRAM-SHA-512")).contains("the brokers have: SCRAM-SHA-512"));
+        assert_eq!(of(Code::Authentication, "Authentication failed"), remedy(Code::Authentication, &config));
+    }
 
     #[test]
     fn what_is_too_large_wants_room_and_no_broker_started() {
