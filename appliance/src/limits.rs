@@ -214,8 +214,6 @@ pub const FLOW_BYTES_MAX: u64 = 1 << 45;
 pub const FLOW_PACKET_BYTES_MAX: u64 = 1 << 17;
 /// A sampling rate that is believed; a larger one is not known.
 pub const FLOW_RATE_MAX: u64 = 1 << 24;
-/// Rows of one flow record whose packets are a sample: of more packets each row is several, and intervals are wider than need be.
-pub const FLOW_ROWS_MAX: u64 = 4_096;
 /// Rows of `[[exports]]`.
 pub const EXPORTS_MAX: usize = 8;
 /// What samples frames: the exports and the packet logs, each at its own rate.

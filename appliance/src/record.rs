@@ -202,7 +202,7 @@ impl Record {
 
 /// Packets of a flow record as one range sees it: what they share, and what they add up to.
 ///
-/// One record of an exporter becomes a row, or several where its packets are a sample: see `analyse/rows.rs`.
+/// One record of an exporter becomes a row, or a few where its packets are a sample: see `analyse/rows.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowRow {
     /// Keys, direction, decision and weight. With [`Has::RANDOM`] the weight can be relied on, whatever the decision. Has no
@@ -212,6 +212,8 @@ pub struct FlowRow {
     pub packets: u32,
     /// How many bytes they have together.
     pub bytes: u32,
+    /// How many rows this one stands for, each with these packets and bytes, at least 1: a record of many samples has few sizes.
+    pub times: u64,
     /// The exporter's address; of IPv4 as `::ffff:192.0.2.1`.
     pub exporter: [u8; 16],
     /// Interface that they came in by, as the exporter numbers it.

@@ -61,7 +61,7 @@ pub(crate) fn row((flow, within): (&Flow, Option<&IpHeader>), (family, src, dst)
         (shows_ip || record.fragment != Fragment::None, FlowRow::FRAGMENT),
     ];
     let told = told.iter().filter(|(is, _)| *is).fold(0, |told, (_, bit)| told | bit);
-    let row = FlowRow { record, packets: 0, bytes: 0, exporter: exporter(at), in_if: f.in_if, out_if: f.out_if, told };
+    let row = FlowRow { record, packets: 0, bytes: 0, times: 1, exporter: exporter(at), in_if: f.in_if, out_if: f.out_if, told };
     within.map_or(row, |header| carried(row, header))
 }
 

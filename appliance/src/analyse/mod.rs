@@ -271,7 +271,7 @@ impl Analysis {
             let mut record = row.record;
             record.weight = share.weight;
             record.has = record.has.with(Has::RANDOM, share.proven && is_settled);
-            rows.push(FlowRow { record, packets: share.packets, bytes: share.bytes, ..row });
+            rows.push(FlowRow { record, packets: share.packets, bytes: share.bytes, times: share.times, ..row });
             if rows.len() == BATCH_RECORDS_MAX {
                 shard.flows(range, *at, rows, std::mem::take(&mut records));
                 rows.clear();

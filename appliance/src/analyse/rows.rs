@@ -1,11 +1,12 @@
 //! What a flow record's counts become: rows for stats, each so many packets and bytes, and how many packets one stands for.
 //!
 //! Not sampled, or by a sampler that is not known to be random: a row, in pieces that fit its fields. Sampled at random 1:r: its n
-//! packets are n samples, each a row of its own, so that sums have the variance of n samples (Σ r(r−1)v²), and keys that a sample
-//! shows once are known from those that it shows twice. How long each was the record does not tell, but their sum: they are taken
-//! to be as unequal as packets can be, which makes Σv² the largest that there is.
+//! packets are n samples, so that sums have the variance of n samples (Σ r(r−1)v²), and keys that a sample shows once are known from
+//! those that it shows twice. How long each was the record does not tell, but their sum: they are taken to be as unequal as packets
+//! can be, which makes Σv² the largest that there is. So there are three lengths at most, and a row for all that are alike: what a
+//! record costs does not hang on what it claims.
 
-use crate::limits::{FLOW_PACKET_BYTES_MAX, FLOW_ROWS_MAX};
+use crate::limits::FLOW_PACKET_BYTES_MAX;
 use crate::stats::interval::times;
 
 /// What a record tells.
@@ -28,6 +29,8 @@ pub(super) struct Counts {
 pub(super) struct Share {
     pub(super) packets: u32,
     pub(super) bytes: u32,
+    /// There are so many such shares.
+    pub(super) times: u64,
     /// How many packets each stands for.
     pub(super) weight: u16,
     /// Its weight can be relied on.
@@ -58,81 +61,70 @@ impl Counts {
         self.packets.saturating_mul(rate) > packets_max || self.bytes.saturating_mul(rate) > bytes_max || too_long
     }
 
-    /// Gives all shares: times their weights they add up to packets and bytes times the rate, exactly.
+    /// Gives all shares, a dozen or two at most: times their weights they add up to packets and bytes times the rate, exactly.
     pub(super) fn share(&self, give: &mut impl FnMut(Share)) {
         let rate = self.rate.max(1);
         // So many there were at least.
         let packets = if self.packets > 0 { self.packets } else { self.bytes.div_ceil(FLOW_PACKET_BYTES_MAX) };
         let proven = self.rate > 0 && (self.is_random || rate == 1) && !self.are_half_told() && !self.are_totals;
         if rate == 1 || !proven {
-            return weigh((packets, self.bytes), (rate, proven), give);
+            return weigh((packets, self.bytes, 1), (rate, proven), give);
         }
-        let sizes = Sizes::new(packets, self.bytes);
-        let rows = packets.min(FLOW_ROWS_MAX);
-        let mut before = (0, 0);
-        for row in 1..=rows {
-            let end = packets / rows * row + (packets % rows).min(row);
-            let behind = (end, sizes.of_first(end));
-            weigh((behind.0 - before.0, behind.1 - before.1), (rate, proven), give);
-            before = behind;
-        }
+        let sizes = as_unequal_as_can_be(packets, self.bytes);
+        sizes.into_iter().filter(|(times, _)| *times > 0).for_each(|(times, size)| weigh((1, size, times), (rate, proven), give));
     }
 }
 
-/// Shares of so many packets and bytes, each of which stands for `rate`. A weight has 16 bits: beyond, values are taken several times, at
+/// Shares of so many packets and bytes, so many times, each of which stands for `rate`. A weight has 16 bits: beyond, values are taken several times, at
 /// a part of it, and once more at what is left over. None of the weights is 1, which would say that all of it was seen.
-fn weigh((packets, bytes): (u64, u64), (rate, proven): (u64, bool), give: &mut impl FnMut(Share)) {
+fn weigh((packets, bytes, times_all): (u64, u64, u64), (rate, proven): (u64, bool), give: &mut impl FnMut(Share)) {
     let times = times(rate);
     let (weight, rest) = match (rate / times, rate % times) {
         (weight, 1) => (weight - 1, times + 1),
         whole => whole,
     };
-    cut((packets * times, bytes * times), (weight, proven), give);
+    cut((packets * times, bytes * times, times_all), (weight, proven), give);
     if rest > 0 {
-        cut((packets, bytes), (rest, proven), give);
+        cut((packets, bytes, times_all), (rest, proven), give);
     }
 }
 
-/// In pieces of 32 bits each, as alike as can be.
-fn cut((packets, bytes): (u64, u64), (weight, proven): (u64, bool), give: &mut impl FnMut(Share)) {
+/// In pieces of 32 bits each, as alike as can be: first those that have one packet and one byte more, then those that have one of both
+/// more, then the others.
+fn cut((packets, bytes, times): (u64, u64, u64), (weight, proven): (u64, bool), give: &mut impl FnMut(Share)) {
     let pieces = packets.max(bytes).div_ceil(u64::from(u32::MAX)).max(1);
-    let piece = |all: u64, at: u64| u32::try_from(all / pieces + u64::from(at < all % pieces)).unwrap_or(u32::MAX);
+    let more = [packets % pieces, bytes % pieces];
+    let ends = [more[0].min(more[1]), more[0].max(more[1]), pieces];
+    let piece = |all: u64, more: u64, at: u64| u32::try_from(all / pieces + u64::from(at < more)).unwrap_or(u32::MAX);
     let weight = u16::try_from(weight).unwrap_or(u16::MAX);
-    for at in 0..pieces {
-        give(Share { packets: piece(packets, at), bytes: piece(bytes, at), weight, proven });
+    let mut at = 0;
+    for end in ends.into_iter().filter(|end| *end > 0) {
+        if end > at {
+            let (packets, bytes) = (piece(packets, more[0], at), piece(bytes, more[1], at));
+            give(Share { packets, bytes, times: (end - at) * times, weight, proven });
+            at = end;
+        }
     }
 }
 
-/// Sizes of packets that add up: so many of the largest, one between, the rest of the least.
-struct Sizes {
-    least: u64,
-    span: u64,
-    large: u64,
-    between: u64,
-}
-
-impl Sizes {
-    /// At least one packet.
-    fn new(packets: u64, bytes: u64) -> Self {
-        let least = LEAST_BYTES.min(bytes / packets);
-        let fits = |largest: &u64| bytes <= packets.saturating_mul(*largest);
-        let largest = LARGEST_BYTES.into_iter().find(fits).unwrap_or_else(|| bytes.div_ceil(packets));
-        let (span, more) = (largest - least, bytes - packets * least);
-        Self { least, span, large: more / span.max(1), between: more % span.max(1) }
-    }
-
-    /// Of the first so many packets together.
-    fn of_first(&self, packets: u64) -> u64 {
-        packets * self.least + packets.min(self.large) * self.span + if packets > self.large { self.between } else { 0 }
-    }
+/// Sizes of packets that add up, of one packet at least: so many of the largest, one between, the rest of the least.
+fn as_unequal_as_can_be(packets: u64, bytes: u64) -> [(u64, u64); 3] {
+    let least = LEAST_BYTES.min(bytes / packets);
+    let fits = |largest: &u64| bytes <= packets.saturating_mul(*largest);
+    let largest = LARGEST_BYTES.into_iter().find(fits).unwrap_or_else(|| bytes.div_ceil(packets));
+    let (span, more) = ((largest - least).max(1), bytes - packets * least);
+    let (large, between) = (more / span, more % span);
+    let one = u64::from(between > 0);
+    [(large, least + span), (one, least + between), (packets - large - one, least)]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::limits::{FLOW_BYTES_MAX, FLOW_PACKETS_MAX, FLOW_RATE_MAX};
+    use crate::stats::columns::Row;
     use crate::stats::interval::{Question, estimate, garwood};
-    use crate::stats::weighted::{Weighted, add};
+    use crate::stats::weighted::{Weighted, add_row};
     use proptest::prelude::*;
 
     fn shares(counts: Counts) -> Vec<Share> {
@@ -157,7 +149,9 @@ mod tests {
             prop_assume!(!counts.are_implausible() && counts.packets + counts.bytes > 0);
             let shares = shares(counts);
             let (rate, packets) = (u128::from(counts.rate.max(1)), u128::from(counts.packets));
-            let sum = |value: fn(&Share) -> u32| shares.iter().map(|s| u128::from(s.weight) * u128::from(value(s))).sum::<u128>();
+            let all = |s: &Share| u128::from(s.weight) * u128::from(s.times);
+            let sum = |value: fn(&Share) -> u32| shares.iter().map(|s| all(s) * u128::from(value(s))).sum::<u128>();
+            prop_assert!(shares.len() <= 18, "{} rows of one record", shares.len());
             if packets > 0 {
                 prop_assert_eq!(sum(|s| s.packets), packets * rate);
             }
@@ -170,7 +164,7 @@ mod tests {
             }
             // Of samples: not less than that of as many packets of equal sizes, and of packets that of n.
             let variance = |value: fn(&Share) -> u32| {
-                let of = |s: &Share| u128::from(s.weight) * (u128::from(s.weight) - 1) * u128::from(value(s)).pow(2);
+                let of = |s: &Share| all(s) * (u128::from(s.weight) - 1) * u128::from(value(s)).pow(2);
                 shares.iter().map(of).sum::<u128>()
             };
             let equal = rate * (rate - 1);
@@ -178,7 +172,7 @@ mod tests {
             let most = |whole: u128| whole - whole / 200;
             prop_assert!(variance(|s| s.packets) >= most(equal * packets));
             prop_assert!(variance(|s| s.bytes) >= most(equal * (u128::from(counts.bytes).pow(2) / packets)));
-            if packets <= u128::from(FLOW_ROWS_MAX) && rate <= 65_535 {
+            if rate <= 65_535 {
                 prop_assert_eq!(variance(|s| s.packets), equal * packets);
             }
         }
@@ -188,9 +182,9 @@ mod tests {
         fn sizes_are_as_unequal_as_can_be(sizes in proptest::collection::vec(20_u64..=1_500, 1..40)) {
             let bytes = sizes.iter().sum();
             let shares = shares(Counts { packets: sizes.len() as u64, bytes, rate: 100, is_random: true, are_totals: false });
-            prop_assert_eq!(shares.len(), sizes.len());
-            let squares = |of: &mut dyn Iterator<Item = u64>| of.map(|size| size * size).sum::<u64>();
-            prop_assert!(squares(&mut shares.iter().map(|s| s.bytes.into())) >= squares(&mut sizes.iter().copied()));
+            prop_assert_eq!(shares.iter().map(|s| s.times).sum::<u64>(), sizes.len() as u64);
+            let squares = shares.iter().map(|s| u64::from(s.bytes).pow(2) * s.times).sum::<u64>();
+            prop_assert!(squares >= sizes.iter().map(|size| size * size).sum::<u64>());
         }
     }
 
@@ -207,7 +201,7 @@ mod tests {
                 for share in shares(Counts { packets, bytes: packets * 100, rate, is_random, are_totals: false }) {
                     let (weight, value) = (u64::from(share.weight), u64::from(share.packets));
                     let mut words = [0; 8];
-                    add(&mut words, value, weight, share.proven);
+                    add_row(&mut words, &Row { key: &[], hash: 0, value, weight, times: share.times, proven: share.proven });
                     sum.merge(&Weighted::from_words(&words));
                 }
                 (seen, all) = (seen + packets, all + u128::from(packets * rate));
@@ -229,11 +223,11 @@ mod tests {
     #[test]
     fn a_sample_of_one_packet_is_that_packet() {
         let one = Counts { packets: 1, bytes: 1_514, rate: 1_000, is_random: true, are_totals: false };
-        assert_eq!(shares(one), [Share { packets: 1, bytes: 1_514, weight: 1_000, proven: true }]);
+        assert_eq!(shares(one), [Share { packets: 1, bytes: 1_514, times: 1, weight: 1_000, proven: true }]);
         let unknown = shares(Counts { rate: 0, ..one });
-        assert_eq!(unknown, [Share { packets: 1, bytes: 1_514, weight: 1, proven: false }]);
+        assert_eq!(unknown, [Share { packets: 1, bytes: 1_514, times: 1, weight: 1, proven: false }]);
         let systematic = shares(Counts { packets: 7, is_random: false, ..one });
-        assert_eq!(systematic, [Share { packets: 7, bytes: 1_514, weight: 1_000, proven: false }]);
+        assert_eq!(systematic, [Share { packets: 7, bytes: 1_514, times: 1, weight: 1_000, proven: false }]);
     }
 
     #[test]

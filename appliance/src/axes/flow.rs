@@ -110,7 +110,7 @@ mod tests {
         let mut exporter = [0; 16];
         exporter[10..].copy_from_slice(&[255, 255, 192, 0, 2, 1]);
         let record = Record { src_port: 53, dst_port: 4_242, has: Has::PORTS, protocol: 17, ttl: 64, ..Record::default() };
-        let row = FlowRow { record, packets: 3, bytes: 300, exporter, in_if: 7, out_if: 65_537, told: FlowRow::PROTOCOL };
+        let row = FlowRow { record, packets: 3, bytes: 300, times: 1, exporter, in_if: 7, out_if: 65_537, told: FlowRow::PROTOCOL };
         let text = |parts: &[Key]| {
             let spec = KeySpec::new(parts.to_vec(), Lengths::default());
             let mut bytes = vec![0; spec.width(record.family())];

@@ -58,6 +58,8 @@ pub struct Row<'a> {
     pub value: u64,
     /// How many packets it stands for, at least 1.
     pub weight: u64,
+    /// How many such packets the row is, at least 1; of packets always 1, of flow records perhaps more.
+    pub times: u64,
     /// Whether its weight can be relied on: it was sampled at random, or not at all.
     pub proven: bool,
 }
@@ -117,15 +119,16 @@ impl<'a> View<'a> {
         self.selected & !self.weights.proven != 0
     }
 
-    /// How many records count that stand for others, or may; or how many that stand for themselves.
-    pub const fn count(&self, sampled: bool) -> u64 {
-        let of = if sampled { self.weights.sampled } else { !self.weights.sampled };
-        (self.selected & of).count_ones() as u64
+    /// How many packets count that stand for others, or may; or how many that stand for themselves.
+    pub fn count(&self, sampled: bool) -> u64 {
+        let of = self.selected & if sampled { self.weights.sampled } else { !self.weights.sampled };
+        let more: u64 = places(self.several_of(of)).map(|at| self.times(at) - 1).sum();
+        u64::from(of.count_ones()) + more
     }
 
     /// What the metric adds up to over the records that count, of which there is one at least.
     pub(super) fn tally(&self) -> Tally {
-        self.values.tally(self.plain_of(self.selected), self.sampled_of(self.selected))
+        self.values.tally(self.plain_of(self.selected), self.sampled_of(self.selected), self.weights)
     }
 
     /// The bytes of the records' keys, which have one each.
@@ -179,7 +182,7 @@ impl<'a> View<'a> {
     /// A record that stands for itself, without its key and hash.
     #[inline]
     pub const fn plain_row(&self, at: usize) -> Row<'static> {
-        Row { key: &[], hash: 0, value: self.value(at), weight: 1, proven: true }
+        Row { key: &[], hash: 0, value: self.value(at), weight: 1, times: self.times(at), proven: true }
     }
 
     /// How many keys these records have, at least: hardly less, if they are few.
@@ -254,6 +257,18 @@ impl<'a> View<'a> {
         self.weights.weights[at % BATCH_RECORDS_MAX]
     }
 
+    /// How many such packets a record is.
+    #[inline]
+    pub(super) const fn times(&self, at: usize) -> u64 {
+        self.weights.times[at % BATCH_RECORDS_MAX]
+    }
+
+    /// Those of these records that are several alike: of packets none.
+    #[inline]
+    pub(super) const fn several_of(&self, records: u64) -> u64 {
+        records & self.weights.several
+    }
+
     /// What a record adds.
     #[inline]
     pub const fn value(&self, at: usize) -> u64 {
@@ -310,7 +325,7 @@ impl<'a> View<'a> {
     pub const fn row_without_key(&self, at: usize) -> Row<'a> {
         let (value, weight) = (self.value(at), self.weights.weights[at % BATCH_RECORDS_MAX] as u64);
         let proven = self.weights.proven >> (at % BATCH_RECORDS_MAX) & 1 == 1;
-        Row { key: &[], hash: self.hash(at), value, weight, proven }
+        Row { key: &[], hash: self.hash(at), value, weight, times: self.times(at), proven }
     }
 }
 

@@ -4,7 +4,7 @@
 //! each label that is listed, and one for all others.
 
 use super::bins::{Bins, Edges};
-use super::columns::{Row, View};
+use super::columns::{Row, View, places};
 use super::figure::{Bin, BinOf, Figure, Unseen};
 use super::interval::{Question, estimate, estimate_key};
 use super::labels;
@@ -203,6 +203,11 @@ impl Kernel for BinKernel {
         for at in view.plain().places() {
             let slot = &mut root[words * self.bins.at(view, at)];
             *slot = slot.saturating_add(view.value(at));
+        }
+        // What stands for more than it was counted as.
+        for at in places(view.several_of(view.plain().selected())) {
+            let slot = &mut root[words * self.bins.at(view, at)];
+            *slot = slot.saturating_add(view.value(at).saturating_mul(view.times(at) - 1));
         }
         for (at, row) in view.sampled().placed() {
             let bin = self.bins.at(view, at);

@@ -208,6 +208,8 @@ mod agree_tests;
 #[cfg(test)]
 pub(crate) mod moody_tests;
 #[cfg(test)]
+mod several_tests;
+#[cfg(test)]
 pub(crate) mod tests {
     /// Of a test's draws: `TAILWATER_SEED`, or a constant. To be printed with a failure.
     pub(crate) fn seed() -> u64 {

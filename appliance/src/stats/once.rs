@@ -45,6 +45,16 @@ const fn both(one: u16, other: u16) -> u16 {
     if one > TWICE && other > TWICE { TWICE } else { MORE }
 }
 
+/// Of a row, which may be several packets.
+#[inline]
+const fn count_of(view: &View<'_>, at: usize) -> u16 {
+    match view.times(at) {
+        0 | 1 => view.weight(at),
+        2 => TWICE,
+        _ => MORE,
+    }
+}
+
 const fn is_kept(hash: u64, level: u32) -> bool {
     hash.leading_zeros() >= level
 }
@@ -121,7 +131,7 @@ impl<'a> Kept<'a> {
         while left != 0 {
             let at = left.trailing_zeros() as usize;
             let hash = view.hash(at).max(1);
-            if hash <= most && !self.add(hash, view.weight(at)) {
+            if hash <= most && !self.add(hash, count_of(view, at)) {
                 break;
             }
             left &= left - 1;
@@ -171,7 +181,7 @@ pub(super) fn add_all(root: &mut u64, memory: &mut Memory<'_>, view: &View<'_>) 
         }
         if left != 0 {
             let at = left.trailing_zeros() as usize;
-            add(root, memory, view.hash(at).max(1), view.weight(at));
+            add(root, memory, view.hash(at).max(1), count_of(view, at));
             left &= left - 1;
         }
     }

@@ -130,7 +130,7 @@ impl Kernel for QuantileKernel {
     fn update(&self, root: &mut [u64], memory: &mut Memory<'_>, view: &View<'_>) -> Result<(), Exhausted> {
         for row in view.rows() {
             let entry = self.table.entry(root, memory, bin(number(row.key)) + 1)?;
-            weighted::add(&mut entry[1..], row.value, row.weight, row.proven);
+            weighted::add_row(&mut entry[1..], &row);
         }
         Ok(())
     }

@@ -105,10 +105,13 @@ impl ValueColumn {
 
     /// What records that stand for themselves add up to, and those that do not: there is one, and all add something. Of one
     /// batch no record changes sides.
-    pub(super) fn tally(&self, plain: u64, sampled: u64) -> Tally {
+    pub(super) fn tally(&self, plain: u64, sampled: u64, weights: &Weights) -> Tally {
         let (of, tally) = self.tally.get();
         if of == plain | sampled {
             return tally;
+        }
+        if (plain | sampled) & weights.several != 0 {
+            return self.tally_several(plain, sampled, &weights.times);
         }
         let sum = match self.metric {
             Metric::Bytes => lanes::sum(&self.values, plain),
@@ -128,6 +131,23 @@ impl ValueColumn {
             tally.largest = tally.largest.max(value);
             tally.seen += value;
             tally.squares = tally.squares.saturating_add(value * value);
+        }
+        self.tally.set((plain | sampled, tally));
+        tally
+    }
+
+    /// The same, where some stand for several.
+    fn tally_several(&self, plain: u64, sampled: u64, times: &[u64; BATCH_RECORDS_MAX]) -> Tally {
+        let mut tally = Tally::default();
+        for at in places(plain) {
+            tally.plain = tally.plain.saturating_add(self.at(at).saturating_mul(times[at]));
+        }
+        for at in places(sampled) {
+            let (value, times) = (self.at(at), times[at]);
+            tally.samples = tally.samples.saturating_add(times);
+            tally.largest = tally.largest.max(value);
+            tally.seen = tally.seen.saturating_add(value.saturating_mul(times));
+            tally.squares = tally.squares.saturating_add((value * value).saturating_mul(times));
         }
         self.tally.set((plain | sampled, tally));
         tally

@@ -55,6 +55,27 @@ impl Weighted {
         }
     }
 
+    /// Of so many packets alike.
+    const fn times(self, times: u64) -> Self {
+        Self {
+            passed: self.passed.saturating_mul(times),
+            sampled_packets: self.sampled_packets.saturating_mul(times),
+            scaled: self.scaled.saturating_mul(times),
+            variance: self.variance.saturating_mul(times as u128),
+            largest: self.largest,
+            unproven: self.unproven.saturating_mul(times),
+            seen: self.seen.saturating_mul(times),
+        }
+    }
+
+    /// Into one or eight words.
+    #[allow(clippy::cast_possible_truncation, reason = "a u128 in two words")]
+    fn write(&self, words: &mut [u64]) {
+        let [high, low] = [(self.variance >> 64) as u64, self.variance as u64];
+        let all = [self.passed, self.sampled_packets, self.scaled, high, low, self.largest, self.unproven, self.seen];
+        words.iter_mut().zip(all).for_each(|(word, of)| *word = of);
+    }
+
     /// With another's packets.
     pub fn merge(&mut self, other: &Self) {
         self.passed = self.passed.saturating_add(other.passed);
@@ -86,6 +107,30 @@ pub fn add(words: &mut [u64], value: u64, weight: u64, proven: bool) {
         [passed, ..] => *passed = passed.saturating_add(value * weight),
         [] => {}
     }
+}
+
+/// Adds a row, which may be several packets alike.
+#[inline]
+pub fn add_row(words: &mut [u64], row: &Row<'_>) {
+    if row.times > 1 {
+        return add_several(words, row);
+    }
+    add(words, row.value, row.weight, row.proven);
+}
+
+/// As if each of them were added.
+#[cold]
+#[inline(never)]
+fn add_several(words: &mut [u64], row: &Row<'_>) {
+    let one = {
+        let mut one = [0; SAMPLED_WORDS];
+        let one = &mut one[..words.len().min(SAMPLED_WORDS)];
+        add(one, row.value, row.weight, row.proven);
+        Weighted::from_words(one)
+    };
+    let mut all = Weighted::from_words(words);
+    all.merge(&one.times(row.times));
+    all.write(words);
 }
 
 /// How many words a sum takes.
@@ -183,6 +228,7 @@ impl SumLayout {
                 *squares = squares.saturating_add(row.value.saturating_mul(row.value));
             }
             (Self::Values { .. }, [passed, ..]) => *passed = passed.saturating_add(row.value),
+            (Self::General, words) => add_row(words, row),
             (_, words) => add(words, row.value, row.weight, row.proven),
         }
     }
@@ -242,7 +288,7 @@ mod tests {
     use crate::units::Family;
 
     fn row(value: u64, weight: u64) -> Row<'static> {
-        Row { key: &[], hash: 0, value, weight, proven: true }
+        Row { key: &[], hash: 0, value, weight, times: 1, proven: true }
     }
 
     #[test]
@@ -268,6 +314,23 @@ mod tests {
             SumLayout::of(&Context { family: Family::V4, weight_max, random: true, rate, windows: Windows::default() }, Metric::Bytes)
         };
         assert_eq!((of(1, None), of(40, None), of(40, Some(40))), (SumLayout::Plain, SumLayout::General, SumLayout::Values { weight: 40 }));
+    }
+
+    /// A row that is several packets is what as many rows are, in one word and in eight.
+    #[test]
+    fn several_at_once_are_as_many_one_by_one() {
+        for (value, weight, proven) in
+            [(1, 1, true), (1_500, 1, true), (1, 40, true), (9_000, 65_535, true), (64, 1, false), (64, 40, false)]
+        {
+            for times in [1, 2, 3, 1_000] {
+                let (mut at_once, mut each) = ([7; SAMPLED_WORDS], [7; SAMPLED_WORDS]);
+                for words in [PLAIN_WORDS, SAMPLED_WORDS] {
+                    add_row(&mut at_once[..words], &Row { times, proven, ..row(value, weight) });
+                    (0..times).for_each(|_| add(&mut each[..words], value, weight, proven));
+                    assert_eq!(at_once, each, "{value} {weight} {proven} {times}");
+                }
+            }
+        }
     }
 
     #[test]

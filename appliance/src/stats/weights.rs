@@ -13,6 +13,9 @@ pub struct Weights {
     has: [u16; BATCH_RECORDS_MAX],
     pub(super) proven: u64,
     pub(super) sampled: u64,
+    /// Rows of flow records that stand for several each, and how many that are; of packets none does.
+    pub(super) several: u64,
+    pub(super) times: [u64; BATCH_RECORDS_MAX],
     /// Towards the range, from it, and what was dropped.
     pub(super) ingress: u64,
     pub(super) egress: u64,
@@ -26,8 +29,9 @@ pub struct Weights {
 impl Weights {
     /// Of an empty batch.
     pub const fn new() -> Self {
-        let (weights, has) = ([1; BATCH_RECORDS_MAX], [0; BATCH_RECORDS_MAX]);
-        Self { weights, has, proven: 0, sampled: 0, ingress: 0, egress: 0, blocked: 0, ports: 0, tcp: 0, records: 0 }
+        let (weights, has, times) = ([1; BATCH_RECORDS_MAX], [0; BATCH_RECORDS_MAX], [1; BATCH_RECORDS_MAX]);
+        let (proven, sampled, several) = (0, 0, 0);
+        Self { weights, has, proven, sampled, several, times, ingress: 0, egress: 0, blocked: 0, ports: 0, tcp: 0, records: 0 }
     }
 
     /// Reads a batch.
@@ -48,9 +52,12 @@ impl Weights {
     /// Reads rows of flow records: what passed may be a sample too.
     pub(super) fn fill_flows(&mut self, rows: &[FlowRow]) {
         (self.proven, self.sampled, self.ingress, self.egress, self.blocked) = (0, 0, 0, 0, 0);
+        self.several = 0;
         for (at, (row, weight)) in rows.iter().zip(&mut self.weights).enumerate() {
             let (has, bit) = (row.record.has, |is: bool| u64::from(is) << at);
             *weight = row.record.weight.max(1);
+            self.times[at] = row.times.max(1);
+            self.several |= bit(row.times > 1);
             self.proven |= bit(has.all(Has::RANDOM));
             self.sampled |= bit(*weight > 1 || !has.all(Has::RANDOM));
             self.ingress |= bit(has.all(Has::INGRESS));

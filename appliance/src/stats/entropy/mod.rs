@@ -100,7 +100,7 @@ struct EntropyKernel {
 
 impl EntropyKernel {
     fn count(&self, root: &mut [u64], memory: &mut Memory<'_>, row: &Row<'_>) -> Result<(), Exhausted> {
-        let (form, hash, total) = (&self.form, row.hash.max(1), row.value * row.weight);
+        let (form, hash, total) = (&self.form, row.hash.max(1), (row.value * row.weight).saturating_mul(row.times));
         if root[1] != BUCKETS {
             let entry = if Table::len(root) < form.keys {
                 Some(form.table.entry(root, memory, hash)?)
@@ -110,7 +110,7 @@ impl EntropyKernel {
             if let Some(entry) = entry {
                 entry[1] = entry[1].saturating_add(total);
                 if let Some(samples) = entry.get_mut(2) {
-                    *samples = if row.is_sampled() { *samples + 1 } else { *samples | HAS_PASSED };
+                    *samples = if row.is_sampled() { *samples + row.times } else { *samples | HAS_PASSED };
                 }
                 return Ok(());
             }
@@ -147,8 +147,8 @@ impl Kernel for EntropyKernel {
                 && let [_, _, largest, samples, unproven] = root
             {
                 *largest = (*largest).max(row.value * row.weight);
-                *samples += 1;
-                *unproven += u64::from(!row.proven);
+                *samples += row.times;
+                *unproven += if row.proven { 0 } else { row.times };
             }
             self.count(root, memory, &row)?;
         }

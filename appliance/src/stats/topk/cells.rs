@@ -91,11 +91,12 @@ impl Sums {
 
     /// Adds one packet that stands for itself to a cell that is not full, see [`Self::fits`].
     #[inline(always)]
-    pub(super) fn add_plain(self, words: &mut [u64], value: u64) {
+    pub(super) fn add_plain(self, words: &mut [u64], row: &Row<'_>) {
         match (self.layout, words) {
             (SumLayout::Ones { .. }, [both]) => *both += 1 << 32,
-            (SumLayout::Values { .. }, [sums, _]) => *sums += value << 32,
-            (_, [passed, ..]) => *passed = passed.saturating_add(value),
+            (SumLayout::Values { .. }, [sums, _]) => *sums += row.value << 32,
+            (SumLayout::General, [passed, ..]) => *passed = passed.saturating_add(row.value.saturating_mul(row.times)),
+            (_, [passed, ..]) => *passed = passed.saturating_add(row.value),
             (_, []) => {}
         }
     }
@@ -162,15 +163,15 @@ impl Sums {
     /// The same, where it is known whether it is sampled or stands for itself.
     #[inline(always)]
     pub(super) fn miss_row(self, parts: &mut [u64], row: &Row<'_>, is_sampled: bool) {
-        let by = if self.layout == SumLayout::General { row.weight } else { 1 };
+        let (by, times) = if self.layout == SumLayout::General { (row.weight, row.times) } else { (1, 1) };
         match parts {
             // Without a branch: nobody foresees which packets were sampled.
             [_, _] if matches!(self.layout, SumLayout::Ones { .. }) => parts[usize::from(is_sampled)] += 1,
             [_, samples, rest @ ..] if is_sampled => {
-                *samples += 1;
-                rest.iter_mut().for_each(|part| *part = part.saturating_add(row.value * by));
+                *samples += times;
+                rest.iter_mut().for_each(|part| *part = part.saturating_add((row.value * by).saturating_mul(times)));
             }
-            [passed, ..] => *passed = passed.saturating_add(row.value),
+            [passed, ..] => *passed = passed.saturating_add(row.value.saturating_mul(times)),
             [] => {}
         }
     }
@@ -278,7 +279,7 @@ mod tests {
             for i in 0..5_000_u64 {
                 let value = if matches!(layout, SumLayout::Ones { .. }) { 1 } else { 64 + i % 1_400 };
                 let weight = if i % 3 > 0 && layout != SumLayout::Plain { 40 } else { 1 };
-                let row = Row { key: &[], hash: 0, value, weight, proven: true };
+                let row = Row { key: &[], hash: 0, value, weight, times: 1, proven: true };
                 let mut all = vec![0; layout.words()];
                 narrow.widen(&a, &mut all);
                 layout.add(&mut all, &row);
@@ -287,7 +288,7 @@ mod tests {
                     if row.is_sampled() {
                         narrow.add_sampled(&mut fitting, &row);
                     } else {
-                        narrow.add_plain(&mut fitting, row.value);
+                        narrow.add_plain(&mut fitting, &row);
                     }
                     assert!(narrow.add(&mut plain, &row, row.is_sampled()) && fitting == plain, "{layout:?}");
                 }

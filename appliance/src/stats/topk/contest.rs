@@ -33,6 +33,10 @@ const UNIT_BYTES: u64 = 256;
 /// The most that one packet moves a score.
 const UNITS_MAX: u64 = 64;
 
+/// Packets of one row that contest a cell: more wear no score down that so many did not.
+const TURNS_MAX: u64 = 1 << TURN_BITS;
+const TURN_BITS: u32 = 9;
+
 const _: () = assert!(TICKS / (TURNED_AWAY_MAX + 1) == AGEING_CONTESTS - 1, "a count that is full is the last");
 const _: () = assert!((UNITS_MAX << DRAW_BITS) / LET_IN_SHARES[0] < 1 << 31, "a chance of all units is a number without a sign");
 
@@ -60,6 +64,16 @@ impl TopKernel {
         };
         let units = if by_bytes { row.value / UNIT_BYTES + 1 } else { 1 };
         u8::try_from((units * row.weight).min(UNITS_MAX)).unwrap_or(u8::MAX)
+    }
+
+    /// How much a row moves a score, which may be several packets.
+    #[inline(always)]
+    pub(super) fn units_of_all(&self, shape: &Shape, row: &Row<'_>) -> u8 {
+        let units = self.units(shape, row);
+        match shape.sums.layout {
+            SumLayout::General => units.saturating_mul(u8::try_from(row.times).unwrap_or(u8::MAX)),
+            SumLayout::Plain | SumLayout::Ones { .. } | SumLayout::Values { .. } => units,
+        }
     }
 
     /// Whether a cell's score follows from its sum, until it is contested.
@@ -106,7 +120,8 @@ impl TopKernel {
             draws[at] = draw(view.hash(at) as u32, nths[at]);
             chances[at] = one * u32::from(self.units(shape, &view.plain_row(at)));
         }
-        (rows & lanes.below(&draws, &chances) | view.sampled_of(rows), rows & lanes.below(&draws, &[one; BATCH_RECORDS_MAX]))
+        let sure = view.sampled_of(rows) | view.several_of(rows);
+        (rows & lanes.below(&draws, &chances) | sure, rows & lanes.below(&draws, &[one; BATCH_RECORDS_MAX]))
     }
 
     /// A new key at its bucket, which was not turned away: its cell, or none. It is in the `nth` row, and makes scores age if it
@@ -134,7 +149,12 @@ impl TopKernel {
         if is_thinned {
             state.thinned = state.thinned.max(pressure);
         }
-        if is_thinned || !self.contest((shape, bucket), row, (nth, way, score)) {
+        let mut takes = !is_thinned && self.contest((shape, bucket), row, (nth, way, score));
+        if !takes && row.times > 1 {
+            let taken = self.contest_again((shape, bucket), row, nth, (state, pressure));
+            (takes, way) = (taken.is_some(), taken.unwrap_or(way));
+        }
+        if !takes {
             shape.sums.miss_row(shape.missed_mut(bucket), row, is_sampled);
             return None;
         }
@@ -159,6 +179,31 @@ impl TopKernel {
         }
         *shape.score_mut(bucket, way) -= score.min(1);
         score <= 1 && self.takes(shape, bucket, way, score)
+    }
+
+    /// The same for the further packets of a row that is several, one after the other: the cell that one of them takes. Scores age meanwhile
+    /// as they would with so many rows.
+    #[cold]
+    #[inline(never)]
+    fn contest_again(
+        &self,
+        (shape, bucket): (&Shape, &mut [u64]),
+        row: &Row<'_>,
+        nth: u32,
+        (state, pressure): (&State, u32),
+    ) -> Option<usize> {
+        let turns = row.times.min(TURNS_MAX);
+        let each = turns / (halvings(row.times, state.misses_each()) + 1);
+        (1..turns).zip(1_u32..).find_map(|(at, turn)| {
+            if at % each == 0 {
+                shape.halve_scores(bucket);
+            }
+            let (way, score) = shape.scores(bucket).iter().copied().enumerate().min_by_key(|(_, score)| *score)?;
+            // Other draws than those of rows to come.
+            let nth = nth ^ turn.rotate_right(TURN_BITS);
+            let takes = !is_thinned(row, nth.into(), pressure) && self.contest((shape, bucket), row, (nth, way, score));
+            takes.then_some(way)
+        })
     }
 
     /// Whether a cell that is worn down goes: unless it gets a second chance.
@@ -192,6 +237,13 @@ const fn draw(hash: u32, nth: u32) -> u32 {
 fn chance_of_one(misses_each: u64) -> u32 {
     let [least, most] = LET_IN_SHARES.map(|share| LOST_SHARE * share);
     ((LOST_SHARE << DRAW_BITS) / misses_each.clamp(least, most)) as u32
+}
+
+/// How often scores are halved while so many packets of one newcomer come: after the last of these no score is left.
+fn halvings(times: u64, misses_each: u64) -> u64 {
+    let chance = if misses_each < CALM_MISSES { 1 << DRAW_BITS } else { u128::from(chance_of_one(misses_each)) };
+    let ticks = (u128::from(times) * chance) >> DRAW_BITS;
+    u64::try_from(ticks / u128::from(AGEING_CONTESTS)).unwrap_or(u64::MAX).min(u8::BITS.into())
 }
 
 /// None of a bucket's cells is free, so that newcomers may be turned away from it at once. It stands above what was turned away,

@@ -66,7 +66,7 @@ impl OfShape for Contesting<'_, '_> {
             let Some(way) = kernel.enter(bucket, (row, is_sampled), (nths[at], ticks >> at & 1 == 1), key, (state, pressure)) else {
                 continue;
             };
-            if !shape.add(table.pieces.of(at), way, (row, is_sampled), kernel.units(shape, row)) {
+            if !shape.add(table.pieces.of(at), way, (row, is_sampled), kernel.units_of_all(shape, row)) {
                 return Step::Overflow(at, (looks.buckets[at] as usize, way));
             }
             // Another key has the cell now: who comes later looks again.
@@ -131,8 +131,8 @@ impl Table<'_> {
             while left != 0 {
                 let at = left.trailing_zeros() as usize % BATCH_RECORDS_MAX;
                 let (row, bucket, way) = (view.plain_row(at), pieces.of(at), looks.way(at));
-                shape.sums.add_plain(shape.sum_mut(bucket, way), row.value);
-                shape.raise(bucket, way, kernel.units(shape, &row));
+                shape.sums.add_plain(shape.sum_mut(bucket, way), &row);
+                shape.raise(bucket, way, kernel.units_of_all(shape, &row));
                 left &= left - 1;
             }
             let mut left = view.sampled_of(rows);
@@ -140,7 +140,7 @@ impl Table<'_> {
                 let at = left.trailing_zeros() as usize % BATCH_RECORDS_MAX;
                 let (row, bucket, way) = (view.row_without_key(at), pieces.of(at), looks.way(at));
                 shape.sums.add_sampled(shape.sum_mut(bucket, way), &row);
-                shape.raise(bucket, way, kernel.units(shape, &row));
+                shape.raise(bucket, way, kernel.units_of_all(shape, &row));
                 left &= left - 1;
             }
             return 0;
@@ -149,7 +149,7 @@ impl Table<'_> {
         while left != 0 {
             let at = left.trailing_zeros() as usize % BATCH_RECORDS_MAX;
             let row = view.row_without_key(at);
-            if !shape.add(pieces.of(at), looks.way(at), (&row, view.is_sampled(at)), kernel.units(shape, &row)) {
+            if !shape.add(pieces.of(at), looks.way(at), (&row, view.is_sampled(at)), kernel.units_of_all(shape, &row)) {
                 break;
             }
             left &= left - 1;

@@ -75,7 +75,7 @@ impl TopKernel {
         let keys_max = self.exact_keys.min(shape.room(state.buckets));
         let Some((place, _)) = place((lanes, shape, &mut *words), (state, keys_max), key) else { return Step::Full };
         let ((bucket, way), row) = (split(place), view.row_without_key(at));
-        let added = shape.add(bucket_mut(words, shape, bucket), way, (&row, view.is_sampled(at)), self.units(shape, &row));
+        let added = shape.add(bucket_mut(words, shape, bucket), way, (&row, view.is_sampled(at)), self.units_of_all(shape, &row));
         if added { Step::Counted } else { Step::Overflow(at, (bucket, way)) }
     }
 }

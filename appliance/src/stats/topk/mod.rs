@@ -180,7 +180,7 @@ impl TopKernel {
                 let (shape, row) = (self.shape(*state), view.row(row));
                 state.short = true;
                 let bucket = bucket_mut(memory.pool.get_mut(state.chunk), shape, bucket);
-                shape.add_to_bound(bucket, way, &row, self.units(shape, &row));
+                shape.add_to_bound(bucket, way, &row, self.units_of_all(shape, &row));
             }
         }
     }

@@ -167,9 +167,9 @@ fn add_rows(kernel: &TopKernel, (shape, words): (&Shape, &mut [u64]), (view, row
     while left != 0 {
         let at = left.trailing_zeros() as usize % BATCH_RECORDS_MAX;
         let (from, row) = (sums[at] as usize, view.plain_row(at));
-        shape.sums.add_plain(&mut words[from..from + shape.sums.words()], row.value);
+        shape.sums.add_plain(&mut words[from..from + shape.sums.words()], &row);
         if !kernel.derives_scores(shape) {
-            raise(words, scores[at], kernel.units(shape, &row));
+            raise(words, scores[at], kernel.units_of_all(shape, &row));
         }
         left &= left - 1;
     }
@@ -179,7 +179,7 @@ fn add_rows(kernel: &TopKernel, (shape, words): (&Shape, &mut [u64]), (view, row
         let (from, row) = (sums[at] as usize, view.row_without_key(at));
         shape.sums.add_sampled(&mut words[from..from + shape.sums.words()], &row);
         if !kernel.derives_scores(shape) {
-            raise(words, scores[at], kernel.units(shape, &row));
+            raise(words, scores[at], kernel.units_of_all(shape, &row));
         }
         left &= left - 1;
     }
