@@ -77,7 +77,8 @@ pub(super) struct Sequence {
     /// When the last one that was not late was sent, by the exporter's clock.
     sent_ms: Option<u64>,
     odd: Option<Odd>,
-    /// Lost, unless its numbers turn out to be steps of something else.
+    /// Lost, unless its numbers turn out to be steps of something else: the first of them, and how many.
+    doubtful_from: u32,
     doubtful: u32,
     steps: Steps,
     /// What is missing: first number, how many, and in which window that was seen. The oldest first.
@@ -153,15 +154,23 @@ impl Sequence {
             Some(odd) => self.confirm(expected, odd, taken),
             None => self.put(expected, place, taken),
         };
-        self.settle(verdict, step)
+        self.settle(verdict, step, number)
     }
 
-    /// A gap that is a step of the other kind is none yet.
-    fn settle(&mut self, verdict: Verdict, step: Step) -> Verdict {
+    /// A gap that is a step of the other kind is none yet, and what comes late of it was never told.
+    fn settle(&mut self, verdict: Verdict, step: Step, number: u32) -> Verdict {
         match (verdict, step) {
             (Verdict::Gap(lost), Step::Other) => {
+                if self.doubtful == 0 {
+                    self.doubtful_from = number.wrapping_sub(lost);
+                }
                 self.doubtful = self.doubtful.saturating_add(lost);
                 Verdict::Odd
+            }
+            (Verdict::Late(filled), _) if number.wrapping_sub(self.doubtful_from) <= JUMP_MAX => {
+                let untold = filled.min(self.doubtful);
+                self.doubtful -= untold;
+                Verdict::Late(filled - untold)
             }
             (_, Step::Other) => verdict,
             (Verdict::Gap(lost), _) => Verdict::Gap(lost.saturating_add(std::mem::take(&mut self.doubtful))),
