@@ -278,7 +278,57 @@ fn sflow_at_its_edges() {
     for records in [[shown.clone(), packet.clone()].concat(), [packet, shown].concat()] {
         let body = [words(&[1, 3, 400, 400, 0, 7, 8, 2]), records].concat();
         let flow = &give(&mut collector(), sflow(1, 9, &[padded(1, &body)]))[0];
-        assert_eq!(flow.fields.bytes, 64);
+        let first = all.iter().find(|(record, _)| order.iter().any(|(other, _)| other == record)).unwrap();
+        assert_eq!((flow.fields.bytes, flow.fields.fcs_bytes), first.1, "{order:?}");
+    }
+}
+
+/// Templates with an id below 256 and options whose scope is longer than they are: counted, and what stands behind them in the set is read.
+#[test]
+fn templates_that_cannot_be_do_not_hide_those_behind_them() {
+    for version in [9, 10] {
+        let datagram = |number: u32, sets: &[Vec<u8>]| if version == 9 { nine(number, 0, 9, sets) } else { ipfix(number, 0, sets) };
+        let good = [1, 0, 0, 1, 0, 1, 0, 4];
+        let [plain, scoped] = if version == 9 { [0, 1] } else { [2, 3] };
+        let reserved = [&[0, 255, 0, 2, 0, 1, 0, 4, 0, 2, 0, 4][..], &good, &[0; 4]].concat();
+        let mut c = collector();
+        let flows = give(&mut c, datagram(0, &[set(plain, &reserved, 0), set(256, &[0, 0, 0, 7], 0)]));
+        assert_eq!(flows.iter().map(|flow| flow.fields.bytes).collect::<Vec<_>>(), [7], "{}", c.ledger());
+        let told = |event: TemplateEvent, c: &Collector| c.ledger().templates[event as usize];
+        assert_eq!([TemplateEvent::ReservedId, TemplateEvent::New, TemplateEvent::Cut].map(|event| told(event, &c)), [1, 1, 0]);
+        if version == 10 {
+            let options = [&[1, 7, 0, 1, 0, 2, 0, 34, 0, 4][..], &[1, 8, 0, 1, 0, 1, 0, 34, 0, 4]].concat();
+            give(&mut c, datagram(1, &[set(scoped, &options, 0), set(263, &[0; 4], 0), set(264, &[0; 4], 0)]));
+            assert_eq!((told(TemplateEvent::BadScope, &c), told(TemplateEvent::New, &c)), (1, 2), "{}", c.ledger());
+            assert_eq!((c.ledger().options, c.ledger().waiting), (1, 1), "{}", c.ledger());
+        }
+        assert!(c.ledger().balances());
+    }
+}
+
+/// A message of IPFIX that says it is longer than its datagram lacks a set at least, wherever it was cut.
+#[test]
+fn a_message_that_ends_between_two_sets_is_cut() {
+    let [template, data] = sets(10, &[of(1, &[0, 0, 0, 9])]);
+    let whole = ipfix(0, 0, &[template.clone(), data.clone(), data.clone()]);
+    for lacking in 0..=data.len() + 1 {
+        let mut c = collector();
+        let flows = give(&mut c, whole[..whole.len() - lacking].to_vec());
+        assert_eq!(
+            flows.len(),
+            if lacking == 0 {
+                2
+            } else if lacking <= data.len() {
+                1
+            } else {
+                0
+            }
+        );
+        assert_eq!(c.ledger().set_drops[SetDrop::Cut as usize], u64::from(lacking > 0), "{lacking}: {}", c.ledger());
+        assert!(c.ledger().balances());
+        // How many records it had nobody knows.
+        give(&mut c, ipfix(2, 1, &[]));
+        assert_eq!(c.ledger().record_gaps, Gaps::default(), "{lacking}");
     }
 }
 

@@ -161,10 +161,11 @@ impl Model {
         let stays = |of: &Header| of.domain != h.domain || of.received_ns + HELD_MS_MAX * 1_000_000 >= h.received_ns;
         self.held.retain(|(_, of, _)| stays(of));
         self.counts.set_drops[SetDrop::NoTemplate as usize] += (before - self.held.len()) as u64;
-        self.sets(&h, &bytes[header..length.min(bytes.len())]);
+        self.sets(&h, &bytes[header..length.min(bytes.len())], length > bytes.len());
     }
 
-    fn sets(&mut self, h: &Header, mut rest: &[u8]) {
+    /// The sets of a message, which may say that it is longer than its datagram.
+    fn sets(&mut self, h: &Header, mut rest: &[u8], is_cut: bool) {
         while let (Some(id), Some(length)) = (half(rest, 0), half(rest, 2)) {
             let length = usize::from(length);
             if length < 4 {
@@ -184,6 +185,7 @@ impl Model {
                 _ => self.counts.set_drops[SetDrop::ReservedId as usize] += 1,
             }
         }
+        self.counts.set_drops[SetDrop::Cut as usize] += u64::from(is_cut);
     }
 
     fn templates(&mut self, h: &Header, options: bool, mut rest: &[u8]) {
@@ -195,7 +197,7 @@ impl Model {
                 self.counts.templates[TemplateEvent::WithdrawalIgnored as usize] += u64::from(id >= 256 || id == 2 || id == 3);
                 continue;
             }
-            if id < 256 {
+            if id == 0 && second == 0 {
                 return;
             }
             let (mut count, mut scope) = (usize::from(second), None);
@@ -212,6 +214,10 @@ impl Model {
             }
             let Some((fields, behind)) = fields(h.version, count, rest) else { return self.counts.templates[cut] += 1 };
             rest = behind;
+            if id < 256 {
+                self.counts.templates[TemplateEvent::ReservedId as usize] += 1;
+                continue;
+            }
             self.learn(h, id, Template { scope, fields });
         }
     }
@@ -221,6 +227,10 @@ impl Model {
         if template.fields.len() > TEMPLATE_FIELDS_MAX {
             self.known.remove(&key);
             return self.counts.templates[TemplateEvent::TooLong as usize] += 1;
+        }
+        if template.scope.is_some_and(|scope| usize::from(scope) > template.fields.len()) {
+            self.known.remove(&key);
+            return self.counts.templates[TemplateEvent::BadScope as usize] += 1;
         }
         if template.fields.iter().all(|field| field.bytes == 0) {
             self.known.remove(&key);

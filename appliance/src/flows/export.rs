@@ -34,6 +34,8 @@ pub(super) struct Header {
     window: u32,
     /// It was here before.
     repeated: bool,
+    /// Of IPFIX: the datagram ends before the message that it says it has.
+    cut: bool,
 }
 
 impl Header {
@@ -44,13 +46,15 @@ impl Header {
         let second = c.u16().ok_or(short)?;
         let uptime_ms = if version == 9 { c.u32().ok_or(short)? } else { 0 };
         let (Some(secs), Some(sequence), Some(domain)) = (c.u32(), c.u32(), c.u32()) else { return Err(short) };
+        let mut cut = false;
         if version == 10 {
             let length = usize::from(second);
             let header = arrived - c.left();
             if length < header {
                 return Err(DatagramDrop::Malformed);
             }
-            // A message that is longer than its datagram is read as far as it goes: its sets say which of them is cut.
+            // A message that is longer than its datagram is read as far as it goes.
+            cut = length > arrived;
             *c = Cursor::new(c.rest().get(..length - header).unwrap_or_else(|| c.rest()));
         }
         let base = Base { export_ns: seconds(u64::from(secs)), uptime_ms };
@@ -64,6 +68,7 @@ impl Header {
             port: from.port,
             window: 0,
             repeated: false,
+            cut,
         })
     }
 
@@ -79,7 +84,7 @@ impl Header {
     /// The header of a set that waited over a restart. `told`: base, number, and when it came, from which port.
     pub(super) const fn again(key: &DomainKey, (base, sequence, received_ns, port): (Base, u32, u64, u16), repeated: bool) -> Self {
         let DomainKey { exporter, version, id, .. } = *key;
-        Self { version, base, sequence, domain: id, received_ns, exporter, port, window: 0, repeated }
+        Self { version, base, sequence, domain: id, received_ns, exporter, port, window: 0, repeated, cut: false }
     }
 
     fn times(&self, init_ms: Option<u64>) -> Times {
@@ -114,23 +119,35 @@ pub(super) fn read(header: &Header, mut c: Cursor<'_>, work: &mut Work<'_>) {
     }
     // How many there are, and how many there may be beside them.
     let mut records = Units::default();
-    while c.left() >= 4 {
-        let (Some(id), Some(length)) = (c.u16(), c.u16()) else { break };
+    while let Some((id, body)) = next(header, &mut c) {
         work.ledger.sets += 1;
-        let Some(body) = usize::from(length).checked_sub(4) else {
-            work.ledger.drop_set(SetDrop::BadLength);
-            records.unsure = BYTES_MAX;
-            break;
-        };
-        let Some(body) = c.take(body) else {
-            work.ledger.drop_set(SetDrop::Cut);
-            records.unsure = BYTES_MAX;
-            break;
-        };
-        let (sure, unsure) = set(header, id, body, work);
-        (records.sure, records.unsure) = (records.sure + sure, (records.unsure + unsure).min(BYTES_MAX));
+        match body {
+            Ok(body) => {
+                let (sure, unsure) = set(header, id, body, work);
+                (records.sure, records.unsure) = (records.sure + sure, (records.unsure + unsure).min(BYTES_MAX));
+            }
+            Err(reason) => {
+                work.ledger.drop_set(reason);
+                records.unsure = BYTES_MAX;
+                break;
+            }
+        }
     }
     follow(header, records, init_ms, work);
+}
+
+/// The next set: its id and body, or why there is no more to be read. None: the message ends.
+fn next<'a>(header: &Header, c: &mut Cursor<'a>) -> Option<(u16, Result<&'a [u8], SetDrop>)> {
+    if c.left() < 4 {
+        // Cut between two sets, or within the first bytes of one: of it, or of them, that there were some is all that is known.
+        return header.cut.then_some((0, Err(SetDrop::Cut)));
+    }
+    let (id, length) = (c.u16()?, c.u16()?);
+    let body = match usize::from(length).checked_sub(4) {
+        None => Err(SetDrop::BadLength),
+        Some(body) => c.take(body).ok_or(SetDrop::Cut),
+    };
+    Some((id, body))
 }
 
 /// What one set has: how many records of data and options; and where that cannot be told, how many at most.
@@ -170,7 +187,7 @@ fn follow(header: &Header, records: Units, init_ms: Option<u64>, work: &mut Work
     }
 }
 
-/// Templates up to the set's end. What does not begin with an id of a template is padding.
+/// Templates up to the set's end. Zeros are padding. One whose id is none of a template's is passed over: what stands behind it is as good as ever.
 fn templates(header: &Header, options: bool, mut c: Cursor<'_>, work: &mut Work<'_>) {
     while c.left() >= 4 {
         let (Some(id), Some(second)) = (c.u16(), c.u16()) else { return };
@@ -181,12 +198,14 @@ fn templates(header: &Header, options: bool, mut c: Cursor<'_>, work: &mut Work<
             }
             continue;
         }
-        if id < 256 {
+        if (id, second) == (0, 0) {
             return;
         }
         match definition(header.version, options, usize::from(second), &mut c) {
-            Ok(definition) => learn(header, id, definition, work),
             Err(Refused::Cut) => return work.ledger.template(TemplateEvent::Cut),
+            _ if id < 256 => work.ledger.template(TemplateEvent::ReservedId),
+            Ok(definition) => learn(header, id, definition, work),
+            Err(Refused::BadScope) => refuse(id, TemplateEvent::BadScope, work),
             Err(Refused::TooLong) => refuse(id, TemplateEvent::TooLong, work),
             Err(Refused::Empty) => refuse(id, TemplateEvent::Empty, work),
         }

@@ -83,6 +83,10 @@ reasons! {
         TooLong = "too_long",
         /// Its records would have no length.
         Empty = "empty",
+        /// Its id is none of a template's: below 256.
+        ReservedId = "reserved_id",
+        /// Of options: its scope has more fields than it has itself.
+        BadScope = "bad_scope",
     }
 }
 

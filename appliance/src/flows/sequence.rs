@@ -196,22 +196,34 @@ impl Sequence {
             Some(..=JUMP_MAX) => return Place::Far,
             Some(_) => {}
         }
-        if let Some(at) = self.holes.iter().position(|(from, count, _)| number.wrapping_sub(*from) < *count) {
-            return Place::Hole(at);
+        match self.hole(number) {
+            _ if self.is_sent_anew(times.sent_ms) => Place::Anew,
+            Some(at) => Place::Hole(at),
+            None if behind <= NEAR_MAX => Place::Behind,
+            None => Place::Anew,
         }
-        if behind <= NEAR_MAX && !self.is_sent_anew(times.sent_ms) { Place::Behind } else { Place::Anew }
+    }
+
+    /// The hole that a number lies in.
+    fn hole(&self, number: u32) -> Option<usize> {
+        self.holes.iter().position(|(from, count, _)| number.wrapping_sub(*from) < *count)
     }
 
     /// Takes a number where it stands.
     fn put(&mut self, expected: u32, place: Place, taken: Taken) -> Verdict {
         let (number, units, _) = taken;
         // Who goes on as before did not mean the odd one.
-        let refuted = matches!(place, Place::Next | Place::Ahead(_) | Place::Far | Place::Anew) && self.odd.take().is_some();
-        self.misnumbered += u32::from(refuted);
+        let goes_on = matches!(place, Place::Next | Place::Ahead(_) | Place::Far | Place::Anew);
+        let refuted = if goes_on { self.odd.take() } else { None };
+        // Of an exporter that stamps its datagrams out of their order, it was late after all.
+        let late = refuted.filter(|_| place == Place::Next).and_then(|odd| Some((odd, self.hole(odd.number)?)));
+        self.misnumbered += u32::from(refuted.is_some() && late.is_none());
         match place {
             Place::Next => {
                 self.go_on(taken);
-                Verdict::Next
+                late.map_or(Verdict::Next, |(odd, at)| {
+                    Verdict::Late(self.fill(at, odd.number, odd.units.sure.max(odd.units.unsure.min(1))))
+                })
             }
             Place::Ahead(lost) => {
                 self.note(expected.wrapping_add(self.unsure), lost, self.window);
@@ -248,8 +260,8 @@ impl Sequence {
         if odd.is_anew { Verdict::Restart(lost) } else { Verdict::Gap(lost) }
     }
 
-    /// Of an old number that fills no hole: what comes twice, or was overtaken, was sent before the last one; what was sent after it has
-    /// that number because the exporter counts anew.
+    /// Of an old number: what comes twice, or was overtaken, was sent before the last one; what was sent after it has that number because the
+    /// exporter counts anew.
     fn is_sent_anew(&self, sent_ms: Option<u64>) -> bool {
         let (Some(last), Some(now)) = (self.sent_ms, sent_ms) else { return false };
         now > last || last - now > HELD_BACK_MS

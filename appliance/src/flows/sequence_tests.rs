@@ -57,6 +57,16 @@ fn a_new_count_through_old_numbers_is_sent_later() {
     assert_eq!(s.misnumbered(), 0);
 }
 
+/// A new count that begins within a hole of the old one fills nothing; what an exporter only stamped out of its order was late.
+#[test]
+fn a_new_count_within_a_hole_is_sent_later_too() {
+    let mut s = Sequence::default();
+    let mut take = |number: u32, second: u64| s.take(number, sure(1), sent(second));
+    assert_eq!([take(0, 100), take(10, 100), take(3, 110), take(4, 110), take(5, 111)], [Next, Gap(9), Odd, Restart(0), Next]);
+    assert_eq!([take(9, 112), take(7, 112), take(8, 113), take(10, 112), take(11, 114)], [Gap(3), Late(1), Odd, Late(1), Next]);
+    assert_eq!((s.misnumbered(), s.holes.len()), (0, 1));
+}
+
 #[test]
 fn a_new_count_is_no_loss_but_for_what_is_left_out_of_it() {
     let mut s = Sequence::default();

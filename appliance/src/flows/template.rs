@@ -43,6 +43,8 @@ pub(super) enum Refused {
     TooLong,
     /// Its records would have no length.
     Empty,
+    /// Of options: its scope has more fields than there are.
+    BadScope,
 }
 
 /// One move: past `skip` bytes, then `bytes` of a field.
@@ -85,7 +87,11 @@ impl Definition {
                 fields.push(field);
             }
         }
-        if keeps { Ok(Self { purpose, fields: fields.into() }) } else { Err(Refused::TooLong) }
+        match purpose {
+            _ if !keeps => Err(Refused::TooLong),
+            Purpose::Options(scope) if usize::from(scope) > count => Err(Refused::BadScope),
+            _ => Ok(Self { purpose, fields: fields.into() }),
+        }
     }
 
     /// Bytes of memory that it takes with its plan, about.
