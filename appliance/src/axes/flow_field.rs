@@ -45,6 +45,49 @@ pub struct FlowField {
     pub kind: FlowKind,
 }
 
+/// Values of `type`, by number.
+pub static TYPES: [&str; 5] = ["FLOWUNKNOWN", "SFLOW_5", "NETFLOW_V5", "NETFLOW_V9", "IPFIX"];
+/// Values of `normalized`.
+pub static NORMALIZED: [&str; 2] = ["No", "Yes"];
+/// Values of `remote_addr`.
+pub static REMOTE: [&str; 3] = ["Neither", "Src", "Dst"];
+/// Values of `rate_from`.
+pub static RATES: [&str; 5] = ["RATE_UNKNOWN", "RATE_HEADER", "RATE_OPTIONS", "RATE_RECORD", "RATE_OPERATOR"];
+/// Values of `layer_stack`, by number.
+pub static LAYERS: [&str; 15] = [
+    "Ethernet",
+    "IPv4",
+    "IPv6",
+    "TCP",
+    "UDP",
+    "MPLS",
+    "Dot1Q",
+    "ICMP",
+    "ICMPv6",
+    "GRE",
+    "IPv6HeaderRouting",
+    "IPv6HeaderFragment",
+    "Geneve",
+    "Teredo",
+    LAYER_OTHER,
+];
+/// Of `layer_stack`: any other.
+pub const LAYER_OTHER: &str = "Custom";
+
+impl FlowField {
+    /// All values that it may have, if those are a few words.
+    pub fn words(&self) -> Option<&'static [&'static str]> {
+        match self.name {
+            "type" => Some(&TYPES),
+            "normalized" => Some(&NORMALIZED),
+            "remote_addr" => Some(&REMOTE),
+            "rate_from" => Some(&RATES),
+            "layer_stack" => Some(&LAYERS),
+            _ => None,
+        }
+    }
+}
+
 /// The field of that name.
 pub fn named(name: &str) -> Option<&'static FlowField> {
     FLOW_FIELDS.iter().find(|field| field.name == name)

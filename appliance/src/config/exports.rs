@@ -121,7 +121,7 @@ fn export(row: Section<'_, '_>) -> Option<Export> {
     let idle_timeout_ms = row.integer("idle_timeout_ms", 100..=TIMEOUT_MS_MAX).unwrap_or_else(|| IDLE_MS.min(active_timeout_ms));
     let template_refresh_ms = row.integer("template_refresh_ms", 1_000..=TIMEOUT_MS_MAX).unwrap_or(REFRESH_MS);
     let flows_max = row.integer("flows_max", 16..=1 << 22).unwrap_or(FLOWS_MAX);
-    let predicate = row.section("where", "{ protocol = \"udp\" }").map(predicate::read);
+    let predicate = row.section("where", "{ protocol = \"udp\" }").map(predicate::of_packets);
     let header_bytes = row.integer("header_bytes", HEADER_BYTES_MIN..=SAMPLE_BYTES_MAX as u64).unwrap_or(HEADER_BYTES);
     let counters_ms = row.integer("counters_ms", 1_000..=TIMEOUT_MS_MAX).unwrap_or(COUNTERS_MS);
     if idle_timeout_ms > active_timeout_ms {
@@ -176,7 +176,7 @@ fn address(field: &Field<'_, '_>) -> Option<SocketAddr> {
 pub(super) fn read_logs(root: &Section<'_, '_>, journal: Option<&Journal>) -> Option<PacketLogs> {
     let section = root.section("packet_logs", "[packet_logs]")?;
     let sampling = sampling(&section);
-    let predicate = section.section("where", "{ protocol = \"udp\" }").map(predicate::read);
+    let predicate = section.section("where", "{ protocol = \"udp\" }").map(predicate::of_packets);
     let topic = section.take("topic").map_or_else(|| Some(TOPIC.to_owned()), |field| kafka::topic(&field, TOPIC, false));
     let journal_mb = section.integer("journal_mb", JOURNAL_MB_MIN..=JOURNAL_MB_MAX);
     if journal_mb.is_some() && journal.is_none() {

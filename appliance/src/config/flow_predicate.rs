@@ -129,9 +129,20 @@ fn values(of: FlowOf, kind: FlowKind, field: Field<'_, '_>) -> Option<FlowTest> 
         FlowKind::Number | FlowKind::Numbers => Among::Numbers(rows.iter().filter_map(numbers).collect()),
         FlowKind::Mac => Among::Numbers(rows.iter().filter_map(mac).collect()),
         FlowKind::Address | FlowKind::Addresses => Among::Networks(rows.iter().filter_map(network).collect()),
-        _ => Among::Texts(rows.iter().filter_map(|row| row.text("\"acme\"").map(str::to_owned)).collect()),
+        _ => Among::Texts(rows.iter().filter_map(|row| text(of, row)).collect()),
     };
     Some(FlowTest { of, among })
+}
+
+/// A text; of a field that holds one of a few words, one of these.
+fn text(of: FlowOf, field: &Field<'_, '_>) -> Option<String> {
+    if let FlowOf::Field(row) = of
+        && let Some(words) = row.words()
+    {
+        let words: Vec<_> = words.iter().map(|word| (*word, *word)).collect();
+        return field.choice(&words).map(str::to_owned);
+    }
+    field.text("\"acme\"").map(str::to_owned)
 }
 
 /// Links by their names: the interfaces by which flows come or go.

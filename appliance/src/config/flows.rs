@@ -12,6 +12,7 @@ use super::near;
 use super::streams::{FORMATS, FRAMINGS, FlowFormat, Framing};
 use super::walk::{Field, Section};
 use crate::axes::flow_field::{FLOW_FIELDS, named};
+use crate::limits::FLOW_RATE_MAX;
 
 /// `[flows]`
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +75,7 @@ fn stream(section: &Section<'_, '_>, journal: Option<&Journal>) -> Option<Flows>
     let templates = section.take("templates").map(|field| field.text("\"templates\"").map(|path| beside(field.file(), path)));
     let per_port = section.flag("per_port");
     let sampling = section.list("sampling", "[\"192.0.2.1=1000\", \"192.0.2.1/12=2048\"]");
-    let rates: Vec<FlowRate> = sampling.iter().flatten().filter_map(rate).collect();
+    let rates = rates(sampling.iter().flatten());
     let to = section.take("topic");
     let (has_topic, topic) = (to.is_some(), to.map_or_else(|| Some(TOPIC.to_owned()), |field| kafka::topic(&field, TOPIC, false)));
     let format = format(section);
@@ -175,12 +176,24 @@ pub fn sampling_rate(text: &str) -> Result<FlowRate, String> {
     };
     let exporter = exporter.parse().map_err(|_| refuse())?;
     let rate = rate.parse().ok().filter(|rate| *rate > 0).ok_or_else(refuse)?;
+    if rate > FLOW_RATE_MAX {
+        return Err(format!("{text:?} is a rate above {FLOW_RATE_MAX}, which is believed of nobody"));
+    }
     Ok(FlowRate { exporter, interface, rate })
 }
 
-fn rate(field: &Field<'_, '_>) -> Option<FlowRate> {
-    let rate = sampling_rate(field.text("\"192.0.2.1=1000\"")?);
-    rate.map_err(|what| field.fault(what, "write \"192.0.2.1=1000\", a rate of 1 or more")).ok()
+/// One of each exporter, and of each interface of it.
+fn rates<'f, 'b: 'f, 'a: 'b>(fields: impl Iterator<Item = &'f Field<'b, 'a>>) -> Vec<FlowRate> {
+    let mut seen = BTreeSet::new();
+    let rate = |field: &Field<'_, '_>| {
+        let rate = sampling_rate(field.text("\"192.0.2.1=1000\"")?);
+        let rate = rate.map_err(|what| field.fault(what, format!("write \"192.0.2.1=1000\", a rate of 1 to {FLOW_RATE_MAX}"))).ok()?;
+        if !seen.insert((rate.exporter.to_canonical(), rate.interface)) {
+            field.fault("has a rate already", "write one rate of each exporter, and of each interface of it");
+        }
+        Some(rate)
+    };
+    fields.filter_map(rate).collect()
 }
 
 /// `format` and `framing`: the latter is protobuf's alone.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::named::Interface;
 use super::walk::{Book, Field, Section};
+use crate::axes::flow::Source;
 use crate::axes::key::{KEYS, Key, KeySpec, Lengths};
 use crate::axes::value;
 use crate::limits::KEY_BYTES_MAX;
@@ -110,6 +111,18 @@ pub(super) fn read(section: Section<'_, '_>) -> Predicate {
         book.fault(&at, "is empty", "give a key and its values, such as { protocol = \"udp\", src_port = [53] }");
     }
     predicate
+}
+
+/// The same of who sees packets alone: what only flow records tell is a fault.
+pub(super) fn of_packets(section: Section<'_, '_>) -> Predicate {
+    for row in KEYS.iter().filter(|row| !Source::Packets.has_key(row.key) && section.has(row.name)) {
+        section.fault(
+            row.name,
+            "is a key that no packet has: flow records tell it",
+            "remove it, or ask for what packets have, such as link",
+        );
+    }
+    read(section)
 }
 
 pub(super) fn test(book: &Book<'_>, key: Key, field: Field<'_, '_>) -> Option<Test> {

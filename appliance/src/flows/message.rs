@@ -3,6 +3,7 @@
 use super::added::Added;
 use super::chosen::{Chosen, Kept};
 use super::flow::{Address, Flow};
+use crate::axes::flow_field::{LAYER_OTHER, LAYERS, NORMALIZED, RATES, REMOTE, TYPES};
 
 /// A flow with what was added to it, as it is written.
 #[derive(Clone, Copy, Debug)]
@@ -61,30 +62,9 @@ pub(super) trait Form {
     fn addresses(&mut self, number: u32, name: &'static str, values: &[Address]);
 }
 
-static TYPES: [&str; 5] = ["FLOWUNKNOWN", "SFLOW_5", "NETFLOW_V5", "NETFLOW_V9", "IPFIX"];
-static NORMALIZED: [&str; 2] = ["No", "Yes"];
-static REMOTE: [&str; 3] = ["Neither", "Src", "Dst"];
-static RATES: [&str; 5] = ["RATE_UNKNOWN", "RATE_HEADER", "RATE_OPTIONS", "RATE_RECORD", "RATE_OPERATOR"];
-
 /// Name of a layer.
-const fn layer(number: u8) -> &'static str {
-    match number {
-        0 => "Ethernet",
-        1 => "IPv4",
-        2 => "IPv6",
-        3 => "TCP",
-        4 => "UDP",
-        5 => "MPLS",
-        6 => "Dot1Q",
-        7 => "ICMP",
-        8 => "ICMPv6",
-        9 => "GRE",
-        10 => "IPv6HeaderRouting",
-        11 => "IPv6HeaderFragment",
-        12 => "Geneve",
-        13 => "Teredo",
-        _ => "Custom",
-    }
+fn layer(number: u8) -> &'static str {
+    LAYERS.get(usize::from(number)).copied().unwrap_or(LAYER_OTHER)
 }
 
 /// Writes the fields that are chosen.

@@ -77,6 +77,9 @@ fn names_numbers_and_kinds_are_those_that_are_known() {
     let seen: Vec<_> = seen.0.iter().map(|(number, name, kind, _)| (*number, &name[..], *kind)).collect();
     let known: Vec<_> = FLOW_FIELDS.iter().map(|field| (field.number, field.name, field.kind)).collect();
     assert_eq!(seen, known);
+    for field in FLOW_FIELDS {
+        assert_eq!(field.words().is_some(), matches!(field.kind, FlowKind::Word | FlowKind::Words), "{}", field.name);
+    }
     let mut numbers: Vec<u32> = known.iter().map(|field| field.0).collect();
     numbers.sort_unstable();
     numbers.dedup();
