@@ -272,11 +272,14 @@ fn sflow_at_its_edges() {
     let bytes = [words(&[5, 0, 0, 1, 9, 1]), sample(1, &[1, 3, 400, 400, 0, 7, 8], &frame)].concat();
     let flow = &give(&mut collector(), bytes)[0];
     assert_eq!((flow.fields.sampler_address.text(), flow.fields.exporter_address.bytes().len()), ("0.0.0.1".to_owned(), 0));
-    // The length of a frame goes before that of the packet in it, whichever is told first.
+    // The length of a frame goes before that of the packet in it, whichever is told first, and one that is shown before all.
     let shown = [words(&[1, 16 + 44, 1, 64, 0, frame.len() as u32]), frame.clone(), vec![0; frame.len().wrapping_neg() % 4]].concat();
     let packet = fixed::ip(3, 46, 17, &[9; 8], [7, 9, 0, 0]);
-    for records in [[shown.clone(), packet.clone()].concat(), [packet, shown].concat()] {
-        let body = [words(&[1, 3, 400, 400, 0, 7, 8, 2]), records].concat();
+    let ethernet = words(&[2, 24, 99, 0x0200_0000, 0, 0x0200_0001, 0, 0x0800]);
+    let all = [(shown, (64, 0)), (ethernet, (99, 4)), (packet, (46, 0))];
+    for order in (1..=3).flat_map(|of| (0..=3 - of).map(move |from| from..from + of)).flat_map(|some| orders(&all[some])) {
+        let body =
+            [words(&[1, 3, 400, 400, 0, 7, 8, order.len() as u32]), order.iter().flat_map(|(record, _)| record.clone()).collect()].concat();
         let flow = &give(&mut collector(), sflow(1, 9, &[padded(1, &body)]))[0];
         let first = all.iter().find(|(record, _)| order.iter().any(|(other, _)| other == record)).unwrap();
         assert_eq!((flow.fields.bytes, flow.fields.fcs_bytes), first.1, "{order:?}");

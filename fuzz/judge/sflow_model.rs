@@ -92,7 +92,8 @@ impl Model {
 
 /// The length of the packet that the records tell, and whether all of them are there.
 fn length_of(count: u32, mut rest: &[u8]) -> (u64, bool) {
-    let mut length = 0;
+    // The frame's own goes before that of an Ethernet record, and this before that of the packet in it.
+    let (mut length, mut of) = (0, 0);
     for _ in 0..count {
         let w = words(rest);
         let (Some(format), Some(bytes)) = (w.first(), w.get(1)) else { return (length, false) };
@@ -102,11 +103,14 @@ fn length_of(count: u32, mut rest: &[u8]) -> (u64, bool) {
             return (length, false);
         }
         let record = words(&rest[..bytes]);
-        match format {
-            1 if record.len() >= 4 => length = u64::from(record[1]),
-            2 if length == 0 && !record.is_empty() => length = u64::from(record[0]),
-            3 | 4 if length == 0 && !record.is_empty() => length = u64::from(record[0]),
-            _ => {}
+        let told = match format {
+            1 if record.len() >= 4 => (3, record[1]),
+            2 if !record.is_empty() => (2, record[0]),
+            3 | 4 if !record.is_empty() => (1, record[0]),
+            _ => (0, 0),
+        };
+        if told.1 > 0 && told.0 >= of {
+            (of, length) = (told.0, u64::from(told.1));
         }
         rest = behind(rest, bytes);
     }

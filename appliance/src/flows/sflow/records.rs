@@ -6,21 +6,44 @@ use super::frame::{self, Header};
 
 /// Reads up to `count` records. False: one claims more than there is.
 pub(super) fn read(count: u32, c: &mut Cursor<'_>, flow: &mut Flow) -> bool {
+    let mut length_of = LengthOf::default();
     for _ in 0..count {
         let (Some(format), Some(length)) = (c.u32(), c.u32()) else { return false };
         let Some(body) = super::opaque(c, length) else { return false };
         // A record that ends early has filled what it could.
-        let _ = record(format, Cursor::new(body), flow);
+        let _ = record(format, Cursor::new(body), flow, &mut length_of);
     }
     true
 }
 
-fn record(format: u32, mut c: Cursor<'_>, flow: &mut Flow) -> Option<()> {
+/// Whose length a flow has: that of the frame goes before that of the packet in it, whichever record comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum LengthOf {
+    #[default]
+    Nothing,
+    /// An IPv4 or IPv6 record.
+    Packet,
+    /// An Ethernet record.
+    Frame,
+    /// The record that shows it.
+    Shown,
+}
+
+impl LengthOf {
+    /// Takes a length, of which the last so many bytes are no part, if it goes before the one that is there.
+    fn take(&mut self, of: Self, (bytes, fcs_bytes): (u32, u32), flow: &mut Flow) {
+        if bytes > 0 && of >= *self {
+            (*self, flow.fields.bytes, flow.fields.fcs_bytes) = (of, bytes.into(), fcs_bytes);
+        }
+    }
+}
+
+fn record(format: u32, mut c: Cursor<'_>, flow: &mut Flow, length_of: &mut LengthOf) -> Option<()> {
     match format {
-        1 => raw(&mut c, flow),
-        2 => ethernet(&mut c, flow),
-        3 => ip(&mut c, flow, 4),
-        4 => ip(&mut c, flow, 16),
+        1 => raw(&mut c, flow, length_of),
+        2 => ethernet(&mut c, flow, length_of),
+        3 => ip(&mut c, flow, length_of, 4),
+        4 => ip(&mut c, flow, length_of, 16),
         1001 => switch(&mut c, flow),
         1002 => router(&mut c, flow),
         1003 => gateway(&mut c, flow),
@@ -36,11 +59,11 @@ const ETHERNET: u32 = 1;
 const FCS_BYTES: u32 = 4;
 
 /// The start of the packet itself.
-fn raw(c: &mut Cursor<'_>, flow: &mut Flow) -> Option<()> {
+fn raw(c: &mut Cursor<'_>, flow: &mut Flow, length_of: &mut LengthOf) -> Option<()> {
     let (protocol, frame_bytes, stripped, length) = (c.u32()?, c.u32()?, c.u32()?, c.u32()?);
-    flow.fields.bytes = u64::from(frame_bytes);
     // By the standard a frame's length holds its check sequence, and that is stripped. An agent that strips less has not counted it.
-    flow.fields.fcs_bytes = if protocol == ETHERNET && stripped >= FCS_BYTES { FCS_BYTES } else { 0 };
+    let fcs_bytes = if protocol == ETHERNET && stripped >= FCS_BYTES { FCS_BYTES } else { 0 };
+    length_of.take(LengthOf::Shown, (frame_bytes, fcs_bytes), flow);
     let header = match protocol {
         ETHERNET => Header::Ethernet,
         11 | 12 => Header::Ip,
@@ -53,13 +76,10 @@ fn raw(c: &mut Cursor<'_>, flow: &mut Flow) -> Option<()> {
     Some(())
 }
 
-fn ethernet(c: &mut Cursor<'_>, flow: &mut Flow) -> Option<()> {
+fn ethernet(c: &mut Cursor<'_>, flow: &mut Flow, length_of: &mut LengthOf) -> Option<()> {
+    // Says the standard: check sequence included.
+    length_of.take(LengthOf::Frame, (c.u32()?, FCS_BYTES), flow);
     let f = &mut flow.fields;
-    let length = u64::from(c.u32()?);
-    if f.bytes == 0 {
-        // Says the standard: check sequence included.
-        (f.bytes, f.fcs_bytes) = (length, FCS_BYTES);
-    }
     // Six bytes each, padded to eight.
     f.src_mac = mac(c)?;
     f.dst_mac = mac(c)?;
@@ -74,13 +94,9 @@ fn mac(c: &mut Cursor<'_>) -> Option<u64> {
 }
 
 /// IPv4 and IPv6 of those who do not show the packet.
-fn ip(c: &mut Cursor<'_>, flow: &mut Flow, address_bytes: usize) -> Option<()> {
+fn ip(c: &mut Cursor<'_>, flow: &mut Flow, length_of: &mut LengthOf, address_bytes: usize) -> Option<()> {
+    length_of.take(LengthOf::Packet, (c.u32()?, 0), flow);
     let f = &mut flow.fields;
-    let length = u64::from(c.u32()?);
-    // Of who shows the packet too it is that of the frame.
-    if f.bytes == 0 {
-        f.bytes = length;
-    }
     f.proto = c.u32()?;
     (f.src_addr, f.dst_addr) = (Address::of(c.take(address_bytes)?), Address::of(c.take(address_bytes)?));
     f.etype = if address_bytes == 4 { 0x0800 } else { 0x86DD };
