@@ -121,3 +121,31 @@ fn no_value_makes_it_panic_and_faults_have_lines() {
         }
     }
 }
+
+/// What `run` needs and `check` looks at too, and a replay does not: who signed the server's certificate.
+#[cfg(feature = "https")]
+#[test]
+fn a_ca_file_without_certificates_is_a_fault_to_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("r.csv", "prefix,customer\n10.0.0.0/8,a\n");
+    write(
+        "t.toml",
+        "[ranges]\nfile = \"r.csv\"\n[[stats]]\nname = \"s\"\ncalculation = \"sum\"\n[[ports]]\ndevice = \"net_null0\"\n\
+         [sinks.https]\nurl = \"https://127.0.0.1/\"\nca_file = \"ca.pem\"\n",
+    );
+    let [begin, end] = ["-----BEGIN CERTIFICATE-----\n", "-----END CERTIFICATE-----\n"];
+    let fault = |pem: &str| {
+        write("ca.pem", pem);
+        let config = load(&folder.path().join("t.toml")).unwrap_or_else(|faults| panic!("{faults}"));
+        config.for_run().err().map(|faults| faults.to_string())
+    };
+    assert_eq!(fault(&[begin, "MAA=\n", end].concat()), None);
+    for pem in ["", "prefix,customer\n10.0.0.0/8,a\n", begin, "-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n"] {
+        let said = fault(pem).unwrap_or_default();
+        assert!(
+            said.contains("t.toml:10: sinks.https.ca_file: ") && said.contains("ca.pem holds no certificate in PEM; name a file"),
+            "{said}"
+        );
+    }
+}

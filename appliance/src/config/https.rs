@@ -263,11 +263,28 @@ fn credentials(section: &Section<'_, '_>, unreadable: &mut Vec<Fault>) -> Option
 fn ca_file(section: &Section<'_, '_>, unreadable: &mut Vec<Fault>) -> Option<PathBuf> {
     let field = section.take("ca_file")?;
     let file = beside(section.book().file(), field.text("\"ca.pem\"")?);
-    if let Err(fault) = std::fs::read(&file) {
-        unreadable
-            .push(field.later(format!("{} cannot be read: {fault}", file.display()), "name a file in PEM that the appliance may read"));
+    match std::fs::read(&file) {
+        Ok(pem) if holds_certificate(&pem) => {}
+        Ok(_) => {
+            let remedy = "name a file with the certificates in PEM of who signed the server's: -----BEGIN CERTIFICATE-----";
+            unreadable.push(field.later(format!("{} holds no certificate in PEM", file.display()), remedy));
+        }
+        Err(fault) => unreadable
+            .push(field.later(format!("{} cannot be read: {fault}", file.display()), "name a file in PEM that the appliance may read")),
     }
     Some(file)
+}
+
+/// As the client reads it.
+#[cfg(feature = "https")]
+fn holds_certificate(pem: &[u8]) -> bool {
+    ureq::tls::parse_pem(pem).any(|item| matches!(item, Ok(ureq::tls::PemItem::Certificate(_))))
+}
+
+/// Nobody reads it.
+#[cfg(not(feature = "https"))]
+const fn holds_certificate(_: &[u8]) -> bool {
+    true
 }
 
 impl Credentials {
