@@ -242,7 +242,7 @@ fn chance_of_one(misses_each: u64) -> u32 {
 /// How often scores are halved while so many packets of one newcomer come: after the last of these no score is left.
 fn halvings(times: u64, misses_each: u64) -> u64 {
     let chance = if misses_each < CALM_MISSES { 1 << DRAW_BITS } else { u128::from(chance_of_one(misses_each)) };
-    let ticks = u128::from(times) * chance >> DRAW_BITS;
+    let ticks = (u128::from(times) * chance) >> DRAW_BITS;
     u64::try_from(ticks / u128::from(AGEING_CONTESTS)).unwrap_or(u64::MAX).min(u8::BITS.into())
 }
 
