@@ -53,11 +53,7 @@ pub static NORMALIZED: [&str; 2] = ["No", "Yes"];
 pub static REMOTE: [&str; 3] = ["Neither", "Src", "Dst"];
 /// Values of `rate_from`.
 pub static RATES: [&str; 5] = ["RATE_UNKNOWN", "RATE_HEADER", "RATE_OPTIONS", "RATE_RECORD", "RATE_OPERATOR"];
-<<<<<<< HEAD
-/// Values of `layer_stack`; the last one is any other.
-=======
 /// Values of `layer_stack`, by number.
->>>>>>> part-fl
 pub static LAYERS: [&str; 15] = [
     "Ethernet",
     "IPv4",
@@ -73,15 +69,10 @@ pub static LAYERS: [&str; 15] = [
     "IPv6HeaderFragment",
     "Geneve",
     "Teredo",
-<<<<<<< HEAD
-    "Custom",
-];
-=======
     LAYER_OTHER,
 ];
 /// Of `layer_stack`: any other.
 pub const LAYER_OTHER: &str = "Custom";
->>>>>>> part-fl
 
 impl FlowField {
     /// All values that it may have, if those are a few words.

@@ -3,11 +3,7 @@
 use super::added::Added;
 use super::chosen::{Chosen, Kept};
 use super::flow::{Address, Flow};
-<<<<<<< HEAD
-use crate::axes::flow_field::{LAYERS, NORMALIZED, RATES, REMOTE, TYPES};
-=======
 use crate::axes::flow_field::{LAYER_OTHER, LAYERS, NORMALIZED, RATES, REMOTE, TYPES};
->>>>>>> part-fl
 
 /// A flow with what was added to it, as it is written.
 #[derive(Clone, Copy, Debug)]
@@ -68,11 +64,7 @@ pub(super) trait Form {
 
 /// Name of a layer.
 fn layer(number: u8) -> &'static str {
-<<<<<<< HEAD
-    LAYERS.get(usize::from(number)).or(LAYERS.last()).copied().unwrap_or_default()
-=======
     LAYERS.get(usize::from(number)).copied().unwrap_or(LAYER_OTHER)
->>>>>>> part-fl
 }
 
 /// Writes the fields that are chosen.
