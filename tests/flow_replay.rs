@@ -181,12 +181,11 @@ fn what_real_exporters_sent_adds_up_to_their_messages() {
     let Some(captures) = flows_support::captures("what_real_exporters_sent_adds_up_to_their_messages") else { return };
     let folder = tempfile::tempdir().unwrap();
     let sum = |name: &str, metric: &str| {
-        // Of a router that meters both ways a flow comes in by one record, and leaves by another.
         format!("[[stats]]\nname = \"{name}\"\ncalculation = \"sum\"\nmetric = \"{metric}\"\nsource = \"flows\"\ndirection = \"any\"\n")
     };
     let text = format!("[ranges]\nfile = \"ranges.csv\"\n{}{}", sum("packets", "packets"), sum("bytes", "bytes"));
     let config = config(folder.path(), "0.0.0.0/0,all\n::/0,all\n", &text);
-    let mut matched = 0;
+    let (mut matched, mut of_twins) = (0, 0);
     for file in captures {
         let flows = flows_support::feed(&mut flows_support::collector(), &flows_support::datagrams(&file));
         let ran = replay(&config, std::slice::from_ref(&file), &["--flows"]);
@@ -194,9 +193,17 @@ fn what_real_exporters_sent_adds_up_to_their_messages() {
         let (total, reports) = (ran.total(), ran.ranges());
         let of = |name: &str| count(&total["flowAnalysis"][name]);
         assert_eq!(of("records"), flows.len() as u64, "{}", file.display());
-        assert_eq!(of("records"), ["matched", "no_address", "no_counts", "implausible"].map(|name| of(&camel(name))).iter().sum::<u64>());
+        assert_eq!(
+            of("records"),
+            ["matched", "no_address", "no_counts", "implausible", "duplicate_view"].map(|name| of(&camel(name))).iter().sum::<u64>()
+        );
         assert_eq!((of("views"), of("implausible")), (of("counted"), 0), "{}", file.display());
         matched += of("matched");
+        // Of a router that meters both ways a flow comes in by one record, and leaves by another, which is the same packets.
+        if of("duplicateView") > 0 {
+            of_twins += 1;
+            continue;
+        }
         for (prefix, is_v4) in [("0.0.0.0/0", true), ("::/0", false)] {
             let all: Vec<_> = flows.iter().filter_map(scaled).filter(|(v4, ..)| *v4 == is_v4).collect();
             let want = all.iter().fold((0, 0), |(packets, bytes), (_, p, b)| (packets + p, bytes + b));
@@ -210,7 +217,7 @@ fn what_real_exporters_sent_adds_up_to_their_messages() {
             assert_eq!((told("packets"), told("bytes")), (want.0 as f64, want.1 as f64), "{} {prefix}", file.display());
         }
     }
-    assert!(matched > 1_000, "{matched}");
+    assert!(matched > 1_000 && of_twins <= 5, "{matched} {of_twins}");
 }
 
 fn camel(name: &str) -> String {

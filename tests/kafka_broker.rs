@@ -183,7 +183,7 @@ fn check_says_which_topics_are_not_there_and_counters_come_by_one() {
     let [ours, audit] = &absent[..] else { panic!("{absent:#?}") };
     assert!(ours.starts_with("weak ") && ours.contains(":12: topics of sinks.kafka: 6 of 6 are not there"), "{ours}");
     assert!(ours.contains("for topic in r.a r.b tailwater.v1.appliance "), "{ours}");
-    assert!(audit.contains(":11: audit.counters: 1 of 1 are not there, or not shown to this user: scrubber.counters; nothing"), "{audit}");
+    assert!(audit.contains(":11: audit.counters: 1 of 1 are not there: scrubber.counters; nothing"), "{audit}");
 
     let mut counters = tailwater::runtime::counters::listen(&config).unwrap();
     let producer: rdkafka::producer::BaseProducer =
@@ -234,7 +234,8 @@ fn topics_are_made_before_the_first_report() {
     let (sinks, _journal) = start(&broker.address());
     let deadline = Instant::now() + Duration::from_secs(60);
     let is_there = |topics: &str| ["ranges", "appliance"].iter().all(|of| topics.contains(&format!("tailwater.v1.{of}\t4\t0\n")));
-    while !is_there(&broker.script(&["topics"]).unwrap()) {
+    // One that is just being made has no offsets yet.
+    while !is_there(&broker.script(&["topics"]).unwrap_or_default()) {
         assert!(Instant::now() < deadline, "no topic was made");
     }
     assert_eq!(kafka_support::stop(sinks).delivered, 0);

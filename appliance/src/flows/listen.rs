@@ -4,8 +4,7 @@
 //! and port. `nix` wraps the calls, so that no `unsafe` is needed here.
 //!
 //! What the socket had no room for the kernel tells with the next datagram that it has room for, by a count that stood when that was
-//! queued; behind the last one it would never be told. So the count of now is asked for (`SO_MEMINFO`, since Linux 4.12) when nothing
-//! more waits.
+//! queued; behind the last one it would never be told. So the count of now is asked for with each burst (`SO_MEMINFO`, since Linux 4.12).
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IoSliceMut};
@@ -220,10 +219,7 @@ impl Listener {
             let arrival = Arrival { exporter, port: from.port(), received_ns: head.received_ns.unwrap_or_else(now_ns) };
             collector.take(&arrival, payload, out);
         });
-        // Behind a full burst more waits, which tells the count itself, or the next call asks.
-        if came.as_ref().is_ok_and(|count| *count < UDP_BURST_DATAGRAMS) {
-            self.ask(collector);
-        }
+        self.ask(collector);
         came
     }
 

@@ -211,7 +211,8 @@ pub(super) fn silent(ports: &[PortName], site: &Site, window: &Window) -> u64 {
         let received = site.ports.get(at).map_or(0, |ledger| ledger.received);
         u64::from(u128::from(received) * 1_000 < u128::from(port.min_pps) * window_ms) << at
     };
-    if window.is_torn() { 0 } else { ports.iter().enumerate().map(is_silent).sum() }
+    // A replay may have more, of which none is to bring anything.
+    if window.is_torn() { 0 } else { ports.iter().enumerate().take(PORTS_MAX).map(is_silent).sum() }
 }
 
 /// The state of each feed, in the order in which the configuration first names them; `silent`: ports that are, or were within the window.
@@ -228,7 +229,7 @@ pub(super) fn feeds(ports: &[PortName], site: &Site, health: &[PortHealth], sile
         *missed += health.get(i).map_or(0, |port| port.missed);
         feed.received += site.ports.get(i).map_or(0, |ledger| ledger.received);
         // A member that is lost hides behind the others.
-        if silent >> i & 1 == 1 {
+        if i < PORTS_MAX && silent >> i & 1 == 1 {
             feed.silent_ports.push(port.device.clone());
         }
         feed.min_pps = feed.min_pps.max(port.min_pps);
