@@ -104,7 +104,8 @@ impl FlowSides {
         let ingress = |range| (range, Has::INGRESS, self.link(exporter, in_if), came.is_settled);
         let egress = |range| (range, Has::EGRESS, self.link(exporter, out_if), left.is_settled);
         let views = match (to, from) {
-            // One view of both directions, also where two records tell of them: the one of where it came in has it, however what left is metered.
+            // One view of both directions, also where two records tell of them: the one of where it came in has it, however what left is
+            // metered.
             (Some(to), Some(from)) if to == from => {
                 let (range, direction, link, is_settled) = ingress(to);
                 [came.here.then_some((range, direction.with(Has::EGRESS, true), link, is_settled)), None]
