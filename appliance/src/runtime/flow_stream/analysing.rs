@@ -160,6 +160,19 @@ mod tests {
         (wired.analysis.take().unwrap(), wired.streams.pop().unwrap().1)
     }
 
+    fn address(octets: [u8; 4]) -> crate::flows::Address {
+        crate::flows::Address::from(std::net::IpAddr::from(octets))
+    }
+
+    /// A packet from outside to the range, in by one interface and out by another.
+    fn crossing() -> Flow {
+        let mut flow = Flow::default();
+        let f = &mut flow.fields;
+        (f.src_addr, f.dst_addr) = (address([192, 0, 2, 1]), address([10, 1, 1, 1]));
+        (f.in_if, f.out_if, f.packets, f.bytes, f.sampling_rate) = (1, 2, 1, 100, 1);
+        flow
+    }
+
     /// It is given before, while or after the thread ends: its stream is over each time.
     #[test]
     fn the_reporter_is_told_the_end_whoever_comes_first() {
@@ -187,7 +200,6 @@ mod tests {
         const SECOND: u64 = 1_000_000_000;
         let folder = tempfile::tempdir().unwrap();
         let (mut analysis, mut stream) = analysis(folder.path());
-        let address = |octets: [u8; 4]| crate::flows::Address::from(std::net::IpAddr::from(octets));
         let mut flow = Flow::default();
         analysis.turn(1_000 * SECOND);
         let f = &mut flow.fields;
@@ -217,11 +229,7 @@ mod tests {
     fn flows_by_interfaces_without_a_name_yet_are_told() {
         let folder = tempfile::tempdir().unwrap();
         let (mut analysis, mut stream) = analysis(folder.path());
-        let mut flow = Flow::default();
-        let f = &mut flow.fields;
-        let address = |octets: [u8; 4]| crate::flows::Address::from(std::net::IpAddr::from(octets));
-        (f.src_addr, f.dst_addr) = (address([192, 0, 2, 1]), address([10, 1, 1, 1]));
-        (f.in_if, f.out_if, f.packets, f.bytes, f.sampling_rate) = (1, 2, 1, 100, 1);
+        let flow = crossing();
         analysis.turn(1_000_000_000_000);
         for are_unknown in [true, false] {
             analysis.take_named(&flow, crate::record::Named { sides: [None; 2], are_unknown });
@@ -243,11 +251,7 @@ mod tests {
         const SECOND: u64 = 1_000_000_000;
         let folder = tempfile::tempdir().unwrap();
         let (mut analysis, mut stream) = analysis(folder.path());
-        let mut flow = Flow::default();
-        let f = &mut flow.fields;
-        let address = |octets: [u8; 4]| crate::flows::Address::from(std::net::IpAddr::from(octets));
-        (f.src_addr, f.dst_addr) = (address([192, 0, 2, 1]), address([10, 1, 1, 1]));
-        (f.in_if, f.out_if, f.packets, f.bytes, f.sampling_rate) = (1, 2, 1, 100, 1);
+        let mut flow = crossing();
         analysis.turn(1_000 * SECOND);
         for n in 0..6 {
             flow.fields.direction = n % 2;
