@@ -7,8 +7,8 @@
 //! /dev/null; nfcapd writes its own files, compressed not. Rounds go in turn; those whose clock changed do not count. A datagram that the
 //! kernel dropped, or a record of ours that is missing, is told, and is a failure.
 //!
-//! Needs `cargo build --release --locked`; for GoFlow2 Go, which builds it once below `target`; for nfcapd, which reads no sFlow, `bash scripts/setup
-//! --benches`. What is not here is told on one line.
+//! Needs `cargo build --release --locked`; for GoFlow2 Go, which builds it once below `target`; for nfcapd, which reads no sFlow, `bash
+//! scripts/setup --benches`. What is not here is told on one line.
 
 #![allow(
     clippy::cast_possible_truncation,

@@ -1,8 +1,8 @@
 //! What the stats of the standard set cost a packet, by calculation: batches of 64 of one range, and of many in turn.
 //!
 //! `bash scripts/bench kernels [CASE [CALCULATION]]`: nanoseconds a packet, one line of JSON a case; `any` is each of them.
-//! With a third word each runs once, as for `valgrind --tool=callgrind --toggle-collect='*kernels::measured*'`. Beside each stands a checksum of what the
-//! kernels export: a faster kernel that gives another one has changed figures.
+//! With a third word each runs once, as for `valgrind --tool=callgrind --toggle-collect='*kernels::measured*'`. Beside each stands a
+//! checksum of what the kernels export: a faster kernel that gives another one has changed figures.
 
 #![allow(clippy::cast_precision_loss, clippy::panic, reason = "a bench")]
 

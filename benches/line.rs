@@ -3,8 +3,9 @@
 //! `bash scripts/bench line [CASE]`: one line of JSON a case, in millions of frames a second that the core ran; on stderr how it
 //! came about, and at the end a table. Both read the same capture of a million frames through `net_pcap` with `infinite_rx`, on
 //! one CPU, with the same memory, segments and bursts, and each is stopped while the other runs. A round of ours is three
-//! windows with their ends, but for 3 s in the midst of one, which are theirs. Ratios of rounds whose clock changed do not count. Behind the rounds `perf` samples where the core spends its time, and a window's reports are compared with the
-//! capture's truth. Nothing is shed: `net_pcap` waits, and what want of memory made coarser is told on the row.
+//! windows with their ends, but for 3 s in the midst of one, which are theirs. Ratios of rounds whose clock changed do not count. Behind
+//! the rounds `perf` samples where the core spends its time, and a window's reports are compared with the capture's truth. Nothing is shed:
+//! `net_pcap` waits, and what want of memory made coarser is told on the row.
 //!
 //! `bash scripts/bench line [CASE] instructions` counts instead of measuring: see `line/instructions.rs`.
 //!

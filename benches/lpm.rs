@@ -3,9 +3,9 @@
 //! `bash scripts/bench lpm`: one line of JSON a rival and case, and two a size: what our table takes, and how long it is in
 //! the making. Cases: `in`, each address inside a random prefix, `zipf`, inside a prefix by Zipf's law, and `random`, any;
 //! 1,000 and 10,000 /24, 50,000 of /20 to /32, a million of /16 to /24 as the Internet has them; `-v6`: 1,000 and 10,000
-//! /48, 50,000 of /32 to /64, a million of /29 to /48 in the registries' blocks. Bursts of 64: the sources and destinations of 32 frames. All give the same values, or it
-//! fails. Without hugepages DPDK's memory is asked to be on large pages, as ours is; the system gives them where
-//! `/sys/kernel/mm/transparent_hugepage/shmem_enabled` says `advise`.
+//! /48, 50,000 of /32 to /64, a million of /29 to /48 in the registries' blocks. Bursts of 64: the sources and destinations of 32 frames.
+//! All give the same values, or it fails. Without hugepages DPDK's memory is asked to be on large pages, as ours is; the system gives them
+//! where `/sys/kernel/mm/transparent_hugepage/shmem_enabled` says `advise`.
 
 #![allow(
     clippy::cast_precision_loss,

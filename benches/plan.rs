@@ -2,8 +2,8 @@
 //! of `line`.
 //!
 //! `bash scripts/bench plan [CASE]`: interleaved pairs. Of each, `run` is measured for the length of a window, whatever its phase,
-//! and ended; then `plan` says what it carries on the same configuration, from as many frames that the generator makes in memory. Pairs whose
-//! clock changed do not count, unless none is left. One line of JSON a case: millions of packets a second, predicted and measured,
+//! and ended; then `plan` says what it carries on the same configuration, from as many frames that the generator makes in memory. Pairs
+//! whose clock changed do not count, unless none is left. One line of JSON a case: millions of packets a second, predicted and measured,
 //! and the error of the median pair. `BENCH_FRAMES=100000` makes smaller captures, to see that all works.
 //!
 //! Needs `cargo build --release --locked`. Exit status 1: something is broken; the error has no say in it.

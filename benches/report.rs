@@ -3,16 +3,18 @@
 //! `cargo bench --bench report`: one line of JSON a case. Blocks are made by the engine's own shards out of real frames, of
 //! ranges of every size (zipf 1.0), then told to a reporter as cores would tell them. `seconds`: from the first message that
 //! is read to the last that is encoded, and of that the close alone. `MB`: what the process takes beside the words
-//! themselves, the blocks that the bench made included. `ratio` is the share of the bound. It is the second window that is measured: a reporter keeps its memory from one to the next.
+//! themselves, the blocks that the bench made included. `ratio` is the share of the bound. It is the second window that is measured: a
+//! reporter keeps its memory from one to the next.
 //!
 //! `rollup-50k` also reports 5,000 customers of ten ranges each.
 //!
-//! `delivered-50k` goes on to the end: each message into a journal on disk, and by the Kafka sink to a real broker until all of its replicas
-//! have it (`scripts/kafka.sh`; where there is none, one line says so). `acknowledged` is the time of that from the first message on, `cpu`
-//! what the process took of one core for it all: less than half of a window of 10 s. `messages` are the bytes, against what the journal holds by default.
+//! `delivered-50k` goes on to the end: each message into a journal on disk, and by the Kafka sink to a real broker until all of its
+//! replicas have it (`scripts/kafka.sh`; where there is none, one line says so). `acknowledged` is the time of that from the first message
+//! on, `cpu` what the process took of one core for it all: less than half of a window of 10 s. `messages` are the bytes, against what the
+//! journal holds by default.
 //!
-//! `fast-50k` goes on for 30 fast windows of a second in which each range has four fast stats, and three long ones that end amid them: `p99`
-//! is how soon behind their window's end 99 of 100 fast reports are acknowledged. The first ten windows, of which the last waits for
+//! `fast-50k` goes on for 30 fast windows of a second in which each range has four fast stats, and three long ones that end amid them:
+//! `p99` is how soon behind their window's end 99 of 100 fast reports are acknowledged. The first ten windows, of which the last waits for
 //! memory that the system has to clear, are `start-p99`.
 
 #![allow(

@@ -1,5 +1,5 @@
-//! Packets seen twice, end to end: generated captures into which copies are put, `tailwater replay` in both modes, and a model that compares
-//! whole packets, byte by byte.
+//! Packets seen twice, end to end: generated captures into which copies are put, `tailwater replay` in both modes, and a model that
+//! compares whole packets, byte by byte.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
 
 #[allow(dead_code, reason = "shared by several tests")]

@@ -1,5 +1,5 @@
-//! What the appliance exports, end to end: generated captures through `tailwater replay --exports-pcap`, the datagrams read by our own collector, by
-//! nfcapd and nfdump, and by GoFlow2, against a plain count of the capture.
+//! What the appliance exports, end to end: generated captures through `tailwater replay --exports-pcap`, the datagrams read by our own
+//! collector, by nfcapd and nfdump, and by GoFlow2, against a plain count of the capture.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -91,8 +91,8 @@ fn all_flows_of_a_capture_are_told_exactly() {
     }
 }
 
-/// Sampled at random, estimates of packets and bytes hold the truth within five standard deviations, of what passed and of what was blocked;
-/// and which frames are sampled does not depend on what they are.
+/// Sampled at random, estimates of packets and bytes hold the truth within five standard deviations, of what passed and of what was
+/// blocked; and which frames are sampled does not depend on what they are.
 #[test]
 fn estimates_of_samples_hold_the_truth() {
     for protocol in ["ipfix", "netflow9", "sflow"] {

@@ -1,5 +1,5 @@
-//! `tailwater run` with `[[exports]]` and `[packet_logs]`: over loopback to `tailwater`'s own collector, nfcapd and GoFlow2; logs out of the topic
-//! and the file; and the ledger has them all.
+//! `tailwater run` with `[[exports]]` and `[packet_logs]`: over loopback to `tailwater`'s own collector, nfcapd and GoFlow2; logs out of
+//! the topic and the file; and the ledger has them all.
 //!
 //! Each test has a network namespace of its own; without root they are skipped, and say so.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::cast_possible_truncation, reason = "a test says what it expects")]

@@ -25,8 +25,8 @@ use serde_json::Value;
 
 const PORTS: &str = "[flows]\nfrom_ports = [\"udp/203.0.113.9:2055\", \"udp/[2001:db8::9]:2055\"]\n[[stats]]\nname = \"told\"\ncalculation = \"sum\"\nmetric = \"bytes\"\ndirection = \"egress\"\nsource = \"flows\"\n";
 
-/// Ethernet, a VLAN tag in every third, IPv6 to 2001:db8::9, and some bytes of a datagram. (Of IPv4 `net_af_packet` has the kernel put pieces
-/// together.)
+/// Ethernet, a VLAN tag in every third, IPv6 to 2001:db8::9, and some bytes of a datagram. (Of IPv4 `net_af_packet` has the kernel put
+/// pieces together.)
 fn piece(number: usize, datagram: &[u8], from: usize, end: usize) -> Vec<u8> {
     let body = &datagram[from..end];
     let length = u16::try_from(body.len() + 8).unwrap().to_be_bytes();

@@ -1,7 +1,8 @@
 //! What a consumer keeps, to know that no report is missing and to drop repeats.
 //!
-//! [`Gapless`] is told each message of an appliance's topics, in the order of their partitions, and says what is wrong with it. The rules are
-//! those of docs/messages.md; `examples/gapless.rs` is a consumer that follows them by this, and `consumers/python/proof.py` the same in Python.
+//! [`Gapless`] is told each message of an appliance's topics, in the order of their partitions, and says what is wrong with it. The rules
+//! are those of docs/messages.md; `examples/gapless.rs` is a consumer that follows them by this, and `consumers/python/proof.py` the same
+//! in Python.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};

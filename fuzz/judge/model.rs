@@ -1,5 +1,5 @@
-//! NetFlow 1, 5, 7, 9 and IPFIX read slowly and plainly, from the RFCs: what is compared with the collector. It knows a few fields, and where
-//! every datagram, set and record went.
+//! NetFlow 1, 5, 7, 9 and IPFIX read slowly and plainly, from the RFCs: what is compared with the collector. It knows a few fields, and
+//! where every datagram, set and record went.
 
 use std::collections::HashMap;
 

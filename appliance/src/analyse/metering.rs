@@ -1,10 +1,10 @@
 //! At which of its interfaces a router meters flows: where they come in, where they leave, or both.
 //!
 //! A router that does both tells of a flow twice, and each record names both interfaces. Such a flow came in where a record of what
-//! comes in was metered, and left where one of what leaves was. The operator may say which interfaces are metered so. Where he does not, it is
-//! learned of the records themselves (element 61, `flowDirection`; of sFlow the data source), of each family apart: a record counts at its
-//! other interface too, unless what was metered there is a fair share of what is said to have gone by it, in packets times their rates, so
-//! that one side's sampling is no matter. An interface that meters but some of it hides nothing of the rest.
+//! comes in was metered, and left where one of what leaves was. The operator may say which interfaces are metered so. Where he does not, it
+//! is learned of the records themselves (element 61, `flowDirection`; of sFlow the data source), of each family apart: a record counts at
+//! its other interface too, unless what was metered there is a fair share of what is said to have gone by it, in packets times their rates,
+//! so that one side's sampling is no matter. An interface that meters but some of it hides nothing of the rest.
 //!
 //! What is learned is a guess until both were seen for a while, or one of them has not been for a while. What counts by a guess says so.
 
@@ -243,7 +243,8 @@ impl Metering {
         counts
     }
 
-    /// Whether an exporter tells of what comes in, and of what leaves: of one that never did nothing is to be learned. Takes note of which this is.
+    /// Whether an exporter tells of what comes in, and of what leaves: of one that never did nothing is to be learned. Takes note of which
+    /// this is.
     fn meters_both(&mut self, who: Who, own: usize) -> bool {
         let now_ns = self.now_ns;
         let ways = known(&mut self.exporters, who);

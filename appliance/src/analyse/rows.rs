@@ -75,8 +75,8 @@ impl Counts {
     }
 }
 
-/// Shares of so many packets and bytes, so many times, each of which stands for `rate`. A weight has 16 bits: beyond, values are taken several times, at
-/// a part of it, and once more at what is left over. None of the weights is 1, which would say that all of it was seen.
+/// Shares of so many packets and bytes, so many times, each of which stands for `rate`. A weight has 16 bits: beyond, values are taken
+/// several times, at a part of it, and once more at what is left over. None of the weights is 1, which would say that all of it was seen.
 fn weigh((packets, bytes, times_all): (u64, u64, u64), (rate, proven): (u64, bool), give: &mut impl FnMut(Share)) {
     let times = times(rate);
     let (weight, rest) = match (rate / times, rate % times) {

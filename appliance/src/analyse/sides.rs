@@ -87,8 +87,8 @@ impl FlowSides {
     }
 
     /// Where a record counts: towards its destination's range if it came in by an external interface, and from its source's if it left
-    /// by one, and may do so. Of a record between two ranges the one that it comes from may be told by a twin, as of packets, whichever record
-    /// tells of it.
+    /// by one, and may do so. Of a record between two ranges the one that it comes from may be told by a twin, as of packets, whichever
+    /// record tells of it.
     pub(super) fn find(
         &self,
         (src, dst): (Option<RangeIndex>, Option<RangeIndex>),

@@ -64,7 +64,8 @@ mod tests {
         assert_eq!(KernelClock::of(&read(0, 0, -1, i64::MAX), libc::TIME_OK).error_ns, Some(0));
     }
 
-    /// `phc2sys` clears the status and sets the bound to 0, each time; the estimate is as the kernel's start, a step or a daemon before left it.
+    /// `phc2sys` clears the status and sets the bound to 0, each time; the estimate is as the kernel's start, a step or a daemon before
+    /// left it.
     #[test]
     fn a_clock_that_phc2sys_keeps_is_synced_without_an_estimate() {
         for (status, esterror, maxerror) in

@@ -5,8 +5,8 @@
 //!
 //! All tests of one UTC day together find anything with a probability of at most `false_alarms`, if every sampler does as it is
 //! configured. Each test's evidence is an e-process, and weights that add up to 1 are given to all: half to the sums over all keys of
-//! one rate, half to single keys, the k-th that counters name having 2^-j / ((j + 1)(j + 2)) of it, j = ⌊log₂ k⌋; of each of those, half to the
-//! rate over the day, a quarter to the rate over its 24 hours, a quarter to the spread. The weighted sum is an e-process again, and
+//! one rate, half to single keys, the k-th that counters name having 2^-j / ((j + 1)(j + 2)) of it, j = ⌊log₂ k⌋; of each of those, half to
+//! the rate over the day, a quarter to the rate over its 24 hours, a quarter to the spread. The weighted sum is an e-process again, and
 //! something is found only where one part of it alone, and so the sum, reaches 1 / `false_alarms` (Ville). No independence of keys is
 //! asked for, and how many keys there will be need not be known.
 

@@ -1,11 +1,11 @@
 //! Whether a sampling rate is the one that is configured: evidence against it that may be looked at as often as one likes.
 //!
 //! Under the null hypothesis each dropped packet is sampled on its own, with probability p of at most a tolerance from p0 = 1/s. For
-//! another probability p1 above the tolerance's upper end u, each packet multiplies a wager by p1/u if it was sampled and by (1 - p1)/(1 - u)
-//! if not (Wald, 1945). Its mean is 1 if p = u and falls with p, so for every p up to u the product is a supermartingale that starts at 1;
-//! below the lower end likewise. A mixture of such products is one too, whatever is dropped when: how many packets there are may depend
-//! on all that was seen before, since each one's coin is thrown after it came. By Ville's inequality (1939) it ever reaches 1/alpha with a
-//! probability of at most alpha (Ramdas, Grünwald, Vovk and Shafer, Statistical Science 38, 2023).
+//! another probability p1 above the tolerance's upper end u, each packet multiplies a wager by p1/u if it was sampled and by
+//! (1 - p1)/(1 - u) if not (Wald, 1945). Its mean is 1 if p = u and falls with p, so for every p up to u the product is a supermartingale
+//! that starts at 1; below the lower end likewise. A mixture of such products is one too, whatever is dropped when: how many packets there
+//! are may depend on all that was seen before, since each one's coin is thrown after it came. By Ville's inequality (1939) it ever reaches
+//! 1/alpha with a probability of at most alpha (Ramdas, Grünwald, Vovk and Shafer, Statistical Science 38, 2023).
 //!
 //! The product depends on how many were dropped and how many were sampled alone. So of a count that is only known to lie between two
 //! ends the least evidence is taken, which is never above that of the true count, and what is unknown at the ends of a stretch does not

@@ -2,17 +2,18 @@
 //! every s-th takes np, give or take one.
 //!
 //! Counts are looked at in blocks. A block's evidence is exp(-θz²/2) / c, with z = (x - np) / √(np(1 - p)): large where x is nearer to
-//! np than chance brings it. The divisor c is the mean of the numerator under the binomial distribution, so the mean of the quotient is 1, and
-//! products over blocks are an e-process for each θ, and so is the mean over several. When a block ends depends on how
+//! np than chance brings it. The divisor c is the mean of the numerator under the binomial distribution, so the mean of the quotient is 1,
+//! and products over blocks are an e-process for each θ, and so is the mean over several. When a block ends depends on how
 //! much was dropped, and on blocks before: never on its own samples. Half of what there is is laid on each block, half kept: a block that
 //! says nothing costs no more than that.
 //!
-//! x is of whole windows, n of what the counter said at moments that lie elsewhere, by a clock that may differ. So it is some other number N of packets
-//! whose coins make x, and N is unknown. It need not be known: whatever it is, the mean of the numerator is c at most, to within 1/(8np) of it.
-//! With fewer or more packets x lies elsewhere, which makes it smaller, and what fewer spread less is made up for only as far as that
-//! (of a normal shape with r = N/n the mean is exp(-θ(1 - r)²λ / 2(1 + θr)) / √(1 + θr), λ = np / (1 - p), greatest at r = 1 - 1/(2λ)).
-//! All that is asked for is that clocks, and when counters are read, do not depend on which packets are sampled. What edges cost is
-//! evidence: a block says something where they vary by little beside its deviation, so there are blocks of several sizes side by side.
+//! x is of whole windows, n of what the counter said at moments that lie elsewhere, by a clock that may differ. So it is some other number
+//! N of packets whose coins make x, and N is unknown. It need not be known: whatever it is, the mean of the numerator is c at most, to
+//! within 1/(8np) of it. With fewer or more packets x lies elsewhere, which makes it smaller, and what fewer spread less is made up for
+//! only as far as that (of a normal shape with r = N/n the mean is exp(-θ(1 - r)²λ / 2(1 + θr)) / √(1 + θr), λ = np / (1 - p), greatest at
+//! r = 1 - 1/(2λ)). All that is asked for is that clocks, and when counters are read, do not depend on which packets are sampled. What
+//! edges cost is evidence: a block says something where they vary by little beside its deviation, so there are blocks of several sizes side
+//! by side.
 
 use std::iter::successors;
 
@@ -83,7 +84,8 @@ impl Spread {
     }
 }
 
-/// Blocks one behind the other, of each size, and what those say that ended in a day. A block that lies over midnight is of the day it ends in.
+/// Blocks one behind the other, of each size, and what those say that ended in a day. A block that lies over midnight is of the day it ends
+/// in.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Blocks {
     day: u64,

@@ -1,8 +1,8 @@
 //! `config_hash`: SHA-256 over what results depend on, in a canonical form.
 //!
 //! Ranges (their content, wherever and however it was written), stats, sets, tags, parsing and windows; never cores,
-//! ports, sinks, names, memory or heartbeats: those change no figure. Every text is preceded by its length and every list by its count, so that no two
-//! configurations have the same form.
+//! ports, sinks, names, memory or heartbeats: those change no figure. Every text is preceded by its length and every list by its count, so
+//! that no two configurations have the same form.
 
 use std::fmt::Write as _;
 

@@ -21,8 +21,8 @@ pub struct Sample {
     pub part: u8,
 }
 
-/// Samples of one core and epoch. A hash is in the sample below a limit, which is halved where there is no room for more, `level` times; so what
-/// is there is always all that is below.
+/// Samples of one core and epoch. A hash is in the sample below a limit, which is halved where there is no room for more, `level` times; so
+/// what is there is always all that is below.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Copies {
     limit: u64,

@@ -1,12 +1,12 @@
 //! The same packet again: by pair of ports.
 //!
 //! The unit is the distinct packet, not the frame: one hash counts once in a window and pair of ports, however often it comes. So a
-//! flood of one packet, all bytes alike, is one packet seen twice, whatever its rate; and, since hashes are keyed, distinct packets are sampled
-//! independently of each other: the share is a binomial one, and Garwood's interval of its count holds for it.
+//! flood of one packet, all bytes alike, is one packet seen twice, whatever its rate; and, since hashes are keyed, distinct packets are
+//! sampled independently of each other: the share is a binomial one, and Garwood's interval of its count holds for it.
 //!
 //! A packet counts as seen twice by a pair if it came by both ports (of a port with itself: twice) within the time, with the
-//! same TTL or one less. That an attacker sends each of many packets twice looks alike, but stays where the attack goes. So destinations are
-//! parted into sixteen by a keyed hash of their /24 or /48, and what is told as the mirror's fault has to show in most parts.
+//! same TTL or one less. That an attacker sends each of many packets twice looks alike, but stays where the attack goes. So destinations
+//! are parted into sixteen by a keyed hash of their /24 or /48, and what is told as the mirror's fault has to show in most parts.
 
 use std::collections::BTreeMap;
 

@@ -6,9 +6,9 @@
 //! change them), TTL and hop limit (a router on the way takes one), the header checksum that follows from it, DSCP and ECN (re-marked at
 //! borders), IPv4 options (filled in on the way).
 //!
-//! Not looked at: IPv4 packets that are no TCP and have the identification 0 (RFC 6864 lets atomic datagrams have it: then two that say the same
-//! are not told from one seen twice); what has fewer than eight bytes behind its header; frames without an IP header behind Ethernet and VLAN
-//! tags.
+//! Not looked at: IPv4 packets that are no TCP and have the identification 0 (RFC 6864 lets atomic datagrams have it: then two that say the
+//! same are not told from one seen twice); what has fewer than eight bytes behind its header; frames without an IP header behind Ethernet
+//! and VLAN tags.
 
 use crate::arch::HashKey;
 use crate::limits::VLAN_TAGS_MAX;

@@ -1,7 +1,7 @@
 //! Flows of sampled packets, until they are told: a bounded table.
 //!
-//! A flow is told when no packet of it came for so long (idle), when it is so old (active; what comes after is told again), when the table is
-//! full and its last packet is the oldest of all, and at the end. Counts are those of the samples: who reads them multiplies.
+//! A flow is told when no packet of it came for so long (idle), when it is so old (active; what comes after is told again), when the table
+//! is full and its last packet is the oldest of all, and at the end. Counts are those of the samples: who reads them multiplies.
 
 use super::sample::Sample;
 use crate::flows::lru::Lru;

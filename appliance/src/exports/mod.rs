@@ -1,8 +1,9 @@
 //! What the appliance itself tells of the frames that it sees: flow records (IPFIX, NetFlow 9), sFlow, packet logs.
 //!
-//! A [`Tap`] on each receiving core samples frames, each at random with the same chance, and copies what is known of them into a ring ([`tap`]).
-//! Whoever reads the rings has one of these for each row of the configuration: a [`cache::Cache`] of flows and a [`netflow::Encoder`]; an
-//! [`sflow::Encoder`]; or [`log::write`]. None of them knows a socket, a thread or a clock: samples and times come in, datagrams and lines go out.
+//! A [`Tap`] on each receiving core samples frames, each at random with the same chance, and copies what is known of them into a ring
+//! ([`tap`]). Whoever reads the rings has one of these for each row of the configuration: a [`cache::Cache`] of flows and a
+//! [`netflow::Encoder`]; an [`sflow::Encoder`]; or [`log::write`]. None of them knows a socket, a thread or a clock: samples and times come
+//! in, datagrams and lines go out.
 
 pub mod cache;
 mod header;

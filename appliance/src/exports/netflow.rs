@@ -1,8 +1,8 @@
 //! Flow records as datagrams: IPFIX (RFC 7011) and NetFlow 9 (RFC 3954).
 //!
 //! What tag rules sample at different rates goes in observation domains of their own, the configured one and those behind it: a collector
-//! that knows one rate a domain, and not one a record, has the right one. Each domain tells templates and rate before its first record, and again
-//! from time to time, since a datagram may be lost.
+//! that knows one rate a domain, and not one a record, has the right one. Each domain tells templates and rate before its first record, and
+//! again from time to time, since a datagram may be lost.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
 //! Sampled frames as sFlow version 5 (sflow.org/sflow_version_5.txt): flow samples with raw headers, counter samples of ports.
 //!
-//! Each port is a data source; what tag rules sample there at a rate of its own is another one, since a source has one rate. Its pool are the
-//! frames that were passed over up to its samples, times that rate of the tag rules: together the pools of a core's ports are all its frames.
+//! Each port is a data source; what tag rules sample there at a rate of its own is another one, since a source has one rate. Its pool are
+//! the frames that were passed over up to its samples, times that rate of the tag rules: together the pools of a core's ports are all its
+//! frames.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -187,7 +187,8 @@ fn follow(header: &Header, records: Units, init_ms: Option<u64>, work: &mut Work
     }
 }
 
-/// Templates up to the set's end. Zeros are padding. One whose id is none of a template's is passed over: what stands behind it is as good as ever.
+/// Templates up to the set's end. Zeros are padding. One whose id is none of a template's is passed over: what stands behind it is as good
+/// as ever.
 fn templates(header: &Header, options: bool, mut c: Cursor<'_>, work: &mut Work<'_>) {
     while c.left() >= 4 {
         let (Some(id), Some(second)) = (c.u16(), c.u16()) else { return };

@@ -102,8 +102,8 @@ impl Sequence {
         self.own
     }
 
-    /// Numbers, since this was asked last, that were not as the standard has them: odd ones that nothing continued, and those of an exporter
-    /// that counts something else.
+    /// Numbers, since this was asked last, that were not as the standard has them: odd ones that nothing continued, and those of an
+    /// exporter that counts something else.
     pub(super) const fn misnumbered(&mut self) -> u32 {
         std::mem::replace(&mut self.misnumbered, 0)
     }
@@ -123,8 +123,8 @@ impl Sequence {
         self.started_ms = None;
     }
 
-    /// Whether a number, before it is taken, seems to begin another count than the one that is followed, or to go on in it, of which no start
-    /// was told. (Behind one that seemed to, and that it does not continue, it is as odd, and no more than that.)
+    /// Whether a number, before it is taken, seems to begin another count than the one that is followed, or to go on in it, of which no
+    /// start was told. (Behind one that seemed to, and that it does not continue, it is as odd, and no more than that.)
     pub(super) fn may_be_anew(&self, number: u32, times: Times) -> bool {
         let Some(place) = self.expected.map(|expected| self.place(expected, number, times)) else { return false };
         place == Place::Anew
@@ -260,8 +260,8 @@ impl Sequence {
         if odd.is_anew { Verdict::Restart(lost) } else { Verdict::Gap(lost) }
     }
 
-    /// Of an old number: what comes twice, or was overtaken, was sent before the last one; what was sent after it has that number because the
-    /// exporter counts anew.
+    /// Of an old number: what comes twice, or was overtaken, was sent before the last one; what was sent after it has that number because
+    /// the exporter counts anew.
     fn is_sent_anew(&self, sent_ms: Option<u64>) -> bool {
         let (Some(last), Some(now)) = (self.sent_ms, sent_ms) else { return false };
         now > last || last - now > HELD_BACK_MS

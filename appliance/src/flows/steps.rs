@@ -1,5 +1,5 @@
-//! What a number is a step of: of what the protocol's standard counts, or of what some exporters count all the same: datagrams where it should
-//! be records (NetFlow 5 and 7, IPFIX), records where it should be datagrams (NetFlow 9).
+//! What a number is a step of: of what the protocol's standard counts, or of what some exporters count all the same: datagrams where it
+//! should be records (NetFlow 5 and 7, IPFIX), records where it should be datagrams (NetFlow 9).
 
 /// So many steps in a row must be of the other kind.
 const TURNS_AT: u8 = 8;

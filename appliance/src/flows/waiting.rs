@@ -1,8 +1,8 @@
 //! Data that still waits for its template at the end: kept on disk, so that the next start has it, and decoded when the template comes.
 //!
 //! It stands beside the templates, in a file of its own, written as they are and taken away when it is read: what it holds is decoded once,
-//! or not at all. Bytes: the eight of [`MAGIC`], the CRC-32 of all that follows, then each set: the CRC-32 of its bytes, how many they are, and
-//! they: whose it is, its header, its data; numbers are little-endian. One that is damaged is counted, and those behind it are read.
+//! or not at all. Bytes: the eight of [`MAGIC`], the CRC-32 of all that follows, then each set: the CRC-32 of its bytes, how many they are,
+//! and they: whose it is, its header, its data; numbers are little-endian. One that is damaged is counted, and those behind it are read.
 
 use std::path::{Path, PathBuf};
 

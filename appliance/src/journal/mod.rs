@@ -1,8 +1,9 @@
 //! Reports wait here until every sink has delivered them, or until the bound is reached.
 //!
 //! There are two lanes, each a log of its own ([`Lane`]): reports of fast windows go ahead of long ones, which may be a backlog of
-//! hours. Flow messages, which are many more, have a third one with bounds of its own, where they are configured: they push no report out; so have packet logs a fourth. Within a lane every sink gets all messages in the order in which they were appended; between lanes there is no order, but a
-//! sink that reads both ([`Both`]) takes what is fast first. An eighth of every bound is the fast lane's.
+//! hours. Flow messages, which are many more, have a third one with bounds of its own, where they are configured: they push no report out;
+//! so have packet logs a fourth. Within a lane every sink gets all messages in the order in which they were appended; between lanes there
+//! is no order, but a sink that reads both ([`Both`]) takes what is fast first. An eighth of every bound is the fast lane's.
 //!
 //! All of it is control path: a mutex and a condition variable serve a few hundred thousand messages a second with ease.
 

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 /// After so long in a call the disk hangs,
 pub(super) const HANGS: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 2 });
-/// if it still does so long after that was first seen: a process that was stopped, or got no CPU, sees its own pause at first, and the answer then.
+/// if it still does so long after that was first seen: a process that was stopped, or got no CPU, sees its own pause at first, and the
+/// answer then.
 const DOUBT: Duration = Duration::from_millis(500);
 
 /// Of a disk.

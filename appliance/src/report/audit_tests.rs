@@ -33,7 +33,8 @@ fn list(sampled_packets: u64) -> Top {
     }
 }
 
-/// Rows that were compared over ten windows of a rule in two ranges, and whether anything was found, where lists of every third window are so.
+/// Rows that were compared over ten windows of a rule in two ranges, and whether anything was found, where lists of every third window are
+/// so.
 fn compared(spoil: impl Fn(&mut Top)) -> (u64, u64) {
     let plan = Plan {
         by: By::Rule,

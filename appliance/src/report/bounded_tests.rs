@@ -6,7 +6,8 @@ use crate::limits::{AUDIT_KEYS_MAX, EXPORTS_MAX, LCORES_MAX, LINKS_MAX, PORTS_MA
 
 /// What Kafka's brokers take unless told otherwise (`message.max.bytes`), key and overhead of a batch included.
 const BROKERS_TAKE: usize = 1_048_588;
-/// What a loss that fell off the journal may take in an account: two lists of 3 KiB and some numbers, of each sink, for each of three lanes.
+/// What a loss that fell off the journal may take in an account: two lists of 3 KiB and some numbers, of each sink, for each of three
+/// lanes.
 const JOURNAL_LOSSES_BYTES: usize = 3 << 10;
 
 /// As many as there may be of everything, each name of so many bytes.

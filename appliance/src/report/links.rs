@@ -23,7 +23,8 @@ const BITS: f64 = 8.0;
 /// A range's part of a link.
 type Part = (u32, Bin);
 
-/// What hidden stats say. Ranges that fill links, in one window: of each link those whose packets passed, and those whose packets were blocked.
+/// What hidden stats say. Ranges that fill links, in one window: of each link those whose packets passed, and those whose packets were
+/// blocked.
 #[derive(Default)]
 pub(super) struct Fills {
     by_link: Vec<[Vec<Part>; 2]>,

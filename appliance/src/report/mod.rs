@@ -1,8 +1,8 @@
 //! Merged shards → estimates → messages.
 //!
 //! The reporter reads every core's stream, keeps the open windows' words, and when all cores have passed a window
-//! makes figures of them, builds one message a range and one of the appliance's own account. It runs beside the data path, may allocate, and
-//! never holds a core up: a stream that is full is the core's loss, counted there.
+//! makes figures of them, builds one message a range and one of the appliance's own account. It runs beside the data path, may allocate,
+//! and never holds a core up: a stream that is full is the core's loss, counted there.
 
 mod appliance;
 mod audit;
@@ -189,7 +189,8 @@ pub struct Setting {
     pub frame_bytes_max: u32,
     /// A window whose time is further off than this says so.
     pub clock_bound_ns: u64,
-    /// Words of windows that are open, beyond which none are read while another window is reported: cores then see that the reporter is late.
+    /// Words of windows that are open, beyond which none are read while another window is reported: cores then see that the reporter is
+    /// late.
     pub open_words_max: usize,
 }
 

@@ -1,7 +1,7 @@
 //! A stat that is too large for a broker even alone, made smaller: each figure in a way of its own, and still true.
 //!
-//! What merging alone needs goes first where figures stand without it; registers are folded, which is exact; lists lose their smallest keys, and
-//! the bound for keys that are not listed rises. docs/messages.md says it to consumers.
+//! What merging alone needs goes first where figures stand without it; registers are folded, which is exact; lists lose their smallest
+//! keys, and the bound for keys that are not listed rises. docs/messages.md says it to consumers.
 
 use prost::Message as _;
 
@@ -14,7 +14,8 @@ const PRECISION_MIN: u32 = 4;
 /// A nothing that says: nothing bounds it.
 const UNBOUNDED: u64 = u64::MAX;
 
-/// Makes a stat so small that it takes at most so many bytes, and has it say how many it had. False: it cannot be, and is of no use any more.
+/// Makes a stat so small that it takes at most so many bytes, and has it say how many it had. False: it cannot be, and is of no use any
+/// more.
 pub fn smaller(stat: &mut pb::Stat, bytes_max: usize) -> bool {
     let bytes = stat.encoded_len();
     if bytes <= bytes_max {

@@ -232,7 +232,8 @@ fn links(config: &Config) -> Vec<Finding> {
     never.map(finding).collect()
 }
 
-/// A secret or certificate without which `run` would not start. Who runs `check` may read less than who runs `run`, and have other variables.
+/// A secret or certificate without which `run` would not start. Who runs `check` may read less than who runs `run`, and have other
+/// variables.
 pub(super) fn unreadable(fault: &Fault) -> Finding {
     let may_differ = fault.key.ends_with("_env") || fault.what.contains(&io::Error::from_raw_os_error(EACCES).to_string());
     let (verdict, who) = if may_differ { (Verdict::Weak, "`run` as this user") } else { (Verdict::Wrong, "`run`") };

@@ -17,8 +17,8 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// Frames between looks at the clock.
 const PROGRESS_FRAMES: u64 = 4_096;
 
-/// Feeds all frames, in order of time, unless nobody reads any more what comes of them; ends all queues, also after an error. With `flows`, export datagrams are analysed and not
-/// fed.
+/// Feeds all frames, in order of time, unless nobody reads any more what comes of them; ends all queues, also after an error. With `flows`,
+/// export datagrams are analysed and not fed.
 ///
 /// # Errors
 /// A file that cannot be read on. What came before it was fed.

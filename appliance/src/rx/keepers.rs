@@ -1,4 +1,5 @@
-//! Who keeps the wall clock: daemons that run, by their names, and the hardware clock that PTP's have it follow. Off the data path, now and then.
+//! Who keeps the wall clock: daemons that run, by their names, and the hardware clock that PTP's have it follow. Off the data path, now and
+//! then.
 //!
 //! The kernel says whether its clock is disciplined, never by whom. So names are looked for in `/proc/PID/comm`: in a container, or where
 //! `/proc` hides what others run (`hidepid`), they are not seen.

@@ -1,7 +1,7 @@
 //! What a port's transceiver says of itself: temperature, and how much light comes in.
 //!
-//! By SFF-8472 (SFP) and SFF-8636 (QSFP; SFF-8436 before it), internally calibrated: one with constants of its own (before 2005 or so), a copper
-//! cable and one that measures nothing say nothing here.
+//! By SFF-8472 (SFP) and SFF-8636 (QSFP; SFF-8436 before it), internally calibrated: one with constants of its own (before 2005 or so), a
+//! copper cable and one that measures nothing say nothing here.
 
 use crate::telemetry::Optics;
 

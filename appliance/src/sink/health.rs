@@ -109,7 +109,8 @@ impl Health {
         }
     }
 
-    /// A message was delivered just now: notes how old it was, from its window's end, and the oldest packet that it may hold, from its start.
+    /// A message was delivered just now: notes how old it was, from its window's end, and the oldest packet that it may hold, from its
+    /// start.
     #[cfg_attr(not(any(feature = "kafka", feature = "https")), allow(dead_code, reason = "only who waits for acknowledgements tells ages"))]
     pub(super) fn aged(&self, message: &Message) {
         // A configuration is of no window that is over, nor is a flow or a packet.

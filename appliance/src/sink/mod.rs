@@ -1,5 +1,5 @@
-//! Where reports and flows go: Kafka, a file, stdout, a server over HTTPS. Each sink has a thread and a place in the journal of its own; Kafka has one for each
-//! lane, with a producer each, so that reports of fast windows wait for no backlog, and no report for flows.
+//! Where reports and flows go: Kafka, a file, stdout, a server over HTTPS. Each sink has a thread and a place in the journal of its own;
+//! Kafka has one for each lane, with a producer each, so that reports of fast windows wait for no backlog, and no report for flows.
 //!
 //! A sink that cannot deliver keeps trying and holds nobody else up: the journal fills to its bound, and what falls off
 //! is counted for that sink alone. A sink settles a message only when it was delivered (by Kafka: acknowledged by all

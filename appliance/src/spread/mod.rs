@@ -2,7 +2,8 @@
 //!
 //! In *pipeline* mode each receiving core has a ring to each worker. A cold range has a home worker in each epoch, so that
 //! its sketches exist once; a range that fills several batches in one epoch is hot, and each of its batches goes to the
-//! worker that was given least, each on its own mergeable shard. Nothing is broadcast, counted by reference or locked. Boxes travel back to be used again.
+//! worker that was given least, each on its own mergeable shard. Nothing is broadcast, counted by reference or locked. Boxes travel back to
+//! be used again.
 //!
 //! In *run-to-completion* mode the receiving core's own shard takes the batches and this room is not entered.
 

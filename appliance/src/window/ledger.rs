@@ -316,7 +316,8 @@ impl Site {
         self.ports.is_empty() && self.counted == 0 && self.flows.is_blank() && self.lost_total() == [0; Cause::COUNT]
     }
 
-    /// Adds another core's, or another epoch's, but for its [`Copies`]. For the reporter: each range is listed once, however many there are.
+    /// Adds another core's, or another epoch's, but for its [`Copies`]. For the reporter: each range is listed once, however many there
+    /// are.
     pub fn merge(&mut self, other: &Self) {
         self.ports.resize(self.ports.len().max(other.ports.len()), Ledger::default());
         self.ports.iter_mut().zip(&other.ports).for_each(|(a, b)| *a += b);

@@ -9,8 +9,8 @@
 //! Units without keys are values, one behind the other: where the root leads to no others, and they are few, a burst asks all of
 //! them at once.
 //!
-//! The scalar forms are the definition. Which form is used is measured once: processors differ in what a gather costs. Who makes one says what
-//! stands in memory; [`Cells::new`] looks at each reference once, so that vector forms need not look again.
+//! The scalar forms are the definition. Which form is used is measured once: processors differ in what a gather costs. Who makes one says
+//! what stands in memory; [`Cells::new`] looks at each reference once, so that vector forms need not look again.
 
 #![allow(clippy::cast_possible_truncation, reason = "words are cut where that is the point")]
 

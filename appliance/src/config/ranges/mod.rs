@@ -81,8 +81,8 @@ pub(super) fn read(root: &Section<'_, '_>) -> Option<Ranges> {
 /// Reads ranges, sorted by family (IPv4 first), address, length and domain (none first): position is [`crate::units::RangeIndex`].
 ///
 /// A name that ends in `.json` holds an array of objects with `prefix`, `customer`, perhaps `domain`, and labels (within `labels`,
-/// or flat); any other is CSV (RFC 4180) whose header names `prefix`, `customer`, perhaps `domain`, and labels. In CSV a line that starts with `#` is a
-/// comment. An empty label is none.
+/// or flat); any other is CSV (RFC 4180) whose header names `prefix`, `customer`, perhaps `domain`, and labels. In CSV a line that starts
+/// with `#` is a comment. An empty label is none.
 ///
 /// # Errors
 /// All lines that are wrong: malformed, non-canonical or double prefixes, no customer, too many ranges.

@@ -1,6 +1,6 @@
 //! The start of a sampled packet. Where its IP header stands, addresses, ports and flags are what `parse` reads of it, as for packets that
-//! come by the mirror; what that leaves out (the destination MAC, labels below the top, all of TOS and the fields of fragments) is read here,
-//! at the same place. Layers are listed as far as their kinds have a number.
+//! come by the mirror; what that leaves out (the destination MAC, labels below the top, all of TOS and the fields of fragments) is read
+//! here, at the same place. Layers are listed as far as their kinds have a number.
 
 use super::super::cursor::{Cursor, number};
 use super::super::flow::{Address, Fields, Flow};

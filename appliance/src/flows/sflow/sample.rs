@@ -78,7 +78,8 @@ fn counters(head: Option<(u32, (u32, u32))>, header: &Header, from: &Arrival, wo
     Read::Done
 }
 
-/// Numbers of a data source. It begins anew when its agent does, and the agent's uptime is the clock that tells its new count from old numbers.
+/// Numbers of a data source. It begins anew when its agent does, and the agent's uptime is the clock that tells its new count from old
+/// numbers.
 fn follow(stream: Stream, source: (u32, u32), (number, header, from): (u32, &Header, &Arrival), work: &mut Work<'_>) -> Verdict {
     if work.repeated {
         work.ledger.number(Unit::Samples, Verdict::Repeated, false);

@@ -1,7 +1,8 @@
 //! `[[exports]]` and `[packet_logs]`: samples of all receiving cores, by one thread, to collectors and into the journal.
 //!
-//! [`worker`] is the thread; [`carrier`] are ways out of datagrams, [`logs`] those of lines; the reporter and metrics look at moments that are told to
-//! them ([`watch`]), of which [`account`] makes each window's account. In `replay` the same goes into files, on the captures' time.
+//! [`worker`] is the thread; [`carrier`] are ways out of datagrams, [`logs`] those of lines; the reporter and metrics look at moments that
+//! are told to them ([`watch`]), of which [`account`] makes each window's account. In `replay` the same goes into files, on the captures'
+//! time.
 
 mod account;
 mod carrier;

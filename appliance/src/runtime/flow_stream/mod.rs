@@ -1,8 +1,9 @@
 //! `[flows]`: export datagrams off sockets, their flows into the journal, beside the data path.
 //!
 //! One thread owns sockets, collector and outlet ([`receiving`]), on a CPU of `cores.io`. What it makes goes through `Receiving::burst`,
-//! flow by flow, through what `[enrich]` and `[[streams]]` make of it ([`way`]). Templates are written by another thread ([`super::saver`]); the reporter
-//! and metrics look at moments that are told to them ([`watch`]), of which [`account`] makes each window's account.
+//! flow by flow, through what `[enrich]` and `[[streams]]` make of it ([`way`]). Templates are written by another thread
+//! ([`super::saver`]); the reporter and metrics look at moments that are told to them ([`watch`]), of which [`account`] makes each window's
+//! account.
 
 mod account;
 mod analysing;

@@ -84,7 +84,8 @@ impl KafkaSink {
         true
     }
 
-    /// Cuts a report by what is known of sizes. What has no room however small it is made is left out, and counted. False: it cannot be cut.
+    /// Cuts a report by what is known of sizes. What has no room however small it is made is left out, and counted. False: it cannot be
+    /// cut.
     pub(super) fn cut(&mut self, seat: &Seat<Cursor>, number: usize) -> bool {
         let Some(entry) = self.flight.at(number) else { return false };
         let message = Arc::clone(&entry.message);

@@ -3,9 +3,9 @@
 //! - [`settings`]: librdkafka's settings, from ours.
 //! - [`client`]: what librdkafka tells us (logs, errors, statistics, delivery reports).
 //! - [`topic`]: which topic a message goes to.
-//! - [`produce`]: the sink's thread. [`flight`]: what it has on its way; [`lots`]: flows, many to a message of the journal; [`split`]: a report as several, [`sizes`], [`cutting`]: when;
-//!   [`wholes`]: how large what cannot be cut may be; [`anew`]: another producer; [`trouble`]: what mends what; [`refusals`],
-//!   [`aside`]: flows whose topic no broker takes.
+//! - [`produce`]: the sink's thread. [`flight`]: what it has on its way; [`lots`]: flows, many to a message of the journal; [`split`]: a
+//!   report as several, [`sizes`], [`cutting`]: when; [`wholes`]: how large what cannot be cut may be; [`anew`]: another producer;
+//!   [`trouble`]: what mends what; [`refusals`], [`aside`]: flows whose topic no broker takes.
 //! - [`embedded`]: librdkafka's in-process cluster, for `brokers = "mock"`.
 //! - [`warm`]: what is done before the first report.
 //! - [`probe`]: is a broker there? For `check`.

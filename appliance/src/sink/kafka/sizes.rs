@@ -1,8 +1,8 @@
-//! How large a report, or a single stat of one, may be for a broker: nobody tells, so it is learned of what is refused, and not asked again with
-//! each report.
+//! How large a report, or a single stat of one, may be for a broker: nobody tells, so it is learned of what is refused, and not asked again
+//! with each report.
 //!
-//! A refusal costs a producer and up to a second. So of each topic and stat the smallest size that was refused is remembered, and what is as
-//! large is made smaller beforehand; from time to time one goes at that size, since a topic may have been given more room.
+//! A refusal costs a producer and up to a second. So of each topic and stat the smallest size that was refused is remembered, and what is
+//! as large is made smaller beforehand; from time to time one goes at that size, since a topic may have been given more room.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -29,9 +29,9 @@ pub(super) struct Cut {
     pub(super) left_out: Vec<String>,
 }
 
-/// Parts of at most `bytes_max` each, as far as single stats allow. `room` says of a stat and the bytes of a part with it alone how many it may be
-/// at most, if that is known: then it is made smaller, or left out. A consumer knows attempts apart by how many parts they have: so there are not as
-/// many as one of `given_up`, and the last ones are empty if need be. None: it cannot be split.
+/// Parts of at most `bytes_max` each, as far as single stats allow. `room` says of a stat and the bytes of a part with it alone how many it
+/// may be at most, if that is known: then it is made smaller, or left out. A consumer knows attempts apart by how many parts they have: so
+/// there are not as many as one of `given_up`, and the last ones are empty if need be. None: it cannot be split.
 pub(super) fn split(
     message: &Message,
     (bytes_max, given_up): (usize, &[usize]),

@@ -1,7 +1,7 @@
 //! How large a message that cannot be cut may be for a topic: what is as large as one that was refused is given up without a broker's word.
 //!
-//! Each refusal costs a producer and what goes by it up to a second. From time to time one goes all the same, since a topic may have been given
-//! more room.
+//! Each refusal costs a producer and what goes by it up to a second. From time to time one goes all the same, since a topic may have been
+//! given more room.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

@@ -181,8 +181,8 @@ impl TopKernel {
         score <= 1 && self.takes(shape, bucket, way, score)
     }
 
-    /// The same for the further packets of a row that is several, one after the other: the cell that one of them takes. Scores age meanwhile
-    /// as they would with so many rows.
+    /// The same for the further packets of a row that is several, one after the other: the cell that one of them takes. Scores age
+    /// meanwhile as they would with so many rows.
     #[cold]
     #[inline(never)]
     fn contest_again(

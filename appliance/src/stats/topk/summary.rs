@@ -182,7 +182,8 @@ impl TopSummary {
     }
 }
 
-/// A tag as a hash whose upper and lower bits both tell keys apart (Fibonacci hashing). Tags are bits of a keyed hash, the same in every table.
+/// A tag as a hash whose upper and lower bits both tell keys apart (Fibonacci hashing). Tags are bits of a keyed hash, the same in every
+/// table.
 const fn spread(tag: u32) -> u64 {
     (tag as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
