@@ -92,6 +92,7 @@ configure() { # PORT CONTROLLER_PORT
   elif [ "$secure" = yes ]; then
     make_secrets
     sasl="$(free_port)" tls="$(free_port)"
+    while [ "$(printf '%s\n' "$1" "$controller" "$sasl" "$tls" | sort -u | wc -l)" -lt 4 ]; do sasl="$(free_port)" tls="$(free_port)"; done
     clients+=",SASL://127.0.0.1:$sasl,TLS://127.0.0.1:$tls"
     more="$(secure_properties "$sasl" "$tls")"
   fi
@@ -156,6 +157,9 @@ start() {
     return
   fi
   set_java_kafka
+  # One broker at a time from the choice of its ports until it has them: another start would find them free.
+  exec 8>"${TMPDIR:-/tmp}/tailwater-kafka-ports-$(id -u)"
+  flock 8
   local controller
   [ "$port" != 0 ] || port="$(free_port)"
   controller="$(free_port)"
@@ -167,10 +171,11 @@ start() {
   format_storage
   # In a session of its own: a terminal's Ctrl-C is for who started it, not for the broker.
   cd "$dir"
-  setsid "${java_kafka[@]}" kafka.Kafka "$dir/server.properties" >"$dir/kafka.log" 2>&1 </dev/null 9>&- &
+  setsid "${java_kafka[@]}" kafka.Kafka "$dir/server.properties" >"$dir/kafka.log" 2>&1 </dev/null 8>&- 9>&- &
   echo $! >"$dir/pid"
   echo "127.0.0.1:$port" >"$dir/address"
   wait_until_it_answers
+  exec 8>&-
   address
 }
 

@@ -65,12 +65,19 @@ fn memif(eal: &Eal) {
     let eal_words =
         "--lcores 0@0,1@0 --no-huge -m 64 --no-pci --no-shconf --no-telemetry --vdev=net_memif0,role=client,socket=tailwater-test";
     // It stops sending before it goes: DPDK 22.11's driver unmaps a peer's memory without a look at who polls it.
-    let words = "{ sleep 1.5; echo stop; sleep 1; }";
+    let words = "{ sleep 4; echo stop; sleep 1; }";
     let send =
         format!("{words} | exec dpdk-testpmd {eal_words} -- -i --forward-mode=txonly --auto-start --total-num-mbufs=2048 >/dev/null 2>&1");
     let mut other = std::process::Command::new("sh").args(["-c", &send]).spawn().unwrap();
-    let got = receive(&mut port, std::process::Command::new("sleep").arg("1.8").spawn().unwrap(), Duration::ZERO);
+    let got = receive(&mut port, std::process::Command::new("sleep").arg("4.5").spawn().unwrap(), Duration::ZERO);
     other.wait().unwrap();
+    // A thread of EAL's sees that it went.
+    for _ in 0..50 {
+        if !port.health.read().link_up {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
     let reading = port.health.read();
     println!("memif: {got:?} {reading:?}");
     // The driver forgets its counters when the other side goes.

@@ -21,6 +21,18 @@ fn told(fields: &[Told]) -> Flow {
     give(&mut collector(), ipfix(0, 0, &sets(10, fields))).remove(0)
 }
 
+/// What the packet is: addresses say it, and an EtherType beside them may be of what is around the packet, or of nothing.
+#[test]
+fn an_ethertype_counts_where_no_address_does() {
+    let [family, ethernet, nowhere] = [of(8, &[192, 0, 2, 1]), of(256, &[0x88, 0x47]), of(12, &[0; 4])];
+    for fields in orders(&[family, ethernet.clone(), nowhere.clone()]) {
+        assert_eq!(told(&fields).fields.etype, 0x0800, "{fields:?}");
+    }
+    for fields in orders(&[ethernet, nowhere]) {
+        assert_eq!(told(&fields).fields.etype, 0x8847, "{fields:?}");
+    }
+}
+
 fn reverse(id: u16, value: &[u8]) -> Told {
     (id, Some(REVERSE), value.to_vec())
 }

@@ -208,7 +208,8 @@ fn check_says_which_topics_are_not_there_and_counters_come_by_one() {
     for customer in ["a", "b"] {
         assert!(journal.append(Message::range(&pb::RangeReport { customer: customer.to_owned(), ..range(1) })));
     }
-    wait_for(&sinks, "two reports", |kafka| kafka.delivered == 2);
+    assert!(journal.append(Message::appliance(&appliance(1))));
+    wait_for(&sinks, "all of it", |kafka| kafka.delivered == 3);
     let there = said();
     assert!(matches!(&there[..], [ours] if ours.contains(": 3 of 6 are not there")), "{there:#?}");
     kafka_support::stop(sinks);
@@ -231,14 +232,18 @@ fn first_report(brokers: &str, ranges_topic: &str) -> Duration {
 #[test]
 fn topics_are_made_before_the_first_report() {
     let broker = Broker::start();
-    let (sinks, _journal) = start(&broker.address());
-    let deadline = Instant::now() + Duration::from_secs(60);
     let is_there = |topics: &str| ["ranges", "appliance"].iter().all(|of| topics.contains(&format!("tailwater.v1.{of}\t4\t0\n")));
-    // One that is just being made has no offsets yet.
-    while !is_there(&broker.script(&["topics"]).unwrap_or_default()) {
-        assert!(Instant::now() < deadline, "no topic was made");
-    }
-    assert_eq!(kafka_support::stop(sinks).delivered, 0);
+    // A sink asks once, with a second's patience: one of a few finds time for it on a loaded machine.
+    let made = (0..5).any(|_| {
+        let (sinks, _journal) = start(&broker.address());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        // One that is just being made has no offsets yet.
+        let made = || is_there(&broker.script(&["topics"]).unwrap_or_default());
+        let made = std::iter::repeat_with(made).any(|made| made || Instant::now() > deadline) && made();
+        assert_eq!(kafka_support::stop(sinks).delivered, 0);
+        made
+    });
+    assert!(made, "no topic was made");
     let rows = [
         ("topics known before", "tailwater.v1.ranges"),
         ("a topic to be made", "cold.{customer}"),

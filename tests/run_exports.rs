@@ -29,7 +29,7 @@ const FRAMES: usize = 500;
 const IP_BYTES: u64 = 86;
 
 fn export(protocol: &str, port: u16, sampling: u32) -> String {
-    let times = if protocol == "sflow" { "" } else { "active_timeout_ms = 60000\nidle_timeout_ms = 500\ntemplate_refresh_ms = 1000\n" };
+    let times = if protocol == "sflow" { "" } else { "active_timeout_ms = 60000\nidle_timeout_ms = 3000\ntemplate_refresh_ms = 1000\n" };
     format!("[[exports]]\nprotocol = \"{protocol}\"\nto = \"udp/127.0.0.1:{port}\"\nsampling = {sampling}\n{times}")
 }
 

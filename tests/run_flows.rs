@@ -276,6 +276,9 @@ fn streams_of_a_run_are_those_of_the_command() {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         send(&socket, &payloads);
         had(&appliance, payloads.len());
+        // Who only reads makes no topic: there have to be all.
+        let delivered = || appliance.metric("tailwater_sink_flows_delivered_total", "sink=\"kafka\"");
+        wait(30, || delivered() == 1_196, || appliance.log());
         let log = appliance.log();
         let brokers = log.split("kcat -C -b ").nth(1).unwrap().split(' ').next().unwrap().to_owned();
         let (fives, nines) = (topic(&brokers, "edge.NETFLOW_V5", 1_000), topic(&brokers, "tailwater.v1.flows", 196));

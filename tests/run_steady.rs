@@ -194,6 +194,8 @@ fn what_is_called_is_seen() {
     let mut sleeper = Command::new("sleep").arg("60").spawn().unwrap();
     std::thread::sleep(Duration::from_millis(200));
     if let Some(trace) = Trace::of(sleeper.id(), folder.path()) {
+        // It says that it is attached before it has seen the call that goes on.
+        std::thread::sleep(Duration::from_millis(500));
         let calls = trace.end();
         assert!(!calls[&sleeper.id()].is_empty(), "{calls:?}");
     }

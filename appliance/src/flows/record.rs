@@ -89,7 +89,9 @@ fn put_rare(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch, base: &Base)
         What::IcmpCode => unless_void(v, &mut f.icmp_code),
         What::Ttl => f.ip_ttl = if f.ip_ttl == 0 { number32(v) } else { f.ip_ttl.min(number32(v)) },
         What::IpVersion => f.etype = version(v, f.etype),
-        What::EtherType => f.etype = number32(v),
+        // Of a frame, as 0x8847, or nothing that is: addresses say what the packet is.
+        What::EtherType if f.src_addr.is_void() && f.dst_addr.is_void() => f.etype = number32(v),
+        What::EtherType => {}
         What::FragmentId => f.fragment_id = number32(v),
         What::FragmentOffset => f.fragment_offset = number32(v),
         // One octet, of which the three highest bits are those of the header.
@@ -172,7 +174,9 @@ fn address(v: &[u8], to: &mut Address, etype: &mut u32) {
     let address = Address::of(v);
     if to.bytes().is_empty() || !address.is_void() {
         *to = address;
-        *etype = if v.len() == 4 { 0x0800 } else { 0x86DD };
+        if *etype == 0 || !address.is_void() {
+            *etype = if v.len() == 4 { 0x0800 } else { 0x86DD };
+        }
     }
 }
 
