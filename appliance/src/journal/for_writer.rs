@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::lane::{Inner, Lane};
 use super::marks::Saved;
 use super::place::Place;
+use super::previous::LastRun;
 use super::queue::Unsaved;
 use super::segment::Segment;
 use super::store::Held;
@@ -127,6 +128,12 @@ impl Lane {
         }
         queue.dropped(segment);
         drop(inner);
+        self.news.notify_all();
+    }
+
+    /// What is kept of the run is on the disk for good.
+    pub(super) fn run_is_saved(&self, run: Option<LastRun>) {
+        self.lock().run.saved(run);
         self.news.notify_all();
     }
 

@@ -163,6 +163,15 @@ impl Lane {
         self.news.notify_all();
     }
 
+    /// Until the disk has that it began, however the machine ends, or until then.
+    pub(super) fn await_begun(&self, deadline: Instant) {
+        let mut inner = self.lock();
+        while inner.run.is_awaited() {
+            let Ok(again) = self.wait(inner, deadline) else { return };
+            inner = again;
+        }
+    }
+
     /// Adds a message; the oldest fall off where the bound asks for it. Its position; `None`: the journal is closed, nothing is added.
     pub(super) fn append(&self, message: Message) -> Option<u64> {
         let told = Told::by(&message);

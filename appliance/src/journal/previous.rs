@@ -67,6 +67,8 @@ pub(super) struct Run {
     /// Accounts that may not be on the disk yet, oldest first.
     coming: VecDeque<(u64, Told)>,
     is_new: bool,
+    /// It has begun, and the disk does not have that yet.
+    is_awaited: bool,
 }
 
 impl Run {
@@ -76,12 +78,21 @@ impl Run {
     }
 
     pub(super) fn begin(&mut self, run: LastRun) {
-        *self = Self { kept: Some(run), coming: VecDeque::new(), is_new: true };
+        *self = Self { kept: Some(run), coming: VecDeque::new(), is_new: true, is_awaited: true };
     }
 
     /// Whether it has begun since this was asked last.
     pub(super) fn has_begun(&mut self) -> bool {
         std::mem::take(&mut self.is_new)
+    }
+
+    /// What is on the disk for good.
+    pub(super) fn saved(&mut self, run: Option<LastRun>) {
+        self.is_awaited &= run.map(|run| run.number) != self.kept.map(|run| run.number);
+    }
+
+    pub(super) fn is_awaited(&self) -> bool {
+        self.is_awaited
     }
 
     /// An account was appended there.

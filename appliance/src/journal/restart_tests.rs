@@ -134,6 +134,23 @@ fn run(folder: &Path, boot_id: u64, start: u64, messages: &[Message]) -> Option<
     before
 }
 
+/// However soon it is killed.
+#[test]
+fn a_run_that_has_begun_is_known_to_the_next() {
+    for boot_id in 1..6 {
+        let folder = tempfile::tempdir().unwrap();
+        let journal = Journal::open(BOUND, &disk(folder.path(), 40_000, 1_000), &["a"]).unwrap();
+        journal.begin(boot_id, 1_281, (1_280, 1_281));
+        for lane in [&journal.long, &journal.fast] {
+            assert!(!lane.lock().run.is_awaited(), "the disk took a second");
+        }
+        let copy = killed(folder.path());
+        let next = Journal::open(BOUND, &disk(copy.path(), 40_000, 1_000), &["a"]).unwrap();
+        assert_eq!(next.previous().map(|run| (run.boot_id, run.ended)), Some((boot_id, false)));
+        assert!(next.end(Instant::now() + SOON) && journal.end(Instant::now() + SOON));
+    }
+}
+
 /// Of the window that ends there; 0: the totals.
 fn account(boot_id: u64, sequence: u64, kind: pb::WindowKind, window_end_ns: u64) -> Message {
     let (window_kind, total) = (kind.into(), window_end_ns == 0);

@@ -186,6 +186,11 @@ impl Store {
     pub(super) fn save(&self, saved: &Saved) -> io::Result<()> {
         marks::save(&self.disk.folder, saved)
     }
+
+    /// What was saved is there after a power cut too.
+    pub(super) fn settle(&self) -> io::Result<()> {
+        File::open(&self.disk.folder)?.sync_all()
+    }
 }
 
 /// The folder for this process alone.

@@ -143,8 +143,12 @@ impl Writer {
         if self.synced.elapsed() >= SYNC {
             self.sync();
         }
-        if self.saved.elapsed() >= SAVE || self.journal.has_begun() {
+        let has_begun = self.journal.has_begun();
+        if self.saved.elapsed() >= SAVE || has_begun {
             self.save();
+        }
+        if has_begun && self.ask(|store| store.settle()).is_ok() {
+            self.journal.run_is_saved(self.last_saved.run);
         }
     }
 
