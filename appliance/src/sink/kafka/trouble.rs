@@ -14,6 +14,10 @@ pub(super) fn remedy_of(code: Code, said: &str, config: &Config) -> String {
     if said.contains("PLAINTEXT broker listener") {
         return "take tls out (this listener has none), or name the brokers' listener with TLS in [sinks.kafka] brokers".to_owned();
     }
+    // What the same listener does where its end is seen before its answer.
+    if said.contains("SSL connection closed by peer") {
+        return "take tls out if this listener has none; else the broker's log says why it closed the connection".to_owned();
+    }
     match said.split_once("supported mechanisms:").map(|(_, mechanisms)| mechanisms.trim()) {
         Some("") => "take sasl, username and the password out (this listener asks for none), or name the brokers' listener with SASL in \
                      [sinks.kafka] brokers"
@@ -113,6 +117,8 @@ mod tests {
         let (config, of) = (Config::to("b:1"), |code, said: &str| remedy_of(code, said, &Config::to("b:1")));
         let tls = "b:1/bootstrap: SSL handshake failed: error:0A00010B:SSL routines::wrong version number: connecting to a PLAINTEXT broker listener?";
         assert!(of(Code::SSL, tls).starts_with("take tls out"));
+        let closed = "sasl_ssl://b:1/bootstrap: Disconnected: SSL connection closed by peer";
+        assert!(of(Code::BrokerTransportFailure, closed).starts_with("take tls out if"));
         let sasl = "SASL PLAIN mechanism handshake failed: Broker: Unsupported SASL mechanism: broker's supported mechanisms: ";
         assert!(of(Code::Authentication, sasl).starts_with("take sasl, username"));
         assert!(of(Code::Authentication, &format!("{sasl}SCRAM-SHA-512")).contains("the brokers have: SCRAM-SHA-512"));
