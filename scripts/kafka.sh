@@ -158,8 +158,8 @@ start() {
   fi
   set_java_kafka
   # One broker at a time from the choice of its ports until it has them: another start would find them free.
-  exec 8>"${TMPDIR:-/tmp}/tailwater-kafka-ports-$(id -u)"
-  flock 8
+  exec 8>>"${TMPDIR:-/tmp}/tailwater-kafka-ports-$(id -u)-$(readlink /proc/self/ns/net | tr -dc 0-9)"
+  flock -w 300 8 || die "another broker has been starting for five minutes; see who holds ${TMPDIR:-/tmp}/tailwater-kafka-ports-*"
   local controller
   [ "$port" != 0 ] || port="$(free_port)"
   controller="$(free_port)"

@@ -65,7 +65,7 @@ fn memif(eal: &Eal) {
     let eal_words =
         "--lcores 0@0,1@0 --no-huge -m 64 --no-pci --no-shconf --no-telemetry --vdev=net_memif0,role=client,socket=tailwater-test";
     // It stops sending before it goes: DPDK 22.11's driver unmaps a peer's memory without a look at who polls it.
-    let words = "{ sleep 4; echo stop; sleep 1; }";
+    let words = "{ sleep 4; echo stop; sleep 1; echo quit; }";
     let send =
         format!("{words} | exec dpdk-testpmd {eal_words} -- -i --forward-mode=txonly --auto-start --total-num-mbufs=2048 >/dev/null 2>&1");
     let mut other = std::process::Command::new("sh").args(["-c", &send]).spawn().unwrap();

@@ -28,8 +28,11 @@ fn an_ethertype_counts_where_no_address_does() {
     for fields in orders(&[family, ethernet.clone(), nowhere.clone()]) {
         assert_eq!(told(&fields).fields.etype, 0x0800, "{fields:?}");
     }
-    for fields in orders(&[ethernet, nowhere]) {
+    for fields in orders(&[ethernet, nowhere.clone(), of(60, &[4])]) {
         assert_eq!(told(&fields).fields.etype, 0x8847, "{fields:?}");
+    }
+    for fields in orders(&[of(256, &[0, 0]), nowhere]) {
+        assert_eq!(told(&fields).fields.etype, 0x0800, "{fields:?}");
     }
 }
 

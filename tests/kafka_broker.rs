@@ -238,7 +238,10 @@ fn topics_are_made_before_the_first_report() {
         let (sinks, _journal) = start(&broker.address());
         let deadline = Instant::now() + Duration::from_secs(10);
         // One that is just being made has no offsets yet.
-        let made = || is_there(&broker.script(&["topics"]).unwrap_or_default());
+        let made = || {
+            std::thread::sleep(Duration::from_millis(200));
+            is_there(&broker.script(&["topics"]).unwrap_or_default())
+        };
         let made = std::iter::repeat_with(made).any(|made| made || Instant::now() > deadline) && made();
         assert_eq!(kafka_support::stop(sinks).delivered, 0);
         made

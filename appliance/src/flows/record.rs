@@ -90,7 +90,7 @@ fn put_rare(what: What, v: &[u8], flow: &mut Flow, s: &mut Scratch, base: &Base)
         What::Ttl => f.ip_ttl = if f.ip_ttl == 0 { number32(v) } else { f.ip_ttl.min(number32(v)) },
         What::IpVersion => f.etype = version(v, f.etype),
         // Of a frame, as 0x8847, or nothing that is: addresses say what the packet is.
-        What::EtherType if f.src_addr.is_void() && f.dst_addr.is_void() => f.etype = number32(v),
+        What::EtherType if f.src_addr.is_void() && f.dst_addr.is_void() => unless_void(v, &mut f.etype),
         What::EtherType => {}
         What::FragmentId => f.fragment_id = number32(v),
         What::FragmentOffset => f.fragment_offset = number32(v),
@@ -212,10 +212,11 @@ fn icmp(v: &[u8], kind: &mut u32, code: &mut u32) {
     }
 }
 
+/// An EtherType of something else stays.
 fn version(v: &[u8], etype: u32) -> u32 {
-    match number(v) {
-        4 => 0x0800,
-        6 => 0x86DD,
+    match (number(v), etype) {
+        (4, 0 | 0x0800 | 0x86DD) => 0x0800,
+        (6, 0 | 0x0800 | 0x86DD) => 0x86DD,
         _ => etype,
     }
 }

@@ -24,7 +24,7 @@ pub(super) enum Work {
 const LOT: usize = 1_024;
 
 impl Lane {
-    /// Messages that are not on disk yet, of so many bytes about; waits for some at most `timeout`.
+    /// Messages that are not on disk yet, of so many bytes about; waits for some at most `timeout`, and for a run that begins.
     pub(super) fn work(&self, timeout: Duration, bytes_max: usize) -> Work {
         let deadline = Instant::now() + timeout;
         let mut inner = self.lock();
@@ -37,6 +37,9 @@ impl Lane {
             }
             if inner.ended {
                 return Work::Ended;
+            }
+            if inner.run.is_new() {
+                return Work::None;
             }
             let Ok(again) = self.wait(inner, deadline) else { return Work::None };
             inner = again;
@@ -131,9 +134,14 @@ impl Lane {
         self.news.notify_all();
     }
 
-    /// What is kept of the run is on the disk for good.
-    pub(super) fn run_is_saved(&self, run: Option<LastRun>) {
-        self.lock().run.saved(run);
+    /// Whether who begins a run waits for the disk to have for good what was saved.
+    pub(super) fn awaits(&self, saved: Option<LastRun>) -> bool {
+        self.lock().run.is_unsettled(saved)
+    }
+
+    /// It has.
+    pub(super) fn run_is_settled(&self) {
+        self.lock().run.settled();
         self.news.notify_all();
     }
 

@@ -163,13 +163,14 @@ impl Lane {
         self.news.notify_all();
     }
 
-    /// Until the disk has that it began, however the machine ends, or until then.
-    pub(super) fn await_begun(&self, deadline: Instant) {
+    /// Until the disk has for good that a run began; false: it has not by then.
+    pub(super) fn await_begun(&self, deadline: Instant) -> bool {
         let mut inner = self.lock();
         while inner.run.is_awaited() {
-            let Ok(again) = self.wait(inner, deadline) else { return };
+            let Ok(again) = self.wait(inner, deadline) else { return false };
             inner = again;
         }
+        true
     }
 
     /// Adds a message; the oldest fall off where the bound asks for it. Its position; `None`: the journal is closed, nothing is added.

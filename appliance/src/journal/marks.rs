@@ -15,7 +15,7 @@ use super::telling::KINDS;
 use crate::report::pb;
 
 const NAME: &str = "cursors";
-const NEW_NAME: &str = "cursors.new";
+pub(super) const NEW_NAME: &str = "cursors.new";
 /// What a line of losses begins with, in place of a position: of reports, of flows, of packet logs.
 const LOST: [&str; KINDS] = ["lost", "lost-flows", "lost-logs"];
 /// The same of what a sink had been given.

@@ -45,8 +45,6 @@ use telling::{FLOWS, LOGS, OWN};
 
 /// The fast lane has one in so many of what the journal may hold.
 const FAST_SHARE: u8 = 8;
-/// How long a run that begins waits for the disk to know of it.
-const BEGINNING: Duration = Duration::from_secs(if cfg!(test) { 30 } else { 1 });
 
 /// Where flow messages, or packet logs, wait.
 #[derive(Clone, Debug)]
@@ -105,8 +103,8 @@ impl Journal {
         Ok(Arc::new(Self { long, fast, flows: None, logs: None, previous, runs }))
     }
 
-    /// A run begins, whose first windows begin there (0: there are none of that kind): from now on the next one knows of it, unless the disk
-    /// takes longer than a second for that.
+    /// A run begins, whose first windows begin there (0: there are none of that kind): the next one knows of it once
+    /// [`Self::await_begun`] says so.
     pub fn begin(&self, boot_id: u64, start_ns: u64, (long_ns, fast_ns): (u64, u64)) {
         // If it is killed before its first window ends, nobody has counted since the one before was killed.
         let cut = self.previous.filter(|run| !run.ended);
@@ -115,8 +113,12 @@ impl Journal {
         let fast_end_ns = since(fast_ns, cut.map(|run| run.fast_end_ns));
         let last = pb::PreviousRun { boot_id, long_end_ns, fast_end_ns, ..Default::default() };
         [&self.long, &self.fast].into_iter().for_each(|lane| lane.begin(self.runs + 1, start_ns, last));
-        let deadline = Instant::now() + BEGINNING;
-        [&self.long, &self.fast].into_iter().for_each(|lane| lane.await_begun(deadline));
+    }
+
+    /// Waits for the disk to have that a run began, so that a kill or a power cut does not hide it; false: it has not by then. Where there
+    /// is no disk nothing is waited for.
+    pub fn await_begun(&self, deadline: Instant) -> bool {
+        [&self.long, &self.fast].into_iter().all(|lane| lane.await_begun(deadline))
     }
 
     /// The same with a lane for flow messages, whose bounds are its own.

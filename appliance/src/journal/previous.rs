@@ -86,12 +86,22 @@ impl Run {
         std::mem::take(&mut self.is_new)
     }
 
-    /// What is on the disk for good.
-    pub(super) fn saved(&mut self, run: Option<LastRun>) {
-        self.is_awaited &= run.map(|run| run.number) != self.kept.map(|run| run.number);
+    /// Not told of yet, by [`Self::has_begun`].
+    pub(super) const fn is_new(&self) -> bool {
+        self.is_new
     }
 
-    pub(super) fn is_awaited(&self) -> bool {
+    /// Whether this one was saved, and may not be there yet after a power cut.
+    pub(super) fn is_unsettled(&self, saved: Option<LastRun>) -> bool {
+        self.is_awaited && saved.map(|run| run.number) == self.kept.map(|run| run.number)
+    }
+
+    /// It is on the disk for good.
+    pub(super) const fn settled(&mut self) {
+        self.is_awaited = false;
+    }
+
+    pub(super) const fn is_awaited(&self) -> bool {
         self.is_awaited
     }
 

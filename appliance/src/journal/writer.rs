@@ -143,12 +143,11 @@ impl Writer {
         if self.synced.elapsed() >= SYNC {
             self.sync();
         }
-        let has_begun = self.journal.has_begun();
-        if self.saved.elapsed() >= SAVE || has_begun {
+        if self.journal.has_begun() || self.saved.elapsed() >= SAVE {
             self.save();
         }
-        if has_begun && self.ask(|store| store.settle()).is_ok() {
-            self.journal.run_is_saved(self.last_saved.run);
+        if self.journal.awaits(self.last_saved.run) && self.ask(|store| store.settle()).is_ok() {
+            self.journal.run_is_settled();
         }
     }
 

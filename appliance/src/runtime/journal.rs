@@ -1,7 +1,7 @@
 //! The journal as it is configured: its lanes, on disk or in memory.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::RunError;
 use crate::config::Config;
@@ -13,6 +13,8 @@ use crate::sink;
 const SEGMENTS_MIN: u64 = 64;
 /// and none is larger.
 const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+/// How long a run that begins waits for the disk to know of it.
+const BEGINNING: Duration = Duration::from_secs(1);
 
 /// Where reports wait, flows if any are received, and packet logs: on disk if it is configured.
 ///
@@ -85,6 +87,16 @@ pub(super) fn begin(config: &Config, journal: &Journal, boot_id: u64) {
     let start = |window_ms: u64| now_ns - now_ns % (window_ms.max(1) * 1_000_000);
     let fast_ns = if config.has_fast_windows() { start(config.appliance.fast_window_ms) } else { 0 };
     journal.begin(boot_id, now_ns, (start(config.appliance.window_ms), fast_ns));
+}
+
+/// Before it is said that this run counts. Cores count already: they wait for no disk.
+pub(super) fn await_begun(journal: &Journal) {
+    if !journal.await_begun(Instant::now() + BEGINNING) {
+        tracing::warn!(
+            "the journal's disk has not taken within a second that this run began: if it is cut off now, the next one does not know of it; \
+             look at the disk"
+        );
+    }
 }
 
 /// With a lane whose bounds are its own. Where its disk cannot be used what it has waits in memory.

@@ -141,6 +141,7 @@ fn count(
     };
     let handles = launch_all(eal, (&cores.rx, &cores.workers), wired, (queues, world.hands_over), &orders.stop, places.idle)?;
     registry.window_opened();
+    journal::await_begun(journal);
     tracing::info!(mode = mode(places), rx = ?cores.rx, workers = ?cores.workers, ranges = config.ranges.list.len(), "counting");
     watch(&handles, &monitor, registry, (orders, reloader), &|| reporter.is_finished() || flows.is_some_and(FlowStream::is_dead));
     for handle in handles {
