@@ -123,9 +123,13 @@ impl Drop for Appliance {
     }
 }
 
+/// What takes so many seconds at most may take so many times as long where others keep the disk: one that is written to by a compiler
+/// beside stood still for half a minute.
+const PATIENCE: u32 = 3;
+
 /// Waits until `done`, or fails with what `why` says.
 pub(crate) fn wait(seconds: u64, mut done: impl FnMut() -> bool, why: impl FnOnce() -> String) {
-    let end = Instant::now() + Duration::from_secs(seconds);
+    let end = Instant::now() + Duration::from_secs(seconds) * PATIENCE;
     while !done() {
         assert!(Instant::now() < end, "{}", why());
         std::thread::sleep(Duration::from_millis(50));
