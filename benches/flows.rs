@@ -7,7 +7,7 @@
 //! /dev/null; nfcapd writes its own files, compressed not. Rounds go in turn; those whose clock changed do not count. A datagram that the
 //! kernel dropped, or a record of ours that is missing, is told, and is a failure.
 //!
-//! Needs `cargo build --release --locked`; for GoFlow2 Go, which builds it once below `target`; for nfcapd, which reads no sFlow, `bash
+//! Needs `cargo build --release --locked`; for GoFlow2 Go, by which `scripts/goflow2` builds it once; for nfcapd, which reads no sFlow, `bash
 //! scripts/setup --benches`. What is not here is told on one line.
 
 #![allow(
@@ -45,8 +45,6 @@ const BURST: u32 = 32;
 /// Before what counts: caches fill, templates come.
 const WARM_BURSTS: u32 = 20;
 const BURSTS: u32 = 300;
-/// What is built beside ours.
-const GOFLOW2: &str = "github.com/netsampler/goflow2/v2/cmd/goflow2@v2.2.6";
 
 /// One round of one receiver.
 #[derive(Clone, Copy)]
@@ -105,16 +103,12 @@ fn tools(root: &Path) -> Vec<Tool> {
     tools
 }
 
-/// Built once, through Go's own means.
+/// Built once; where it is.
 fn goflow2(root: &Path) -> Result<PathBuf, String> {
-    let folder = root.join("target/goflow2");
-    let program = folder.join("goflow2");
-    if program.is_file() {
-        return Ok(program);
-    }
-    std::fs::create_dir_all(&folder).map_err(|fault| fault.to_string())?;
-    let output = Command::new("go").args(["install", GOFLOW2]).env("GOBIN", &folder).output().map_err(|fault| format!("go: {fault}"))?;
-    if output.status.success() { Ok(program) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
+    let output =
+        Command::new("bash").arg(root.join("scripts/goflow2")).arg("--build").output().map_err(|fault| format!("bash: {fault}"))?;
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(PathBuf::from(said(&output.stdout))) } else { Err(said(&output.stderr)) }
 }
 
 /// Ours over theirs, of rounds of one clock, or of all where no round had one.

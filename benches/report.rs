@@ -14,8 +14,8 @@
 //! journal holds by default.
 //!
 //! `fast-50k` goes on for 30 fast windows of a second in which each range has four fast stats, and three long ones that end amid them:
-//! `p99` is how soon behind their window's end 99 of 100 fast reports are acknowledged. The first ten windows, of which the last waits for
-//! memory that the system has to clear, are `start-p99`.
+//! `p99` is how soon behind their window's end 99 of 100 fast reports are acknowledged. The first ten windows, of which the last
+//! ends with the first long one, are `start-p99`.
 
 #![allow(
     clippy::cast_possible_truncation,

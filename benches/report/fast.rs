@@ -18,7 +18,7 @@ use crate::{Beside, Measure, RANGES, blocks, line, ranks, reporter, told, world}
 /// 99 of 100 fast reports are acknowledged so soon behind their window's end.
 const SECONDS_MAX: f64 = 1.0;
 const WINDOWS: u64 = 30;
-/// In which the reporter comes to the memory that a long window takes, and whatever else is once: told apart.
+/// In which whatever is once is: told apart.
 const FIRST_WINDOWS: u64 = 10;
 const EPOCHS_IN_LONG: u64 = 10;
 const LOOK: Duration = Duration::from_millis(2);

@@ -2,8 +2,7 @@
 
 use super::loss::Lost;
 use super::message::{count, estimate};
-use super::open::RangeWindow;
-use super::reporter::kind;
+use super::open::{RangeWindow, kind};
 use super::{PortHealth, PortName, QueueHealth, SCHEMA_VERSION, Setting, WallClock, pb};
 use crate::limits::PORTS_MAX;
 use crate::parse::{DropReason, Fault};

@@ -32,6 +32,7 @@ mod sequences;
 mod smaller;
 #[cfg(test)]
 mod smaller_tests;
+mod spare;
 mod strain;
 mod telling;
 mod widen;

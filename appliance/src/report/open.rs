@@ -6,14 +6,13 @@
 
 use std::collections::BTreeMap;
 
+use super::pb;
+use super::spare::{PIECE_WORDS, Spare};
 use crate::classify::Owner;
 use crate::stats::Summary;
 use crate::stats::plan::{Period, Plan};
 use crate::units::{Epoch, RangeIndex};
 use crate::window::{Calendar, Sealed, ShardPlans, Site};
-
-/// Words of one piece of a log.
-const PIECE_WORDS: usize = 1 << 17;
 
 type Summaries = Vec<(usize, Box<dyn Summary>)>;
 
@@ -34,31 +33,6 @@ struct Block {
     at: u32,
     words: u32,
     starved: u64,
-}
-
-/// Pieces of windows that were closed, for those that are open: memory that the system hands out anew has to be cleared first. As many
-/// as the last long window had.
-#[derive(Default)]
-pub(super) struct Spare(Vec<Vec<u64>>);
-
-impl Spare {
-    fn piece(&mut self, words: usize) -> Vec<u64> {
-        if words > PIECE_WORDS {
-            return Vec::with_capacity(words);
-        }
-        self.0.pop().unwrap_or_else(|| Vec::with_capacity(PIECE_WORDS))
-    }
-
-    /// A window is closed.
-    pub(super) fn take(&mut self, window: OpenWindow, period: Period) {
-        let most = if period == Period::Long { window.pieces.len() } else { self.0.len().max(window.pieces.len()) };
-        let pieces = window.pieces.into_iter().filter(|piece| (PIECE_WORDS..2 * PIECE_WORDS).contains(&piece.capacity()));
-        self.0.extend(pieces.map(|mut piece| {
-            piece.clear();
-            piece
-        }));
-        self.0.truncate(most);
-    }
 }
 
 /// One window of all ranges.
@@ -96,6 +70,11 @@ impl OpenWindow {
             let rollup = self.fast_rollups.entry(at).or_insert_with(|| of_rollup(plans, at, |period| period == Period::Fast));
             merge(rollup, plans, (at, owner), Period::Fast, words);
         }
+    }
+
+    /// Its log, whose memory others may have.
+    pub(super) fn into_pieces(self) -> Vec<Vec<u64>> {
+        self.pieces
     }
 
     /// Words that its log takes.
@@ -185,6 +164,14 @@ pub(super) const fn rank(period: Period) -> u8 {
     match period {
         Period::Fast => 0,
         Period::Long => 1,
+    }
+}
+
+/// As the messages spell it.
+pub(super) const fn kind(period: Period) -> pb::WindowKind {
+    match period {
+        Period::Fast => pb::WindowKind::Fast,
+        Period::Long => pb::WindowKind::Long,
     }
 }
 

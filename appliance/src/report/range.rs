@@ -3,9 +3,8 @@
 use super::flows::{FlowRange, is_hidden};
 use super::links::{Fills, name_links};
 use super::loss::{Incompleteness, Lacks};
-use super::open::RangeWindow;
+use super::open::{RangeWindow, kind};
 use super::past::Pasts;
-use super::reporter::kind;
 use super::sequences::Numbers;
 use super::strain::Strain;
 use super::widen::{Missing, widen};

@@ -7,13 +7,14 @@ use super::appliance::{Account, Window, appliance_report, unmatched_top};
 use super::audit::{Audited, Auditing};
 use super::belated::Belated;
 use super::loss::Incompleteness;
-use super::open::{Accounts, OpenWindow, Spare, Total, file, rank};
+use super::open::{Accounts, OpenWindow, Total, file, rank};
 use super::past::Pasts;
 use super::ports::Ports;
 use super::rollup;
 use super::sequences::{Counter, Sequences};
+use super::spare::Spare;
 use super::strain::Strain;
-use super::{ClockState, CoreName, Edition, Health, Publisher, RangeName, Setting, pb};
+use super::{ClockState, CoreName, Edition, Health, Publisher, RangeName, Setting};
 use crate::duplicates::{Copies, Pairs};
 use crate::stats::plan::{Period, Plan};
 use crate::units::Epoch;
@@ -46,7 +47,7 @@ pub struct Reporter<P, H> {
     ports: Ports<H>,
     clock: Option<ClockState>,
     windows: BTreeMap<(u8, u64), OpenWindow>,
-    spare: Spare,
+    pub(super) spare: Spare,
     epochs: BTreeMap<Epoch, Accounts>,
     belated: Belated,
     /// The last long window had overdue frames.
@@ -88,7 +89,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         publisher: P,
         health: H,
     ) -> Self {
-        let (count, pairs) = (streams.len(), setting.duplicates.map(Pairs::new));
+        let (count, pairs, spare) = (streams.len(), setting.duplicates.map(Pairs::new), Spare::before(&setting, &plans));
         Self {
             setting,
             plans,
@@ -99,7 +100,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             ports: Ports::new(health),
             clock: None,
             windows: BTreeMap::new(),
-            spare: Spare::default(),
+            spare,
             epochs: BTreeMap::new(),
             belated: Belated::default(),
             was_overdue: false,
@@ -358,7 +359,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let behind = window.ranges().into_iter().filter(|range| *range >= real);
         let behind: Vec<_> = behind.map(|range| (range, window.range(&self.plans, range, period))).collect();
         report.unmatched_top = unmatched_top(&behind, &self.plans);
-        self.spare.take(window, period);
+        self.spare.take(window.into_pieces(), period);
         self.add_cores(&mut report, accounts, period);
         report.flow_analysis = self.flow_analysis(&site, period);
         report.losses = self.losses(&site, &ports.health, accounts, &which);
@@ -388,13 +389,5 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
             })
         };
         self.setting.live && (of(self.first) == Some(number) || of(self.last) == Some(number))
-    }
-}
-
-/// As the messages spell it.
-pub(super) const fn kind(period: Period) -> pb::WindowKind {
-    match period {
-        Period::Fast => pb::WindowKind::Fast,
-        Period::Long => pb::WindowKind::Long,
     }
 }

@@ -21,7 +21,9 @@ pub fn run<P: Publisher, H: Health>(mut reporter: Reporter<P, H>, beat: impl Fn(
         if reporter.is_over() || reporter.is_abandoned() {
             break;
         }
-        std::thread::sleep(IDLE);
+        if !reporter.make_ready() {
+            std::thread::sleep(IDLE);
+        }
     }
     reporter.finish();
     reporter
