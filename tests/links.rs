@@ -36,15 +36,17 @@ fn generate(folder: &Path, name: &str, text: &str) -> PathBuf {
 }
 
 fn configure(folder: &Path) -> PathBuf {
+    configured(folder, &[("transit-a", "{ port = 0 }"), ("transit-b", "{ vlan = 77 }"), ("peering", "{ inner_vlan = 77 }")])
+}
+
+fn configured(folder: &Path, links: &[(&str, &str)]) -> PathBuf {
     let link = |name: &str, wanted: &str| {
         format!("[[links]]\nname = \"{name}\"\ncapacity_bps = {CAPACITY_BPS}\nrouter = \"edge1\"\ntarget = 0.8\nmatch = {wanted}\n")
     };
     let stat = |name: &str, rest: &str| format!("[[stats]]\nname = \"{name}\"\ndirection = \"any\"\n{rest}\n");
     let text = [
         "[ranges]\nfile = \"ranges.csv\"\n[[tags]]\nmatch = { vlan = 666 }\ndecision = \"blocked\"\nsampling = 40\nadded_bytes = 4\n",
-        &link("transit-a", "{ port = 0 }"),
-        &link("transit-b", "{ vlan = 77 }"),
-        &link("peering", "{ inner_vlan = 77 }"),
+        &links.iter().map(|(name, wanted)| link(name, wanted)).collect::<String>(),
         &stat("by_link", "calculation = \"histogram\"\nkey = \"link\""),
         &stat("top", "calculation = \"topk\"\nkey = [\"link\", \"protocol\"]"),
         &stat("of_b", "calculation = \"sum\"\nwhere = { link = \"transit-b\" }"),
@@ -79,6 +81,32 @@ fn links_are_what_a_model_says() {
         let others = told.map(|account| (whole(&account["windowStartNs"]), whole(&account["framesWithoutLink"]))).collect();
         assert_eq!(model.others, others);
         assert!(model.others.values().any(|frames| *frames > 0), "the capture has frames of no link");
+    }
+}
+
+/// A frame that the scrubber tagged has the tag's VLAN in front of the link's own.
+#[test]
+fn a_link_is_known_by_its_vlan_behind_a_tag_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let a = generate(folder.path(), "a", &scenario(0, "10.0.3.10", 1));
+    let b = generate(folder.path(), "b", &scenario(77, "10.0.7.10", 2));
+    let both = "[{ vlan = 77 }, { vlan = 666, inner_vlan = 77 }]";
+    let config = configured(folder.path(), &[("transit-a", "{ port = 0 }"), ("transit-b", both)]);
+    // It has a link each for what is tagged and what is not.
+    let model = Model::of(&folder.path().join("ranges.csv"), &[&a, &b], WINDOW_NS);
+    for way in [&["--workers", "1"][..], &["--mode", "pipeline", "--workers", "2"]] {
+        let ran = replay(&config, &[&a, &b], way);
+        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+        let reports: Vec<Value> = of_links(&ran).into_iter().filter(|report| report["link"] == "transit-b").collect();
+        assert!(reports.len() >= 4, "{}", reports.len());
+        for report in &reports {
+            let at = |link: &str, blocked| model.sides.get(&(link.to_owned(), place(report).1, blocked)).cloned().unwrap_or_default();
+            let (passed, blocked) = (at("transit-b", false), at("peering", true));
+            assert!(passed.frames > 0 && blocked.frames > 0, "{report}");
+            traffic(&report["passed"], &[(&passed, 1.0)], "passed");
+            traffic(&report["blocked"], &[(&blocked, SAMPLING)], "blocked");
+            traffic(&report["total"], &[(&passed, 1.0), (&blocked, SAMPLING)], "total");
+        }
     }
 }
 

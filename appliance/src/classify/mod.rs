@@ -41,7 +41,8 @@ use crate::units::RangeIndex;
 pub struct Generation {
     domains: Domains,
     rules: Vec<TagRule>,
-    links: Vec<TagMatch>,
+    /// With the number of the link that they are of, from 1.
+    links: Vec<(u8, TagMatch)>,
     keys_from: KeysFrom,
     length: LengthFrom,
     untagged_passes: bool,
@@ -113,9 +114,11 @@ impl Generation {
         Self { scopes: Arc::clone(scopes), ..self }
     }
 
-    /// The same, which knows by which of these a frame came.
+    /// The same, which knows by which of these a frame came: what frames of each match, any of it.
     #[must_use]
-    pub fn with_links(self, links: Vec<TagMatch>) -> Self {
+    pub fn with_links<'a>(self, links: impl IntoIterator<Item = &'a [TagMatch]>) -> Self {
+        let numbered = (1..=u8::MAX).zip(links);
+        let links = numbered.flat_map(|(number, any)| any.iter().map(move |one| (number, one.clone()))).collect();
         Self { links, ..self }
     }
 

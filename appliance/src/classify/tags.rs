@@ -13,9 +13,8 @@ pub(super) fn first_match(rules: &[TagRule], frame: &Frame<'_>, parsed: &Parsed)
 
 /// The number of the link that a frame came by, from 1; 0: none.
 #[inline]
-pub(super) fn link(links: &[TagMatch], frame: &Frame<'_>, parsed: &Parsed) -> u8 {
-    let at = links.iter().position(|link| matches(link, frame, parsed));
-    at.and_then(|at| u8::try_from(at + 1).ok()).unwrap_or(0)
+pub(super) fn link(links: &[(u8, TagMatch)], frame: &Frame<'_>, parsed: &Parsed) -> u8 {
+    links.iter().find(|(_, wanted)| matches(wanted, frame, parsed)).map_or(0, |(number, _)| *number)
 }
 
 fn matches(wanted: &TagMatch, frame: &Frame<'_>, parsed: &Parsed) -> bool {

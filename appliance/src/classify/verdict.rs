@@ -55,7 +55,7 @@ pub struct Verdicts {
 
 impl Verdicts {
     /// None yet.
-    pub(super) fn new(rules: &[TagRule], links: &[TagMatch]) -> Self {
+    pub(super) fn new(rules: &[TagRule], links: &[(u8, TagMatch)]) -> Self {
         Self { rows: Box::new([Verdict::default(); ROWS]), mask: Self::mask(rules, links) }
     }
 
@@ -65,7 +65,7 @@ impl Verdicts {
         self.mask = Self::mask(&generation.rules, &generation.links);
     }
 
-    fn mask(rules: &[TagRule], links: &[TagMatch]) -> [u64; 2] {
+    fn mask(rules: &[TagRule], links: &[(u8, TagMatch)]) -> [u64; 2] {
         let read = |rule: &TagRule| {
             let from = [Some(rule.sampling), rule.rule].into_iter().flatten().filter_map(|given| match given {
                 Given::Fixed(_) => None,
@@ -73,7 +73,7 @@ impl Verdicts {
             });
             from.map(field_mask).fold(0, |mask, more| mask | more)
         };
-        let matches = || rules.iter().map(|rule| &rule.matches).chain(links);
+        let matches = || rules.iter().map(|rule| &rule.matches).chain(links.iter().map(|(_, wanted)| wanted));
         let matched = matches().flat_map(|wanted| &wanted.fields).map(|(field, _)| field_mask(*field));
         let mac = if matches().any(|wanted| wanted.src_mac.is_some()) { u64::MAX } else { 0 };
         [rules.iter().map(read).chain(matched).fold(TAKEN, |mask, more| mask | more), mac]

@@ -108,7 +108,10 @@ impl Form {
     fn link(&mut self, link: &Link) {
         self.text("link");
         self.text(&link.name);
-        self.matches(&link.matches);
+        match &link.matches[..] {
+            [one] => self.matches(one),
+            all => self.list(all, Self::matches),
+        }
         if let Some((exporter, if_index)) = link.of_flows {
             self.text(&exporter.to_string());
             self.number(u64::from(if_index));

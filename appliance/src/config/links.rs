@@ -23,8 +23,8 @@ pub struct Link {
     pub capacity_bps: u64,
     /// `max`, `target` and `acceptable`: shares of the capacity. Default 1, and each as the one before it.
     pub utilisation: [f64; 3],
-    /// `match`; of a link that flow records alone know, what no frame is.
-    pub matches: TagMatch,
+    /// `match`: a frame that is any of these came by it. None: flow records alone know it.
+    pub matches: Vec<TagMatch>,
     /// `exporter` and `if_index`: by which interface flows come or go.
     pub of_flows: Option<(IpAddr, u32)>,
 }
@@ -32,7 +32,7 @@ pub struct Link {
 impl Link {
     /// Whether frames may come by it: of one that flow records alone know, nothing is reported but what they tell.
     pub fn has_frames(&self) -> bool {
-        self.matches != TagMatch::never()
+        !self.matches.is_empty()
     }
 }
 
@@ -62,8 +62,8 @@ fn link(mut row: Section<'_, '_>, root: &Section<'_, '_>) -> Option<Link> {
     }
     let (of_flows, is_of_flows) = (of_flows(&row), row.has("exporter") || row.has("if_index"));
     let matches = match is_of_flows && !row.has("match") {
-        true => Some(TagMatch::never()),
-        false => row.require("match", MATCH).and_then(|field| field.section(MATCH)).map(matching),
+        true => Some(Vec::new()),
+        false => row.require("match", MATCH).and_then(any_of),
     };
     let text = |key: &'static str| row.take(key).and_then(|field| field.text("\"edge1\"").map(str::to_owned)).unwrap_or_default();
     let (router, interface, provider) = (text("router"), text("interface"), text("provider"));
@@ -71,6 +71,20 @@ fn link(mut row: Section<'_, '_>, root: &Section<'_, '_>) -> Option<Link> {
     let utilisation = utilisation(&row);
     row.close();
     Some(Link { name: name?, router, interface, provider, capacity_bps: capacity_bps?, utilisation, matches: matches?, of_flows })
+}
+
+/// One table, or a list of them: what has a tag of the scrubber in front looks different from what has none.
+fn any_of(field: Field<'_, '_>) -> Option<Vec<TagMatch>> {
+    let (at, book) = (field.at.clone(), field.book());
+    let fields = field.one_or_many()?;
+    if fields.is_empty() {
+        book.fault(&at, "lists nothing: no frame would match", format!("write {MATCH}"));
+        return None;
+    }
+    if fields.len() > LINKS_MAX {
+        book.fault(&at, format!("lists {}, and {LINKS_MAX} are the most", fields.len()), "know the link by less");
+    }
+    fields.iter().map(|field| field.section(MATCH).map(matching)).collect()
 }
 
 /// An exporter's interface.

@@ -63,13 +63,6 @@ pub struct TagMatch {
     pub src_mac: Option<[u8; 6]>,
 }
 
-impl TagMatch {
-    /// What no frame carries: VLAN ids have twelve bits.
-    pub fn never() -> Self {
-        Self { fields: vec![(TagField::Vlan, u32::MAX)], src_mac: None }
-    }
-}
-
 impl fmt::Display for TagMatch {
     /// `vlan=666 src_mac=02:00:5e:10:00:01`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

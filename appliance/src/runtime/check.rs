@@ -14,9 +14,9 @@ use super::places::{Places, usable_cpus};
 use super::run::takers;
 use super::wiring::Cores;
 use super::world::World;
-use super::{check_audit, check_enrich, check_exports, check_flows, check_journal};
+use super::{check_audit, check_enrich, check_exports, check_flows, check_journal, check_links};
 use crate::arch::HashKey;
-use crate::config::{Config, Fault, Port, TagField};
+use crate::config::{Config, Fault, Port};
 use crate::rx::device::DeviceName;
 use crate::rx::live;
 
@@ -80,7 +80,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.extend(memory(config));
     findings.extend(cores(config));
     findings.extend(ports(config));
-    findings.extend(links(config));
+    findings.extend(check_links::links(config));
     findings.extend(check_enrich::enrich(config));
     findings.extend(check_journal::journal(config));
     findings.extend(check_flows::flows(config));
@@ -217,19 +217,6 @@ fn pci(about: String, address: &str) -> Finding {
             bad(Verdict::Wrong, about, what, format!("sudo modprobe vfio-pci && sudo dpdk-devbind.py -b vfio-pci {address}"))
         }
     }
-}
-
-/// Links that no frame can match: they would look idle.
-fn links(config: &Config) -> Vec<Finding> {
-    let ports = config.ports.len();
-    let absent = |link: &crate::config::Link| link.matches.fields.iter().any(|(field, n)| *field == TagField::Port && *n as usize >= ports);
-    let never = config.links.iter().enumerate().filter(|(_, link)| ports > 0 && absent(link));
-    let finding = |(at, link): (usize, &crate::config::Link)| {
-        let place = config.locate(&["links", &at.to_string(), "match"]);
-        let what = format!("link {} is of a port that is not there: [[ports]] are {ports}, the first is 0", link.name);
-        bad(Verdict::Weak, format!("{place}: links[{at}].match"), what, "correct match.port")
-    };
-    never.map(finding).collect()
 }
 
 /// A secret or certificate without which `run` would not start. Who runs `check` may read less than who runs `run`, and have other

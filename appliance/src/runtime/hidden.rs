@@ -11,7 +11,9 @@ const UNMATCHED_KEYS: i64 = 10;
 
 /// Rows of links, and of what matched no range, behind the configuration's.
 pub(super) fn specs(config: &Config) -> Vec<StatSpec> {
-    let unmatched = StatSpec::new("topk", &[Key::DstPrefix], Metric::Packets).with("k", Value::Integer(UNMATCHED_KEYS));
+    // The side that a range would be looked for at.
+    let side = if config.mirror.ingress { Key::DstPrefix } else { Key::SrcPrefix };
+    let unmatched = StatSpec::new("topk", &[side], Metric::Packets).with("k", Value::Integer(UNMATCHED_KEYS));
     let unmatched = StatSpec { name: "unmatched".to_owned(), ..unmatched };
     config.stats.iter().cloned().chain(of_links(config)).chain(of_audit(config)).chain(of_flows(config)).chain([unmatched]).collect()
 }
@@ -42,4 +44,24 @@ fn of_audit(config: &Config) -> Option<StatSpec> {
 fn of_flows(config: &Config) -> Vec<StatSpec> {
     let mut flows = config.stats.iter().filter(|stat| stat.source == Source::Flows).peekable();
     if flows.peek().is_none() { Vec::new() } else { hidden(flows.any(|stat| stat.fast)).to_vec() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_matched_no_range_is_listed_by_the_side_that_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("ranges.csv"), "prefix,customer\n192.0.2.0/24,a\n").unwrap();
+        let of = |directions: &str| {
+            let file = folder.path().join("t.toml");
+            std::fs::write(&file, format!("stats = []\n[ranges]\nfile = \"ranges.csv\"\n[mirror]\ndirections = {directions}\n")).unwrap();
+            let config = crate::config::load(&file, &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"));
+            specs(&config).pop().map(|unmatched| unmatched.key.parts().to_vec())
+        };
+        assert_eq!(of("[\"ingress\"]"), Some(vec![Key::DstPrefix]));
+        assert_eq!(of("[\"ingress\", \"egress\"]"), Some(vec![Key::DstPrefix]));
+        assert_eq!(of("[\"egress\"]"), Some(vec![Key::SrcPrefix]));
+    }
 }

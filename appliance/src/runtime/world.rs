@@ -223,7 +223,7 @@ fn duplicates(config: &Config) -> Option<DuplicatesPlan> {
 }
 
 fn generation(config: &Config, scopes: &Arc<Scopes>) -> Generation {
-    let links = config.links.iter().map(|link| link.matches.clone()).collect();
+    let links = config.links.iter().map(|link| &link.matches[..]);
     Generation::new(&config.ranges.list, &config.tags, config.keys_from, &config.mirror).with_scopes(scopes).with_links(links)
 }
 
