@@ -92,3 +92,29 @@ fn no_kind_keeps_another_from_being_told() {
         assert!(engine.open().values().sum::<u64>() <= 4);
     }
 }
+
+/// A core that stands still loses frames of all its ports.
+#[test]
+fn ports_of_a_core_that_was_held_up_are_one_event() {
+    let loss = |place: &str, number: u32, count, cause: &str, why: &str| {
+        let [what, feed] = [if place == "port" { "nic_missed" } else { "memory" }, "mirror"].map(str::to_owned);
+        let (name, [place, cause, why]) = (format!("d{number}"), [place, cause, why].map(str::to_owned));
+        pb::Loss { what, place, number, name, feed, count, cause, why, ..Default::default() }
+    };
+    let held = |number, count, lcore| loss("port", number, count, "held_up", &format!("lcore {lcore} was held up for 5{number} us"));
+    let missed = |report: &mut pb::ApplianceReport| report.losses = vec![held(0, 3, 1), held(1, 4, 1), held(2, 0, 2)];
+    let mut report = window(0);
+    missed(&mut report);
+    let mut engine = Engine::default();
+    let told = engine.judge(&report);
+    assert_eq!(subjects(&told), ["BEGUN lcore 1", "BEGUN lcore 2"]);
+    let told = &told[0];
+    assert_eq!((&told.subject.as_ref().unwrap().r#type[..], &told.cause[..], told.severity()), ("core", "held_up", pb::Severity::Critical));
+    assert_eq!(told.figures.iter().map(|figure| figure.value.as_ref().unwrap().value).collect::<Vec<_>>(), [7.0, 2_000.0, 2.0]);
+    assert_eq!(told.summary, "lcore 1 was held up for 51 us: its ports lost frames (nic_missed: held_up): d0 3 of 1000, d1 4 of 1000");
+    // What the core itself lost is of the same place, and what ports lose otherwise of theirs.
+    report.losses = vec![held(0, 3, 1), loss("core", 1, 9, "memory", "9 records"), loss("port", 1, 4, "cpu", "all of 2 queues were busy")];
+    let told = Engine::default().judge(&report);
+    let said: Vec<_> = told.iter().map(|event| (&event.subject.as_ref().unwrap().name[..], &event.cause[..])).collect();
+    assert_eq!(said, [("lcore 1", "memory"), ("d1", "cpu")]);
+}
