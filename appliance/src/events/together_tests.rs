@@ -1,6 +1,6 @@
-//! Many of a kind at a time.
+//! Many at a time: of a kind, and of a cause.
 
-use super::tests::{SECOND, behind, window};
+use super::tests::{Change, SECOND, behind, down, lines, run, silent, well, window};
 use super::*;
 use crate::report::{Glance, pb};
 
@@ -117,4 +117,46 @@ fn ports_of_a_core_that_was_held_up_are_one_event() {
     let told = Engine::default().judge(&report);
     let said: Vec<_> = told.iter().map(|event| (&event.subject.as_ref().unwrap().name[..], &event.cause[..])).collect();
     assert_eq!(said, [("lcore 1", "memory"), ("d1", "cpu")]);
+}
+
+/// A cable that is pulled and put back: traffic comes a while after the link.
+#[test]
+fn what_outlasts_its_cause_is_no_event_unless_it_outlasts_the_causes_own() {
+    let told = run(&mut Engine::default(), &[(5, well), (2, down), (4, silent), (30, well)]);
+    assert_eq!(lines(&told), ["BEGUN feed_down 5", "ENDED feed_down 16"]);
+    let told = run(&mut Engine::default(), &[(5, well), (2, down), (30, silent), (30, well)]);
+    assert_eq!(lines(&told), ["BEGUN feed_down 5", "ENDED feed_down 16", "BEGUN feed_silent 18", "ENDED feed_silent 46"]);
+    // What had begun goes on behind it, as one.
+    let told = run(&mut Engine::default(), &[(5, silent), (1, down), (30, silent), (60, well)]);
+    assert_eq!(lines(&told), ["BEGUN feed_silent 1", "BEGUN feed_down 5", "ENDED feed_down 15", "ENDED feed_silent 55"]);
+    // Five feeds that are down keep a sixth one from nothing.
+    let feed = |n: u64, state: pb::FeedState| pb::Feed { name: format!("f{n}"), state: state.into(), ..Default::default() };
+    let (mut engine, mut kinds) = (Engine::default(), Vec::new());
+    for n in 0..10 {
+        let feeds = (0..5).map(|n| feed(n, pb::FeedState::Down)).chain([feed(5, pb::FeedState::Silent)]).collect();
+        kinds.extend(engine.judge(&pb::ApplianceReport { feeds, ..window(n) }).into_iter().map(|event| event.kind));
+    }
+    assert_eq!(kinds, ["feed_down", "feed_silent"]);
+}
+
+/// A small journal is full before anything in it is old, a large one long after.
+#[test]
+fn a_sink_that_is_away_and_its_journal_follow_each_other() {
+    fn dropping(report: &mut pb::ApplianceReport) {
+        report.sinks[0].overflow = report.sequence;
+    }
+    fn both(report: &mut pb::ApplianceReport) {
+        dropping(report);
+        behind(report);
+    }
+    for (stretches, first, second) in [
+        ([(3, dropping as Change), (1, well), (2, behind)], "journal_dropping 0", "sink_behind 4"),
+        ([(3, dropping), (1, both), (1, both)], "journal_dropping 0", "sink_behind 3"),
+        ([(3, behind), (1, well), (2, dropping)], "sink_behind 0", "journal_dropping 4"),
+        ([(1, both), (1, both), (1, both)], "sink_behind 0", "journal_dropping 0"),
+    ] {
+        let told = run(&mut Engine::default(), &stretches);
+        assert_eq!(lines(&told), [format!("BEGUN {first}"), format!("BEGUN {second}")]);
+        assert_eq!((&told[0].1.follows[..], &told[1].1.follows), ("", &told[0].1.id));
+    }
 }
