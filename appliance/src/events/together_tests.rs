@@ -126,6 +126,7 @@ fn what_outlasts_its_cause_is_no_event_unless_it_outlasts_the_causes_own() {
     assert_eq!(lines(&told), ["BEGUN feed_down 5", "ENDED feed_down 16"]);
     let told = run(&mut Engine::default(), &[(5, well), (2, down), (30, silent), (30, well)]);
     assert_eq!(lines(&told), ["BEGUN feed_down 5", "ENDED feed_down 16", "BEGUN feed_silent 18", "ENDED feed_silent 46"]);
+    assert!(told[2].1.summary.contains("silent: d1 has 1000 packets/s, all its ports have 2000 packets/s, the largest min_pps is 10;"));
     // What had begun goes on behind it, as one.
     let told = run(&mut Engine::default(), &[(5, silent), (1, down), (30, silent), (60, well)]);
     assert_eq!(lines(&told), ["BEGUN feed_silent 1", "BEGUN feed_down 5", "ENDED feed_down 15", "ENDED feed_silent 55"]);
