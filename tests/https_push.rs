@@ -102,6 +102,7 @@ fn a_line_that_is_refused_is_found_and_alone_is_given_up() {
         let want: Vec<String> = lines(0..100).into_iter().filter(|line| line != "{\"n\":17}" && line != "{\"n\":63}").collect();
         assert_eq!(server.taken(), want, "{status}");
         assert_eq!((told.flows, told.flows_failed, told.refused, told.lots_behind), (98, 2, vec![(reason, 2)], 0));
+        assert_eq!(told.last_error, Some(format!("the server answers {status} to a single line")));
         assert!(server.requests().len() < 60, "halves, not lines");
     }
 }

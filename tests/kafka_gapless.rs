@@ -104,3 +104,27 @@ fn both_consumers_find_what_is_missing_and_drop_what_is_repeated() {
         assert_eq!((code, lines), (Some(1), expected.map(str::to_owned).to_vec()), "{command:?}");
     }
 }
+
+#[test]
+fn topics_of_all_customers_are_one_stream() {
+    let broker = Broker::start();
+    let address = broker.address();
+    let (sinks, journal) = start_to(KafkaSink { ranges_topic: "y.{customer}".to_owned(), ..KafkaSink::to(&address) });
+    for customer in ["a", "b"] {
+        let [appliance, prefix, customer] = ["pop1-a", "192.0.2.0/24", customer].map(str::to_owned);
+        let prefix = if customer == "a" { prefix } else { "198.51.100.0/24".to_owned() };
+        let report = pb::RangeReport { appliance, boot_id: 9, kind_sequence: 1, prefix, customer, ..Default::default() };
+        assert!(journal.append(Message::range(&report)));
+    }
+    let account =
+        pb::ApplianceReport { appliance: "pop1-a".to_owned(), boot_id: 9, kind_sequence: 1, ranges_reported: 2, ..Default::default() };
+    assert!(journal.append(Message::appliance(&account)));
+    assert_eq!(stop(sinks).delivered, 3);
+    let python = root().join("consumers/python/gapless.py");
+    for (topics, code) in [("y.a,y.b", 0), ("y.a", 1)] {
+        for command in [Command::new("/usr/bin/python3").arg(&python), &mut Command::new(example())] {
+            let status = command.args([&address[..], topics, "tailwater.v1.appliance"]).status().unwrap();
+            assert_eq!(status.code(), Some(code), "{command:?}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Proves that no report is missing, and drops repeats: `gapless BROKERS [RANGES_TOPIC APPLIANCE_TOPIC]`.
+//! Proves that no report is missing, and drops repeats: `gapless BROKERS [RANGES_TOPIC,… APPLIANCE_TOPIC]`.
 
 use std::error::Error;
 use std::time::Duration;
@@ -40,7 +40,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     // Accounts first: what they tell of is there by then.
     read(&consumer, &argument(3, "tailwater.v1.appliance"), |bytes| told(proof.account(&ApplianceReport::decode(bytes)?)))?;
-    read(&consumer, &argument(2, "tailwater.v1.ranges"), |bytes| told(proof.range(&RangeReport::decode(bytes)?)))?;
+    for topic in argument(2, "tailwater.v1.ranges").split(',') {
+        read(&consumer, topic, |bytes| told(proof.range(&RangeReport::decode(bytes)?)))?;
+    }
     told(proof.end())?;
     println!("{proof}");
     std::process::exit(i32::from(!proof.is_whole()))

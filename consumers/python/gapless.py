@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Proves that no report is missing, and drops repeats: gapless.py BROKERS [RANGES_TOPIC APPLIANCE_TOPIC]. Needs kcat, protoc, python3-protobuf."""
+"""Proves that no report is missing, and drops repeats: gapless.py BROKERS [RANGES_TOPIC,… APPLIANCE_TOPIC]. Needs kcat, protoc, python3-protobuf."""
 import struct, subprocess, sys
 import proof
 
@@ -20,7 +20,7 @@ pb = proof.messages()
 kept, (ranges, accounts) = proof.Gapless(pb), sys.argv[2:] or ("tailwater.v1.ranges", "tailwater.v1.appliance")
 for report in read(accounts, pb.ApplianceReport):  # Accounts first: what they tell of is there by then.
     tell(kept.account(report))
-for report in read(ranges, pb.RangeReport):
+for report in (report for topic in ranges.split(",") for report in read(topic, pb.RangeReport)):
     faults = kept.range(report)
     tell(faults)
     if faults is not None:

@@ -114,7 +114,7 @@ pub(super) fn sink_refusing(sight: &Sight<'_>) -> Vec<Finding> {
                     of(sink),
                     pb::Severity::Critical,
                     summary,
-                    "the log says why: a size, a topic, rights, a damaged segment of the journal",
+                    "the log says why: a size, a topic, rights, a server's answer, a damaged segment of the journal",
                 )
             }
         })

@@ -100,12 +100,12 @@ impl Engine {
 
     fn step(&mut self, report: &pb::ApplianceReport, found: Vec<(&Rule, Finding)>) -> Vec<pb::Event> {
         let (mut events, mut seen, mut told) = (Vec::new(), Vec::new(), Vec::new());
-        let causes: Vec<(&'static str, Finding)> = found.iter().map(|(rule, finding)| (rule.kind, finding.clone())).collect();
+        let causes = self.causes(&found, report);
         for (rule, finding) in found {
             let becomes = causes.iter().find_map(|(kind, cause)| Some((kind, cause, consequence((kind, cause), (rule.kind, &finding))?)));
             match becomes {
                 Some((_, _, Becomes::Nothing)) => seen.push(self.event_of((rule.kind, finding.subject), report)),
-                // By then the cause has an event: causes stand before their consequences.
+                // By then the cause has an event: causes stand before their consequences. Of two that may each cause the other the second.
                 Some((kind, cause, Becomes::Follower)) => told.push((rule, finding, Some((*kind, cause.subject.clone())))),
                 None => told.push((rule, finding, None)),
             }
@@ -130,6 +130,16 @@ impl Engine {
             event.sequence = self.sequence;
         }
         events
+    }
+
+    /// What this window shows, and what began before and has not ended: what comes of a cause may outlast it by a window or two.
+    fn causes(&self, found: &[(&Rule, Finding)], report: &pb::ApplianceReport) -> Vec<(&'static str, Finding)> {
+        let all = together::subject(report);
+        // What is together is shown by each that it is made of.
+        let is_shown = |kind: &str, of: &Subject| found.iter().any(|(rule, f)| rule.kind == kind && (f.subject == *of || *of == all));
+        let open = self.watched.iter().filter(|((kind, of), watched)| watched.open.is_some() && !is_shown(kind, of));
+        let open = open.map(|((kind, _), watched)| (*kind, watched.finding.clone()));
+        found.iter().map(|(rule, finding)| (rule.kind, finding.clone())).chain(open).collect()
     }
 
     /// Its own event, or that of its kind together.

@@ -31,15 +31,24 @@ pub(super) fn down(sight: &Sight<'_>) -> Vec<Finding> {
 pub(super) fn silent(sight: &Sight<'_>) -> Vec<Finding> {
     let is_silent = |feed: &&pb::Feed| feed.state() == pb::FeedState::Silent;
     let found = |feed: &pb::Feed| {
-        let pps = feed.received as f64 * 1e9 / sight.window_ns().max(1) as f64;
-        let by = if feed.silent_ports.is_empty() { String::new() } else { format!(" ({})", feed.silent_ports.join(", ")) };
+        let pps = |frames: u64| frames as f64 * 1e9 / sight.window_ns().max(1) as f64;
+        let of = |device: &str| {
+            let port = sight.report.ports.iter().find(|port| port.feed == feed.name && port.device == *device);
+            port.and_then(|port| port.ledger.as_ref()).map_or(0, |ledger| ledger.received)
+        };
+        // The others may bring all that is asked for.
+        let silent: Vec<String> =
+            feed.silent_ports.iter().map(|device| format!("{device} has {:.0} packets/s, ", pps(of(device)))).collect();
         let summary = format!(
-            "feed {} is silent{by}: it has {pps:.0} packets/s, and min_pps is {}; its figures are incomplete",
-            feed.name, feed.min_pps
+            "feed {} is silent: {}all its ports have {:.0} packets/s, the largest min_pps is {}; its figures are incomplete",
+            feed.name,
+            silent.concat(),
+            pps(feed.received),
+            feed.min_pps
         );
         let remedy = "look whether the mirror still sends, and into the right port; lower `min_pps` if there is no more";
         Finding {
-            figures: vec![count("received", "frames", feed.received), exact("rate", "packets/s", pps)],
+            figures: vec![count("received", "frames", feed.received), exact("rate", "packets/s", pps(feed.received))],
             feed: Some(feed.name.clone()),
             ..Finding::new(Subject::new("feed", &feed.name), pb::Severity::Critical, summary, remedy)
         }

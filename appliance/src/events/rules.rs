@@ -38,7 +38,7 @@ pub const RULES: [Rule; 19] = [
     Rule { kind: "journal_dropping", begins_after: 1, of_long: false, find: delivery::journal_dropping },
 ];
 
-/// What a consequence becomes while its cause is there.
+/// What a consequence becomes while its cause is there, or has not ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Becomes {
     /// No event of its own; one that is open already neither goes on nor ends.
@@ -57,9 +57,11 @@ pub enum Common {
 }
 
 /// Of each row: a cause, its consequence, what they have in common, and what becomes of the consequence.
-pub const CONSEQUENCES: [(&str, &str, Common, Becomes); 4] = [
+pub const CONSEQUENCES: [(&str, &str, Common, Becomes); 5] = [
     ("feed_down", "feed_silent", Common::Feed, Becomes::Nothing),
     ("feed_down", "tag_silent", Common::Feed, Becomes::Nothing),
     ("feed_silent", "tag_silent", Common::Feed, Becomes::Nothing),
     ("sink_behind", "journal_dropping", Common::Subject, Becomes::Follower),
+    // A small journal is full before anything in it is old.
+    ("journal_dropping", "sink_behind", Common::Subject, Becomes::Follower),
 ];

@@ -40,17 +40,17 @@ pub(super) fn window(n: u64) -> pb::ApplianceReport {
     }
 }
 
-type Change = fn(&mut pb::ApplianceReport);
+pub(super) type Change = fn(&mut pb::ApplianceReport);
 
-fn well(_: &mut pb::ApplianceReport) {}
+pub(super) fn well(_: &mut pb::ApplianceReport) {}
 
-fn down(report: &mut pb::ApplianceReport) {
+pub(super) fn down(report: &mut pb::ApplianceReport) {
     report.ports[1].link_up = false;
     report.feeds[0].state = pb::FeedState::Down.into();
 }
 
-fn silent(report: &mut pb::ApplianceReport) {
-    report.feeds[0].state = pb::FeedState::Silent.into();
+pub(super) fn silent(report: &mut pb::ApplianceReport) {
+    (report.feeds[0].state, report.feeds[0].silent_ports) = (pb::FeedState::Silent.into(), vec!["d1".to_owned()]);
 }
 
 fn missed(report: &mut pb::ApplianceReport) {
@@ -67,7 +67,7 @@ fn reasons(report: &mut pb::ApplianceReport, reason: &str) {
 }
 
 /// So many windows of each kind, one after the other: the events, and in which window each message came.
-fn run(engine: &mut Engine, stretches: &[(u64, Change)]) -> Vec<(u64, pb::Event)> {
+pub(super) fn run(engine: &mut Engine, stretches: &[(u64, Change)]) -> Vec<(u64, pb::Event)> {
     let (mut told, mut n) = (Vec::new(), 0);
     for (windows, change) in stretches {
         for _ in 0..*windows {
@@ -81,7 +81,7 @@ fn run(engine: &mut Engine, stretches: &[(u64, Change)]) -> Vec<(u64, pb::Event)
 }
 
 /// `BEGUN feed_down 1`, in the order in which they came.
-fn lines(told: &[(u64, pb::Event)]) -> Vec<String> {
+pub(super) fn lines(told: &[(u64, pb::Event)]) -> Vec<String> {
     told.iter().map(|(n, event)| format!("{} {} {n}", event.state().as_str_name(), event.kind)).collect()
 }
 

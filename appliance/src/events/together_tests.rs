@@ -1,6 +1,6 @@
-//! Many of a kind at a time.
+//! Many at a time: of a kind, and of a cause.
 
-use super::tests::{SECOND, behind, window};
+use super::tests::{Change, SECOND, behind, down, lines, run, silent, well, window};
 use super::*;
 use crate::report::{Glance, pb};
 
@@ -90,5 +90,74 @@ fn no_kind_keeps_another_from_being_told() {
         };
         assert_eq!(kinds, expected, "{n}");
         assert!(engine.open().values().sum::<u64>() <= 4);
+    }
+}
+
+/// A core that stands still loses frames of all its ports.
+#[test]
+fn ports_of_a_core_that_was_held_up_are_one_event() {
+    let loss = |place: &str, number: u32, count, cause: &str, why: &str| {
+        let [what, feed] = [if place == "port" { "nic_missed" } else { "memory" }, "mirror"].map(str::to_owned);
+        let (name, [place, cause, why]) = (format!("d{number}"), [place, cause, why].map(str::to_owned));
+        pb::Loss { what, place, number, name, feed, count, cause, why, ..Default::default() }
+    };
+    let held = |number, count, lcore| loss("port", number, count, "held_up", &format!("lcore {lcore} was held up for 5{number} us"));
+    let missed = |report: &mut pb::ApplianceReport| report.losses = vec![held(0, 3, 1), held(1, 4, 1), held(2, 0, 2)];
+    let mut report = window(0);
+    missed(&mut report);
+    let mut engine = Engine::default();
+    let told = engine.judge(&report);
+    assert_eq!(subjects(&told), ["BEGUN lcore 1", "BEGUN lcore 2"]);
+    let told = &told[0];
+    assert_eq!((&told.subject.as_ref().unwrap().r#type[..], &told.cause[..], told.severity()), ("core", "held_up", pb::Severity::Critical));
+    assert_eq!(told.figures.iter().map(|figure| figure.value.as_ref().unwrap().value).collect::<Vec<_>>(), [7.0, 2_000.0, 2.0]);
+    assert_eq!(told.summary, "lcore 1 was held up for 51 us: its ports lost frames (nic_missed: held_up): d0 3 of 1000, d1 4 of 1000");
+    // What the core itself lost is of the same place, and what ports lose otherwise of theirs.
+    report.losses = vec![held(0, 3, 1), loss("core", 1, 9, "memory", "9 records"), loss("port", 1, 4, "cpu", "all of 2 queues were busy")];
+    let told = Engine::default().judge(&report);
+    let said: Vec<_> = told.iter().map(|event| (&event.subject.as_ref().unwrap().name[..], &event.cause[..])).collect();
+    assert_eq!(said, [("lcore 1", "memory"), ("d1", "cpu")]);
+}
+
+/// A cable that is pulled and put back: traffic comes a while after the link.
+#[test]
+fn what_outlasts_its_cause_is_no_event_unless_it_outlasts_the_causes_own() {
+    let told = run(&mut Engine::default(), &[(5, well), (2, down), (4, silent), (30, well)]);
+    assert_eq!(lines(&told), ["BEGUN feed_down 5", "ENDED feed_down 16"]);
+    let told = run(&mut Engine::default(), &[(5, well), (2, down), (30, silent), (30, well)]);
+    assert_eq!(lines(&told), ["BEGUN feed_down 5", "ENDED feed_down 16", "BEGUN feed_silent 18", "ENDED feed_silent 46"]);
+    assert!(told[2].1.summary.contains("silent: d1 has 1000 packets/s, all its ports have 2000 packets/s, the largest min_pps is 10;"));
+    // What had begun goes on behind it, as one.
+    let told = run(&mut Engine::default(), &[(5, silent), (1, down), (30, silent), (60, well)]);
+    assert_eq!(lines(&told), ["BEGUN feed_silent 1", "BEGUN feed_down 5", "ENDED feed_down 15", "ENDED feed_silent 55"]);
+    // Five feeds that are down keep a sixth one from nothing.
+    let feed = |n: u64, state: pb::FeedState| pb::Feed { name: format!("f{n}"), state: state.into(), ..Default::default() };
+    let (mut engine, mut kinds) = (Engine::default(), Vec::new());
+    for n in 0..10 {
+        let feeds = (0..5).map(|n| feed(n, pb::FeedState::Down)).chain([feed(5, pb::FeedState::Silent)]).collect();
+        kinds.extend(engine.judge(&pb::ApplianceReport { feeds, ..window(n) }).into_iter().map(|event| event.kind));
+    }
+    assert_eq!(kinds, ["feed_down", "feed_silent"]);
+}
+
+/// A small journal is full before anything in it is old, a large one long after.
+#[test]
+fn a_sink_that_is_away_and_its_journal_follow_each_other() {
+    fn dropping(report: &mut pb::ApplianceReport) {
+        report.sinks[0].overflow = report.sequence;
+    }
+    fn both(report: &mut pb::ApplianceReport) {
+        dropping(report);
+        behind(report);
+    }
+    for (stretches, first, second) in [
+        ([(3, dropping as Change), (1, well), (2, behind)], "journal_dropping 0", "sink_behind 4"),
+        ([(3, dropping), (1, both), (1, both)], "journal_dropping 0", "sink_behind 3"),
+        ([(3, behind), (1, well), (2, dropping)], "sink_behind 0", "journal_dropping 4"),
+        ([(1, both), (1, both), (1, both)], "sink_behind 0", "journal_dropping 0"),
+    ] {
+        let told = run(&mut Engine::default(), &stretches);
+        assert_eq!(lines(&told), [format!("BEGUN {first}"), format!("BEGUN {second}")]);
+        assert_eq!((&told[0].1.follows[..], &told[1].1.follows), ("", &told[0].1.id));
     }
 }

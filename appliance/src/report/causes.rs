@@ -121,6 +121,12 @@ fn of_port(health: &PortHealth) -> (Why, String) {
     }
 }
 
+/// The core whose system held it up, of a loss with that cause: what other ports missed that it polls comes from the same.
+pub fn lcore_held_up(loss: &pb::Loss) -> Option<u32> {
+    let is_held_up = loss.cause == Why::HeldUp.said().0;
+    loss.why.strip_prefix("lcore ").filter(|_| is_held_up)?.split(' ').next()?.parse().ok()
+}
+
 /// The counter of damaged frames that explains what was missed: by CRC, code or length, as drivers spell it.
 fn damaged(health: &PortHealth) -> Option<(&str, u64)> {
     let is_of_wire =

@@ -57,6 +57,9 @@ fn a_core_that_was_held_up_is_told_from_one_that_has_too_much() {
     for (held_ns, expected) in [(HELD_NS_MIN - 1, "unknown"), (HELD_NS_MIN, "held_up")] {
         let health = PortHealth { queues: vec![queue(0, FREE, 0), queue(1, FREE, held_ns)], ..port(5, &[], &[]) };
         assert_eq!(cause(&health), expected);
+        let name = PortName { device: "d".to_owned(), feed: "f".to_owned(), min_pps: 0 };
+        let losses = losses(&[(&name, &health)], &[(1_000, 64_000)], &[], 1_000_000_000);
+        assert_eq!(lcore_held_up(&losses[0]), (expected == "held_up").then_some(11));
     }
     let health = PortHealth { queues: vec![queue(0, BUSY, HELD_NS_MIN)], ..port(5, &[], &[]) };
     assert_eq!(cause(&health), "cpu");

@@ -45,6 +45,7 @@ use crate::window::ShardPlans;
 #[cfg(test)]
 pub(crate) use bounded::tests as bounded_tests;
 pub use bounded::{ACCOUNT_BYTES_MAX, bounded};
+pub use causes::lcore_held_up;
 pub use clock::WallClock;
 
 pub use crate::arch::KernelClock;

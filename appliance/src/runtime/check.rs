@@ -80,6 +80,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.extend(memory(config));
     findings.extend(cores(config));
     findings.extend(ports(config));
+    findings.extend(unwatched(config));
     findings.extend(check_links::links(config));
     findings.extend(check_enrich::enrich(config));
     findings.extend(check_journal::journal(config));
@@ -219,6 +220,30 @@ fn pci(about: String, address: &str) -> Finding {
     }
 }
 
+/// Feeds of several ports, one of which may fall silent behind the others.
+fn unwatched(config: &Config) -> Vec<Finding> {
+    let ports = &config.ports;
+    let is_watched = |at: usize| ports[at].min_pps > 0;
+    let firsts = (0..ports.len()).filter(|at| !is_watched(*at) && ports[..*at].iter().all(|p| p.feed != ports[*at].feed || p.min_pps > 0));
+    let finding = |at: usize| {
+        let all = ports.iter().filter(|port| port.feed == ports[at].feed);
+        let without: Vec<&str> = all.clone().filter(|port| port.min_pps == 0).map(|port| &port.device[..]).collect();
+        let key = format!("ports[{at}].min_pps");
+        let path = ["ports", &at.to_string(), "min_pps"];
+        // Where it is not written, the row.
+        let place = config.locate(if config.line(&path).is_some() { &path } else { &path[..2] });
+        let (feed, n) = (&ports[at].feed, all.count());
+        let what = format!(
+            "of feed {feed}'s {n} ports {} may fall silent behind the others: min_pps is 0 ({})",
+            without.len(),
+            without.join(", ")
+        );
+        let remedy = "write min_pps for each: fewer packets a second than it ever brings while all is well";
+        (n > 1).then(|| bad(Verdict::Weak, format!("{place}: {key}"), what, remedy))
+    };
+    firsts.filter_map(finding).collect()
+}
+
 /// A secret or certificate without which `run` would not start. Who runs `check` may read less than who runs `run`, and have other
 /// variables.
 pub(super) fn unreadable(fault: &Fault) -> Finding {
@@ -266,6 +291,26 @@ mod tests {
         for what in ["p cannot be read: No such file or directory (os error 2)", "p is empty", "p holds more than one line"] {
             assert_eq!(fault("sinks.https.token_file", what), Verdict::Wrong, "{what}");
         }
+    }
+
+    #[test]
+    fn a_port_that_may_fall_silent_behind_others_is_weak() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("r.csv"), "prefix,customer\n10.0.0.0/8,a\n").unwrap();
+        let found = |ports: &[(&str, &str, &str)]| {
+            let head = "[ranges]\nfile = \"r.csv\"\n[[stats]]\nname = \"s\"\ncalculation = \"sum\"\n".to_owned();
+            let rows = ports.iter().map(|(n, feed, min)| format!("[[ports]]\ndevice = \"net_null{n}\"\nfeed = \"{feed}\"\n{min}\n"));
+            fs::write(folder.path().join("t.toml"), rows.fold(head, |all, row| all + &row)).unwrap();
+            let config = config::load(&folder.path().join("t.toml"), &crate::stats::check).unwrap();
+            unwatched(&config).iter().map(|finding| (finding.verdict, finding.to_string())).collect::<Vec<_>>()
+        };
+        let (none, zero, some) = ("", "min_pps = 0", "min_pps = 5");
+        let [(verdict, text)] = &found(&[("0", "a", some), ("1", "a", none), ("2", "b", none), ("3", "a", zero)])[..] else { panic!() };
+        assert!(*verdict == Verdict::Weak && text.contains("min_pps for each"), "{text}");
+        assert!(text.contains("t.toml:10: ports[1].min_pps: of feed a's 3 ports 2 may fall silent"), "{text}");
+        assert!(text.contains("(net_null1, net_null3)"), "{text}");
+        assert!(found(&[("0", "a", zero), ("1", "a", some)])[0].1.contains("t.toml:9: ports[0].min_pps: "), "the line of the key");
+        assert!(found(&[("0", "a", some), ("1", "a", some), ("2", "b", none)]).is_empty());
     }
 
     #[test]

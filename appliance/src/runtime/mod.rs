@@ -14,6 +14,7 @@ mod check_exports;
 mod check_flows;
 #[cfg(feature = "dpdk")]
 mod check_journal;
+#[cfg(feature = "dpdk")]
 mod check_links;
 #[cfg(feature = "dpdk")]
 mod check_memory;

@@ -12,6 +12,8 @@ use crate::telemetry::{Ages, SinkState, SinkStatus};
 
 /// What stands for topics beyond those that are told apart; no topic has this name.
 const OTHERS: &str = "(others)";
+/// What is given up is said again after so long.
+const AGAIN: Duration = Duration::from_secs(60);
 
 /// One sink's figures, written by its thread.
 #[derive(Debug)]
@@ -28,8 +30,8 @@ pub(super) struct Health {
     logs_failed: AtomicU64,
     /// Flow messages whose topic was refused, by topic; they are not in `flows_failed`, so that one moment has both as they are.
     topics_failed: Mutex<BTreeMap<String, u64>>,
-    /// Lines that were given up, by reason.
-    refused: Mutex<BTreeMap<&'static str, u64>>,
+    /// Lines that were given up, by reason; and when that was last said.
+    refused: Mutex<BTreeMap<&'static str, (u64, Option<Instant>)>>,
     last_error: Mutex<Option<String>>,
     /// What was last said to mend it.
     remedy: Mutex<String>,
@@ -88,10 +90,18 @@ impl Health {
         *topics.entry(topic.to_owned()).or_default() += messages;
     }
 
-    /// So many of them for this reason, where a sink has several.
+    /// So many of them for this reason, where a sink has several. Says why, of each reason once a minute at most.
     #[cfg_attr(not(feature = "https"), allow(dead_code, reason = "only who pushes tells reasons"))]
-    pub(super) fn refused(&self, reason: &'static str, messages: u64) {
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner).entry(reason).or_default() += messages;
+    pub(super) fn refused(&self, reason: &'static str, messages: u64, why: String, remedy: &str) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let (all, told) = refused.entry(reason).or_default();
+        *all += messages;
+        if told.is_none_or(|told| told.elapsed() >= AGAIN) {
+            *told = Some(Instant::now());
+            let (sink, address) = (self.name, &self.address);
+            tracing::warn!(sink, address, reason, "given up, {all} since the start, told once a minute at most: {why}; {remedy}");
+        }
+        self.error(why);
     }
 
     pub(super) fn retried(&self, attempts: u64) {
@@ -150,7 +160,7 @@ impl Health {
             logs: self.logs.load(Relaxed),
             logs_failed: self.logs_failed.load(Relaxed),
             topics_failed,
-            refused: self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(reason, n)| (*reason, *n)).collect(),
+            refused: self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(reason, (n, _))| (*reason, *n)).collect(),
             overflow: 0,
             behind: 0,
             lots_behind: 0,
@@ -225,6 +235,23 @@ impl Stop {
 mod tests {
     use super::*;
     use crate::report::pb;
+
+    /// A server that refuses each line is named once, and so is another reason.
+    #[test]
+    fn what_is_given_up_is_said_once_a_minute() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(Arc::new(file.reopen().unwrap())).finish();
+        let health = Health::new("https", "https://h/in".to_owned());
+        tracing::subscriber::with_default(subscriber, || {
+            for reason in ["bad_request", "too_large", "bad_request", "bad_request"] {
+                health.refused(reason, 2, format!("the server answers {reason}"), "look at its log");
+            }
+        });
+        let text = std::fs::read_to_string(file.path()).unwrap();
+        assert!(text.contains("the server answers bad_request; look at its log") && text.contains("given up, 2 since the start"), "{text}");
+        assert_eq!((text.lines().count(), text.matches("too_large").count()), (2, 2), "{text}");
+        assert_eq!(health.status().refused, [("bad_request", 6), ("too_large", 2)]);
+    }
 
     /// The oldest packet of a window is older than its report by the window's length.
     #[test]

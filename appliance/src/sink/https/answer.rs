@@ -15,8 +15,8 @@ const AFTER_MAX: Duration = Duration::from_secs(3_600);
 pub(super) enum Answer {
     /// It has the lines.
     Taken,
-    /// Not these lines, whenever they come.
-    Refused(Refused),
+    /// Not these lines, whenever they come; with what status it said so.
+    Refused(Refused, u16),
     /// Perhaps later.
     Again(Again),
 }
@@ -42,6 +42,17 @@ pub enum Refused {
 }
 
 impl Refused {
+    /// What is to be looked at.
+    pub(super) const fn remedy(self) -> &'static str {
+        match self {
+            Self::BadRequest => {
+                "look at the server's own log, and at sinks.https.framing (of Splunk: an index that the token may write to)"
+            }
+            Self::TooLarge => "let the server take longer lines",
+            Self::NoMessage => "look at the journal's disk",
+        }
+    }
+
     /// As metrics name it.
     pub const fn name(self) -> &'static str {
         match self {
@@ -57,8 +68,8 @@ impl Answer {
     pub(super) fn of(status: u16, retry_after: Option<&str>, now: SystemTime) -> Self {
         let remedy = match status {
             200..=299 => return Self::Taken,
-            400 | 422 => return Self::Refused(Refused::BadRequest),
-            413 => return Self::Refused(Refused::TooLarge),
+            400 | 422 => return Self::Refused(Refused::BadRequest, status),
+            413 => return Self::Refused(Refused::TooLarge, status),
             401 | 403 => {
                 "the server does not know these credentials: look at the token, or at username and password, in their file; it is read again"
             }
@@ -102,7 +113,9 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
         let of = |status| Answer::of(status, None, now);
         assert!([200, 201, 202, 204].into_iter().all(|status| of(status) == Answer::Taken));
-        assert_eq!([400, 422, 413].map(of), [Refused::BadRequest, Refused::BadRequest, Refused::TooLarge].map(Answer::Refused));
+        for (status, reason) in [(400, Refused::BadRequest), (422, Refused::BadRequest), (413, Refused::TooLarge)] {
+            assert_eq!(of(status), Answer::Refused(reason, status));
+        }
         for status in [100, 301, 302, 307, 401, 403, 404, 405, 408, 409, 410, 415, 425, 429, 500, 502, 503, 504, 507, 599, 999] {
             assert!(matches!(of(status), Answer::Again(Again { after: None, .. })), "{status}");
         }

@@ -90,9 +90,8 @@ impl Push {
             Err((message, fault)) => {
                 // Lines before it are settled first: the journal settles in order.
                 let goes_on = self.flush();
-                self.seat.health.error(fault);
                 let count = message.count().max(1);
-                self.seat.health.refused(Refused::NoMessage.name(), count);
+                self.refused(Refused::NoMessage, count, &fault);
                 self.seat.health.failed_of(&message, count);
                 self.seat.cursor.commit(u64::from(goes_on));
                 goes_on
@@ -108,12 +107,13 @@ impl Push {
         while let Some((from, to)) = open.pop() {
             match self.send(from, to) {
                 None => return false,
-                Some(Answer::Refused(_)) if to - from > 1 => {
+                Some(Answer::Refused(..)) if to - from > 1 => {
                     let middle = from + (to - from) / 2;
                     open.extend([(middle, to), (from, middle)]);
                 }
-                Some(Answer::Refused(reason)) => {
-                    self.seat.health.refused(reason.name(), 1);
+                Some(Answer::Refused(reason, status)) => {
+                    // What it says beside is nobody's: it may hold what we sent.
+                    self.refused(reason, 1, &format!("the server answers {status} to a single line"));
                     self.settle(to, true);
                 }
                 Some(_) => self.settle(to, false),
@@ -122,6 +122,10 @@ impl Push {
         self.settle(self.batch.lines(), false);
         self.batch.clear();
         true
+    }
+
+    fn refused(&self, reason: Refused, lines: u64, why: &str) {
+        self.seat.health.refused(reason.name(), lines, why.to_owned(), reason.remedy());
     }
 
     /// Sends these lines until the server says what becomes of them. None: the time is over.
@@ -169,8 +173,8 @@ impl Push {
             health.delivered_of(message, delivered);
             health.failed_of(message, refused + unreadable);
             if unreadable > 0 {
-                health.refused(Refused::NoMessage.name(), unreadable);
-                health.error(format!("{unreadable} lines of a lot are damaged in the journal, and cannot be read"));
+                let why = format!("{unreadable} lines of a lot are damaged in the journal, and cannot be read");
+                health.refused(Refused::NoMessage.name(), unreadable, why, Refused::NoMessage.remedy());
             }
             if delivered > 0 {
                 health.aged(message);
