@@ -105,6 +105,24 @@ fn packets_and_flows_stand_side_by_side() {
     assert_eq!(ran.range_lines(), other.range_lines());
 }
 
+/// Its word counts before the exporter's, in the mirror's captures too; and reports of other rates have another hash.
+#[test]
+fn what_the_operator_says_of_rates_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = write(folder.path(), "export.pcap", &pcap(ETHERNET, &mixed().1));
+    let of = |rows: &str| {
+        let config = config(folder.path(), "198.51.100.0/24,c\n", &format!("{STATS}[flows]\nlisten = [\"udp/2055\"]\n{rows}"));
+        let ran = replay(&config, std::slice::from_ref(&capture), &["--flows"]);
+        assert_eq!(ran.status, Some(0), "{}", ran.stderr);
+        let long: Vec<_> = ran.ranges().into_iter().filter(|report| report["windowKind"] == "LONG").collect();
+        let packets = long.iter().map(|report| stat(report, "flow_packets")["total"]["value"].as_f64().unwrap()).sum::<f64>();
+        (packets, long[0]["configHash"].as_str().unwrap().to_owned())
+    };
+    let (told, said) = (of(""), of("sampling = [\"192.0.2.1=1000\"]\n"));
+    assert_eq!((told.0, said.0), (330.0, 330_000.0));
+    assert_ne!(told.1, said.1);
+}
+
 fn assert_flow_totals(ran: &Ran) {
     let total = ran.total();
     let of = |name: &str| count(&total["flowAnalysis"][name]);

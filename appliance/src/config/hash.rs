@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Config, Given, Interfaces, KeysFrom, LengthFrom, Link, Mirror, Predicate, Range, SetMatch, Setting, StatSpec, TagMatch, TagRule,
+    Config, Flows, Given, Interfaces, KeysFrom, LengthFrom, Link, Mirror, Predicate, Range, SetMatch, Setting, StatSpec, TagMatch, TagRule,
 };
 use crate::axes::key::Key;
 use crate::axes::{KeySpec, Source};
@@ -42,6 +42,7 @@ pub(super) fn of(config: &Config) -> String {
     if config.interfaces != Interfaces::default() {
         form.interfaces(&config.interfaces);
     }
+    config.flows.iter().for_each(|flows| form.told(flows));
     form.hex()
 }
 
@@ -142,6 +143,23 @@ impl Form {
             self.list(&of.names, |form, (pattern, external)| {
                 form.text(pattern);
                 form.number(u64::from(*external));
+            });
+        }
+    }
+
+    /// What holds whatever exporters say; nothing where the operator said nothing.
+    fn told(&mut self, flows: &Flows) {
+        if flows.per_port {
+            self.text("per_port");
+        }
+        if !flows.sampling.is_empty() {
+            self.text("sampling");
+            let mut rates: Vec<_> = flows.sampling.iter().map(|rate| (rate.exporter, rate.interface, rate.rate)).collect();
+            rates.sort_unstable();
+            self.list(&rates, |form, (exporter, interface, rate)| {
+                form.text(&exporter.to_string());
+                form.text(&interface.map_or_else(|| "*".to_owned(), |index| index.to_string()));
+                form.number(*rate);
             });
         }
     }

@@ -278,6 +278,20 @@ fn the_hash_covers_what_results_depend_on() {
     assert_eq!(load_beside(&base, shuffled).unwrap().hash, hash);
 }
 
+#[test]
+fn the_hash_covers_what_holds_whatever_exporters_say() {
+    let with = |rows: &str| loaded(&format!("{RANGES}{STAT}[flows]\nlisten = [\"udp/2055\"]\n{rows}")).hash;
+    let none = loaded(&format!("{RANGES}{STAT}")).hash;
+    assert_eq!([with(""), with("per_port = false\nsampling = []\ntopic = \"t\"\n")], [none.clone(), none.clone()]);
+    let rates = ["192.0.2.1=1000", "192.0.2.1=1001", "192.0.2.2=1000", "192.0.2.1/1=1000"];
+    let mut hashes: Vec<_> = rates.iter().map(|rate| with(&format!("sampling = [\"{rate}\"]\n"))).collect();
+    hashes.extend([none, with("per_port = true\n")]);
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), 6);
+    assert_eq!(with("sampling = [\"192.0.2.1=9\", \"192.0.2.2=8\"]\n"), with("sampling = [\"192.0.2.2=8\", \"192.0.2.1=9\"]\n"));
+}
+
 /// Who replays, or reads a configuration beside its appliance, need not be able to read its secret.
 #[test]
 fn a_token_that_cannot_be_read_is_a_fault_to_run_alone() {

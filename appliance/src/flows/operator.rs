@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 
+use super::collector::Settings;
 use super::flow::Address;
-use crate::config::FlowRate;
+use crate::config::{FlowRate, Flows};
 
 /// One rate that the operator set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,12 @@ pub struct OperatorRate {
 impl From<FlowRate> for OperatorRate {
     fn from(rate: FlowRate) -> Self {
         Self { exporter: Address::from(rate.exporter), interface: rate.interface, rate: rate.rate }
+    }
+}
+
+impl From<&Flows> for Settings {
+    fn from(flows: &Flows) -> Self {
+        Self { per_port: flows.per_port, rates: flows.sampling.iter().copied().map(OperatorRate::from).collect() }
     }
 }
 

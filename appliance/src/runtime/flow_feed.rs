@@ -16,10 +16,9 @@ pub struct FlowFeed {
 }
 
 impl FlowFeed {
-    /// Into an analysis, with the settings that are the default, and what names of interfaces say.
-    pub fn new(analysis: Analysis, edges: Option<Edges>) -> Self {
-        let collector = Collector::new(&Settings::default());
-        Self { datagrams: Datagrams::default(), collector, analysis, edges }
+    /// Into an analysis, with what the operator set, and what names of interfaces say.
+    pub fn new(analysis: Analysis, settings: &Settings, edges: Option<Edges>) -> Self {
+        Self { datagrams: Datagrams::default(), collector: Collector::new(settings), analysis, edges }
     }
 
     /// Turns to an epoch.

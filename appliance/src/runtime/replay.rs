@@ -18,6 +18,7 @@ use crate::arch::HashKey;
 use crate::config::{Config, Faults, Mode, Refusal};
 use crate::dpdk::{DpdkError, Eal, EalConfig, LcorePin};
 use crate::enrich::Edges;
+use crate::flows::Settings;
 use crate::limits::LCORES_MAX;
 use crate::report::{NoHealth, PortName, Reporter};
 use crate::rx::capture::{CaptureError, Merged};
@@ -98,7 +99,8 @@ pub fn replay(config: &Config, options: &Options) -> Result<(), ReplayError> {
         },
     );
     let streams = std::mem::take(&mut wired.streams);
-    let flows = wired.analysis.take().map(|analysis| FlowFeed::new(analysis, edges));
+    let settings = config.flows.as_ref().map(Settings::from).unwrap_or_default();
+    let flows = wired.analysis.take().map(|analysis| FlowFeed::new(analysis, &settings, edges));
     let publisher = JsonLines::new(BufWriter::new(stdout()));
     let is_closed = publisher.is_closed();
     let setting = setting(config, &world, 0, ports, false);

@@ -27,7 +27,7 @@ use crate::config::{Config, Fault, Faults, Flows, Range};
 use crate::enrich::{Edges, Keeper, Pipeline};
 use crate::flows::listen::{Bound, Listener, is_shared};
 use crate::flows::tap::{Tap, taps};
-use crate::flows::{Collector, OperatorRate, Settings};
+use crate::flows::{Collector, Settings};
 use crate::journal::Journal;
 use crate::rx::timeline::Timeline;
 use crate::telemetry::Registry;
@@ -88,8 +88,7 @@ impl FlowStream {
         let (told, window_ns) = (Arc::clone(&watch), config.appliance.window_ms * 1_000_000);
         let work = move || {
             let _over = Over(Arc::clone(&told));
-            let rates = flows.sampling.iter().copied().map(OperatorRate::from).collect();
-            let mut collector = Collector::new(&Settings { per_port: flows.per_port, rates });
+            let mut collector = Collector::new(&Settings::from(&flows));
             let saver = flows.templates.as_deref().and_then(|file| Saver::start(file, &mut collector));
             let way = Way::new(&flows, journal, window_ns, pipeline);
             let listeners = sockets.into_iter().map(Listener::new).collect();
