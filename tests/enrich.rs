@@ -134,11 +134,12 @@ fn routes_of_mrt_and_csv() {
         mrt::prefix("192.0.2.128/25", true, &[(vec![sequence(&[64_500]), (1, vec![1, 2])], "10.0.0.9")]),
         mrt::prefix("198.51.100.0/24", false, &[(vec![(3, vec![65_001]), sequence(&[64_530]), (1, vec![4_200_000_000])], "10.0.0.5")]),
         mrt::prefix("2001:db8::/32", false, &[(vec![sequence(&[64_540])], "2001:db8:f::1")]),
+        mrt::prefix("203.0.113.0/24", false, &[(vec![sequence(&[64_550])], "10.0.0.6"), (vec![], "10.0.0.7")]),
         mrt::prefix("0.0.0.0/0", false, &[]),
     ]
     .concat();
     place.put("rib.mrt", &rib);
-    place.put("rib.csv", "prefix,origin_as,next_hop\n192.0.2.0/24,64511,10.0.0.2\n192.0.2.128/25,0,10.0.0.9\n198.51.100.0/24,4200000000,10.0.0.5\n2001:db8::/32,64540,2001:db8:f::1\n");
+    place.put("rib.csv", "prefix,origin_as,next_hop\n192.0.2.0/24,64511,10.0.0.2\n192.0.2.128/25,0,10.0.0.9\n198.51.100.0/24,4200000000,10.0.0.5\n2001:db8::/32,64540,2001:db8:f::1\n203.0.113.0/24,4200000500,10.0.0.7\n");
     for file in ["rib.mrt", "rib.csv"] {
         let (mut pipeline, _keeper) = place.pipeline(&format!("[enrich]\nbgp = \"{file}\""));
         let m = message(&mut pipeline, &flow("198.51.100.9", "192.0.2.1"));
@@ -147,6 +148,8 @@ fn routes_of_mrt_and_csv() {
         assert_eq!((of(&m, "next_hop"), of(&m, "bgp_next_hop")), (json!("10.0.0.2"), json!("10.0.0.2")), "{file}");
         let m = message(&mut pipeline, &flow("8.8.8.8", "192.0.2.200"));
         assert_eq!((of(&m, "dst_as"), of(&m, "bgp_next_hop")), (json!(null), json!("10.0.0.9")), "a set has no origin: {file}");
+        let m = message(&mut pipeline, &flow("8.8.8.8", "203.0.113.1"));
+        assert_eq!((of(&m, "dst_as"), of(&m, "bgp_next_hop")), (json!(mrt::PEER_AS), json!("10.0.0.7")), "its peer's own: {file}");
         let mut told = flow("::1", "2001:db8::1");
         told.fields.next_hop = address("2001:db8::ffff");
         let m = message(&mut pipeline, &told);

@@ -96,7 +96,7 @@ fn a_restart_in_mid_stream_loses_no_record() {
             let mut first = collector();
             let before = sums(&feed(&mut first, &came[..at]));
             let beside = waiting::beside(&kept);
-            first.waiting().into_iter().for_each(|told| waiting::write(&beside, &told).unwrap());
+            waiting::write(&beside, &first.waiting().unwrap_or_default()).unwrap();
             first.save(&kept).unwrap();
             let mut second = collector();
             second.restore(&kept).unwrap();

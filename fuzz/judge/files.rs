@@ -8,7 +8,7 @@ use tailwater::audit::counters::Reader;
 use tailwater::axes::flow_field::FLOW_FIELDS;
 use tailwater::config::{Customers, Enrich, Lookup};
 use tailwater::enrich::Tables;
-use tailwater::flows::{Added, Address, Collector, Flow, Settings, StoreError, TemplateEvent, text};
+use tailwater::flows::{Added, Address, Collector, Flow, LeftOut, Settings, StoreError, TemplateEvent, text};
 use tailwater::journal::{self, Lot};
 use tailwater::limits::FLOW_KNOWN_BYTES_MAX;
 use tailwater::origins::Origins;
@@ -73,7 +73,7 @@ pub(crate) fn templates(bytes: &[u8]) {
 /// Protobuf of whoever wrote to the topic, as files of streams turn it into JSON.
 pub(crate) fn wire(bytes: &[u8]) {
     let mut line = Vec::new();
-    let (whole, most) = bound::most(|| text::json_of(bytes, &mut line));
+    let (whole, most) = bound::most(|| text::json_of(bytes, LeftOut::default(), &mut line));
     assert!(most <= (64 << 10) + 256 * bytes.len(), "{most} bytes held for {}", bytes.len());
     if whole {
         serde_json::from_slice::<serde_json::Value>(&line).unwrap();

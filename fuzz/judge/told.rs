@@ -3,7 +3,7 @@
 use prost::Message as _;
 use serde_json::Value;
 use tailwater::flows::pb::FlowMessage;
-use tailwater::flows::{Flow, json, protobuf, text};
+use tailwater::flows::{Flow, LeftOut, json, protobuf, text};
 
 /// Panics where they differ.
 pub(crate) fn check(flow: &Flow) {
@@ -12,7 +12,7 @@ pub(crate) fn check(flow: &Flow) {
     protobuf::write_framed(flow, &mut scratch, &mut framed);
     json::write(flow, &mut line);
     assert_eq!(text::unframed(&framed), Some(&wire[..]));
-    assert!(text::json_of(&wire, &mut again), "what was written is no message");
+    assert!(text::json_of(&wire, LeftOut::default(), &mut again), "what was written is no message");
     assert_eq!(String::from_utf8_lossy(&again), String::from_utf8_lossy(&line));
     let read = FlowMessage::decode(&wire[..]).unwrap();
     same(flow, &read);

@@ -23,6 +23,7 @@ use crate::stats::plan::Period;
 use crate::units::{Epoch, Family};
 use crate::window::{Calendar, Coming, Compiled, Control, FlowAccount, Shard};
 use metering::Metering;
+pub use rows::is_implausible;
 use rows::{Counts, Share};
 pub use sides::FlowSides;
 use sides::{Found, View};

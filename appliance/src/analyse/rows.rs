@@ -42,6 +42,11 @@ const LEAST_BYTES: u64 = 20;
 /// The longest usual packet, the longest of Ethernet, the longest of IP.
 const LARGEST_BYTES: [u64; 3] = [1_500, 9_216, 65_575];
 
+/// Whether a record claims more than any flow has, or than its packets can hold; `rate` 0: not known.
+pub fn is_implausible(packets: u64, bytes: u64, rate: u64) -> bool {
+    Counts { packets, bytes, rate, is_random: false, are_totals: false }.are_implausible()
+}
+
 impl Counts {
     /// Nothing is told.
     pub(super) const fn are_none(&self) -> bool {

@@ -183,7 +183,15 @@ fn stream(row: Section<'_, '_>, name: String) -> Option<Stream> {
 
 fn fields(row: &Section<'_, '_>) -> Option<FieldChoice> {
     const EXAMPLE: &str = "[\"src_addr\", \"bytes\"]";
-    let keep = row.list("keep", EXAMPLE).map(flow_predicate::fields);
+    let keep = row.list("keep", EXAMPLE);
+    if keep.as_ref().is_some_and(Vec::is_empty) {
+        row.fault(
+            "keep",
+            "is empty: nothing would be written",
+            format!("name what is, such as {EXAMPLE}, remove keep, or write drop = true alone"),
+        );
+    }
+    let keep = keep.map(flow_predicate::fields);
     let drop = row.list("drop_fields", EXAMPLE).map(flow_predicate::fields);
     match (keep, drop) {
         (Some(_), Some(_)) => {

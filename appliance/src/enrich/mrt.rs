@@ -1,8 +1,9 @@
 //! MRT routing tables: TABLE_DUMP_V2 (RFC 6396, section 4.3; with path ids, RFC 8050).
 //!
-//! Of the entries of a prefix, one a peer, the one with the shortest AS path is taken, of equal ones the first. What is not a unicast
-//! table of IPv4 or IPv6 is passed over. A small reader of our own: what the crates for it bring along (dates, regular expressions, a
-//! message tree of every attribute) is far more than the two attributes that are needed here.
+//! Of the entries of a prefix, one a peer, the one with the shortest AS path is taken, of equal ones the first. Where that path is empty
+//! the prefix is the peer's own, or its network's: its AS is the origin. What is not a unicast table of IPv4 or IPv6 is passed over. A small
+//! reader of our own: what the crates for it bring along (dates, regular expressions, a message tree of every attribute) is far more than
+//! the two attributes that are needed here.
 
 use std::collections::HashMap;
 
@@ -15,6 +16,7 @@ use crate::limits::ROUTES_MAX;
 
 const HEADER_BYTES: usize = 12;
 const TABLE_DUMP_V2: u16 = 13;
+const PEER_INDEX_TABLE: u16 = 1;
 const PACKED: &str = "unpack it first: gunzip, bunzip2 or xz -d";
 
 /// Routes, none of them twice.
@@ -27,7 +29,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<(IpNet, Route)>, Wrong> {
         return Err(Wrong::of("", "is packed", PACKED));
     }
     let mut routes: HashMap<IpNet, (usize, Route)> = HashMap::new();
-    let (mut at, mut tables) = (0, 0);
+    let (mut at, mut tables, mut ases) = (0, 0, Vec::new());
     while at < bytes.len() {
         let broken = |what: &str| {
             Wrong::of("", format!("is no MRT at byte {at}: {what}"), "write a whole TABLE_DUMP_V2 file here, or CSV named .csv")
@@ -36,9 +38,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<(IpNet, Route)>, Wrong> {
         let (_, kind, subtype, length) =
             (|| Some((header.u32()?, header.u16()?, header.u16()?, header.u32()? as usize)))().ok_or_else(|| broken("a header is cut"))?;
         let body = header.take(length).ok_or_else(|| broken("a record is cut"))?;
+        if kind == TABLE_DUMP_V2 && subtype == PEER_INDEX_TABLE {
+            ases = peers(body).ok_or_else(|| broken("a peer is cut"))?;
+        }
         if kind == TABLE_DUMP_V2 && matches!(subtype, 2 | 4 | 8 | 10) {
             tables += 1;
-            let (net, found) = record(body, subtype).ok_or_else(|| broken("a prefix or attribute is cut"))?;
+            let (net, found) = record(body, subtype, &ases).ok_or_else(|| broken("a prefix or attribute is cut"))?;
             if let Some(found) = found {
                 if routes.len() >= ROUTES_MAX && !routes.contains_key(&net) {
                     return Err(Wrong::of("", format!("has more than {ROUTES_MAX} routes"), "write a table of one point in time here"));
@@ -61,16 +66,37 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<(IpNet, Route)>, Wrong> {
     Ok(routes.into_iter().map(|(net, (_, route))| (net, route)).collect())
 }
 
+/// The AS of each peer, in the order by which entries name them.
+fn peers(body: &[u8]) -> Option<Vec<u32>> {
+    const IPV6: u8 = 1;
+    const WIDE_AS: u8 = 2;
+    let mut cut = Cut(body);
+    cut.u32()?;
+    let name = usize::from(cut.u16()?);
+    cut.take(name)?;
+    let count = cut.u16()?;
+    let peer = |_| {
+        let kind = cut.u8()?;
+        cut.take(4 + if kind & IPV6 == 0 { 4 } else { 16 })?;
+        if kind & WIDE_AS == 0 { cut.u16().map(u32::from) } else { cut.u32() }
+    };
+    (0..count).map(peer).collect()
+}
+
 /// One prefix: the length of its best path, and its route; none where it has no entry.
-fn record(body: &[u8], subtype: u16) -> Option<(IpNet, Option<(usize, Route)>)> {
+fn record(body: &[u8], subtype: u16, ases: &[u32]) -> Option<(IpNet, Option<(usize, Route)>)> {
     let mut cut = Cut(body);
     cut.u32()?;
     let net = prefix(&mut cut, matches!(subtype, 2 | 8))?;
     let mut best: Option<(usize, Route)> = None;
     for _ in 0..cut.u16()? {
-        cut.take(2 + 4 + if matches!(subtype, 8 | 10) { 4 } else { 0 })?;
+        let peer = usize::from(cut.u16()?);
+        cut.take(4 + if matches!(subtype, 8 | 10) { 4 } else { 0 })?;
         let length = usize::from(cut.u16()?);
-        let found = attributes(cut.take(length)?)?;
+        let mut found = attributes(cut.take(length)?)?;
+        if found.0 == 0 {
+            found.1.origin = ases.get(peer).copied().unwrap_or(0);
+        }
         if best.is_none_or(|best| found.0 < best.0) {
             best = Some(found);
         }

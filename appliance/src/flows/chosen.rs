@@ -40,6 +40,35 @@ impl Chosen {
     }
 }
 
+/// Fields that are written in JSON even where they are zero: `type`, `sampling_rate`, `bytes` and `packets`.
+pub(super) const ALWAYS: [u32; 4] = [1, 3, 9, 10];
+
+/// Which of these four are not chosen: in protobuf a zero does not tell.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut(u8);
+
+impl LeftOut {
+    /// Of what is chosen; none: all.
+    pub fn of(chosen: Option<&Chosen>) -> Self {
+        let is_out = |number: &u32| chosen.is_some_and(|chosen| !chosen.has(*number));
+        Self(ALWAYS.iter().enumerate().filter(|(_, number)| is_out(number)).map(|(at, _)| 1 << at).sum())
+    }
+
+    /// A bit each, the low four.
+    pub const fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Out of these.
+    pub const fn from_bits(bits: u8) -> Self {
+        Self(bits)
+    }
+
+    pub(super) fn has(self, number: u32) -> bool {
+        ALWAYS.iter().position(|always| *always == number).is_some_and(|at| self.0 >> at & 1 == 1)
+    }
+}
+
 /// A form that passes on what is chosen.
 pub(super) struct Kept<'a, F> {
     pub(super) form: &'a mut F,

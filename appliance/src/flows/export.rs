@@ -36,6 +36,8 @@ pub(super) struct Header {
     repeated: bool,
     /// Of IPFIX: the datagram ends before the message that it says it has.
     cut: bool,
+    /// What it says waited on disk, and is there until it has gone on.
+    pub(super) on_disk: bool,
 }
 
 impl Header {
@@ -69,6 +71,7 @@ impl Header {
             window: 0,
             repeated: false,
             cut,
+            on_disk: false,
         })
     }
 
@@ -84,7 +87,7 @@ impl Header {
     /// The header of a set that waited over a restart. `told`: base, number, and when it came, from which port.
     pub(super) const fn again(key: &DomainKey, (base, sequence, received_ns, port): (Base, u32, u64, u16), repeated: bool) -> Self {
         let DomainKey { exporter, version, id, .. } = *key;
-        Self { version, base, sequence, domain: id, received_ns, exporter, port, window: 0, repeated, cut: false }
+        Self { version, base, sequence, domain: id, received_ns, exporter, port, window: 0, repeated, cut: false, on_disk: true }
     }
 
     fn times(&self, init_ms: Option<u64>) -> Times {

@@ -37,12 +37,19 @@ pub(super) struct Held {
     order: BTreeSet<Place>,
     last_arrival: u64,
     bytes: usize,
+    /// Those that are on disk too.
+    on_disk: usize,
 }
 
 impl Held {
     /// Memory that it takes.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Sets that wait and are on disk too.
+    pub(super) const fn on_disk(&self) -> usize {
+        self.on_disk
     }
 
     /// Sets that wait.
@@ -64,6 +71,7 @@ impl Held {
         // In one domain each has a place of its own.
         self.last_arrival = arrival.max(self.last_arrival + 1);
         self.order.insert((header.received_ns, self.last_arrival, template));
+        self.on_disk += usize::from(header.on_disk);
         self.sets.insert((template, self.last_arrival), Box::new(HeldSet { header, body: body.into() }));
         self.bytes += bytes;
         true
@@ -95,6 +103,7 @@ impl Held {
     fn take(&mut self, key: SetKey) -> Option<HeldSet> {
         let set = self.sets.remove(&key)?;
         self.bytes -= SET_BYTES + set.body.len() + if self.sets.is_empty() { DOMAIN_BYTES } else { 0 };
+        self.on_disk -= usize::from(set.header.on_disk);
         Some(*set)
     }
 }

@@ -53,7 +53,7 @@ pub mod waiting;
 mod wide;
 
 pub use added::{Added, Remote, Text};
-pub use chosen::Chosen;
+pub use chosen::{Chosen, LeftOut};
 pub use collector::{Arrival, Collector, Settings};
 pub use exporters::{Delays, Exporter, Exporters};
 pub use flow::{Address, Fields, Flow, FlowType, Lists, RateFrom};

@@ -1,5 +1,6 @@
 //! A flow message on the wire as one line of JSON: the very line that the flow itself would have been written as.
 
+use super::chosen::LeftOut;
 use super::flow::Address;
 use super::json::Json;
 use super::message::Form as _;
@@ -21,8 +22,8 @@ pub fn unframed(framed: &[u8]) -> Option<&[u8]> {
 
 /// Appends the line and its end. False: the bytes are no message, and nothing is appended.
 ///
-/// Fields that are not in the schema are left out.
-pub fn json_of(message: &[u8], out: &mut Vec<u8>) -> bool {
+/// Fields that are not in the schema are left out; so are zeros of those that nobody chose to write.
+pub fn json_of(message: &[u8], left_out: LeftOut, out: &mut Vec<u8>) -> bool {
     let (schema, mut found, mut c) = (Schema::get(), Vec::with_capacity(40), Wire(message));
     while !c.0.is_empty() {
         let Some((number, value)) = c.field() else { return false };
@@ -34,6 +35,9 @@ pub fn json_of(message: &[u8], out: &mut Vec<u8>) -> bool {
     for (at, column) in schema.columns.iter().enumerate() {
         let (own, behind) = rest.split_at(rest.partition_point(|(column, _)| *column <= at));
         rest = behind;
+        if own.is_empty() && left_out.has(column.number) {
+            continue;
+        }
         write(&mut json, (column.number, column.name, column.shape), own);
     }
     json.end();
@@ -130,7 +134,7 @@ impl<'a> Wire<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::flows::{Flow, json, protobuf};
+    use crate::flows::{Added, Chosen, Flow, Message, json, protobuf};
     use rand_chacha::ChaCha8Rng;
     use rand_core::{Rng, SeedableRng};
 
@@ -164,7 +168,7 @@ mod tests {
             protobuf::write_framed(&flow, &mut Vec::new(), &mut framed);
             json::write(&flow, &mut own);
             assert_eq!(unframed(&framed), Some(&wire[..]));
-            assert!(json_of(&wire, &mut read));
+            assert!(json_of(&wire, LeftOut::default(), &mut read));
             assert_eq!(String::from_utf8(read).unwrap(), String::from_utf8(own).unwrap());
             // Cut, or of random bytes, it is refused or read: it never panics, and what is refused leaves nothing.
             let cut = dice.next_u32() as usize % (wire.len() + 1);
@@ -172,9 +176,34 @@ mod tests {
                 *byte = byte.wrapping_add(1);
             }
             let mut other = Vec::new();
-            assert!(json_of(&wire[..cut], &mut other) || other.is_empty());
-            json_of(&wire, &mut other);
+            assert!(json_of(&wire[..cut], LeftOut::default(), &mut other) || other.is_empty());
+            json_of(&wire, LeftOut::default(), &mut other);
             assert_eq!(unframed(&framed[..framed.len() - 1]), None);
         }
+    }
+
+    /// What a stream does not write is no zero.
+    #[test]
+    fn the_wire_reads_as_its_stream_would_write_it() {
+        let mut dice = ChaCha8Rng::seed_from_u64(32);
+        let numbers: Vec<u32> = Schema::get().columns.iter().map(|column| column.number).collect();
+        for _ in 0..2_000 {
+            let flow = flow(&mut dice);
+            let is_kept = dice.next_u32().is_multiple_of(2);
+            let some = numbers.iter().copied().filter(|_| dice.next_u32().is_multiple_of(2));
+            let chosen = if is_kept { Chosen::only(some) } else { Chosen::without(some) };
+            let message = Message { flow: &flow, added: &Added::NONE, chosen: Some(&chosen) };
+            let (mut wire, mut own, mut read) = (Vec::new(), Vec::new(), Vec::new());
+            protobuf::write_message(&message, &mut wire);
+            json::write_message(&message, &mut own);
+            let left_out = LeftOut::from_bits(LeftOut::of(Some(&chosen)).bits());
+            assert!(json_of(&wire, left_out, &mut read) && left_out.bits() < 16);
+            assert_eq!(String::from_utf8(read).unwrap(), String::from_utf8(own).unwrap());
+        }
+        let is_always = |shape| matches!(shape, Shape::Wide(true));
+        let always = Schema::get().columns.iter().filter(|column| column.number == 1 || is_always(column.shape));
+        let mut always: Vec<u32> = always.map(|column| column.number).collect();
+        always.sort_unstable();
+        assert_eq!((always, LeftOut::of(None)), (crate::flows::chosen::ALWAYS.to_vec(), LeftOut::default()));
     }
 }

@@ -1,7 +1,7 @@
 //! Data that still waits for its template at the end: kept on disk, so that the next start has it, and decoded when the template comes.
 //!
-//! It stands beside the templates, in a file of its own, written as they are and taken away when it is read: what it holds is decoded once,
-//! or not at all. Bytes: the eight of [`MAGIC`], the CRC-32 of all that follows, then each set: the CRC-32 of its bytes, how many they are,
+//! It stands beside the templates, in a file of its own, written as they are. What was read of it stays there until that is decoded or given
+//! up: who reads it writes it anew then, and takes it away when nothing is left. Bytes: the eight of [`MAGIC`], the CRC-32 of all that follows, then each set: the CRC-32 of its bytes, how many they are,
 //! and they: whose it is, its header, its data; numbers are little-endian. One that is damaged is counted, and those behind it are read.
 
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::export::Header;
 use super::flow::Address;
 use super::held::HeldSet;
 use super::ledger::SetDrop;
-use super::store::{Reader, StoreError, put_key, read, remove, replace};
+use super::store::{Reader, StoreError, put_key, read, remove, replace, try_out};
 use super::times::Base;
 
 /// Of version 1.
@@ -25,11 +25,14 @@ pub fn beside(templates: &Path) -> PathBuf {
     name.into()
 }
 
-/// Writes what [`Collector::waiting`] gave.
+/// Writes what [`Collector::waiting`] or [`Collector::waiting_on_disk`] gave; of nothing there is no file.
 ///
 /// # Errors
 /// The disk's; the file before is untouched.
 pub fn write(file: &Path, waiting: &[u8]) -> Result<(), StoreError> {
+    if waiting.is_empty() {
+        return if file.exists() { Ok(remove(file)?) } else { Ok(()) };
+    }
     replace(file, MAGIC, waiting)
 }
 
@@ -43,16 +46,32 @@ impl Collector {
         (!out.is_empty()).then_some(out)
     }
 
-    /// Takes up what waited before, and takes the file away, which a power cut does not undo. How many sets wait again.
+    /// What is left of the file of before: sets of it that wait still.
+    pub fn on_disk(&self) -> usize {
+        self.domains.iter().map(|(_, domain)| domain.held.on_disk()).sum()
+    }
+
+    /// The same, for [`write()`].
+    pub fn waiting_on_disk(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        for (key, domain) in self.domains.iter().filter(|(_, domain)| domain.held.on_disk() > 0) {
+            let own = domain.held.iter().filter(|(_, set)| set.header.on_disk);
+            own.for_each(|(template, set)| put(key, template, set, &mut out));
+        }
+        out
+    }
+
+    /// Takes up what waited before; the file stays, unless it is none of ours. How many sets wait again.
     ///
     /// # Errors
-    /// It cannot be read, or taken away, or is none of ours: nothing of it was taken up.
+    /// It cannot be read, or not be written anew when what it holds has gone on, or is none of ours: nothing of it was taken up.
     pub fn restore_waiting(&mut self, file: &Path) -> Result<u64, StoreError> {
         let Some(bytes) = read(file)? else { return Ok(0) };
-        // First, so that no end of ours makes it come twice.
-        remove(file)?;
+        // Where it could not be taken away later it would come at each start.
+        try_out(file)?;
         let before = self.ledger().waiting;
         let Some(rest) = bytes.strip_prefix(MAGIC).and_then(|rest| rest.get(4..)) else {
+            remove(file)?;
             self.lose();
             return Err(StoreError::Damaged);
         };

@@ -1,7 +1,7 @@
 //! Flow messages as the journal holds them: many to a message, each with a key of its own.
 //!
 //! They are small and many, so what a message costs (a lock, a frame, a checksum, a place in the queue) is paid once a lot. Bytes: the
-//! form, the count (4, little-endian), then each message: the lengths of its key (2) and of its value (4), key, value.
+//! form and what its messages leave out, the count (4, little-endian), then each message: the lengths of its key (2) and of its value (4), key, value.
 
 use std::ops::Range;
 
@@ -20,6 +20,9 @@ impl LotForm {
     /// In the order of their numbers in the journal, which never change.
     const ALL: [Self; 3] = [Self::Bare, Self::Framed, Self::Json];
 }
+
+/// The form is in the low half of its byte; in the high one, which was once zero, is what messages leave out.
+const FORM_BITS: u32 = 4;
 
 const HEAD_BYTES: usize = 5;
 const ENTRY_HEAD_BYTES: usize = 6;
@@ -40,6 +43,13 @@ impl LotWriter {
         writer.bytes.push(form as u8);
         writer.bytes.resize(HEAD_BYTES, 0);
         writer
+    }
+
+    /// Its messages leave out these of what is else always written: four bits, which who reads them knows.
+    #[must_use]
+    pub fn leaving_out(mut self, bits: u8) -> Self {
+        self.bytes[0] |= bits << FORM_BITS;
+        self
     }
 
     /// Adds a message: both append to what they are given. False, and nothing is added: one of them is
@@ -90,6 +100,8 @@ impl LotWriter {
 pub struct Lot<'a> {
     /// How its values are written.
     pub form: LotForm,
+    /// What they leave out: see [`LotWriter::leaving_out`].
+    pub left_out: u8,
     /// Messages that it says it has.
     pub count: u32,
     payload: &'a [u8],
@@ -99,8 +111,9 @@ impl<'a> Lot<'a> {
     /// `None`: these bytes are no lot.
     pub fn read(payload: &'a [u8]) -> Option<Self> {
         let head = payload.first_chunk::<HEAD_BYTES>()?;
-        let form = *LotForm::ALL.get(usize::from(head[0]))?;
-        Some(Self { form, count: u32::from_le_bytes([head[1], head[2], head[3], head[4]]), payload })
+        let (form, left_out) = (head[0] & ((1 << FORM_BITS) - 1), head[0] >> FORM_BITS);
+        let form = *LotForm::ALL.get(usize::from(form))?;
+        Some(Self { form, left_out, count: u32::from_le_bytes([head[1], head[2], head[3], head[4]]), payload })
     }
 
     /// Where in the payload key and value of each message are. Ends where an entry claims more than there is.
@@ -148,5 +161,9 @@ mod tests {
             }
         }
         assert!(Lot::read(&[3, 0, 0, 0, 0]).is_none());
+        let lots = [LotWriter::new(LotForm::Framed, 9), LotWriter::new(LotForm::Framed, 9).leaving_out(13)];
+        for (mut writer, left_out) in lots.into_iter().zip([0, 13]) {
+            assert!((0..2).all(|_| Lot::read(&writer.take()).is_some_and(|lot| (lot.form, lot.left_out) == (LotForm::Framed, left_out))));
+        }
     }
 }

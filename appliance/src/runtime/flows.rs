@@ -130,7 +130,10 @@ pub fn run(options: &Options) -> Result<(), FlowsError> {
     } else {
         let mut saver = options.templates.as_deref().and_then(|file| Saver::start(file, &mut collector));
         let done = serve(&mut listeners, &mut collector, saver.as_mut(), &mut out);
-        saver.into_iter().for_each(|saver| saver.end(&mut collector, KEEP_MAX));
+        if let Some(saver) = saver {
+            saver.end_waiting(&mut collector, KEEP_MAX);
+            saver.end(&mut collector, KEEP_MAX);
+        }
         done
     };
     let streams = out.end();

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use super::reload::utc;
+use crate::analyse::is_implausible;
 use crate::axes::flow_field::FlowField;
 use crate::config::FlowPredicate;
 use crate::enrich::{Pipeline, admits, text};
@@ -44,6 +45,8 @@ pub(super) struct Top {
     talkers: HashMap<String, Sums>,
     all: Sums,
     unknown_rates: u64,
+    /// Flows with more than any has: stats leave them out too, and one would hide the rates of all others.
+    implausible: u64,
     /// When the interval began, nanoseconds since 1970; none: no flow has come.
     since_ns: Option<u64>,
     shown: u64,
@@ -68,6 +71,7 @@ impl Top {
             talkers: HashMap::new(),
             all: Sums::default(),
             unknown_rates: 0,
+            implausible: 0,
             since_ns: None,
             shown: 0,
             key: String::new(),
@@ -85,13 +89,18 @@ impl Top {
         if !admits(&self.predicate, flow, added) {
             return;
         }
+        let rate = if added.normalized { 1 } else { flow.fields.sampling_rate };
+        if is_implausible(flow.fields.packets, flow.fields.bytes, rate) {
+            self.implausible += 1;
+            return;
+        }
+        let rate = rate.max(1);
         self.key.clear();
         for (place, field) in self.options.fields.iter().enumerate() {
             let own = text(flow, added, field, LISTED);
             self.key.push_str(if place > 0 { " " } else { "" });
             self.key.push_str(if own.is_empty() { ABSENT } else { &own });
         }
-        let rate = if added.normalized { 1 } else { flow.fields.sampling_rate.max(1) };
         let own = Sums { packets: flow.fields.packets.saturating_mul(rate), bytes: flow.fields.bytes.saturating_mul(rate), flows: 1 };
         self.unknown_rates += u64::from(flow.fields.sampling_rate == 0);
         self.all.add(own);
@@ -125,7 +134,7 @@ impl Top {
 
     /// Shows what there is of the last interval.
     pub(super) fn end(&mut self, out: &mut Vec<u8>) {
-        if let Some(since_ns) = self.since_ns.filter(|_| self.all.flows > 0 && !self.is_done()) {
+        if let Some(since_ns) = self.since_ns.filter(|_| self.all.flows + self.implausible > 0 && !self.is_done()) {
             self.show(since_ns, out);
         }
     }
@@ -138,7 +147,11 @@ impl Top {
         let names: Vec<&str> = self.options.fields.iter().map(|field| field.name).collect();
         let (count, unknown) = (self.talkers.len(), self.unknown_rates);
         // Writing to a String cannot fail.
-        let _ = writeln!(block, "{} {seconds} s, {} flows of {count} talkers, {unknown} of unknown rate", utc(since_ns), self.all.flows);
+        let _ = write!(block, "{} {seconds} s, {} flows of {count} talkers, {unknown} of unknown rate", utc(since_ns), self.all.flows);
+        if self.implausible > 0 {
+            let _ = write!(block, ", {} implausible and left out", self.implausible);
+        }
+        block.push('\n');
         let _ = writeln!(block, "{:>16} {:>18} {:>10}  {}", "packets/s", "bits/s", "flows", names.join(" "));
         line(&mut block, &self.all, seconds, "(all)");
         for (key, sums) in rows.into_iter().take(self.options.rows) {
@@ -149,7 +162,7 @@ impl Top {
             out.push(b'\n');
         }
         self.talkers.clear();
-        (self.all, self.unknown_rates) = (Sums::default(), 0);
+        (self.all, self.unknown_rates, self.implausible) = (Sums::default(), 0, 0);
         self.shown += 1;
     }
 }
@@ -165,4 +178,31 @@ impl Sums {
 fn line(block: &mut String, sums: &Sums, seconds: f64, key: &str) {
     let (packets, bits) = (sums.packets as f64 / seconds, sums.bytes as f64 * 8.0 / seconds);
     let _ = writeln!(block, "{packets:>16.1} {bits:>18.1} {:>10}  {key}", sums.flows);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::axes::flow_field::named;
+    use crate::config::{FlowFormat, Framing};
+
+    /// One record of anyone's would hide the rates of all.
+    #[test]
+    fn what_no_flow_has_hides_no_rate() {
+        let fields = vec![named("proto").unwrap()];
+        let options = TopOptions { fields, every_ns: 1_000_000_000, count: None, rows: 9, clears: false };
+        let pipeline = Pipeline::new(&[], None, (FlowFormat::Json, Framing::Length));
+        let (mut top, mut out) = (Top::new(options, FlowPredicate::default(), pipeline), Vec::new());
+        let mut flow = Flow::default();
+        for (proto, packets, bytes, rate) in [(6, 2, 250, 100), (17, 1, u64::MAX, 1), (17, 1 << 30, 1 << 36, 1 << 20)] {
+            (flow.fields.proto, flow.fields.packets, flow.fields.bytes, flow.fields.sampling_rate) = (proto, packets, bytes, rate);
+            top.put(&flow, &mut out);
+        }
+        top.end(&mut out);
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0].ends_with(" 1 s, 1 flows of 1 talkers, 0 of unknown rate, 2 implausible and left out"), "{text}");
+        let rates: Vec<&str> = lines[2].split_whitespace().collect();
+        assert_eq!((rates, lines.len()), (vec!["200.0", "200000.0", "1", "(all)"], 5), "{text}");
+    }
 }

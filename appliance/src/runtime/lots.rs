@@ -50,6 +50,11 @@ impl Lots {
         }
     }
 
+    /// The same, of messages that leave out these of what is else always written.
+    pub(super) fn leaving_out(self, bits: u8) -> Self {
+        Self { lot: self.lot.leaving_out(bits), ..self }
+    }
+
     /// What comes from here on came now, by the time that windows follow.
     pub(super) fn turn(&mut self, now_ns: u64) {
         let start_ns = now_ns - now_ns % self.window_ns;

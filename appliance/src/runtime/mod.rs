@@ -36,6 +36,7 @@ mod held;
 mod hidden;
 #[cfg(feature = "dpdk")]
 mod journal;
+mod leftover;
 mod lots;
 pub mod made_of;
 pub mod memory;

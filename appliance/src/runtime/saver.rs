@@ -1,13 +1,14 @@
 //! Templates and rates onto the disk, by a thread of its own: who receives never waits for it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::flows::{Collector, store, waiting};
+use super::leftover::Leftover;
+use crate::flows::{Collector, store};
 
 /// They are written no more often. What was told alone is written at once.
 const EVERY: Duration = Duration::from_secs(1);
@@ -23,8 +24,8 @@ pub(super) struct Saver {
     /// When they were given to the thread last.
     offered: Option<Instant>,
     thread: JoinHandle<()>,
-    /// Where what waits for templates is kept at the end.
-    waiting: PathBuf,
+    /// What waits for templates.
+    leftover: Leftover,
     /// It has ended, and that was told.
     is_gone: bool,
 }
@@ -37,12 +38,7 @@ impl Saver {
             Ok(templates) => tracing::info!(templates, "flows: templates of an earlier run, out of {}", file.display()),
             Err(fault) => tracing::warn!("flows: {}: {fault}", file.display()),
         }
-        let waiting = waiting::beside(file);
-        match collector.restore_waiting(&waiting) {
-            Ok(0) => {}
-            Ok(sets) => tracing::info!(sets, "flows: data of an earlier run waits for its templates, out of {}", waiting.display()),
-            Err(fault) => tracing::warn!("flows: {}: {fault}", waiting.display()),
-        }
+        let leftover = Leftover::start(file, collector);
         if let Err(fault) = store::try_out(file) {
             tracing::error!("flows: {}: templates cannot be kept: {fault}; after a restart data waits for new ones", file.display());
         }
@@ -50,7 +46,7 @@ impl Saver {
         let failed = Arc::new(AtomicBool::new(false));
         let (name, file, says) = (file.display().to_string(), file.to_owned(), Arc::clone(&failed));
         match thread::Builder::new().name("flow-templates".into()).spawn(move || write(&file, &from, &says)) {
-            Ok(thread) => Some(Self { to, failed, offered: None, thread, waiting, is_gone: false }),
+            Ok(thread) => Some(Self { to, failed, offered: None, thread, leftover, is_gone: false }),
             Err(fault) => {
                 tracing::error!(
                     "flows: {name}: no thread keeps templates: {fault}; raise the limit on threads; after a restart data waits"
@@ -62,6 +58,7 @@ impl Saver {
 
     /// After each burst: if something changed, it is written, unless something was within the last second. Waits for nothing.
     pub(super) fn offer(&mut self, collector: &mut Collector) {
+        self.leftover.offer(collector);
         let is_to_write = collector.is_changed() || self.failed.load(Ordering::Relaxed);
         if !is_to_write || self.offered.is_some_and(|offered| offered.elapsed() < EVERY) {
             return;
@@ -80,17 +77,7 @@ impl Saver {
 
     /// Nothing more will come: what waits for templates goes to the disk, if that takes it within this time, and else is given up.
     pub(super) fn end_waiting(&self, collector: &mut Collector, at_most: Duration) {
-        let Some(told) = collector.waiting() else { return collector.end() };
-        let (file, (done, is_done)) = (self.waiting.clone(), sync_channel(1));
-        let spawned = thread::Builder::new().name("flow-waiting".into()).spawn(move || done.send(waiting::write(&file, &told)));
-        let fault = match spawned.map(|_| is_done.recv_timeout(at_most)) {
-            Ok(Ok(Ok(()))) => return collector.end_kept(),
-            Ok(Ok(Err(fault))) => fault.to_string(),
-            Ok(Err(_)) => "the disk does not take it".to_owned(),
-            Err(fault) => fault.to_string(),
-        };
-        tracing::error!("flows: {}: {fault}: data that waits for its template is given up", self.waiting.display());
-        collector.end();
+        self.leftover.end(collector, at_most);
     }
 
     /// All of it, and waits until it is there, but no longer than this: a disk that hangs does not hold up the end.
@@ -224,6 +211,10 @@ mod tests {
         saver.end(&mut next, Duration::from_secs(30));
     }
 
+    fn nothing() -> Leftover {
+        Leftover::start(Path::new("/nowhere/templates"), &mut Collector::new(&Settings::default()))
+    }
+
     /// A file that nobody takes bytes of, as of a disk that hangs, does not hold up the end.
     #[test]
     fn a_disk_that_hangs_does_not_hold_up_the_end() {
@@ -234,7 +225,7 @@ mod tests {
             let _ = shut.recv();
         });
         let failed = Arc::new(AtomicBool::new(true));
-        let saver = Saver { to, failed, offered: None, thread, waiting: PathBuf::new(), is_gone: false };
+        let saver = Saver { to, failed, offered: None, thread, leftover: nothing(), is_gone: false };
         for _ in 0..2 {
             while saver.to.try_send(Vec::new()).is_err() {
                 thread::sleep(NAP);
@@ -248,7 +239,7 @@ mod tests {
     fn a_thread_that_has_gone_is_told_and_holds_up_nothing() {
         let (to, from) = sync_channel(1);
         let thread = thread::spawn(move || drop(from));
-        let mut saver = Saver { to, failed: Arc::default(), offered: None, thread, waiting: PathBuf::new(), is_gone: false };
+        let mut saver = Saver { to, failed: Arc::default(), offered: None, thread, leftover: nothing(), is_gone: false };
         let from = Arrival { exporter: Address::of(&[192, 0, 2, 1]), port: 9, received_ns: 1 };
         let mut collector = Collector::new(&Settings::default());
         collector.take(&from, &TEMPLATE, &mut |_| {});

@@ -1,6 +1,6 @@
 //! A message as proto3 JSON, one line; a lot as a line each.
 
-use crate::flows::text;
+use crate::flows::{LeftOut, text};
 use crate::journal::{Kind, Lot, LotForm, Message};
 use crate::report::pb;
 
@@ -26,6 +26,7 @@ pub fn to_json_line(message: &Message, line: &mut Vec<u8>) -> Result<(), String>
 
 fn lot(message: &Message, line: &mut Vec<u8>) -> Result<(), String> {
     let lot = Lot::read(&message.payload).ok_or("no lot")?;
+    let left_out = LeftOut::from_bits(lot.left_out);
     for (_, value) in lot.entries() {
         let whole = match lot.form {
             LotForm::Json => {
@@ -33,8 +34,8 @@ fn lot(message: &Message, line: &mut Vec<u8>) -> Result<(), String> {
                 line.push(b'\n');
                 true
             }
-            LotForm::Bare => text::json_of(value, line),
-            LotForm::Framed => text::unframed(value).is_some_and(|bare| text::json_of(bare, line)),
+            LotForm::Bare => text::json_of(value, left_out, line),
+            LotForm::Framed => text::unframed(value).is_some_and(|bare| text::json_of(bare, left_out, line)),
         };
         if !whole {
             return Err("no flow message".to_owned());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::lots::Lots;
 use crate::config::{FlowFormat, Flows as Config, Framing};
 use crate::flows::key::Key;
-use crate::flows::{Message as FlowMessage, json, protobuf};
+use crate::flows::{LeftOut, Message as FlowMessage, json, protobuf};
 use crate::journal::{Journal, LotForm, Message};
 
 /// Flow messages that were given on.
@@ -27,6 +27,7 @@ pub(super) struct Outlet {
     pub(super) lots: Lots,
     format: (FlowFormat, Framing),
     key: Key,
+    left_out: LeftOut,
     scratch: Vec<u8>,
 }
 
@@ -39,7 +40,17 @@ impl Outlet {
             (FlowFormat::Json, _) => LotForm::Json,
         };
         let lots = Lots::new(journal, topic, (form, Message::flows), window_ns);
-        Self { lots, format, key: Key::new(&config.key), scratch: Vec::new() }
+        Self { lots, format, key: Key::new(&config.key), left_out: LeftOut::default(), scratch: Vec::new() }
+    }
+
+    /// The same, of messages that leave out these.
+    pub(super) fn leaving_out(self, left_out: LeftOut) -> Self {
+        Self { lots: self.lots.leaving_out(left_out.bits()), left_out, ..self }
+    }
+
+    /// Whether messages that are written so, and leave out these, are its own.
+    pub(super) fn is_of(&self, format: (FlowFormat, Framing), left_out: LeftOut) -> bool {
+        (self.format, self.left_out) == (format, left_out)
     }
 
     /// Takes a flow's message.

@@ -4,12 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::outlet::{Given, Outlet};
-use crate::config::{FlowFormat, Flows as Config, Framing};
+use crate::config::{FlowFormat, Flows as Config};
 use crate::enrich::Pipeline;
-use crate::flows::{Flow, Message};
+use crate::flows::{Flow, LeftOut, Message};
 use crate::journal::Journal;
-
-type Format = (FlowFormat, Framing);
 
 /// A topic's outlet, with its buffer, is kept so long without a flow.
 const IDLE_NS: u64 = 600_000_000_000;
@@ -22,8 +20,8 @@ pub(super) struct Way {
     /// None: each flow is one message, as its exporter told it.
     pipeline: Option<Box<Pipeline>>,
     all: Outlet,
-    /// Of streams that have a topic or a format of their own.
-    others: HashMap<String, Vec<(Format, Outlet)>>,
+    /// Of streams that have a topic, a format or a choice of fields of their own.
+    others: HashMap<String, Vec<Outlet>>,
     /// When those were last looked through,
     looked_ns: u64,
     /// and what was given on by those that are no more.
@@ -70,20 +68,23 @@ impl Way {
             *messages += 1;
             let format = (piece.format, piece.framing);
             let topic = piece.topic.unwrap_or(&config.topic);
-            if topic == config.topic && format == config.format {
+            // A line of JSON says itself what is in it.
+            let is_json = format.0 == FlowFormat::Json;
+            let left_out = if is_json { LeftOut::default() } else { LeftOut::of(piece.message.chosen) };
+            if topic == config.topic && all.is_of(format, left_out) {
                 return all.put_written(&piece.message, piece.bytes);
             }
             if !others.contains_key(topic) {
                 others.insert(topic.to_owned(), Vec::new());
             }
             let Some(of_topic) = others.get_mut(topic) else { return };
-            let at = of_topic.iter().position(|(other, _)| *other == format).unwrap_or_else(|| {
-                let mut outlet = Outlet::new(config, (topic, format), Arc::clone(journal), *window_ns);
+            let at = of_topic.iter().position(|outlet| outlet.is_of(format, left_out)).unwrap_or_else(|| {
+                let mut outlet = Outlet::new(config, (topic, format), Arc::clone(journal), *window_ns).leaving_out(left_out);
                 outlet.lots.turn(*now_ns);
-                of_topic.push((format, outlet));
+                of_topic.push(outlet);
                 of_topic.len() - 1
             });
-            of_topic[at].1.put_written(&piece.message, piece.bytes);
+            of_topic[at].put_written(&piece.message, piece.bytes);
         });
         let unwritten = u64::from(self.messages == before);
         self.unwritten += unwritten;
@@ -99,7 +100,7 @@ impl Way {
         self.looked_ns = now_ns;
         let gone = &mut self.gone;
         self.others.retain(|_, formats| {
-            formats.retain(|(_, outlet)| {
+            formats.retain(|outlet| {
                 let is_idle = outlet.lots.idle_ns() > IDLE_NS;
                 if is_idle {
                     let given = outlet.lots.given;
@@ -113,7 +114,7 @@ impl Way {
 
     /// What was given on, over all outlets.
     pub(super) fn given(&self) -> Given {
-        let others = self.others.values().flatten().map(|(_, outlet)| outlet);
+        let others = self.others.values().flatten();
         let of = |given: fn(&Outlet) -> u64| given(&self.all) + others.clone().map(given).sum::<u64>();
         Given {
             journalled: of(|outlet| outlet.lots.given.written) + self.gone.journalled,
@@ -124,15 +125,16 @@ impl Way {
     }
 
     fn outlets(&mut self) -> impl Iterator<Item = &mut Outlet> {
-        let others = self.others.values_mut().flatten().map(|(_, outlet)| outlet);
-        std::iter::once(&mut self.all).chain(others)
+        std::iter::once(&mut self.all).chain(self.others.values_mut().flatten())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{Bound, FlowLane};
+    use crate::journal::{Bound, FlowLane, Next};
+    use crate::sink::to_json_line;
+    use std::time::Duration;
 
     /// Topics come and go without end; what they were given is not forgotten with them.
     #[test]
@@ -158,5 +160,43 @@ mod tests {
         }
         assert!(way.others.len() < 150 && way.others.contains_key("t.7"), "{}", way.others.len());
         assert_eq!((way.given().journalled, way.given().messages), (2_000, 2_000));
+    }
+
+    /// What a stream does not write is no zero in any sink; streams of one topic may write different fields.
+    #[test]
+    fn lines_have_the_fields_of_their_stream() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("r.csv"), "prefix,customer\n10.0.0.0/8,a\n").unwrap();
+        let rows = "stats = []\n[ranges]\nfile = \"r.csv\"\n[flows]\nlisten = [\"udp/2055\"]\n[[streams]]\nname = \"all\"\n\
+            [[streams]]\nname = \"two\"\nkeep = [\"src_port\", \"bytes\"]\n[[streams]]\nname = \"bare\"\nframing = \"bare\"\n\
+            drop_fields = [\"type\", \"stream\"]\n[[streams]]\nname = \"json\"\nformat = \"json\"\nkeep = [\"src_port\"]\n";
+        std::fs::write(folder.path().join("t.toml"), rows).unwrap();
+        let config = crate::config::load(&folder.path().join("t.toml"), &crate::stats::check).unwrap();
+        let lane = FlowLane { bound: Bound::default(), disk: None };
+        let journal = Journal::new::<&str>(Bound::default(), &[]).with_flows(&lane, &["s"]).unwrap();
+        let cursor = journal.flow_cursor("s").unwrap();
+        let flows = config.flows.clone().unwrap();
+        let pipeline = Pipeline::new(&config.streams, None, flows.format);
+        let mut way = Way::new(&flows, Arc::clone(&journal), 1_000_000_000, Some(pipeline));
+        let mut flow = Flow::default();
+        flow.fields.src_port = 7;
+        way.put(&flow);
+        way.flush();
+        journal.close();
+        let mut lines = Vec::new();
+        while let Next::Message(message) = cursor.next(Duration::ZERO) {
+            to_json_line(&message, &mut lines).unwrap();
+            cursor.commit(1);
+        }
+        let text = String::from_utf8(lines).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        let mut pipeline = Pipeline::new(&config.streams, None, flows.format);
+        pipeline.force((FlowFormat::Json, crate::config::Framing::Length));
+        let mut own = Vec::new();
+        pipeline.take(&flow, &mut |piece| own.push(String::from_utf8(piece.bytes.to_vec()).unwrap().trim_end().to_owned()));
+        own.sort_unstable();
+        assert_eq!(lines, own);
+        assert!(lines.contains(&"{\"bytes\":\"0\",\"src_port\":7}") && lines.contains(&"{\"src_port\":7}"), "{lines:?}");
     }
 }
