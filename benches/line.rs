@@ -2,7 +2,8 @@
 //!
 //! `bash scripts/bench line [CASE]`: one line of JSON a case, in millions of frames a second that the core ran; on stderr how it
 //! came about, and at the end a table. Both read the same capture of a million frames through `net_pcap` with `infinite_rx`, on
-//! one CPU, with the same memory, segments and bursts, and each is stopped while the other runs. A round of ours is three
+//! one CPU, with the same segments and bursts, and each is stopped while the other runs. Both have hugepages where some are reserved and
+//! mounted; where not, `tailwater` asks the kernel for large pages by itself, and `testpmd` has ordinary ones: the row says which. A round of ours is three
 //! windows with their ends, but for 3 s in the midst of one, which are theirs. Ratios of rounds whose clock changed do not count. Behind
 //! the rounds `perf` samples where the core spends its time, and a window's reports are compared with the capture's truth. Nothing is shed:
 //! `net_pcap` waits, and what want of memory made coarser is told on the row.
@@ -98,7 +99,11 @@ fn case(binary: &Path, root: &Path, case: Case, end: Instant) -> Result<Vec<Row>
     eprintln!("{name}: time: {shown}");
     eprintln!("{name}: {}", told.as_ref().unwrap_or_else(|fault| fault));
     told?;
-    let pages = if huge { "hugepages" } else { "--no-huge" };
+    let pages = match (huge, programs::makes_large_pages()) {
+        (true, _) => "hugepages",
+        (false, true) => "--no-huge, ours large of the kernel's making",
+        (false, false) => "--no-huge",
+    };
     let row =
         |(at, mode): (usize, &&'static str)| print((name, stats, mode), &measured, at, pages, &shed, &shown, goals.filter(|_| at == 0));
     modes.iter().enumerate().map(row).collect()

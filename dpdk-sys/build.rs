@@ -71,6 +71,7 @@ fn bindings(flags: &[String]) -> Result<(), Box<dyn Error>> {
         .header("wrapper.h")
         .clang_args(flags)
         .allowlist_function("tw_.*|rte_(eal|dev|eth|pktmbuf|mempool|mbuf_dyn|ring|lcore|get_.*_lcore|log|openlog|strerror|version).*")
+        .allowlist_function("rte_malloc_heap_.*")
         .allowlist_function("rte_(lpm6?|fib6?)_(create|free|add|lookup_bulk|lookup_bulk_func|select_lookup)|rte_vect_set_max_simd_bitwidth")
         .allowlist_type("rte_(mbuf|eth_.*)")
         .allowlist_var("TW_.*|RTE_(ETH|MBUF|MAX|PKTMBUF|LOG|MEMPOOL|LPM_LOOKUP)_.*")

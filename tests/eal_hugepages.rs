@@ -68,7 +68,8 @@ fn hugepages_are_reserved_used_and_released() {
     let config = EalConfig { file_prefix, hugepages: Hugepages::Auto, memory_mb: 64, ..EalConfig::private("eal-huge", &[0]) };
     let eal = Eal::init(&config).unwrap();
     assert_eq!(eal.page_bytes(), 2 << 20);
-    let pool = Mempool::new(&eal, PoolSpec { segments: 8_192, segment_bytes: 2_048, cache: 64, numa_node: -1 }).unwrap();
+    let pool =
+        Mempool::new(&eal, PoolSpec { segments: 8_192, segment_bytes: 2_048, cache: 64, numa_node: -1, large_pages: false }).unwrap();
     let left = || {
         std::fs::read_dir("/dev/hugepages").unwrap().flatten().filter(|file| file.file_name().to_string_lossy().contains(&prefix)).count()
     };

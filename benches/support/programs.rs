@@ -161,6 +161,12 @@ impl Ours {
     }
 }
 
+/// Whether the kernel makes large pages by itself for who asks it to.
+pub fn makes_large_pages() -> bool {
+    let enabled = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
+    !enabled.is_empty() && !enabled.contains("[never]")
+}
+
 /// Frames that an appliance with this admin port received.
 pub fn frames_of(admin: u16) -> Option<u64> {
     metric(&metrics(admin)?, "tailwater_core_received_total{").first().map(|(_, frames)| *frames)

@@ -8,6 +8,7 @@ use dpdk_sys as sys;
 
 use super::eal::Eal;
 use super::error::DpdkError;
+use super::outside::Outside;
 
 /// Bytes in front of a segment's data.
 pub(super) const HEADROOM_BYTES: u16 = 128;
@@ -25,6 +26,8 @@ pub struct PoolSpec {
     pub cache: u32,
     /// NUMA node, or -1 for any.
     pub numa_node: i32,
+    /// Large pages where EAL has ordinary ones: for drivers that copy frames, to which it is one what a pool is made of.
+    pub large_pages: bool,
 }
 
 /// A pool of mbufs; a clone is a handle on the same. It is freed when the last handle drops: whatever holds its mbufs
@@ -36,6 +39,8 @@ pub struct Mempool(Arc<Pool>);
 struct Pool {
     raw: *mut sys::rte_mempool,
     segment_bytes: u16,
+    /// Of what it is made, if not of EAL's memory. Dropped behind the pool itself.
+    outside: Option<Outside>,
     _eal: Eal,
 }
 
@@ -57,7 +62,14 @@ impl Mempool {
         let cache = spec.cache.min(512).min(spec.segments / 2);
         super::log::hush();
         // SAFETY: EAL runs and the name is a C string, which DPDK copies.
-        let raw = unsafe { sys::rte_pktmbuf_pool_create(text.as_ptr(), spec.segments, cache, 0, room, spec.numa_node) };
+        let create = |node| unsafe { sys::rte_pktmbuf_pool_create(text.as_ptr(), spec.segments, cache, 0, room, node) };
+        let large = spec.large_pages && eal.page_bytes() <= 4_096;
+        let mut outside = if large { Outside::for_pool(spec.segments, room) } else { None };
+        let mut raw = outside.as_ref().map_or(std::ptr::null_mut(), |outside| create(outside.socket()));
+        if raw.is_null() {
+            outside = None;
+            raw = create(spec.numa_node);
+        }
         if raw.is_null() {
             // SAFETY: reads a thread-local.
             let errno = unsafe { sys::tw_errno() };
@@ -65,12 +77,17 @@ impl Mempool {
             let remedy = format!("it needs about {mb} MB: give DPDK more memory (`bash hugepages.sh reserve`), or use fewer queues");
             return Err(DpdkError::failed(&format!("pool of {} segments", spec.segments), "create", errno, &remedy));
         }
-        Ok(Self(Arc::new(Pool { raw, segment_bytes: spec.segment_bytes, _eal: eal.clone() })))
+        Ok(Self(Arc::new(Pool { raw, segment_bytes: spec.segment_bytes, outside, _eal: eal.clone() })))
     }
 
     /// Bytes of frame that one segment holds.
     pub fn segment_bytes(&self) -> u16 {
         self.0.segment_bytes
+    }
+
+    /// Whether it lies in memory of our own, of which the system may make large pages.
+    pub fn is_outside(&self) -> bool {
+        self.0.outside.is_some()
     }
 
     /// Segments in use now.

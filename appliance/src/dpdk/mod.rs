@@ -28,6 +28,7 @@ mod log;
 mod memory;
 mod mempool;
 mod netdev;
+mod outside;
 mod packet_socket;
 mod parcel;
 mod port;

@@ -136,7 +136,7 @@ fn pool_spec(eal: &Eal, queues: u16, frames: u32) -> PoolSpec {
     let in_hand = 4 * small(BURST_FRAMES_MAX);
     let caches = lcores.saturating_mul(CACHE_SEGMENTS + CACHE_SEGMENTS / 2);
     let segments = u32::from(queues).saturating_mul(frames + in_hand).saturating_add(caches).saturating_add(small(SEGMENTS_MAX));
-    PoolSpec { segments, segment_bytes: SEGMENT_BYTES, cache: CACHE_SEGMENTS, numa_node: -1 }
+    PoolSpec { segments, segment_bytes: SEGMENT_BYTES, cache: CACHE_SEGMENTS, numa_node: -1, large_pages: false }
 }
 
 impl Feeder {

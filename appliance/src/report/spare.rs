@@ -1,8 +1,8 @@
 //! Memory for the words of windows, kept from one to the next.
 //!
 //! Memory that the system hands out anew has to be cleared first, which may take longer than all else that is done to a window. So pieces
-//! of windows that were closed are kept for those that are open; and before the first long window they are made while nothing else is to
-//! be done, or the fast reports of its end would wait for them.
+//! of windows that were closed are kept for those that are open; and before the first long windows they are made while nothing else is to
+//! be done, or the fast reports of their ends would wait for them.
 
 use super::reporter::Reporter;
 use super::{Health, Publisher, Setting};
@@ -20,8 +20,10 @@ const LIKELY_WORDS: usize = 48;
 #[derive(Default)]
 pub(super) struct Spare {
     pieces: Vec<Vec<u64>>,
-    /// Those that the first long window is likely to take and that are not made yet.
+    /// Those that a long window is likely to take and that are not made yet.
     due: usize,
+    /// A long window was closed. It may have been cut short, and taken little: the next one decides what is kept.
+    has_begun: bool,
 }
 
 impl Spare {
@@ -30,7 +32,7 @@ impl Spare {
         let ranges = if setting.live { setting.ranges.len() } else { 0 };
         let stats = |range| plans.of(RangeIndex(range)).stats().iter().filter(|stat| stat.period == Period::Long).count();
         let likely = (0..u32::try_from(ranges).unwrap_or(u32::MAX)).map(stats).sum::<usize>().saturating_mul(LIKELY_WORDS);
-        Self { pieces: Vec::new(), due: likely.min(setting.open_words_max / 2) / PIECE_WORDS }
+        Self { due: likely.min(setting.open_words_max / 2) / PIECE_WORDS, ..Self::default() }
     }
 
     /// Makes one of the pieces that are due; false if none is.
@@ -56,8 +58,10 @@ impl Spare {
     /// A window is closed.
     pub(super) fn take(&mut self, its: Vec<Vec<u64>>, period: Period) {
         let mut most = self.pieces.len().max(its.len());
-        if period == Period::Long {
+        if period == Period::Long && std::mem::replace(&mut self.has_begun, true) {
             (most, self.due) = (its.len(), 0);
+        } else if period == Period::Long {
+            most = self.pieces.len() + its.len();
         }
         let pieces = its.into_iter().filter(|piece| (PIECE_WORDS..2 * PIECE_WORDS).contains(&piece.capacity()));
         self.pieces.extend(pieces.map(|mut piece| {
@@ -69,7 +73,7 @@ impl Spare {
 }
 
 impl<P: Publisher, H: Health> Reporter<P, H> {
-    /// Something for when nothing waits: a piece of the memory that the first long window is likely to take. False if all is there.
+    /// Something for when nothing waits: a piece of the memory that a long window is likely to take. False if all is there.
     pub fn make_ready(&mut self) -> bool {
         self.spare.make_one()
     }
@@ -84,16 +88,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_likely_is_made_one_by_one_and_given_back_when_the_first_long_window_took_less() {
+    fn what_is_likely_is_made_one_by_one_and_given_back_when_a_whole_long_window_took_less() {
         let mut spare = Spare { due: 5, ..Spare::default() };
         assert!(spare.make_one() && spare.make_one());
         let piece = spare.piece(10);
         assert!(piece.is_empty() && piece.capacity() >= PIECE_WORDS && spare.pieces.len() == 1);
         spare.take(of_pieces(1), Period::Fast);
         assert!(spare.make_one() && spare.make_one() && spare.make_one() && !spare.make_one(), "five in all");
+        let before = spare.pieces.len();
+        spare.take(of_pieces(1), Period::Long);
+        assert_eq!(spare.pieces.len(), before + 1, "the first may have been cut short");
         spare.take(of_pieces(2), Period::Long);
         assert_eq!(spare.pieces.len(), 2);
         let mut spare = Spare { due: 5, ..Spare::default() };
+        spare.take(of_pieces(1), Period::Long);
+        assert!(spare.make_one(), "nothing is known yet");
         spare.take(of_pieces(1), Period::Long);
         assert!(!spare.make_one(), "that window is known");
     }

@@ -171,6 +171,11 @@ impl Vdev {
         }
     }
 
+    /// Whether it copies frames, and only copies them: then it is one to it what memory a pool is made of.
+    pub fn copies(&self) -> bool {
+        matches!(self.driver.as_str(), "net_pcap" | "net_af_packet" | "net_null" | "net_tap")
+    }
+
     /// Segments that it fills before the first poll, for each queue, beside its descriptors: `infinite_rx` holds its whole
     /// file, and AF_XDP's fill and completion rings hold 4,096.
     pub fn preloaded_segments(&self) -> u32 {

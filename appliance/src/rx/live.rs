@@ -197,6 +197,7 @@ fn pool_spec(vdev: Option<&Vdev>, queues: u16, takers: usize, numa_node: Option<
         segment_bytes: vdev.map_or(SEGMENT_BYTES, Vdev::segment_bytes),
         cache: CACHE_SEGMENTS,
         numa_node: numa_node.unwrap_or(-1),
+        large_pages: vdev.is_some_and(Vdev::copies),
     }
 }
 
