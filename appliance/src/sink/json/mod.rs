@@ -1,6 +1,14 @@
 //! A message as proto3 JSON, one line; a lot as a line each.
 
-use crate::flows::{LeftOut, text};
+mod table;
+#[cfg(test)]
+mod tests;
+mod text;
+mod wire;
+
+use wire::Wire;
+
+use crate::flows::{self, LeftOut};
 use crate::journal::{Kind, Lot, LotForm, Message};
 use crate::report::pb;
 
@@ -10,18 +18,54 @@ use crate::report::pb;
 /// The payload is no message of its kind: it was not made by [`Message`]'s own constructors.
 pub fn to_json_line(message: &Message, line: &mut Vec<u8>) -> Result<(), String> {
     let start = line.len();
-    let written = match message.kind {
+    if by_table(message, line).is_some() {
+        return Ok(());
+    }
+    line.truncate(start);
+    let written = by_decoding(message, line);
+    if written.is_err() {
+        line.truncate(start);
+    }
+    written
+}
+
+/// The line of any message.
+fn by_decoding(message: &Message, line: &mut Vec<u8>) -> Result<(), String> {
+    match message.kind {
         Kind::Ranges => decode::<pb::RangeReport>(message).and_then(|report| write(&report, line)),
         Kind::Links => decode::<pb::LinkReport>(message).and_then(|report| write(&report, line)),
         Kind::Appliance => decode::<pb::ApplianceReport>(message).and_then(|report| write(&report, line)),
         Kind::Events => decode::<pb::Event>(message).and_then(|event| write(&event, line)),
         Kind::Configs => decode::<pb::ConfigReport>(message).and_then(|report| write(&report, line)),
         Kind::Flows | Kind::Logs => lot(message, line),
-    };
-    if written.is_err() {
-        line.truncate(start);
     }
-    written
+}
+
+/// The tables of messages.
+#[allow(clippy::all, reason = "generated")]
+mod tables {
+    use super::table::{Field, Message, NONE, Value, key};
+
+    include!(concat!(env!("OUT_DIR"), "/tailwater.v1.json.rs"));
+}
+
+/// The table of a report's message.
+const fn table_of(kind: Kind) -> Option<&'static table::Message> {
+    Some(match kind {
+        Kind::Ranges => &tables::RANGE_REPORT,
+        Kind::Links => &tables::LINK_REPORT,
+        Kind::Appliance => &tables::APPLIANCE_REPORT,
+        Kind::Events => &tables::EVENT,
+        Kind::Configs => &tables::CONFIG_REPORT,
+        Kind::Flows | Kind::Logs => return None,
+    })
+}
+
+/// The line of a report as we encode them; none: of another one, or of a lot.
+fn by_table(message: &Message, line: &mut Vec<u8>) -> Option<()> {
+    table_of(message.kind)?.write(Wire(&message.payload), line)?;
+    line.push(b'\n');
+    Some(())
 }
 
 fn lot(message: &Message, line: &mut Vec<u8>) -> Result<(), String> {
@@ -34,8 +78,8 @@ fn lot(message: &Message, line: &mut Vec<u8>) -> Result<(), String> {
                 line.push(b'\n');
                 true
             }
-            LotForm::Bare => text::json_of(value, left_out, line),
-            LotForm::Framed => text::unframed(value).is_some_and(|bare| text::json_of(bare, left_out, line)),
+            LotForm::Bare => flows::text::json_of(value, left_out, line),
+            LotForm::Framed => flows::text::unframed(value).is_some_and(|bare| flows::text::json_of(bare, left_out, line)),
         };
         if !whole {
             return Err("no flow message".to_owned());
