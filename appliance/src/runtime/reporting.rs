@@ -8,25 +8,35 @@ use std::time::Duration;
 use super::findings::Findings;
 use crate::report::{Health, Publisher, Reporter, pb};
 
-/// How long the reporter sleeps when nothing waits.
-const IDLE: Duration = Duration::from_micros(200);
+/// How long the reporter sleeps when nothing waits, at least and at most: waking it costs more than a message does.
+const NAP_MIN: Duration = Duration::from_micros(200);
+const NAP_MAX: Duration = Duration::from_millis(4);
 
 /// Runs a reporter until every core has said its last; gives it back. `beat` is called often.
 pub fn run<P: Publisher, H: Health>(mut reporter: Reporter<P, H>, beat: impl Fn()) -> Reporter<P, H> {
+    let (mut nap, mut turns) = (NAP_MIN, 0);
     loop {
         beat();
         if reporter.poll() {
+            turns += 1;
             continue;
         }
         if reporter.is_over() || reporter.is_abandoned() {
             break;
         }
         if !reporter.make_ready() {
-            std::thread::sleep(IDLE);
+            nap = next_nap(nap, turns);
+            turns = 0;
+            std::thread::sleep(nap);
         }
     }
     reporter.finish();
     reporter
+}
+
+/// Longer, unless behind the one before more waited than is taken in a turn: what waits must not fill a stream.
+fn next_nap(before: Duration, turns: usize) -> Duration {
+    if turns > 1 { (before / 2).max(NAP_MIN) } else { (before * 2).min(NAP_MAX) }
 }
 
 /// One message a line; what is found of scrubber and mirror in the log.
@@ -86,6 +96,13 @@ impl<W: Write + Send> Publisher for JsonLines<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn naps_grow_while_little_waits_and_shrink_while_much_does() {
+        let after = |nap, turns: &[usize]| turns.iter().fold(nap, |nap, turns| next_nap(nap, *turns));
+        assert_eq!((after(NAP_MIN, &[0, 1, 0, 0, 0, 0]), after(NAP_MAX, &[2; 6])), (NAP_MAX, NAP_MIN));
+        assert_eq!(after(NAP_MAX, &[9, 1]), NAP_MAX);
+    }
 
     /// Fails so.
     struct Broken(io::ErrorKind);

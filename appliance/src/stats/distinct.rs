@@ -11,13 +11,11 @@
 //! What a sample shows of distinct keys is a lower bound. How many it may have missed follows from the keys that it showed
 //! once ([`super::once`]), which are kept beside as soon as a sampled packet comes.
 
-use std::collections::BTreeSet;
-
 use bytemuck::{cast_slice, cast_slice_mut};
 
 use super::columns::View;
 use super::figure::{Basis, Confidence, Distinct as Figures, DistinctSketch, Estimate, Figure};
-use super::hashes::{Inserting, LINE_SLOTS, Lacking, Moving, room};
+use super::hashes::{self, Inserting, LINE_SLOTS, Lacking, Moving, room};
 use super::hll;
 use super::interval::Question;
 use super::once;
@@ -267,7 +265,7 @@ impl Kernel for DistinctKernel {
 
     fn summary(&self) -> Box<dyn Summary> {
         let Self { precision, total, bounds_missed, .. } = *self;
-        let (hashes, registers, once) = (BTreeSet::new(), Vec::new(), once::Sum::default());
+        let (hashes, registers, once) = (Vec::new(), Vec::new(), once::Sum::default());
         Box::new(DistinctSummary { precision, total, bounds_missed, hashes, registers, sampled: 0, once })
     }
 }
@@ -282,7 +280,8 @@ struct DistinctSummary {
     precision: u32,
     total: bool,
     bounds_missed: bool,
-    hashes: BTreeSet<u64>,
+    /// Ascending, each once.
+    hashes: Vec<u64>,
     registers: Vec<u8>,
     sampled: u64,
     once: once::Sum,
@@ -309,7 +308,9 @@ impl Summary for DistinctSummary {
         self.sampled += sampled;
         let rest = self.once.absorb(rest);
         if *precision == 0 {
-            self.hashes.extend(rest);
+            self.hashes.extend_from_slice(rest);
+            hashes::sort(&mut self.hashes, |hash| *hash);
+            self.hashes.dedup();
             if self.hashes.len() > exact_max(self.precision) || !self.registers.is_empty() {
                 self.turn(self.precision);
             }
@@ -330,11 +331,7 @@ impl Summary for DistinctSummary {
         if self.total {
             return Figure::Total(estimate, None);
         }
-        let sketch = if exact {
-            DistinctSketch::Hashes(self.hashes.iter().copied().collect())
-        } else {
-            DistinctSketch::Registers(self.registers.clone())
-        };
+        let sketch = if exact { DistinctSketch::Hashes(self.hashes.clone()) } else { DistinctSketch::Registers(self.registers.clone()) };
         Figure::Distinct(Figures { value: estimate, sketch, sampled_packets: self.sampled, shown })
     }
 }

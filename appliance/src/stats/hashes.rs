@@ -110,3 +110,61 @@ impl Task for Moving<'_> {
         }
     }
 }
+
+/// Entries that are put into their order by where their hash stands among all, which is known at once: keyed hashes are spread evenly.
+const SPREAD_MIN: usize = 32;
+const SPREAD_MAX: usize = 1 << 12;
+const PARTS: usize = 256;
+
+/// Sorts by hash what has different ones, ascending.
+pub(super) fn sort<T: Copy>(entries: &mut Vec<T>, hash: impl Fn(&T) -> u64) {
+    if !(SPREAD_MIN..=SPREAD_MAX).contains(&entries.len()) {
+        return entries.sort_unstable_by_key(hash);
+    }
+    // All may begin with zeros: of many keys those are kept that do.
+    let shift = entries.iter().fold(0, |all, entry| all | hash(entry)).leading_zeros();
+    let part = |entry: &T| usize::from((hash(entry) << shift).to_be_bytes()[0]);
+    let mut ends = [0_u16; PARTS];
+    entries.iter().for_each(|entry| ends[part(entry)] += 1);
+    let mut before = 0;
+    ends.iter_mut().for_each(|end| before = std::mem::replace(end, before) + before);
+    let mut sorted = entries.clone();
+    for entry in &*entries {
+        let place = &mut ends[part(entry)];
+        sorted[usize::from(*place)] = *entry;
+        *place += 1;
+    }
+    insert_each(&mut sorted, hash);
+    *entries = sorted;
+}
+
+/// Sorts what is nearly in order.
+fn insert_each<T: Copy>(entries: &mut [T], hash: impl Fn(&T) -> u64) {
+    for at in 1..entries.len() {
+        let (entry, mut to) = (entries[at], at);
+        while to > 0 && hash(&entries[to - 1]) > hash(&entry) {
+            entries[to] = entries[to - 1];
+            to -= 1;
+        }
+        entries[to] = entry;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn hashes_are_sorted_whatever_they_begin_with(hashes in prop::collection::vec(any::<u64>(), 0..600), zeros in 0..64_u32, ones in any::<bool>()) {
+            let flip = if ones { u64::MAX } else { 0 };
+            let mut entries: Vec<(u64, usize)> = hashes.iter().map(|hash| (hash >> zeros ^ flip, 7)).collect();
+            let mut expected = entries.clone();
+            expected.sort_unstable();
+            sort(&mut entries, |(hash, _)| *hash);
+            prop_assert_eq!(entries, expected);
+        }
+    }
+}

@@ -10,13 +10,12 @@
 //! Gibbons, 2001), and stands for 2^level. The level depends on the window's keys alone, never on how they were spread over
 //! shards. Where memory is short it is higher than it need be: the end is as sure, and further away.
 
-use std::collections::BTreeMap;
-
 use bytemuck::cast_slice_mut;
 
 use super::columns::View;
 use super::figure::Shown;
 use super::gamma;
+use super::hashes;
 use super::interval::Question;
 use super::pool::{Handle, Memory, Pool};
 
@@ -248,7 +247,8 @@ pub(super) fn release(root: u64, pool: &mut Pool) {
 #[derive(Default)]
 pub(super) struct Sum {
     level: u32,
-    counts: BTreeMap<u64, u16>,
+    /// Hashes and their counts, ascending, each once.
+    counts: Vec<(u64, u16)>,
     short: bool,
     unproven: bool,
 }
@@ -261,10 +261,14 @@ impl Sum {
         self.short |= head & SHORT_BIT != 0;
         self.unproven |= head & UNPROVEN_BIT != 0;
         self.raise(level_of(*head));
-        for pair in pairs.as_chunks::<2>().0.iter().filter(|[hash, _]| is_kept(*hash, self.level)) {
-            let count = u16::try_from(pair[1]).unwrap_or(MORE);
-            self.counts.entry(pair[0]).and_modify(|have| *have = both(*have, count)).or_insert(count);
-        }
+        let pairs = pairs.as_chunks::<2>().0.iter().filter(|[hash, _]| is_kept(*hash, self.level));
+        self.counts.extend(pairs.map(|[hash, count]| (*hash, u16::try_from(*count).unwrap_or(MORE))));
+        hashes::sort(&mut self.counts, |(hash, _)| *hash);
+        self.counts.dedup_by(|(hash, count), (before, have)| {
+            let is_same = hash == before;
+            *have = if is_same { both(*have, *count) } else { *have };
+            is_same
+        });
         while self.counts.len() > KEPT_MAX {
             self.raise(self.level + 1);
         }
@@ -273,13 +277,12 @@ impl Sum {
 
     fn raise(&mut self, level: u32) {
         self.level = self.level.max(level);
-        self.counts.retain(|hash, _| is_kept(*hash, level));
+        self.counts.retain(|(hash, _)| is_kept(*hash, level));
     }
 
     /// None: nothing is claimed.
     pub(super) fn shown(&self) -> Option<Shown> {
-        let keys = || self.counts.iter().map(|(hash, count)| (*hash, *count)).collect();
-        (!self.unproven).then(|| Shown { level: self.level, keys: keys(), short: self.short })
+        (!self.unproven).then(|| Shown { level: self.level, keys: self.counts.clone(), short: self.short })
     }
 }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::arch::hash::spread;
 use crate::stats::pool::Budget;
