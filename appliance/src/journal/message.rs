@@ -1,7 +1,7 @@
 //! One report on its way out: encoded once, shared by every sink.
 
 use super::Lot;
-use crate::report::{bounded, pb};
+use crate::report::{bounded, encode, pb};
 
 /// What a message is, and so which topic it goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,8 +68,9 @@ impl Message {
     pub fn range(report: &pb::RangeReport) -> Self {
         let key = if report.prefix.is_empty() { &report.customer } else { &report.prefix };
         let is_fast = report.window_kind() == pb::WindowKind::Fast;
-        let message = Self::new((Kind::Ranges, is_fast), key, report, (report.window_start_ns, report.window_end_ns));
-        Self { customer: report.customer.clone(), ..message }
+        let window = WindowOf { start_ns: report.window_start_ns, end_ns: report.window_end_ns };
+        let payload = encode(report);
+        Self { kind: Kind::Ranges, is_fast, key: key.clone(), customer: report.customer.clone(), payload, window }
     }
 
     /// Encodes a link's report.

@@ -127,7 +127,7 @@ fn fanout(of: &Fanout) -> pb::Top {
     let entry = |e: &FanoutEntry| pb::TopEntry {
         key: e.key.clone(),
         value: Some(estimate(&e.value)),
-        pairs: e.pairs.iter().flat_map(|hash| hash.to_be_bytes()).collect(),
+        pairs: big_endian(&e.pairs, |hash| hash.to_be_bytes()),
         ..pb::TopEntry::default()
     };
     pb::Top {
@@ -141,13 +141,18 @@ fn fanout(of: &Fanout) -> pb::Top {
     }
 }
 
+/// The bytes of all, one behind the other: a flattened iterator would take them one at a time.
+fn big_endian<T, const N: usize>(of: &[T], bytes: impl Fn(&T) -> [u8; N]) -> Vec<u8> {
+    of.iter().map(bytes).collect::<Vec<_>>().into_flattened()
+}
+
 fn new_keys(of: NewKeys) -> pb::NewKeys {
     pb::NewKeys { value: Some(estimate(&of.value)), keys: Some(distinct(of.keys)), covers_windows: of.covers_windows }
 }
 
 fn distinct(of: Distinct) -> pb::Distinct {
     let (sketch, kind, p) = match of.sketch {
-        DistinctSketch::Hashes(hashes) => (hashes.iter().flat_map(|hash| hash.to_be_bytes()).collect(), "hashes64", 0),
+        DistinctSketch::Hashes(hashes) => (big_endian(&hashes, |hash| hash.to_be_bytes()), "hashes64", 0),
         DistinctSketch::Registers(registers) => {
             let p = registers.len().trailing_zeros();
             (registers, "hll", p)
@@ -160,8 +165,8 @@ fn distinct(of: Distinct) -> pb::Distinct {
         sketch_kind: kind.to_owned(),
         p,
         sampled_packets: of.sampled_packets,
-        shown_hashes: shown.keys.iter().flat_map(|(hash, _)| hash.to_be_bytes()).collect(),
-        shown_counts: shown.keys.iter().flat_map(|(_, count)| count.to_be_bytes()).collect(),
+        shown_hashes: big_endian(&shown.keys, |(hash, _)| hash.to_be_bytes()),
+        shown_counts: big_endian(&shown.keys, |(_, count)| count.to_be_bytes()),
         shown_level: shown.level,
         short_of_memory: shown.short,
     }

@@ -11,6 +11,7 @@ mod bounded;
 mod causes;
 pub mod clock;
 mod duplicates;
+mod encode;
 mod export_losses;
 mod flow_losses;
 mod flows;
@@ -47,6 +48,7 @@ pub(crate) use bounded::tests as bounded_tests;
 pub use bounded::{ACCOUNT_BYTES_MAX, bounded};
 pub use causes::lcore_held_up;
 pub use clock::WallClock;
+pub use encode::encode;
 
 pub use crate::arch::KernelClock;
 pub use crate::rx::keepers::Keepers;

@@ -1,11 +1,13 @@
 //! The tables hold against what was decoded, over random messages and over messages that nobody encodes so.
 
+use prost::Message as _;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 
 use super::table::{Message as Table, NONE, Value};
 use super::{by_decoding, by_table, table_of, to_json_line};
 use crate::journal::{Kind, Message, WindowOf};
+use crate::report::pb;
 use crate::stats::tests::seed;
 
 const REPORTS: [Kind; Kind::REPORTS] = [Kind::Ranges, Kind::Appliance, Kind::Links, Kind::Events, Kind::Configs];
@@ -128,6 +130,17 @@ fn what_we_encode_is_written_by_the_tables_as_if_it_were_decoded() {
         }
     }
     assert!(written[0] == 2_000 && written.iter().all(|n| *n > 10), "{written:?}");
+}
+
+/// What the journal has of a range's report is what `prost` makes of it.
+#[test]
+fn random_reports_of_ranges_are_encoded_as_ever() {
+    let mut dice = ChaCha8Rng::seed_from_u64(seed() + 2);
+    for round in 0..4_000 {
+        let wire = random(table_of(Kind::Ranges).unwrap(), &mut dice, 6);
+        let report = pb::RangeReport::decode(&*wire).unwrap();
+        assert_eq!(&*Message::range(&report).payload, &*report.encode_to_vec(), "{round}");
+    }
 }
 
 /// Fields twice, in another order, cut, of other kinds, or unknown: as decoding says, which may be that it is no message.
