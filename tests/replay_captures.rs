@@ -16,8 +16,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parse_truth_wrong::WRONG;
+use prost::Message as _;
 use replaying::{Draw, Ran, Top, bins, count, everything, replay, seed, tailwater, top, value};
 use serde_json::Value;
+use tailwater::journal::Message;
+use tailwater::report::pb;
+use tailwater::sink::to_json_line;
 
 /// Captures of a sample.
 const SAMPLE: usize = 80;
@@ -41,6 +45,7 @@ const DISTINCT_EXACT: u64 = 128;
 fn all_ways(config: &Path, capture: &Path) -> (Ran, Vec<String>) {
     let first = replay(config, &[capture], WAYS[0]);
     let mut faults = run_faults(&first);
+    faults.extend(written_otherwise(&first));
     if replay(config, &[capture], WAYS[0]).stdout != first.stdout {
         faults.push("twice in a row differs".to_owned());
     }
@@ -63,6 +68,21 @@ fn run_faults(ran: &Ran) -> Vec<String> {
         Some(2) if ran.stdout.is_empty() && ran.stderr.contains("tailwater: ") => Vec::new(),
         other => vec![format!("exit {other:?}: {}", ran.stderr)],
     }
+}
+
+/// A replay writes reports as they are; a sink has what the journal encoded of them. It writes the same.
+fn written_otherwise(ran: &Ran) -> Vec<String> {
+    let is_same = |line: &&str| {
+        let report: pb::RangeReport = serde_json::from_str(line).unwrap();
+        let (message, mut written) = (Message::range(&report), Vec::new());
+        let is_written = to_json_line(&message, &mut written).is_ok();
+        // Not the line itself: reading it may change the last digit of a number.
+        is_written
+            && *message.payload == *report.encode_to_vec()
+            && written == format!("{}\n", serde_json::to_string(&report).unwrap()).into_bytes()
+    };
+    let others = ran.range_lines().into_iter().filter(|line| !is_same(line));
+    others.map(|line| format!("a sink writes otherwise: {line}")).collect()
 }
 
 /// Byte for byte, but for top-K entries that are within each other's bounds.

@@ -40,7 +40,6 @@ pub(super) struct TopSummary {
 }
 
 /// One key, over the tables that list it.
-#[derive(Default)]
 struct Entry {
     /// Which one it is, and so where its key stands.
     at: u32,
@@ -88,8 +87,12 @@ impl TopSummary {
     }
 
     fn key(&self, entry: &Entry) -> &[u32] {
-        let at = entry.at as usize * self.shape.halves;
-        &self.keys[at..at + self.shape.halves]
+        self.key_at(entry.at)
+    }
+
+    fn key_at(&self, at: u32) -> &[u32] {
+        let from = at as usize * self.shape.halves;
+        &self.keys[from..from + self.shape.halves]
     }
 
     fn text(&self, entry: &Entry) -> String {
@@ -109,21 +112,16 @@ impl TopSummary {
         (0..if buckets == 0 { 0 } else { fine }).map(of).collect()
     }
 
-    /// A key's entry, which is made if there is none.
+    /// Where a key's entry is, or the next one, if it has none.
     #[allow(clippy::cast_possible_truncation, reason = "no tables have so many cells")]
-    fn entry_of(&mut self, key: &[u32], tag: u32) -> &mut Entry {
-        let (next, halves) = (self.entries.len(), key.len());
+    fn place_of(&mut self, key: &[u32], tag: u32) -> u32 {
+        let (next, halves) = (self.entries.len() as u32, key.len());
         let (keys, entries) = (&self.keys, &self.entries);
-        let at = self.places.as_mut().map_or(next, |places| {
+        self.places.as_mut().map_or(next, |places| {
             let is_it = |at: &u32| keys[*at as usize * halves..][..halves] == *key;
             let place = places.entry(spread(tag), is_it, |at| spread(entries[*at as usize].tag));
-            *place.or_insert(next as u32).get() as usize
-        });
-        if at == next {
-            self.keys.extend_from_slice(key);
-            self.entries.push(Entry { at: next as u32, tag, ..Entry::default() });
-        }
-        &mut self.entries[at]
+            *place.or_insert(next).get()
+        })
     }
 
     /// Finds entries by key from now on.
@@ -142,12 +140,27 @@ impl TopSummary {
         let (sums, tag) = (self.sums(), Cell::tag_of(cell));
         let at = self.of_tag(tag);
         let (sum, before) = cell[key_words..].split_at(sums.layout.words());
-        let entry = self.entry_of(&key[..halves], tag);
-        entry.sum.merge(&sums.layout.read(sum));
-        entry.before.add(&sums.unseen(before));
-        if let Some(missed) = missed.get(at) {
-            entry.own_missed.add(missed);
+        let (sum, before) = (sums.layout.read(sum), sums.unseen(before));
+        let own_missed = missed.get(at).copied().unwrap_or_default();
+        let at = self.place_of(&key[..halves], tag);
+        if let Some(entry) = self.entries.get_mut(at as usize) {
+            entry.sum.merge(&sum);
+            entry.before.add(&before);
+            entry.own_missed.add(&own_missed);
+        } else {
+            self.keys.extend_from_slice(&key[..halves]);
+            self.entries.push(Entry { at, sum, tag, before, own_missed });
         }
+    }
+
+    /// Entries by what puts them into the order of a list: the complement of the total, and the key's first half; then its place, which
+    /// says nothing. Where keys have one half no two entries are alike.
+    fn ranked(&self) -> Vec<u128> {
+        let rank = |entry: &Entry| {
+            let first = self.key(entry).first().copied().unwrap_or(0);
+            u128::from(!entry.sum.total()) << 64 | u128::from(first) << 32 | u128::from(entry.at)
+        };
+        self.entries.iter().map(rank).collect()
     }
 
     fn entry(&self, entry: &Entry, (keys, ratio): (u64, f64), question: &Question) -> TopEntry {
@@ -188,6 +201,12 @@ const fn spread(tag: u32) -> u64 {
     (tag as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
+/// Of an entry that was ranked.
+#[allow(clippy::cast_possible_truncation, reason = "the lowest 32 bits")]
+const fn place(rank: u128) -> u32 {
+    rank as u32
+}
+
 impl Summary for TopSummary {
     fn absorb(&mut self, words: &[u64]) {
         let Some((head, rest)) = words.split_first() else { return };
@@ -220,8 +239,8 @@ impl Summary for TopSummary {
 
     #[allow(clippy::cast_precision_loss, reason = "a share")]
     fn figure(&self, question: &Question) -> Figure {
-        let mut sorted: Vec<&Entry> = self.entries.iter().collect();
-        let order = |a: &&Entry, b: &&Entry| b.sum.total().cmp(&a.sum.total()).then_with(|| self.key(a).cmp(self.key(b)));
+        let mut sorted = self.ranked();
+        let order = |a: &u128, b: &u128| (a >> 32).cmp(&(b >> 32)).then_with(|| self.key_at(place(*a)).cmp(self.key_at(place(*b))));
         let keys = self.keys(question);
         let shown = sorted.len().min(self.k);
         let listed = sorted.len().min(self.k * (1 + RESERVE_RATIO));
@@ -230,6 +249,7 @@ impl Summary for TopSummary {
             sorted.select_nth_unstable_by(listed, order);
         }
         sorted[..listed].sort_unstable_by(order);
+        let sorted: Vec<&Entry> = sorted.into_iter().map(|rank| &self.entries[place(rank) as usize]).collect();
         let ratio = self.shed.ratio(&self.all);
         let make = |list: &[&Entry]| list.iter().map(|entry| self.entry(entry, (keys, ratio), question)).collect::<Vec<_>>();
         let held: u64 = sorted[..shown].iter().map(|entry| entry.sum.total()).sum();
