@@ -1,4 +1,5 @@
 //! The tables hold against what was decoded, over random messages and over messages that nobody encodes so.
+#![allow(clippy::cast_possible_truncation, reason = "random bits")]
 
 use prost::Message as _;
 use rand_chacha::ChaCha8Rng;
