@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use super::prefix::Prefix;
+use super::trees::untold;
 use super::runs::{Run, blocks, narrowed, parts, runs, within};
 use crate::arch::cells::{Cells, Class, Entry, Form, GRAIN_WORDS, LINK, Link, Reference, Root, Shape, V4, V6, WIDE_BYTES, WIDE_LINK};
 
@@ -14,8 +15,8 @@ const LINK_BYTES: usize = 128;
 const RUNS_MAX: usize = 16;
 
 /// What is being made.
-struct Builder<S> {
-    words: Vec<u32>,
+pub(super) struct Builder<S> {
+    pub(super) words: Vec<u32>,
     links: Vec<Link>,
     uniform: HashMap<u32, Reference>,
     /// It is second halves of addresses that are told apart.
@@ -42,7 +43,7 @@ impl<S: Shape> Builder<S> {
     }
 
     /// Room for so many words that begins at a multiple of so many.
-    fn room(&mut self, words: usize, multiple: usize) -> usize {
+    pub(super) fn room(&mut self, words: usize, multiple: usize) -> usize {
         let first = self.words.len().next_multiple_of(multiple.max(GRAIN_WORDS));
         assert!(first + words <= Reference::WORDS_MAX, "at most some hundred bytes a run, and two million runs");
         self.words.resize(first + words, 0);
@@ -80,10 +81,17 @@ impl<S: Shape> Builder<S> {
         if let [run] = runs {
             return self.uniform(run.value);
         }
-        let (class, bits) = match self.direct {
-            true => (0, told_by(depth, runs)),
+        let has_tree = S::TREES && UNTOLD_RARE * untold(first, depth, runs) <= runs.len();
+        if has_tree && runs.len() > ROW_RUNS_MAX {
+            return self.tree(first, depth, runs);
+        }
+        let Row { class, bits, links, .. } = match self.direct {
+            true => Row { bytes: 0, class: 0, bits: told_by(depth, runs), links: 0 },
             false => cheapest::<S>(first, depth, runs),
         };
+        if has_tree && links > 0 {
+            return self.tree(first, depth, runs);
+        }
         let Class { keys, shift } = S::CLASSES[class];
         let words = (1_usize << shift) / 4;
         let row = self.room(words << bits, words);
@@ -101,7 +109,7 @@ impl<S: Shape> Builder<S> {
     }
 
     /// The value that leads to a block of its own.
-    fn link(&mut self, runs: &[Run<u64>], from: u64) -> u32 {
+    pub(super) fn link(&mut self, runs: &[Run<u64>], from: u64) -> u32 {
         let (first, depth, beside) = narrowed(runs, from, 64);
         let reference = self.block(first, depth, within(first, runs));
         self.links.push(Link { second: self.second, depth, first, beside, reference });
@@ -114,17 +122,37 @@ fn told_by(depth: u32, runs: &[Run<u64>]) -> u32 {
     runs.iter().skip(1).map(|run| 64 - run.first.trailing_zeros() - depth).max().unwrap_or(0)
 }
 
+/// Blocks of more runs are trees, which take least, however these lie.
+const ROW_RUNS_MAX: usize = 32;
+/// Runs of a block, to one that a tree cannot tell.
+const UNTOLD_RARE: usize = 16;
+
+/// A row of units that a block could be.
+#[derive(Clone, Copy)]
+struct Row {
+    bytes: usize,
+    class: usize,
+    bits: u32,
+    /// How many of its units lead on.
+    links: usize,
+}
+
+impl Row {
+    /// Any other one is better.
+    const NONE: Self = Self { bytes: usize::MAX, class: 0, bits: 0, links: 0 };
+}
+
 /// One unit in so many may lead on, where that saves memory.
 const LINKS_RARE: usize = 64;
 /// Bytes a run that rows may take before many of their units lead on.
 const RUN_BYTES_MAX: usize = 64;
 
-/// The class and bits of a block that take least.
-fn cheapest<S: Shape>(first: u64, depth: u32, runs: &[Run<u64>]) -> (usize, u32) {
-    let (mut best, mut sparing) = ((usize::MAX, 0, 0), (usize::MAX, 0, 0));
+/// The row of a block that takes least.
+fn cheapest<S: Shape>(first: u64, depth: u32, runs: &[Run<u64>]) -> Row {
+    let (mut best, mut sparing) = (Row::NONE, Row::NONE);
     for bits in S::DEPTH_MIN.saturating_sub(depth)..=Reference::BITS_MAX.min(S::DEPTH_MAX - depth) {
         let least = 4_usize << bits;
-        if least > best.0 || least > RUN_BYTES_MAX * runs.len() && sparing.0 < usize::MAX {
+        if least > best.bytes || least > RUN_BYTES_MAX * runs.len() && sparing.bytes < usize::MAX {
             break;
         }
         let mut lengths = [0_usize; RUNS_MAX + 1];
@@ -133,23 +161,22 @@ fn cheapest<S: Shape>(first: u64, depth: u32, runs: &[Run<u64>]) -> (usize, u32)
             lengths[inner.len().min(RUNS_MAX)] += 1;
             beyond += if inner.len() < RUNS_MAX { 0 } else { inner.len() };
         }
-        for (class, Class { keys, shift }) in S::CLASSES.into_iter().enumerate() {
+        for (class, Class { keys, shift }) in S::CLASSES.into_iter().enumerate().take(S::ROWS) {
             let more = keys as usize + 2..RUNS_MAX;
             let links: usize = lengths[more.start..].iter().sum();
             let within: usize = more.map(|length| length * lengths[length]).sum();
             let row = (1_usize << shift << bits).max(4 * GRAIN_WORDS);
-            let bytes = row + LINK_BYTES * links + 8 * (within + beyond);
-            if bits > 0 && bytes < sparing.0 {
-                sparing = (bytes, class, bits);
+            let this = Row { bytes: row + LINK_BYTES * links + 8 * (within + beyond), class, bits, links };
+            if bits > 0 && this.bytes < sparing.bytes {
+                sparing = this;
             }
-            if LINKS_RARE * links <= 1 << bits && row <= (RUN_BYTES_MAX * runs.len()).max(64) && bytes < best.0 {
-                best = (bytes, class, bits);
+            if LINKS_RARE * links <= 1 << bits && row <= (RUN_BYTES_MAX * runs.len()).max(64) && this.bytes < best.bytes {
+                best = this;
             }
         }
     }
     // What few links save must not cost many times the memory.
-    let (_, class, bits) = if best.0 < usize::MAX && best.0 / 2 <= sparing.0 { best } else { sparing };
-    (class, bits)
+    if best.bytes < usize::MAX && best.bytes / 2 <= sparing.bytes { best } else { sparing }
 }
 
 /// What is no more than one prefix.

@@ -152,6 +152,41 @@ fn all_forms_agree_on_many_prefixes_in_bursts_of_any_length() {
     }
 }
 
+/// Prefixes of /29 to /64 in a few blocks, as the Internet has them: unevenly many within one entry of the root.
+fn crowds(count: u32, random: &mut impl FnMut() -> u64) -> Vec<IpNet> {
+    let holders: Vec<u64> =
+        (0..count / 8).map(|i| [0x2001, 0x2A00 | random() & 15][i as usize % 2] << 48 | random() & 0xFFFF << 32).collect();
+    let mut net = || {
+        let bits = holders[random() as usize % holders.len()] | random() >> 32;
+        let length = [29, 32, 32, 36, 40, 44, 48, 48, 48, 48, 56, 64][random() as usize % 12];
+        IpNet::from(Ipv6Net::new((u128::from(bits) << 64).into(), length).unwrap().trunc())
+    };
+    prepared((0..count).map(|_| net()).collect())
+}
+
+#[test]
+fn crowds_are_right_in_every_form_and_small() {
+    let mut state = u64::from(seed());
+    let mut random = move || {
+        state = crate::arch::hash::spread(state.wrapping_add(0x9E37_79B9_7F4A_7C15));
+        state
+    };
+    for count in [400, 4_000, 40_000] {
+        let nets = crowds(count, &mut random);
+        let small = SmallLpm::of((0..).zip(nets.iter().copied()));
+        let asked: Vec<[u8; 16]> = nets.iter().flat_map(edges).map(|(_, address)| address).collect();
+        let truth: Vec<_> = asked.iter().map(|address| small.lookup(Family::V6, address)).collect();
+        for form in Form::all() {
+            let lpm = Lpm::made((0..).zip(nets.iter().copied()), form, None);
+            for burst in [64, 48, 7] {
+                assert!(in_bursts(&lpm, Family::V6, &asked, burst) == truth, "{form:?}, bursts of {burst}, {count} prefixes");
+            }
+            assert!(asked.iter().map(|address| lpm.lookup(Family::V6, address)).eq(truth.iter().copied()), "{form:?}, {count} prefixes");
+            assert!(lpm.bytes() < (3 << 20) + 100 * nets.len(), "{count} prefixes take {}", lpm.bytes());
+        }
+    }
+}
+
 /// Addresses of hosts one behind the other, and prefixes that nest as deep as they can.
 #[test]
 fn crowded_blocks_are_right_and_small() {

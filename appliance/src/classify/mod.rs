@@ -19,6 +19,7 @@ mod usual;
 mod verdict;
 #[cfg(test)]
 mod tests;
+mod trees;
 mod trie;
 
 use std::sync::Arc;

@@ -5,6 +5,8 @@
 
 use core::arch::x86_64::*;
 
+use arrayvec::ArrayVec;
+
 use super::format::{CODE_BITS, VALUE_BITS, WIDE};
 use super::{BURST_MAX, Cells, Entry, LINK, Shape, V4, V6, WIDE_LINK, halves, halves_v4};
 
@@ -192,19 +194,26 @@ unsafe fn ask<S: Shape, A, const BITS: u32>(
     below: impl Fn(*const u8, u64) -> u32,
 ) {
     let (words, depth) = (cells.pages.words(), 64 - cells.root.shift);
-    let lanes = || std::iter::successors(Some(all.units), |left| Some(left & left.wrapping_sub(1))).take_while(|left| *left != 0);
     let mut asked = [(0, 0); BURST_MAX];
     let count = addresses.len().min(values.len()).min(BURST_MAX);
-    let each = || lanes().map(|left| left.trailing_zeros() as usize).take_while(|lane| *lane < count);
-    for lane in each() {
+    let each = |lanes: u64| {
+        let lanes = std::iter::successors(Some(lanes), |left| Some(left & left.wrapping_sub(1))).take_while(|left| *left != 0);
+        lanes.map(|left| left.trailing_zeros() as usize).take_while(|lane| *lane < count)
+    };
+    let (mut trees, mut rows) = (ArrayVec::new(), all.units);
+    for lane in each(all.units) {
         let (position, _) = halves(&addresses[lane]);
         let Some(reference) = Entry(all.entry[lane]).reference() else { continue };
+        if reference.is_tree::<S>() {
+            trees.push(cells.lane(lane, position, reference));
+            rows ^= 1 << lane;
+        }
         asked[lane] = (reference.unit::<S>(position, depth), reference.keys::<S>());
         // SAFETY: a prefetch reads nothing that the program sees.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(words.as_ptr().wrapping_add(asked[lane].0).cast()) };
     }
     let mut linked = 0;
-    for lane in each() {
+    for lane in each(rows) {
         let (unit, keys) = asked[lane];
         let (position, _) = halves(&addresses[lane]);
         // SAFETY: references lead to units that are there, and a unit has a value more than keys.
@@ -214,6 +223,10 @@ unsafe fn ask<S: Shape, A, const BITS: u32>(
             *unit.add((keys * S::KEY_BYTES / 4 + run) as usize)
         };
         (values[lane], linked) = (value, linked | value);
+    }
+    if !trees.is_empty() {
+        cells.walk(&mut trees, values);
+        linked |= values.iter().fold(0, |any, value| any | value);
     }
     if linked & LINK != 0 {
         cells.follow_all(addresses, values, halves);

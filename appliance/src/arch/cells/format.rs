@@ -1,6 +1,6 @@
 //! What words of a table mean: the root, its entries, references to rows of units, units, links.
 
-use super::LINK;
+use super::{LINK, tree};
 
 /// Words that references count in.
 pub const GRAIN_WORDS: usize = 4;
@@ -14,10 +14,19 @@ pub struct Class {
     pub shift: u32,
 }
 
+impl Class {
+    /// Of a tree: bits choose no line of it.
+    const TREE: Self = Self { keys: 0, shift: u32::BITS };
+}
+
 /// What a family's units are like.
 pub trait Shape: Copy + std::fmt::Debug {
     /// From small to large.
     const CLASSES: [Class; 4];
+    /// How many of these stand in rows; the one behind them is no unit, but a [`tree`].
+    const ROWS: usize;
+    /// There is one.
+    const TREES: bool = Self::ROWS < Self::CLASSES.len();
     /// Bytes of what is kept of a position.
     const KEY_BYTES: u32;
     /// Bits that must be looked at before a unit: what is kept of a position is what is behind them.
@@ -44,6 +53,7 @@ pub struct V4;
 impl Shape for V4 {
     const CLASSES: [Class; 4] =
         [Class { keys: 0, shift: 2 }, Class { keys: 2, shift: 4 }, Class { keys: 4, shift: 5 }, Class { keys: 10, shift: 6 }];
+    const ROWS: usize = 4;
     const KEY_BYTES: u32 = 2;
     const DEPTH_MIN: u32 = 16;
     const DEPTH_MAX: u32 = 32;
@@ -70,8 +80,8 @@ impl Shape for V4 {
 pub struct V6;
 
 impl Shape for V6 {
-    const CLASSES: [Class; 4] =
-        [Class { keys: 0, shift: 2 }, Class { keys: 2, shift: 5 }, Class { keys: 4, shift: 6 }, Class { keys: 4, shift: 6 }];
+    const CLASSES: [Class; 4] = [Class { keys: 0, shift: 2 }, Class { keys: 2, shift: 5 }, Class { keys: 4, shift: 6 }, Class::TREE];
+    const ROWS: usize = 3;
     const KEY_BYTES: u32 = 8;
     const DEPTH_MIN: u32 = 0;
     const DEPTH_MAX: u32 = 64;
@@ -159,6 +169,11 @@ impl Reference {
         Self(first << 7 | bits << 2 | class as u32)
     }
 
+    /// A tree whose first line is this one, with so many lines before a leaf.
+    pub const fn tree<S: Shape>(line: u32, levels: u32) -> Self {
+        Self::new(line * (tree::LINE_WORDS / GRAIN_WORDS) as u32, S::ROWS, levels)
+    }
+
     /// Keys of each of its units.
     pub(super) const fn keys<S: Shape>(self) -> u32 {
         S::CLASSES[self.class()].keys
@@ -167,6 +182,12 @@ impl Reference {
     /// Whether its units are values without keys.
     pub(super) const fn is_direct(self) -> bool {
         self.class() == 0
+    }
+
+    /// Whether it is a tree, of which its bits tell the levels.
+    #[inline]
+    pub(super) const fn is_tree<S: Shape>(self) -> bool {
+        self.class() >= S::ROWS
     }
 
     const fn class(self) -> usize {
@@ -178,18 +199,29 @@ impl Reference {
     }
 
     /// The first word of its first unit.
-    const fn first(self) -> usize {
+    pub(super) const fn first(self) -> usize {
         GRAIN_WORDS * (self.0 >> 7) as usize
     }
 
+    /// Whether all of it stands in these words.
+    pub(super) fn is_whole<S: Shape>(self, words: &[u32], depth: u32) -> bool {
+        if self.is_tree::<S>() {
+            return tree::is_whole(words, self);
+        }
+        self.end::<S>() <= words.len() && self.bits() <= Self::BITS_MAX && depth + self.bits() <= S::DEPTH_MAX
+    }
+
     /// The first word behind its units.
-    pub(super) fn end<S: Shape>(self) -> usize {
+    fn end<S: Shape>(self) -> usize {
         self.first() + ((1_usize << self.bits() << S::CLASSES[self.class()].shift) / 4)
     }
 
-    /// The first word of a position's unit, of whose bits `depth` were looked at.
+    /// The first word of a position's unit, of whose bits `depth` were looked at, or of a tree.
     #[inline]
     pub(super) fn unit<S: Shape>(self, position: u64, depth: u32) -> usize {
+        if self.is_tree::<S>() {
+            return self.first();
+        }
         let unit = (position << depth) >> 1 >> (63 - self.bits());
         self.first() + ((unit as usize) << S::CLASSES[self.class()].shift) / 4
     }
@@ -197,6 +229,9 @@ impl Reference {
     /// The value at a position.
     #[inline]
     pub(super) fn value<S: Shape>(self, words: &[u32], position: u64, depth: u32) -> u32 {
+        if self.is_tree::<S>() {
+            return tree::find(words, self, tree::key(position, depth));
+        }
         let keys = self.keys::<S>();
         let Some(unit) = words.get(self.unit::<S>(position, depth)..) else { return 0 };
         let run = (0..keys as usize).filter(|place| S::stored(unit, *place) < S::key(position)).count();

@@ -6,6 +6,8 @@
 //! runs but the last, and then the runs' values: one line, whatever the prefixes' lengths. Where a block has more runs than
 //! its units hold, a value is a *link* to a row deeper down. A *wide* root holds values alone, three bytes each.
 //!
+//! Where there are many, a [`tree`] stands in place of a row.
+//!
 //! Units without keys are values, one behind the other: where the root leads to no others, and they are few, a burst asks all of
 //! them at once.
 //!
@@ -20,17 +22,20 @@ mod avx2;
 mod avx512;
 mod form;
 mod format;
+mod tree;
 #[cfg(test)]
 mod tests;
 
 pub use form::Form;
 pub use format::{Class, Entry, GRAIN_WORDS, Link, Reference, Root, Shape, V4, V6, WIDE_BYTES, WIDE_LINK};
+pub use tree::{KEY_NONE, LEAF_KEYS, LINE_WORDS, WAYS_KEYS};
 
 use std::marker::PhantomData;
 
 use arrayvec::ArrayVec;
 
 use format::wide;
+use tree::Lane;
 
 use super::Pages;
 use super::prefetch::prefetch;
@@ -94,11 +99,7 @@ impl<S: Shape> Cells<S> {
         let entries = if root.wide { &[] } else { entries };
         let of_root = entries.iter().filter_map(|word| Some((Entry(*word).reference()?, depth)));
         let mut all = of_root.chain(links.iter().map(|link| (link.reference, link.depth)));
-        let is_wrong = |reference: Reference, depth: u32| {
-            let bits = reference.bits();
-            reference.end::<S>() > words.len() || depth > 63 || bits > Reference::BITS_MAX || depth + bits > S::DEPTH_MAX
-        };
-        if all.any(|(reference, depth)| is_wrong(reference, depth)) {
+        if all.any(|(reference, depth)| depth > 63 || !reference.is_whole::<S>(words, depth)) {
             return Err("a reference to what is not there");
         }
         if !Form::all().contains(&form) {
@@ -139,9 +140,15 @@ impl<S: Shape> Cells<S> {
                 words.get(reference.unit::<S>(position, depth)).into_iter().for_each(prefetch);
             }
         }
-        for ((address, entry), value) in addresses.iter().zip(entries).zip(&mut *values) {
-            *value = self.resolve(entry, halves(address).0);
+        let mut trees = ArrayVec::new();
+        for (lane, ((address, entry), value)) in addresses.iter().zip(entries).zip(&mut *values).enumerate() {
+            let (position, _) = halves(address);
+            match entry.reference().filter(|reference| reference.is_tree::<S>()) {
+                Some(reference) => trees.push(self.lane(lane, position, reference)),
+                None => *value = self.resolve(entry, position),
+            }
         }
+        self.walk(&mut trees, values);
         self.follow_all(addresses, values, halves);
     }
 
@@ -152,6 +159,20 @@ impl<S: Shape> Cells<S> {
         entry
             .reference()
             .map_or_else(|| entry.value(position, depth), |reference| reference.value::<S>(self.pages.words(), position, depth))
+    }
+
+    /// A lane that the root leads to a tree.
+    #[inline]
+    fn lane(&self, lane: usize, position: u64, reference: Reference) -> Lane {
+        (lane as u8, tree::key(position, 64 - self.root.shift), tree::first(reference), reference.bits())
+    }
+
+    /// What trees say to a burst's lanes.
+    #[inline]
+    fn walk(&self, lanes: &mut ArrayVec<Lane, BURST_MAX>, values: &mut [u32]) {
+        tree::walk(self.pages.words(), lanes, |lane, found| {
+            values.get_mut(usize::from(lane)).into_iter().for_each(|value| *value = found);
+        });
     }
 
     /// Follows the links among a burst's values, all of them a step at a time: while one waits for memory, others ask.

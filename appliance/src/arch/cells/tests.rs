@@ -71,3 +71,63 @@ fn what_leads_nowhere_is_refused() {
     assert!(Cells::<V4>::new(wide, &[0; 20], Vec::new(), Form::Scalar).is_ok());
     assert!(Cells::<V6>::new(wide, &[0; 20], Vec::new(), Form::Scalar).is_err(), "no form reads that");
 }
+
+/// Where [`planted`] has its tree: two lines behind the root's.
+const TREE: usize = 2;
+
+/// One bit in the root; the second block is a tree of a line that leads on and two leaves, of ten runs.
+fn planted(levels: u32) -> Vec<u32> {
+    let mut words = vec![0; LINE_WORDS * (TREE + 3)];
+    words[0] = Entry::prefix(0, 0, 7).word();
+    words[1] = Entry::units(Reference::tree::<V6>(TREE as u32, levels)).word();
+    let lines = &mut words[LINE_WORDS * TREE..];
+    lines[..WAYS_KEYS].fill(KEY_NONE);
+    lines[0] = 0x7FFF_FFFF;
+    lines[WAYS_KEYS] = TREE as u32 + 1;
+    for leaf in 1..=2_u32 {
+        let line = &mut lines[LINE_WORDS * leaf as usize..][..LINE_WORDS];
+        line[..LEAF_KEYS].fill(KEY_NONE);
+        (0..LEAF_KEYS as u32 - 4 * (leaf - 1)).for_each(|at| line[at as usize] = (leaf - 1 << 31) + (at << 8) + 255);
+        (0..=LEAF_KEYS as u32).for_each(|at| line[LEAF_KEYS + at as usize] = 10 * leaf + at);
+    }
+    words
+}
+
+/// The block of 2000::/15.
+const ROOT_V6: Root = Root { first: 0x2000 << 48, shift: 48, bits: 1, wide: false };
+
+#[test]
+fn every_form_reads_a_tree_as_it_is_meant() {
+    let address = |key: u64, rest: u32| (u128::from(0x2001_u64 << 48 | key << 16) << 64 | u128::from(rest) << 72).to_be_bytes();
+    let edges = (0..9_u64).chain([0x0080_0000]).flat_map(|at| [at << 8, (at << 8) + 255].map(|low| [low, low + (1 << 31)])).flatten();
+    let asked: Vec<[u8; 16]> = edges.flat_map(|key| [0, 0xFF].map(|rest| address(key, rest))).collect();
+    let truth = |address: &[u8; 16]| {
+        let key = u32::from_be_bytes([address[2], address[3], address[4], address[5]]);
+        let (leaf, most) = if key < 1 << 31 { (1, 7) } else { (2, 3) };
+        10 * leaf + ((key & 0x7FFF_FFFF) >> 8).min(most)
+    };
+    for form in Form::all() {
+        let cells = Cells::<V6>::new(ROOT_V6, &planted(1), Vec::new(), form).unwrap();
+        let mut found = vec![u32::MAX; asked.len()];
+        cells.find_all(&asked, &mut found);
+        assert_eq!(found, asked.iter().map(truth).collect::<Vec<_>>(), "{form:?}");
+        assert_eq!(asked.iter().map(|address| cells.find(address)).collect::<Vec<_>>(), found, "{form:?}");
+    }
+}
+
+#[test]
+fn a_tree_that_is_not_whole_is_refused() {
+    let made = |words: &[u32]| Cells::<V6>::new(ROOT_V6, words, Vec::new(), Form::Scalar).is_ok();
+    assert!(made(&planted(1)) && made(&planted(0)));
+    assert!(!made(&planted(1)[..LINE_WORDS * (TREE + 3) - 1]), "a leaf ends behind the words");
+    assert!(!made(&planted(2)), "leaves lead nowhere");
+    assert!(!made(&planted(31)), "more levels than any has");
+    let with = |at: usize, word: u32| {
+        let mut words = planted(1);
+        words[at] = word;
+        words
+    };
+    assert!(!made(&with(LINE_WORDS * TREE + 1, KEY_NONE - 1)), "a third way that is not there");
+    assert!(!made(&with(LINE_WORDS * TREE + WAYS_KEYS, u32::MAX)), "lines behind all");
+    assert!(!made(&with(1, Entry::units(Reference::new(2 * 4 + 1, 3, 1)).word())), "it begins within a line");
+}

@@ -6,6 +6,7 @@
 #![allow(unsafe_code, reason = "vectors are loaded through pointers")]
 #![allow(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "lanes have no sign")]
 
+mod trees;
 mod v4;
 mod v6;
 
@@ -162,12 +163,18 @@ unsafe fn keep<S: Shape>(asked: *mut Asked, lane: usize, entry: __m512i, behind:
     }
 }
 
+/// These lanes' numbers.
+#[inline(always)]
+fn each(lanes: u64) -> impl Iterator<Item = usize> {
+    let left = std::iter::successors(Some(lanes), |left| Some(left & left.wrapping_sub(1))).take_while(|left| *left != 0);
+    left.map(|left| left.trailing_zeros() as usize)
+}
+
 /// What units say to these lanes. `below`: which keys at this place are below what a lane's are compared with. Whether any
 /// value is a link.
 #[inline(always)]
 unsafe fn tell(bytes: *const u8, asked: *const Asked, lanes: u64, values: &mut [u32], below: impl Fn(*const u8, usize) -> u32) -> bool {
-    let each = || std::iter::successors(Some(lanes), |left| Some(left & left.wrapping_sub(1))).take_while(|left| *left != 0);
-    let each = || each().map(|left| left.trailing_zeros() as usize);
+    let each = || each(lanes);
     let mut linked = 0;
     // SAFETY: the caller stored these for all lanes, and they are below the burst's length; references lead to units that
     // are there, and a unit has a value more than keys.
