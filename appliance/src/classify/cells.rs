@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use super::prefix::Prefix;
-use super::trees::untold;
 use super::runs::{Run, blocks, narrowed, parts, runs, within};
+use super::trees::untold;
 use crate::arch::cells::{Cells, Class, Entry, Form, GRAIN_WORDS, LINK, Link, Reference, Root, Shape, V4, V6, WIDE_BYTES, WIDE_LINK};
 
 /// Bytes that a link is held to cost, beside those of what it leads to.
@@ -180,7 +180,7 @@ fn cheapest<S: Shape>(first: u64, depth: u32, runs: &[Run<u64>]) -> Row {
 }
 
 /// What is no more than one prefix.
-fn single(first: u64, depth: u32, runs: &[Run<u64>]) -> Option<Entry> {
+fn single<S: Shape>(first: u64, depth: u32, runs: &[Run<u64>]) -> Option<Entry> {
     let last = first + (u64::MAX >> depth);
     let (own, end) = match runs {
         [run] if run.value & LINK == 0 => return Some(Entry::prefix(0, 0, run.value)),
@@ -193,7 +193,7 @@ fn single(first: u64, depth: u32, runs: &[Run<u64>]) -> Option<Entry> {
     let longer = (begin ^ end).leading_zeros().checked_sub(depth)?;
     let whole = (end - begin).wrapping_add(1).is_power_of_two();
     let bits = if longer == 0 { 0 } else { (begin << depth) >> (64 - longer) };
-    (whole && longer <= Entry::LONGER_MAX && own.value & LINK == 0).then(|| Entry::prefix(bits as u32, longer, own.value))
+    (whole && longer <= S::LONGER_MAX && own.value & LINK == 0).then(|| Entry::prefix(bits, longer, own.value))
 }
 
 /// Units without keys may take so many bytes.
@@ -201,17 +201,17 @@ const DIRECT_BYTES_MAX: usize = 256 << 10;
 
 /// Blocks of a root that are more than one prefix.
 fn several(root: Root, runs: &[Run<u64>]) -> impl Iterator<Item = &[Run<u64>]> {
-    blocks(root, runs).filter(move |(begin, inner)| single(*begin, 64 - root.shift, inner).is_none()).map(|(_, inner)| inner)
+    blocks(root, runs).filter(move |(begin, inner)| single::<V4>(*begin, 64 - root.shift, inner).is_none()).map(|(_, inner)| inner)
 }
 
 /// A root and what is below it.
 fn rooted<S: Shape>(mut builder: Builder<S>, root: Root, beside: u32, runs: &[Run<u64>], form: Form) -> Cells<S> {
     let depth = 64 - root.shift;
     for (at, (begin, inner)) in blocks(root, runs).enumerate() {
-        let entry = single(begin, depth, inner).unwrap_or_else(|| Entry::units(builder.block(begin, depth, inner)));
-        builder.words[at] = entry.word();
+        let entry = single::<S>(begin, depth, inner).unwrap_or_else(|| Entry::units(builder.block(begin, depth, inner)));
+        S::put(&mut builder.words, at, entry);
     }
-    builder.words[1 << root.bits] = Entry::prefix(0, 0, beside).word();
+    S::put(&mut builder.words, 1 << root.bits, Entry::prefix(0, 0, beside));
     builder.done(root, form)
 }
 
@@ -278,7 +278,7 @@ pub(super) fn v4(prefixes: &[Prefix<u32>], layout: Option<Layout>, form: Form) -
     let runs: Vec<Run<u64>> = runs(prefixes).into_iter().map(|run| Run { first: u64::from(run.first) << 32, value: run.value }).collect();
     let Layout { depth, wide } = layout.unwrap_or_else(|| Layout::of(prefixes, &runs));
     let (root, beside) = root_v4(&runs, depth, wide);
-    let mut builder = Builder::<V4>::new(root.words());
+    let mut builder = Builder::<V4>::new(root.words::<V4>());
     if wide {
         return widely(builder, root, beside, &runs, form);
     }
@@ -290,10 +290,12 @@ pub(super) fn v4(prefixes: &[Prefix<u32>], layout: Option<Layout>, form: Form) -
 /// A table of IPv6.
 pub(super) fn v6(prefixes: &[Prefix<u128>], form: Form) -> Cells<V6> {
     let all = runs(prefixes);
-    // A few hundred prefixes are worth a root of 256 KB, in which few blocks have one.
-    let least = if prefixes.len() < Layout::FEW { 4 } else { 16 };
-    let bits = (usize::BITS - all.len().leading_zeros() + 2).clamp(least, 18);
-    let mut builder = Builder::<V6>::new((1 << bits) + 1);
+    // A few hundred prefixes are worth a root of 128 KB, in which few blocks have one.
+    let least = if prefixes.len() < Layout::FEW { 4 } else { 14 };
+    let runs_bits = usize::BITS - all.len().leading_zeros();
+    // Up to a megabyte, so that few blocks have more than one; of two only where many would.
+    let bits = (runs_bits + 3).clamp(least, 17).max((runs_bits + 1).min(18));
+    let mut builder = Builder::<V6>::new(V6::ENTRY_WORDS * ((1 << bits) + 1));
     builder.second = true;
     let halves = halves(&mut builder, &all);
     builder.second = false;

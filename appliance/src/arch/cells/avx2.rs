@@ -7,12 +7,12 @@ use core::arch::x86_64::*;
 
 use arrayvec::ArrayVec;
 
-use super::format::{CODE_BITS, VALUE_BITS, WIDE};
+use super::format::{NARROW_CODE_BITS, VALUE_BITS, WIDE};
 use super::{BURST_MAX, Cells, Entry, LINK, Shape, V4, V6, WIDE_LINK, halves, halves_v4};
 
 /// All bits of a value, and of a code where it stands in an entry.
 const VALUE: i32 = (1 << VALUE_BITS) - 1;
-const CODE: i32 = ((1 << CODE_BITS) - 1) << VALUE_BITS;
+const CODE: i32 = ((1 << NARROW_CODE_BITS) - 1) << VALUE_BITS;
 
 /// Up to [`BURST_MAX`] of each, as many as there is room for.
 #[inline]
@@ -23,9 +23,9 @@ pub(super) fn v4<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], valu
 
 /// Up to [`BURST_MAX`] of each, as many as there is room for.
 #[inline]
-pub(super) fn v6<const GATHERS: bool>(cells: &Cells<V6>, addresses: &[[u8; 16]], values: &mut [u32]) {
+pub(super) fn v6(cells: &Cells<V6>, addresses: &[[u8; 16]], values: &mut [u32]) {
     // SAFETY: as above.
-    unsafe { burst_v6::<GATHERS>(cells, addresses, values) }
+    unsafe { burst_v6(cells, addresses, values) }
 }
 
 /// Words at four places, bytes from the first. Some processors take a gather apart into more than these loads.
@@ -156,22 +156,16 @@ unsafe fn narrow<const GATHERS: bool>(cells: &Cells<V4>, addresses: &[u32], valu
     unsafe { ask::<V4, u32, 2>(cells, &all, (addresses, halves_v4), values, below) }
 }
 
-/// Of IPv6.
+/// Of IPv6: an entry is asked by as few instructions as it takes to bring its place into a vector.
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-unsafe fn burst_v6<const GATHERS: bool>(cells: &Cells<V6>, addresses: &[[u8; 16]], values: &mut [u32]) {
-    let bytes = cells.pages.start();
+unsafe fn burst_v6(cells: &Cells<V6>, addresses: &[[u8; 16]], values: &mut [u32]) {
+    let (words, depth) = (cells.pages.words(), 64 - cells.root.shift);
     let mut all = Entries { entry: [0; BURST_MAX], units: 0 };
-    for (block, (addresses, values)) in addresses.chunks(8).zip(values.chunks_mut(8)).enumerate().take(BURST_MAX / 8) {
-        let position = eight(addresses).map(|address| halves(&address).0);
-        let depth = 64 - cells.root.shift;
-        let place = of(position.map(|position| 4 * cells.root.at(position) as u32));
-        let behind = of(position.map(|position| ((position << depth) >> 33) as u32));
-        // SAFETY: the root has an entry for each place.
-        let entry = unsafe { pick_all::<GATHERS>(bytes, place) };
-        let (value, units) = decoded(entry, behind);
-        put(values, value);
-        put(&mut all.entry[8 * block..], entry);
-        all.units |= units << (8 * block);
+    for (lane, (address, value)) in addresses.iter().zip(&mut *values).enumerate().take(BURST_MAX) {
+        let (position, _) = halves(address);
+        let entry = V6::entry(words, cells.root.at(position));
+        (*value, all.entry[lane]) = (entry.value(position, depth), entry.word());
+        all.units |= u64::from(entry.reference().is_some()) << lane;
     }
     let below = |unit: *const u8, position: u64| {
         let flip = _mm256_set1_epi64x(i64::MIN);
@@ -203,7 +197,7 @@ unsafe fn ask<S: Shape, A, const BITS: u32>(
     let (mut trees, mut rows) = (ArrayVec::new(), all.units);
     for lane in each(all.units) {
         let (position, _) = halves(&addresses[lane]);
-        let Some(reference) = Entry(all.entry[lane]).reference() else { continue };
+        let Some(reference) = Entry::of_word(all.entry[lane]).reference() else { continue };
         if reference.is_tree::<S>() {
             trees.push(cells.lane(lane, position, reference));
             rows ^= 1 << lane;

@@ -53,7 +53,7 @@ impl Form {
         const TRIES: usize = 32;
         const BURSTS: u32 = 32;
         let root = Root { first: 0, shift: 64 - 16, bits: BITS, wide: false };
-        let words: Vec<u32> = (0..root.entries() as u32).map(|at| Entry::prefix(0, 0, at).word()).collect();
+        let words: Vec<u32> = (0..root.words::<V4>() as u32).map(|at| Entry::prefix(0, 0, at).word()).collect();
         let Ok(table) = Cells::<V4>::new(root, &words, Vec::new(), *self) else { return Duration::MAX };
         let mut found = [0; BURST_MAX];
         let mut once = || {

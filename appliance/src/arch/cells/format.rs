@@ -27,6 +27,10 @@ pub trait Shape: Copy + std::fmt::Debug {
     const ROWS: usize;
     /// There is one.
     const TREES: bool = Self::ROWS < Self::CLASSES.len();
+    /// Words of an entry of the root.
+    const ENTRY_WORDS: usize;
+    /// Bits that a prefix in an entry may be longer than its block's.
+    const LONGER_MAX: u32;
     /// Bytes of what is kept of a position.
     const KEY_BYTES: u32;
     /// Bits that must be looked at before a unit: what is kept of a position is what is behind them.
@@ -35,6 +39,12 @@ pub trait Shape: Copy + std::fmt::Debug {
     const DEPTH_MAX: u32;
     /// A root may be wide.
     const MAY_BE_WIDE: bool;
+
+    /// The root's entry at this place; of nothing, where there is none.
+    fn entry(words: &[u32], at: usize) -> Entry;
+
+    /// Writes it.
+    fn put(words: &mut [u32], at: usize, entry: Entry);
 
     /// What is kept of a position.
     fn key(position: u64) -> u64;
@@ -54,10 +64,21 @@ impl Shape for V4 {
     const CLASSES: [Class; 4] =
         [Class { keys: 0, shift: 2 }, Class { keys: 2, shift: 4 }, Class { keys: 4, shift: 5 }, Class { keys: 10, shift: 6 }];
     const ROWS: usize = 4;
+    const ENTRY_WORDS: usize = 1;
+    const LONGER_MAX: u32 = NARROW_CODE_BITS - 1;
     const KEY_BYTES: u32 = 2;
     const DEPTH_MIN: u32 = 16;
     const DEPTH_MAX: u32 = 32;
     const MAY_BE_WIDE: bool = true;
+
+    #[inline]
+    fn entry(words: &[u32], at: usize) -> Entry {
+        Entry::of_word(words.get(at).copied().unwrap_or(0))
+    }
+
+    fn put(words: &mut [u32], at: usize, entry: Entry) {
+        words[at] = entry.word();
+    }
 
     #[inline]
     fn key(position: u64) -> u64 {
@@ -82,10 +103,22 @@ pub struct V6;
 impl Shape for V6 {
     const CLASSES: [Class; 4] = [Class { keys: 0, shift: 2 }, Class { keys: 2, shift: 5 }, Class { keys: 4, shift: 6 }, Class::TREE];
     const ROWS: usize = 3;
+    const ENTRY_WORDS: usize = 2;
+    const LONGER_MAX: u32 = CODE_BITS - 1;
     const KEY_BYTES: u32 = 8;
     const DEPTH_MIN: u32 = 0;
     const DEPTH_MAX: u32 = 64;
     const MAY_BE_WIDE: bool = false;
+
+    #[inline]
+    fn entry(words: &[u32], at: usize) -> Entry {
+        let two = words.get(2 * at..).and_then(|from| from.first_chunk()).unwrap_or(&[0; 2]);
+        Entry(u64::from(two[0]) | u64::from(two[1]) << 32)
+    }
+
+    fn put(words: &mut [u32], at: usize, entry: Entry) {
+        words[2 * at..2 * at + 2].copy_from_slice(&[entry.0 as u32, (entry.0 >> 32) as u32]);
+    }
 
     #[inline]
     fn key(position: u64) -> u64 {
@@ -107,53 +140,62 @@ impl Shape for V6 {
 pub struct Reference(u32);
 
 /// What a root says of one of its blocks: a value, and of which prefix in it; or with its highest bit where units stand.
+/// A root of IPv4 keeps a word of it, which has room for shorter prefixes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry(pub(super) u32);
+pub struct Entry(pub(super) u64);
 
 /// Bits of a value in the root.
 pub(super) const VALUE_BITS: u32 = 21;
 /// Bits of a prefix's own bits there, of the one that ends them, and of zeros.
-pub(super) const CODE_BITS: u32 = 10;
+pub(super) const CODE_BITS: u32 = 42;
+/// Of these, what a word has room for.
+pub(super) const NARROW_CODE_BITS: u32 = 10;
 /// The highest bit.
-const UNITS: u32 = 1 << 31;
+const UNITS: u64 = 1 << 63;
+/// All bits of a value.
+const VALUE: u64 = (1 << VALUE_BITS) - 1;
 
 impl Entry {
-    /// Bits that a prefix may be longer than its block's.
-    pub const LONGER_MAX: u32 = CODE_BITS - 1;
-
     /// One prefix: its bits behind the block's, of which there are so many; elsewhere in the block there is nothing.
-    pub const fn prefix(bits: u32, longer: u32, value: u32) -> Self {
-        let code = (bits << 1 | 1) << (Self::LONGER_MAX - longer);
-        Self(code << VALUE_BITS | value)
+    pub const fn prefix(bits: u64, longer: u32, value: u32) -> Self {
+        let code = (bits << 1 | 1) << (CODE_BITS - 1 - longer);
+        Self(code << VALUE_BITS | value as u64)
     }
 
     /// Units.
     pub const fn units(reference: Reference) -> Self {
-        Self(UNITS | reference.0)
+        Self(UNITS | reference.0 as u64)
     }
 
-    /// As it stands in a root.
+    /// As it stands in a root of IPv4: of a code its first bits, or where units stand.
     pub const fn word(self) -> u32 {
-        self.0
+        (self.0 >> 32) as u32 | self.0 as u32
+    }
+
+    /// What stands there.
+    #[inline]
+    pub(super) const fn of_word(word: u32) -> Self {
+        let word = word as u64;
+        if word & UNITS >> 32 == 0 { Self((word & !VALUE) << 32 | word & VALUE) } else { Self(UNITS | word ^ UNITS >> 32) }
     }
 
     /// Where units stand.
     pub(super) const fn reference(self) -> Option<Reference> {
-        if self.0 & UNITS == 0 { None } else { Some(Reference(self.0 & !UNITS)) }
+        if self.0 & UNITS == 0 { None } else { Some(Reference(self.0 as u32)) }
     }
 
     /// Whether it is a prefix's.
     pub(super) const fn holds(self) -> bool {
-        self.0 & UNITS == 0 && self.0 & ((1 << VALUE_BITS) - 1) != 0
+        self.0 & UNITS == 0 && self.0 & VALUE != 0
     }
 
     /// The value at a position, if it stands here.
     pub(super) const fn value(self, position: u64, depth: u32) -> u32 {
         let code = self.0 >> VALUE_BITS;
-        let asked = ((position << depth) >> (64 - CODE_BITS)) as u32;
+        let asked = (position << depth) >> (64 - CODE_BITS);
         // All above the lowest bit that is set.
         let own = !(code ^ code.wrapping_sub(1));
-        if (code ^ asked) & own == 0 { self.0 & ((1 << VALUE_BITS) - 1) } else { 0 }
+        if (code ^ asked) & own == 0 { (self.0 & VALUE) as u32 } else { 0 }
     }
 }
 
@@ -295,8 +337,8 @@ impl Root {
     }
 
     /// Words that these take; an entry of a wide root can be read as a word.
-    pub const fn words(self) -> usize {
-        if self.wide { (WIDE_BYTES * self.entries()).div_ceil(4) + 1 } else { self.entries() }
+    pub const fn words<S: Shape>(self) -> usize {
+        if self.wide { (WIDE_BYTES * self.entries()).div_ceil(4) + 1 } else { S::ENTRY_WORDS * self.entries() }
     }
 
     /// Whether nothing lies beside it.

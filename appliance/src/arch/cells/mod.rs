@@ -64,11 +64,11 @@ impl Below {
     /// Entries that hold a prefix, to one that leads on.
     const RARE: usize = 512;
 
-    fn of(entries: &[u32]) -> Self {
-        let is_keyed = |word: &&u32| Entry(**word).reference().is_some_and(|reference| !reference.is_direct());
-        let leads = entries.iter().filter(|word| Entry(**word).reference().is_some()).count();
-        let holds = entries.iter().filter(|word| Entry(**word).holds()).count();
-        match entries.iter().find(is_keyed) {
+    fn of(mut entries: impl Iterator<Item = Entry> + Clone) -> Self {
+        let is_keyed = |entry: &Entry| entry.reference().is_some_and(|reference| !reference.is_direct());
+        let leads = entries.clone().filter(|entry| entry.reference().is_some()).count();
+        let holds = entries.clone().filter(|entry| entry.holds()).count();
+        match entries.find(is_keyed) {
             Some(_) => Self::Keyed,
             None if leads * Self::RARE < holds || leads == 0 => Self::Rare,
             None => Self::Often,
@@ -95,9 +95,9 @@ impl<S: Shape> Cells<S> {
     pub fn new(root: Root, words: &[u32], links: Vec<Link>, form: Form) -> Result<Self, &'static str> {
         let depth = 64_u32.saturating_sub(root.shift);
         let asks = (1..=S::DEPTH_MAX).contains(&depth) && depth < 64 && root.bits <= Root::BITS_MAX && (!root.wide || S::MAY_BE_WIDE);
-        let entries = words.get(..root.words()).filter(|_| asks).ok_or("a root that cannot be asked")?;
-        let entries = if root.wide { &[] } else { entries };
-        let of_root = entries.iter().filter_map(|word| Some((Entry(*word).reference()?, depth)));
+        let entries = words.get(..root.words::<S>()).filter(|_| asks).ok_or("a root that cannot be asked")?;
+        let entries = (0..if root.wide { 0 } else { root.entries() }).map(|at| S::entry(entries, at));
+        let of_root = entries.clone().filter_map(|entry| Some((entry.reference()?, depth)));
         let mut all = of_root.chain(links.iter().map(|link| (link.reference, link.depth)));
         if all.any(|(reference, depth)| depth > 63 || !reference.is_whole::<S>(words, depth)) {
             return Err("a reference to what is not there");
@@ -119,7 +119,7 @@ impl<S: Shape> Cells<S> {
         let (words, at) = (self.pages.words(), self.root.at(position));
         let value = match self.root.wide {
             true => wide(words, at),
-            false => self.resolve(Entry(words.get(at).copied().unwrap_or(0)), position),
+            false => self.resolve(S::entry(words, at), position),
         };
         if value & LINK == 0 { value } else { self.follow(value, position, second) }
     }
@@ -135,7 +135,7 @@ impl<S: Shape> Cells<S> {
         let mut entries = [Entry(0); BURST_MAX];
         for (address, entry) in addresses.iter().zip(&mut entries) {
             let (position, _) = halves(address);
-            *entry = Entry(words.get(self.root.at(position)).copied().unwrap_or(0));
+            *entry = S::entry(words, self.root.at(position));
             if let Some(reference) = entry.reference() {
                 words.get(reference.unit::<S>(position, depth)).into_iter().for_each(prefetch);
             }
@@ -282,9 +282,7 @@ impl Cells<V6> {
     fn find_burst(&self, addresses: &[[u8; 16]], values: &mut [u32]) {
         match self.form {
             #[cfg(target_arch = "x86_64")]
-            Form::Avx2 { gathers: true } => avx2::v6::<true>(self, addresses, values),
-            #[cfg(target_arch = "x86_64")]
-            Form::Avx2 { gathers: false } => avx2::v6::<false>(self, addresses, values),
+            Form::Avx2 { .. } => avx2::v6(self, addresses, values),
             #[cfg(target_arch = "x86_64")]
             Form::Avx512 { gathers: true } => avx512::v6::<true>(self, addresses, values),
             #[cfg(target_arch = "x86_64")]

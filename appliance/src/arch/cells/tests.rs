@@ -78,8 +78,8 @@ const TREE: usize = 2;
 /// One bit in the root; the second block is a tree of a line that leads on and two leaves, of ten runs.
 fn planted(levels: u32) -> Vec<u32> {
     let mut words = vec![0; LINE_WORDS * (TREE + 3)];
-    words[0] = Entry::prefix(0, 0, 7).word();
-    words[1] = Entry::units(Reference::tree::<V6>(TREE as u32, levels)).word();
+    V6::put(&mut words, 0, Entry::prefix(0, 0, 7));
+    V6::put(&mut words, 1, Entry::units(Reference::tree::<V6>(TREE as u32, levels)));
     let lines = &mut words[LINE_WORDS * TREE..];
     lines[..WAYS_KEYS].fill(KEY_NONE);
     lines[0] = 0x7FFF_FFFF;
@@ -129,5 +129,7 @@ fn a_tree_that_is_not_whole_is_refused() {
     };
     assert!(!made(&with(LINE_WORDS * TREE + 1, KEY_NONE - 1)), "a third way that is not there");
     assert!(!made(&with(LINE_WORDS * TREE + WAYS_KEYS, u32::MAX)), "lines behind all");
-    assert!(!made(&with(1, Entry::units(Reference::new(2 * 4 + 1, 3, 1)).word())), "it begins within a line");
+    let mut within = planted(1);
+    V6::put(&mut within, 1, Entry::units(Reference::new(2 * 4 + 1, 3, 0)));
+    assert!(!made(&within), "it begins within a line");
 }

@@ -12,7 +12,7 @@ mod v6;
 
 use core::arch::x86_64::*;
 
-use super::format::{CODE_BITS, VALUE_BITS};
+use super::format::{NARROW_CODE_BITS, VALUE_BITS};
 use super::{BURST_MAX, Class, LINK, Shape};
 
 pub(super) use v4::v4;
@@ -24,7 +24,9 @@ const ROOM: usize = BURST_MAX + 8;
 const ASKED_MIN: u32 = 16;
 /// All bits of a value, and of a code where it stands in an entry.
 const VALUE: i32 = (1 << VALUE_BITS) - 1;
-const CODE: i32 = ((1 << CODE_BITS) - 1) << VALUE_BITS;
+const CODE: i32 = ((1 << NARROW_CODE_BITS) - 1) << VALUE_BITS;
+/// Of a, b and c: what differs in a and b, and does not in a and c.
+const DIFFER: i32 = (0xF0 ^ 0xCC) & !(0xF0 ^ 0xAA);
 /// Bits of an entry that are its first unit's place in bytes, when it stands three further right.
 const FIRST: i32 = 0x0FFF_FFF0;
 
@@ -108,8 +110,6 @@ unsafe fn pick_some<const GATHERS: bool>(bytes: *const u8, lanes: u16, at: __m51
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 fn decoded(entry: __m512i, behind: __m512i) -> (__m512i, u16) {
-    /// Of a, b and c: what differs in a and b, and does not in a and c.
-    const DIFFER: i32 = (0xF0 ^ 0xCC) & !(0xF0 ^ 0xAA);
     // A code ends in its lowest bit: what is above does not change when one is taken off.
     let less = _mm512_sub_epi32(entry, _mm512_set1_epi32(1 << VALUE_BITS));
     let differ = _mm512_ternarylogic_epi32::<DIFFER>(entry, behind, less);

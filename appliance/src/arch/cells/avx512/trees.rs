@@ -25,6 +25,9 @@ pub(super) fn levels(to: &mut Levels, lane: usize, entry: __m512i, units: u16) {
     const CLASS: i32 = 3;
     let code = _mm512_and_si512(entry, _mm512_set1_epi32(127));
     let trees = _mm512_mask_cmpeq_epi32_mask(units, _mm512_and_si512(entry, _mm512_set1_epi32(CLASS)), _mm512_set1_epi32(CLASS));
+    if trees == 0 {
+        return;
+    }
     for (level, lanes) in to.iter_mut().enumerate() {
         let least = _mm512_set1_epi32((level as i32) << 2 | CLASS);
         *lanes |= u64::from(_mm512_mask_cmpge_epi32_mask(trees, code, least)) << lane;
