@@ -85,13 +85,15 @@ impl<S: Shape> Builder<S> {
         if has_tree && runs.len() > ROW_RUNS_MAX {
             return self.tree(first, depth, runs);
         }
-        let Row { class, bits, links, .. } = match self.direct {
+        let row = match self.direct {
             true => Row { bytes: 0, class: 0, bits: told_by(depth, runs), links: 0 },
             false => cheapest::<S>(first, depth, runs),
         };
-        if has_tree && links > 0 {
-            return self.tree(first, depth, runs);
-        }
+        if has_tree && row.links > 0 { self.tree(first, depth, runs) } else { self.row(&row, first, depth, runs) }
+    }
+
+    /// The same as this row.
+    fn row(&mut self, &Row { class, bits, .. }: &Row, first: u64, depth: u32, runs: &[Run<u64>]) -> Reference {
         let Class { keys, shift } = S::CLASSES[class];
         let words = (1_usize << shift) / 4;
         let row = self.room(words << bits, words);

@@ -49,22 +49,27 @@ impl<S: Shape> Builder<S> {
         };
         let values: Vec<u32> = told.iter().copied().map(value).collect();
         let lasts: Vec<u32> = told.iter().skip(1).map(|(begin, _)| (((begin - 1) << depth) >> KEY_BITS) as u32).chain([KEY_NONE]).collect();
-        let leaves = values.len().div_ceil(LEAF_KEYS + 1);
-        let mut first_line = self.room(leaves * LINE_WORDS, LINE_WORDS);
-        let mut ends = Vec::with_capacity(leaves);
-        for (leaf, (values, lasts)) in values.chunks(LEAF_KEYS + 1).zip(lasts.chunks(LEAF_KEYS + 1)).enumerate() {
-            let line = &mut self.words[first_line + leaf * LINE_WORDS..][..LINE_WORDS];
-            line[..LEAF_KEYS].fill(KEY_NONE);
-            line[..lasts.len().min(LEAF_KEYS)].copy_from_slice(&lasts[..lasts.len().min(LEAF_KEYS)]);
-            line[LEAF_KEYS..][..values.len()].copy_from_slice(values);
-            ends.extend(lasts.last());
-        }
+        let (mut line, mut ends) = self.leaves(&values, &lasts);
         let mut levels = 0;
         while ends.len() > 1 {
-            (first_line, ends) = self.ways(first_line, &ends);
+            (line, ends) = self.ways(line, &ends);
             levels += 1;
         }
-        Reference::tree::<S>((first_line / LINE_WORDS) as u32, levels)
+        Reference::tree::<S>((line / LINE_WORDS) as u32, levels)
+    }
+
+    /// Leaves of values, with the last key of each; where they stand, and where they end.
+    fn leaves(&mut self, values: &[u32], lasts: &[u32]) -> (usize, Vec<u32>) {
+        let leaves = values.chunks(LEAF_KEYS + 1).zip(lasts.chunks(LEAF_KEYS + 1));
+        let first = self.room(leaves.len() * LINE_WORDS, LINE_WORDS);
+        for (at, (values, lasts)) in leaves.clone().enumerate() {
+            let line = &mut self.words[first + at * LINE_WORDS..][..LINE_WORDS];
+            let (keys, behind) = line.split_at_mut(LEAF_KEYS);
+            keys.fill(KEY_NONE);
+            keys.iter_mut().zip(lasts).for_each(|(key, last)| *key = *last);
+            behind[..values.len()].copy_from_slice(values);
+        }
+        (first, leaves.filter_map(|(_, lasts)| lasts.last().copied()).collect())
     }
 
     /// Lines that lead to those from this one on, each of which ends at a key; where they stand, and where they end.

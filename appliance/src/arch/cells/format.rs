@@ -23,7 +23,7 @@ impl Class {
 pub trait Shape: Copy + std::fmt::Debug {
     /// From small to large.
     const CLASSES: [Class; 4];
-    /// How many of these stand in rows; the one behind them is no unit, but a [`tree`].
+    /// How many of these stand in rows; the one behind them is no unit, but a tree.
     const ROWS: usize;
     /// There is one.
     const TREES: bool = Self::ROWS < Self::CLASSES.len();

@@ -6,7 +6,7 @@
 //! runs but the last, and then the runs' values: one line, whatever the prefixes' lengths. Where a block has more runs than
 //! its units hold, a value is a *link* to a row deeper down. A *wide* root holds values alone, three bytes each.
 //!
-//! Where there are many, a [`tree`] stands in place of a row.
+//! Where a block of IPv6 has many, a tree of lines stands in place of a row.
 //!
 //! Units without keys are values, one behind the other: where the root leads to no others, and they are few, a burst asks all of
 //! them at once.
