@@ -153,6 +153,7 @@ fn all_forms_agree_on_many_prefixes_in_bursts_of_any_length() {
 }
 
 /// Prefixes of /29 to /64 in a few blocks, as the Internet has them: unevenly many within one entry of the root.
+#[allow(clippy::cast_possible_truncation, reason = "of random bits any will do")]
 fn crowds(count: u32, random: &mut impl FnMut() -> u64) -> Vec<IpNet> {
     let holders: Vec<u64> =
         (0..count / 8).map(|i| [0x2001, 0x2A00 | random() & 15][i as usize % 2] << 48 | random() & 0xFFFF << 32).collect();

@@ -87,7 +87,7 @@ fn planted(levels: u32) -> Vec<u32> {
     for leaf in 1..=2_u32 {
         let line = &mut lines[LINE_WORDS * leaf as usize..][..LINE_WORDS];
         line[..LEAF_KEYS].fill(KEY_NONE);
-        (0..LEAF_KEYS as u32 - 4 * (leaf - 1)).for_each(|at| line[at as usize] = (leaf - 1 << 31) + (at << 8) + 255);
+        (0..LEAF_KEYS as u32 - 4 * (leaf - 1)).for_each(|at| line[at as usize] = ((leaf - 1) << 31) + (at << 8) + 255);
         (0..=LEAF_KEYS as u32).for_each(|at| line[LEAF_KEYS + at as usize] = 10 * leaf + at);
     }
     words
