@@ -8,6 +8,9 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, Fi
 
 type Fault = String;
 
+/// As in `sink/json/table.rs`.
+const KEY_BYTES: usize = 32;
+
 /// The tables of all messages of a package, as Rust.
 pub(super) fn tables(files: &FileDescriptorSet, package: &str) -> Result<String, Fault> {
     let files: Vec<_> = files.file.iter().filter(|file| file.package() == package).collect();
@@ -35,6 +38,9 @@ fn table(message: &DescriptorProto, enums: &BTreeMap<String, Vec<&str>>) -> Resu
     for (at, field) in alone.iter().chain(&choices).enumerate() {
         let kind = kind(field, enums)?;
         let key = format!(",\"{}\":{}", field.json_name(), kind.opening);
+        if key.len() > KEY_BYTES {
+            return Err(format!("{}: `{key}` is longer than {KEY_BYTES} bytes: raise both KEY_BYTES", message.name()));
+        }
         writeln!(fields, "Field {{ key: key(r#\"{key}\"#), unset: {}, value: Value::{} }},", unset.len(), kind.value)
             .map_err(|e| e.to_string())?;
         if let Some(value) = kind.unset.filter(|_| at < alone.len() && !field.proto3_optional()) {

@@ -200,6 +200,7 @@ impl Short {
 
     #[inline]
     fn push(&mut self, byte: u8) {
+        debug_assert!(self.len < SHORT_BYTES, "SHORT_BYTES is too small");
         self.bytes[self.len % SHORT_BYTES] = byte;
         self.len += 1;
     }
@@ -247,6 +248,7 @@ impl Short {
         let at = self.len;
         self.push(0);
         fill(self);
+        debug_assert!(self.len - at - 1 < 0x80, "a length of one byte");
         self.bytes[at % SHORT_BYTES] = u8::try_from(self.len - at - 1).unwrap_or(u8::MAX);
     }
 

@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::findings::Findings;
 use crate::report::{Health, Publisher, Reporter, pb};
 
-/// How long the reporter sleeps when nothing waits, at least and at most: waking it costs more than a message does.
+/// How long the reporter sleeps when nothing waits, at least and at most: waking it costs more than a message does, and what comes
+/// meanwhile must not fill a stream.
 const NAP_MIN: Duration = Duration::from_micros(200);
-const NAP_MAX: Duration = Duration::from_millis(4);
+const NAP_MAX: Duration = Duration::from_micros(600);
 
 /// Runs a reporter until every core has said its last; gives it back. `beat` is called often.
 pub fn run<P: Publisher, H: Health>(mut reporter: Reporter<P, H>, beat: impl Fn()) -> Reporter<P, H> {
@@ -34,9 +35,10 @@ pub fn run<P: Publisher, H: Health>(mut reporter: Reporter<P, H>, beat: impl Fn(
     reporter
 }
 
-/// Longer, unless behind the one before more waited than is taken in a turn: what waits must not fill a stream.
+/// Longer where nothing waited behind the one before; else the shortest: where windows close, a stream may be full, and whoever fills
+/// it waits for this one.
 fn next_nap(before: Duration, turns: usize) -> Duration {
-    if turns > 1 { (before / 2).max(NAP_MIN) } else { (before * 2).min(NAP_MAX) }
+    if turns > 0 { NAP_MIN } else { (before * 2).min(NAP_MAX) }
 }
 
 /// One message a line; what is found of scrubber and mirror in the log.
@@ -98,10 +100,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn naps_grow_while_little_waits_and_shrink_while_much_does() {
+    fn naps_grow_while_nothing_waits_and_are_short_once_something_does() {
         let after = |nap, turns: &[usize]| turns.iter().fold(nap, |nap, turns| next_nap(nap, *turns));
-        assert_eq!((after(NAP_MIN, &[0, 1, 0, 0, 0, 0]), after(NAP_MAX, &[2; 6])), (NAP_MAX, NAP_MIN));
-        assert_eq!(after(NAP_MAX, &[9, 1]), NAP_MAX);
+        assert_eq!((after(NAP_MIN, &[0; 6]), after(NAP_MAX, &[1])), (NAP_MAX, NAP_MIN));
+        assert_eq!(after(NAP_MAX, &[9, 0]), 2 * NAP_MIN);
     }
 
     /// Fails so.

@@ -116,13 +116,13 @@ const SPREAD_MIN: usize = 32;
 const SPREAD_MAX: usize = 1 << 12;
 const PARTS: usize = 256;
 
-/// Sorts by hash what has different ones, ascending.
+/// Sorts by hash, ascending; few have the same one.
 pub(super) fn sort<T: Copy>(entries: &mut Vec<T>, hash: impl Fn(&T) -> u64) {
     if !(SPREAD_MIN..=SPREAD_MAX).contains(&entries.len()) {
         return entries.sort_unstable_by_key(hash);
     }
     // All may begin with zeros: of many keys those are kept that do.
-    let shift = entries.iter().fold(0, |all, entry| all | hash(entry)).leading_zeros();
+    let shift = entries.iter().fold(0, |all, entry| all | hash(entry)).leading_zeros().min(u64::BITS - 1);
     let part = |entry: &T| usize::from((hash(entry) << shift).to_be_bytes()[0]);
     let mut ends = [0_u16; PARTS];
     entries.iter().for_each(|entry| ends[part(entry)] += 1);

@@ -37,7 +37,8 @@ fn number(dice: &mut ChaCha8Rng) -> u64 {
 }
 
 fn double(dice: &mut ChaCha8Rng) -> f64 {
-    let special = [-0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e15, 1e16, 1e15 - 1.0, -7.0, 0.1, f64::MIN_POSITIVE, f64::MAX, 0.0];
+    let ends = [-0.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e15, 1e16, 1e15 - 1.0, -7.0, 0.1, f64::MIN_POSITIVE, f64::MAX, 0.0];
+    let special = [&ends[..], &[1e10, 1.5e14, 9.99e14, 123_456_789e6, -1e12, 1e-5, 9e-6]].concat();
     match dice.next_u32() % 4 {
         0 => special[dice.next_u32() as usize % special.len()],
         1 => f64::from_bits(dice.next_u64()),
@@ -142,6 +143,35 @@ fn random_reports_of_ranges_are_encoded_as_ever() {
         let report = pb::RangeReport::decode(&*wire).unwrap();
         assert_eq!(&*Message::range(&report).payload, &*report.encode_to_vec(), "{round}");
     }
+}
+
+/// A message with all that it may have, all numbers as long as they may be.
+fn longest(table: &Table, depth: u32) -> Vec<u8> {
+    let (mut out, mut is_chosen) = (Vec::new(), false);
+    for (number, at) in table.places.iter().enumerate().filter(|(_, at)| **at != NONE) {
+        let value = &table.fields[usize::from(*at)].value;
+        let is_deep = depth == 0 && matches!(value, Value::Message(_) | Value::Messages(_));
+        if is_deep || usize::from(*at) >= table.alone && std::mem::replace(&mut is_chosen, true) {
+            continue;
+        }
+        varint((number as u64) << 3 | form_of(value), &mut out);
+        match value {
+            Value::Bool => out.push(1),
+            Value::Short => varint(u64::from(u32::MAX), &mut out),
+            Value::Long | Value::Signed | Value::ZigZag | Value::Word(_) => varint(u64::MAX, &mut out),
+            Value::Double => out.extend(f64::MAX.to_le_bytes()),
+            Value::Text | Value::Texts | Value::Bytes => long(TEXTS[10].as_bytes(), &mut out),
+            Value::Message(table) | Value::Messages(table) => long(&longest(table, depth - 1), &mut out),
+        }
+    }
+    out
+}
+
+/// What is written into a place of a fixed size has room there.
+#[test]
+fn the_longest_report_of_a_range_is_encoded_as_ever() {
+    let report = pb::RangeReport::decode(&*longest(table_of(Kind::Ranges).unwrap(), 6)).unwrap();
+    assert_eq!(&*Message::range(&report).payload, &*report.encode_to_vec());
 }
 
 /// Fields twice, in another order, cut, of other kinds, or unknown: as decoding says, which may be that it is no message.
