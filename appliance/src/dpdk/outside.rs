@@ -4,15 +4,13 @@
 //! ourselves they do, where they are asked to; DPDK takes such memory as a heap of its own ("external memory"). Frames then lie on as few
 //! pages as with hugepages, with nothing to be reserved beforehand.
 
-use std::ffi::{CString, c_char, c_uint, c_void};
+use std::ffi::{CString, c_uint, c_void};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use dpdk_sys as sys;
 
-use crate::arch::{Region, Reserve};
+use crate::arch::{HUGE_PAGE_BYTES, Region, Reserve};
 
-/// Of what is handed over: a large page.
-const PAGE_BYTES: usize = 2 << 20;
 /// Beside the mbufs: the pool's head with its caches, and what a heap keeps of itself.
 const BESIDE_BYTES: usize = 8 << 20;
 
@@ -32,10 +30,10 @@ impl Outside {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let mbufs_bytes = mbufs as usize * object_bytes(room_bytes);
         // A ring holds a pointer of each.
-        let bytes = (mbufs_bytes + 16 * (mbufs as usize + 1).next_power_of_two() + BESIDE_BYTES).next_multiple_of(PAGE_BYTES);
+        let bytes = (mbufs_bytes + 16 * (mbufs as usize + 1).next_power_of_two() + BESIDE_BYTES).next_multiple_of(HUGE_PAGE_BYTES);
         let name = CString::new(format!("large{}", NUMBER.fetch_add(1, Ordering::Relaxed))).ok()?;
-        let mut region = Region::new((bytes + PAGE_BYTES) / 8, Reserve::AtStart);
-        let before = region.as_ptr().align_offset(PAGE_BYTES);
+        let mut region = Region::new((bytes + HUGE_PAGE_BYTES) / 8, Reserve::AtStart);
+        let before = region.as_ptr().align_offset(HUGE_PAGE_BYTES);
         let start = region.get_mut(before..)?.as_mut_ptr().cast::<c_void>();
         let outside = Self { name, start, bytes, _region: region };
         outside.hand_over().then_some(outside)
@@ -48,12 +46,13 @@ impl Outside {
             return false;
         }
         // Without hugepages EAL's devices have addresses as we do.
-        let mut addresses: Vec<u64> = (0..self.bytes / PAGE_BYTES).map(|page| self.start as u64 + (page * PAGE_BYTES) as u64).collect();
+        let mut addresses: Vec<u64> =
+            (0..self.bytes / HUGE_PAGE_BYTES).map(|page| self.start as u64 + (page * HUGE_PAGE_BYTES) as u64).collect();
         let pages = c_uint::try_from(addresses.len()).unwrap_or(0);
         // SAFETY: `bytes` from `start` on, whole pages, are mapped and ours, and nothing else of this process uses them until the heap
         // is gone, which is before the region is. DPDK copies the addresses.
         let added = unsafe {
-            sys::rte_malloc_heap_memory_add(self.name.as_ptr(), self.start, self.bytes, addresses.as_mut_ptr(), pages, PAGE_BYTES)
+            sys::rte_malloc_heap_memory_add(self.name.as_ptr(), self.start, self.bytes, addresses.as_mut_ptr(), pages, HUGE_PAGE_BYTES)
         };
         if added != 0 {
             // SAFETY: the heap is empty.
@@ -65,7 +64,7 @@ impl Outside {
     /// By which pools are made there.
     pub(super) fn socket(&self) -> i32 {
         // SAFETY: the heap is there.
-        unsafe { sys::rte_malloc_heap_get_socket(self.name.as_ptr().cast::<c_char>()) }
+        unsafe { sys::rte_malloc_heap_get_socket(self.name.as_ptr()) }
     }
 }
 
