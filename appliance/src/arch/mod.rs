@@ -12,6 +12,7 @@ pub mod prefetch;
 pub mod region;
 pub mod patience;
 pub mod pieces;
+pub mod processor;
 pub mod ring;
 pub mod ticks;
 

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 pub use lpm::Lpm;
 pub use scopes::{Of, Owner, Scope, Scopes};
-pub use usual::{Found, Sides};
+pub use usual::{Found, LongSides, Sides};
 pub use verdict::{Verdict, Verdicts};
 
 use domains::{Domains, Place};

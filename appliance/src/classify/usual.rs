@@ -6,7 +6,6 @@ use crate::limits::BURST_FRAMES_MAX;
 use crate::parse::Usual;
 use crate::record::Has;
 use crate::rx::Frame;
-use crate::units::Family;
 
 /// Addresses of a burst, those of IPv4 as numbers.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +28,50 @@ impl Sides {
     /// Of all frames of a burst.
     pub fn put_all(&mut self, addresses: &[u64; BURST_FRAMES_MAX]) {
         addresses.iter().enumerate().for_each(|(at, addresses)| self.put(at, *addresses));
+    }
+}
+
+/// IPv6 addresses of a burst, one behind the other: few bursts have any.
+#[derive(Clone, Debug)]
+pub struct LongSides {
+    count: usize,
+    /// Places of their frames in the burst.
+    at: [u8; BURST_FRAMES_MAX],
+    src: [[u8; 16]; BURST_FRAMES_MAX],
+    dst: [[u8; 16]; BURST_FRAMES_MAX],
+}
+
+impl Default for LongSides {
+    fn default() -> Self {
+        let none = [[0; 16]; BURST_FRAMES_MAX];
+        Self { count: 0, at: [0; BURST_FRAMES_MAX], src: none, dst: none }
+    }
+}
+
+impl LongSides {
+    /// Another burst begins.
+    pub const fn clear(&mut self) {
+        self.count = 0;
+    }
+
+    /// Whether no frame has such addresses.
+    pub const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Of a frame, as they stand in an IPv6 header, the source first. A burst has each place once.
+    pub fn put(&mut self, at: u8, addresses: &[u8; 32]) {
+        let ([src, dst], _) = addresses.as_chunks() else { return };
+        if let (Some(own_at), Some(own_src), Some(own_dst)) =
+            (self.at.get_mut(self.count), self.src.get_mut(self.count), self.dst.get_mut(self.count))
+        {
+            (*own_at, *own_src, *own_dst) = (at, *src, *dst);
+            self.count += 1;
+        }
+    }
+
+    fn places(&self) -> &[u8] {
+        &self.at[..self.count]
     }
 }
 
@@ -108,14 +151,21 @@ impl Generation {
         }
     }
 
-    /// Ranges of one frame's IPv6 addresses.
-    pub fn find_v6(&self, at: usize, header: &[u8], found: &mut Found) {
+    /// Ranges of a burst's IPv6 frames.
+    pub fn find_v6(&self, of: &LongSides, found: &mut Found) {
         let lpm = self.domains.common();
-        let side = |direction: Has, from: usize| {
-            let address = header.get(from..).and_then(|rest| rest.first_chunk()).filter(|_| self.observed.all(direction));
-            address.and_then(|address| lpm.lookup(Family::V6, address)).map_or(Found::NONE, |range| range.0 + 1)
-        };
-        (found.src[at], found.dst[at]) = (side(Has::EGRESS, 8), side(Has::INGRESS, 24));
-        self.part(at, found);
+        let (places, mut ranges) = (of.places(), [Found::NONE; BURST_FRAMES_MAX]);
+        let ranges = &mut ranges[..places.len()];
+        for (direction, of, found) in [(Has::INGRESS, &of.dst, &mut found.dst), (Has::EGRESS, &of.src, &mut found.src)] {
+            if self.observed.all(direction) {
+                lpm.find_v6(&of[..places.len()], ranges);
+            } else {
+                ranges.fill(Found::NONE);
+            }
+            places.iter().zip(&*ranges).for_each(|(at, range)| found[usize::from(*at)] = *range);
+        }
+        if self.scopes.part() {
+            places.iter().for_each(|at| self.part(usize::from(*at), found));
+        }
     }
 }

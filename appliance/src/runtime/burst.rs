@@ -9,7 +9,7 @@ mod run;
 
 use super::receiver::Receiver;
 use super::world::World;
-use crate::classify::{Found, Sides, Verdicts};
+use crate::classify::{Found, LongSides, Sides, Verdicts};
 use crate::duplicates::sight;
 use crate::exports::Sample;
 use crate::gather::Stage;
@@ -83,10 +83,9 @@ pub(super) struct Bursts {
     banks: [Bank; 2],
     /// That of the burst which is being read.
     bank: usize,
-    /// Where an IPv6 header stands.
-    ip_at: [usize; BURST_FRAMES_MAX],
     plain: Plain,
     sides: Sides,
+    long_sides: LongSides,
     found: Found,
 }
 
@@ -97,9 +96,9 @@ impl Bursts {
             verdicts: world.generation.verdicts(),
             banks: [Bank::new(), Bank::new()],
             bank: 0,
-            ip_at: [0; BURST_FRAMES_MAX],
             plain: Plain::default(),
             sides: Sides { src: none, dst: none },
+            long_sides: LongSides::default(),
             found: Found { src: none, dst: none },
         }
     }
@@ -141,8 +140,12 @@ impl<S: Stage> Receiver<S> {
         if port < self.open.ports.len() && self.world.generation.is_plain() {
             walks = self.read(frames, (count, port));
             self.lap(Part::Parse);
-            self.world.generation.find_v4(count, &self.bursts.sides, &mut self.bursts.found);
-            self.choose(frames, (count, port));
+            let Bursts { sides, long_sides, found, .. } = &mut self.bursts;
+            self.world.generation.find_v4(count, sides, found);
+            if !long_sides.is_empty() {
+                self.world.generation.find_v6(long_sides, found);
+            }
+            self.choose((count, port));
             self.lap(Part::Lpm);
         } else {
             self.bursts.banks[bank].kinds = [Kind::Walks; BURST_FRAMES_MAX];
@@ -220,6 +223,7 @@ impl<S: Stage> Receiver<S> {
         let Self { world, bursts, gather, open, overdue, .. } = self;
         let (generation, layout) = (&world.generation, gather.layout());
         let (is_bare, bank, mut run) = (layout.is_bare(), bursts.bank, Run::default());
+        bursts.long_sides.clear();
         let (mut received_bytes, mut late, mut implausible_frames, mut taken) = (0, 0, 0, 0);
         let plain = if is_bare { bursts.read_plain(frames, count, world) } else { Told::default() };
         if plain.frames != 0 {
@@ -268,7 +272,7 @@ impl<S: Stage> Receiver<S> {
 
     /// Where the records go, and asks for what is kept of those ranges.
     #[inline]
-    fn choose<'a>(&mut self, frames: impl Frames<'a>, (count, port): (usize, usize)) {
+    fn choose(&mut self, (count, port): (usize, usize)) {
         let Self { world, bursts, gather, open, .. } = self;
         let (bank, counts) = (bursts.bank, world.counts);
         let (mut frames_usual, mut records, mut unmatched) = (0_u64, 0_u64, 0_u64);
@@ -278,11 +282,6 @@ impl<S: Stage> Receiver<S> {
                 Kind::Narrow => Family::V4,
                 Kind::Packed(_, family) => family,
             };
-            if family == Family::V6
-                && let Some(frame) = frames.at(at)
-            {
-                world.generation.find_v6(at, frame.bytes.get(bursts.ip_at[at]..).unwrap_or_default(), &mut bursts.found);
-            }
             let (first, directions, from) = bursts.found.hits(at);
             frames_usual += 1;
             if !counts && first != Found::NONE {
@@ -369,15 +368,18 @@ fn whole(frame: &Frame<'_>, world: &World) -> Option<Usual> {
 impl Bursts {
     /// Packs what has more than the narrow form alone: IPv6, much length, what only some stats read.
     #[inline(never)]
+    #[allow(clippy::cast_possible_truncation, reason = "a burst has some dozen frames")]
     fn pack(&mut self, at: usize, layout: &Layout, form: Form, (frame, usual): (&Frame<'_>, &Usual), (wire_bytes, run): (u32, &Run)) {
         let bank = &mut self.banks[self.bank];
         let words = &mut bank.words[at];
         let family = if usual.is_v6() { Family::V6 } else { Family::V4 };
         bank.kinds[at] = Kind::Packed(form, family);
         if family == Family::V6 {
-            self.ip_at[at] = usual.link_bytes as usize;
-            let addresses = frame.bytes.get(self.ip_at[at] + V6_ADDRESSES..).and_then(|rest| rest.first_chunk());
-            words.v6(usual, addresses.unwrap_or(&[0; 32]));
+            let addresses = frame.bytes.get(usual.link_bytes as usize + V6_ADDRESSES..).and_then(|rest| rest.first_chunk());
+            // Frames of the usual kind have their whole header.
+            let addresses = addresses.unwrap_or(&[0; 32]);
+            words.v6(usual, addresses);
+            self.long_sides.put(at as u8, addresses);
         } else {
             words.v4(usual);
         }

@@ -1,11 +1,13 @@
 //! Where a batch's rows look for their cells: all ask their own buckets at once.
 
 use super::count::{Step, read_key, tag_of};
+use super::placing::join;
 use super::table::{HALVES_MAX, Shape};
 use crate::arch::lanes::Lanes;
 use crate::arch::pieces::Pieces;
 use crate::limits::BATCH_RECORDS_MAX;
 use crate::stats::columns::View;
+use crate::stats::told::Places;
 
 /// See the module.
 pub(super) struct Looks {
@@ -66,6 +68,12 @@ impl Looks {
         let Some(way) = (0..shape.ways).find(is_own) else { return found & !(1 << at) };
         self.ways[at] = way as u8;
         found
+    }
+
+    /// Where the rows that were found stand.
+    #[inline(always)]
+    pub(super) fn places(&self) -> Places {
+        Places(std::array::from_fn(|at| join(self.buckets[at] as usize, self.way(at))))
     }
 
     /// The cell of a row that was found.

@@ -4,10 +4,12 @@ use bytemuck::{cast_ref, cast_slice, cast_slice_mut};
 
 use super::count::{Step, read_key, tag_of};
 use super::growth::State;
+use super::looks::Looks;
 use super::shapes::OfShape;
 use super::table::{HALVES_MAX, Shape, TAG_WORDS, WAYS_MAX};
 use super::{TopKernel, bucket_mut};
 use crate::arch::lanes::Lanes;
+use crate::arch::pieces::Pieces;
 use crate::limits::BATCH_RECORDS_MAX;
 use crate::stats::columns::View;
 use crate::stats::told::{Placed, Places};
@@ -128,7 +130,8 @@ fn holds_alike((lanes, shape): (impl Lanes, &Shape), bucket: &[u64], (other, key
 /// Buckets of a table that may be followed while it gets keys: those of the usual k.
 const FRESH_BUCKETS_MAX: usize = 16;
 
-/// Finds the cells of rows: those that are left found no room, and those that came first of a fresh key.
+/// Finds the cells of rows: those that are left found no room, and those that came first of a fresh key. Nearly all stand in their
+/// own bucket, where all look at once; the others go on from there in their order, and move none of those.
 #[inline(always)]
 fn place_rows<L: Lanes>(
     (lanes, shape, words): (L, &Shape, &mut [u64]),
@@ -136,25 +139,24 @@ fn place_rows<L: Lanes>(
     (view, rows): (&View<'_>, u64),
     places: &mut Places,
 ) -> (u64, u64) {
+    let mut looks = Looks::of(view, told.buckets);
+    let found = looks.find((lanes, shape), &mut Pieces::new(words, shape.words, &looks.buckets), view, rows);
+    *places = looks.places();
     // A copy, which nothing else can change: it stays in registers.
-    let (mut state, mut rest, mut halves, mut fresh) = (*told, rows, [0; HALVES_MAX], 0);
+    let (mut state, mut rest, mut halves, mut fresh) = (*told, rows & !found, [0; HALVES_MAX], 0);
     let keys_max = kernel.exact_keys.min(shape.room(state.buckets));
     while rest != 0 {
         let at = rest.trailing_zeros() as usize % BATCH_RECORDS_MAX;
         read_key(view, shape, at, &mut halves);
-        let key = (tag_of(view.hash(at)), &halves[..shape.halves]);
-        let home = Shape::bucket_of(key.0, state.buckets);
-        if let Some(way) = shape.find(lanes, bucket_mut(words, shape, home), key.0, key.1) {
-            places.0[at] = join(home, way);
-        } else {
-            let Some((place, is_fresh)) = place((lanes, shape, &mut *words), (&mut state, keys_max), key) else { break };
-            places.0[at] = place;
-            fresh |= u64::from(is_fresh) << at;
-        }
+        let key = (looks.tags[at], &halves[..shape.halves]);
+        let Some((place, is_fresh)) = place((lanes, shape, &mut *words), (&mut state, keys_max), key) else { break };
+        places.0[at] = place;
+        fresh |= u64::from(is_fresh) << at;
         rest &= rest - 1;
     }
     *told = state;
-    (rest, fresh)
+    // All from the first that found no room on.
+    (rows & (rest & rest.wrapping_neg()).wrapping_neg(), fresh)
 }
 
 /// Adds rows to their cells.
@@ -200,7 +202,7 @@ pub(super) const fn split(place: u16) -> (usize, usize) {
 
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, reason = "a few hundred buckets of up to twelve cells")]
-const fn join(bucket: usize, way: usize) -> u16 {
+pub(super) const fn join(bucket: usize, way: usize) -> u16 {
     (bucket << WAY_BITS | way) as u16
 }
 
