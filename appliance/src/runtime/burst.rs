@@ -4,6 +4,7 @@
 //! A frame that [`crate::parse::usual`] takes becomes a packed record without ever being a [`crate::parse::Parsed`]; any other
 //! takes the general way in its turn, so that each range's records stay in their order.
 
+mod bank;
 mod plain;
 mod run;
 
@@ -14,66 +15,20 @@ use crate::duplicates::sight;
 use crate::exports::Sample;
 use crate::gather::Stage;
 use crate::gather::packed::{Form, Layout};
-use crate::gather::usual::{Rows, Words, direction_word, narrow};
+use crate::gather::usual::{Words, direction_word, narrow};
 use crate::limits::BURST_FRAMES_MAX;
 use crate::parse::plain::Plain;
 use crate::parse::{Usual, usual};
-use crate::record::Has;
 use crate::rx::{Frame, Frames};
 use crate::stats::columns::first;
 use crate::telemetry::cost::Part;
 use crate::units::{Family, RangeIndex};
 use crate::window::Ledger;
+use bank::{Bank, Goal, Kind};
 use plain::Told;
 use run::Run;
 
 const V6_ADDRESSES: usize = 8;
-
-/// What a frame has become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// Not of the usual kind.
-    Walks,
-    /// A record in the narrow form, without extras.
-    Narrow,
-    /// Any other.
-    Packed(Form, Family),
-    /// No record: where no stat is asked for, the ledger says it all.
-    Told,
-}
-
-/// Where a record goes.
-#[derive(Clone, Copy, Debug)]
-struct Goal {
-    range: RangeIndex,
-    /// The other range that it belongs to, as [`Found`] tells it.
-    from: u32,
-    /// What tells its directions in the first of them.
-    directions: u64,
-}
-
-/// What the frames of one burst have become.
-struct Bank {
-    kinds: [Kind; BURST_FRAMES_MAX],
-    rows: Rows,
-    /// Of what is not narrow, in place of its row.
-    words: Box<[Words; BURST_FRAMES_MAX]>,
-    goals: [Goal; BURST_FRAMES_MAX],
-    /// Frames that are yet to be appended.
-    waiting: usize,
-}
-
-impl Bank {
-    fn new() -> Self {
-        Self {
-            kinds: [Kind::Walks; BURST_FRAMES_MAX],
-            rows: Rows::default(),
-            words: Box::new([Words([0; Layout::WORDS_MAX]); BURST_FRAMES_MAX]),
-            goals: [Goal { range: RangeIndex(0), from: Found::NONE, directions: 0 }; BURST_FRAMES_MAX],
-            waiting: 0,
-        }
-    }
-}
 
 /// What a core keeps for its bursts: of each frame of two.
 ///
@@ -201,10 +156,14 @@ impl<S: Stage> Receiver<S> {
 
     fn append_all<'a>(&mut self, bank: usize, count: usize, frames: impl Frames<'a>) {
         let (count, mut at) = (count.min(BURST_FRAMES_MAX), 0);
-        while at < count {
+        loop {
+            at = self.append_each(bank, (at, count));
+            if at >= count {
+                break;
+            }
             let mut frames_done = 1;
             match self.bursts.banks[bank].kinds[at] {
-                Kind::Narrow => frames_done = self.append_narrow(bank, (at, count)),
+                Kind::Narrow => frames_done = self.append_several(bank, (at, count)),
                 Kind::Packed(form, _) => self.append(bank, at, form),
                 Kind::Walks => {
                     self.lap(Part::Gather);
@@ -297,9 +256,27 @@ impl<S: Stage> Receiver<S> {
         book_ranges(&mut open.ports[port], frames_usual, records, unmatched);
     }
 
-    /// Of a narrow record, and of those right behind it that go to the same range alone. Says of how many.
+    /// Narrow records that go to one range each, up to the first other one, or one whose neighbour goes where it goes: where that
+    /// is. Most are of this kind, and a dozen instructions each.
     #[inline]
-    fn append_narrow(&mut self, bank: usize, (at, count): (usize, usize)) -> usize {
+    fn append_each(&mut self, bank: usize, (mut at, count): (usize, usize)) -> usize {
+        let Self { bursts, gather, stage, .. } = self;
+        let bank = &bursts.banks[bank];
+        while at < count {
+            let goal = bank.goals[at];
+            let is_one = bank.is_beside(at, goal.range) && !(at + 1 < count && bank.is_beside(at + 1, goal.range));
+            if !is_one {
+                break;
+            }
+            gather.append_narrow(goal.range, bank.rows.row(at, goal.directions), stage);
+            at += 1;
+        }
+        at
+    }
+
+    /// A narrow record for two ranges, or several for one, one behind the other. Says of how many frames.
+    #[inline(never)]
+    fn append_several(&mut self, bank: usize, (at, count): (usize, usize)) -> usize {
         let Self { bursts, gather, stage, .. } = self;
         let bank = &bursts.banks[bank];
         let goal = bank.goals[at];
@@ -308,13 +285,8 @@ impl<S: Stage> Receiver<S> {
             gather.append_narrow(from, bank.rows.row(at, Goal::FROM), stage);
             return 1;
         }
-        let is_next = |at: usize| bank.kinds[at] == Kind::Narrow && bank.goals[at].is_alone_in(goal.range);
-        let run = 1 + (at + 1..count).take_while(|at| is_next(*at)).count();
-        if run == 1 {
-            gather.append_narrow(goal.range, bank.rows.row(at, goal.directions), stage);
-        } else {
-            gather.append_run(goal.range, (at..at + run).map(|at| bank.rows.row(at, bank.goals[at].directions)), stage);
-        }
+        let run = 1 + (at + 1..count).take_while(|at| bank.is_beside(*at, goal.range)).count();
+        gather.append_run(goal.range, (at..at + run).map(|at| bank.rows.row(at, bank.goals[at].directions)), stage);
         run
     }
 
@@ -326,24 +298,6 @@ impl<S: Stage> Receiver<S> {
         gather.append_packed(goal.range, form, &words.towards(goal.directions).0[..len], stage);
         if let Some(from) = goal.other() {
             gather.append_packed(from, form, &words.towards(Goal::FROM).0[..len], stage);
-        }
-    }
-}
-
-impl Goal {
-    /// The direction in the range that a packet comes from, where that is another than it goes to.
-    const FROM: u64 = direction_word(Has::EGRESS);
-
-    #[inline]
-    const fn is_alone_in(&self, range: RangeIndex) -> bool {
-        self.range.0 == range.0 && self.from == Found::NONE
-    }
-
-    #[inline]
-    const fn other(&self) -> Option<RangeIndex> {
-        match self.from {
-            Found::NONE => None,
-            from => Some(RangeIndex(from - 1)),
         }
     }
 }

@@ -69,6 +69,8 @@ pub struct Scratch {
     reads_times: bool,
     /// Of the next batch: what stats look at that may leave records out, and at which level.
     shed: Option<(u32, u64)>,
+    /// Where the roots of the last batch stand.
+    roots: (usize, usize),
 }
 
 impl Scratch {
@@ -97,6 +99,7 @@ impl Scratch {
             starts_ns: (0, 0),
             reads_times: plan.reads_times(),
             shed: None,
+            roots: (0, 0),
         }
     }
 
@@ -163,6 +166,14 @@ impl Scratch {
         self.times_ns.extend(rows.iter().map(|row| row.record.time_ns));
     }
 
+    /// Whether these roots are not those of the batch before. A range's batches mostly come one behind the other: what the first of
+    /// them touched is at hand.
+    #[inline]
+    fn is_other(&mut self, (fast, long): (&[u64], &[u64])) -> bool {
+        let roots = (fast.as_ptr().addr(), long.as_ptr().addr());
+        std::mem::replace(&mut self.roots, roots) != roots
+    }
+
     fn beside(&self, stat: &Planned) -> Beside<'_> {
         let start_ns = if stat.period == Period::Fast { self.starts_ns.0 } else { self.starts_ns.1 };
         Beside { other: stat.other.map(|at| &self.keys[at]), times_ns: &self.times_ns, start_ns }
@@ -192,8 +203,10 @@ pub fn execute_rows(
     memory: &mut Memory<'_>,
     probe: &mut impl Probe,
 ) -> u32 {
-    for stat in plan.ahead.iter().map(|at| &plan.stats[*at]) {
-        stat.kernel.prefetch(stat.root(if stat.period == Period::Fast { fast } else { long }), memory.pool);
+    if scratch.is_other((fast, long)) {
+        for stat in plan.ahead.iter().map(|at| &plan.stats[*at]) {
+            stat.kernel.prefetch(stat.root(if stat.period == Period::Fast { fast } else { long }), memory.pool);
+        }
     }
     scratch.fill(plan, rows, hash_key);
     probe.columns();
