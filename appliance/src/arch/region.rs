@@ -101,16 +101,13 @@ impl Region {
             Ok(map) => return Ok((Kind::Huge(map), None)),
             Err(error) => format!("no hugepages: {}", Self::hint(&error)),
         };
-        let map = MmapOptions::new().len(bytes).map_anon().map_err(|error| format!("{no_huge}; no mapping: {error}"))?;
-        // Before it is touched: the system may make large pages of it by itself, which are as good, but not promised.
-        let _ = map.advise(Advice::HugePage);
+        let map = untouched(bytes).map_err(|error| format!("{no_huge}; no mapping: {error}"))?;
         let (kind, why) = match map.lock() {
             Ok(()) => (Kind::Locked(map), no_huge),
             Err(error) => (Kind::Loose(Self::touched(map)), format!("{no_huge}; not locked: {error}")),
         };
-        // What became large stays so. What did not shall not be made so later, while packets wait for it.
         if let Kind::Locked(map) | Kind::Loose(map) = &kind {
-            let _ = map.advise(Advice::NoHugePage);
+            settle(map);
         }
         Ok((kind, Some(why)))
     }
@@ -141,6 +138,19 @@ impl Region {
     pub fn why(&self) -> Option<&str> {
         self.why.as_deref()
     }
+}
+
+/// So many bytes of ordinary memory, of which the system may make large pages by itself as they are touched: these are as good
+/// as hugepages, but not promised.
+pub(super) fn untouched(bytes: usize) -> io::Result<MmapMut> {
+    let map = MmapOptions::new().len(bytes).map_anon()?;
+    let _ = map.advise(Advice::HugePage);
+    Ok(map)
+}
+
+/// All of it was touched. What became large stays so; what did not shall not be made so later, while packets wait for it.
+pub(super) fn settle(map: &MmapMut) {
+    let _ = map.advise(Advice::NoHugePage);
 }
 
 // SAFETY: it owns the words that it points to, which are numbers, and lends them as a slice would.

@@ -8,11 +8,23 @@ use super::prefix::Prefix;
 use super::runs::{Run, blocks, narrowed, parts, runs, within};
 use super::trees::untold;
 use crate::arch::cells::{Cells, Class, Entry, Form, GRAIN_WORDS, LINK, Link, Reference, Root, Shape, V4, V6, WIDE_BYTES, WIDE_LINK};
+use crate::limits::RANGES_MAX;
 
 /// Bytes that a link is held to cost, beside those of what it leads to.
 const LINK_BYTES: usize = 128;
 /// Runs of a unit that are counted apart: more than any has.
 const RUNS_MAX: usize = 16;
+
+/// What a prefix takes is below this. It makes two runs more at most. Where it lies as badly as it can, a row of two units and a
+/// link tell it from the others, 88 bytes of IPv6 and 56 of IPv4; where it is alone in its half of an address, it has a link and
+/// a unit of 56 bytes there; and up to 32 are lost before a row. Blocks that are asked fast take more than the least, and rows that
+/// tell several prefixes less of each. The most that was found, in sets made to take most: 144 bytes of IPv6 and 102 of IPv4,
+/// where all is made anew and takes half.
+const PREFIX_BYTES_WORST: usize = 200;
+const _: () = assert!(
+    RANGES_MAX * PREFIX_BYTES_WORST + WIDE_BYTES * ((1 << Root::BITS_MAX) + 1) <= 4 * Reference::WORDS_MAX,
+    "no table of all ranges, with the largest root, is beyond what references reach"
+);
 
 /// What is being made.
 pub(super) struct Builder<S> {
@@ -23,29 +35,38 @@ pub(super) struct Builder<S> {
     second: bool,
     /// Units have no keys: there are as many as tell all.
     direct: bool,
+    /// Up to so many bytes, blocks are what is asked fastest; from there on, what takes least.
+    fast_bytes_max: usize,
     shape: std::marker::PhantomData<S>,
 }
 
 impl<S: Shape> Builder<S> {
-    fn new(references: usize) -> Self {
+    fn new(references: usize, fast_bytes_max: usize) -> Self {
         Self {
             words: vec![0; references],
             links: Vec::new(),
             uniform: HashMap::new(),
             second: false,
             direct: false,
+            fast_bytes_max,
             shape: std::marker::PhantomData,
         }
     }
 
-    fn done(self, root: Root, form: Form) -> Cells<S> {
+    /// More was chosen than fast blocks may take.
+    fn is_sparing(&self) -> bool {
+        4 * self.words.len() + size_of::<Link>() * self.links.len() > self.fast_bytes_max
+    }
+
+    fn done(mut self, root: Root, form: Form) -> Cells<S> {
+        self.links.shrink_to_fit();
         Cells::new(root, &self.words, self.links, form).expect("references to what was just made, and a form that the processor has")
     }
 
     /// Room for so many words that begins at a multiple of so many.
     pub(super) fn room(&mut self, words: usize, multiple: usize) -> usize {
         let first = self.words.len().next_multiple_of(multiple.max(GRAIN_WORDS));
-        assert!(first + words <= Reference::WORDS_MAX, "at most some hundred bytes a run, and two million runs");
+        assert!(first + words <= Reference::WORDS_MAX, "fewer bytes a prefix than PREFIX_BYTES_WORST, and at most RANGES_MAX");
         self.words.resize(first + words, 0);
         first
     }
@@ -87,7 +108,7 @@ impl<S: Shape> Builder<S> {
         }
         let row = match self.direct {
             true => Row { bytes: 0, class: 0, bits: told_by(depth, runs), links: 0 },
-            false => cheapest::<S>(first, depth, runs),
+            false => cheapest::<S>(first, depth, runs, self.is_sparing()),
         };
         if has_tree && row.links > 0 { self.tree(first, depth, runs) } else { self.row(&row, first, depth, runs) }
     }
@@ -149,8 +170,8 @@ const LINKS_RARE: usize = 64;
 /// Bytes a run that rows may take before many of their units lead on.
 const RUN_BYTES_MAX: usize = 64;
 
-/// The row of a block that takes least.
-fn cheapest<S: Shape>(first: u64, depth: u32, runs: &[Run<u64>]) -> Row {
+/// The row of a block that takes least; unless it must, few of its units lead on.
+fn cheapest<S: Shape>(first: u64, depth: u32, runs: &[Run<u64>], must: bool) -> Row {
     let (mut best, mut sparing) = (Row::NONE, Row::NONE);
     for bits in S::DEPTH_MIN.saturating_sub(depth)..=Reference::BITS_MAX.min(S::DEPTH_MAX - depth) {
         let least = 4_usize << bits;
@@ -169,7 +190,8 @@ fn cheapest<S: Shape>(first: u64, depth: u32, runs: &[Run<u64>]) -> Row {
             let within: usize = more.map(|length| length * lengths[length]).sum();
             let row = (1_usize << shift << bits).max(4 * GRAIN_WORDS);
             let this = Row { bytes: row + LINK_BYTES * links + 8 * (within + beyond), class, bits, links };
-            if bits > 0 && this.bytes < sparing.bytes {
+            // A row of one unit that leads on would lead to the same block again.
+            if (bits > 0 || links == 0) && this.bytes < sparing.bytes {
                 sparing = this;
             }
             if LINKS_RARE * links <= 1 << bits && row <= (RUN_BYTES_MAX * runs.len()).max(64) && this.bytes < best.bytes {
@@ -178,7 +200,7 @@ fn cheapest<S: Shape>(first: u64, depth: u32, runs: &[Run<u64>]) -> Row {
         }
     }
     // What few links save must not cost many times the memory.
-    if best.bytes < usize::MAX && best.bytes / 2 <= sparing.bytes { best } else { sparing }
+    if !must && best.bytes < usize::MAX && best.bytes / 2 <= sparing.bytes { best } else { sparing }
 }
 
 /// What is no more than one prefix.
@@ -198,6 +220,12 @@ fn single<S: Shape>(first: u64, depth: u32, runs: &[Run<u64>]) -> Option<Entry> 
     (whole && longer <= S::LONGER_MAX && own.value & LINK == 0).then(|| Entry::prefix(bits, longer, own.value))
 }
 
+/// What is below a root of IPv4 may take so many bytes, and so many more a prefix, to be asked fast. Prefixes as networks have
+/// them take less than half of that. Where they lie so that it is not enough, all blocks become the smallest that there are:
+/// so a million prefixes stay within 64 MB.
+const FAST_BYTES: usize = 4 << 20;
+const PREFIX_FAST_BYTES: usize = 48;
+
 /// Units without keys may take so many bytes.
 const DIRECT_BYTES_MAX: usize = 256 << 10;
 
@@ -207,14 +235,13 @@ fn several(root: Root, runs: &[Run<u64>]) -> impl Iterator<Item = &[Run<u64>]> {
 }
 
 /// A root and what is below it.
-fn rooted<S: Shape>(mut builder: Builder<S>, root: Root, beside: u32, runs: &[Run<u64>], form: Form) -> Cells<S> {
+fn rooted<S: Shape>(builder: &mut Builder<S>, root: Root, beside: u32, runs: &[Run<u64>]) {
     let depth = 64 - root.shift;
     for (at, (begin, inner)) in blocks(root, runs).enumerate() {
         let entry = single::<S>(begin, depth, inner).unwrap_or_else(|| Entry::units(builder.block(begin, depth, inner)));
         S::put(&mut builder.words, at, entry);
     }
     S::put(&mut builder.words, 1 << root.bits, Entry::prefix(0, 0, beside));
-    builder.done(root, form)
 }
 
 /// What an IPv4 root is like.
@@ -224,6 +251,8 @@ pub(super) struct Layout {
     depth: u32,
     /// It holds values alone.
     wide: bool,
+    /// Blocks take least, however long it takes to ask them.
+    sparing: bool,
 }
 
 impl Layout {
@@ -244,7 +273,7 @@ impl Layout {
     fn of(prefixes: &[Prefix<u32>], runs: &[Run<u64>]) -> Self {
         let longer = prefixes.iter().filter(|prefix| prefix.length > Self::WIDE_DEPTH).count();
         if prefixes.len() >= Self::WIDE_PREFIXES_MIN && longer <= prefixes.len() / Self::LONGER_RARE {
-            return Self { depth: Self::WIDE_DEPTH, wide: true };
+            return Self { depth: Self::WIDE_DEPTH, wide: true, sparing: false };
         }
         let bits_max = match prefixes.len() {
             0..Self::FEW => 16,
@@ -259,13 +288,15 @@ impl Layout {
             }
             depth += 1;
         }
-        Self { depth, wide: false }
+        Self { depth, wide: false, sparing: false }
     }
 
     /// All that can be chosen.
     #[cfg(test)]
     pub(super) fn all() -> impl Iterator<Item = Self> {
-        [16, 17, 18, 21].into_iter().map(|depth| Self { depth, wide: false }).chain([Self { depth: Self::WIDE_DEPTH, wide: true }])
+        let narrow = |depth: u32, sparing: bool| Self { depth, wide: false, sparing };
+        let wide = Self { depth: Self::WIDE_DEPTH, wide: true, sparing: false };
+        [narrow(16, false), narrow(17, false), narrow(18, false), narrow(21, false), narrow(16, true), narrow(18, true), wide].into_iter()
     }
 }
 
@@ -278,15 +309,28 @@ fn root_v4(runs: &[Run<u64>], depth: u32, wide: bool) -> (Root, u32) {
 /// A table of IPv4.
 pub(super) fn v4(prefixes: &[Prefix<u32>], layout: Option<Layout>, form: Form) -> Cells<V4> {
     let runs: Vec<Run<u64>> = runs(prefixes).into_iter().map(|run| Run { first: u64::from(run.first) << 32, value: run.value }).collect();
-    let Layout { depth, wide } = layout.unwrap_or_else(|| Layout::of(prefixes, &runs));
+    let Layout { depth, wide, sparing } = layout.unwrap_or_else(|| Layout::of(prefixes, &runs));
     let (root, beside) = root_v4(&runs, depth, wide);
-    let mut builder = Builder::<V4>::new(root.words::<V4>());
-    if wide {
-        return widely(builder, root, beside, &runs, form);
+    let direct_bytes = || several(root, &runs).map(|inner| (4_usize << told_by(depth, inner)).max(4 * GRAIN_WORDS)).sum::<usize>();
+    let direct = !wide && direct_bytes() <= DIRECT_BYTES_MAX;
+    let made = |fast_bytes_max: usize| {
+        let mut builder = Builder::<V4>::new(root.words::<V4>(), fast_bytes_max);
+        builder.direct = direct;
+        if wide {
+            widely(&mut builder, root, beside, &runs)
+        } else {
+            rooted(&mut builder, root, beside, &runs)
+        }
+        builder
+    };
+    let fast_bytes_max = if sparing { 0 } else { 4 * root.words::<V4>() + FAST_BYTES + PREFIX_FAST_BYTES * prefixes.len() };
+    let mut builder = made(fast_bytes_max);
+    // What comes before the bound is fast and may take more than that: then all is made anew.
+    if builder.is_sparing() && !sparing {
+        drop(builder);
+        builder = made(0);
     }
-    let direct_bytes: usize = several(root, &runs).map(|inner| (4_usize << told_by(depth, inner)).max(4 * GRAIN_WORDS)).sum();
-    builder.direct = direct_bytes <= DIRECT_BYTES_MAX;
-    rooted(builder, root, beside, &runs, form)
+    builder.done(root, form)
 }
 
 /// A table of IPv6.
@@ -297,17 +341,18 @@ pub(super) fn v6(prefixes: &[Prefix<u128>], form: Form) -> Cells<V6> {
     let runs_bits = usize::BITS - all.len().leading_zeros();
     // Up to a megabyte, so that few blocks have more than one; of two only where many would.
     let bits = (runs_bits + 3).clamp(least, 17).max((runs_bits + 1).min(18));
-    let mut builder = Builder::<V6>::new(V6::ENTRY_WORDS * ((1 << bits) + 1));
+    let mut builder = Builder::<V6>::new(V6::ENTRY_WORDS * ((1 << bits) + 1), usize::MAX);
     builder.second = true;
     let halves = halves(&mut builder, &all);
     builder.second = false;
     let (first, shared, beside) = narrowed(&halves, 0, 63 - bits);
     let root = Root { first, shift: 64 - shared - bits, bits, wide: false };
-    rooted(builder, root, beside, &halves, form)
+    rooted(&mut builder, root, beside, &halves);
+    builder.done(root, form)
 }
 
 /// A root that holds values alone.
-fn widely(mut builder: Builder<V4>, root: Root, beside: u32, runs: &[Run<u64>], form: Form) -> Cells<V4> {
+fn widely(builder: &mut Builder<V4>, root: Root, beside: u32, runs: &[Run<u64>]) {
     let write = |words: &mut Vec<u32>, at: usize, value: u32| {
         let entry = if value & LINK == 0 { value } else { value ^ LINK | WIDE_LINK };
         let bytes: &mut [u8] = bytemuck::cast_slice_mut(words);
@@ -318,7 +363,6 @@ fn widely(mut builder: Builder<V4>, root: Root, beside: u32, runs: &[Run<u64>], 
         write(&mut builder.words, at, value);
     }
     write(&mut builder.words, 1 << root.bits, beside);
-    builder.done(root, form)
 }
 
 /// Runs of first halves; where what is within one differs, a link.

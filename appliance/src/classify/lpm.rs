@@ -4,6 +4,9 @@
 //! What stands in memory is `arch/cells`; `cells` and `runs` make it of prefixes. It never changes: a reload makes another
 //! one beside it, off the data path, and cores turn to it at a window's edge. So no lookup meets a table that is being
 //! changed, there is nothing to lock or to pause for, and the structure can be what is fastest to read, not to change.
+//!
+//! A million prefixes of IPv4 take at most 64 MB, however they lie. One of IPv6 takes 20 to 70 bytes as networks have them, and up
+//! to 150 at worst: a single host in a random /64.
 
 use std::sync::Arc;
 
@@ -54,22 +57,22 @@ impl Lpm {
         found.and_then(Self::range)
     }
 
-    /// The longest ranges that hold IPv4 addresses, for [`Self::range`]; of as many as there is room for. Bursts of 64 are
-    /// best, and multiples of 16 better than what is between.
+    /// The longest ranges that hold IPv4 addresses, for [`Self::range`]; of as many as there is room for, and what is behind
+    /// them stays as it is. Bursts of 64 are best, and multiples of 16 better than what is between.
     #[inline]
     pub fn find_v4(&self, addresses: &[u32], found: &mut [u32]) {
         match &self.v4 {
             Some(v4) => v4.find_all(addresses, found),
-            None => found.fill(0),
+            None => found.iter_mut().zip(addresses).for_each(|(found, _)| *found = 0),
         }
     }
 
-    /// The longest ranges that hold IPv6 addresses, for [`Self::range`]; of as many as there is room for.
+    /// The same of IPv6 addresses.
     #[inline]
     pub fn find_v6(&self, addresses: &[[u8; 16]], found: &mut [u32]) {
         match &self.v6 {
             Some(v6) => v6.find_all(addresses, found),
-            None => found.fill(0),
+            None => found.iter_mut().zip(addresses).for_each(|(found, _)| *found = 0),
         }
     }
 

@@ -10,6 +10,10 @@ mod domains;
 mod length;
 mod lpm;
 #[cfg(test)]
+mod lpm_bound_tests;
+#[cfg(test)]
+mod lpm_hard_tests;
+#[cfg(test)]
 mod lpm_tests;
 mod prefix;
 mod runs;

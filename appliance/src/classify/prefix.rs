@@ -2,6 +2,11 @@
 
 use ipnet::IpNet;
 
+use crate::arch::cells::VALUE_MAX;
+use crate::limits::RANGES_MAX;
+
+const _: () = assert!(RANGES_MAX < VALUE_MAX as usize, "tables hold a range's index and one");
+
 /// An address as a number, its first bit the highest.
 pub(super) trait Address: Copy + Ord {
     /// How many bits it has.
@@ -77,6 +82,7 @@ impl<A: Address> Prefix<A> {
 pub(super) fn by_family(prefixes: impl IntoIterator<Item = (u32, IpNet)>) -> (Vec<Prefix<u32>>, Vec<Prefix<u128>>) {
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
     for (index, prefix) in prefixes {
+        assert!(index < VALUE_MAX, "a configuration has at most RANGES_MAX ranges");
         match prefix {
             IpNet::V4(net) => v4.push(Prefix { bits: u32::from(net.network()), length: u32::from(net.prefix_len()), index }),
             IpNet::V6(net) => v6.push(Prefix { bits: u128::from(net.network()), length: u32::from(net.prefix_len()), index }),

@@ -76,7 +76,7 @@ fn eight<A: Copy + Default>(addresses: &[A]) -> [A; 8] {
     addresses.first_chunk().copied().unwrap_or_else(|| std::array::from_fn(|at| addresses.get(at).copied().unwrap_or_default()))
 }
 
-/// Writes as many as there is room for.
+/// Writes as many as there is room for: values end where their addresses do.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn put(to: &mut [u32], values: __m256i) {

@@ -146,6 +146,8 @@ pub struct Entry(pub(super) u64);
 
 /// Bits of a value in the root.
 pub(super) const VALUE_BITS: u32 = 21;
+/// The largest value that a table can hold: a prefix's code stands beside it.
+pub const VALUE_MAX: u32 = (1 << VALUE_BITS) - 1;
 /// Bits of a prefix's own bits there, of the one that ends them, and of zeros.
 pub(super) const CODE_BITS: u32 = 42;
 /// Of these, what a word has room for.
@@ -245,12 +247,19 @@ impl Reference {
         GRAIN_WORDS * (self.0 >> 7) as usize
     }
 
-    /// Whether all of it stands in these words.
-    pub(super) fn is_whole<S: Shape>(self, words: &[u32], depth: u32) -> bool {
-        if self.is_tree::<S>() {
-            return tree::is_whole(words, self);
+    /// Whether all of it stands in these words, and can be asked there.
+    pub(super) fn checked<S: Shape>(self, words: &[u32], depth: u32) -> Result<(), &'static str> {
+        let is_there = match self.is_tree::<S>() {
+            true => tree::is_whole(words, self),
+            false => self.end::<S>() <= words.len() && self.bits() <= Self::BITS_MAX && depth + self.bits() <= S::DEPTH_MAX,
+        };
+        if depth > 63 || !is_there {
+            return Err("a reference to what is not there");
         }
-        self.end::<S>() <= words.len() && self.bits() <= Self::BITS_MAX && depth + self.bits() <= S::DEPTH_MAX
+        if !self.is_tree::<S>() && self.keys::<S>() > 0 && depth + self.bits() < S::DEPTH_MIN {
+            return Err("keys that cannot tell all that is behind the bits that were looked at");
+        }
+        Ok(())
     }
 
     /// The first word behind its units.
@@ -339,6 +348,20 @@ impl Root {
     /// Words that these take; an entry of a wide root can be read as a word.
     pub const fn words<S: Shape>(self) -> usize {
         if self.wide { (WIDE_BYTES * self.entries()).div_ceil(4) + 1 } else { S::ENTRY_WORDS * self.entries() }
+    }
+
+    /// Whether it can be asked at all, and asks the block that it begins at.
+    pub(super) fn checked<S: Shape>(self) -> Result<(), &'static str> {
+        let depth = 64_u32.saturating_sub(self.shift);
+        let asks = (1..=S::DEPTH_MAX.min(63)).contains(&depth) && self.bits <= Self::BITS_MAX && (!self.wide || S::MAY_BE_WIDE);
+        if !asks {
+            return Err("a root that cannot be asked");
+        }
+        if self.shift + self.bits > 64 {
+            return Err("a root of more blocks than there are");
+        }
+        // All that is asked is from the first position on, by the bits behind those that are shared.
+        if self.first & (u64::MAX >> (64 - self.shift - self.bits)) == 0 { Ok(()) } else { Err("a root that begins within its block") }
     }
 
     /// Whether nothing lies beside it.

@@ -27,7 +27,7 @@ mod tree;
 mod tests;
 
 pub use form::Form;
-pub use format::{Class, Entry, GRAIN_WORDS, Link, Reference, Root, Shape, V4, V6, WIDE_BYTES, WIDE_LINK};
+pub use format::{Class, Entry, GRAIN_WORDS, Link, Reference, Root, Shape, V4, V6, VALUE_MAX, WIDE_BYTES, WIDE_LINK};
 pub use tree::{KEY_NONE, LEAF_KEYS, LINE_WORDS, WAYS_KEYS};
 
 use std::marker::PhantomData;
@@ -93,15 +93,16 @@ impl<S: Shape> Cells<S> {
     /// # Errors
     /// What is wrong with them.
     pub fn new(root: Root, words: &[u32], links: Vec<Link>, form: Form) -> Result<Self, &'static str> {
-        let depth = 64_u32.saturating_sub(root.shift);
-        let asks = (1..=S::DEPTH_MAX).contains(&depth) && depth < 64 && root.bits <= Root::BITS_MAX && (!root.wide || S::MAY_BE_WIDE);
-        let entries = words.get(..root.words::<S>()).filter(|_| asks).ok_or("a root that cannot be asked")?;
+        root.checked::<S>()?;
+        let depth = 64 - root.shift;
+        if words.len() > Reference::WORDS_MAX {
+            return Err("more words than references reach");
+        }
+        let entries = words.get(..root.words::<S>()).ok_or("a root that ends behind the words")?;
         let entries = (0..if root.wide { 0 } else { root.entries() }).map(|at| S::entry(entries, at));
         let of_root = entries.clone().filter_map(|entry| Some((entry.reference()?, depth)));
         let mut all = of_root.chain(links.iter().map(|link| (link.reference, link.depth)));
-        if all.any(|(reference, depth)| depth > 63 || !reference.is_whole::<S>(words, depth)) {
-            return Err("a reference to what is not there");
-        }
+        all.try_for_each(|(reference, depth)| reference.checked::<S>(words, depth))?;
         if !Form::all().contains(&form) {
             return Err("a form that the processor lacks");
         }
@@ -216,6 +217,13 @@ impl<S: Shape> Cells<S> {
     }
 }
 
+/// Of both as many as there are of each: so no form writes more.
+#[inline]
+fn paired<'a, A>(addresses: &'a [A], values: &'a mut [u32]) -> (&'a [A], &'a mut [u32]) {
+    let count = addresses.len().min(values.len());
+    (&addresses[..count], &mut values[..count])
+}
+
 /// An IPv4 address as the first half of one: there is no other.
 #[inline]
 fn halves_v4(address: &u32) -> (u64, u64) {
@@ -236,9 +244,10 @@ impl Cells<V4> {
         self.value(u64::from(address) << 32, 0)
     }
 
-    /// Values of addresses, as many as there is room for.
+    /// Values of addresses, as many as there is room for; what is behind them stays as it is.
     #[inline]
     pub fn find_all(&self, addresses: &[u32], values: &mut [u32]) {
+        let (addresses, values) = paired(addresses, values);
         if addresses.len() <= BURST_MAX {
             return self.find_burst(addresses, values);
         }
@@ -269,9 +278,10 @@ impl Cells<V6> {
         self.value(position, second)
     }
 
-    /// Values of addresses, as many as there is room for.
+    /// Values of addresses, as many as there is room for; what is behind them stays as it is.
     #[inline]
     pub fn find_all(&self, addresses: &[[u8; 16]], values: &mut [u32]) {
+        let (addresses, values) = paired(addresses, values);
         if addresses.len() <= BURST_MAX {
             return self.find_burst(addresses, values);
         }

@@ -72,6 +72,35 @@ fn what_leads_nowhere_is_refused() {
     assert!(Cells::<V6>::new(wide, &[0; 20], Vec::new(), Form::Scalar).is_err(), "no form reads that");
 }
 
+/// Each for its own reason: what is unsafe below relies on all of them.
+#[test]
+fn what_vectors_could_not_ask_is_refused() {
+    let refused = |root: Root, words: &[u32]| Cells::<V4>::new(root, words, Vec::new(), Form::Scalar).map(|_| ()).unwrap_err();
+    assert_eq!(refused(Root { shift: 63, ..ROOT }, &words()), "a root of more blocks than there are");
+    assert_eq!(refused(Root { first: 1 << 48, ..ROOT }, &words()), "a root that begins within its block");
+    assert_eq!(refused(Root { shift: 62, ..ROOT }, &words()), "a root that begins within its block", "it asks all there is");
+    assert_eq!(refused(ROOT, &vec![0; Reference::WORDS_MAX + 1]), "more words than references reach");
+    // Two bits behind the root's twelve leave 18, and keys have 16.
+    let early = Root { first: 0, shift: 52, ..ROOT };
+    assert_eq!(refused(early, &words()), "keys that cannot tell all that is behind the bits that were looked at");
+    let mut direct = words();
+    direct[1] = Entry::units(Reference::new(2, 0, 2)).word();
+    assert!(Cells::<V4>::new(early, &direct, Vec::new(), Form::Scalar).is_ok(), "without keys there is nothing to tell");
+}
+
+/// A burst's values end where its addresses do, or where there is no more room.
+#[test]
+fn nothing_is_written_behind_the_last_address() {
+    for form in Form::all() {
+        let cells = Cells::<V4>::new(ROOT, &words(), Vec::new(), form).unwrap();
+        for count in [0, 1, 3, 8, 15, 63, 64, 65, 100] {
+            let mut found = [77; 140];
+            cells.find_all(&vec![0x0A00_0000; count], &mut found);
+            assert!(found[..count].iter().all(|value| *value == 7) && found[count..].iter().all(|value| *value == 77), "{form:?} {count}");
+        }
+    }
+}
+
 /// Where [`planted`] has its tree: two lines behind the root's.
 const TREE: usize = 2;
 

@@ -1,4 +1,4 @@
-//! Bursts by AVX-512: sixteen IPv4 addresses, or eight of IPv6, ask the root at once. What units must tell waits until all
+//! Bursts by AVX-512: vectors of addresses ask the root, sixteen of IPv4 or eight of IPv6 each. What units must tell waits until all
 //! have asked, so that a burst's units are fetched together: a vector of values where units have no keys; else one
 //! comparison of all keys each.
 //!
@@ -18,8 +18,6 @@ use super::{BURST_MAX, Class, LINK, Shape};
 pub(super) use v4::v4;
 pub(super) use v6::v6;
 
-/// Half a vector of IPv6 is stored as a whole one.
-const ROOM: usize = BURST_MAX + 8;
 /// Units of one burst that are asked for first, if they are more: so few are under way together in any case.
 const ASKED_MIN: u32 = 16;
 /// All bits of a value, and of a code where it stands in an entry.
@@ -34,9 +32,9 @@ const FIRST: i32 = 0x0FFF_FFF0;
 /// first word, and which keys a unit has.
 #[repr(C, align(64))]
 struct Asked {
-    unit: [u32; ROOM],
-    values: [u32; ROOM],
-    keys: [u32; ROOM],
+    unit: [u32; BURST_MAX],
+    values: [u32; BURST_MAX],
+    keys: [u32; BURST_MAX],
 }
 
 /// Looks whole vectors up: a burst that ends within one is copied. Whether any value is a link.
@@ -156,7 +154,7 @@ unsafe fn keep<S: Shape>(asked: *mut Asked, lane: usize, entry: __m512i, behind:
     let keys = _mm512_permutexvar_epi32(class, by_class(|class| (1 << class.keys) - 1, S::CLASSES));
     // SAFETY: the caller has room for a vector there.
     unsafe {
-        let store = |to: *mut [u32; ROOM], what| _mm512_storeu_si512(to.cast::<u32>().add(lane).cast(), what);
+        let store = |to: *mut [u32; BURST_MAX], what| _mm512_storeu_si512(to.cast::<u32>().add(lane).cast(), what);
         store(&raw mut (*asked).unit, begins);
         store(&raw mut (*asked).values, _mm512_add_epi32(begins, values));
         store(&raw mut (*asked).keys, keys);

@@ -2,17 +2,17 @@
 
 use core::arch::x86_64::*;
 
-use super::super::LINK;
 use super::super::tree::{LEAF_KEYS, LEVELS_MAX, LINE_WORDS, WAYS_KEYS};
-use super::{ROOM, each};
+use super::super::{BURST_MAX, LINK};
+use super::each;
 
 /// Bytes of a line.
 const LINE_BYTES: u32 = 4 * LINE_WORDS as u32;
 
 /// Of a burst's lanes: the lines that they are at, bytes from the first word, and their keys.
 pub(super) struct Down {
-    pub(super) line: *mut [u32; ROOM],
-    pub(super) key: *const [u32; ROOM],
+    pub(super) line: *mut [u32; BURST_MAX],
+    pub(super) key: *const [u32; BURST_MAX],
 }
 
 /// Which lanes have a tree, by how many lines at least are before its leaf.

@@ -1,4 +1,4 @@
-//! Sixteen IPv4 addresses at once.
+//! Sixteen IPv4 addresses a vector, all vectors of a burst at once.
 
 use core::arch::x86_64::*;
 use std::mem::MaybeUninit;

@@ -1,4 +1,4 @@
-//! Eight IPv6 addresses at once.
+//! Eight IPv6 addresses a vector, all vectors of a burst at once.
 
 use core::arch::x86_64::*;
 use std::mem::MaybeUninit;
@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use super::super::format::{CODE_BITS, VALUE_BITS};
 use super::super::{BURST_MAX, Cells, V6, halves};
 use super::trees::{Down, Levels, levels, walk};
-use super::{Asked, DIFFER, ROOM, each, keep, tell, whole};
+use super::{Asked, DIFFER, each, keep, tell, whole};
 
 /// All bits of a code where it stands in an entry.
 const CODE: i64 = ((1 << CODE_BITS) - 1) << VALUE_BITS;
@@ -126,7 +126,7 @@ unsafe fn ask<const N: usize>(cells: &Cells<V6>, all: &Vectors<N>, lanes: u64, a
     let lows = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
     let highs = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
     let bytes = cells.pages.start();
-    let (mut asked, mut key) = (MaybeUninit::<Asked>::uninit(), MaybeUninit::<[u32; ROOM]>::uninit());
+    let (mut asked, mut key) = (MaybeUninit::<Asked>::uninit(), MaybeUninit::<[u32; BURST_MAX]>::uninit());
     let (to, key, mut trees) = (asked.as_mut_ptr(), key.as_mut_ptr(), Levels::default());
     for block in 0..N / 2 {
         let (a, b) = (2 * block, 2 * block + 1);
