@@ -65,8 +65,13 @@ fn nearly(dice: &mut Dice) -> Held {
         let claimed = u16::try_from(upper.len()).unwrap().wrapping_add(dice.of(&[0, 0, 0, 0, 1, 0xFFFF, 100]));
         bytes.extend([0x86, 0xDD, dice.of(&[0x60, 0x62, 0x6F, 0x40]), dice.byte(), 0, 0]);
         bytes.extend(if dice.one_in(20) { [0, 0] } else { claimed.to_be_bytes() });
-        bytes.extend([protocol, dice.byte(), 0x20, 0x01, 0x0D, 0xB8]);
-        bytes.extend((0..28).map(|_| dice.byte()));
+        bytes.extend([protocol, dice.byte()]);
+        for _ in 0..2 {
+            // Either side may be in a range, and so may both.
+            bytes.extend(dice.of(&[[0x20, 0x01, 0x0D, 0xB8], [0x20, 0x01, 0x0D, 0xB8], [0x26, 0x20, 0x00, 0x00]]));
+            bytes.extend([0, dice.of(&[0, 1, 2, 3])]);
+            bytes.extend((0..10).map(|_| dice.byte()));
+        }
     } else {
         let options = dice.of(&[0, 0, 0, 0, 0, 4, 40]);
         let total = u16::try_from(20 + options + upper.len()).unwrap().wrapping_add(dice.of(&[0, 0, 0, 0, 0, 1, 0xFFFF, 100]));

@@ -22,7 +22,7 @@ use tailwater::window::stream::{Stream, stream};
 use super::Held;
 
 const RANGES: &str = "prefix,customer\n0.0.0.0/1,low\n10.0.0.0/8,ten\n10.9.0.0/16,nine\n128.0.0.0/2,mid\n192.168.0.0/16,home\n\
-                      2000::/3,six\n2001:db8::/32,doc\nfe80::/10,link\n";
+                      2000::/3,six\n2001:db8::/32,doc\n2001:db8:1::/48,one\n2001:db8:2::/48,two\nfe80::/10,link\n";
 
 const SUM: &str = "[[stats]]\nname = \"all\"\ncalculation = \"sum\"\n[[stats]]\nname = \"top\"\ncalculation = \"topk\"\nkey = \"src_ip\"\n";
 
