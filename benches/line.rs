@@ -93,6 +93,8 @@ fn case(binary: &Path, root: &Path, case: Case, end: Instant) -> Result<Vec<Row>
     ours.signal("CONT");
     let shares = shares::sampled(binary, ours.thread(), &folder, "10");
     let shed = programs::since(&ours.shed(), &begun);
+    rounds::until_late();
+    ours.signal("TERM");
     let told = truth::compare(reports, &capture, stats);
     drop((ours, theirs));
     let shown = shares.as_ref().map_or_else(|| "no perf here".to_owned(), |shares| text(shares, shares.values().sum()));

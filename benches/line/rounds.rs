@@ -45,6 +45,11 @@ fn until(phase_ms: u64) {
     sleep(Duration::from_millis((ROUND_MS + phase_ms - now % ROUND_MS) % ROUND_MS));
 }
 
+/// Sleeps until most of a window is over.
+pub(crate) fn until_late() {
+    until(2 * WINDOW_MS + STOP_AT_MS);
+}
+
 /// Ticks of the clock of a CPU.
 fn clock_of(cpu: usize) -> f64 {
     let probe = move || core_affinity::set_for_current(core_affinity::CoreId { id: cpu }).then(clock);

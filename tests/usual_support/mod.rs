@@ -21,8 +21,8 @@ use tailwater::window::stream::{Stream, stream};
 
 use super::Held;
 
-const RANGES: &str = "prefix,customer\n0.0.0.0/1,low\n10.0.0.0/8,ten\n10.9.0.0/16,nine\n128.0.0.0/2,mid\n192.168.0.0/16,home\n\
-                      2000::/3,six\n2001:db8::/32,doc\n2001:db8:1::/48,one\n2001:db8:2::/48,two\nfe80::/10,link\n";
+const RANGES: &str = "prefix,customer\n0.0.0.0/1,low\n10.0.0.0/8,ten\n10.9.0.0/16,both\n128.0.0.0/2,mid\n192.168.0.0/16,both\n\
+                      2000::/3,six\n2001:db8::/32,doc\n2001:db8:1::/48,both\n2001:db8:2::/48,both\nfe80::/10,link\n";
 
 const SUM: &str = "[[stats]]\nname = \"all\"\ncalculation = \"sum\"\n[[stats]]\nname = \"top\"\ncalculation = \"topk\"\nkey = \"src_ip\"\n";
 
@@ -91,6 +91,8 @@ pub(crate) fn configurations() -> Vec<String> {
         of("untagged = \"drop\"\nlength = \"ip\"", &format!("{SUM}{TAGS}")),
         of("", &format!("{SUM}{PORTS}")),
         of("untagged = \"drop\"", &format!("{SUM}{PORTS}")),
+        // Packets between two ranges of a customer count apart.
+        of("", &format!("{SUM}{TAGS}")).replace("[ranges]", "[ranges]\nrollup = true"),
         of("", &format!("{SUM}{EXTRAS}{OPTIONS}[parse]\nkeys_from = \"innermost\"\n")),
     ]
 }

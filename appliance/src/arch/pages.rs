@@ -29,7 +29,7 @@ impl Pages {
     /// Of these words, and so many zeros behind, at least.
     pub fn of(words: &[u32], behind: usize) -> Self {
         let length = words.len() + behind;
-        let large = || Self::large(words, (4 * length).next_multiple_of(super::HUGE_PAGE_BYTES));
+        let large = || Self::large(words, behind, (4 * length).next_multiple_of(super::HUGE_PAGE_BYTES));
         if let Some(map) = (4 * length >= LARGE_BYTES_MIN).then(large).flatten() {
             return Self(Kind::Large(map));
         }
@@ -38,13 +38,14 @@ impl Pages {
         Self(Kind::Small(small))
     }
 
-    /// These words in so many bytes.
-    fn large(words: &[u32], bytes: usize) -> Option<MmapMut> {
+    /// These words, and so many zeros behind, in so many bytes. They are not locked: what the system lets be locked is for what packets
+    /// are received into.
+    fn large(words: &[u32], behind: usize, bytes: usize) -> Option<MmapMut> {
         // Where the system has no large pages to give, ordinary ones do; where it gives no mapping, a vector does.
         let mut map = untouched(bytes).ok()?;
-        bytemuck::cast_slice_mut(&mut map)[..words.len()].copy_from_slice(words);
-        // Packets must not wait until what was swapped comes back. Where the system lets so much not be locked, it is as it was.
-        let _ = map.lock();
+        let (own, rest) = bytemuck::cast_slice_mut(&mut map).split_at_mut(words.len());
+        own.copy_from_slice(words);
+        rest[..behind].fill(0);
         settle(&map);
         Some(map)
     }

@@ -148,7 +148,7 @@ pub(super) fn untouched(bytes: usize) -> io::Result<MmapMut> {
     Ok(map)
 }
 
-/// All of it was touched. What became large stays so; what did not shall not be made so later, while packets wait for it.
+/// What is read of it was touched. What became large stays so; what did not shall not be made so later, while packets wait for it.
 pub(super) fn settle(map: &MmapMut) {
     let _ = map.advise(Advice::NoHugePage);
 }

@@ -222,7 +222,7 @@ fn single<S: Shape>(first: u64, depth: u32, runs: &[Run<u64>]) -> Option<Entry> 
 
 /// What is below a root of IPv4 may take so many bytes, and so many more a prefix, to be asked fast. Prefixes as networks have
 /// them take less than half of that. Where they lie so that it is not enough, all blocks become the smallest that there are:
-/// so a million prefixes stay within 64 MB.
+/// so a million prefixes stay within 64 MB, in all sets that were made to take most.
 const FAST_BYTES: usize = 4 << 20;
 const PREFIX_FAST_BYTES: usize = 48;
 

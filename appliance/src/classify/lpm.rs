@@ -5,8 +5,8 @@
 //! one beside it, off the data path, and cores turn to it at a window's edge. So no lookup meets a table that is being
 //! changed, there is nothing to lock or to pause for, and the structure can be what is fastest to read, not to change.
 //!
-//! A million prefixes of IPv4 take at most 64 MB, however they lie. One of IPv6 takes 20 to 70 bytes as networks have them, and up
-//! to 150 at worst: a single host in a random /64.
+//! A million prefixes of IPv4 take less than 64 MB, in all sets that were made to take most. One of IPv6 takes 20 to 70 bytes as
+//! networks have them, and up to 150 at worst: a single host in a random /64.
 
 use std::sync::Arc;
 

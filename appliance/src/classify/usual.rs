@@ -31,6 +31,9 @@ impl Sides {
     }
 }
 
+/// IPv6 addresses that are best asked together.
+const ASKED_TOGETHER: usize = 16;
+
 /// IPv6 addresses of a burst, one behind the other: few bursts have any.
 #[derive(Clone, Debug)]
 pub struct LongSides {
@@ -155,10 +158,12 @@ impl Generation {
     pub fn find_v6(&self, of: &LongSides, found: &mut Found) {
         let lpm = self.domains.common();
         let (places, mut ranges) = (of.places(), [Found::NONE; BURST_FRAMES_MAX]);
-        let ranges = &mut ranges[..places.len()];
+        // Whole vectors: what is asked too much is of an earlier burst, and nobody looks at it.
+        let asked = places.len().next_multiple_of(ASKED_TOGETHER).min(BURST_FRAMES_MAX);
+        let ranges = &mut ranges[..asked];
         for (direction, of, found) in [(Has::INGRESS, &of.dst, &mut found.dst), (Has::EGRESS, &of.src, &mut found.src)] {
             if self.observed.all(direction) {
-                lpm.find_v6(&of[..places.len()], ranges);
+                lpm.find_v6(&of[..asked], ranges);
             } else {
                 ranges.fill(Found::NONE);
             }

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tailwater::arch::processor;
 use tailwater::config::{self, Config};
 use tailwater::enrich::Tables;
 use tailwater::generate;
@@ -33,14 +32,6 @@ const QUIET: &str = "warn";
 
 /// Does what the arguments ask.
 pub(crate) fn main() -> ExitCode {
-    if let Some(lacking) = processor::lacking() {
-        return fail(
-            FAULT,
-            format!(
-                "this processor lacks {lacking}, which tailwater was built for; RUSTFLAGS=\"-C target-cpu=x86-64\" cargo build --release --locked builds it without"
-            ),
-        );
-    }
     let arguments = Arguments::parse();
     let default = if matches!(arguments.command, Command::Run { .. }) { None } else { Some(QUIET) };
     let unset = std::env::var_os("RUST_LOG").is_none_or(|text| text.is_empty());

@@ -131,7 +131,7 @@ fn holds_alike((lanes, shape): (impl Lanes, &Shape), bucket: &[u64], (other, key
 const FRESH_BUCKETS_MAX: usize = 16;
 
 /// Finds the cells of rows: those that are left found no room, and those that came first of a fresh key. Nearly all stand in their
-/// own bucket, where all look at once; the others go on from there in their order, and move none of those.
+/// own bucket, where all look at once; the others come after them in their order, and move none of those.
 #[inline(always)]
 fn place_rows<L: Lanes>(
     (lanes, shape, words): (L, &Shape, &mut [u64]),
