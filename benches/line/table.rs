@@ -16,6 +16,9 @@ pub(crate) struct Row {
     pub(crate) time: String,
 }
 
+/// What stands where frames of ours lie on larger pages than theirs.
+pub(crate) const PAGES_DIFFER: &str = "ours large";
+
 /// On stderr: stdout is for figures.
 pub(crate) fn print(rows: &[Row]) {
     eprintln!(
@@ -34,7 +37,8 @@ pub(crate) fn print(rows: &[Row]) {
                 } else {
                     "MISSED"
                 };
-                format!("{must:.2} / {aim:.2}: {met}")
+                let differ = if pages.contains(PAGES_DIFFER) { ", on unlike pages" } else { "" };
+                format!("{must:.2} / {aim:.2}: {met}{differ}")
             },
         );
         eprintln!(

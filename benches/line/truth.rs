@@ -1,11 +1,11 @@
-//! Whether reports say what is in the capture.
+//! Whether reports say what is in the capture: of each range its packets, bytes and distinct sources, of a few all lists and protocols.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
-use std::process::ChildStdout;
+use std::io::BufRead;
 
 use serde::Deserialize;
 
+use super::model::Model;
 use super::support::captures::{Capture, Share};
 
 /// What a sampled packet stands for.
@@ -93,6 +93,8 @@ fn read(line: &str) -> serde_json::Result<Line> {
 /// A window that was counted in full, if it holds the capture twice.
 struct Window {
     ranges: HashMap<String, Said>,
+    /// Reports that are looked at whole.
+    wholes: Vec<(String, serde_json::Value)>,
     counted: u64,
     reported: u64,
 }
@@ -100,13 +102,22 @@ struct Window {
 /// Reads windows until one is whole, and compares it. Where none is, since so many reports found no room before they were read,
 /// it is what came of the last one, if that is half of it at least. Who writes them is about to end, so that this one is written when
 /// nothing else is done any more. What was counted of it, or what is wrong.
-pub(crate) fn compare(reports: ChildStdout, capture: &Capture, stats: usize) -> Result<String, String> {
+pub(crate) fn compare(reports: impl BufRead, capture: &Capture, stats: usize) -> Result<String, String> {
     let mut windows: HashMap<String, HashMap<String, Said>> = HashMap::new();
+    let mut wholes: HashMap<String, Vec<(String, serde_json::Value)>> = HashMap::new();
+    let model = Model::of(capture);
     let (mut lossy, mut last) = (0, None);
-    for line in BufReader::new(reports).lines().map_while(Result::ok) {
-        let line = read(&line).map_err(|error| format!("{error}: {}", line.chars().take(200).collect::<String>()))?;
+    for text in reports.lines().map_while(Result::ok) {
+        let fault = |error| format!("{error}: {}", text.chars().take(200).collect::<String>());
+        let line = read(&text).map_err(fault)?;
         match (line.prefix, line.ledger) {
-            (Some(prefix), _) => _ = windows.entry(line.window_start_ns).or_default().insert(prefix, Said::of(&line.stats)),
+            (Some(prefix), _) => {
+                if model.has(&prefix) {
+                    let whole = serde_json::from_str(&text).map_err(fault)?;
+                    wholes.entry(line.window_start_ns.clone()).or_default().push((prefix.clone(), whole));
+                }
+                windows.entry(line.window_start_ns).or_default().insert(prefix, Said::of(&line.stats));
+            }
             (None, Some(ledger)) if !line.total => {
                 let number = |text: &str| text.parse::<u64>().unwrap_or(0);
                 let (counted, received) = (number(&ledger.counted), number(&ledger.received));
@@ -114,7 +125,8 @@ pub(crate) fn compare(reports: ChildStdout, capture: &Capture, stats: usize) -> 
                     return check_ledger(received, number(&ledger.matched), capture);
                 }
                 let ranges = windows.remove(&line.window_start_ns).unwrap_or_default();
-                let window = Window { ranges, counted, reported: line.ranges_reported.as_deref().map_or(0, number) };
+                let wholes = wholes.remove(&line.window_start_ns).unwrap_or_default();
+                let window = Window { ranges, wholes, counted, reported: line.ranges_reported.as_deref().map_or(0, number) };
                 lossy += u32::from(window.is_whole() && counted < received);
                 if lossy == LOSSY_MAX {
                     return Err(format!("{received} frames received, {counted} counted, and so in {lossy} windows"));
@@ -123,7 +135,7 @@ pub(crate) fn compare(reports: ChildStdout, capture: &Capture, stats: usize) -> 
                     continue;
                 }
                 if window.is_whole() {
-                    return check(&window, capture);
+                    return check(&window, capture, &model);
                 }
                 last = Some(window);
             }
@@ -132,7 +144,7 @@ pub(crate) fn compare(reports: ChildStdout, capture: &Capture, stats: usize) -> 
     }
     let last = last.ok_or("no window was counted in full")?;
     if 2 * last.ranges.len() as u64 >= last.reported {
-        return check(&last, capture);
+        return check(&last, capture, &model);
     }
     Err(format!("of {} ranges of the last window {} were read", last.reported, last.ranges.len()))
 }
@@ -152,8 +164,8 @@ fn check_ledger(received: u64, matched: u64, capture: &Capture) -> Result<String
 }
 
 /// A window holds the capture so many times and a part of it: of each range so many times its packets, and once more at most.
-fn check(window: &Window, capture: &Capture) -> Result<String, String> {
-    let Window { ranges, counted, reported } = window;
+fn check(window: &Window, capture: &Capture, model: &Model) -> Result<String, String> {
+    let Window { ranges, wholes, counted, reported } = window;
     let sum: u64 = ranges.values().flat_map(|said| said.packets).sum();
     if sum != *counted && window.is_whole() {
         return Err(format!("{counted} frames counted, {sum} reported"));
@@ -173,9 +185,14 @@ fn check(window: &Window, capture: &Capture) -> Result<String, String> {
     if let Some(prefix) = ranges.keys().find(|prefix| !capture.shares.contains_key(*prefix)) {
         return Err(format!("{prefix}: reported, and not in the capture"));
     }
+    let wrong: String = wholes.iter().filter_map(|(prefix, report)| model.wrong(prefix, report, loops)).collect();
+    if !wrong.is_empty() || window.is_whole() && wholes.len() < model.len() {
+        return Err(format!("{} of {} ranges looked at whole\n{wrong}", wholes.len(), model.len()));
+    }
     let (read, sources) = (ranges.len(), sources(ranges, capture)?);
     Ok(format!(
-        "{counted} frames of a window are those of the capture, {loops} times and once in part, in {read} of {reported} ranges{sources}"
+        "{counted} frames of a window are those of the capture, {loops} times and once in part, in {read} of {reported} ranges, {} of them key by key{sources}",
+        wholes.len()
     ))
 }
 

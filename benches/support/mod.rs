@@ -13,6 +13,7 @@
 pub mod assign;
 pub mod callgrind;
 pub mod captures;
+pub mod drain;
 pub mod inner;
 pub mod programs;
 pub mod sets;

@@ -157,7 +157,9 @@ impl Ours {
             let rows = metric(&text, &format!("tailwater_{family}_total{{")).into_iter();
             rows.map(|(labels, n)| (format!("{family} {}", labels.replace('"', "")), n)).collect::<Vec<_>>()
         };
-        families.into_iter().flat_map(of).collect()
+        let lines = metric(&text, "tailwater_sink_overflow_total{").into_iter();
+        let lines = lines.map(|(labels, n)| (format!("reports that no reader took, {}", labels.replace('"', "")), n));
+        families.into_iter().flat_map(of).chain(lines).collect()
     }
 }
 

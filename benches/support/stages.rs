@@ -39,6 +39,9 @@ pub fn stage(file: &str, function: &str) -> Option<&'static str> {
         "dpdk" | "rx" => "rx",
         "parse" => "parse",
         "classify" if rest.starts_with("lpm") || rest.starts_with("domains") => "LPM",
+        // A burst's prefixes are looked up at once, in vectors.
+        "classify" if rest.starts_with("usual") && function.contains("find") => "LPM",
+        "arch" if rest.starts_with("cells") => "LPM",
         "classify" | "record.rs" => "tags",
         "gather" if rest.contains("turned") => "columns",
         "gather" => "gather",
