@@ -5,7 +5,7 @@
 //! 1,000 and 10,000 /24, 50,000 of /20 to /32, a million of /16 to /24 as the Internet has them; `-v6`: 1,000 and 10,000
 //! /48, 50,000 of /32 to /64, a million of /29 to /48 in the registries' blocks. Bursts of 64: the sources and destinations of 32 frames.
 //! All give the same values, or it fails. Without hugepages DPDK's memory is asked to be on large pages, as ours is; the system gives them
-//! where `/sys/kernel/mm/transparent_hugepage/shmem_enabled` says `advise`.
+//! where `/sys/kernel/mm/transparent_hugepage/shmem_enabled` says `advise`; each row says what theirs lie on.
 
 #![allow(
     clippy::cast_precision_loss,
@@ -72,6 +72,17 @@ fn agree<A>(ours: &Side<A>, theirs: &Side<A>, addresses: &[A]) {
 /// Addresses that are asked for, and the case's name.
 type Asked<A> = (String, Vec<A>);
 
+/// What theirs lie on; ours lie on large pages wherever the kernel makes some.
+fn pages(eal: &Eal) -> &'static str {
+    let shared = std::fs::read_to_string("/sys/kernel/mm/transparent_hugepage/shmem_enabled").unwrap_or_default();
+    let is_asked = ["[advise]", "[always]", "[within_size]"].iter().any(|word| shared.contains(word));
+    match (eal.page_bytes() > 4_096, is_asked) {
+        (true, _) => "theirs hugepages",
+        (false, true) => "theirs large of the kernel's making",
+        (false, false) => "theirs ordinary",
+    }
+}
+
 fn race<N, A>(eal: &Eal, nets: &[Net<N>], ours: &Side<A>, asked: &[Asked<A>], rivals: &[Build<N, A>]) {
     for build in rivals {
         let begun = Instant::now();
@@ -95,7 +106,7 @@ fn race<N, A>(eal: &Eal, nets: &[Net<N>], ours: &Side<A>, asked: &[Asked<A>], ri
                 theirs: rate(b),
                 ratio: b / a,
             }
-            .print();
+            .print_with(&format!("\"pages\": \"{}\"", pages(eal)));
         }
     }
 }
