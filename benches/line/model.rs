@@ -73,7 +73,8 @@ impl Model {
                 let (least, most) = ((loops * truth[metric]) as f64, ((loops + 1) * truth[metric]) as f64);
                 let [low, high] = ["low", "high"].map(|end| entry["value"][end].as_f64());
                 if low.is_none_or(|low| low > most) || high.is_some_and(|high| high < least) {
-                    writeln!(wrong, "{prefix} {}: {entry}; the capture has {truth:?} {loops} times and more", stat["name"]).expect("memory");
+                    writeln!(wrong, "{prefix} {}: {entry}; the capture has {truth:?} {loops} times and more", stat["name"])
+                        .expect("memory");
                 }
             }
             let distinct = keys.keys().filter(|(of, _)| *of == key).count();
@@ -97,12 +98,8 @@ fn facts(frame: &[u8]) -> Option<(Ipv4Addr, Vec<(&'static str, String)>)> {
     let address = |at: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(ip.get(at..at + 4)?).ok()?));
     let (from, to, protocol) = (address(12)?, address(16)?, *ip.get(9)?);
     let net = Ipv4Net::new(from, 24).ok()?.trunc();
-    let mut facts = vec![
-        ("src_ip", from.to_string()),
-        ("dst_ip", to.to_string()),
-        ("src_prefix", net.to_string()),
-        ("protocol", protocol.to_string()),
-    ];
+    let mut facts =
+        vec![("src_ip", from.to_string()), ("dst_ip", to.to_string()), ("src_prefix", net.to_string()), ("protocol", protocol.to_string())];
     let is_first = ip.get(6..8)?[0] & 0x1F == 0 && ip[7] == 0;
     if let (TCP | UDP, true, Some(ports)) = (protocol, is_first, ip.get(usize::from(ip[0] & 15) * 4..)?.get(..4)) {
         let port = |at: usize| u16::from_be_bytes([ports[at], ports[at + 1]]).to_string();

@@ -25,5 +25,7 @@ pub(crate) fn print(unit: &str, stats: &[usize], ranges: &[usize], cells: &[Vec<
         let shown: Vec<String> = values.iter().enumerate().map(cell).collect();
         eprintln!("| {} stats | {} |", stats[row], shown.join(" | "));
     }
-    eprintln!("\n→ the largest step of a row, from the cell to its left; ↓ of a column, from the cell above. 0 stats: the ledger alone; 48 and 96 are the 24 and as many again of UDP, of TCP and of high ports, each a part of the packets.");
+    eprintln!(
+        "\n→ the largest step of a row, from the cell to its left; ↓ of a column, from the cell above. 0 stats: the ledger alone; 48 and 96 are the 24 and as many again of UDP, of TCP and of high ports, each a part of the packets."
+    );
 }

@@ -115,10 +115,10 @@ thread_local! {
     static ONLY: std::cell::Cell<Option<Form>> = const { std::cell::Cell::new(None) };
 }
 
-/// Of tests: whether all is done as a processor would that has nothing unusual.
+/// Of tests: the form that all is done in, if it is not the processor's best.
 #[cfg(test)]
-pub(super) fn is_usual() -> bool {
-    ONLY.get() == Some(Form::Usual)
+pub(super) fn only_form() -> Option<Form> {
+    ONLY.get()
 }
 
 /// Of tests: does it as a processor would that has nothing unusual.

@@ -109,7 +109,8 @@ impl Machine {
         self.of_size(PAGE_2M_KB, node).map(|pool| pool.free).sum()
     }
 
-    /// Whether there are hugepages for DPDK and for `memory_mb`. Both take them from any node, the ports' one first.
+    /// Whether there are hugepages for DPDK and for `memory_mb`. Both take them from any node: DPDK of the ports' one first, `memory_mb` of
+    /// that whose CPU runs the core.
     pub(super) fn hugepages(&self, need: Need) -> Finding {
         let ((dpdk, pages), free) = (self.pages_needed(need), self.free(None));
         let node = need.node.filter(|_| self.is_numa());

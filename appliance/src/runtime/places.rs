@@ -102,6 +102,11 @@ impl Places {
         Self { cores, pins, reporter_cpu: cpu(helpers - 1), io_cpu: cpu(0), flows_cpu: cpu(0), idle }
     }
 
+    /// The CPU of an lcore of the data path.
+    pub fn cpu_of(&self, lcore: u32) -> Option<usize> {
+        self.pins.iter().find(|pin| pin.lcore == lcore)?.cpus.first().copied()
+    }
+
     /// Core map's entries that this machine lacks: key and CPU.
     pub fn absent(cores: &Cores, usable: &[usize]) -> Vec<(&'static str, u32)> {
         let one = |key, lcore: u32| vec![(key, lcore)];

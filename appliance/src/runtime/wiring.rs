@@ -67,6 +67,14 @@ pub struct Wired {
 
 /// Wires cores. `waits`: full rings make their senders wait, as in a replay.
 pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool) -> Wired {
+    wire_near(world, cores, registry, waits, None)
+}
+
+/// Moves the calling thread to the CPU of an lcore.
+pub type Move<'a> = &'a (dyn Fn(u32) + Sync);
+
+/// The same; what a core works in is made, and so touched first, on its own CPU: there it lies on the node of that CPU.
+pub fn wire_near(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool, move_to: Option<Move<'_>>) -> Wired {
     let mut wired =
         Wired { receivers: Vec::new(), workers: Vec::new(), streams: Vec::new(), analysis: None, generations: Generations::default() };
     let (of_account, of_blocks) =
@@ -79,7 +87,10 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
     };
     let memory = MemoryPlan::new(world, cores);
     let feeders = if cores.workers.is_empty() { 1 } else { cores.rx.len() };
-    let shard = |outlet| Shard::new(Arc::clone(&world.plans), world.hash_key.clone(), world.calendar, memory.shard, outlet, feeders);
+    let shard = |lcore, outlet| {
+        let (plans, hash_key) = (Arc::clone(&world.plans), world.hash_key.clone());
+        near((lcore, move_to), || Shard::new(plans, hash_key, world.calendar, memory.shard, outlet, feeders))
+    };
     let mut lanes: Vec<Vec<spread::Lane>> = cores.rx.iter().map(|_| Vec::new()).collect();
     for lcore in &cores.workers {
         let mut inboxes = Vec::new();
@@ -88,7 +99,7 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
             lanes.push(lane);
             inboxes.push(inbox);
         }
-        let mut worker = Worker::new(inboxes, shard(told(*lcore, "worker", of_blocks)));
+        let mut worker = Worker::new(inboxes, shard(*lcore, told(*lcore, "worker", of_blocks)));
         if world.sheds && !waits {
             worker.sheds();
         }
@@ -101,7 +112,8 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
         let outlet = told(*lcore, "rx", of_account);
         let world = Arc::clone(world);
         wired.receivers.push(if lanes.is_empty() {
-            let mut receiver = Receiver::new(world, shard(told(*lcore, "rx", of_blocks)), outlet, live, memory.logs);
+            let shard = shard(*lcore, told(*lcore, "rx", of_blocks));
+            let mut receiver = near((*lcore, move_to), || Receiver::new(world, shard, outlet, live, memory.logs));
             ends.receivers.push(receiver.control());
             ends.shards.push(receiver.stage().control());
             let [roots, sketches] = receiver.stage_ref().regions();
@@ -109,7 +121,7 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
             AnyReceiver::Own(Box::new(receiver))
         } else {
             let dispatcher = Dispatcher::new(lanes, Arc::clone(&world.efforts), world.plans.real, waits);
-            let mut receiver = Receiver::new(world, dispatcher, outlet, live, memory.logs);
+            let mut receiver = near((*lcore, move_to), || Receiver::new(world, dispatcher, outlet, live, memory.logs));
             ends.receivers.push(receiver.control());
             made_of::tell(*lcore, "rx", &[("logs", receiver.logs())]);
             AnyReceiver::Sends(Box::new(receiver))
@@ -124,4 +136,14 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
     }
     wired.generations = ends;
     wired
+}
+
+/// Makes something where its core runs: memory belongs to the node of the CPU that touches it first.
+fn near<T: Send>((lcore, move_to): (u32, Option<Move<'_>>), make: impl FnOnce() -> T + Send) -> T {
+    let Some(move_to) = move_to else { return make() };
+    let there = || {
+        move_to(lcore);
+        make()
+    };
+    std::thread::scope(|scope| scope.spawn(there).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
 }

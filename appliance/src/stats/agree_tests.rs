@@ -3,7 +3,7 @@
 
 use crate::arch::{HashKey, lanes};
 use crate::axes::{DecisionAxis, Key, Metric};
-use crate::config::StatSpec;
+use crate::config::{Setting, StatSpec};
 use crate::record::{Has, Record};
 use crate::stats::Figure;
 use crate::stats::moody_tests::{Dice, Shards, record, spec};
@@ -63,6 +63,11 @@ fn specs() -> Vec<StatSpec> {
         spec("histogram", &[Key::Icmp], Metric::Bytes, &[]),
         spec("histogram", &[Key::PacketSize], Metric::Packets, &[]),
         spec("sum", &[Key::None], Metric::Bytes, &[]),
+        spec("entropy", &[Key::SrcIp], Metric::Packets, &[]),
+        spec("fanout", &[Key::SrcIp], Metric::Packets, &[]).with("of", Setting::Text("dst_ip".into())),
+        spec("quantiles", &[Key::PacketSize], Metric::Packets, &[]),
+        spec("peak", &[Key::None], Metric::Bytes, &[]),
+        spec("new_keys", &[Key::SrcIp], Metric::Packets, &[]),
     ]
 }
 

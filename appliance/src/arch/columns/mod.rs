@@ -80,8 +80,8 @@ pub trait Task {
 #[inline]
 pub fn run<T: Task>(task: T) -> T::Out {
     #[cfg(test)]
-    if super::lanes::is_usual() {
-        return task.run(Usual);
+    if let Some(form) = super::lanes::only_form() {
+        return run_by(form, task);
     }
     #[cfg(target_arch = "x86_64")]
     {
@@ -95,6 +95,20 @@ pub fn run<T: Task>(task: T) -> T::Out {
         }
     }
     task.run(Usual)
+}
+
+#[cfg(test)]
+fn run_by<T: Task>(form: super::lanes::Form, task: T) -> T::Out {
+    use super::lanes::Form;
+    match form {
+        Form::Usual => task.run(Usual),
+        // SAFETY: `here` says that the processor has what the function is compiled for.
+        #[cfg(target_arch = "x86_64")]
+        Form::Avx2 => unsafe { run_avx2(task, Avx2::here().expect("the processor has it")) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Form::Avx512 => unsafe { run_avx512(task, Avx512::here().expect("the processor has it")) },
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
