@@ -9,8 +9,8 @@
 mod support;
 
 use support::{Chances, median, ran_ns, standard, traffic};
-use tailwater::arch::HashKey;
 use tailwater::arch::hash::spread;
+use tailwater::arch::{HashKey, agree, lanes};
 use tailwater::config::StatSpec;
 use tailwater::gather::packed::{Batch, Form, Layout};
 use tailwater::record::{Has, Record};
@@ -151,6 +151,7 @@ fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let wants = |name: &str, at: usize| wanted.get(at).is_none_or(|want| want == name || want == "any");
     let rounds = if wanted.len() > 2 { 1 } else { ROUNDS };
+    assert_eq!(agree::disagreeing(&lanes::Form::all(), 2_000), [], "what is measured is to be right");
     let (specs, key) = (standard(1, 1_024, "").stats, HashKey::constant());
     for case in CASES.iter().filter(|case| wants(case.name, 0)) {
         let records = records(case);

@@ -76,6 +76,15 @@ pub enum Form {
 }
 
 impl Form {
+    /// As operators know it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Usual => "scalar",
+            Self::Avx2 => "AVX2",
+            Self::Avx512 => "AVX-512",
+        }
+    }
+
     /// Those that this processor has, the best last.
     pub fn all() -> Vec<Self> {
         #[allow(unused_mut, reason = "elsewhere there is no other")]

@@ -2,6 +2,7 @@
 //! waiting; rings between cores; the counter that pieces of work are timed with;
 //! what the kernel says of its clock.
 
+pub mod agree;
 pub mod cells;
 mod clock;
 pub mod columns;

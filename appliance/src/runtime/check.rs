@@ -15,7 +15,8 @@ use super::run::takers;
 use super::wiring::Cores;
 use super::world::World;
 use super::{check_audit, check_enrich, check_exports, check_flows, check_journal, check_links};
-use crate::arch::HashKey;
+use crate::arch::lanes::Form;
+use crate::arch::{HashKey, agree};
 use crate::config::{Config, Fault, Port};
 use crate::rx::device::DeviceName;
 use crate::rx::live;
@@ -77,6 +78,7 @@ pub fn check(config: &Config) -> Vec<Finding> {
         &config.hash[..12]
     );
     let mut findings = vec![good("configuration", stats)];
+    findings.push(processor());
     findings.extend(memory(config));
     findings.extend(cores(config));
     findings.extend(ports(config));
@@ -90,6 +92,22 @@ pub fn check(config: &Config) -> Vec<Finding> {
     findings.extend(check_audit::counters(config));
     findings.extend(admin(config));
     findings
+}
+
+/// Draws for each kernel: a few milliseconds in all.
+const PROCESSOR_ROUNDS: u64 = 200;
+
+/// Whether the processor, or who emulates it, computes rightly in each form that kernels have.
+fn processor() -> Finding {
+    let forms = Form::all();
+    let names: Vec<&str> = forms.iter().map(|form| form.name()).collect();
+    let (kernels, wrong) = (agree::KERNELS.len(), agree::disagreeing(&forms, PROCESSOR_ROUNDS));
+    if wrong.is_empty() {
+        return good("processor", format!("{kernels} kernels say the same in each form: {}", names.join(", ")));
+    }
+    let which: Vec<String> = wrong.iter().map(|(form, kernel)| format!("{kernel} with {}", form.name())).collect();
+    let remedy = "run elsewhere: the processor, or what emulates it, computes wrongly, and figures would be wrong";
+    bad(Verdict::Wrong, "processor", format!("not what the scalar form says: {}", which.join(", ")), remedy)
 }
 
 /// What the data path takes, before it does; and hugepages, DPDK's own too.

@@ -11,7 +11,7 @@ mod wide;
 use super::hash::Seeds;
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Avx2, Avx512};
-use super::lanes::{Lanes, Usual};
+use super::lanes::{Form, Lanes, Usual};
 
 /// What a processor can ask of 64 numbers that stand beside each other.
 pub trait Columns: Lanes {
@@ -97,18 +97,17 @@ pub fn run<T: Task>(task: T) -> T::Out {
     task.run(Usual)
 }
 
-#[cfg(test)]
-fn run_by<T: Task>(form: super::lanes::Form, task: T) -> T::Out {
-    use super::lanes::Form;
-    match form {
-        Form::Usual => task.run(Usual),
-        // SAFETY: `here` says that the processor has what the function is compiled for.
-        #[cfg(target_arch = "x86_64")]
-        Form::Avx2 => unsafe { run_avx2(task, Avx2::here().expect("the processor has it")) },
+/// Does a task in a form; in the scalar one, if the processor lacks it.
+pub fn run_by<T: Task>(form: Form, task: T) -> T::Out {
+    #[cfg(target_arch = "x86_64")]
+    match (form, Avx2::here(), Avx512::here()) {
+        // SAFETY: `columns` says that the processor has what the function is compiled for.
+        (Form::Avx2, Some(columns), _) => return unsafe { run_avx2(task, columns) },
         // SAFETY: as above.
-        #[cfg(target_arch = "x86_64")]
-        Form::Avx512 => unsafe { run_avx512(task, Avx512::here().expect("the processor has it")) },
+        (Form::Avx512, _, Some(columns)) => return unsafe { run_avx512(task, columns) },
+        _ => {}
     }
+    task.run(Usual)
 }
 
 #[cfg(target_arch = "x86_64")]
