@@ -67,6 +67,11 @@ pub struct Wired {
 
 /// Wires cores. `waits`: full rings make their senders wait, as in a replay.
 pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool) -> Wired {
+    wire_with(&MemoryPlan::new(world, cores), world, cores, registry, waits)
+}
+
+/// The same, each core with this memory.
+pub fn wire_with(memory: &MemoryPlan, world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool) -> Wired {
     let mut wired =
         Wired { receivers: Vec::new(), workers: Vec::new(), streams: Vec::new(), analysis: None, generations: Generations::default() };
     let (of_account, of_blocks) =
@@ -77,7 +82,6 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
         wired.streams.push((CoreName { lcore, role }, reader));
         outlet
     };
-    let memory = MemoryPlan::new(world, cores);
     let feeders = if cores.workers.is_empty() { 1 } else { cores.rx.len() };
     let shard = |outlet| Shard::new(Arc::clone(&world.plans), world.hash_key.clone(), world.calendar, memory.shard, outlet, feeders);
     let mut lanes: Vec<Vec<spread::Lane>> = cores.rx.iter().map(|_| Vec::new()).collect();

@@ -10,6 +10,9 @@ mod clock;
 mod engine;
 mod frames;
 mod handoff;
+mod maps;
+#[cfg(test)]
+mod maps_tests;
 #[cfg(feature = "dpdk")]
 mod rx;
 mod text;
@@ -19,10 +22,14 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use account::{Account, BoxAccount, Costs, Limit, ShapeAccount, StatPrice};
+pub use account::{Account, Costs, ShapeAccount, StatPrice};
+pub use maps::{BoxAccount, Limit};
 
 use self::engine::Engine;
 use self::frames::Frames;
+use self::maps::Map;
+#[cfg(test)]
+use self::maps::WindowEnd;
 use super::memory::{Lacking, MemoryPlan};
 use super::wiring;
 use super::world::World;
@@ -90,7 +97,7 @@ impl PlanError {
 /// # Errors
 /// See [`PlanError`].
 pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mut dyn FnMut(&str)) -> Result<Account, PlanError> {
-    let world = world_of_a_core(config, cores)?;
+    let world = world(config, cores)?;
     let wanted = |shape: &Shape| options.shapes.is_empty() || options.shapes.contains(shape);
     let shapes: Vec<Shape> = Shape::ALL.into_iter().map(|(_, shape)| shape).filter(wanted).collect();
     let slice = Duration::from_secs(options.seconds).mul_f64(MEASURED_SHARE) / u32::try_from(shapes.len().max(1)).unwrap_or(1);
@@ -102,7 +109,8 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
     let crowds = Crowds::new(prefixes.into_iter(), tag(config));
     let mut receiving = Receiving::new(config, options.receives);
     tell(&format!("receiving: {}", receiving.basis));
-    let mut engine = Engine::new(config, &world).ok_or(PlanError::Core)?;
+    let memory = Map::of(config, cores).memory(&world);
+    let mut engine = Engine::new(config, &world, &memory).ok_or(PlanError::Core)?;
     let count = options.frames.unwrap_or_else(|| (FRAMES * options.seconds / 60).clamp(FRAMES_MIN, FRAMES));
     let mut account = Account::new(config, cores, &receiving.basis);
     for shape in shapes {
@@ -113,7 +121,7 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
         let fetching_ns = frames.fetching_ns();
         let handoff = handoff::measure(&world, &mut frames, HANDED_FRAMES.min(count));
         let window = engine.window(&mut frames, rx_ns - fetching_ns, slice);
-        account.add(shape, (crowds.ranges(), &frames), Costs::of(&window, rx_ns, fetching_ns, handoff), &window);
+        account.add(&world, shape, (crowds.ranges(), &frames), Costs::of(&window, rx_ns, fetching_ns, handoff), &window);
     }
     if let Some(fault) = receiving.fault.take() {
         tell(&fault);
@@ -127,17 +135,14 @@ fn fault(config: &Config, key: &[&str; 2], what: String, remedy: String) -> Plan
     PlanError::Configuration(Faults::one(Fault { file: config.file.clone(), line, key: key.join("."), what, remedy }))
 }
 
-/// What one core shares with nobody: its part of the budget.
-fn world_of_a_core(config: &Config, cores: &config::Cores) -> Result<Arc<World>, PlanError> {
+/// What cores share, with all of the budget.
+fn world(config: &Config, cores: &config::Cores) -> Result<Arc<World>, PlanError> {
     let key = config.appliance.hash_key.map_or_else(HashKey::constant, HashKey::new);
     let mut world = World::first(config, key, config.ports.len().max(1)).map_err(PlanError::Stat)?;
     let all = wiring::Cores { rx: cores.rx.clone(), workers: cores.workers.clone() };
     if let Some(Lacking { what, remedy }) = MemoryPlan::new(&world, &all).lacking(&world) {
         return Err(fault(config, &["appliance", "memory_mb"], what, remedy));
     }
-    let shards = if cores.workers.is_empty() { cores.rx.len() } else { cores.workers.len() };
-    let one = MemoryPlan::new(&world, &wiring::Cores { rx: vec![1], workers: Vec::new() });
-    world.memory_bytes = (world.memory_bytes / shards.max(1)).max(one.least_mb() << 20);
     world.reserve = Reserve::AtStart;
     Ok(Arc::new(world))
 }

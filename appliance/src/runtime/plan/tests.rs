@@ -32,7 +32,7 @@ calculation = "distinct"
 key = "flow"
 "#;
 
-fn config(folder: &std::path::Path, memory_mb: usize) -> Config {
+pub(super) fn config(folder: &std::path::Path, memory_mb: usize) -> Config {
     let v4: String = (0..300).map(|n| format!("10.{}.{}.0/24,c{n}\n", n / 256, n % 256)).collect();
     let v6: String = (0..50).map(|n| format!("2001:db8:{n:x}::/48,d{n}\n")).collect();
     std::fs::write(folder.join("ranges.csv"), format!("prefix,customer\n{v4}{v6}")).unwrap();
@@ -42,7 +42,7 @@ fn config(folder: &std::path::Path, memory_mb: usize) -> Config {
     config::load(&file, &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-fn cores(mode: Mode, rx: Vec<u32>, workers: Vec<u32>) -> Cores {
+pub(super) fn cores(mode: Mode, rx: Vec<u32>, workers: Vec<u32>) -> Cores {
     Cores { mode, main: 0, rx, workers, reporter: 9, io: Vec::new() }
 }
 

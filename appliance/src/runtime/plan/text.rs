@@ -2,12 +2,16 @@
 
 use std::fmt;
 
-use super::account::{Account, BoxAccount, ShapeAccount};
+use super::account::{Account, ShapeAccount};
+use super::maps::BoxAccount;
 
 /// Rows of the bill that are written; the rest is summed up.
 const BILLED_MAX: usize = 40;
 /// What timed polls may come to, against what the thread ran, without a word.
 const DISTURBED: f64 = 1.1;
+
+/// Megabytes a second of a 1-gigabit link.
+const GIGABIT_MB: f64 = 125.0;
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,8 +37,9 @@ impl Account {
             let ShapeAccount { shape, core_mpps, ns_per_packet, window, ranges, pipeline_efficiency, .. } = of_shape;
             writeln!(
                 f,
-                "\n{shape}: {core_mpps:.2} a core ({ns_per_packet:.1} ns a packet, from {:.0} % of a window, {ranges} ranges)",
-                window * 100.0
+                "\n{shape}: {core_mpps:.2} a core ({ns_per_packet:.1} ns a packet, from {:.0} % of a window, {ranges} of {} ranges)",
+                window * 100.0,
+                self.ranges
             )?;
             for of in &of_shape.boxes {
                 let own = if of.configured { "as configured" } else { "as many cores" };
@@ -50,10 +55,28 @@ impl Account {
                     writeln!(f, "  {:18} handing over leaves {percent:.0} % of the cores' time; a ring holds {:.2} ms", "", of.ring_ms)?;
                 }
             }
-            let ShapeAccount { report_s, reports, report_bytes, degraded, .. } = of_shape;
-            let megabytes = *report_bytes as f64 / 1e6;
-            write!(f, "  a window's report takes {report_s:.2} s of one core; a sink gets {reports} messages, {megabytes:.1} MB")?;
-            writeln!(f, "{}", if *degraded > 0 { format!("; {degraded} figures coarser for want of memory") } else { String::new() })?;
+            self.reports(f, of_shape)?;
+        }
+        Ok(())
+    }
+
+    /// What the end of a window takes, of all ranges.
+    fn reports(&self, f: &mut fmt::Formatter<'_>, of: &ShapeAccount) -> fmt::Result {
+        let ShapeAccount { report_s, merge_s, reports, report_bytes, degraded, ranges, .. } = of;
+        let megabytes = *report_bytes as f64 / 1e6;
+        writeln!(f, "  a window's report takes {report_s:.2} s of one core, {merge_s:.2} of it again for each further shard's blocks")?;
+        let rate = megabytes * 1e3 / self.window_ms.max(1) as f64;
+        let of_link = rate / GIGABIT_MB * 100.0;
+        write!(
+            f,
+            "  a sink gets {reports} messages, {megabytes:.1} MB: {rate:.2} MB/s, {of_link:.1} % of a gigabit; what it can take is not judged"
+        )?;
+        if *degraded > 0 {
+            write!(f, "; {degraded} figures coarser for want of memory")?;
+        }
+        writeln!(f)?;
+        if *ranges < self.ranges {
+            writeln!(f, "  reporter, logs, sketches, messages and bytes were scaled up from {ranges} ranges to {}", self.ranges)?;
         }
         Ok(())
     }
