@@ -35,6 +35,8 @@ pub struct BoxAccount {
     pub rx: usize,
     /// Workers.
     pub workers: usize,
+    /// Queues that it wants, where the configuration's ports have fewer; else 0.
+    pub wants_queues: usize,
     /// Millions of packets a second, where traffic is spread over the receiving cores evenly.
     pub mpps: f64,
     /// What is full first, at growing load.
@@ -126,17 +128,23 @@ impl Map {
         }
     }
 
-    /// With receiving cores that have a queue, or with the best split where none was chosen.
-    fn fitted(self, costs: &Costs) -> Self {
+    /// What is there: of a configured map the receiving cores that have a queue; of another one all cores, and the best split for a
+    /// pipeline, where no more cores receive than there are queues.
+    fn fitted(self, configured: bool, costs: &Costs) -> Self {
         match self.mode {
             Mode::Pipeline if self.rx == 0 => {
-                let all = self.workers;
-                let of = |rx: usize| Self { rx, workers: all - rx, ..self };
-                let best = (1..all).map(of).max_by(|one, other| one.mpps(costs).total_cmp(&other.mpps(costs)));
+                let best = self.splits().max_by(|one, other| one.mpps(costs).total_cmp(&other.mpps(costs)));
                 best.unwrap_or(self)
             }
-            _ => Self { rx: self.rx.min(self.queues.max(1)), ..self },
+            _ if configured => Self { rx: self.rx.min(self.queues.max(1)), ..self },
+            _ => self,
         }
+    }
+
+    /// All splits of a pipeline's cores that give each receiving core a queue.
+    fn splits(self) -> impl Iterator<Item = Self> {
+        let all = self.rx + self.workers;
+        (1..all).take_while(move |rx| *rx <= self.queues.max(1)).map(move |rx| Self { mode: Mode::Pipeline, rx, workers: all - rx, ..self })
     }
 
     /// Blocks that the reporter has of a range, on average at most, where so many packets come to it in a window. In a pipeline a cold
@@ -155,7 +163,7 @@ impl Map {
     /// What it carries at these prices; the core that was measured had the memory of one of the `measured` map.
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
     pub(super) fn account(self, configured: bool, measured: &Self, costs: &Costs, end: &WindowEnd, world: &World) -> BoxAccount {
-        let map = self.fitted(costs);
+        let map = self.fitted(configured, costs);
         let (Self { mode, rx, workers, .. }, mpps) = (map, map.mpps(costs));
         let own = mode == Mode::RunToCompletion;
         // A core without a queue has its part of the memory all the same.
@@ -178,6 +186,7 @@ impl Map {
         let ring_ms = if own { 0.0 } else { (RING_BATCHES * BATCH_RECORDS_MAX) as f64 * costs.works_ns / 1e6 };
         let mode = if own { "run-to-completion" } else { "pipeline" };
         let first = limits[0].clone();
-        BoxAccount { mode, configured, rx, workers, mpps, first, limits, ring_ms }
+        let wants_queues = if rx > map.queues.max(1) { rx } else { 0 };
+        BoxAccount { mode, configured, rx, workers, wants_queues, mpps, first, limits, ring_ms }
     }
 }

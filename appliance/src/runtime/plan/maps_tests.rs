@@ -76,4 +76,25 @@ fn the_core_that_is_measured_has_the_memory_of_one_of_the_map() {
     let [logs, _, sketches] = engine.window(&mut frames, 0.0, Duration::from_millis(1)).figures.memory;
     let near = |size: u64, wanted: usize| (size as f64 / wanted as f64 - 1.0).abs() < 0.1;
     assert!(near(logs.size, memory.logs) && near(sketches.size, memory.shard.sketches), "{logs:?} {sketches:?} {memory:?}");
+    let spent = WindowEnd { logs: 0.1, ..end() };
+    let own = Map::of(&config, &map).boxes()[1].0;
+    let of_own = own.account(false, &Map::of(&config, &map), &costs(), &spent, &world);
+    // Each of four cores has a quarter of what logs have.
+    assert!(used(&of_own, "logs") > 0.3, "{of_own:?}");
+}
+
+#[test]
+fn the_other_mode_has_all_cores_and_no_more_receivers_than_queues() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(&config(folder.path(), 64), &cores(Mode::Pipeline, vec![1], vec![2])).unwrap();
+    let other = |map: Map| map.boxes()[1].0.account(false, &map, &costs(), &end(), &world);
+    let own = other(map(Mode::Pipeline, 2, 4, 2));
+    assert_eq!((own.mode, own.rx, own.workers, own.wants_queues), ("run-to-completion", 6, 0, 6));
+    assert!((own.mpps - 15.0).abs() < 1e-9, "{own:?}");
+    // By the prices two of eight would receive.
+    let split = |queues| other(map(Mode::RunToCompletion, 8, 0, queues));
+    let (one, four) = (split(1), split(4));
+    assert_eq!([(one.rx, one.workers), (four.rx, four.workers)], [(1, 7), (2, 6)]);
+    assert_eq!((one.wants_queues, four.wants_queues), (0, 0));
+    assert!((four.mpps - 6.0 / 0.32).abs() < 1e-9, "{four:?}");
 }

@@ -68,7 +68,8 @@ fn an_account_adds_up() {
         assert!((shape.core_mpps * shape.ns_per_packet - 1e3).abs() < 1e-3, "{name}");
         let [own, other] = &shape.boxes[..] else { panic!("{name}: {:?}", shape.boxes) };
         assert_eq!((own.mode, own.rx, own.workers, own.configured), ("pipeline", 1, 3, true), "{name}");
-        assert_eq!((other.mode, other.workers, other.configured), ("run-to-completion", 0, false), "{name}");
+        assert_eq!((other.mode, other.rx, other.workers, other.configured), ("run-to-completion", 4, 0, false), "{name}");
+        assert_eq!((own.wants_queues, other.wants_queues), (0, 4), "{name}: there is one queue");
         for of in [own, other] {
             let full = of.limits.iter().filter(|limit| ["rx cores", "workers"].contains(&limit.resource)).map(|limit| limit.used);
             assert!((full.fold(0.0, f64::max) - 1.0).abs() < 1e-6, "{name}: cores decide the rate: {of:?}");
@@ -77,7 +78,12 @@ fn an_account_adds_up() {
     }
     assert!(account.bill.windows(2).all(|pair| pair[0].share >= pair[1].share), "the dearest first");
     let text = account.to_string();
-    assert!(["peace", "sources (topk)", "all stats", "first: "].iter().all(|word| text.contains(word)), "{text}");
+    assert!(
+        ["peace", "sources (topk)", "all stats", "first: ", "with 4 rx (as many cores; wants 4 queues)"]
+            .iter()
+            .all(|word| text.contains(word)),
+        "{text}"
+    );
     let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&account).unwrap()).unwrap();
     assert_eq!(json["shapes"].as_array().map(Vec::len), Some(Shape::ALL.len()));
 }

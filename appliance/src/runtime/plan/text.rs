@@ -42,7 +42,11 @@ impl Account {
                 self.ranges
             )?;
             for of in &of_shape.boxes {
-                let own = if of.configured { "as configured" } else { "as many cores" };
+                let own = match of {
+                    BoxAccount { configured: true, .. } => "as configured".to_owned(),
+                    BoxAccount { wants_queues: 0, .. } => "as many cores".to_owned(),
+                    BoxAccount { wants_queues, .. } => format!("as many cores; wants {wants_queues} queues"),
+                };
                 if of.rx == 0 {
                     writeln!(f, "  {:18} wants two cores of the data path at least", of.mode)?;
                     continue;
