@@ -6,6 +6,7 @@ use super::engine::Window;
 use super::frames::Frames;
 use super::handoff::Handoff;
 use super::maps::{BoxAccount, Map, WindowEnd};
+use super::proposals::{Proposal, proposals};
 use crate::config::{self, Config};
 use crate::generate::Shape;
 use crate::runtime::world::World;
@@ -144,8 +145,12 @@ pub struct Account {
     pub shapes: Vec<ShapeAccount>,
     /// By row of the configuration, the dearest first.
     pub bill: Vec<StatPrice>,
+    /// The best core map of each mode, the better first.
+    pub core_maps: Vec<Proposal>,
     #[serde(skip)]
     map: Map,
+    #[serde(skip)]
+    cores: config::Cores,
 }
 
 impl Account {
@@ -159,7 +164,9 @@ impl Account {
             receiving: receiving.to_owned(),
             shapes: Vec::new(),
             bill: Vec::new(),
+            core_maps: Vec::new(),
             map,
+            cores: cores.clone(),
         }
     }
 
@@ -193,9 +200,10 @@ impl Account {
         self.window_ms as f64 / 1e3
     }
 
-    /// Makes the bill.
+    /// Makes the bill, and proposes core maps.
     pub(super) fn finish(&mut self, config: &Config, receiving: String) {
         self.receiving = receiving;
+        self.core_maps = proposals(self.map, &self.cores, &self.shapes);
         let names = config.stats.iter().map(|stat| (stat.name.clone(), stat.calculation.clone()));
         let rows = names.chain([(UNMATCHED.to_owned(), "topk".to_owned())]);
         let price = |(row, (stat, calculation)): (usize, (String, String))| {

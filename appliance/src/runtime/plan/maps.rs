@@ -121,7 +121,7 @@ impl Map {
 
     /// Millions of packets a second.
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-    fn mpps(&self, costs: &Costs) -> f64 {
+    pub(super) fn mpps(&self, costs: &Costs) -> f64 {
         match self.mode {
             Mode::RunToCompletion => self.rx as f64 * 1e3 / costs.ns(),
             Mode::Pipeline => (self.rx as f64 / costs.receives_ns).min(self.workers as f64 / costs.works_ns) * 1e3,
@@ -142,9 +142,14 @@ impl Map {
     }
 
     /// All splits of a pipeline's cores that give each receiving core a queue.
-    fn splits(self) -> impl Iterator<Item = Self> {
+    pub(super) fn splits(self) -> impl Iterator<Item = Self> {
         let all = self.rx + self.workers;
         (1..all).take_while(move |rx| *rx <= self.queues.max(1)).map(move |rx| Self { mode: Mode::Pipeline, rx, workers: all - rx, ..self })
+    }
+
+    /// None are wanting: 0.
+    pub(super) fn wants_queues(&self) -> usize {
+        if self.rx > self.queues.max(1) { self.rx } else { 0 }
     }
 
     /// Blocks that the reporter has of a range, on average at most, where so many packets come to it in a window. In a pipeline a cold
@@ -164,8 +169,8 @@ impl Map {
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
     pub(super) fn account(self, configured: bool, measured: &Self, costs: &Costs, end: &WindowEnd, world: &World) -> BoxAccount {
         let map = self.fitted(configured, costs);
-        let (Self { mode, rx, workers, .. }, mpps) = (map, map.mpps(costs));
-        let own = mode == Mode::RunToCompletion;
+        let (Self { rx, workers, .. }, mpps) = (map, map.mpps(costs));
+        let own = map.mode == Mode::RunToCompletion;
         // A core without a queue has its part of the memory all the same.
         let (has, had) = (if configured { *measured } else { map }.memory(world), measured.memory(world));
         let ratio = |had: usize, has: usize| had as f64 / has.max(1) as f64;
@@ -184,9 +189,8 @@ impl Map {
         }
         limits.sort_by(|one, other| other.used.total_cmp(&one.used));
         let ring_ms = if own { 0.0 } else { (RING_BATCHES * BATCH_RECORDS_MAX) as f64 * costs.works_ns / 1e6 };
-        let mode = if own { "run-to-completion" } else { "pipeline" };
         let first = limits[0].clone();
-        let wants_queues = if rx > map.queues.max(1) { rx } else { 0 };
+        let (mode, wants_queues) = (map.mode.name(), map.wants_queues());
         BoxAccount { mode, configured, rx, workers, wants_queues, mpps, first, limits, ring_ms }
     }
 }

@@ -3,7 +3,8 @@
 //! One core of the appliance runs here as `run` would run it, with the configuration's own ranges, stats and windows, under
 //! traffic that the generator makes in memory. A poll now and then is timed stage by stage and stat by stat; what they leave
 //! over of the time that the thread ran is told as `other`. Taking frames from a queue is measured apart, and so is handing
-//! batches to another core. From these prices follows what the core map carries, in either mode, and what ends it.
+//! batches to another core. From these prices follows what the core map carries, in either mode, and what
+//! ends it; and which core maps are the best.
 
 mod account;
 mod clock;
@@ -13,6 +14,7 @@ mod handoff;
 mod maps;
 #[cfg(test)]
 mod maps_tests;
+mod proposals;
 #[cfg(feature = "dpdk")]
 mod rx;
 mod text;
@@ -24,6 +26,7 @@ use std::time::Duration;
 
 pub use account::{Account, Costs, ShapeAccount, StatPrice};
 pub use maps::{BoxAccount, Limit};
+pub use proposals::Proposal;
 
 use self::engine::Engine;
 use self::frames::Frames;

@@ -36,14 +36,25 @@ pub(super) fn config(folder: &std::path::Path, memory_mb: usize) -> Config {
     let v4: String = (0..300).map(|n| format!("10.{}.{}.0/24,c{n}\n", n / 256, n % 256)).collect();
     let v6: String = (0..50).map(|n| format!("2001:db8:{n:x}::/48,d{n}\n")).collect();
     std::fs::write(folder.join("ranges.csv"), format!("prefix,customer\n{v4}{v6}")).unwrap();
-    let head = format!("[appliance]\nwindow_ms = 2000\nmemory_mb = {memory_mb}\n[ranges]\nfile = \"ranges.csv\"\n");
     let file = folder.join("small.toml");
-    std::fs::write(&file, head + STATS).unwrap();
+    std::fs::write(&file, config_text(memory_mb)).unwrap();
     config::load(&file, &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn config_text(memory_mb: usize) -> String {
+    format!("[appliance]\nwindow_ms = 2000\nmemory_mb = {memory_mb}\n[ranges]\nfile = \"ranges.csv\"\n") + STATS
 }
 
 pub(super) fn cores(mode: Mode, rx: Vec<u32>, workers: Vec<u32>) -> Cores {
     Cores { mode, main: 0, rx, workers, reporter: 9, io: Vec::new() }
+}
+
+/// The core map that a configuration has with this behind it.
+fn written(file: &std::path::Path, more: &str) -> Cores {
+    std::fs::write(file, std::fs::read_to_string(file).unwrap() + more).unwrap();
+    let config = config::load(file, &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"));
+    std::fs::write(file, config_text(64)).unwrap();
+    config.cores.unwrap()
 }
 
 #[test]
@@ -77,7 +88,16 @@ fn an_account_adds_up() {
         }
     }
     assert!(account.bill.windows(2).all(|pair| pair[0].share >= pair[1].share), "the dearest first");
+    let [better, other] = &account.core_maps[..] else { panic!("{:?}", account.core_maps) };
+    assert!(better.mpps >= other.mpps && better.mode != other.mode);
+    for proposal in [better, other] {
+        let cores = written(&folder.path().join("small.toml"), &proposal.toml);
+        let (rx, workers) = if proposal.mode == "pipeline" { (vec![1], vec![2, 3, 4]) } else { (vec![1, 2, 3, 4], Vec::new()) };
+        assert_eq!((cores.rx, cores.workers, cores.main, cores.reporter), (rx, workers, 0, 9), "{proposal:?}");
+        assert_eq!((cores.mode.name(), proposal.wants_queues > 0), (proposal.mode, proposal.mode != "pipeline"));
+    }
     let text = account.to_string();
+    assert!(text.contains(&format!("\n{}", better.toml)), "{text}");
     assert!(
         ["peace", "sources (topk)", "all stats", "first: ", "with 4 rx (as many cores; wants 4 queues)"]
             .iter()

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::account::{Account, ShapeAccount};
 use super::maps::BoxAccount;
+use super::proposals::Proposal;
 
 /// Rows of the bill that are written; the rest is summed up.
 const BILLED_MAX: usize = 40;
@@ -20,6 +21,7 @@ impl fmt::Display for Account {
         writeln!(f, "receiving: {receiving}\n")?;
         self.shapes.iter().try_for_each(|shape| writeln!(f, "{:10} {}", shape.shape, shape.about))?;
         self.capacity(f)?;
+        self.proposed(f)?;
         self.stages(f)?;
         self.bill(f)
     }
@@ -60,6 +62,22 @@ impl Account {
                 }
             }
             self.reports(f, of_shape)?;
+        }
+        Ok(())
+    }
+
+    /// Core maps, to be pasted.
+    fn proposed(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nCore maps: the best of each mode that these cores can have, by the shape that it carries least of:")?;
+        for Proposal { mpps, shape, wants_queues, absent, toml, .. } in &self.core_maps {
+            write!(f, "\n# {mpps:.2} million packets a second at least ({shape})")?;
+            if *wants_queues > 0 {
+                write!(f, "; wants {wants_queues} queues of [[ports]]")?;
+            }
+            if !absent.is_empty() {
+                write!(f, "; CPUs {absent:?} are not on this machine, or not ours")?;
+            }
+            write!(f, "\n{toml}")?;
         }
         Ok(())
     }
