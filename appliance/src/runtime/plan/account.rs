@@ -141,6 +141,8 @@ pub struct Account {
     pub window_ms: u64,
     /// What the price of receiving is based on.
     pub receiving: String,
+    /// What `run` would pay for and has no price here.
+    pub unpriced: Vec<String>,
     /// By shape.
     pub shapes: Vec<ShapeAccount>,
     /// By row of the configuration, the dearest first.
@@ -162,6 +164,7 @@ impl Account {
             stats: config.stats.len(),
             window_ms: config.appliance.window_ms,
             receiving: receiving.to_owned(),
+            unpriced: Vec::new(),
             shapes: Vec::new(),
             bill: Vec::new(),
             core_maps: Vec::new(),

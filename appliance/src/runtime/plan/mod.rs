@@ -18,6 +18,7 @@ mod proposals;
 #[cfg(feature = "dpdk")]
 mod rx;
 mod text;
+mod unpriced;
 #[cfg(test)]
 mod tests;
 
@@ -129,6 +130,7 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
     if let Some(fault) = receiving.fault.take() {
         tell(&fault);
     }
+    account.unpriced = unpriced::unpriced(config, tag(config));
     account.finish(config, receiving.basis);
     Ok(account)
 }

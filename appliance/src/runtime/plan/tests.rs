@@ -99,13 +99,14 @@ fn an_account_adds_up() {
     let text = account.to_string();
     assert!(text.contains(&format!("\n{}", better.toml)), "{text}");
     assert!(
-        ["peace", "sources (topk)", "all stats", "first: ", "with 4 rx (as many cores; wants 4 queues)"]
+        ["peace", "sources (topk)", "all stats", "first: ", "with 4 rx (as many cores; wants 4 queues)", "\nnot priced: [[tags]]: "]
             .iter()
             .all(|word| text.contains(word)),
         "{text}"
     );
     let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&account).unwrap()).unwrap();
     assert_eq!(json["shapes"].as_array().map(Vec::len), Some(Shape::ALL.len()));
+    assert!(json["unpriced"][0].as_str().is_some_and(|what| what.starts_with("[[tags]]: blocked frames come in peace alone")), "{json}");
 }
 
 #[test]
@@ -117,4 +118,22 @@ fn a_budget_that_holds_nothing_is_refused_with_its_line() {
     assert!(fault.is_configuration());
     let text = fault.to_string();
     assert!(text.contains("small.toml:3: appliance.memory_mb: ") && text.contains("set it to at least "), "{text}");
+}
+
+#[test]
+fn what_has_no_price_is_told_by_its_section() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = config(folder.path(), 64);
+    let said = |config: &Config| unpriced::unpriced(config, tag(config)).concat();
+    let more = concat!(
+        "[[exports]]\nprotocol = \"sflow\"\nto = \"127.0.0.1:6343\"\n[packet_logs]\n[sinks.stdout]\n",
+        "[mirror]\nstrip = [\"gre\"]\nfrom = [\"192.0.2.1\"]\n[flows]\nfrom_ports = [\"192.0.2.2:2055\"]\n",
+        "[[stats]]\nname = \"back\"\ncalculation = \"sum\"\ndirection = \"egress\"\n",
+    );
+    std::fs::write(folder.path().join("more.toml"), config_text(64) + more).unwrap();
+    let all = config::load(&folder.path().join("more.toml"), &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"));
+    let (plain, all) = (said(&plain), said(&all));
+    for section in ["[[exports]]", "[packet_logs]", "[flows] from_ports", "[mirror] strip", "egress", "[sinks]"] {
+        assert!(all.contains(section) && !plain.contains(section), "{section}: {plain} / {all}");
+    }
 }

@@ -18,7 +18,9 @@ impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, ranges, stats, window_ms, receiving, .. } = self;
         writeln!(f, "{file}: {ranges} ranges, {stats} stats, windows of {} s, on this machine", *window_ms as f64 / 1e3)?;
-        writeln!(f, "receiving: {receiving}\n")?;
+        writeln!(f, "receiving: {receiving}")?;
+        self.unpriced.iter().try_for_each(|what| writeln!(f, "not priced: {what}"))?;
+        writeln!(f)?;
         self.shapes.iter().try_for_each(|shape| writeln!(f, "{:10} {}", shape.shape, shape.about))?;
         self.capacity(f)?;
         self.proposed(f)?;
