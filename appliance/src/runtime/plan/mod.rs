@@ -53,8 +53,8 @@ const RANGES_MIN: usize = 64;
 const MEASURED_SHARE: f64 = 0.8;
 /// What a frame costs to receive where nothing was measured: 10-gigabit drivers take some forty cycles.
 const RX_ASSUMED_NS: f64 = 15.0;
-/// Frames whose records are handed to another core.
-const HANDED_FRAMES: u64 = 400_000;
+/// Frames whose records are handed to another core, in each pass.
+const HANDED_FRAMES: u64 = 200_000;
 
 /// What is asked.
 #[derive(Clone, Debug)]

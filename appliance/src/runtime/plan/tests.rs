@@ -137,3 +137,12 @@ fn what_has_no_price_is_told_by_its_section() {
         assert!(all.contains(section) && !plain.contains(section), "{section}: {plain} / {all}");
     }
 }
+
+#[test]
+fn what_a_pipeline_loses_is_told_of_a_single_core_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { seconds: 1, receives: false, frames: Some(1_000), shapes: vec![Shape::Uniform] };
+    let map = cores(Mode::RunToCompletion, vec![1], Vec::new());
+    let text = plan(&config(folder.path(), 64), &map, &options, &mut |_| ()).unwrap().to_string();
+    assert!(text.contains("wants two cores of the data path at least") && text.contains("a pipeline turns "), "{text}");
+}

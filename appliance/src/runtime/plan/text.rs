@@ -59,10 +59,14 @@ impl Account {
                 writeln!(f, "  {:18} {:7.2} with {} ({own}); first: {}", of.mode, of.mpps, cores(of), of.first.resource)?;
                 writeln!(f, "  {:18} {}", "", limits.join(", "))?;
                 if of.ring_ms > 0.0 {
-                    let percent = pipeline_efficiency * 100.0;
-                    writeln!(f, "  {:18} handing over leaves {percent:.0} % of the cores' time; a ring holds {:.2} ms", "", of.ring_ms)?;
+                    writeln!(f, "  {:18} a ring to a worker holds {:.2} ms", "", of.ring_ms)?;
                 }
             }
+            let percent = pipeline_efficiency * 100.0;
+            writeln!(
+                f,
+                "  of a core's time a pipeline turns {percent:.0} % into packets, against run-to-completion: handing over takes the rest"
+            )?;
             self.reports(f, of_shape)?;
         }
         Ok(())
