@@ -1,7 +1,7 @@
 //! SIMULATION: what 2 to 32 cores carry under each shape of traffic, by who is given which work.
 //!
 //! `bash scripts/bench scale [SECONDS]`: measures a core's prices with `tailwater plan`'s own code (the standard set over 10,000
-//! ranges, a minute unless told otherwise), then lets queues, rings, receiving cores and workers play at these prices, in discrete
+//! ranges, for 70 seconds unless told otherwise), then lets queues, rings, receiving cores and workers play at these prices, in discrete
 //! steps (`scale/sim.rs` says what is modelled and what is not). One line of JSON a row, in millions of packets a second, beside as
 //! many cores that need not share anything; on stderr a table a shape. No row was measured on that many cores.
 //!
@@ -36,18 +36,17 @@ use sim::{Scheme, carried};
 use support::{Figure, in_turn, median, standard};
 use tailwater::config::{Cores, Mode};
 use tailwater::generate::Shape;
-use tailwater::runtime::plan::{Account, Options, plan};
+use tailwater::runtime::plan::{self, Account, Options};
 
 const CORES: [usize; 7] = [2, 4, 6, 8, 16, 24, 32];
 const MEMORY_MB: usize = 2_048;
-const SECONDS: u64 = 60;
 const FRAMES: u64 = 500_000;
 
 /// Prices of one core.
 fn measured(seconds: u64) -> Account {
     let map = Cores { mode: Mode::RunToCompletion, main: 0, rx: vec![1], workers: Vec::new(), reporter: 2, io: Vec::new() };
     let options = Options { seconds, receives: true, frames: None, shapes: Vec::new() };
-    plan(&standard(RANGES, MEMORY_MB, ""), &map, &options, &mut |line| eprintln!("measuring: {line}"))
+    plan::plan(&standard(RANGES, MEMORY_MB, ""), &map, &options, &mut |line| eprintln!("measuring: {line}"))
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -119,7 +118,7 @@ fn main() {
     {
         return real::inside(mode, shape, frames, times);
     }
-    let account = measured(words.first().map_or(SECONDS, |text| text.parse().expect("seconds")));
+    let account = measured(words.first().map_or(plan::SECONDS, |text| text.parse().expect("seconds")));
     eprintln!("{account}");
     validate(&account);
     for of in &account.shapes {

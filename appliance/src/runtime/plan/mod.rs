@@ -42,7 +42,9 @@ use crate::config::{self, Config, Fault, Faults, Given, Refusal, TagField};
 use crate::generate::{Crowds, Shape};
 use crate::rx::capture::CaptureError;
 
-/// Frames of a shape, at a minute.
+/// How long is measured unless told otherwise: each of five shapes has a window of 10 s.
+pub const SECONDS: u64 = 70;
+/// Frames of a shape, from a minute on.
 const FRAMES: u64 = 1_000_000;
 /// The least, however short the time is.
 const FRAMES_MIN: u64 = 50_000;
@@ -63,7 +65,7 @@ pub struct Options {
     pub seconds: u64,
     /// Whether receiving is measured too, where DPDK is at hand; else it is assumed.
     pub receives: bool,
-    /// Frames of a shape; none: a million at a minute, fewer in less.
+    /// Frames of a shape; none: a million from a minute on, fewer in less.
     pub frames: Option<u64>,
     /// Shapes of traffic; empty: all of them.
     pub shapes: Vec<Shape>,
@@ -104,7 +106,7 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
     let world = world(config, cores)?;
     let wanted = |shape: &Shape| options.shapes.is_empty() || options.shapes.contains(shape);
     let shapes: Vec<Shape> = Shape::ALL.into_iter().map(|(_, shape)| shape).filter(wanted).collect();
-    let slice = Duration::from_secs(options.seconds).mul_f64(MEASURED_SHARE) / u32::try_from(shapes.len().max(1)).unwrap_or(1);
+    let slice = slice(options.seconds, shapes.len());
     let prefixes = prefixes(config, slice);
     if prefixes.is_empty() {
         let what = "has ranges within domains alone, and traffic for those cannot be made";
@@ -133,6 +135,11 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
     account.unpriced = unpriced::unpriced(config, tag(config));
     account.finish(config, receiving.basis);
     Ok(account)
+}
+
+/// How long one of so many shapes is measured at most.
+fn slice(seconds: u64, shapes: usize) -> Duration {
+    Duration::from_secs(seconds).mul_f64(MEASURED_SHARE) / u32::try_from(shapes.max(1)).unwrap_or(1)
 }
 
 fn fault(config: &Config, key: &[&str; 2], what: String, remedy: String) -> PlanError {

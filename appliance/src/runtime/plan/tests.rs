@@ -146,3 +146,13 @@ fn what_a_pipeline_loses_is_told_of_a_single_core_too() {
     let text = plan(&config(folder.path(), 64), &map, &options, &mut |_| ()).unwrap().to_string();
     assert!(text.contains("wants two cores of the data path at least") && text.contains("a pipeline turns "), "{text}");
 }
+
+#[test]
+fn the_time_that_is_measured_unless_told_otherwise_reaches_the_end_of_a_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path(), 64);
+    config.appliance.window_ms = 10_000;
+    let shape_s = |seconds| slice(seconds, Shape::ALL.len());
+    assert_eq!(prefixes(&config, shape_s(SECONDS)).len(), 350);
+    assert!(prefixes(&config, shape_s(60)).len() < 350);
+}
