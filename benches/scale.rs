@@ -9,7 +9,7 @@
 //! on a thread, against one core that does both: time and instructions (callgrind) a packet, and what a pipeline loses by handing over
 //! (the ratio is what it keeps: 1 is all).
 //!
-//! `one-tunnel` is `one-range` where RSS leaves nine packets in ten in one queue.
+//! `one-tunnel` is `one-range` where RSS leaves nine packets in ten in one queue; ours hand bursts to receiving cores that have time.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -20,6 +20,8 @@
     reason = "a bench"
 )]
 
+#[path = "scale/handing.rs"]
+mod handing;
 #[path = "scale/prices.rs"]
 mod prices;
 #[path = "scale/real.rs"]
@@ -73,7 +75,7 @@ fn validate(account: &Account) {
         let row = account.shapes.iter().find(|of| of.shape == name).expect("a shape");
         let rx_ns = row.costs.stages[0].1;
         let mut prices = Prices::of(account, row);
-        (prices.alone_ns, prices.receives_ns) = (prices.alone_ns - rx_ns, prices.receives_ns - rx_ns);
+        (prices.alone_ns, prices.receives_ns, prices.rx_ns) = (prices.alone_ns - rx_ns, prices.receives_ns - rx_ns, 0.0);
         let (said, _) = carried(Scheme::Pipeline, 2, &prices, &Crowd::of(name));
         let figure = |case: &str, unit: &str, ours: f64, against: &str, theirs: f64| {
             // Of prices the lower is the better one; a ratio is always the better, the higher it is.
