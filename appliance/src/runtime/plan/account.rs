@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::engine::Window;
 use super::frames::Frames;
 use super::handoff::Handoff;
-use super::maps::{BoxAccount, Map, WindowEnd};
+use super::maps::{BoxAccount, Limit, Map, WindowEnd};
 use super::proposals::{Proposal, proposals};
 use crate::config::{self, Config};
 use crate::generate::Shape;
@@ -141,6 +141,8 @@ pub struct Account {
     pub window_ms: u64,
     /// What the price of receiving is based on.
     pub receiving: String,
+    /// Bytes a second that Kafka's producer delivers to a broker inside this process; none: not measured.
+    pub kafka_bytes_per_second: Option<f64>,
     /// What `run` would pay for and has no price here.
     pub unpriced: Vec<String>,
     /// By shape.
@@ -164,6 +166,7 @@ impl Account {
             stats: config.stats.len(),
             window_ms: config.appliance.window_ms,
             receiving: receiving.to_owned(),
+            kafka_bytes_per_second: None,
             unpriced: Vec::new(),
             shapes: Vec::new(),
             bill: Vec::new(),
@@ -201,6 +204,17 @@ impl Account {
     #[allow(clippy::cast_precision_loss, reason = "milliseconds")]
     fn window_s(&self) -> f64 {
         self.window_ms as f64 / 1e3
+    }
+
+    /// Holds the reports of all shapes against what Kafka takes.
+    #[allow(clippy::cast_precision_loss, reason = "a rate")]
+    pub(super) fn sends(&mut self, bytes_per_second: f64) {
+        self.kafka_bytes_per_second = Some(bytes_per_second);
+        let window_s = self.window_s();
+        for shape in &mut self.shapes {
+            let used = shape.report_bytes as f64 / window_s / bytes_per_second;
+            shape.boxes.iter_mut().for_each(|of| of.has(Limit { resource: "kafka", used }));
+        }
     }
 
     /// Makes the bill, and proposes core maps.

@@ -31,6 +31,8 @@ const WARM_FRAMES: u64 = 300_000;
 /// How long the reporter may take for a window before nothing more is expected of it.
 const REPORTED: Duration = Duration::from_nanos(REPORTED_NS);
 const REPORTED_NS: u64 = 120_000_000_000;
+/// Of reports, what is kept to be sent.
+const SAMPLE_BYTES: usize = 2 << 20;
 /// What no report takes: the system ran something else meanwhile.
 const HELD_UP_S: f64 = 0.005;
 /// How long a closing rests where the reporter has no room.
@@ -108,6 +110,18 @@ struct Told {
     windows: Vec<(u64, Reported)>,
     /// What the thread had run then.
     ran_ns: u64,
+    /// The first reports of ranges, and their bytes.
+    sample: Vec<Message>,
+    sample_bytes: usize,
+}
+
+impl Told {
+    fn keep(&mut self, message: Message) {
+        if self.sample_bytes < SAMPLE_BYTES {
+            self.sample_bytes += message.payload.len();
+            self.sample.push(message);
+        }
+    }
 }
 
 impl Counting {
@@ -147,7 +161,11 @@ impl Publisher for Counting {
 
     fn range(&mut self, report: &pb::RangeReport) {
         let which: fn(&mut Reported) -> &mut Sent = if report.idle { |of| &mut of.idle } else { |of| &mut of.ranges };
-        self.add(&Message::range(report), Some(self.merged), which);
+        let message = Message::range(report);
+        self.add(&message, Some(self.merged), which);
+        if !report.idle {
+            self.told().keep(message);
+        }
     }
 
     fn strained(&mut self, _is_long: bool, of: &Strain) {
@@ -200,6 +218,11 @@ impl Engine {
         receiver.epoch(world.calendar.epoch(next_ns));
         let rows = config.stats.len() + 1;
         Some(Self { world: Arc::clone(world), receiver, live, rows, reporter: Some(reporter), counting, next_ns, polls: 0 })
+    }
+
+    /// Some of the reports that it had made.
+    pub(super) fn sample(&self) -> Vec<Message> {
+        std::mem::take(&mut self.counting.told().sample)
     }
 
     /// A window of these frames until its end, or for so long. A packet takes `beside_ns` more than what is run here.

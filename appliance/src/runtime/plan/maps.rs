@@ -18,7 +18,7 @@ const SKETCHES_FULL: f64 = 7.0 / 8.0;
 /// A resource, and how much of it is used where the cores are full.
 #[derive(Clone, Debug, Serialize)]
 pub struct Limit {
-    /// `rx cores`, `workers`, `rings`, `reporter`, `logs`, `sketches`.
+    /// `rx cores`, `workers`, `rings`, `reporter`, `logs`, `sketches`, `kafka`.
     pub resource: &'static str,
     /// 1 is all of it.
     pub used: f64,
@@ -45,6 +45,15 @@ pub struct BoxAccount {
     pub limits: Vec<Limit>,
     /// Milliseconds of full load that a ring to a worker holds; 0 without rings.
     pub ring_ms: f64,
+}
+
+impl BoxAccount {
+    /// Looks at another resource too.
+    pub(super) fn has(&mut self, limit: Limit) {
+        self.limits.push(limit);
+        self.limits.sort_by(|one, other| other.used.total_cmp(&one.used));
+        self.first = self.limits[0].clone();
+    }
 }
 
 /// What is left at the end of a window, of all ranges.

@@ -4,9 +4,10 @@
 //! traffic that the generator makes in memory. A poll now and then is timed stage by stage and stat by stat; what they leave
 //! over of the time that the thread ran is told as `other`. Taking frames from a queue is measured apart, and so is handing
 //! batches to another core. From these prices follows what the core map carries, in either mode, and what
-//! ends it; and which core maps are the best.
+//! ends it; and which core maps are the best. Reports are sent to a broker inside this process, where the configuration has Kafka.
 
 mod account;
+mod broker;
 mod clock;
 mod engine;
 mod frames;
@@ -131,6 +132,12 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
     }
     if let Some(fault) = receiving.fault.take() {
         tell(&fault);
+    }
+    if let Some(kafka) = &config.sinks.kafka {
+        tell("sending: reports as they were, by librdkafka to a broker inside this process");
+        if let Some(rate) = broker::bytes_per_second(kafka, &engine.sample()) {
+            account.sends(rate);
+        }
     }
     account.unpriced = unpriced::unpriced(config, tag(config));
     account.finish(config, receiving.basis);

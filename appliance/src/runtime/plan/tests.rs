@@ -156,3 +156,19 @@ fn the_time_that_is_measured_unless_told_otherwise_reaches_the_end_of_a_window()
     assert_eq!(prefixes(&config, shape_s(SECONDS)).len(), 350);
     assert!(prefixes(&config, shape_s(60)).len() < 350);
 }
+
+#[cfg(feature = "kafka")]
+#[test]
+fn reports_are_held_against_what_kafka_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("small.toml");
+    config(folder.path(), 64);
+    std::fs::write(&file, config_text(64) + "[sinks.kafka]\nbrokers = \"192.0.2.1:9092\"\n").unwrap();
+    let config = config::load(&file, &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"));
+    let options = Options { seconds: 1, receives: false, frames: Some(1_000), shapes: vec![Shape::Uniform] };
+    let account = plan(&config, &cores(Mode::RunToCompletion, vec![1], Vec::new()), &options, &mut |_| ()).unwrap();
+    let (shape, rate) = (&account.shapes[0], account.kafka_bytes_per_second.unwrap());
+    let used = shape.boxes[0].limits.iter().find(|limit| limit.resource == "kafka").unwrap().used;
+    assert!((used - shape.report_bytes as f64 / 2.0 / rate).abs() < 1e-9 && used > 0.0, "{account:?}");
+    assert!(account.to_string().contains("a Kafka inside this process took "), "{account}");
+}

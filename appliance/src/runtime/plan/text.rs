@@ -95,10 +95,11 @@ impl Account {
         writeln!(f, "  a window's report takes {report_s:.2} s of one core, {merge_s:.2} of it again for each further shard's blocks")?;
         let rate = megabytes * 1e3 / self.window_ms.max(1) as f64;
         let of_link = rate / GIGABIT_MB * 100.0;
-        write!(
-            f,
-            "  a sink gets {reports} messages, {megabytes:.1} MB: {rate:.2} MB/s, {of_link:.1} % of a gigabit; what it can take is not judged"
-        )?;
+        write!(f, "  a sink gets {reports} messages, {megabytes:.1} MB: {rate:.2} MB/s, {of_link:.1} % of a gigabit; ")?;
+        match self.kafka_bytes_per_second {
+            Some(rate) => write!(f, "a Kafka inside this process took {:.0} MB/s", rate / 1e6)?,
+            None => write!(f, "what it can take was not measured")?,
+        }
         if *degraded > 0 {
             write!(f, "; {degraded} figures coarser for want of memory")?;
         }

@@ -36,7 +36,7 @@ fn beside_it(config: &Config) -> Vec<String> {
         (of_flows, "[[stats]] source = \"flows\": flow records that are counted"),
         (config.audit.is_some(), "[audit]: no counters are compared"),
         (config.journal.is_some(), "[journal]: writing to disk"),
-        (config.sinks.take_reports(), "[sinks]: compressing, writing and sending what the reporter made"),
+        (config.sinks.take_reports(), "[sinks]: what their threads and brokers take"),
     ];
     lines.into_iter().filter_map(line).collect()
 }
