@@ -183,13 +183,16 @@ impl Map {
         // A core without a queue has its part of the memory all the same.
         let (has, had) = (if configured { *measured } else { map }.memory(world), measured.memory(world));
         let ratio = |had: usize, has: usize| had as f64 / has.max(1) as f64;
-        let reporting = (end.makes_s + end.merges_s * map.blocks(mpps * 1e6 * end.window_s / end.ranges)) / end.window_s;
+        let blocks = map.blocks(mpps * 1e6 * end.window_s / end.ranges);
+        let reporting = (end.makes_s + end.merges_s * blocks) / end.window_s;
+        // The core that was measured has sketches of all ranges, a worker of those that come to it.
+        let share = if own { 1.0 } else { blocks / workers.max(1) as f64 };
         let each = |ns: f64, cores: usize| mpps * ns / 1e3 / cores.max(1) as f64;
         let mut limits = vec![
             Limit { resource: "rx cores", used: each(if own { costs.ns() } else { costs.receives_ns }, rx) },
             Limit { resource: "reporter", used: reporting },
             Limit { resource: "logs", used: end.logs * ratio(had.logs, has.logs) },
-            Limit { resource: "sketches", used: end.sketches * ratio(had.shard.sketches, has.shard.sketches) / SKETCHES_FULL },
+            Limit { resource: "sketches", used: end.sketches * share * ratio(had.shard.sketches, has.shard.sketches) / SKETCHES_FULL },
         ];
         if !own {
             limits.push(Limit { resource: "workers", used: each(costs.works_ns, workers) });

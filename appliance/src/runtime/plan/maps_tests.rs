@@ -38,9 +38,11 @@ fn a_report_is_made_once_and_merged_of_every_shard_that_has_a_part_of_it() {
     let cold = account(map(Mode::Pipeline, 1, 6, 1), &WindowEnd { ranges: 5e6, ..end() });
     assert!((0.50..0.54).contains(&used(&cold, "reporter")), "{cold:?}");
     assert_eq!(cold.first.resource, "rx cores");
+    // A worker has the sketches of a sixth of the ranges.
+    assert!((0.09..0.11).contains(&used(&cold, "sketches")), "{cold:?}");
     // Here all of them are.
     let hot = account(map(Mode::Pipeline, 1, 6, 1), &WindowEnd { ranges: 100.0, ..end() });
-    assert!((used(&hot, "reporter") - 1.0).abs() < 1e-9, "{hot:?}");
+    assert!((used(&hot, "reporter") - 1.0).abs() < 1e-9 && used(&hot, "sketches") > 0.5, "{hot:?}");
     let own = account(map(Mode::RunToCompletion, 7, 0, 7), &end());
     assert!((used(&own, "reporter") - 1.1).abs() < 1e-9, "{own:?}");
 }
