@@ -1,14 +1,15 @@
 //! SIMULATION: what 2 to 32 cores carry under each shape of traffic, by who is given which work.
 //!
 //! `bash scripts/bench scale [SECONDS]`: measures a core's prices with `tailwater plan`'s own code (the standard set over 10,000
-//! ranges, a minute unless told otherwise), then lets queues, rings, receiving cores and workers play at these prices, in discrete
+//! ranges, for 70 seconds unless told otherwise), then lets queues, rings, receiving cores and workers play at these prices, in discrete
 //! steps (`scale/sim.rs` says what is modelled and what is not). One line of JSON a row, in millions of packets a second, beside as
 //! many cores that need not share anything; on stderr a table a shape. No row was measured on that many cores.
 //!
 //! First the simulation is held against the real thing, as far as two cores reach: the appliance's own dispatcher and worker, each
-//! on a thread, against one core that does both: time and instructions (callgrind) a packet, and what a pipeline loses by handing over.
+//! on a thread, against one core that does both: time and instructions (callgrind) a packet, and what a pipeline loses by handing over
+//! (the ratio is what it keeps: 1 is all).
 //!
-//! `one-tunnel` is `one-range` where RSS leaves nine packets in ten in one queue.
+//! `one-tunnel` is `one-range` where RSS leaves nine packets in ten in one queue; ours hand bursts to receiving cores that have time.
 
 #![allow(
     clippy::cast_possible_truncation,
@@ -19,6 +20,8 @@
     reason = "a bench"
 )]
 
+#[path = "scale/handing.rs"]
+mod handing;
 #[path = "scale/prices.rs"]
 mod prices;
 #[path = "scale/real.rs"]
@@ -35,18 +38,17 @@ use sim::{Scheme, carried};
 use support::{Figure, in_turn, median, standard};
 use tailwater::config::{Cores, Mode};
 use tailwater::generate::Shape;
-use tailwater::runtime::plan::{Account, Options, plan};
+use tailwater::runtime::plan::{self, Account, Options};
 
 const CORES: [usize; 7] = [2, 4, 6, 8, 16, 24, 32];
 const MEMORY_MB: usize = 2_048;
-const SECONDS: u64 = 60;
 const FRAMES: u64 = 500_000;
 
 /// Prices of one core.
 fn measured(seconds: u64) -> Account {
     let map = Cores { mode: Mode::RunToCompletion, main: 0, rx: vec![1], workers: Vec::new(), reporter: 2, io: Vec::new() };
     let options = Options { seconds, receives: true, frames: None, shapes: Vec::new() };
-    plan(&standard(RANGES, MEMORY_MB, ""), &map, &options, &mut |line| eprintln!("measuring: {line}"))
+    plan::plan(&standard(RANGES, MEMORY_MB, ""), &map, &options, &mut |line| eprintln!("measuring: {line}"))
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -73,10 +75,13 @@ fn validate(account: &Account) {
         let row = account.shapes.iter().find(|of| of.shape == name).expect("a shape");
         let rx_ns = row.costs.stages[0].1;
         let mut prices = Prices::of(account, row);
-        (prices.alone_ns, prices.receives_ns) = (prices.alone_ns - rx_ns, prices.receives_ns - rx_ns);
+        (prices.alone_ns, prices.receives_ns, prices.rx_ns) = (prices.alone_ns - rx_ns, prices.receives_ns - rx_ns, 0.0);
         let (said, _) = carried(Scheme::Pipeline, 2, &prices, &Crowd::of(name));
         let figure = |case: &str, unit: &str, ours: f64, against: &str, theirs: f64| {
-            Figure { bench: "scale", case: &format!("{name}-{case}"), unit, ours, against, theirs, ratio: ours / theirs }.print();
+            // Of prices the lower is the better one; a ratio is always the better, the higher it is.
+            let ratio = if unit == "Mpps" { ours / theirs } else { theirs / ours };
+            let more = if unit == "Mpps" { "\"simulation\": true" } else { "\"simulation\": false" };
+            Figure { bench: "scale", case: &format!("{name}-{case}"), unit, ours, against, theirs, ratio }.print_with(more);
         };
         figure("simulated-2", "Mpps", said, "a real receiver and a real worker, by what each ran", 1e3 / slower);
         figure("efficiency", "ns of both cores a packet", pipeline, "run-to-completion", alone);
@@ -115,7 +120,7 @@ fn main() {
     {
         return real::inside(mode, shape, frames, times);
     }
-    let account = measured(words.first().map_or(SECONDS, |text| text.parse().expect("seconds")));
+    let account = measured(words.first().map_or(plan::SECONDS, |text| text.parse().expect("seconds")));
     eprintln!("{account}");
     validate(&account);
     for of in &account.shapes {

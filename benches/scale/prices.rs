@@ -8,6 +8,8 @@ use tailwater::runtime::plan::{Account, ShapeAccount};
 pub(crate) struct Prices {
     /// Of a core that receives and works.
     pub(crate) alone_ns: f64,
+    /// Of both, to take a frame from a queue.
+    pub(crate) rx_ns: f64,
     /// Of one that receives and sends batches to one worker each.
     pub(crate) receives_ns: f64,
     pub(crate) sends_ns: f64,
@@ -34,6 +36,7 @@ impl Prices {
         let (sends_ns, takes_ns, unpacks_ns) = (shape.costs.sends_ns, shape.costs.takes_ns, stage("shard"));
         Self {
             alone_ns: shape.ns_per_packet,
+            rx_ns: stage("rx"),
             receives_ns: shape.costs.receives_ns,
             sends_ns,
             takes_ns,

@@ -2,14 +2,17 @@
 //!
 //! Receiving cores take bursts of 64 from queues of 1,024 frames, gather records to batches of 64 of one range, and put them into a
 //! ring of 256 batches to each worker that has a part of them; what finds a full ring, or a full queue, is lost. Workers take from
-//! their rings in turn. Times are the prices that were measured; nothing else delays anybody: no cache that cores share, no memory
-//! bandwidth. So it says what balance and rings cost, and is an upper bound of all else.
+//! their rings in turn. Of ours, a receiving core that is behind hands bursts to others that have time, as `spread/handover.rs` does
+//! it (`scale/handing.rs`). Times are the prices that were measured, but for handing, whose price is stated there; nothing else delays
+//! anybody: no cache that cores share, no memory bandwidth. So it says what balance, rings and handing over cost, and is an upper bound
+//! of all else.
 
 use std::collections::VecDeque;
 
 use tailwater::arch::hash::spread;
 use tailwater::limits::BURST_FRAMES_MAX;
 
+use super::handing::{GIVEN_NS, Hands, TAKEN_NS};
 use super::prices::Prices;
 use super::shape::Crowd;
 use super::support::assign;
@@ -61,7 +64,6 @@ struct Worker {
     rings: Vec<VecDeque<Job>>,
     turn: usize,
     free_ns: f64,
-    given: f64,
 }
 
 /// Millions of packets a second that so many cores carry, and how many of them receive.
@@ -121,7 +123,9 @@ struct Sim<'a> {
     taken: Vec<f64>,
     /// Records that each receiving core has gathered, by range.
     gathered: Vec<Vec<u8>>,
-    homes: Vec<u16>,
+    /// What each receiving core has given to each worker; others' it does not know.
+    given: Vec<Vec<f64>>,
+    hands: Hands,
     workers: Vec<Worker>,
     served: u64,
     drawn: u64,
@@ -129,12 +133,9 @@ struct Sim<'a> {
 
 impl<'a> Sim<'a> {
     fn new(scheme: Scheme, rx: usize, workers: usize, prices: &'a Prices, crowd: &'a Crowd, load: f64) -> Self {
-        let worker = || Worker { rings: (0..rx).map(|_| VecDeque::new()).collect(), turn: 0, free_ns: 0.0, given: 0.0 };
+        let worker = || Worker { rings: (0..rx).map(|_| VecDeque::new()).collect(), turn: 0, free_ns: 0.0 };
         // Batches are somewhere between empty and full when the run begins.
         let gathered = (0..rx).map(|core| (0..crowd.ranges()).map(|range| (spread((core << 32 | range) as u64) % 64) as u8).collect());
-        let mut homes = vec![0; crowd.ranges()];
-        // Whoever was given least: as ranges come in turn, one after the other.
-        homes.iter_mut().enumerate().for_each(|(at, home)| *home = (at % workers.max(1)) as u16);
         Self {
             scheme,
             prices,
@@ -143,30 +144,53 @@ impl<'a> Sim<'a> {
             at_ns: (0..rx).map(|core| core as f64 * BURST as f64 / load / rx as f64).collect(),
             taken: vec![0.0; rx],
             gathered: gathered.collect(),
-            homes,
+            given: vec![vec![0.0; workers]; rx],
+            hands: Hands::of(if matches!(scheme, Scheme::Pipeline | Scheme::RunToCompletion) { rx } else { 1 }),
             workers: (0..workers).map(|_| worker()).collect(),
             served: 0,
             drawn: 0,
         }
     }
 
-    /// A receiving core takes what waits in its queue, a burst at most.
+    /// A receiving core takes what waits in its queue, a burst at most, and one that another core has handed to it.
     fn receive(&mut self, core: usize, now: f64) {
         let of_core = self.load * self.crowd.share_of_queue(core, self.at_ns.len());
         let come = now * of_core;
         // What the queue had no room for is missed.
         self.taken[core] = self.taken[core].max(come - QUEUE_FRAMES);
         let waiting = come - self.taken[core];
-        if waiting < BURST as f64 {
+        if let Some(taker) = self.hands.give(core, waiting) {
+            self.taken[core] += BURST as f64;
+            self.at_ns[core] = now + BURST as f64 * (self.prices.rx_ns + GIVEN_NS);
+            // One that slept until a burst of its own would be there.
+            if self.hands.wakes(taker) {
+                self.at_ns[taker] = now;
+            }
+            return;
+        }
+        let (own, handed) = (waiting >= BURST as f64, self.hands.take(core));
+        if !own && !handed {
+            self.hands.sleeps(core);
             let next = self.taken[core] + BURST as f64;
             self.at_ns[core] = if of_core > 0.0 { (next / of_core).max(now + 1.0) } else { f64::MAX };
             return;
         }
-        self.taken[core] += BURST as f64;
+        self.at_ns[core] = now;
+        if own {
+            self.taken[core] += BURST as f64;
+            self.at_ns[core] += self.burst(core, self.prices.rx_ns);
+        }
+        if handed {
+            self.at_ns[core] += self.burst(core, TAKEN_NS);
+        }
+    }
+
+    /// What a burst takes whose frames took so long to come.
+    fn burst(&mut self, core: usize, rx_ns: f64) -> f64 {
+        let (now, beside) = (self.at_ns[core], rx_ns - self.prices.rx_ns);
         if self.scheme == Scheme::RunToCompletion {
             self.served += BURST as u64;
-            self.at_ns[core] = now + BURST as f64 * self.prices.alone_ns;
-            return;
+            return BURST as f64 * (self.prices.alone_ns + beside);
         }
         let mut sent = 0;
         for _ in 0..BURST {
@@ -182,13 +206,13 @@ impl<'a> Sim<'a> {
         // The price of receiving has one sending in it; who sends a batch to several pays for each.
         let more = (sent as f64 - BURST as f64 / f64::from(BATCH)).max(0.0) * f64::from(BATCH) * self.prices.sends_ns;
         let each = if matches!(self.scheme, Scheme::Pipeline | Scheme::ByRange) { 0.0 } else { more };
-        self.at_ns[core] = now + BURST as f64 * self.prices.receives_ns + each;
+        BURST as f64 * (self.prices.receives_ns + beside) + each
     }
 
     /// Puts a batch, or its parts, into rings. Says how many.
     fn send(&mut self, core: usize, range: usize, now: f64) -> usize {
         let workers = self.workers.len();
-        let parts = self.parts(range, workers);
+        let parts = self.parts(core, range, workers);
         let fits = parts.iter().all(|(to, _)| self.workers[*to].rings[core].len() < RING_BATCHES);
         for (at, (to, share)) in parts.iter().enumerate() {
             let ring = &mut self.workers[*to].rings[core];
@@ -206,7 +230,7 @@ impl<'a> Sim<'a> {
     }
 
     /// Workers that have a part of a range's batch, and which share of the stats' cost each has.
-    fn parts(&mut self, range: usize, workers: usize) -> Vec<(usize, f64)> {
+    fn parts(&mut self, core: usize, range: usize, workers: usize) -> Vec<(usize, f64)> {
         let gathered = |parts: &[f64], to: &dyn Fn(usize, usize) -> usize| {
             let mut of = vec![0.0; workers];
             parts.iter().enumerate().for_each(|(part, share)| of[to(range, part) % workers] += share);
@@ -218,9 +242,11 @@ impl<'a> Sim<'a> {
             Scheme::ByStat => gathered(&self.prices.stats, &assign::by_stat),
             Scheme::Pipeline | Scheme::RunToCompletion => {
                 let hot = self.crowd.chance(range) * self.load * 1e9 * WINDOW_S / self.at_ns.len() as f64 > 2.0 * HOT_RECORDS;
-                let least = || self.workers.iter().enumerate().min_by(|a, b| a.1.given.total_cmp(&b.1.given)).map_or(0, |(at, _)| at);
-                let to = if hot { least() } else { usize::from(self.homes[range]) };
-                self.workers[to].given += 1.0;
+                let given = &mut self.given[core];
+                let least = given.iter().enumerate().min_by(|a, b| a.1.total_cmp(b.1)).map_or(0, |(at, _)| at);
+                // A cold one has a home of each receiving core's own: whoever was given least, as ranges come in turn.
+                let to = if hot { least } else { (range + core) % workers };
+                given[to] += 1.0;
                 vec![(to, 1.0)]
             }
         }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use tailwater::config::Mode;
 use tailwater::generate::{self, Shape};
+use tailwater::runtime::plan;
 
 use super::flow_arguments::FlowArguments;
 
@@ -49,10 +50,10 @@ pub(super) enum Command {
         /// Configuration; where it has no [cores], the core map that `run` would take
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
-        /// How long to measure, about; below a minute windows are not measured to their end
-        #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u64).range(5..=3_600))]
+        /// How long to measure, about: of all five shapes 70 reach the end of a window of 10 s each, on a machine that is idle
+        #[arg(long, value_name = "N", default_value_t = plan::SECONDS, value_parser = clap::value_parser!(u64).range(5..=3_600))]
         seconds: u64,
-        /// Different frames of each shape of traffic, instead of a million at a minute and fewer in less
+        /// Different frames of each shape of traffic, instead of a million from a minute on and fewer in less
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
         frames: Option<u64>,
         /// Measures this shape of traffic only; may be given several times

@@ -15,6 +15,11 @@ pub enum Mode {
 impl Mode {
     /// All of them, with their spelling.
     pub const ALL: [(&'static str, Self); 2] = [("run-to-completion", Self::RunToCompletion), ("pipeline", Self::Pipeline)];
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, mode)| *mode == self).map_or("", |(name, _)| name)
+    }
 }
 
 /// `[cores]`: lcore ids.

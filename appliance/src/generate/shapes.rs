@@ -26,7 +26,7 @@ pub enum Shape {
     Uniform,
     /// Likewise, nine in ten to one range.
     OneRange,
-    /// Likewise, nine in ten over all addresses of a /20, or a /44 of IPv6.
+    /// Likewise, nine in ten over the ranges of a /20, or a /44 of IPv6.
     Carpet,
     /// Likewise, over all ranges by Zipf's law.
     Zipf,
@@ -120,7 +120,8 @@ impl Crowds {
             return self.over_all(over, frames);
         };
         let target = if shape == Shape::Carpet { carpet(victim) } else { victim };
-        let of_victim = floods(target, Over::Addresses, frames * ATTACK_PERCENT / 100);
+        // Addresses of nobody would cost what nobody pays for.
+        let of_victim = floods(target, Over::Ranges, frames * ATTACK_PERCENT / 100);
         of_victim.into_iter().chain(self.over_all(over, frames * (100 - ATTACK_PERCENT) / 100)).collect()
     }
 
@@ -176,8 +177,7 @@ mod tests {
     use crate::rx::capture::Capture;
 
     /// Destinations of the frames of a shape: IPv4 behind bare Ethernet.
-    fn destinations(shape: Shape) -> Vec<[u8; 4]> {
-        let ranges = (0..64_u8).map(|n| IpNet::V4(Ipv4Net::new([10, n, 0, 0].into(), 24).unwrap()));
+    fn destinations_of(ranges: impl Iterator<Item = IpNet>, shape: Shape) -> Vec<[u8; 4]> {
         let bytes = Crowds::new(ranges, None).capture(shape, 4_000).unwrap();
         let mut capture = Capture::from_reader("memory".as_ref(), Box::new(io::Cursor::new(bytes))).unwrap();
         let mut found = Vec::new();
@@ -188,9 +188,21 @@ mod tests {
     }
 
     #[test]
+    fn a_carpet_over_scattered_ranges_hits_none_but_them() {
+        let ranges = [(10, 0, 16), (10, 1, 16), (10, 2, 0), (10, 2, 80), (10, 2, 208), (10, 3, 0), (10, 4, 0)];
+        let net = |(a, b, c): (u8, u8, u8)| IpNet::V4(Ipv4Net::new([a, b, c / 16, c % 16 * 16].into(), 28).unwrap());
+        let all = destinations_of(ranges.into_iter().map(net), Shape::Carpet);
+        let hit = |dst: &[u8; 4]| ranges.iter().any(|range| net(*range).contains(&std::net::IpAddr::from(*dst)));
+        assert!(all.len() > 3_000 && all.iter().all(hit));
+        let bombed = |third: u8| all.iter().filter(|dst| dst[..3] == [10, 2, third]).count();
+        assert!([0, 5, 13].iter().all(|third| bombed(*third) > all.len() / 5));
+    }
+
+    #[test]
     fn shapes_are_what_they_say() {
         for (name, shape) in Shape::ALL {
-            let all = destinations(shape);
+            let ranges = (0..64_u8).map(|n| IpNet::V4(Ipv4Net::new([10, n, 0, 0].into(), 24).unwrap()));
+            let all = destinations_of(ranges, shape);
             let on = |n: u8| all.iter().filter(|dst| dst[..3] == [10, n, 0]).count();
             let most = (0..64).map(on).max().unwrap();
             assert!((2_500..6_000).contains(&all.len()), "{name}: {}", all.len());

@@ -301,6 +301,9 @@ pub trait Publisher: Send {
     /// One range, one window.
     fn range(&mut self, report: &pb::RangeReport);
 
+    /// What cores told of a range, or of a roll-up, is merged; its report is made next.
+    fn merged(&mut self) {}
+
     /// One link, one fast window, after its ranges.
     fn link(&mut self, _report: &pb::LinkReport) {}
 

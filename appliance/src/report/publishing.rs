@@ -55,6 +55,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
         let (mut touched, mut published) = (touched.iter().peekable(), 0);
         for (n, range) in reported.iter().copied().enumerate() {
             let content = touched.next_if_eq(&&range).map(|range| window.range(&plans, *range, of.period));
+            self.publisher.merged();
             let name = &self.setting.ranges[range as usize];
             let identity = &name.identity();
             let plan = plans.of(RangeIndex(range));
@@ -95,6 +96,7 @@ impl<P: Publisher, H: Health> Reporter<P, H> {
                 self.turn(steps);
                 steps += 1;
             }
+            self.publisher.merged();
             let (name, identity) = (&rollup::name(&self.setting, scope), &rollup::identity(&self.setting, scope));
             let numbers = self.sequences.next(identity, of.period);
             let kind = rollup::kind(scope);

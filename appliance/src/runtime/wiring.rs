@@ -67,14 +67,21 @@ pub struct Wired {
 
 /// Wires cores. `waits`: full rings make their senders wait, as in a replay.
 pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool) -> Wired {
-    wire_near(world, cores, registry, waits, None)
+    wire_with((&MemoryPlan::new(world, cores), None), world, cores, registry, waits)
 }
 
 /// Moves the calling thread to the CPU of an lcore.
 pub type Move<'a> = &'a (dyn Fn(u32) + Sync);
 
-/// The same; what a core works in is made, and so touched first, on its own CPU: there it lies on the node of that CPU.
-pub fn wire_near(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool, move_to: Option<Move<'_>>) -> Wired {
+/// The same, each core with this memory. What a core works in is made, and so touched first, on its own CPU, if that is told: there it
+/// lies on the node of that CPU.
+pub fn wire_with(
+    (memory, move_to): (&MemoryPlan, Option<Move<'_>>),
+    world: &Arc<World>,
+    cores: &Cores,
+    registry: &Registry,
+    waits: bool,
+) -> Wired {
     let mut wired =
         Wired { receivers: Vec::new(), workers: Vec::new(), streams: Vec::new(), analysis: None, generations: Generations::default() };
     let (of_account, of_blocks) =
@@ -85,7 +92,6 @@ pub fn wire_near(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: 
         wired.streams.push((CoreName { lcore, role }, reader));
         outlet
     };
-    let memory = MemoryPlan::new(world, cores);
     let feeders = if cores.workers.is_empty() { 1 } else { cores.rx.len() };
     let shard = |lcore, outlet| {
         let (plans, hash_key) = (Arc::clone(&world.plans), world.hash_key.clone());

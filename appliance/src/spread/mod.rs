@@ -30,7 +30,7 @@ pub use losses::{LOSING_RANGES_MAX, Losses};
 pub use worker::{Inbox, Worker};
 
 /// Records of a range in one epoch after which its batches go round: a log that never filled stays together.
-const HOT_RECORDS: usize = LOG_RECORDS_MAX;
+pub const HOT_RECORDS: usize = LOG_RECORDS_MAX;
 /// Batches that wait for one worker at most.
 pub const RING_BATCHES: usize = 256;
 /// Marks that a ring holds beside its batches.

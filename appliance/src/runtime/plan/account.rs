@@ -1,19 +1,17 @@
-//! From prices to what a core map carries, and what ends it.
+//! What was measured, as prices of a packet, a bill, and what core maps carry.
 
 use serde::Serialize;
 
 use super::engine::Window;
 use super::frames::Frames;
 use super::handoff::Handoff;
-use crate::config::{self, Config, Mode};
+use super::maps::{BoxAccount, Limit, Map, WindowEnd};
+use super::proposals::{Proposal, proposals};
+use crate::config::{self, Config};
 use crate::generate::Shape;
-use crate::limits::BATCH_RECORDS_MAX;
-use crate::spread::RING_BATCHES;
-use crate::telemetry::PartFigures;
+use crate::runtime::world::World;
 use crate::telemetry::cost::Part;
 
-/// Sketches thin from so much of their memory on.
-const SKETCHES_FULL: f64 = 7.0 / 8.0;
 /// What stands in the bill for packets that match no range.
 const UNMATCHED: &str = "(unmatched)";
 
@@ -78,36 +76,6 @@ impl Costs {
     }
 }
 
-/// A resource, and how much of it is used where the cores are full.
-#[derive(Clone, Debug, Serialize)]
-pub struct Limit {
-    /// `rx cores`, `workers`, `reporter`, `logs`, `sketches`.
-    pub resource: &'static str,
-    /// 1 is all of it.
-    pub used: f64,
-}
-
-/// What a core map carries.
-#[derive(Clone, Debug, Serialize)]
-pub struct BoxAccount {
-    /// As in the configuration.
-    pub mode: &'static str,
-    /// Whether it is the core map of the configuration, or of `run` without one.
-    pub configured: bool,
-    /// Cores that receive.
-    pub rx: usize,
-    /// Workers.
-    pub workers: usize,
-    /// Millions of packets a second, where traffic is spread over the receiving cores evenly.
-    pub mpps: f64,
-    /// What is full first, at growing load.
-    pub first: Limit,
-    /// All that was looked at, the fullest first.
-    pub limits: Vec<Limit>,
-    /// Milliseconds of full load that a ring to a worker holds; 0 without rings.
-    pub ring_ms: f64,
-}
-
 /// The price of a row of the configuration.
 #[derive(Clone, Debug, Serialize)]
 pub struct StatPrice {
@@ -130,7 +98,7 @@ pub struct ShapeAccount {
     pub about: &'static str,
     /// Packets that were measured.
     pub packets: u64,
-    /// Ranges that they went to.
+    /// Ranges that they went to, of those that there are. What follows of reports is of all: as if the others had as much.
     pub ranges: usize,
     /// Different frames among them.
     pub frames: usize,
@@ -148,6 +116,8 @@ pub struct ShapeAccount {
     pub pipeline_efficiency: f64,
     /// Seconds of one core that reporting a window takes, of one shard.
     pub report_s: f64,
+    /// Of that, what each shard that has something of a range takes again: reading and merging its blocks.
+    pub merge_s: f64,
     /// Reports of a window, and their bytes: what a sink takes.
     pub reports: u64,
     /// Bytes of a window's reports.
@@ -171,44 +141,45 @@ pub struct Account {
     pub window_ms: u64,
     /// What the price of receiving is based on.
     pub receiving: String,
+    /// Bytes a second that Kafka's producer delivers to a broker inside this process; none: not measured.
+    pub kafka_bytes_per_second: Option<f64>,
+    /// What `run` would pay for and has no price here.
+    pub unpriced: Vec<String>,
     /// By shape.
     pub shapes: Vec<ShapeAccount>,
     /// By row of the configuration, the dearest first.
     pub bill: Vec<StatPrice>,
+    /// The best core map of each mode, the better first.
+    pub core_maps: Vec<Proposal>,
     #[serde(skip)]
     map: Map,
-}
-
-/// Of the core map, what counts here.
-#[derive(Clone, Copy, Debug)]
-struct Map {
-    mode: Mode,
-    rx: usize,
-    workers: usize,
-    queues: usize,
+    #[serde(skip)]
+    cores: config::Cores,
 }
 
 impl Account {
     pub(super) fn new(config: &Config, cores: &config::Cores, receiving: &str) -> Self {
-        let queues = config.ports.iter().map(|port| usize::from(port.queues)).sum();
-        let map = Map { mode: cores.mode, rx: cores.rx.len().max(1), workers: cores.workers.len(), queues };
+        let map = Map::of(config, cores);
         Self {
             file: config.file.display().to_string(),
             ranges: config.ranges.list.len(),
             stats: config.stats.len(),
             window_ms: config.appliance.window_ms,
             receiving: receiving.to_owned(),
+            kafka_bytes_per_second: None,
+            unpriced: Vec::new(),
             shapes: Vec::new(),
             bill: Vec::new(),
+            core_maps: Vec::new(),
             map,
+            cores: cores.clone(),
         }
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-    pub(super) fn add(&mut self, shape: Shape, (ranges, frames): (usize, &Frames), costs: Costs, window: &Window) {
-        let (ns, reported) = (costs.ns(), &window.reported);
-        let report_s = reported.ran_ns as f64 / 1e9;
-        let boxes = self.map.boxes().map(|(map, configured)| of_map(map, configured, &costs, window, report_s / self.window_s()));
+    pub(super) fn add(&mut self, world: &World, shape: Shape, (ranges, frames): (usize, &Frames), costs: Costs, window: &Window) {
+        let ns = costs.ns();
+        let end = WindowEnd::of(window, (ranges, self.ranges), self.window_s());
+        let boxes = self.map.boxes().map(|(map, configured)| map.account(configured, &self.map, &costs, &end, world));
         self.shapes.push(ShapeAccount {
             shape: shape.name(),
             about: shape.about(),
@@ -221,10 +192,11 @@ impl Account {
             core_mpps: 1e3 / ns,
             pipeline_efficiency: costs.pipeline_efficiency(),
             costs,
-            report_s,
-            reports: reported.messages,
-            report_bytes: reported.bytes,
-            degraded: reported.degraded.iter().sum(),
+            report_s: end.makes_s + end.merges_s,
+            merge_s: end.merges_s,
+            reports: end.messages,
+            report_bytes: end.bytes,
+            degraded: window.reported.degraded.iter().sum(),
             boxes: boxes.into_iter().collect(),
         });
     }
@@ -234,9 +206,21 @@ impl Account {
         self.window_ms as f64 / 1e3
     }
 
-    /// Makes the bill.
+    /// Holds the reports of all shapes against what Kafka takes.
+    #[allow(clippy::cast_precision_loss, reason = "a rate")]
+    pub(super) fn sends(&mut self, bytes_per_second: f64) {
+        self.kafka_bytes_per_second = Some(bytes_per_second);
+        let window_s = self.window_s();
+        for shape in &mut self.shapes {
+            let used = shape.report_bytes as f64 / window_s / bytes_per_second;
+            shape.boxes.iter_mut().for_each(|of| of.has(Limit { resource: "kafka", used }));
+        }
+    }
+
+    /// Makes the bill, and proposes core maps.
     pub(super) fn finish(&mut self, config: &Config, receiving: String) {
         self.receiving = receiving;
+        self.core_maps = proposals(self.map, &self.cores, &self.shapes);
         let names = config.stats.iter().map(|stat| (stat.name.clone(), stat.calculation.clone()));
         let rows = names.chain([(UNMATCHED.to_owned(), "topk".to_owned())]);
         let price = |(row, (stat, calculation)): (usize, (String, String))| {
@@ -247,53 +231,4 @@ impl Account {
         self.bill = rows.enumerate().map(price).collect();
         self.bill.sort_by(|one, other| other.share.total_cmp(&one.share));
     }
-}
-
-impl Map {
-    /// The configuration's own, and the other mode's with as many cores.
-    fn boxes(self) -> [(Self, bool); 2] {
-        let all = self.rx + self.workers;
-        let other = match self.mode {
-            Mode::Pipeline => Self { mode: Mode::RunToCompletion, rx: all, workers: 0, ..self },
-            // Which of them receive is chosen where prices are known.
-            Mode::RunToCompletion => Self { mode: Mode::Pipeline, rx: 0, workers: all, ..self },
-        };
-        [(self, true), (other, false)]
-    }
-}
-
-/// What a map carries at these prices.
-#[allow(clippy::cast_precision_loss, reason = "an estimate")]
-fn of_map(map: Map, configured: bool, costs: &Costs, window: &Window, reporting: f64) -> BoxAccount {
-    let pipeline = |rx: usize, workers: usize| (rx as f64 / costs.receives_ns).min(workers as f64 / costs.works_ns) * 1e3;
-    let (mode, rx, workers) = match map.mode {
-        Mode::RunToCompletion => ("run-to-completion", map.rx.min(map.queues.max(1)), 0),
-        Mode::Pipeline if map.rx > 0 => ("pipeline", map.rx.min(map.queues.max(1)), map.workers),
-        Mode::Pipeline => {
-            let all = map.workers;
-            let of = |rx: &usize| pipeline(*rx, all - rx);
-            let rx = (1..all).max_by(|one, other| of(one).total_cmp(&of(other))).unwrap_or(0);
-            ("pipeline", rx, all - rx)
-        }
-    };
-    let own = mode == "run-to-completion";
-    let mpps = if own { rx as f64 * 1e3 / costs.ns() } else { pipeline(rx, workers) };
-    let shards = if own { rx } else { workers };
-    let receives = if own { costs.ns() } else { costs.receives_ns };
-    let share = |part: PartFigures, full: f64| part.used as f64 / (part.size.max(1) as f64 * full);
-    let [logs, _, sketches] = window.figures.memory;
-    let mut limits = vec![
-        Limit { resource: "rx cores", used: mpps * receives / 1e3 / rx.max(1) as f64 },
-        // Each shard has blocks of its own to be read.
-        Limit { resource: "reporter", used: reporting * shards as f64 },
-        Limit { resource: "logs", used: share(logs, 1.0) },
-        Limit { resource: "sketches", used: share(sketches, SKETCHES_FULL) },
-    ];
-    if !own {
-        limits.push(Limit { resource: "workers", used: mpps * costs.works_ns / 1e3 / workers.max(1) as f64 });
-    }
-    limits.sort_by(|one, other| other.used.total_cmp(&one.used));
-    let ring_ms = if own { 0.0 } else { (RING_BATCHES * BATCH_RECORDS_MAX) as f64 * costs.works_ns / 1e6 };
-    let first = limits[0].clone();
-    BoxAccount { mode, configured, rx, workers, mpps, first, limits, ring_ms }
 }

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::clock::ran_ns;
 use super::frames::Frames;
-use crate::arch::ticks::ticks_per_second;
+use crate::arch::ticks::{ticks, ticks_per_second};
 use crate::config::Config;
 use crate::journal::Message;
 use crate::report::{NoHealth, PortName, Publisher, Reporter, Strain, pb};
+use crate::runtime::memory::MemoryPlan;
 use crate::runtime::receiver::Receiver;
 use crate::runtime::reporting;
-use crate::runtime::wiring::{AnyReceiver, Cores, wire};
+use crate::runtime::wiring::{AnyReceiver, Cores, wire_with};
 use crate::runtime::world::{World, setting};
 use crate::stats::plan::Period;
 use crate::telemetry::cost::{PARTS, Part, Spent};
@@ -30,6 +31,10 @@ const WARM_FRAMES: u64 = 300_000;
 /// How long the reporter may take for a window before nothing more is expected of it.
 const REPORTED: Duration = Duration::from_nanos(REPORTED_NS);
 const REPORTED_NS: u64 = 120_000_000_000;
+/// Of reports, what is kept to be sent.
+const SAMPLE_BYTES: usize = 2 << 20;
+/// What no report takes: the system ran something else meanwhile.
+const HELD_UP_S: f64 = 0.005;
 /// How long a closing rests where the reporter has no room.
 const REST: Duration = Duration::from_micros(30);
 /// 2025: times of windows are like real ones.
@@ -38,11 +43,38 @@ const START_NS: u64 = 1_735_689_600_000_000_000;
 /// What the reporter made of a window.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reported {
-    pub(super) messages: u64,
-    pub(super) bytes: u64,
+    /// Of ranges, and roll-ups, that had packets; of those that had none; and all else.
+    pub(super) ranges: Sent,
+    pub(super) idle: Sent,
+    pub(super) others: Sent,
     /// Nanoseconds that its thread ran since the one before.
     pub(super) ran_ns: u64,
     pub(super) degraded: [u64; DEGRADED.len()],
+}
+
+/// Messages of a kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sent {
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+    /// Ticks that they took since they were merged, and how many of them were timed.
+    pub(super) ticks: u64,
+    pub(super) timed: u64,
+}
+
+impl Sent {
+    const fn add(&mut self, other: &Self) {
+        self.messages += other.messages;
+        self.bytes += other.bytes;
+        self.ticks += other.ticks;
+        self.timed += other.timed;
+    }
+
+    /// Nanoseconds that all of them took: to estimate figures, and to encode them.
+    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+    pub(super) fn makes_ns(&self) -> f64 {
+        self.ticks as f64 * 1e9 / ticks_per_second() * self.messages as f64 / self.timed.max(1) as f64
+    }
 }
 
 /// What a window was like.
@@ -64,7 +96,11 @@ pub(super) struct Window {
 
 /// Takes messages: encodes and counts them.
 #[derive(Clone, Default)]
-struct Counting(Arc<Mutex<Told>>);
+struct Counting {
+    told: Arc<Mutex<Told>>,
+    /// Ticks when the next one was merged.
+    merged: u64,
+}
 
 #[derive(Default)]
 struct Told {
@@ -74,18 +110,30 @@ struct Told {
     windows: Vec<(u64, Reported)>,
     /// What the thread had run then.
     ran_ns: u64,
+    /// The first reports of ranges, and their bytes.
+    sample: Vec<Message>,
+    sample_bytes: usize,
+}
+
+impl Told {
+    fn keep(&mut self, message: Message) {
+        if self.sample_bytes < SAMPLE_BYTES {
+            self.sample_bytes += message.payload.len();
+            self.sample.push(message);
+        }
+    }
 }
 
 impl Counting {
     fn told(&self) -> MutexGuard<'_, Told> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, message: &Message) {
-        let mut told = self.told();
-        let open = &mut told.open;
-        open.messages += 1;
-        open.bytes += message.payload.len() as u64;
+    /// One that was not merged has no time of its own.
+    fn add(&self, message: &Message, merged: Option<u64>, which: fn(&mut Reported) -> &mut Sent) {
+        let gone = merged.map(|then| ticks().saturating_sub(then)).filter(|gone| *gone < held_up_ticks());
+        let one = Sent { messages: 1, bytes: message.payload.len() as u64, ticks: gone.unwrap_or(0), timed: u64::from(gone.is_some()) };
+        which(&mut self.told().open).add(&one);
     }
 
     /// Takes all that was told up to this end of a window; none while that is still to come.
@@ -95,8 +143,9 @@ impl Counting {
         windows.iter().any(|(at, _)| *at >= end_ns).then(|| {
             let mut sum = Reported::default();
             for (_, one) in windows.drain(..) {
-                sum.messages += one.messages;
-                sum.bytes += one.bytes;
+                [(&mut sum.ranges, one.ranges), (&mut sum.idle, one.idle), (&mut sum.others, one.others)]
+                    .into_iter()
+                    .for_each(|(sum, one)| sum.add(&one));
                 sum.ran_ns += one.ran_ns;
                 sum.degraded.iter_mut().zip(one.degraded).for_each(|(sum, n)| *sum += n);
             }
@@ -106,8 +155,17 @@ impl Counting {
 }
 
 impl Publisher for Counting {
+    fn merged(&mut self) {
+        self.merged = ticks();
+    }
+
     fn range(&mut self, report: &pb::RangeReport) {
-        self.add(&Message::range(report));
+        let which: fn(&mut Reported) -> &mut Sent = if report.idle { |of| &mut of.idle } else { |of| &mut of.ranges };
+        let message = Message::range(report);
+        self.add(&message, Some(self.merged), which);
+        if !report.idle {
+            self.told().keep(message);
+        }
     }
 
     fn strained(&mut self, _is_long: bool, of: &Strain) {
@@ -115,11 +173,11 @@ impl Publisher for Counting {
     }
 
     fn link(&mut self, report: &pb::LinkReport) {
-        self.add(&Message::link(report));
+        self.add(&Message::link(report), None, |of| &mut of.others);
     }
 
     fn appliance(&mut self, report: &pb::ApplianceReport) {
-        self.add(&Message::appliance(report));
+        self.add(&Message::appliance(report), None, |of| &mut of.others);
         if report.window_kind() == pb::WindowKind::Long {
             let (mut told, now_ns) = (self.told(), ran_ns());
             let ran_ns = now_ns.saturating_sub(std::mem::replace(&mut told.ran_ns, now_ns));
@@ -143,10 +201,10 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    /// Of a configuration. None: a wired core that works too is missing, which cannot be.
-    pub(super) fn new(config: &Config, world: &Arc<World>) -> Option<Self> {
+    /// Of a configuration, with this memory of a core. None: a wired core that works too is missing, which cannot be.
+    pub(super) fn new(config: &Config, world: &Arc<World>, memory: &MemoryPlan) -> Option<Self> {
         let registry = Registry::new("plan", "", Duration::from_millis(config.appliance.window_ms));
-        let mut wired = wire(world, &Cores { rx: vec![1], workers: Vec::new() }, &registry, false);
+        let mut wired = wire_with((memory, None), world, &Cores { rx: vec![1], workers: Vec::new() }, &registry, false);
         let Some(AnyReceiver::Own(mut receiver)) = wired.receivers.pop() else { return None };
         let live = Arc::clone(receiver.live());
         let counting = Counting::default();
@@ -160,6 +218,11 @@ impl Engine {
         receiver.epoch(world.calendar.epoch(next_ns));
         let rows = config.stats.len() + 1;
         Some(Self { world: Arc::clone(world), receiver, live, rows, reporter: Some(reporter), counting, next_ns, polls: 0 })
+    }
+
+    /// Some of the reports that it had made.
+    pub(super) fn sample(&self) -> Vec<Message> {
+        std::mem::take(&mut self.counting.told().sample)
     }
 
     /// A window of these frames until its end, or for so long. A packet takes `beside_ns` more than what is run here.
@@ -262,6 +325,12 @@ impl Drop for Engine {
         self.receiver.end();
         self.reporter.take().map(JoinHandle::join);
     }
+}
+
+/// Ticks of [`HELD_UP_S`].
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a bound")]
+fn held_up_ticks() -> u64 {
+    (ticks_per_second() * HELD_UP_S) as u64
 }
 
 fn long_ns(world: &World) -> u64 {

@@ -3,26 +3,38 @@
 //! One core of the appliance runs here as `run` would run it, with the configuration's own ranges, stats and windows, under
 //! traffic that the generator makes in memory. A poll now and then is timed stage by stage and stat by stat; what they leave
 //! over of the time that the thread ran is told as `other`. Taking frames from a queue is measured apart, and so is handing
-//! batches to another core. From these prices follows what the core map carries, in either mode, and what ends it.
+//! batches to another core. From these prices follows what the core map carries, in either mode, and what
+//! ends it; and which core maps are the best. Reports are sent to a broker inside this process, where the configuration has Kafka.
 
 mod account;
+mod broker;
 mod clock;
 mod engine;
 mod frames;
 mod handoff;
+mod maps;
+#[cfg(test)]
+mod maps_tests;
+mod proposals;
 #[cfg(feature = "dpdk")]
 mod rx;
 mod text;
+mod unpriced;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use account::{Account, BoxAccount, Costs, Limit, ShapeAccount, StatPrice};
+pub use account::{Account, Costs, ShapeAccount, StatPrice};
+pub use maps::{BoxAccount, Limit};
+pub use proposals::Proposal;
 
 use self::engine::Engine;
 use self::frames::Frames;
+use self::maps::Map;
+#[cfg(test)]
+use self::maps::WindowEnd;
 use super::memory::{Lacking, MemoryPlan};
 use super::wiring;
 use super::world::World;
@@ -31,7 +43,9 @@ use crate::config::{self, Config, Fault, Faults, Given, Refusal, TagField};
 use crate::generate::{Crowds, Shape};
 use crate::rx::capture::CaptureError;
 
-/// Frames of a shape, at a minute.
+/// How long is measured unless told otherwise: each of five shapes has a window of 10 s.
+pub const SECONDS: u64 = 70;
+/// Frames of a shape, from a minute on.
 const FRAMES: u64 = 1_000_000;
 /// The least, however short the time is.
 const FRAMES_MIN: u64 = 50_000;
@@ -42,8 +56,8 @@ const RANGES_MIN: usize = 64;
 const MEASURED_SHARE: f64 = 0.8;
 /// What a frame costs to receive where nothing was measured: 10-gigabit drivers take some forty cycles.
 const RX_ASSUMED_NS: f64 = 15.0;
-/// Frames whose records are handed to another core.
-const HANDED_FRAMES: u64 = 400_000;
+/// Frames whose records are handed to another core, in each pass.
+const HANDED_FRAMES: u64 = 200_000;
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -52,7 +66,7 @@ pub struct Options {
     pub seconds: u64,
     /// Whether receiving is measured too, where DPDK is at hand; else it is assumed.
     pub receives: bool,
-    /// Frames of a shape; none: a million at a minute, fewer in less.
+    /// Frames of a shape; none: a million from a minute on, fewer in less.
     pub frames: Option<u64>,
     /// Shapes of traffic; empty: all of them.
     pub shapes: Vec<Shape>,
@@ -90,10 +104,10 @@ impl PlanError {
 /// # Errors
 /// See [`PlanError`].
 pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mut dyn FnMut(&str)) -> Result<Account, PlanError> {
-    let world = world_of_a_core(config, cores)?;
+    let world = world(config, cores)?;
     let wanted = |shape: &Shape| options.shapes.is_empty() || options.shapes.contains(shape);
     let shapes: Vec<Shape> = Shape::ALL.into_iter().map(|(_, shape)| shape).filter(wanted).collect();
-    let slice = Duration::from_secs(options.seconds).mul_f64(MEASURED_SHARE) / u32::try_from(shapes.len().max(1)).unwrap_or(1);
+    let slice = slice(options.seconds, shapes.len());
     let prefixes = prefixes(config, slice);
     if prefixes.is_empty() {
         let what = "has ranges within domains alone, and traffic for those cannot be made";
@@ -102,7 +116,8 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
     let crowds = Crowds::new(prefixes.into_iter(), tag(config));
     let mut receiving = Receiving::new(config, options.receives);
     tell(&format!("receiving: {}", receiving.basis));
-    let mut engine = Engine::new(config, &world).ok_or(PlanError::Core)?;
+    let memory = Map::of(config, cores).memory(&world);
+    let mut engine = Engine::new(config, &world, &memory).ok_or(PlanError::Core)?;
     let count = options.frames.unwrap_or_else(|| (FRAMES * options.seconds / 60).clamp(FRAMES_MIN, FRAMES));
     let mut account = Account::new(config, cores, &receiving.basis);
     for shape in shapes {
@@ -113,13 +128,25 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
         let fetching_ns = frames.fetching_ns();
         let handoff = handoff::measure(&world, &mut frames, HANDED_FRAMES.min(count));
         let window = engine.window(&mut frames, rx_ns - fetching_ns, slice);
-        account.add(shape, (crowds.ranges(), &frames), Costs::of(&window, rx_ns, fetching_ns, handoff), &window);
+        account.add(&world, shape, (crowds.ranges(), &frames), Costs::of(&window, rx_ns, fetching_ns, handoff), &window);
     }
     if let Some(fault) = receiving.fault.take() {
         tell(&fault);
     }
+    if let Some(kafka) = &config.sinks.kafka {
+        tell("sending: reports as they were, by librdkafka to a broker inside this process");
+        if let Some(rate) = broker::bytes_per_second(kafka, &engine.sample()) {
+            account.sends(rate);
+        }
+    }
+    account.unpriced = unpriced::unpriced(config, tag(config));
     account.finish(config, receiving.basis);
     Ok(account)
+}
+
+/// How long one of so many shapes is measured at most.
+fn slice(seconds: u64, shapes: usize) -> Duration {
+    Duration::from_secs(seconds).mul_f64(MEASURED_SHARE) / u32::try_from(shapes.max(1)).unwrap_or(1)
 }
 
 fn fault(config: &Config, key: &[&str; 2], what: String, remedy: String) -> PlanError {
@@ -127,17 +154,14 @@ fn fault(config: &Config, key: &[&str; 2], what: String, remedy: String) -> Plan
     PlanError::Configuration(Faults::one(Fault { file: config.file.clone(), line, key: key.join("."), what, remedy }))
 }
 
-/// What one core shares with nobody: its part of the budget.
-fn world_of_a_core(config: &Config, cores: &config::Cores) -> Result<Arc<World>, PlanError> {
+/// What cores share, with all of the budget.
+fn world(config: &Config, cores: &config::Cores) -> Result<Arc<World>, PlanError> {
     let key = config.appliance.hash_key.map_or_else(HashKey::constant, HashKey::new);
     let mut world = World::first(config, key, config.ports.len().max(1)).map_err(PlanError::Stat)?;
     let all = wiring::Cores { rx: cores.rx.clone(), workers: cores.workers.clone() };
     if let Some(Lacking { what, remedy }) = MemoryPlan::new(&world, &all).lacking(&world) {
         return Err(fault(config, &["appliance", "memory_mb"], what, remedy));
     }
-    let shards = if cores.workers.is_empty() { cores.rx.len() } else { cores.workers.len() };
-    let one = MemoryPlan::new(&world, &wiring::Cores { rx: vec![1], workers: Vec::new() });
-    world.memory_bytes = (world.memory_bytes / shards.max(1)).max(one.least_mb() << 20);
     world.reserve = Reserve::AtStart;
     Ok(Arc::new(world))
 }

@@ -32,18 +32,29 @@ calculation = "distinct"
 key = "flow"
 "#;
 
-fn config(folder: &std::path::Path, memory_mb: usize) -> Config {
+pub(super) fn config(folder: &std::path::Path, memory_mb: usize) -> Config {
     let v4: String = (0..300).map(|n| format!("10.{}.{}.0/24,c{n}\n", n / 256, n % 256)).collect();
     let v6: String = (0..50).map(|n| format!("2001:db8:{n:x}::/48,d{n}\n")).collect();
     std::fs::write(folder.join("ranges.csv"), format!("prefix,customer\n{v4}{v6}")).unwrap();
-    let head = format!("[appliance]\nwindow_ms = 2000\nmemory_mb = {memory_mb}\n[ranges]\nfile = \"ranges.csv\"\n");
     let file = folder.join("small.toml");
-    std::fs::write(&file, head + STATS).unwrap();
+    std::fs::write(&file, config_text(memory_mb)).unwrap();
     config::load(&file, &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-fn cores(mode: Mode, rx: Vec<u32>, workers: Vec<u32>) -> Cores {
+fn config_text(memory_mb: usize) -> String {
+    format!("[appliance]\nwindow_ms = 2000\nmemory_mb = {memory_mb}\n[ranges]\nfile = \"ranges.csv\"\n") + STATS
+}
+
+pub(super) fn cores(mode: Mode, rx: Vec<u32>, workers: Vec<u32>) -> Cores {
     Cores { mode, main: 0, rx, workers, reporter: 9, io: Vec::new() }
+}
+
+/// The core map that a configuration has with this behind it.
+fn written(file: &std::path::Path, more: &str) -> Cores {
+    std::fs::write(file, std::fs::read_to_string(file).unwrap() + more).unwrap();
+    let config = config::load(file, &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"));
+    std::fs::write(file, config_text(64)).unwrap();
+    config.cores.unwrap()
 }
 
 #[test]
@@ -68,7 +79,8 @@ fn an_account_adds_up() {
         assert!((shape.core_mpps * shape.ns_per_packet - 1e3).abs() < 1e-3, "{name}");
         let [own, other] = &shape.boxes[..] else { panic!("{name}: {:?}", shape.boxes) };
         assert_eq!((own.mode, own.rx, own.workers, own.configured), ("pipeline", 1, 3, true), "{name}");
-        assert_eq!((other.mode, other.workers, other.configured), ("run-to-completion", 0, false), "{name}");
+        assert_eq!((other.mode, other.rx, other.workers, other.configured), ("run-to-completion", 4, 0, false), "{name}");
+        assert_eq!((own.wants_queues, other.wants_queues), (0, 4), "{name}: there is one queue");
         for of in [own, other] {
             let full = of.limits.iter().filter(|limit| ["rx cores", "workers"].contains(&limit.resource)).map(|limit| limit.used);
             assert!((full.fold(0.0, f64::max) - 1.0).abs() < 1e-6, "{name}: cores decide the rate: {of:?}");
@@ -76,10 +88,25 @@ fn an_account_adds_up() {
         }
     }
     assert!(account.bill.windows(2).all(|pair| pair[0].share >= pair[1].share), "the dearest first");
+    let [better, other] = &account.core_maps[..] else { panic!("{:?}", account.core_maps) };
+    assert!(better.mpps >= other.mpps && better.mode != other.mode);
+    for proposal in [better, other] {
+        let cores = written(&folder.path().join("small.toml"), &proposal.toml);
+        let (rx, workers) = if proposal.mode == "pipeline" { (vec![1], vec![2, 3, 4]) } else { (vec![1, 2, 3, 4], Vec::new()) };
+        assert_eq!((cores.rx, cores.workers, cores.main, cores.reporter), (rx, workers, 0, 9), "{proposal:?}");
+        assert_eq!((cores.mode.name(), proposal.wants_queues > 0), (proposal.mode, proposal.mode != "pipeline"));
+    }
     let text = account.to_string();
-    assert!(["peace", "sources (topk)", "all stats", "first: "].iter().all(|word| text.contains(word)), "{text}");
+    assert!(text.contains(&format!("\n{}", better.toml)), "{text}");
+    assert!(
+        ["peace", "sources (topk)", "all stats", "first: ", "with 4 rx (as many cores; wants 4 queues)", "\nnot priced: [[tags]]: "]
+            .iter()
+            .all(|word| text.contains(word)),
+        "{text}"
+    );
     let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&account).unwrap()).unwrap();
     assert_eq!(json["shapes"].as_array().map(Vec::len), Some(Shape::ALL.len()));
+    assert!(json["unpriced"][0].as_str().is_some_and(|what| what.starts_with("[[tags]]: blocked frames come in peace alone")), "{json}");
 }
 
 #[test]
@@ -91,4 +118,57 @@ fn a_budget_that_holds_nothing_is_refused_with_its_line() {
     assert!(fault.is_configuration());
     let text = fault.to_string();
     assert!(text.contains("small.toml:3: appliance.memory_mb: ") && text.contains("set it to at least "), "{text}");
+}
+
+#[test]
+fn what_has_no_price_is_told_by_its_section() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = config(folder.path(), 64);
+    let said = |config: &Config| unpriced::unpriced(config, tag(config)).concat();
+    let more = concat!(
+        "[[exports]]\nprotocol = \"sflow\"\nto = \"127.0.0.1:6343\"\n[packet_logs]\n[sinks.stdout]\n",
+        "[mirror]\nstrip = [\"gre\"]\nfrom = [\"192.0.2.1\"]\n[flows]\nfrom_ports = [\"192.0.2.2:2055\"]\n",
+        "[[stats]]\nname = \"back\"\ncalculation = \"sum\"\ndirection = \"egress\"\n",
+    );
+    std::fs::write(folder.path().join("more.toml"), config_text(64) + more).unwrap();
+    let all = config::load(&folder.path().join("more.toml"), &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"));
+    let (plain, all) = (said(&plain), said(&all));
+    for section in ["[[exports]]", "[packet_logs]", "[flows] from_ports", "[mirror] strip", "egress", "[sinks]"] {
+        assert!(all.contains(section) && !plain.contains(section), "{section}: {plain} / {all}");
+    }
+}
+
+#[test]
+fn what_a_pipeline_loses_is_told_of_a_single_core_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options { seconds: 1, receives: false, frames: Some(1_000), shapes: vec![Shape::Uniform] };
+    let map = cores(Mode::RunToCompletion, vec![1], Vec::new());
+    let text = plan(&config(folder.path(), 64), &map, &options, &mut |_| ()).unwrap().to_string();
+    assert!(text.contains("wants two cores of the data path at least") && text.contains("a pipeline turns "), "{text}");
+}
+
+#[test]
+fn the_time_that_is_measured_unless_told_otherwise_reaches_the_end_of_a_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path(), 64);
+    config.appliance.window_ms = 10_000;
+    let shape_s = |seconds| slice(seconds, Shape::ALL.len());
+    assert_eq!(prefixes(&config, shape_s(SECONDS)).len(), 350);
+    assert!(prefixes(&config, shape_s(60)).len() < 350);
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn reports_are_held_against_what_kafka_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("small.toml");
+    config(folder.path(), 64);
+    std::fs::write(&file, config_text(64) + "[sinks.kafka]\nbrokers = \"192.0.2.1:9092\"\n").unwrap();
+    let config = config::load(&file, &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"));
+    let options = Options { seconds: 1, receives: false, frames: Some(1_000), shapes: vec![Shape::Uniform] };
+    let account = plan(&config, &cores(Mode::RunToCompletion, vec![1], Vec::new()), &options, &mut |_| ()).unwrap();
+    let (shape, rate) = (&account.shapes[0], account.kafka_bytes_per_second.unwrap());
+    let used = shape.boxes[0].limits.iter().find(|limit| limit.resource == "kafka").unwrap().used;
+    assert!((used - shape.report_bytes as f64 / 2.0 / rate).abs() < 1e-9 && used > 0.0, "{account:?}");
+    assert!(account.to_string().contains("a Kafka inside this process took "), "{account}");
 }

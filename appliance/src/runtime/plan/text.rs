@@ -2,20 +2,28 @@
 
 use std::fmt;
 
-use super::account::{Account, BoxAccount, ShapeAccount};
+use super::account::{Account, ShapeAccount};
+use super::maps::BoxAccount;
+use super::proposals::Proposal;
 
 /// Rows of the bill that are written; the rest is summed up.
 const BILLED_MAX: usize = 40;
 /// What timed polls may come to, against what the thread ran, without a word.
 const DISTURBED: f64 = 1.1;
 
+/// Megabytes a second of a 1-gigabit link.
+const GIGABIT_MB: f64 = 125.0;
+
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { file, ranges, stats, window_ms, receiving, .. } = self;
         writeln!(f, "{file}: {ranges} ranges, {stats} stats, windows of {} s, on this machine", *window_ms as f64 / 1e3)?;
-        writeln!(f, "receiving: {receiving}\n")?;
+        writeln!(f, "receiving: {receiving}")?;
+        self.unpriced.iter().try_for_each(|what| writeln!(f, "not priced: {what}"))?;
+        writeln!(f)?;
         self.shapes.iter().try_for_each(|shape| writeln!(f, "{:10} {}", shape.shape, shape.about))?;
         self.capacity(f)?;
+        self.proposed(f)?;
         self.stages(f)?;
         self.bill(f)
     }
@@ -33,11 +41,16 @@ impl Account {
             let ShapeAccount { shape, core_mpps, ns_per_packet, window, ranges, pipeline_efficiency, .. } = of_shape;
             writeln!(
                 f,
-                "\n{shape}: {core_mpps:.2} a core ({ns_per_packet:.1} ns a packet, from {:.0} % of a window, {ranges} ranges)",
-                window * 100.0
+                "\n{shape}: {core_mpps:.2} a core ({ns_per_packet:.1} ns a packet, from {:.0} % of a window, {ranges} of {} ranges)",
+                window * 100.0,
+                self.ranges
             )?;
             for of in &of_shape.boxes {
-                let own = if of.configured { "as configured" } else { "as many cores" };
+                let own = match of {
+                    BoxAccount { configured: true, .. } => "as configured".to_owned(),
+                    BoxAccount { wants_queues: 0, .. } => "as many cores".to_owned(),
+                    BoxAccount { wants_queues, .. } => format!("as many cores; wants {wants_queues} queues"),
+                };
                 if of.rx == 0 {
                     writeln!(f, "  {:18} wants two cores of the data path at least", of.mode)?;
                     continue;
@@ -46,14 +59,53 @@ impl Account {
                 writeln!(f, "  {:18} {:7.2} with {} ({own}); first: {}", of.mode, of.mpps, cores(of), of.first.resource)?;
                 writeln!(f, "  {:18} {}", "", limits.join(", "))?;
                 if of.ring_ms > 0.0 {
-                    let percent = pipeline_efficiency * 100.0;
-                    writeln!(f, "  {:18} handing over leaves {percent:.0} % of the cores' time; a ring holds {:.2} ms", "", of.ring_ms)?;
+                    writeln!(f, "  {:18} a ring to a worker holds {:.2} ms", "", of.ring_ms)?;
                 }
             }
-            let ShapeAccount { report_s, reports, report_bytes, degraded, .. } = of_shape;
-            let megabytes = *report_bytes as f64 / 1e6;
-            write!(f, "  a window's report takes {report_s:.2} s of one core; a sink gets {reports} messages, {megabytes:.1} MB")?;
-            writeln!(f, "{}", if *degraded > 0 { format!("; {degraded} figures coarser for want of memory") } else { String::new() })?;
+            let percent = pipeline_efficiency * 100.0;
+            writeln!(
+                f,
+                "  of a core's time a pipeline turns {percent:.0} % into packets, against run-to-completion: handing over takes the rest"
+            )?;
+            self.reports(f, of_shape)?;
+        }
+        Ok(())
+    }
+
+    /// Core maps, to be pasted.
+    fn proposed(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\nCore maps: the best of each mode that these cores can have, by the shape that it carries least of:")?;
+        for Proposal { mpps, shape, wants_queues, absent, toml, .. } in &self.core_maps {
+            write!(f, "\n# {mpps:.2} million packets a second at least ({shape})")?;
+            if *wants_queues > 0 {
+                write!(f, "; wants {wants_queues} queues of [[ports]]")?;
+            }
+            if !absent.is_empty() {
+                write!(f, "; CPUs {absent:?} are not on this machine, or not ours")?;
+            }
+            write!(f, "\n{toml}")?;
+        }
+        Ok(())
+    }
+
+    /// What the end of a window takes, of all ranges.
+    fn reports(&self, f: &mut fmt::Formatter<'_>, of: &ShapeAccount) -> fmt::Result {
+        let ShapeAccount { report_s, merge_s, reports, report_bytes, degraded, ranges, .. } = of;
+        let megabytes = *report_bytes as f64 / 1e6;
+        writeln!(f, "  a window's report takes {report_s:.2} s of one core, {merge_s:.2} of it again for each further shard's blocks")?;
+        let rate = megabytes * 1e3 / self.window_ms.max(1) as f64;
+        let of_link = rate / GIGABIT_MB * 100.0;
+        write!(f, "  a sink gets {reports} messages, {megabytes:.1} MB: {rate:.2} MB/s, {of_link:.1} % of a gigabit; ")?;
+        match self.kafka_bytes_per_second {
+            Some(rate) => write!(f, "a Kafka inside this process took {:.0} MB/s", rate / 1e6)?,
+            None => write!(f, "what it can take was not measured")?,
+        }
+        if *degraded > 0 {
+            write!(f, "; {degraded} figures coarser for want of memory")?;
+        }
+        writeln!(f)?;
+        if *ranges < self.ranges {
+            writeln!(f, "  reporter, logs, sketches, messages and bytes were scaled up from {ranges} ranges to {}", self.ranges)?;
         }
         Ok(())
     }

@@ -1,0 +1,208 @@
+//! What core maps carry at prices of a packet, and what ends it.
+
+use serde::Serialize;
+
+use super::account::Costs;
+use super::engine::Window;
+use crate::config::{self, Config, Mode};
+use crate::limits::BATCH_RECORDS_MAX;
+use crate::runtime::memory::MemoryPlan;
+use crate::runtime::wiring;
+use crate::runtime::world::World;
+use crate::spread::{HOT_RECORDS, RING_BATCHES};
+use crate::telemetry::PartFigures;
+
+/// Sketches thin from so much of their memory on.
+const SKETCHES_FULL: f64 = 7.0 / 8.0;
+
+/// A resource, and how much of it is used where the cores are full.
+#[derive(Clone, Debug, Serialize)]
+pub struct Limit {
+    /// `rx cores`, `workers`, `rings`, `reporter`, `logs`, `sketches`, `kafka`.
+    pub resource: &'static str,
+    /// 1 is all of it.
+    pub used: f64,
+}
+
+/// What a core map carries.
+#[derive(Clone, Debug, Serialize)]
+pub struct BoxAccount {
+    /// As in the configuration.
+    pub mode: &'static str,
+    /// Whether it is the core map of the configuration, or of `run` without one.
+    pub configured: bool,
+    /// Cores that receive.
+    pub rx: usize,
+    /// Workers.
+    pub workers: usize,
+    /// Queues that it wants, where the configuration's ports have fewer; else 0.
+    pub wants_queues: usize,
+    /// Millions of packets a second, where traffic is spread over the receiving cores evenly.
+    pub mpps: f64,
+    /// What is full first, at growing load.
+    pub first: Limit,
+    /// All that was looked at, the fullest first.
+    pub limits: Vec<Limit>,
+    /// Milliseconds of full load that a ring to a worker holds; 0 without rings.
+    pub ring_ms: f64,
+}
+
+impl BoxAccount {
+    /// Looks at another resource too.
+    pub(super) fn has(&mut self, limit: Limit) {
+        self.limits.push(limit);
+        self.limits.sort_by(|one, other| other.used.total_cmp(&one.used));
+        self.first = self.limits[0].clone();
+    }
+}
+
+/// What is left at the end of a window, of all ranges.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WindowEnd {
+    /// Seconds of the reporter to read and merge one block of each range, and to make their reports.
+    pub(super) merges_s: f64,
+    pub(super) makes_s: f64,
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+    /// Shares of the measured core's memory.
+    pub(super) logs: f64,
+    pub(super) sketches: f64,
+    pub(super) ranges: f64,
+    pub(super) window_s: f64,
+}
+
+impl WindowEnd {
+    /// Of a window with traffic to `ranges` of so many: the others would have had as much.
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
+    pub(super) fn of(window: &Window, (ranges, all): (usize, usize), window_s: f64) -> Self {
+        let (reported, times) = (&window.reported, all as f64 / ranges.max(1) as f64);
+        // Where others would have had packets, few would have been idle.
+        let idle = u64::from(times <= 1.0);
+        let sum = |ranges: u64, rest: u64| (ranges as f64 * times) as u64 + rest;
+        let (makes_ns, idles_ns) = (reported.ranges.makes_ns(), reported.idle.makes_ns());
+        let merges_ns = (reported.ran_ns as f64 - makes_ns - idles_ns).max(0.0);
+        let used = |part: PartFigures| part.used as f64 / part.size.max(1) as f64;
+        let [logs, _, sketches] = window.figures.memory;
+        Self {
+            merges_s: merges_ns * times / 1e9,
+            makes_s: (makes_ns * times + idles_ns * idle as f64) / 1e9,
+            messages: sum(reported.ranges.messages, reported.others.messages + idle * reported.idle.messages),
+            bytes: sum(reported.ranges.bytes, reported.others.bytes + idle * reported.idle.bytes),
+            logs: used(logs) * times,
+            sketches: used(sketches) * times,
+            ranges: all as f64,
+            window_s,
+        }
+    }
+}
+
+/// Of a core map, what counts here.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Map {
+    pub(super) mode: Mode,
+    pub(super) rx: usize,
+    pub(super) workers: usize,
+    pub(super) queues: usize,
+}
+
+impl Map {
+    pub(super) fn of(config: &Config, cores: &config::Cores) -> Self {
+        let queues = config.ports.iter().map(|port| usize::from(port.queues)).sum();
+        Self { mode: cores.mode, rx: cores.rx.len().max(1), workers: cores.workers.len(), queues }
+    }
+
+    /// The configuration's own, and the other mode's with as many cores.
+    pub(super) fn boxes(self) -> [(Self, bool); 2] {
+        let all = self.rx + self.workers;
+        let other = match self.mode {
+            Mode::Pipeline => Self { mode: Mode::RunToCompletion, rx: all, workers: 0, ..self },
+            // Which of them receive is chosen where prices are known.
+            Mode::RunToCompletion => Self { mode: Mode::Pipeline, rx: 0, workers: all, ..self },
+        };
+        [(self, true), (other, false)]
+    }
+
+    /// What each core has of the budget.
+    pub(super) fn memory(&self, world: &World) -> MemoryPlan {
+        let lcores = |count: usize| (0..u32::try_from(count).unwrap_or(0)).collect();
+        MemoryPlan::new(world, &wiring::Cores { rx: lcores(self.rx), workers: lcores(self.workers) })
+    }
+
+    /// Millions of packets a second.
+    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+    pub(super) fn mpps(&self, costs: &Costs) -> f64 {
+        match self.mode {
+            Mode::RunToCompletion => self.rx as f64 * 1e3 / costs.ns(),
+            Mode::Pipeline => (self.rx as f64 / costs.receives_ns).min(self.workers as f64 / costs.works_ns) * 1e3,
+        }
+    }
+
+    /// What is there: of a configured map the receiving cores that have a queue; of another one all cores, and the best split for a
+    /// pipeline, where no more cores receive than there are queues.
+    fn fitted(self, configured: bool, costs: &Costs) -> Self {
+        match self.mode {
+            Mode::Pipeline if self.rx == 0 => {
+                let best = self.splits().max_by(|one, other| one.mpps(costs).total_cmp(&other.mpps(costs)));
+                best.unwrap_or(self)
+            }
+            _ if configured => Self { rx: self.rx.min(self.queues.max(1)), ..self },
+            _ => self,
+        }
+    }
+
+    /// All splits of a pipeline's cores that give each receiving core a queue.
+    pub(super) fn splits(self) -> impl Iterator<Item = Self> {
+        let all = self.rx + self.workers;
+        (1..all).take_while(move |rx| *rx <= self.queues.max(1)).map(move |rx| Self { mode: Mode::Pipeline, rx, workers: all - rx, ..self })
+    }
+
+    /// None are wanting: 0.
+    pub(super) fn wants_queues(&self) -> usize {
+        if self.rx > self.queues.max(1) { self.rx } else { 0 }
+    }
+
+    /// Blocks that the reporter has of a range, on average at most, where so many packets come to it in a window. In a pipeline a cold
+    /// range has one worker for each core that receives; a hot one may have all of them, and no more ranges are hot than there are
+    /// packets for.
+    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+    fn blocks(&self, packets_of_range: f64) -> f64 {
+        let (rx, workers) = (self.rx as f64, self.workers as f64);
+        if self.mode == Mode::RunToCompletion {
+            return rx;
+        }
+        let (cold, hot) = (rx.min(workers), (packets_of_range / rx.max(1.0) / HOT_RECORDS as f64).min(1.0));
+        cold + hot * (workers - cold)
+    }
+
+    /// What it carries at these prices; the core that was measured had the memory of one of the `measured` map.
+    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+    pub(super) fn account(self, configured: bool, measured: &Self, costs: &Costs, end: &WindowEnd, world: &World) -> BoxAccount {
+        let map = self.fitted(configured, costs);
+        let (Self { rx, workers, .. }, mpps) = (map, map.mpps(costs));
+        let own = map.mode == Mode::RunToCompletion;
+        // A core without a queue has its part of the memory all the same.
+        let (has, had) = (if configured { *measured } else { map }.memory(world), measured.memory(world));
+        let ratio = |had: usize, has: usize| had as f64 / has.max(1) as f64;
+        let blocks = map.blocks(mpps * 1e6 * end.window_s / end.ranges);
+        let reporting = (end.makes_s + end.merges_s * blocks) / end.window_s;
+        // The core that was measured has sketches of all ranges, a worker of those that come to it.
+        let share = if own { 1.0 } else { blocks / workers.max(1) as f64 };
+        let each = |ns: f64, cores: usize| mpps * ns / 1e3 / cores.max(1) as f64;
+        let mut limits = vec![
+            Limit { resource: "rx cores", used: each(if own { costs.ns() } else { costs.receives_ns }, rx) },
+            Limit { resource: "reporter", used: reporting },
+            Limit { resource: "logs", used: end.logs * ratio(had.logs, has.logs) },
+            Limit { resource: "sketches", used: end.sketches * share * ratio(had.shard.sketches, has.shard.sketches) / SKETCHES_FULL },
+        ];
+        if !own {
+            limits.push(Limit { resource: "workers", used: each(costs.works_ns, workers) });
+            // What comes against what goes through rings where nobody does anything with it.
+            limits.push(Limit { resource: "rings", used: each(costs.sends_ns, rx).max(each(costs.takes_ns, workers)) });
+        }
+        limits.sort_by(|one, other| other.used.total_cmp(&one.used));
+        let ring_ms = if own { 0.0 } else { (RING_BATCHES * BATCH_RECORDS_MAX) as f64 * costs.works_ns / 1e6 };
+        let first = limits[0].clone();
+        let (mode, wants_queues) = (map.mode.name(), map.wants_queues());
+        BoxAccount { mode, configured, rx, workers, wants_queues, mpps, first, limits, ring_ms }
+    }
+}
