@@ -68,7 +68,7 @@ fn fold(numbers: impl Iterator<Item = u64>) -> u64 {
 fn ask<C: Columns>(columns: C, kernel: &str, round: u64, registers: &mut [u8]) -> u64 {
     let of = |i: usize| spread(round * 256 + i as u64);
     let few = (1 << (round % 33)) - 1;
-    let long: [u32; 64] = std::array::from_fn(|i| (of(i) & few) as u32 | u32::from(round % 2 == 0) << 31);
+    let long: [u32; 64] = std::array::from_fn(|i| (of(i) & few) as u32 | u32::from(round.is_multiple_of(2)) << 31);
     let bytes = long.map(|number| number as u8);
     let short = long.map(|number| (number ^ number >> 16) as u16);
     let words: [u64; 64] = std::array::from_fn(|i| of(i + 64) & (few | few << 31));
