@@ -230,4 +230,72 @@ mod tests {
             assert_eq!(worker.stage().batches, [(0, 1), (1, 2), (2, 3)], "slow: {slow}");
         }
     }
+
+    /// A stage that tells how much it was told to shed.
+    #[derive(Default)]
+    struct Sheds {
+        levels: Vec<u32>,
+        batches: usize,
+    }
+
+    impl Stage for Sheds {
+        fn batch(&mut self, _: RangeIndex, _: Epoch, _: &Batch<'_>) {
+            self.batches += 1;
+        }
+
+        fn advance(&mut self, _: Epoch) {}
+
+        fn step(&mut self) -> bool {
+            false
+        }
+
+        fn shed(&mut self, level: u32) {
+            self.levels.push(level);
+        }
+    }
+
+    const RANGES: u32 = 10_000;
+
+    /// A receiver and a worker that sheds.
+    fn pair() -> (Dispatcher, Worker<Sheds>) {
+        let (lane, inbox) = lane();
+        let mut worker = Worker::new(vec![inbox], Sheds::default());
+        worker.sheds();
+        let mut sender = Dispatcher::new(vec![lane], vec![1; RANGES as usize], 1, false);
+        sender.advance(Epoch(1));
+        worker.poll();
+        (sender, worker)
+    }
+
+    const BATCH: Batch<'static> = Batch { form: Form::Narrow, len: 1, words: &[], ends: None };
+
+    /// The walk over what a window leaves gives whatever rings have room for: that is no overload, however slow the worker is.
+    #[test]
+    fn a_walk_is_no_overload() {
+        let (mut sender, mut worker) = pair();
+        let mut ranges = 0..RANGES;
+        while !ranges.is_empty() {
+            // As `Gather::step` does it; a few batches of what is received come between.
+            while !sender.is_busy()
+                && let Some(range) = ranges.next()
+            {
+                sender.batch(RangeIndex(range), Epoch(1), &BATCH);
+            }
+            (0..TURN_BATCHES as u32).for_each(|range| sender.batch(RangeIndex(range), Epoch(2), &BATCH));
+            worker.poll();
+            worker.poll();
+        }
+        assert_eq!((&worker.stage().levels[..], sender.losses.iter().map(super::super::Losses::total).sum::<u64>()), (&[][..], 0));
+    }
+
+    /// A ring into which more comes than goes out is one, before it runs over.
+    #[test]
+    fn more_than_a_worker_works_off_is_overload() {
+        let (mut sender, mut worker) = pair();
+        for _ in 0..1_000 {
+            (0..2 * TURN_BATCHES as u32).for_each(|range| sender.batch(RangeIndex(range), Epoch(1), &BATCH));
+            worker.poll();
+        }
+        assert_eq!(worker.stage().levels, [1, 2, 3]);
+    }
 }
