@@ -93,7 +93,7 @@ impl<S: Stage> Receiver<S> {
             closing: None,
             strides: 0,
             overdue: None,
-            load: (world.sheds && !outlet.waits()).then(Load::default),
+            load: (world.sheds && !outlet.waits()).then(Load::of_queues),
             helped: 0,
             outlet,
             tap: None,
