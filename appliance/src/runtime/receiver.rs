@@ -61,7 +61,7 @@ pub struct Receiver<S> {
     pub(super) tap: Option<Box<Tap>>,
     pub(super) live: Arc<LiveCore>,
     /// Of its queues; none where nothing is shed.
-    load: Option<Load>,
+    pub(super) load: Option<Load>,
     /// So much sheds the core that it takes bursts from.
     helped: u32,
     /// Since it was last asked.
