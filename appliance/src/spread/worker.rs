@@ -312,6 +312,7 @@ mod tests {
                 sender.batch(RangeIndex(range), Epoch(1), &BATCH);
             }
             (0..TURN).for_each(|range| sender.batch(RangeIndex(range), Epoch(2), &BATCH));
+            assert!(!worker.inboxes[0].is_half_full());
             worker.poll();
             worker.poll();
         }
