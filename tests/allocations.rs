@@ -1,7 +1,8 @@
 //! Between its first packet and its last a thread of the data path takes no memory of the system and gives none back: not
-//! for packets, not where windows end, not where another configuration comes, not where memory or rings are full.
+//! for packets, not where windows end, not where another configuration comes, not where memory or rings are full, not where work is
+//! shed, nor with links and with packets that come twice.
 //!
-//! Both modes, without DPDK; `run_steady` beside it asks the same of the running program's system calls.
+//! Both modes, without DPDK; with its loops and rings `eal_overload` and `eal_skew` count the same, and `run_steady` beside it asks the same of the running program's system calls.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects")]
 
@@ -28,6 +29,9 @@ use tailwater::units::{Epoch, LinkType};
 
 const SHAPES: [(u32, u32); 4] = [(1, 0), (1, 2), (2, 0), (2, 2)];
 const RELOADS: usize = 4;
+/// Of half of the cases.
+const BESIDE: &str = "[[links]]\nname = \"a\"\ncapacity_bps = 1_000_000_000\nmatch = { vlan = 100 }\n[[links]]\nname = \"b\"\n\
+    capacity_bps = 1_000_000_000\nmatch = [{ src_mac = \"02:00:00:00:01:00\" }, { vlan = 666 }]\n[duplicates]\nsample = 4\n";
 
 /// What a poll gives, made before anything is counted.
 #[derive(Default)]
@@ -63,6 +67,7 @@ fn receive<S: Stage>(receiver: &mut Receiver<S>, polls: &[Poll], (gates, i): (&G
             receiver.epoch(epoch);
         }
         let frames: ArrayVec<Frame<'_>, BURST_FRAMES_MAX> = poll.frames.iter().map(frame).collect();
+        receiver.polled_all(frames.len() == BURST_FRAMES_MAX);
         receiver.frames(&frames);
         let busy = receiver.step();
         if !busy || n.is_multiple_of(64) {
@@ -101,6 +106,7 @@ impl Case {
         let mut dice = Dice::new(seed);
         let mut setup = Setup::of_windows(&mut dice, &[(1_000, 250)]);
         setup.memory_mb = if scarce { 1 } else { 256 };
+        (setup.sheds, setup.beside) = (true, if seed.is_multiple_of(2) { BESIDE } else { "" });
         let later = (0..RELOADS).map(|_| setup.redraw(&mut dice)).collect();
         let window_ns = setup.window_ms * 1_000_000;
         let mix = Mix {
@@ -149,7 +155,7 @@ impl Case {
 #[test]
 fn the_data_path_takes_no_memory_and_gives_none_back() {
     what_is_taken_is_counted();
-    let mut coarser = 0;
+    let (mut coarser, mut shed, mut links) = (0, 0, 0);
     let seeds = seeds(4);
     for seed in seeds.iter().copied() {
         println!("TAILWATER_SEED={seed}");
@@ -162,6 +168,7 @@ fn the_data_path_takes_no_memory_and_gives_none_back() {
             let (memory_mb, strain) = (case.setup.memory_mb, log.strain);
             println!("{shape:?}, waits {waits}, {memory_mb} MB: {reloads} reloads, {received} packets, {lost} records lost, {strain:?}");
             coarser += strain[..4].iter().sum::<u64>();
+            (shed, links) = (shed + strain[4], links + log.links.len());
             assert_eq!((threads.len(), received), ((shape.0 + shape.1) as usize, case.packets.len() as u64));
             // Some may give way to the next, or be refused for want of room.
             assert!((reloads > 0 || scarce) && log.ranges.len() > 20);
@@ -169,6 +176,8 @@ fn the_data_path_takes_no_memory_and_gives_none_back() {
         }
     }
     assert!(coarser > 0 || seeds.len() < 4, "memory was never short");
+    assert!(shed > 0 || seeds.len() < 4, "work was never shed");
+    assert!(links > 0 || seeds.len() < 4, "there was no link");
 }
 
 /// The check itself: what a thread takes while it counts is seen, what it takes else is not.

@@ -1,14 +1,17 @@
 //! One queue has all the traffic, and its core more to do than it can: another core takes bursts, and every figure, the ledger and
-//! the totals are what they would be had one core counted all of it. In both modes, on the real lcores and rings.
+//! the totals are what they would be had one core counted all of it. In both modes, on the real lcores and rings, whose threads take no
+//! memory meanwhile and give none back.
 #![cfg(feature = "dpdk")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test says what it expects by unwrapping")]
 
+mod counting_allocator;
 mod fed_support;
 #[path = "engine_support/mod.rs"]
 mod support;
 
 use std::time::{Duration, Instant};
 
+use counting_allocator::{Counted, first, watch, watched};
 use fed_support::{Fed, eal, until};
 use support::compare::check;
 use support::dice::Dice;
@@ -53,13 +56,17 @@ fn run(eal: &Eal, config: &str, csv: &str, packets: &[Packet], shape: (u32, u32)
     let frames: Vec<Vec<u8>> = packets.iter().map(Packet::frame).collect();
     let mut fed = Fed::start(eal, &config, shape, WAITING_FRAMES);
     until(10, "cores poll", || fed.receivers().iter().all(|core| core.empty_polls > 1_000));
+    watch();
     let (begun, mut rounds) = (Instant::now(), 0);
     let is_enough = |fed: &Fed| !hands_over || fed.receivers()[0].taken_frames > TAKEN;
     while rounds < ROUNDS.0 || rounds < ROUNDS.1 && !is_enough(&fed) && begun.elapsed() < PATIENCE {
         frames.iter().for_each(|frame| fed.give(1, frame));
         rounds += 1;
     }
+    assert_eq!(watched(), Counted::default(), "{}", first());
+    watch();
     let (log, cores) = fed.end();
+    assert!(watched().given_back > 0 && !first().is_empty(), "what a core has goes at its end: that is seen");
     let sent = (rounds * packets.len()) as u64;
     let of = |at: usize| (cores[at].received, cores[at].handed_frames, cores[at].taken_frames, cores[at].taken_bursts);
     let (idle, hot) = if shape.1 > 0 { (shape.1 as usize, shape.1 as usize + 1) } else { (0, 1) };
@@ -82,6 +89,7 @@ fn what_another_core_takes_is_counted_once_and_alike() {
                 .map(|_| run(&eal, &setup.toml(), &setup.csv(), &packets, shape, hands_over))
                 .find(|(_, log, dropped)| log.appliance.len() == 2 && *dropped == 0);
             let Some((rounds, log, _)) = verdict else {
+                assert!(shape.1 > 0, "there are no rings that could lose anything, and no {TRIES} runs over the end of an hour");
                 println!("NO VERDICT with {shape:?}: the machine gave the workers no time");
                 continue;
             };

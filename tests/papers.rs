@@ -213,7 +213,7 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
     core.memory.iter().for_each(|part| part.set(PartFigures { used: 1, high: 2, size: 3 }));
     let mut pause = Pause::default();
     for now_ns in [1, 2] {
-        pause.polled(now_ns, &core.pauses);
+        pause.polled(now_ns, 0, &core.pauses);
     }
     registry.set_feeds(vec![FeedSnapshot { name: "f".to_owned(), health: FeedHealth::Live }]);
     let rows = vec![("counted".to_owned(), 1)];

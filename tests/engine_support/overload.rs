@@ -60,6 +60,8 @@ pub(crate) fn plain(window_ms: u64, fast_ms: u64) -> Setup {
         moved: Vec::new(),
         rollup: false,
         customers: 0,
+        beside: "",
+        sheds: false,
     }
 }
 

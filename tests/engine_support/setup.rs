@@ -62,6 +62,9 @@ pub struct Setup {
     pub rollup: bool,
     /// So many customers share all ranges; 0: each range has its own.
     pub customers: u64,
+    /// Rows that are no stats, and whether work is shed: what a model knows nothing of.
+    pub beside: &'static str,
+    pub sheds: bool,
 }
 
 pub const RANGES: [(&str, bool, &str); 9] = [
@@ -207,13 +210,15 @@ impl Setup {
             moved: Vec::new(),
             rollup: false,
             customers: 0,
+            beside: "",
+            sheds: false,
         }
     }
 
     pub fn toml(&self) -> String {
         let mut out = format!(
-            "[appliance]\nshed = false\nwindow_ms = {}\nfast_window_ms = {}\nmemory_mb = {}\n",
-            self.window_ms, self.fast_ms, self.memory_mb
+            "[appliance]\nshed = {}\nwindow_ms = {}\nfast_window_ms = {}\nmemory_mb = {}\n",
+            self.sheds, self.window_ms, self.fast_ms, self.memory_mb
         );
         let directions: Vec<_> = [(self.ingress, "\"ingress\""), (self.egress, "\"egress\"")].iter().filter(|d| d.0).map(|d| d.1).collect();
         let untagged = if self.drops_untagged { "drop" } else { "passed" };
@@ -231,7 +236,7 @@ impl Setup {
         out += "[[tags]]\nmatch = { vlan = 100 }\ndecision = \"passed\"\nadded_bytes = 4\n";
         out += "[[sets]]\nname = \"premium\"\nmatch = { label = \"plan=premium\" }\ninclude = [\"default\"]\n";
         self.rows.iter().for_each(|row| out += &row.toml(self));
-        out
+        out + self.beside
     }
 
     pub fn csv(&self) -> String {

@@ -79,6 +79,8 @@ pub struct Gather {
     whole: Box<[u64]>,
     /// Records handed on since the start because the pool was empty.
     early: u64,
+    /// Batches handed on since the start.
+    handed: u64,
 }
 
 impl Gather {
@@ -112,6 +114,7 @@ impl Gather {
             ripe: Ripe::new(ranges),
             whole: vec![0; BATCH_WORDS_MAX].into_boxed_slice(),
             early: 0,
+            handed: 0,
         }
     }
 
@@ -190,6 +193,11 @@ impl Gather {
     /// Records handed on since the start because the pool was empty.
     pub const fn early(&self) -> u64 {
         self.early
+    }
+
+    /// Batches handed on since the start.
+    pub const fn handed(&self) -> u64 {
+        self.handed
     }
 
     /// One batch of the next range of the epoch before, or its end; false when no range is left.
@@ -340,6 +348,7 @@ impl Gather {
         let words = len * fit.words;
         // Of a segment that is free now: nothing is taken before this is done.
         let words = if is_whole { self.segments.at(chain.first, words) } else { &self.whole[..words] };
+        self.handed += 1;
         stage.batch(RangeIndex(range), self.epochs[side], &Batch { form, len, words, ends });
     }
 

@@ -13,4 +13,17 @@ impl<S: Stage> Receiver<S> {
             self.open.hold(from, to);
         }
     }
+
+    /// It did not poll for longer than its work takes: what waits now came meanwhile, and is not more than it can do.
+    #[cold]
+    pub fn was_away(&mut self) {
+        if let Some(load) = &mut self.load {
+            load.was_away();
+        }
+    }
+
+    /// Batches handed on since the start.
+    pub const fn handed(&self) -> u64 {
+        self.gather.handed()
+    }
 }

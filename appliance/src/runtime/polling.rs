@@ -185,7 +185,11 @@ impl<S: Stage> Polling<S> {
             // One that was given away was as full as it may be.
             self.came[at].add(if given { BURST_FRAMES_MAX } else { self.burst.len() }, frames_max);
             if at == 0 {
-                pause_ns = self.pause.polled(self.burst.read_ns(), &self.receiver.live().pauses);
+                let paused = self.pause.polled(self.burst.read_ns(), self.receiver.handed(), &self.receiver.live().pauses);
+                pause_ns = paused.ns;
+                if paused.is_away {
+                    self.receiver.was_away();
+                }
             }
             if pause_ns > self.pause_ns_max && (given || !self.burst.is_empty()) {
                 self.receiver.held_up(self.burst.time_ns(), pause_ns);

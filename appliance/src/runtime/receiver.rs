@@ -61,7 +61,7 @@ pub struct Receiver<S> {
     pub(super) tap: Option<Box<Tap>>,
     pub(super) live: Arc<LiveCore>,
     /// Of its queues; none where nothing is shed.
-    load: Option<Load>,
+    pub(super) load: Option<Load>,
     /// So much sheds the core that it takes bursts from.
     helped: u32,
     /// Since it was last asked.
@@ -93,7 +93,7 @@ impl<S: Stage> Receiver<S> {
             closing: None,
             strides: 0,
             overdue: None,
-            load: (world.sheds && !outlet.waits()).then(Load::default),
+            load: (world.sheds && !outlet.waits()).then(Load::of_queues),
             helped: 0,
             outlet,
             tap: None,

@@ -28,9 +28,9 @@ use loom::sync::{
 /// Bursts in one ring: a taker has enough to do while the giver does one itself, or a piece of what closes a window.
 const RING_BURSTS_MAX: usize = 8;
 const RING_BURSTS_MIN: usize = 2;
-/// Full polls, less those that were not, from which on a core gives. As many frames as a queue of 1,024 holds, and half of what
-/// makes it shed: work is shed only where nobody takes enough.
-const GIVE_POLLS: u32 = 16;
+/// Full polls, less those that were not, from which on a core gives. As many frames as a quarter of a queue of 1,024, and half of
+/// what makes it shed: work is shed only where nobody takes enough.
+const GIVE_POLLS: u32 = 4;
 /// More than this is not remembered, so that it ends soon.
 const BEHIND_MAX: u32 = 32;
 /// Polls in a row that left nothing behind, after which a core takes from others.

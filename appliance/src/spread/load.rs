@@ -1,14 +1,32 @@
 //! Whether a core has more to do than it can, told by what waits for it, and how much less it does then.
 //!
 //! A poll that takes all that it may says that more waits. One such poll says nothing: frames come in bunches. As many in a
-//! row as fill a queue twice say that this core does not keep up; then it does less, and if that does not help, less again. When
-//! most polls leave nothing behind, it does more again, a level at a time; where that was too soon, it waits longer the next
+//! row as take half a queue say that this core does not keep up; then it does less, and if that does not help, less again. What
+//! waits behind a pause of the core is what came meanwhile, not more than it can do: such polls do not count until they are too
+//! many for that. Of a worker batches count that it takes of a ring which stays half full, unless less and less waits there.
+//!
+//! When most polls leave nothing behind, it does more again, a level at a time; where that was too soon, it waits longer the next
 //! time. No clock is read for it.
+
+use super::RING_BATCHES;
+use crate::limits::BURST_FRAMES_MAX;
 
 /// Levels: at level n stats that may leave records out look at one in 2^n.
 pub const SHED_LEVELS: u32 = 3;
-/// Full polls, less those that were not, after which a core does less: as many as fill a queue of 1,024 frames twice.
-const RAISE_POLLS: u32 = 32;
+/// Full polls, less those that were not, after which a core does less, and twice as many at each level: half of a queue of 1,024
+/// frames. Where twice as much comes as goes, as many more wait by then, and the second level comes before the queue is full.
+#[allow(clippy::cast_possible_truncation, reason = "a few")]
+const RAISE_POLLS: u32 = 512 / BURST_FRAMES_MAX as u32;
+/// Batches of rings that are half full, less those of others, after which a worker does less, and twice as many at each level: half
+/// of the room that is left then. Where twice as much comes as goes, as many more wait by then.
+#[allow(clippy::cast_possible_truncation, reason = "a few")]
+const RAISE_BATCHES: u32 = RING_BATCHES as u32 / 4;
+/// Full polls behind a pause that do not count: so many a full queue of 1,024 takes where half as much comes as goes.
+#[allow(clippy::cast_possible_truncation, reason = "a few")]
+const EXCUSED_POLLS: u32 = 2 * 1_024 / BURST_FRAMES_MAX as u32;
+/// Where a ring has less, by more than a part of what was taken of it meanwhile, a bunch is worked off: a quarter, since what comes
+/// comes unevenly.
+const EBBS: u32 = 4;
 /// After so many polls of which half were not full a core does more again;
 const CALM_POLLS: u32 = 4_096;
 /// and after so many times that where it was too soon before.
@@ -19,11 +37,17 @@ const QUIET_TIMES: u32 = 16;
 const TOO_SOON: u32 = 2;
 
 /// See the module. One for each core whose work can be shed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Load {
+    /// What makes it do less at level 0.
+    raise: u32,
     level: u32,
-    /// Full polls, less those that were not.
+    /// Full polls, less those that were not; or batches.
     behind: u32,
+    /// Batches that waited when that began.
+    waited: u32,
+    /// Full polls to come that do not count.
+    excused: u32,
     /// Polls since the level was last looked at, and full ones among them.
     polls: u32,
     full: u32,
@@ -35,17 +59,65 @@ pub struct Load {
 }
 
 impl Load {
+    /// Of a core that polls queues.
+    pub const fn of_queues() -> Self {
+        Self::at(RAISE_POLLS)
+    }
+
+    /// Of a worker.
+    pub const fn of_rings() -> Self {
+        Self::at(RAISE_BATCHES)
+    }
+
+    const fn at(raise: u32) -> Self {
+        let (level, behind, waited, excused, polls, full) = (0, 0, 0, 0, 0, 0);
+        Self { raise, level, behind, waited, excused, polls, full, calm: 0, calm_times: 0, lowered: false }
+    }
+
     /// A poll took all that it may, or not. A level, where that changes.
     #[inline]
     pub fn polled(&mut self, is_full: bool) -> Option<u32> {
+        let counts = self.excused == 0 || !is_full;
+        self.excused = if counts { 0 } else { self.excused - 1 };
+        self.count(is_full, u32::from(counts))
+    }
+
+    /// The core did not poll for longer than its work takes: what waits now came meanwhile. A core that was behind before has no
+    /// such excuse, nor one that still has one.
+    pub const fn was_away(&mut self) {
+        if self.behind == 0 && self.excused == 0 {
+            self.excused = EXCUSED_POLLS;
+        }
+    }
+
+    /// A worker took so many batches of a ring in which so many had waited: of the fullest, if that was half full. A level, where
+    /// that changes.
+    #[inline]
+    pub fn worked(&mut self, is_full: bool, waits: u32, batches: u32) -> Option<u32> {
+        if !is_full {
+            return self.count(false, batches.max(1));
+        }
+        if self.behind == 0 {
+            self.waited = waits;
+        }
+        let most = self.raise << self.level;
+        if self.behind + batches >= most && waits + most / EBBS < self.waited {
+            self.behind = 0;
+            return self.count(true, 0);
+        }
+        self.count(true, batches)
+    }
+
+    #[inline]
+    fn count(&mut self, is_full: bool, by: u32) -> Option<u32> {
         self.polls += 1;
         if is_full {
-            (self.full, self.behind) = (self.full + 1, self.behind + 1);
-            if self.behind >= RAISE_POLLS {
+            (self.full, self.behind) = (self.full + 1, self.behind + by);
+            if self.behind >= self.raise << self.level {
                 return self.raise();
             }
         } else {
-            self.behind = self.behind.saturating_sub(1);
+            self.behind = self.behind.saturating_sub(by);
         }
         if self.polls < CALM_POLLS { None } else { self.look() }
     }
@@ -82,7 +154,7 @@ impl Load {
 
     fn turn_to(&mut self, level: u32, lowered: bool) -> Option<u32> {
         let changes = level != self.level;
-        *self = Self { level, calm_times: self.calm_times, lowered, ..Self::default() };
+        *self = Self { level, calm_times: self.calm_times, lowered, ..Self::at(self.raise) };
         changes.then_some(level)
     }
 }
@@ -97,18 +169,90 @@ mod tests {
 
     #[test]
     fn bunches_are_no_overload_and_a_queue_that_stays_full_is() {
-        let mut load = Load::default();
-        assert!(polls(&mut load, 100_000, |i| i % 32 < 16).is_empty());
-        assert!(polls(&mut load, 20, |_| true).is_empty(), "whoever was away for a moment finds a bunch");
-        assert!(polls(&mut load, 100, |_| false).is_empty());
-        assert_eq!(polls(&mut load, RAISE_POLLS * 5, |_| true), [1, 2, 3]);
+        let mut load = Load::of_queues();
+        assert!(polls(&mut load, 100_000, |i| i % 14 < 7).is_empty());
+        assert_eq!(polls(&mut load, RAISE_POLLS * (1 + 2 + 4 + 8), |_| true), [1, 2, 3]);
         assert_eq!(load.level(), SHED_LEVELS);
+    }
+
+    /// Twice as much comes as goes, and at level 1 five eighths of the work are left, then less: no queue of 1,024 runs over.
+    #[test]
+    fn at_twice_the_load_a_queue_does_not_run_over() {
+        let (mut load, mut waits) = (Load::of_queues(), 0.0);
+        for _ in 0..100_000 {
+            let taken = f64::min(waits, 64.0);
+            waits += 128.0 * taken.max(1.0) / 64.0 * [1.0, 0.625, 0.4375, 0.34375][load.level() as usize] - taken;
+            assert!(waits < 1_024.0, "{load:?}");
+            load.polled(taken >= 64.0);
+        }
+        assert!(load.level() >= 2, "{load:?}");
+    }
+
+    #[test]
+    fn whoever_was_away_for_a_moment_finds_a_bunch() {
+        let mut load = Load::of_queues();
+        for _ in 0..100 {
+            load.was_away();
+            assert!(polls(&mut load, EXCUSED_POLLS + RAISE_POLLS - 1, |_| true).is_empty());
+            assert!(polls(&mut load, RAISE_POLLS, |_| false).is_empty());
+        }
+        // Who is away again and again and never has time between is no better than who is always there.
+        let mut levels = Vec::new();
+        for _ in 0..20 {
+            load.was_away();
+            levels.extend(polls(&mut load, 10, |_| true));
+        }
+        assert_eq!(levels, [1, 2, 3]);
+    }
+
+    /// Where a worker takes 16 batches a turn, and so many come meanwhile: the levels, and the most that waited.
+    fn turns(load: &mut Load, n: u32, waits: &mut u32, comes: impl Fn(u32) -> u32) -> (Vec<u32>, u32) {
+        let (mut levels, mut most) = (Vec::new(), *waits);
+        for _ in 0..n {
+            let taken = (*waits).min(16);
+            levels.extend(load.worked(*waits >= 132, *waits, taken));
+            *waits = *waits - taken + comes(load.level());
+            most = most.max(*waits);
+        }
+        (levels, most)
+    }
+
+    #[test]
+    fn a_ring_that_fills_up_is_overload_before_it_is_full() {
+        let (mut load, mut waits) = (Load::of_rings(), 0);
+        // Twice the load, of which each level leaves less.
+        let (levels, most) = turns(&mut load, 2_000, &mut waits, |level| [32, 20, 14, 11][level as usize]);
+        assert!(levels.starts_with(&[1, 2]) && most <= 256, "{levels:?}, {most}");
+    }
+
+    #[test]
+    fn a_ring_that_empties_is_none() {
+        for (waits, comes) in [(256, 0), (256, 4), (256, 8), (180, 8)] {
+            let (mut load, mut waits) = (Load::of_rings(), waits);
+            assert_eq!(turns(&mut load, 2_000, &mut waits, |_| comes).0, [0; 0], "{comes}");
+        }
+        // A bunch that comes at once, again and again, and is gone before the next.
+        let mut load = Load::of_rings();
+        for _ in 0..1_000 {
+            let mut waits = 200;
+            assert_eq!(turns(&mut load, 20, &mut waits, |_| 0).0, [0; 0]);
+        }
+        // One that stays full is.
+        let (mut load, mut waits) = (Load::of_rings(), 250);
+        assert_eq!(turns(&mut load, 100, &mut waits, |_| 16).0, [1, 2, 3]);
+        // Also where what comes comes every other turn.
+        let mut load = Load::of_rings();
+        let levels: Vec<u32> = (0..100).filter_map(|turn| load.worked(true, 256 - 16 * (turn % 2), 16)).collect();
+        assert_eq!(levels, [1, 2, 3]);
+        // What cannot be taken yet is no work.
+        let mut load = Load::of_rings();
+        assert!((0..1_000).all(|_| load.worked(true, 200, 0).is_none()));
     }
 
     #[test]
     fn it_recovers_by_itself_a_level_at_a_time() {
-        let mut load = Load::default();
-        polls(&mut load, RAISE_POLLS * 3, |_| true);
+        let mut load = Load::of_queues();
+        polls(&mut load, RAISE_POLLS * (1 + 2 + 4), |_| true);
         assert_eq!(polls(&mut load, CALM_POLLS * 3, |i| i % 4 == 0), [2, 1, 0]);
         assert!(polls(&mut load, CALM_POLLS * 10, |i| i % 4 == 0).is_empty());
     }
@@ -116,7 +260,7 @@ mod tests {
     /// A load that one level carries and none does not: it is tried ever less often.
     #[test]
     fn it_does_not_swing() {
-        let mut load = Load::default();
+        let mut load = Load::of_queues();
         let mut changes = 0;
         for i in 0..CALM_POLLS * 200 {
             let is_full = load.level() == 0 || i % 3 == 0;

@@ -94,6 +94,12 @@ impl Lane {
         true
     }
 
+    /// Whether more than a quarter of the ring waits.
+    fn is_busy(&self) -> bool {
+        let capacity = self.to.buffer().capacity();
+        capacity - self.to.slots() > capacity / 4 && !self.to.is_abandoned()
+    }
+
     fn mark(&mut self, next: Epoch) {
         self.marks[usize::from(self.marks[0].is_some())] = Some(next);
     }
@@ -238,9 +244,10 @@ impl Stage for Dispatcher {
         self.efforts = Arc::clone(efforts);
     }
 
-    /// A ring that is half full: what is received comes before what was.
+    /// A ring of which a quarter waits: what is received comes before what was. What the walk alone puts into a ring stays well
+    /// below the half that a worker takes for overload.
     fn is_busy(&self) -> bool {
-        !self.hurries && self.lanes.iter().any(|lane| lane.to.slots() < RING_BATCHES / 2 && !lane.to.is_abandoned())
+        !self.hurries && self.lanes.iter().any(Lane::is_busy)
     }
 
     fn hurry(&mut self) {

@@ -24,7 +24,12 @@ impl Inbox {
     }
 
     fn is_half_full(&self) -> bool {
-        self.from.slots() >= self.from.buffer().capacity() / 2
+        self.waits() >= self.from.buffer().capacity() / 2
+    }
+
+    /// Batches and marks that wait.
+    fn waits(&self) -> usize {
+        self.from.slots()
     }
 
     /// The next message, unless it is a batch of a later epoch than `latest`.
@@ -58,49 +63,72 @@ impl<S: Stage> Worker<S> {
 
     /// Where a ring stays half full, stats do less.
     pub fn sheds(&mut self) {
-        self.load = Some(Load::default());
+        self.load = Some(Load::of_rings());
     }
 
     /// Takes what waits, a bounded number; false if nothing did.
     pub fn poll(&mut self) -> bool {
-        if let Some(load) = &mut self.load
-            && let Some(level) = load.polled(self.inboxes.iter().any(Inbox::is_half_full))
-        {
-            self.stage.shed(level);
-        }
+        let is_full = self.inboxes.iter().any(Inbox::is_half_full);
+        let waiting = self.inboxes.iter().map(Inbox::waits).max().unwrap_or(0);
         let closing = self.stage.step();
-        let mut busy = closing;
         // Of the epoch right behind the open one batches are taken before all cores have come to it, so that a ring does not
         // overflow while another core still walks. But a stage holds two epochs apart: while one still closes, what is behind
         // the open one waits in the rings, or its walk would be ended at once. A ring that is half full ends it: then the
         // reporter is too far behind.
-        let waits = closing && !self.inboxes.iter().any(Inbox::is_half_full);
+        let waits = closing && !is_full;
         let latest = if waits { self.at } else { Epoch(self.at.0.saturating_add(1)) };
-        for inbox in &mut self.inboxes {
-            for _ in 0..TURN_BATCHES {
-                if inbox.at > latest {
+        let (mut taken, mut most) = (0, 0);
+        for at in 0..self.inboxes.len() {
+            let counts = !is_full || self.inboxes[at].is_half_full();
+            let batches = self.take(at, latest);
+            (taken, most) = (taken + batches, most.max(if counts { batches } else { 0 }));
+        }
+        self.judge(is_full, waiting, most);
+        let busy = closing || taken > 0;
+        !waits && self.flip() || busy
+    }
+
+    /// Takes batches of one ring, as many as are its turn. How many.
+    fn take(&mut self, at: usize, latest: Epoch) -> usize {
+        let Self { inboxes, stage, .. } = self;
+        let inbox = &mut inboxes[at];
+        let mut batches = 0;
+        for _ in 0..TURN_BATCHES {
+            if inbox.at > latest {
+                break;
+            }
+            match inbox.take(latest) {
+                Some(Message::Batch(transfer)) => {
+                    if transfer.epoch > self.at {
+                        self.ahead = Some(transfer.epoch);
+                    }
+                    stage.batch(transfer.range, transfer.epoch, &transfer.batch());
+                    // The way back holds as many boxes as there are: it is never full.
+                    let _ = inbox.back.push(transfer);
+                    batches += 1;
+                }
+                // What stands behind a mark comes after the flip that it may bring, wherever turns are cut.
+                Some(Message::Passed(next)) => {
+                    inbox.at = next;
                     break;
                 }
-                match inbox.take(latest) {
-                    Some(Message::Batch(transfer)) => {
-                        if transfer.epoch > self.at {
-                            self.ahead = Some(transfer.epoch);
-                        }
-                        self.stage.batch(transfer.range, transfer.epoch, &transfer.batch());
-                        // The way back holds as many boxes as there are: it is never full.
-                        let _ = inbox.back.push(transfer);
-                        busy = true;
-                    }
-                    // What stands behind a mark comes after the flip that it may bring, wherever turns are cut.
-                    Some(Message::Passed(next)) => {
-                        inbox.at = next;
-                        break;
-                    }
-                    None => break,
-                }
+                None => break,
             }
         }
-        !waits && self.flip() || busy
+        batches
+    }
+
+    /// So many waited in the fullest ring, and so many were taken of one that was half full, or if none was of any.
+    #[allow(clippy::cast_possible_truncation, reason = "a ring's")]
+    fn judge(&mut self, is_full: bool, waiting: usize, taken: usize) {
+        if let Some(level) = self.load.as_mut().and_then(|load| load.worked(is_full, waiting as u32, taken as u32)) {
+            self.stage.shed(level);
+        }
+    }
+
+    /// So much is shed now.
+    pub fn shed_level(&self) -> u32 {
+        self.load.as_ref().map_or(0, Load::level)
     }
 
     /// Opens the epoch that all cores have come to; first the one of which there are batches already. False if that was not
@@ -229,5 +257,84 @@ mod tests {
             (0..10).for_each(|_| _ = worker.poll());
             assert_eq!(worker.stage().batches, [(0, 1), (1, 2), (2, 3)], "slow: {slow}");
         }
+    }
+
+    /// A stage that tells how much it was told to shed.
+    #[derive(Default)]
+    struct Sheds {
+        levels: Vec<u32>,
+        batches: usize,
+    }
+
+    impl Stage for Sheds {
+        fn batch(&mut self, _: RangeIndex, _: Epoch, _: &Batch<'_>) {
+            self.batches += 1;
+        }
+
+        fn advance(&mut self, _: Epoch) {}
+
+        fn step(&mut self) -> bool {
+            false
+        }
+
+        fn shed(&mut self, level: u32) {
+            self.levels.push(level);
+        }
+    }
+
+    const RANGES: u32 = 10_000;
+    #[allow(clippy::cast_possible_truncation, reason = "a few")]
+    const TURN: u32 = TURN_BATCHES as u32;
+
+    /// A receiver and a worker that sheds.
+    fn pair() -> (Dispatcher, Worker<Sheds>) {
+        let (lane, inbox) = lane();
+        let mut worker = Worker::new(vec![inbox], Sheds::default());
+        worker.sheds();
+        let mut sender = Dispatcher::new(vec![lane], vec![1; RANGES as usize], RANGES as usize, false);
+        sender.advance(Epoch(1));
+        worker.poll();
+        (sender, worker)
+    }
+
+    const BATCH: Batch<'static> = Batch { form: Form::Narrow, len: 1, words: &[], ends: None };
+
+    /// The walk over what a window leaves gives whatever rings have room for: that is no overload, however slow the worker is.
+    #[test]
+    fn a_walk_is_no_overload() {
+        let (mut sender, mut worker) = pair();
+        let mut ranges = 0..RANGES;
+        while !ranges.is_empty() {
+            // As `Gather::step` does it; a few batches of what is received come between.
+            while !sender.is_busy()
+                && let Some(range) = ranges.next()
+            {
+                sender.batch(RangeIndex(range), Epoch(1), &BATCH);
+            }
+            (0..TURN).for_each(|range| sender.batch(RangeIndex(range), Epoch(2), &BATCH));
+            assert!(!worker.inboxes[0].is_half_full());
+            worker.poll();
+            worker.poll();
+        }
+        assert_eq!((&worker.stage().levels[..], sender.losses.iter().map(super::super::Losses::total).sum::<u64>()), (&[][..], 0));
+    }
+
+    /// A ring into which more comes than goes out is one, before it runs over.
+    #[test]
+    fn more_than_a_worker_works_off_is_overload() {
+        let (mut sender, mut worker) = pair();
+        let lost = |sender: &Dispatcher| sender.losses.iter().map(super::super::Losses::total).sum::<u64>();
+        while worker.stage().levels.is_empty() {
+            (0..2 * TURN).for_each(|range| sender.batch(RangeIndex(range), Epoch(1), &BATCH));
+            worker.poll();
+            assert_eq!(lost(&sender), 0);
+        }
+        // What does not help is followed by more.
+        for _ in 0..1_000 {
+            (0..2 * TURN).for_each(|range| sender.batch(RangeIndex(range), Epoch(1), &BATCH));
+            worker.poll();
+        }
+        assert!(lost(&sender) > 0);
+        assert_eq!(worker.stage().levels, [1, 2, 3]);
     }
 }

@@ -38,20 +38,41 @@ const SYSTEM: usize = PAUSE_CAUSES.len() - 1;
 const POLLS_NS_MAX: u64 = 50_000;
 /// More than a rest takes where the CPU is given back: a nap is 50 us, and others that take turns have a few milliseconds each.
 const REST_NS_MAX: u64 = 20_000_000;
-/// More than a frame takes of a burst, of which some complete batches: one of those takes 40 us with the standard set.
-const FRAME_NS_MAX: u64 = 20_000;
-/// More than what closes a window takes in a poll, a piece of 50 us at most (`bash scripts/bench pause`) or where that is late up to
-/// four longer ones, and than turning to another.
-const PIECE_NS_MAX: u64 = 1_000_000;
+/// More than a frame takes until it stands in a log.
+const FRAME_NS_MAX: u64 = 1_000;
+/// More than a batch takes that is complete: 40 us with the standard set.
+const BATCH_NS_MAX: u64 = 40_000;
+/// More than what closes a window takes in a poll beside its batches: a piece of 50 us at most (`bash scripts/bench pause`), or where
+/// that is late four that are twice as long.
+const CLOSING_NS_MAX: u64 = 400_000;
+/// More than turning to another window or configuration takes, and closing.
+const TURN_NS_MAX: u64 = 1_000_000;
 
 impl Did {
+    /// More than this takes, and so many frames and batches.
+    const fn work_ns_max(self, frames: u64, batches: u64) -> u64 {
+        let piece = match self {
+            Self::Poll | Self::Rest | Self::Frames => 0,
+            Self::Closing => CLOSING_NS_MAX,
+            Self::Window | Self::Reload => TURN_NS_MAX,
+        };
+        POLLS_NS_MAX + frames * FRAME_NS_MAX + batches * BATCH_NS_MAX + piece
+    }
+
     /// What a pause is put down to. Who rests gives its CPU away for as long as others want it, within reason.
-    fn cause(self, pause_ns: u64, frames: u64) -> usize {
-        let piece = if self >= Self::Closing { PIECE_NS_MAX } else { 0 };
-        let can_take = POLLS_NS_MAX + frames * FRAME_NS_MAX + piece;
-        let can_take = if self == Self::Rest { REST_NS_MAX } else { can_take };
+    fn cause(self, pause_ns: u64, work_ns_max: u64) -> usize {
+        let can_take = if self == Self::Rest { REST_NS_MAX } else { work_ns_max };
         if pause_ns > can_take { SYSTEM } else { self as usize }
     }
+}
+
+/// A pause that is over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Paused {
+    /// How long it was; 0: there was none, or no clock.
+    pub ns: u64,
+    /// It was longer than what the core did takes: others ran, or nobody. Also where it had given its CPU away.
+    pub is_away: bool,
 }
 
 /// Pauses of one core, live. All zero where it has read no clock: workers, and replays.
@@ -131,19 +152,24 @@ pub struct Pause {
     since_ns: u64,
     did: Did,
     frames: u64,
+    /// Batches handed on when it polled last.
+    handed: u64,
 }
 
 impl Pause {
-    /// The first poll of a turn was at `now_ns`, by a monotonic clock; 0: none was read. How long the pause before it was.
+    /// The first poll of a turn was at `now_ns`, by a monotonic clock; 0: none was read. Since the start the core has handed on so
+    /// many batches. The pause before it.
     #[inline]
-    pub fn polled(&mut self, now_ns: u64, live: &LivePauses) -> u64 {
-        let mut pause_ns = 0;
+    pub fn polled(&mut self, now_ns: u64, handed: u64, live: &LivePauses) -> Paused {
+        let mut paused = Paused::default();
         if self.since_ns > 0 && now_ns > 0 {
-            pause_ns = now_ns.saturating_sub(self.since_ns);
-            live.add(pause_ns, self.did.cause(pause_ns, self.frames));
+            let work_ns_max = self.did.work_ns_max(self.frames, handed - self.handed);
+            paused.ns = now_ns.saturating_sub(self.since_ns);
+            paused.is_away = paused.ns > work_ns_max;
+            live.add(paused.ns, self.did.cause(paused.ns, work_ns_max));
         }
-        *self = Self { since_ns: now_ns, ..Self::default() };
-        pause_ns
+        *self = Self { since_ns: now_ns, handed, ..Self::default() };
+        paused
     }
 
     /// The core did this since, or had so many frames.
@@ -165,26 +191,35 @@ mod tests {
     #[test]
     fn a_pause_is_from_poll_to_poll_and_put_down_to_what_was_done() {
         let (live, mut pause) = (LivePauses::default(), Pause::default());
-        pause.polled(1_000, &live);
+        pause.polled(1_000, 0, &live);
         assert_eq!(live.get(), PauseFigures::default(), "the first has none before it");
+        // What was done, how many batches were handed on, and what that is put down to.
         let cases = [
-            (&[(Did::Poll, 0)][..], 100, "poll"),
-            (&[(Did::Poll, 0)], 50_001, "system"),
-            (&[(Did::Poll, 32)], 10_000, "frames"),
-            (&[(Did::Poll, 1)], 71_000, "system"),
-            (&[(Did::Poll, 32), (Did::Closing, 0)], 900_000, "closing"),
-            (&[(Did::Window, 32), (Did::Closing, 0)], 20_000, "window"),
-            (&[(Did::Reload, 0), (Did::Window, 0)], 1_000_000, "reload"),
-            (&[(Did::Reload, 0)], 3_000_000_000, "system"),
-            (&[(Did::Rest, 0)], 4_000_000, "rest"),
-            (&[(Did::Rest, 0)], 20_000_001, "system"),
+            (&[(Did::Poll, 0)][..], 0, 100, "poll"),
+            (&[(Did::Poll, 0)], 0, 50_001, "system"),
+            (&[(Did::Poll, 32)], 0, 10_000, "frames"),
+            (&[(Did::Poll, 1)], 0, 52_000, "system"),
+            // A full burst, and one behind which something else ran for a millisecond.
+            (&[(Did::Poll, 64)], 2, 190_000, "frames"),
+            (&[(Did::Poll, 64)], 2, 1_080_000, "system"),
+            (&[(Did::Poll, 64)], 20, 900_000, "frames"),
+            (&[(Did::Poll, 32), (Did::Closing, 0)], 1, 500_000, "closing"),
+            (&[(Did::Poll, 64), (Did::Closing, 0)], 4, 1_100_000, "system"),
+            (&[(Did::Window, 32), (Did::Closing, 0)], 0, 20_000, "window"),
+            // What other cores gave of the window before, with its batches.
+            (&[(Did::Poll, 135 * 64), (Did::Window, 0)], 135, 14_000_000, "window"),
+            (&[(Did::Reload, 0), (Did::Window, 0)], 0, 1_000_000, "reload"),
+            (&[(Did::Reload, 0)], 0, 3_000_000_000, "system"),
+            (&[(Did::Rest, 0)], 0, 4_000_000, "rest"),
+            (&[(Did::Rest, 0)], 0, 20_000_001, "system"),
         ];
-        let mut now_ns = 1_000;
-        for (done, pause_ns, name) in cases {
+        let (mut now_ns, mut handed) = (1_000, 0);
+        for (done, batches, pause_ns, name) in cases {
             let before = live.get();
             done.iter().for_each(|(did, frames)| pause.did(*did, *frames));
-            now_ns += pause_ns;
-            assert_eq!(pause.polled(now_ns, &live), pause_ns);
+            (now_ns, handed) = (now_ns + pause_ns, handed + batches);
+            let paused = pause.polled(now_ns, handed, &live);
+            assert_eq!(paused, Paused { ns: pause_ns, is_away: name == "system" || name == "rest" });
             let news = live.get().since(&before);
             assert_eq!((news.count(), news.total_ns[cause(name)]), (1, pause_ns), "{name}");
             let bin = news.bins.iter().position(|n| *n == 1).unwrap();
@@ -192,7 +227,7 @@ mod tests {
             assert!(low.is_some_and(|low| low <= pause_ns) && pause_bin_ns(bin).is_none_or(|high| pause_ns < high), "{pause_ns}: {bin}");
         }
         let figures = live.get();
-        assert_eq!((figures.longest_ns[cause("system")], figures.longest_ns[cause("frames")]), (3_000_000_000, 10_000));
+        assert_eq!((figures.longest_ns[cause("system")], figures.longest_ns[cause("frames")]), (3_000_000_000, 900_000));
         assert_eq!(figures.total_ns.iter().sum::<u64>(), now_ns - 1_000, "no time is lost");
     }
 
@@ -201,7 +236,7 @@ mod tests {
         let [one, other] = [40, 4_000].map(|pause_ns| {
             let (live, mut pause) = (LivePauses::default(), Pause::default());
             [5, 5 + pause_ns].into_iter().for_each(|now_ns| {
-                pause.polled(now_ns, &live);
+                pause.polled(now_ns, 0, &live);
             });
             live.get()
         });

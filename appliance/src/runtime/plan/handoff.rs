@@ -110,7 +110,7 @@ fn sent<S: Stage>(world: &Arc<World>, stage: S, frames: &mut Frames, count: u64)
     (ran_ns() - begun) as f64 / packets.max(1) as f64
 }
 
-/// While a ring is half full the sender lets the other core work: waiting is no part of the price.
+/// While a ring is a quarter full the sender lets the other core work: waiting is no part of the price.
 fn rest(stage: &impl Stage) {
     while stage.is_busy() {
         std::thread::sleep(REST);
