@@ -9,13 +9,14 @@ use serde_json::Value;
 use tailwater::rx::capture::Capture as Reader;
 
 use super::support::captures::Capture;
+use super::support::sets::PART;
 
 /// Ranges that are looked at whole.
 const RANGES: usize = 32;
 /// Keys of a list of the standard set.
 const K: usize = 20;
-/// Behind a bare Ethernet header.
-const IPV4_AT: usize = 14;
+/// Behind two addresses.
+const ETHERTYPE_AT: usize = 12;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
@@ -64,6 +65,10 @@ impl Model {
         let keys = self.0.get(prefix)?;
         let mut wrong = String::new();
         for stat in report["stats"].as_array().into_iter().flatten() {
+            // A part of the packets, of which the model knows nothing.
+            if stat["name"].as_str().is_none_or(|name| name.starts_with(PART)) {
+                continue;
+            }
             let metric = usize::from(stat["metric"] == "bytes");
             let key = stat["key"].as_str().unwrap_or_default();
             let said = stat["top"]["entries"].as_array().or_else(|| stat["histogram"]["bins"].as_array()).into_iter().flatten();
@@ -92,9 +97,18 @@ fn truth(keys: &Keys, key: &str, name: &str) -> Option<[u64; 2]> {
     Some(keys.get(&(known, name.to_owned())).copied().unwrap_or_default())
 }
 
-/// Where a bare IPv4 packet goes, and its keys.
+/// The packet behind an Ethernet header and its VLANs, if it is IPv4.
+fn ipv4(frame: &[u8]) -> Option<&[u8]> {
+    let mut rest = frame.get(ETHERTYPE_AT..)?;
+    while let [0x81, 0x00, _, _, inner @ ..] | [0x88, 0xA8, _, _, inner @ ..] = rest {
+        rest = inner;
+    }
+    rest.strip_prefix(&[0x08, 0x00])
+}
+
+/// Where an IPv4 packet goes, and its keys.
 fn facts(frame: &[u8]) -> Option<(Ipv4Addr, Vec<(&'static str, String)>)> {
-    let ip = frame.get(IPV4_AT..).filter(|_| frame[12..IPV4_AT] == [8, 0])?;
+    let ip = ipv4(frame)?;
     let address = |at: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(ip.get(at..at + 4)?).ok()?));
     let (from, to, protocol) = (address(12)?, address(16)?, *ip.get(9)?);
     let net = Ipv4Net::new(from, 24).ok()?.trunc();

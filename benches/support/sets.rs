@@ -15,6 +15,8 @@ const EIGHT: [&str; 8] = [
     "top_destinations",
     "top_destination_ports",
 ];
+/// What names of copies begin with.
+pub const PART: &str = "part_";
 /// Of what more copies of the standard set count.
 const WHERE: [&str; 3] = ["{ protocol = \"udp\" }", "{ protocol = \"tcp\" }", "{ dst_port = \"1024..\" }"];
 
@@ -43,5 +45,5 @@ pub fn configuration(stats: usize, ranges: &Path, window_ms: u64) -> String {
 fn copied(row: &str, copy: usize) -> String {
     let Some(part) = copy.checked_sub(1).and_then(|at| WHERE.get(at)) else { return row.to_owned() };
     let lines = row.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n");
-    lines.replacen("name = \"", &format!("where = {part}\nname = \"part_{copy}_"), 1)
+    lines.replacen("name = \"", &format!("where = {part}\nname = \"{PART}{copy}_"), 1)
 }

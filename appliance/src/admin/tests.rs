@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::*;
 use crate::config::Token;
-use crate::telemetry::{Ages, Did, FeedHealth, FeedSnapshot, Pause, Registry, SinkState, SinkStatus};
+use crate::telemetry::{Ages, Did, FeedHealth, FeedSnapshot, Pause, Registry, SinkState, SinkStatus, Work};
 
 fn any_port() -> SocketAddr {
     "127.0.0.1:0".parse().unwrap()
@@ -57,10 +57,10 @@ fn example() -> Arc<Registry> {
     core.received.add(1000);
     core.drop_frame(1, 3);
     let mut pause = Pause::default();
-    pause.polled(1_000, 0, &core.pauses);
+    pause.polled(1_000, Work::default(), &core.pauses);
     pause.did(Did::Poll, 32);
-    pause.polled(11_000, 0, &core.pauses);
-    pause.polled(311_000, 0, &core.pauses);
+    pause.polled(11_000, Work::default(), &core.pauses);
+    pause.polled(311_000, Work::default(), &core.pauses);
     registry.core(3, "worker").counted.add(7);
     let port = registry.port(0, "net_pcap0,rx_pcap=\"a b\".pcap", "mirror-a");
     port.missed.add(5);

@@ -2,6 +2,7 @@
 
 use super::receiver::Receiver;
 use crate::gather::Stage;
+use crate::telemetry::Work;
 
 impl<S: Stage> Receiver<S> {
     /// Frames come that may have waited for this poll so long.
@@ -16,14 +17,14 @@ impl<S: Stage> Receiver<S> {
 
     /// It did not poll for longer than its work takes: what waits now came meanwhile, and is not more than it can do.
     #[cold]
-    pub fn was_away(&mut self) {
+    pub fn was_away(&mut self, away_ns: u64) {
         if let Some(load) = &mut self.load {
-            load.was_away();
+            load.was_away(away_ns);
         }
     }
 
-    /// Batches handed on since the start.
-    pub const fn handed(&self) -> u64 {
-        self.gather.handed()
+    /// Batches handed on since the start, and what one takes at most.
+    pub fn work(&self) -> Work {
+        Work { handed: self.gather.handed(), batch_ns_max: self.world.batch_ns_max }
     }
 }

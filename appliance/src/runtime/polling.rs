@@ -185,10 +185,10 @@ impl<S: Stage> Polling<S> {
             // One that was given away was as full as it may be.
             self.came[at].add(if given { BURST_FRAMES_MAX } else { self.burst.len() }, frames_max);
             if at == 0 {
-                let paused = self.pause.polled(self.burst.read_ns(), self.receiver.handed(), &self.receiver.live().pauses);
+                let paused = self.pause.polled(self.burst.read_ns(), self.receiver.work(), &self.receiver.live().pauses);
                 pause_ns = paused.ns;
                 if paused.is_away {
-                    self.receiver.was_away();
+                    self.receiver.was_away(paused.ns);
                 }
             }
             if pause_ns > self.pause_ns_max && (given || !self.burst.is_empty()) {

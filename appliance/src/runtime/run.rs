@@ -18,7 +18,7 @@ use super::orders::{LOOK, Orders};
 use super::places::{Places, stay_on};
 use super::reload::Reloader;
 use super::shipping::Shipping;
-use super::wiring::{Cores, Wired, wire_with};
+use super::wiring::{Cores, FLOWS_LCORE, Wired, wire_with};
 use super::world::{World, setting};
 use super::{RunError, reporting};
 use crate::admin::{Admin, Asked, Gate};
@@ -100,7 +100,10 @@ fn count(
     let ports =
         live::open_for(eal, &config.ports, takers(config, &places.cores), world.calendar.epoch_ns(), &timeline).map_err(RunError::Ports)?;
     let cores = Cores { rx: polling(&places.cores.rx, &ports), workers: places.cores.workers.clone() };
-    let move_to = |lcore| places.cpu_of(lcore).into_iter().for_each(stay_on);
+    let move_to = |lcore| {
+        let cpu = if lcore == FLOWS_LCORE { Some(places.flows_cpu) } else { places.cpu_of(lcore) };
+        cpu.into_iter().for_each(stay_on);
+    };
     let mut wired = wire_with((&MemoryPlan::new(world, &cores), Some(&move_to)), world, &cores, registry, false);
     let streams = std::mem::take(&mut wired.streams);
     let (flows, accounts) = flows.unzip();

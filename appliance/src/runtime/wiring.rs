@@ -70,6 +70,9 @@ pub fn wire(world: &Arc<World>, cores: &Cores, registry: &Registry, waits: bool)
     wire_with((&MemoryPlan::new(world, cores), None), world, cores, registry, waits)
 }
 
+/// Stands for who receives flow records, which is no lcore.
+pub const FLOWS_LCORE: u32 = u32::MAX;
+
 /// Moves the calling thread to the CPU of an lcore.
 pub type Move<'a> = &'a (dyn Fn(u32) + Sync);
 
@@ -126,16 +129,20 @@ pub fn wire_with(
             made_of::tell(*lcore, "rx", &[("logs", receiver.logs()), roots, sketches]);
             AnyReceiver::Own(Box::new(receiver))
         } else {
-            let dispatcher = Dispatcher::new(lanes, Arc::clone(&world.efforts), world.plans.real, waits);
-            let mut receiver = near((*lcore, move_to), || Receiver::new(world, dispatcher, outlet, live, memory.logs));
+            let make = || {
+                let dispatcher = Dispatcher::new(lanes, Arc::clone(&world.efforts), world.plans.real, waits);
+                Receiver::new(world, dispatcher, outlet, live, memory.logs)
+            };
+            let mut receiver = near((*lcore, move_to), make);
             ends.receivers.push(receiver.control());
             made_of::tell(*lcore, "rx", &[("logs", receiver.logs())]);
             AnyReceiver::Sends(Box::new(receiver))
         });
     }
     if let Some(plans) = &world.flow_plans {
-        let outlet = told(u32::MAX, CoreName::FLOWS, of_blocks);
-        let shard = Shard::new(Arc::clone(plans), world.hash_key.clone(), world.calendar, memory.shard, outlet, 1);
+        let outlet = told(FLOWS_LCORE, CoreName::FLOWS, of_blocks);
+        let make = || Shard::new(Arc::clone(plans), world.hash_key.clone(), world.calendar, memory.shard, outlet, 1);
+        let shard = near((FLOWS_LCORE, move_to), make);
         let mut analysis = Analysis::new(Arc::clone(&world.flow_sides), shard, world.calendar);
         ends.flows = Some(analysis.controls());
         wired.analysis = Some(analysis);

@@ -48,6 +48,8 @@ pub struct World {
     pub calendar: Calendar,
     /// How far the time of a window may be off: by a clock, or by a pause between two polls over its end.
     pub off_ns_max: u64,
+    /// More than a batch takes.
+    pub batch_ns_max: u64,
     /// Ports.
     pub ports: usize,
     /// Tag rules.
@@ -124,6 +126,7 @@ impl World {
             calculations: calculations.clone(),
             hash_key,
             calendar: Calendar::new(config.appliance.window_ms, config.appliance.fast_window_ms, fast),
+            batch_ns_max: crate::telemetry::batch_ns_max(config.stats.len()),
             off_ns_max: crate::report::clock::bound_ns(config.appliance.fast_window_ms),
             ports,
             tag_rules: config.tags.len(),

@@ -21,9 +21,11 @@ const RAISE_POLLS: u32 = 512 / BURST_FRAMES_MAX as u32;
 /// of the room that is left then. Where twice as much comes as goes, as many more wait by then.
 #[allow(clippy::cast_possible_truncation, reason = "a few")]
 const RAISE_BATCHES: u32 = RING_BATCHES as u32 / 4;
-/// Full polls behind a pause that do not count: so many a full queue of 1,024 takes where half as much comes as goes.
+/// Full polls behind a pause that do not count, at most: so many a full queue of 1,024 takes where half as much comes as goes,
 #[allow(clippy::cast_possible_truncation, reason = "a few")]
 const EXCUSED_POLLS: u32 = 2 * 1_024 / BURST_FRAMES_MAX as u32;
+/// and of a shorter pause one for each so many nanoseconds: twice what comes in them at five million frames a second.
+const EXCUSED_POLL_NS: u64 = 12_500;
 /// Where a ring has less, by more than a part of what was taken of it meanwhile, a bunch is worked off: a quarter, since what comes
 /// comes unevenly.
 const EBBS: u32 = 4;
@@ -48,6 +50,8 @@ pub struct Load {
     waited: u32,
     /// Full polls to come that do not count.
     excused: u32,
+    /// The last poll took all that it may.
+    was_full: bool,
     /// Polls since the level was last looked at, and full ones among them.
     polls: u32,
     full: u32,
@@ -71,7 +75,7 @@ impl Load {
 
     const fn at(raise: u32) -> Self {
         let (level, behind, waited, excused, polls, full) = (0, 0, 0, 0, 0, 0);
-        Self { raise, level, behind, waited, excused, polls, full, calm: 0, calm_times: 0, lowered: false }
+        Self { raise, level, behind, waited, excused, was_full: false, polls, full, calm: 0, calm_times: 0, lowered: false }
     }
 
     /// A poll took all that it may, or not. A level, where that changes.
@@ -79,14 +83,16 @@ impl Load {
     pub fn polled(&mut self, is_full: bool) -> Option<u32> {
         let counts = self.excused == 0 || !is_full;
         self.excused = if counts { 0 } else { self.excused - 1 };
+        self.was_full = is_full;
         self.count(is_full, u32::from(counts))
     }
 
-    /// The core did not poll for longer than its work takes: what waits now came meanwhile. A core that was behind before has no
-    /// such excuse, nor one that still has one.
-    pub const fn was_away(&mut self) {
-        if self.behind == 0 && self.excused == 0 {
-            self.excused = EXCUSED_POLLS;
+    /// The core did not poll for so long, which is more than its work takes: what waits now came meanwhile. A core that left something
+    /// behind at its last poll has no such excuse, nor one that was behind before.
+    #[allow(clippy::cast_possible_truncation, reason = "a few")]
+    pub fn was_away(&mut self, away_ns: u64) {
+        if !self.was_full && self.behind == 0 {
+            self.excused = (away_ns / EXCUSED_POLL_NS).min(u64::from(EXCUSED_POLLS)) as u32;
         }
     }
 
@@ -154,7 +160,7 @@ impl Load {
 
     fn turn_to(&mut self, level: u32, lowered: bool) -> Option<u32> {
         let changes = level != self.level;
-        *self = Self { level, calm_times: self.calm_times, lowered, ..Self::at(self.raise) };
+        *self = Self { level, calm_times: self.calm_times, lowered, was_full: self.was_full, ..Self::at(self.raise) };
         changes.then_some(level)
     }
 }
@@ -189,20 +195,30 @@ mod tests {
     }
 
     #[test]
+    fn a_nap_excuses_little() {
+        let mut load = Load::of_queues();
+        load.was_away(100_000);
+        assert!(polls(&mut load, 8 + RAISE_POLLS - 1, |_| true).is_empty());
+        assert_eq!(load.polled(true), Some(1));
+    }
+
+    #[test]
     fn whoever_was_away_for_a_moment_finds_a_bunch() {
         let mut load = Load::of_queues();
         for _ in 0..100 {
-            load.was_away();
+            load.was_away(1_000_000);
             assert!(polls(&mut load, EXCUSED_POLLS + RAISE_POLLS - 1, |_| true).is_empty());
             assert!(polls(&mut load, RAISE_POLLS, |_| false).is_empty());
         }
         // Who is away again and again and never has time between is no better than who is always there.
-        let mut levels = Vec::new();
-        for _ in 0..20 {
-            load.was_away();
-            levels.extend(polls(&mut load, 10, |_| true));
+        for between in [1, 2, 8, 10, 32, 64] {
+            let (mut load, mut levels) = (Load::of_queues(), Vec::new());
+            for _ in 0..400 / between {
+                load.was_away(1_000_000);
+                levels.extend(polls(&mut load, between, |_| true));
+            }
+            assert_eq!(levels, [1, 2, 3], "{between} polls between");
         }
-        assert_eq!(levels, [1, 2, 3]);
     }
 
     /// Where a worker takes 16 batches a turn, and so many come meanwhile: the levels, and the most that waited.

@@ -25,7 +25,7 @@ pub use ages::{AGE_BOUNDS_S, Ages};
 pub use exports::{ExportSnapshot, ExportsSnapshot, LogsSnapshot};
 pub use flows::{ExporterSnapshot, FlowsSnapshot, GapsSnapshot};
 pub use live::{CoreFigures, Counter, LiveCore, LivePart, LivePort, LiveQueue, MEMORY_PARTS, PartFigures, PortFigures};
-pub use pauses::{Did, LivePauses, PAUSE_CAUSES, Pause, PauseFigures};
+pub use pauses::{Did, LivePauses, PAUSE_CAUSES, Pause, PauseFigures, Work, batch_ns_max};
 pub use registry::Registry;
 pub use snapshot::{
     AuditSnapshot, BuildInfo, CoreSeconds, CoreSnapshot, DEGRADED, EventsSnapshot, FeedHealth, FeedSnapshot, JournalSnapshot, Optics,

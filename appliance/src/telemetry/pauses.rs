@@ -40,23 +40,39 @@ const POLLS_NS_MAX: u64 = 50_000;
 const REST_NS_MAX: u64 = 20_000_000;
 /// More than a frame takes until it stands in a log.
 const FRAME_NS_MAX: u64 = 1_000;
-/// More than a batch takes that is complete: 40 us with the standard set.
-const BATCH_NS_MAX: u64 = 40_000;
+/// Twice what a batch takes with the standard set, which has so many stats.
+const BATCH_NS_MAX: u64 = 80_000;
+const STANDARD_STATS: u64 = 24;
 /// More than what closes a window takes in a poll beside its batches: a piece of 50 us at most (`bash scripts/bench pause`), or where
 /// that is late four that are twice as long.
 const CLOSING_NS_MAX: u64 = 400_000;
 /// More than turning to another window or configuration takes, and closing.
 const TURN_NS_MAX: u64 = 1_000_000;
 
+/// More than a batch takes with so many stats: few have what is at hand, many cost each its part.
+pub const fn batch_ns_max(stats: usize) -> u64 {
+    let stats = stats as u64;
+    BATCH_NS_MAX * if stats > STANDARD_STATS { stats } else { STANDARD_STATS } / STANDARD_STATS
+}
+
+/// What a core does with batches.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Work {
+    /// Handed on since the start.
+    pub handed: u64,
+    /// See [`batch_ns_max`].
+    pub batch_ns_max: u64,
+}
+
 impl Did {
-    /// More than this takes, and so many frames and batches.
-    const fn work_ns_max(self, frames: u64, batches: u64) -> u64 {
+    /// More than this takes, and so many frames and batches, which take so long.
+    const fn work_ns_max(self, frames: u64, batches_ns: u64) -> u64 {
         let piece = match self {
             Self::Poll | Self::Rest | Self::Frames => 0,
             Self::Closing => CLOSING_NS_MAX,
             Self::Window | Self::Reload => TURN_NS_MAX,
         };
-        POLLS_NS_MAX + frames * FRAME_NS_MAX + batches * BATCH_NS_MAX + piece
+        POLLS_NS_MAX + frames * FRAME_NS_MAX + batches_ns + piece
     }
 
     /// What a pause is put down to. Who rests gives its CPU away for as long as others want it, within reason.
@@ -157,18 +173,18 @@ pub struct Pause {
 }
 
 impl Pause {
-    /// The first poll of a turn was at `now_ns`, by a monotonic clock; 0: none was read. Since the start the core has handed on so
-    /// many batches. The pause before it.
+    /// The first poll of a turn was at `now_ns`, by a monotonic clock; 0: none was read. Until then the core did this work. The pause
+    /// before it.
     #[inline]
-    pub fn polled(&mut self, now_ns: u64, handed: u64, live: &LivePauses) -> Paused {
+    pub fn polled(&mut self, now_ns: u64, work: Work, live: &LivePauses) -> Paused {
         let mut paused = Paused::default();
         if self.since_ns > 0 && now_ns > 0 {
-            let work_ns_max = self.did.work_ns_max(self.frames, handed - self.handed);
+            let work_ns_max = self.did.work_ns_max(self.frames, (work.handed - self.handed) * work.batch_ns_max);
             paused.ns = now_ns.saturating_sub(self.since_ns);
             paused.is_away = paused.ns > work_ns_max;
             live.add(paused.ns, self.did.cause(paused.ns, work_ns_max));
         }
-        *self = Self { since_ns: now_ns, handed, ..Self::default() };
+        *self = Self { since_ns: now_ns, handed: work.handed, ..Self::default() };
         paused
     }
 
@@ -191,7 +207,8 @@ mod tests {
     #[test]
     fn a_pause_is_from_poll_to_poll_and_put_down_to_what_was_done() {
         let (live, mut pause) = (LivePauses::default(), Pause::default());
-        pause.polled(1_000, 0, &live);
+        let work = |handed| Work { handed, batch_ns_max: batch_ns_max(24) };
+        pause.polled(1_000, work(0), &live);
         assert_eq!(live.get(), PauseFigures::default(), "the first has none before it");
         // What was done, how many batches were handed on, and what that is put down to.
         let cases = [
@@ -200,7 +217,7 @@ mod tests {
             (&[(Did::Poll, 32)], 0, 10_000, "frames"),
             (&[(Did::Poll, 1)], 0, 52_000, "system"),
             // A full burst, and one behind which something else ran for a millisecond.
-            (&[(Did::Poll, 64)], 2, 190_000, "frames"),
+            (&[(Did::Poll, 64)], 2, 270_000, "frames"),
             (&[(Did::Poll, 64)], 2, 1_080_000, "system"),
             (&[(Did::Poll, 64)], 20, 900_000, "frames"),
             (&[(Did::Poll, 32), (Did::Closing, 0)], 1, 500_000, "closing"),
@@ -218,7 +235,7 @@ mod tests {
             let before = live.get();
             done.iter().for_each(|(did, frames)| pause.did(*did, *frames));
             (now_ns, handed) = (now_ns + pause_ns, handed + batches);
-            let paused = pause.polled(now_ns, handed, &live);
+            let paused = pause.polled(now_ns, work(handed), &live);
             assert_eq!(paused, Paused { ns: pause_ns, is_away: name == "system" || name == "rest" });
             let news = live.get().since(&before);
             assert_eq!((news.count(), news.total_ns[cause(name)]), (1, pause_ns), "{name}");
@@ -232,11 +249,16 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_of_more_stats_may_take_longer() {
+        assert_eq!([0, 24, 96, 512].map(batch_ns_max), [80_000, 80_000, 320_000, 1_706_666]);
+    }
+
+    #[test]
     fn sums_add_and_the_longest_is_the_longest_of_all() {
         let [one, other] = [40, 4_000].map(|pause_ns| {
             let (live, mut pause) = (LivePauses::default(), Pause::default());
             [5, 5 + pause_ns].into_iter().for_each(|now_ns| {
-                pause.polled(now_ns, 0, &live);
+                pause.polled(now_ns, Work::default(), &live);
             });
             live.get()
         });
