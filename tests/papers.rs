@@ -17,7 +17,7 @@ use tailwater::stats::{self, calculations::STANDARD};
 use tailwater::telemetry::cost::{Meter, Part, Probe, Watch};
 use tailwater::telemetry::{
     Ages, AuditSnapshot, ExportSnapshot, ExporterSnapshot, ExportsSnapshot, FeedHealth, FeedSnapshot, FlowsSnapshot, GapsSnapshot,
-    JournalSnapshot, LogsSnapshot, Optics, PairSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus, WallClockSnapshot,
+    JournalSnapshot, LogsSnapshot, Optics, PairSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus, WallClockSnapshot, Work,
 };
 
 const PAPERS: [&str; 16] = [
@@ -213,7 +213,7 @@ fn every_metric_named_is_served_and_every_one_served_is_named() {
     core.memory.iter().for_each(|part| part.set(PartFigures { used: 1, high: 2, size: 3 }));
     let mut pause = Pause::default();
     for now_ns in [1, 2] {
-        pause.polled(now_ns, 0, &core.pauses);
+        pause.polled(now_ns, Work::default(), &core.pauses);
     }
     registry.set_feeds(vec![FeedSnapshot { name: "f".to_owned(), health: FeedHealth::Live }]);
     let rows = vec![("counted".to_owned(), 1)];
