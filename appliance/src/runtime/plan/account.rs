@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::engine::Window;
 use super::frames::Frames;
 use super::handoff::Handoff;
-use super::maps::{BoxAccount, Limit, Map, WindowEnd};
-use super::proposals::{Proposal, proposals};
+use super::maps::{BoxAccount, Limit, Map, Reach, WindowEnd};
+use super::proposals::{Proposal, cpus, named, proposals};
 use crate::config::{self, Config};
 use crate::generate::Shape;
 use crate::runtime::world::World;
@@ -100,6 +100,8 @@ pub struct ShapeAccount {
     pub packets: u64,
     /// Ranges that they went to, of those that there are. What follows of reports is of all: as if the others had as much.
     pub ranges: usize,
+    /// Whether those are fewer than there was time for: then what follows of reports is so much at most.
+    pub at_most: bool,
     /// Different frames among them.
     pub frames: usize,
     /// Bytes of a frame, without its FCS.
@@ -153,8 +155,9 @@ pub struct Account {
     pub core_maps: Vec<Proposal>,
     #[serde(skip)]
     map: Map,
+    /// The map that maps are proposed of; none: there are too few CPUs for one.
     #[serde(skip)]
-    cores: config::Cores,
+    cores: Option<config::Cores>,
 }
 
 impl Account {
@@ -172,19 +175,20 @@ impl Account {
             bill: Vec::new(),
             core_maps: Vec::new(),
             map,
-            cores: cores.clone(),
+            cores: if config.cores.is_some() { Some(cores.clone()) } else { named(cores, &cpus()) },
         }
     }
 
-    pub(super) fn add(&mut self, world: &World, shape: Shape, (ranges, frames): (usize, &Frames), costs: Costs, window: &Window) {
+    pub(super) fn add(&mut self, world: &World, shape: Shape, (reach, frames): (Reach, &Frames), costs: Costs, window: &Window) {
         let ns = costs.ns();
-        let end = WindowEnd::of(window, (ranges, self.ranges), self.window_s());
+        let end = WindowEnd::of(window, reach, self.window_s());
         let boxes = self.map.boxes().map(|(map, configured)| map.account(configured, &self.map, &costs, &end, world));
         self.shapes.push(ShapeAccount {
             shape: shape.name(),
             about: shape.about(),
             packets: window.packets,
-            ranges,
+            ranges: reach.ranges,
+            at_most: reach.is_short(),
             frames: frames.len(),
             frame_bytes: frames.bytes_mean(),
             window: window.covered,
@@ -218,9 +222,9 @@ impl Account {
     }
 
     /// Makes the bill, and proposes core maps.
-    pub(super) fn finish(&mut self, config: &Config, receiving: String) {
+    pub(super) fn finish(&mut self, config: &Config, world: &World, receiving: String) {
         self.receiving = receiving;
-        self.core_maps = proposals(self.map, &self.cores, &self.shapes);
+        self.core_maps = proposals(self.map, self.cores.as_ref(), world, &self.shapes);
         let names = config.stats.iter().map(|stat| (stat.name.clone(), stat.calculation.clone()));
         let rows = names.chain([(UNMATCHED.to_owned(), "topk".to_owned())]);
         let price = |(row, (stat, calculation)): (usize, (String, String))| {

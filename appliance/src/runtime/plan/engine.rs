@@ -38,7 +38,7 @@ const HELD_UP_S: f64 = 0.005;
 /// How long a closing rests where the reporter has no room.
 const REST: Duration = Duration::from_micros(30);
 /// 2025: times of windows are like real ones.
-const START_NS: u64 = 1_735_689_600_000_000_000;
+pub(super) const START_NS: u64 = 1_735_689_600_000_000_000;
 
 /// What the reporter made of a window.
 #[derive(Clone, Copy, Debug, Default)]
@@ -113,11 +113,13 @@ struct Told {
     /// The first reports of ranges, and their bytes.
     sample: Vec<Message>,
     sample_bytes: usize,
+    /// What warms up: its reports are smaller than those of a window.
+    is_warming: bool,
 }
 
 impl Told {
     fn keep(&mut self, message: Message) {
-        if self.sample_bytes < SAMPLE_BYTES {
+        if !self.is_warming && self.sample_bytes < SAMPLE_BYTES {
             self.sample_bytes += message.payload.len();
             self.sample.push(message);
         }
@@ -220,14 +222,16 @@ impl Engine {
         Some(Self { world: Arc::clone(world), receiver, live, rows, reporter: Some(reporter), counting, next_ns, polls: 0 })
     }
 
-    /// Some of the reports that it had made.
+    /// Some of the reports that it had made of windows, without what warmed up.
     pub(super) fn sample(&self) -> Vec<Message> {
         std::mem::take(&mut self.counting.told().sample)
     }
 
     /// A window of these frames until its end, or for so long. A packet takes `beside_ns` more than what is run here.
     pub(super) fn window(&mut self, frames: &mut Frames, beside_ns: f64, most: Duration) -> Window {
+        self.counting.told().is_warming = true;
         self.run(frames, 0.0, None, WARM_FRAMES);
+        self.counting.told().is_warming = false;
         self.run(frames, beside_ns, Some(Instant::now() + most), u64::MAX)
     }
 

@@ -56,6 +56,30 @@ impl BoxAccount {
     }
 }
 
+/// Where a window's traffic went.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reach {
+    /// Ranges.
+    pub(super) ranges: usize,
+    /// That there are.
+    pub(super) all: usize,
+    /// How many times as many it goes to where there is time for a whole window, or as there is room for.
+    pub(super) in_time: f64,
+}
+
+impl Reach {
+    /// How many times as many ranges there are.
+    #[allow(clippy::cast_precision_loss, reason = "a ratio")]
+    fn times(self) -> f64 {
+        self.all as f64 / self.ranges.max(1) as f64
+    }
+
+    /// Whether ranges were left out for which there was time: the others had their packets.
+    pub(super) fn is_short(self) -> bool {
+        self.times() > self.in_time * (1.0 + 1e-9)
+    }
+}
+
 /// What is left at the end of a window, of all ranges.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct WindowEnd {
@@ -72,10 +96,11 @@ pub(super) struct WindowEnd {
 }
 
 impl WindowEnd {
-    /// Of a window with traffic to `ranges` of so many: the others would have had as much.
+    /// Of a window: ranges that nothing went to would have had as much. Where there was time for them, others had their packets: then
+    /// that is the most that there can be, and logs have all of their records already.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
-    pub(super) fn of(window: &Window, (ranges, all): (usize, usize), window_s: f64) -> Self {
-        let (reported, times) = (&window.reported, all as f64 / ranges.max(1) as f64);
+    pub(super) fn of(window: &Window, reach: Reach, window_s: f64) -> Self {
+        let (reported, times) = (&window.reported, reach.times());
         // Where others would have had packets, few would have been idle.
         let idle = u64::from(times <= 1.0);
         let sum = |ranges: u64, rest: u64| (ranges as f64 * times) as u64 + rest;
@@ -88,9 +113,9 @@ impl WindowEnd {
             makes_s: (makes_ns * times + idles_ns * idle as f64) / 1e9,
             messages: sum(reported.ranges.messages, reported.others.messages + idle * reported.idle.messages),
             bytes: sum(reported.ranges.bytes, reported.others.bytes + idle * reported.idle.bytes),
-            logs: used(logs) * times,
+            logs: used(logs) * reach.in_time,
             sketches: used(sketches) * times,
-            ranges: all as f64,
+            ranges: reach.all as f64,
             window_s,
         }
     }
@@ -122,6 +147,11 @@ impl Map {
         [(self, true), (other, false)]
     }
 
+    /// Of a configured map what polls: `run` leaves receiving cores without a queue idle, and shares memory out to the others.
+    pub(super) fn polling(self) -> Self {
+        Self { rx: self.rx.min(self.queues.max(1)), ..self }
+    }
+
     /// What each core has of the budget.
     pub(super) fn memory(&self, world: &World) -> MemoryPlan {
         let lcores = |count: usize| (0..u32::try_from(count).unwrap_or(0)).collect();
@@ -145,7 +175,7 @@ impl Map {
                 let best = self.splits().max_by(|one, other| one.mpps(costs).total_cmp(&other.mpps(costs)));
                 best.unwrap_or(self)
             }
-            _ if configured => Self { rx: self.rx.min(self.queues.max(1)), ..self },
+            _ if configured => self.polling(),
             _ => self,
         }
     }
@@ -180,8 +210,7 @@ impl Map {
         let map = self.fitted(configured, costs);
         let (Self { rx, workers, .. }, mpps) = (map, map.mpps(costs));
         let own = map.mode == Mode::RunToCompletion;
-        // A core without a queue has its part of the memory all the same.
-        let (has, had) = (if configured { *measured } else { map }.memory(world), measured.memory(world));
+        let (has, had) = (map.memory(world), measured.polling().memory(world));
         let ratio = |had: usize, has: usize| had as f64 / has.max(1) as f64;
         let blocks = map.blocks(mpps * 1e6 * end.window_s / end.ranges);
         let reporting = (end.makes_s + end.merges_s * blocks) / end.window_s;

@@ -2,11 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test says what it expects by unwrapping")]
 
-use super::engine::{Engine, Reported, Sent, Window};
+use super::engine::{Engine, Reported, START_NS, Sent, Window};
 use super::frames::Frames;
-use super::tests::{config, cores};
+use super::proposals::{named, proposals};
+use super::tests::{config, cores, written};
 use super::*;
-use crate::config::Mode;
+use crate::config::{Cores, Mode, ranges::Domain};
 use crate::telemetry::{CoreFigures, PartFigures};
 
 /// 400 ns on one core; 100 and 320 in a pipeline.
@@ -57,12 +58,113 @@ fn what_ranges_without_traffic_would_have_left_is_added() {
     let reported = Reported { ranges, idle, others, ran_ns: 1_000_000_000, ..Reported::default() };
     let (packets, ran_ns, covered, stats) = (1, 1, 1.0, Vec::new());
     let window = Window { packets, ran_ns, covered, outer: [0.0; 10], inner: [0.0; 10], stats, figures, reported };
-    let half = WindowEnd::of(&window, (100, 200), 10.0);
+    let of = |ranges, in_time| WindowEnd::of(&window, Reach { ranges, all: 200, in_time }, 10.0);
+    let half = of(100, 2.0);
     assert_eq!((half.messages, half.bytes), (202, 2_050));
     assert!([half.merges_s - 2.0, half.logs - 0.4, half.sketches - 0.2].iter().all(|off| off.abs() < 1e-9), "{half:?}");
-    let all = WindowEnd::of(&window, (200, 200), 10.0);
+    let all = of(200, 1.0);
     assert_eq!((all.messages, all.bytes), (202, 1_250));
     assert!((all.merges_s - 1.0).abs() < 1e-9 && (all.logs - 0.2).abs() < 1e-9, "{all:?}");
+    // Of ranges that there was time for, the others had the packets: logs have all records.
+    let (most, cut) = (of(10, 1.0), of(10, 4.0));
+    assert!((most.logs - 0.2).abs() < 1e-9 && (most.sketches - 2.0).abs() < 1e-9, "{most:?}");
+    assert!((cut.logs - 0.8).abs() < 1e-9 && cut.messages == 2_002, "{cut:?}");
+}
+
+#[test]
+fn ranges_are_left_out_for_time_and_for_other_reasons() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path(), 64);
+    let of = |config: &Config, slice| {
+        let ranges = prefixes(config, slice).len();
+        reach(config, slice, ranges)
+    };
+    let (whole, half) = (Duration::from_secs(2), Duration::from_secs(1));
+    let (all, cut) = (of(&config, whole), of(&config, half));
+    assert!(all.ranges == 350 && (all.in_time - 1.0).abs() < 1e-9 && !all.is_short(), "{all:?}");
+    assert!(cut.ranges == 175 && (cut.in_time - 2.0).abs() < 1e-9 && !cut.is_short(), "{cut:?}");
+    config.ranges.list.iter_mut().take(100).for_each(|range| range.domain = Some(Domain::Vlan(7)));
+    let (all, cut) = (of(&config, whole), of(&config, half));
+    assert!(all.ranges == 250 && (all.in_time - 1.0).abs() < 1e-9 && all.is_short(), "{all:?}");
+    assert!(cut.ranges == 125 && (cut.in_time - 2.0).abs() < 1e-9 && cut.is_short(), "{cut:?}");
+}
+
+#[test]
+fn reports_that_are_kept_to_be_sent_are_not_those_of_what_warms_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (config, map) = (config(folder.path(), 64), cores(Mode::RunToCompletion, vec![1], Vec::new()));
+    let world = world(&config, &map).unwrap();
+    let mut engine = Engine::new(&config, &world, &Map::of(&config, &map).memory(&world)).unwrap();
+    let crowds = Crowds::new(config.ranges.list.iter().map(|range| range.prefix), None);
+    let mut frames = Frames::of(crowds.capture(Shape::Uniform, 1_000).unwrap()).unwrap();
+    engine.window(&mut frames, 0.0, Duration::from_secs(1));
+    let sample = engine.sample();
+    assert!(!sample.is_empty() && sample.iter().all(|message| message.window.start_ns >= START_NS + 2_000_000_000));
+}
+
+#[test]
+fn a_core_without_a_queue_has_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), 256);
+    let world = world(&config, &cores(Mode::RunToCompletion, vec![1, 2, 3, 4], Vec::new())).unwrap();
+    let (four, one) = (map(Mode::RunToCompletion, 4, 0, 1), map(Mode::RunToCompletion, 1, 0, 1));
+    assert_eq!(four.polling().memory(&world), one.memory(&world));
+    let account = |map: Map, configured| map.account(configured, &four, &costs(), &end(), &world);
+    let (own, other) = (account(four, true), account(four.boxes()[1].0, false));
+    assert!((used(&own, "logs") - 0.5).abs() < 1e-9 && own.rx == 1, "{own:?}");
+    // One core receives in either.
+    assert!((0.4..0.6).contains(&used(&other, "logs")) && (other.rx, other.workers) == (1, 3), "{other:?}");
+}
+
+#[test]
+fn a_map_is_written_with_cpus_that_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(&config(folder.path(), 64), &cores(Mode::RunToCompletion, vec![1], Vec::new())).unwrap();
+    // As `run` has them without [cores]: lcores by number, whatever their CPUs.
+    let small = cores(Mode::RunToCompletion, vec![1], Vec::new());
+    let large = Cores { reporter: 7, ..cores(Mode::RunToCompletion, (1..7).collect(), Vec::new()) };
+    // Two CPUs, of which main and the reporter would share one: [cores] cannot say so.
+    assert_eq!(named(&small, &[0, 1]), None);
+    assert_eq!(named(&large, &[0, 1, 8, 9, 10, 11, 12]), None);
+    assert!(named(&small, &[0, 1, 200]).is_none(), "no lcore may have that number");
+    let none = proposals(map(Mode::RunToCompletion, 1, 0, 1), None, &world, &[]);
+    assert!(none.len() == 1 && none[0].toml.is_none() && none[0].wants_cpus == 3, "{none:?}");
+    let cpuset: Vec<usize> = (8..16).collect();
+    let large = named(&large, &cpuset).unwrap();
+    let proposed = proposals(map(Mode::RunToCompletion, 6, 0, 6), Some(&large), &world, &[]);
+    assert_eq!(proposed.len(), 2);
+    for proposal in proposed {
+        let cores = written(&folder.path().join("small.toml"), proposal.toml.as_deref().unwrap());
+        let all = [&[cores.main, cores.reporter][..], &cores.rx, &cores.workers].concat();
+        assert_eq!((all, proposal.wants_cpus), ((8..16).collect(), 0));
+    }
+}
+
+#[test]
+fn a_map_whose_sums_have_no_room_says_what_memory_it_wants() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path(), 64);
+    config.ranges.max = Some(30_000);
+    // Roots are there once a shard: of one worker, and of eight cores.
+    let pipeline = cores(Mode::Pipeline, (1..8).collect(), vec![8]);
+    config.appliance.memory_mb = 4_096;
+    let roomy = world(&config, &pipeline).unwrap();
+    config.appliance.memory_mb = Map::of(&config, &pipeline).memory(&roomy).least_mb() as u64;
+    let wants = |config: &Config| {
+        let world = world(config, &pipeline).unwrap();
+        let of = |mode: &str| {
+            proposals(Map::of(config, &pipeline), Some(&pipeline), &world, &[])
+                .into_iter()
+                .find(|of| of.mode == mode)
+                .unwrap()
+                .wants_memory_mb
+        };
+        (of("pipeline"), of("run-to-completion"))
+    };
+    let (split, own) = wants(&config);
+    assert!(split > 0 && own as u64 > config.appliance.memory_mb, "{split} {own}");
+    config.appliance.memory_mb = own.max(split) as u64;
+    assert_eq!(wants(&config), (0, 0));
 }
 
 #[test]

@@ -32,9 +32,9 @@ pub use proposals::Proposal;
 
 use self::engine::Engine;
 use self::frames::Frames;
-use self::maps::Map;
 #[cfg(test)]
 use self::maps::WindowEnd;
+use self::maps::{Map, Reach};
 use super::memory::{Lacking, MemoryPlan};
 use super::wiring;
 use super::world::World;
@@ -113,10 +113,11 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
         let what = "has ranges within domains alone, and traffic for those cannot be made";
         return Err(fault(config, &["ranges", "file"], what.to_owned(), "plan with ranges that have no domain".to_owned()));
     }
+    let reach = reach(config, slice, prefixes.len());
     let crowds = Crowds::new(prefixes.into_iter(), tag(config));
     let mut receiving = Receiving::new(config, options.receives);
     tell(&format!("receiving: {}", receiving.basis));
-    let memory = Map::of(config, cores).memory(&world);
+    let memory = Map::of(config, cores).polling().memory(&world);
     let mut engine = Engine::new(config, &world, &memory).ok_or(PlanError::Core)?;
     let count = options.frames.unwrap_or_else(|| (FRAMES * options.seconds / 60).clamp(FRAMES_MIN, FRAMES));
     let mut account = Account::new(config, cores, &receiving.basis);
@@ -128,7 +129,7 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
         let fetching_ns = frames.fetching_ns();
         let handoff = handoff::measure(&world, &mut frames, HANDED_FRAMES.min(count));
         let window = engine.window(&mut frames, rx_ns - fetching_ns, slice);
-        account.add(&world, shape, (crowds.ranges(), &frames), Costs::of(&window, rx_ns, fetching_ns, handoff), &window);
+        account.add(&world, shape, (reach, &frames), Costs::of(&window, rx_ns, fetching_ns, handoff), &window);
     }
     if let Some(fault) = receiving.fault.take() {
         tell(&fault);
@@ -140,7 +141,7 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
         }
     }
     account.unpriced = unpriced::unpriced(config, tag(config));
-    account.finish(config, receiving.basis);
+    account.finish(config, &world, receiving.basis);
     Ok(account)
 }
 
@@ -168,13 +169,26 @@ fn world(config: &Config, cores: &config::Cores) -> Result<Arc<World>, PlanError
 
 /// Where traffic goes: ranges that need no tunnel or tag to be told apart. Where there is no time for a whole window, to fewer of
 /// them, so that each has as many packets as in one.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
 fn prefixes(config: &Config, slice: Duration) -> Vec<ipnet::IpNet> {
     let plain = || config.ranges.list.iter().filter(|range| range.domain.is_none()).map(|range| range.prefix);
-    let share = slice.as_secs_f64() * 1e3 / config.appliance.window_ms.max(1) as f64;
     let all = plain().count();
-    let wanted = ((all as f64 * share.min(1.0)) as usize).clamp(RANGES_MIN.min(all), RANGES_MAX);
+    let wanted = in_time(config, slice, all).min(RANGES_MAX);
     plain().enumerate().filter(|(at, _)| at * wanted / all.max(1) != (at + 1) * wanted / all.max(1)).map(|(_, prefix)| prefix).collect()
+}
+
+/// Of so many ranges, those that there is time for.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
+fn in_time(config: &Config, slice: Duration, all: usize) -> usize {
+    let share = slice.as_secs_f64() * 1e3 / config.appliance.window_ms.max(1) as f64;
+    ((all as f64 * share.min(1.0)) as usize).max(RANGES_MIN.min(all))
+}
+
+/// Of traffic to so many ranges.
+#[allow(clippy::cast_precision_loss, reason = "a ratio")]
+fn reach(config: &Config, slice: Duration, ranges: usize) -> Reach {
+    let plain = config.ranges.list.iter().filter(|range| range.domain.is_none()).count();
+    let in_time = plain as f64 / in_time(config, slice, plain).max(1) as f64;
+    Reach { ranges, all: config.ranges.list.len(), in_time }
 }
 
 /// How what was blocked is marked, where that is a VLAN and a constant rate.

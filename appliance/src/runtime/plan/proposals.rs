@@ -5,8 +5,10 @@ use serde::Serialize;
 use super::account::ShapeAccount;
 use super::maps::Map;
 use crate::config::{Cores, Mode};
+use crate::limits::LCORES_MAX;
 #[cfg(feature = "dpdk")]
 use crate::runtime::places::{Places, usable_cpus};
+use crate::runtime::world::World;
 
 /// A core map, and what it is good for.
 #[derive(Clone, Debug, Serialize)]
@@ -19,14 +21,29 @@ pub struct Proposal {
     pub shape: &'static str,
     /// Queues that it wants, where the configuration's ports have fewer; else 0.
     pub wants_queues: usize,
+    /// `memory_mb` that it wants at least, where the configuration's would not hold its sums; else 0.
+    pub wants_memory_mb: usize,
+    /// CPUs that it wants, where there are fewer; else 0.
+    pub wants_cpus: usize,
     /// Its CPUs that this machine lacks, or that are not ours.
     pub absent: Vec<u32>,
-    /// `[cores]`, to be pasted.
-    pub toml: String,
+    /// `[cores]`, to be pasted; none where there are too few CPUs.
+    pub toml: Option<String>,
 }
 
-/// Of these cores, the better first: of each mode the map that carries most of whatever it carries least of.
-pub(super) fn proposals(map: Map, cores: &Cores, shapes: &[ShapeAccount]) -> Vec<Proposal> {
+/// A core map as large as this one, which `run` would have without `[cores]`, on CPUs that there are. There its lcores have CPUs
+/// beside their numbers, and may share them; a configuration's are CPUs, and each stands in one place. None: there are too few.
+pub(super) fn named(cores: &Cores, usable: &[usize]) -> Option<Cores> {
+    let usable = usable.iter().filter(|cpu| **cpu < LCORES_MAX);
+    let cpus: Vec<u32> = usable.filter_map(|cpu| u32::try_from(*cpu).ok()).collect();
+    let [main, reporter, data @ ..] = &cpus[..] else { return None };
+    let rx = data.get(..cores.rx.len() + cores.workers.len())?.to_vec();
+    Some(Cores { mode: Mode::RunToCompletion, main: *main, rx, workers: Vec::new(), reporter: *reporter, io: Vec::new() })
+}
+
+/// Of these cores, the better first: of each mode the map that carries most of whatever it carries least of. Without `cores` there are
+/// too few CPUs to write one.
+pub(super) fn proposals(map: Map, cores: Option<&Cores>, world: &World, shapes: &[ShapeAccount]) -> Vec<Proposal> {
     let worst = |map: &Map| {
         let of = |shape: &ShapeAccount| (map.mpps(&shape.costs), shape.shape);
         shapes.iter().map(of).min_by(|(one, _), (other, _)| one.total_cmp(other)).unwrap_or((0.0, ""))
@@ -34,17 +51,37 @@ pub(super) fn proposals(map: Map, cores: &Cores, shapes: &[ShapeAccount]) -> Vec
     let all = map.rx + map.workers;
     let own = Map { mode: Mode::RunToCompletion, rx: all, workers: 0, ..map };
     let split = map.splits().max_by(|one, other| worst(one).0.total_cmp(&worst(other).0));
-    let mut maps: Vec<Proposal> = [Some(own), split].into_iter().flatten().map(|map| proposal(map, cores, worst(&map))).collect();
+    let mut maps: Vec<Proposal> = [Some(own), split].into_iter().flatten().map(|map| proposal(map, cores, world, worst(&map))).collect();
     maps.sort_by(|one, other| other.mpps.total_cmp(&one.mpps));
     maps
 }
 
-fn proposal(map: Map, cores: &Cores, (mpps, shape): (f64, &'static str)) -> Proposal {
+fn proposal(map: Map, cores: Option<&Cores>, world: &World, (mpps, shape): (f64, &'static str)) -> Proposal {
+    let cores = cores.map(|cores| shared_out(map, cores));
+    let (absent, toml) = (cores.as_ref().map_or_else(Vec::new, absent), cores.as_ref().map(toml));
+    // Main and the reporter have CPUs of their own.
+    let wants_cpus = if toml.is_none() { map.rx + map.workers + 2 } else { 0 };
+    let memory = map.memory(world);
+    let wants_memory_mb = if memory.lacking(world).is_some() { memory.least_mb() } else { 0 };
+    Proposal { mode: map.mode.name(), mpps, shape, wants_queues: map.wants_queues(), wants_memory_mb, wants_cpus, absent, toml }
+}
+
+/// So many of them receive, and the others work.
+fn shared_out(map: Map, cores: &Cores) -> Cores {
     let data: Vec<u32> = cores.rx.iter().chain(&cores.workers).copied().collect();
     let (rx, workers) = data.split_at(map.rx.min(data.len()));
-    let cores = Cores { mode: map.mode, rx: rx.to_vec(), workers: workers.to_vec(), ..cores.clone() };
-    let (absent, toml) = (absent(&cores), toml(&cores));
-    Proposal { mode: map.mode.name(), mpps, shape, wants_queues: map.wants_queues(), absent, toml }
+    Cores { mode: map.mode, rx: rx.to_vec(), workers: workers.to_vec(), ..cores.clone() }
+}
+
+/// That there are.
+#[cfg(feature = "dpdk")]
+pub(super) fn cpus() -> Vec<usize> {
+    usable_cpus()
+}
+
+#[cfg(not(feature = "dpdk"))]
+pub(super) const fn cpus() -> Vec<usize> {
+    Vec::new()
 }
 
 #[cfg(feature = "dpdk")]

@@ -50,7 +50,7 @@ pub(super) fn cores(mode: Mode, rx: Vec<u32>, workers: Vec<u32>) -> Cores {
 }
 
 /// The core map that a configuration has with this behind it.
-fn written(file: &std::path::Path, more: &str) -> Cores {
+pub(super) fn written(file: &std::path::Path, more: &str) -> Cores {
     std::fs::write(file, std::fs::read_to_string(file).unwrap() + more).unwrap();
     let config = config::load(file, &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"));
     std::fs::write(file, config_text(64)).unwrap();
@@ -62,7 +62,9 @@ fn an_account_adds_up() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options { seconds: 2, receives: false, frames: Some(20_000), shapes: Vec::new() };
     let (mut told, map) = (Vec::new(), cores(Mode::Pipeline, vec![1], vec![2, 3, 4]));
-    let account = plan(&config(folder.path(), 64), &map, &options, &mut |line| told.push(line.to_owned())).unwrap();
+    let mut config = config(folder.path(), 64);
+    config.cores = Some(map.clone());
+    let account = plan(&config, &map, &options, &mut |line| told.push(line.to_owned())).unwrap();
     assert_eq!(account.shapes.len(), Shape::ALL.len());
     assert!(told.len() > Shape::ALL.len(), "{told:?}");
     for shape in &account.shapes {
@@ -91,13 +93,13 @@ fn an_account_adds_up() {
     let [better, other] = &account.core_maps[..] else { panic!("{:?}", account.core_maps) };
     assert!(better.mpps >= other.mpps && better.mode != other.mode);
     for proposal in [better, other] {
-        let cores = written(&folder.path().join("small.toml"), &proposal.toml);
+        let cores = written(&folder.path().join("small.toml"), proposal.toml.as_deref().unwrap());
         let (rx, workers) = if proposal.mode == "pipeline" { (vec![1], vec![2, 3, 4]) } else { (vec![1, 2, 3, 4], Vec::new()) };
         assert_eq!((cores.rx, cores.workers, cores.main, cores.reporter), (rx, workers, 0, 9), "{proposal:?}");
         assert_eq!((cores.mode.name(), proposal.wants_queues > 0), (proposal.mode, proposal.mode != "pipeline"));
     }
     let text = account.to_string();
-    assert!(text.contains(&format!("\n{}", better.toml)), "{text}");
+    assert!(text.contains(&format!("\n{}", better.toml.as_deref().unwrap())), "{text}");
     assert!(
         ["peace", "sources (topk)", "all stats", "first: ", "with 4 rx (as many cores; wants 4 queues)", "\nnot priced: [[tags]]: "]
             .iter()
@@ -126,6 +128,7 @@ fn what_has_no_price_is_told_by_its_section() {
     let plain = config(folder.path(), 64);
     let said = |config: &Config| unpriced::unpriced(config, tag(config)).concat();
     let more = concat!(
+        "[[tags]]\nmatch = { vlan = 667 }\ndecision = \"passed\"\n",
         "[[exports]]\nprotocol = \"sflow\"\nto = \"127.0.0.1:6343\"\n[packet_logs]\n[sinks.stdout]\n",
         "[mirror]\nstrip = [\"gre\"]\nfrom = [\"192.0.2.1\"]\n[flows]\nfrom_ports = [\"192.0.2.2:2055\"]\n",
         "[[stats]]\nname = \"back\"\ncalculation = \"sum\"\ndirection = \"egress\"\n",
@@ -133,7 +136,7 @@ fn what_has_no_price_is_told_by_its_section() {
     std::fs::write(folder.path().join("more.toml"), config_text(64) + more).unwrap();
     let all = config::load(&folder.path().join("more.toml"), &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"));
     let (plain, all) = (said(&plain), said(&all));
-    for section in ["[[exports]]", "[packet_logs]", "[flows] from_ports", "[mirror] strip", "egress", "[sinks]"] {
+    for section in ["decision = \"passed\"", "[[exports]]", "[packet_logs]", "[flows] from_ports", "[mirror] strip", "egress", "[sinks]"] {
         assert!(all.contains(section) && !plain.contains(section), "{section}: {plain} / {all}");
     }
 }
@@ -143,7 +146,10 @@ fn what_a_pipeline_loses_is_told_of_a_single_core_too() {
     let folder = tempfile::tempdir().unwrap();
     let options = Options { seconds: 1, receives: false, frames: Some(1_000), shapes: vec![Shape::Uniform] };
     let map = cores(Mode::RunToCompletion, vec![1], Vec::new());
-    let text = plan(&config(folder.path(), 64), &map, &options, &mut |_| ()).unwrap().to_string();
+    let mut account = plan(&config(folder.path(), 64), &map, &options, &mut |_| ()).unwrap();
+    account.core_maps.iter_mut().for_each(|of| (of.toml, of.wants_cpus, of.wants_memory_mb) = (None, 3, 99));
+    let text = account.to_string();
+    assert!(text.contains("[cores] would want 3 CPUs") && text.contains("; wants memory_mb = 99") && !text.contains("\n[cores]"), "{text}");
     assert!(text.contains("wants two cores of the data path at least") && text.contains("a pipeline turns "), "{text}");
 }
 

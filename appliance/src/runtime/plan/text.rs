@@ -75,15 +75,24 @@ impl Account {
     /// Core maps, to be pasted.
     fn proposed(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nCore maps: the best of each mode that these cores can have, by the shape that it carries least of:")?;
-        for Proposal { mpps, shape, wants_queues, absent, toml, .. } in &self.core_maps {
+        for Proposal { mode, mpps, shape, wants_queues, wants_memory_mb, wants_cpus, absent, toml } in &self.core_maps {
             write!(f, "\n# {mpps:.2} million packets a second at least ({shape})")?;
             if *wants_queues > 0 {
                 write!(f, "; wants {wants_queues} queues of [[ports]]")?;
             }
+            if *wants_memory_mb > 0 {
+                write!(f, "; wants memory_mb = {wants_memory_mb} at least")?;
+            }
             if !absent.is_empty() {
                 write!(f, "; CPUs {absent:?} are not on this machine, or not ours")?;
             }
-            write!(f, "\n{toml}")?;
+            match toml {
+                Some(toml) => write!(f, "\n{toml}")?,
+                None => writeln!(
+                    f,
+                    "\n# {mode}: [cores] would want {wants_cpus} CPUs, and there are fewer: `run` without [cores] takes what fits"
+                )?,
+            }
         }
         Ok(())
     }
@@ -104,7 +113,13 @@ impl Account {
             write!(f, "; {degraded} figures coarser for want of memory")?;
         }
         writeln!(f)?;
-        if *ranges < self.ranges {
+        if of.at_most {
+            writeln!(
+                f,
+                "  reporter, sketches, messages and bytes were scaled up from {ranges} ranges to {}, and are so much at most; logs for time alone",
+                self.ranges
+            )?;
+        } else if *ranges < self.ranges {
             writeln!(f, "  reporter, logs, sketches, messages and bytes were scaled up from {ranges} ranges to {}", self.ranges)?;
         }
         Ok(())

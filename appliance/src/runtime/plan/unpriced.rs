@@ -14,6 +14,7 @@ fn line((is_there, what): (bool, &str)) -> Option<String> {
 
 fn on_the_data_path(config: &Config, tag: Option<(u16, u16)>) -> Vec<String> {
     let blocks = config.tags.iter().any(|rule| rule.blocked);
+    let passes = config.tags.iter().any(|rule| !rule.blocked);
     let egress = config.stats.iter().any(|stat| stat.direction == DirectionAxis::Egress);
     let lines = [
         (!config.exports.is_empty(), "[[exports]]: frames that are sampled for them"),
@@ -22,6 +23,7 @@ fn on_the_data_path(config: &Config, tag: Option<(u16, u16)>) -> Vec<String> {
         (!config.mirror.strip.is_empty(), "[mirror] strip: frames come unwrapped; nor do tunnels come"),
         (blocks && tag.is_some(), "[[tags]]: blocked frames come in peace alone, and by the first rule that is a VLAN with a fixed rate"),
         (blocks && tag.is_none(), "[[tags]]: no blocked frame comes; no rule for them is a VLAN with a fixed rate"),
+        (passes, "[[tags]] decision = \"passed\": no frame comes by one"),
         (config.links.iter().any(|link| !link.matches.is_empty()), "[[links]]: no frame comes by one"),
         (config.ranges.list.iter().any(|range| range.domain.is_some()), "[ranges]: nothing comes to those with a domain"),
         (egress, "[[stats]] direction = \"egress\": no packet comes from a range"),
