@@ -98,8 +98,7 @@ fn case(binary: &Path, root: &Path, case: Case, end: Instant) -> Result<Vec<Row>
     let shed = programs::since(&ours.shed(), &begun);
     rounds::until_late();
     // The window that is open now ends with the run, and is read whole.
-    let reports = reports.end();
-    ours.signal("TERM");
+    let reports = reports.end(|| ours.signal("TERM"));
     let told = truth::compare(reports, &capture, stats);
     drop((ours, theirs));
     let shown = shares.as_ref().map_or_else(|| "no perf here".to_owned(), |shares| text(shares, shares.values().sum()));

@@ -22,23 +22,27 @@ impl Drain {
         let told = Arc::clone(&ends);
         let thread = std::thread::spawn(move || {
             let mut reports = BufReader::with_capacity(BUFFER_BYTES, reports);
-            while !told.load(Ordering::Relaxed) {
-                let bytes = reports.fill_buf().map_or(0, <[u8]>::len);
-                if bytes == 0 {
-                    return reports;
-                }
-                reports.consume(bytes);
+            let mut last = b'\n';
+            loop {
+                let bytes = reports.fill_buf().unwrap_or_default();
+                let (Some(end), false) = (bytes.last(), told.load(Ordering::Relaxed)) else { break };
+                last = *end;
+                let count = bytes.len();
+                reports.consume(count);
             }
-            // What comes next is the rest of a line.
-            reports.read_until(b'\n', &mut Vec::new()).ok();
+            if last != b'\n' {
+                // What comes next is the rest of a line.
+                reports.read_until(b'\n', &mut Vec::new()).ok();
+            }
             reports
         });
         Self { ends, thread }
     }
 
-    /// What comes behind the line that is being read.
-    pub fn end(self) -> BufReader<ChildStdout> {
+    /// What comes behind the line that is being read; what `order` makes the program write is in it.
+    pub fn end(self, order: impl FnOnce()) -> BufReader<ChildStdout> {
         self.ends.store(true, Ordering::Relaxed);
+        order();
         self.thread.join().expect("a reader")
     }
 }
