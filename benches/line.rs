@@ -5,7 +5,7 @@
 //! one CPU, with the same segments and bursts, and each is stopped while the other runs. Both have hugepages where some are reserved and
 //! mounted; where not, `tailwater` asks the kernel for large pages by itself, and `testpmd` has ordinary ones: the row says which. A round of ours is three
 //! windows with their ends, but for 3 s in the midst of one, which are theirs. Ratios of rounds whose clock changed do not count. Behind
-//! the rounds `perf` samples where the core spends its time, and a window's reports are compared with the capture's truth. Nothing is shed:
+//! the rounds `perf` samples where the core spends its time (stderr says how much of it the core's own account of stages gives), and a window's reports are compared with the capture's truth. Nothing is shed:
 //! `net_pcap` waits, and what want of memory made coarser is told on the row.
 //!
 //! `bash scripts/bench line [CASE] instructions` counts instead of measuring: see `line/instructions.rs`.
@@ -94,7 +94,9 @@ fn case(binary: &Path, root: &Path, case: Case, end: Instant) -> Result<Vec<Row>
     let theirs: Vec<Theirs> = modes.iter().map(start).collect();
     let measured = measure(name, &ours, &theirs, cpu, end);
     ours.signal("CONT");
+    let begun_stages = ours.staged();
     let shares = shares::sampled(binary, ours.thread(), &folder, "10");
+    let staged = share_staged(begun_stages, ours.staged());
     let shed = programs::since(&ours.shed(), &begun);
     rounds::until_late();
     // The window that is open now ends with the run, and is read whole.
@@ -102,7 +104,7 @@ fn case(binary: &Path, root: &Path, case: Case, end: Instant) -> Result<Vec<Row>
     let told = truth::compare(reports, &capture, stats);
     drop((ours, theirs));
     let shown = shares.as_ref().map_or_else(|| "no perf here".to_owned(), |shares| text(shares, shares.values().sum()));
-    eprintln!("{name}: time: {shown}");
+    eprintln!("{name}: time: {shown}; its own account of stages came to {:.0} % of what the core ran", staged * 100.0);
     eprintln!("{name}: {}", told.as_ref().unwrap_or_else(|fault| fault));
     told?;
     let pages = match (huge, programs::makes_large_pages()) {
@@ -113,6 +115,12 @@ fn case(binary: &Path, root: &Path, case: Case, end: Instant) -> Result<Vec<Row>
     let row =
         |(at, mode): (usize, &&'static str)| print((name, stats, mode), &measured, at, pages, &shed, &shown, goals.filter(|_| at == 0));
     modes.iter().enumerate().map(row).collect()
+}
+
+/// How much of the time that the core ran its own account gives to stages, `tailwater_stage_seconds_total`: an estimate of one poll in a
+/// thousand, that ought to be about all.
+fn share_staged((told_before, ran_before): (f64, f64), (told, ran): (f64, f64)) -> f64 {
+    (told - told_before) / (ran - ran_before)
 }
 
 /// The figure of one way to forward.

@@ -1,4 +1,4 @@
-//! Our longest prefix match against DPDK's and the crates', over the same prefixes and addresses.
+//! Our longest prefix match against DPDK's, DXR's and the crates', over the same prefixes and addresses.
 //!
 //! `bash scripts/bench lpm`: one line of JSON a rival and case, and two a size: what our table takes, and how long it is in
 //! the making. Cases: `in`, each address inside a random prefix, `zipf`, inside a prefix by Zipf's law, and `random`, any;
@@ -18,6 +18,8 @@
     reason = "a bench"
 )]
 
+#[path = "lpm/dxr.rs"]
+mod dxr;
 #[path = "lpm/rivals.rs"]
 mod rivals;
 #[path = "lpm/sets.rs"]

@@ -1,4 +1,4 @@
-//! What we race: DPDK's tables, and crates.
+//! What we race: DPDK's tables, crates, and DXR, which none of them has.
 
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -9,6 +9,7 @@ use ipnet::{Ipv4Net, Ipv6Net};
 use tailwater::dpdk::Eal;
 use tailwater::dpdk::tables::{Fib, Fib6, Lookup, Lpm, Lpm6, Room};
 
+use super::dxr::Dxr;
 use super::sets::Net;
 
 /// Addresses that one call is given.
@@ -163,8 +164,13 @@ fn poptrie_v6(_: &Eal, nets: &[Net<u128>]) -> Vec<Side<[u8; 16]>> {
     vec![each("poptrie", move |address: [u8; 16]| map.lookup(u128::from_be_bytes(address)).copied().unwrap_or(0))]
 }
 
+fn dxr(_: &Eal, nets: &[Net<u32>]) -> Vec<Side<u32>> {
+    let table = Dxr::new(nets);
+    vec![bulk("DXR D18R", move |addresses: &[u32], values: &mut [u32]| table.find(addresses, values), u64::from)]
+}
+
 /// The slowest to fill comes last.
-pub const V4: [Build<u32, u32>; 9] = [
+pub const V4: [Build<u32, u32>; 10] = [
     |eal, nets| fib(eal, nets, "rte_fib 2 B scalar", false, Lookup::Scalar),
     |eal, nets| fib(eal, nets, "rte_fib 2 B AVX-512", false, Lookup::Vector),
     |eal, nets| fib(eal, nets, "rte_fib 4 B scalar", true, Lookup::Scalar),
@@ -173,6 +179,7 @@ pub const V4: [Build<u32, u32>; 9] = [
     treebitmap,
     iptrie,
     poptrie,
+    dxr,
     rte_lpm,
 ];
 

@@ -149,6 +149,15 @@ impl Ours {
         frames_of(self.admin)
     }
 
+    /// Seconds of all stages by its own account, and those that its receiving thread ran.
+    pub fn staged(&self) -> (f64, f64) {
+        let ran_ns = self.program.ran_ns();
+        let text = metrics(self.admin).expect("metrics");
+        let rows = text.lines().filter(|line| line.starts_with("tailwater_stage_seconds_total{"));
+        let told = rows.filter_map(|line| line.rsplit_once("} ")?.1.trim().parse::<f64>().ok()).sum();
+        (told, ran_ns as f64 / 1e9)
+    }
+
     /// What was made coarser, incomplete or lost, each with its number.
     pub fn shed(&self) -> Vec<(String, u64)> {
         let text = metrics(self.admin).expect("metrics");
