@@ -279,7 +279,7 @@ fn polling(rx: &[u32], ports: &[LivePort]) -> Vec<u32> {
     let queues = ports.iter().map(|port| port.queues.len()).sum();
     if queues < rx.len() {
         let idle = &rx[queues..];
-        tracing::warn!(queues, ?idle, "these receiving cores have no queue and stay idle: raise `queues` of a port, or shorten cores.rx");
+        tracing::warn!(queues, ?idle, "these receiving cores have no queue, stay idle and take no bursts of others: raise `queues` of a port, or shorten cores.rx");
     }
     rx.iter().copied().take(queues).collect()
 }
