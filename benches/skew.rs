@@ -3,7 +3,7 @@
 //!
 //! `bash scripts/bench skew [CASE]`: in pairs, in turn, each stopped while the other runs; one line of JSON a case: millions of frames
 //! for each second that the core ran which polls the queue, how much of it the other core took, and whether there is a CPU for each
-//! core that polls. The queue is a `net_pcap` with `infinite_rx`, the idle one a `net_null` that gives nothing. In `pipeline` one stat
+//! core that polls. The queue is a `net_pcap` with `infinite_rx`; the idle core has none. In `pipeline` one stat
 //! is asked for: there it is receiving that chokes. Nothing is shed. Where no pair kept one clock and lost nothing, as in
 //! `pipeline` on two CPUs, there is no line.
 //!
@@ -32,8 +32,8 @@ const SETTLE: Duration = Duration::from_millis(500);
 const TURN: Duration = Duration::from_millis(WINDOW_MS);
 /// How long a program may take to start.
 const START: Duration = Duration::from_secs(90);
-/// The lcore that polls the queue: the second one, for the idle port stands first.
-const HOT: u32 = 2;
+/// The lcore that polls the queue.
+const HOT: u32 = 1;
 
 /// A mode, its core map, how many stats, and how many cores poll.
 const CASES: [(&str, &str, usize, usize); 2] = [
@@ -63,8 +63,7 @@ impl Program {
         let text = sets::configuration(stats, &capture.ranges, WINDOW_MS).replace("name = \"bench-line\"", &format!("name = \"{name}\""));
         let text = text.replace("memory_mb = 4096\n", &format!("memory_mb = 2048\nhand_over = {hands_over}\n"));
         assert!(text.contains("hand_over"), "{text}");
-        let idle = "[[ports]]\ndevice = \"net_null0,no-rx=1\"\n";
-        let text = format!("{text}\n[cores]\nmode = \"{mode}\"\n{cores}\n{idle}");
+        let text = format!("{text}\n[cores]\nmode = \"{mode}\"\n{cores}\n");
         let log = std::fs::File::create(folder.join(format!("{name}.log"))).expect("a log");
         let (mut command, admin) = Ours::command(binary, folder, &name, &text, capture);
         let child = command.arg("--share-cpus").stdout(Stdio::null()).stderr(log).spawn().expect("tailwater starts");

@@ -299,17 +299,27 @@ fn what_other_interfaces_carry_is_not_counted() {
     });
 }
 
+/// They poll all the same, so that they can take bursts of others, where these may be given.
 #[test]
-fn receiving_cores_without_a_queue_stay_idle() {
-    in_namespace("receiving_cores_without_a_queue_stay_idle", || {
-        let place = Place::new();
-        let cores = "[cores]\nmain = 0\nrx = [1, 2]\nreporter = 3\n";
-        let appliance = Appliance::counting(&place.config(1_000, &[MIRROR, ANY_ADMIN, FILE, cores]), &["--share-cpus"]);
-        appliance.says("these receiving cores have no queue", 1);
-        place.send(&appliance);
-        wait(10, || place.reports().sum("packets") == 500.0, || appliance.log());
-        let log = appliance.stop(30);
-        assert!(!log.contains("please report"), "{log}");
+fn receiving_cores_without_a_queue_are_there_for_others() {
+    in_namespace("receiving_cores_without_a_queue_are_there_for_others", || {
+        for (hand_over, idle, polling) in
+            [(true, "have no queue and take nothing but bursts", 2), (false, "have no queue and stay idle", 1)]
+        {
+            let place = Place::new();
+            let cores = "[cores]\nmain = 0\nrx = [1, 2]\nreporter = 3\n";
+            let config = place.config(1_000, &[MIRROR, ANY_ADMIN, FILE, cores]);
+            let text = fs::read_to_string(&config).unwrap();
+            fs::write(&config, text.replacen("[appliance]\n", &format!("[appliance]\nhand_over = {hand_over}\n"), 1)).unwrap();
+            let appliance = Appliance::counting(&config, &["--share-cpus"]);
+            appliance.says(idle, 1);
+            place.send(&appliance);
+            wait(10, || place.reports().sum("packets") == 500.0, || appliance.log());
+            let polls = |lcore| appliance.metric("tailwater_core_polls_total", &format!("lcore=\"{lcore}\""));
+            assert_eq!((1..=2).filter(|lcore| polls(*lcore) > 0).count(), polling);
+            let log = appliance.stop(30);
+            assert!(!log.contains("please report"), "{log}");
+        }
     });
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use arrayvec::ArrayVec;
 use tailwater::arch::hash::spread;
 use tailwater::config;
 use tailwater::limits::BURST_FRAMES_MAX;
@@ -126,10 +127,12 @@ impl Inner {
             let mut start = 0;
             for burst in frames.ends.chunks(BURST_FRAMES_MAX) {
                 let time_ns = self.at * self.window_ns + self.window_ns / wanted as u64 * done.min(wanted - 1) as u64;
+                let mut polled = ArrayVec::<_, BURST_FRAMES_MAX>::new();
                 for (end, wire_bytes) in burst {
-                    self.receiver.frame(&frame(&frames.bytes[start..*end], *wire_bytes, time_ns, Epoch(self.at)));
+                    polled.push(frame(&frames.bytes[start..*end], *wire_bytes, time_ns, Epoch(self.at)));
                     start = *end;
                 }
+                self.receiver.frames(&polled);
                 self.receiver.step();
                 bursts += 1;
                 if bursts % SHOWN_BURSTS == 0 {

@@ -99,7 +99,7 @@ fn count(
     let timeline = Arc::new(Timeline::default());
     let ports =
         live::open_for(eal, &config.ports, takers(config, &places.cores), world.calendar.epoch_ns(), &timeline).map_err(RunError::Ports)?;
-    let cores = Cores { rx: polling(&places.cores.rx, &ports), workers: places.cores.workers.clone() };
+    let cores = Cores { rx: polling(&places.cores.rx, &ports, world.hands_over), workers: places.cores.workers.clone() };
     let move_to = |lcore| {
         let cpu = if lcore == FLOWS_LCORE { Some(places.flows_cpu) } else { places.cpu_of(lcore) };
         cpu.into_iter().for_each(stay_on);
@@ -119,7 +119,10 @@ fn count(
         wired.receivers.iter_mut().zip(taps).for_each(|(receiver, tap)| receiver.sample_for(tap));
         exporting
     });
-    let (queues, monitor) = split(ports, &cores.rx, registry, config, timeline);
+    let (mut queues, monitor) = split(ports, &cores.rx, registry, config, Arc::clone(&timeline));
+    let without: Vec<&mut Vec<RxQueue>> = queues.iter_mut().filter(|queues| queues.is_empty()).collect();
+    let empty = live::empty(eal, without.len(), world.calendar.epoch_ns(), &timeline).map_err(|fault| RunError::Ports(vec![fault]))?;
+    without.into_iter().zip(empty).for_each(|(queues, queue)| queues.push(queue));
     let (boot_id, port_names) = (random()?, port_names(config));
     journal::begin(config, journal, boot_id);
     let mut configs = Configs::new(Arc::clone(journal), boot_id);
@@ -274,14 +277,13 @@ fn hold_embedded(sinks: &RunningSinks, signal: &AtomicBool) {
     }
 }
 
-/// The receiving lcores that have a queue to poll.
-fn polling(rx: &[u32], ports: &[LivePort]) -> Vec<u32> {
-    let queues = ports.iter().map(|port| port.queues.len()).sum();
-    if queues < rx.len() {
-        let idle = &rx[queues..];
-        tracing::warn!(queues, ?idle, "these receiving cores have no queue, stay idle and take no bursts of others: raise `queues` of a port, or shorten cores.rx");
-    }
-    rx.iter().copied().take(queues).collect()
+/// The receiving lcores that are of use: those that have a queue to poll, and the others where they may take bursts of these.
+fn polling(rx: &[u32], ports: &[LivePort], hands_over: bool) -> Vec<u32> {
+    let queues: usize = ports.iter().map(|port| port.queues.len()).sum();
+    let Some(without) = rx.get(queues..).filter(|rest| !rest.is_empty()) else { return rx.to_vec() };
+    let idle = if hands_over { "take nothing but bursts of queues that have too much" } else { "stay idle" };
+    tracing::warn!(queues, lcores = ?without, "these receiving cores have no queue and {idle}: raise `queues` of a port, or shorten cores.rx");
+    rx.iter().copied().take(if hands_over { rx.len() } else { queues }).collect()
 }
 
 /// Cores that may take bursts from the one that polls a queue.

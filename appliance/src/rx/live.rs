@@ -7,7 +7,7 @@ use super::health::PortHealth;
 use super::queue::{RxQueue, Source};
 use super::timeline::Timeline;
 use crate::config;
-use crate::dpdk::{self, Device, DpdkError, Eal, KernelSockets, Mempool, PoolSpec, PortReport, PortSetup, SEGMENT_BYTES};
+use crate::dpdk::{self, Device, DpdkError, Eal, KernelSockets, Mempool, PoolSpec, PortReport, PortSetup, RingSetup, SEGMENT_BYTES};
 use crate::limits::{BURST_FRAMES_MAX, FRAME_BYTES_MAX, HANDED_BURSTS_MAX, IP_FRAME_BYTES_MAX};
 
 /// Descriptors of a queue, where the device lets us choose.
@@ -24,6 +24,8 @@ const CACHE_SEGMENTS: u32 = 256;
 const TAKER_SEGMENTS: u32 = CACHE_SEGMENTS + CACHE_SEGMENTS / 2 + BURST_FRAMES_MAX as u32;
 /// Polls that empty a queue of what it took in before it was bound.
 const DISCARD_POLLS_MAX: u32 = 4_096;
+/// Of one `net_ring`.
+const RING_QUEUES_MAX: u16 = 16;
 /// Memory of EAL itself, of rings and of drivers, MB.
 const BASE_MB: u32 = 128;
 
@@ -105,6 +107,20 @@ pub fn open_for(
 /// A queue that this process feeds, as if it were a port's.
 pub fn fed(raw: dpdk::RxQueue, port: u16, base_window_ns: u64, timeline: &Arc<Timeline>) -> RxQueue {
     RxQueue::new(raw, Source::Live { base_window_ns, timeline: Arc::clone(timeline) }, port, u32::MAX)
+}
+
+/// So many queues by which nothing ever comes: of cores that only take bursts from others, by the same clock.
+///
+/// # Errors
+/// If there is not enough memory.
+pub fn empty(eal: &Eal, count: usize, base_window_ns: u64, timeline: &Arc<Timeline>) -> Result<Vec<RxQueue>, DpdkError> {
+    let mut queues = Vec::new();
+    while queues.len() < count {
+        let some = u16::try_from(count - queues.len()).unwrap_or(u16::MAX).min(RING_QUEUES_MAX);
+        let (_, raw, _) = dpdk::ring_port(eal, RingSetup { queues: some, waiting_frames: 0 })?;
+        queues.extend(raw.into_iter().map(|raw| fed(raw, 0, base_window_ns, timeline)));
+    }
+    Ok(queues)
 }
 
 fn open_one(eal: &Eal, port: &config::Port, (index, takers): (u16, usize), source: &Source) -> Result<LivePort, DpdkError> {

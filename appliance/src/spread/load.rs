@@ -181,9 +181,10 @@ mod tests {
         assert_eq!(load.level(), SHED_LEVELS);
     }
 
-    /// Twice as much comes as goes, and at level 1 five eighths of the work are left, then less: no queue of 1,024 runs over.
+    /// Twice as much comes as goes, and top-K is three quarters of the work, so that at level 1 five eighths are left, then less: no
+    /// queue of 1,024 runs over.
     #[test]
-    fn at_twice_the_load_a_queue_does_not_run_over() {
+    fn where_work_can_be_shed_a_queue_does_not_run_over() {
         let (mut load, mut waits) = (Load::of_queues(), 0.0);
         for _ in 0..100_000 {
             let taken = f64::min(waits, 64.0);
