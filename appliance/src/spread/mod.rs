@@ -25,7 +25,7 @@ use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
 
 pub use handover::{Handover, handovers};
-pub use load::Load;
+pub use load::{Load, SmallPolls};
 pub use losses::{LOSING_RANGES_MAX, Losses};
 pub use worker::{Inbox, Worker};
 
