@@ -176,6 +176,11 @@ fn holds(report: &pb::RangeReport, seen: &Seen) {
     assert_eq!((total("packets"), total("bytes")), (seen.received as f64, (seen.received * FRAME_BYTES as u64) as f64));
     let pb::stat::Figure::Histogram(sizes) = stat(report, "sizes") else { panic!("a histogram") };
     assert_eq!(sizes.bins.iter().map(|bin| bin.value.as_ref().unwrap().value).sum::<f64>(), seen.received as f64);
+    // Lists tell it which keys they know: of those that they did not look at, too, they know nothing.
+    let pb::stat::Figure::Distinct(sources) = stat(report, "sources") else { panic!("a number of keys") };
+    let (truth, sources) = (seen.of_source.len() as f64, sources.value.as_ref().unwrap());
+    let off = if truth <= 128.0 { 0.0 } else { 0.05 * truth };
+    assert!((sources.value - truth).abs() <= off, "{sources:?}: {truth}");
     let top = top_of(report);
     assert_eq!(top.all.as_ref().unwrap().value, seen.received as f64);
     for entry in top.entries.iter().chain(&top.reserve) {

@@ -8,9 +8,9 @@ use super::lcores::{Idle, SHOWN_POLLS};
 use super::receiver::Receiver;
 use crate::arch::Patience;
 use crate::gather::Stage;
-use crate::limits::BURST_FRAMES_MAX;
+use crate::limits::{BURST_FRAMES_LATE, BURST_FRAMES_MAX};
 use crate::rx::{Burst, Event, Parcel, RxQueue};
-use crate::spread::Handover;
+use crate::spread::{Handover, SmallPolls};
 use crate::telemetry::cost::{Part, TIMED_POLLS};
 use crate::telemetry::{Did, LiveQueue, Pause};
 use crate::units::Epoch;
@@ -73,6 +73,8 @@ struct Polling<S> {
     taken: Moved,
     /// Turns since another core's burst was taken.
     untaken: u32,
+    /// Of a core that is late.
+    small: SmallPolls,
     pause: Pause,
     /// What may lie between two polls.
     pause_ns_max: u64,
@@ -95,6 +97,7 @@ pub(super) fn receive<S: Stage>(mut receiver: Receiver<S>, queues: Vec<RxQueue>,
         given: Moved::default(),
         taken: Moved::default(),
         untaken: 0,
+        small: SmallPolls::default(),
         pause: Pause::default(),
         pause_ns_max,
         polls: 0,
@@ -204,8 +207,11 @@ impl<S: Stage> Polling<S> {
         }
         self.hands.polled(kept_full || gave || is_late);
         // What another core took is not more than this one can do.
-        if kept_full || !gave {
-            self.receiver.polled_all(kept_full);
+        let frames_max = if is_late { BURST_FRAMES_LATE } else { BURST_FRAMES_MAX };
+        if (kept_full || !gave)
+            && let Some(is_full) = self.small.polled(frames_max, kept_full)
+        {
+            self.receiver.polled_all(is_full);
         }
         // What is late with a window takes as little as it can.
         let took = !is_late && self.take(self.receiver.reached());

@@ -5,11 +5,14 @@ use std::time::Duration;
 use super::*;
 use crate::arch::HashKey;
 use crate::config;
+use crate::gather::packed::Batch;
+use crate::runtime::memory::MemoryPlan;
 use crate::runtime::wiring::{AnyReceiver, Cores, Wired, wire};
 use crate::rx::Frame;
 use crate::telemetry::Registry;
-use crate::units::LinkType;
-use crate::window::Told;
+use crate::units::{LinkType, RangeIndex};
+use crate::window::stream::stream;
+use crate::window::{Room, Told};
 
 /// More than are walked while the frames of a window come.
 const RANGES: u32 = 3_000;
@@ -275,4 +278,64 @@ fn a_late_walk_takes_its_share_of_the_core() {
         bench.end();
         assert_eq!((bench.received, bench.counted), (frames, frames));
     }
+}
+
+/// A stage that keeps what it was told to shed.
+#[derive(Default)]
+struct Sheds(Vec<u32>);
+
+impl Stage for Sheds {
+    fn batch(&mut self, _: RangeIndex, _: Epoch, _: &Batch<'_>) {}
+
+    fn advance(&mut self, _: Epoch) {}
+
+    fn step(&mut self) -> bool {
+        false
+    }
+
+    fn shed(&mut self, level: u32) {
+        self.0.push(level);
+    }
+}
+
+/// Full polls until its own level has risen.
+fn fill<S: Stage>(receiver: &mut Receiver<S>) {
+    let before = receiver.own_shed_level();
+    while receiver.own_shed_level() == before {
+        receiver.polled_all(true);
+    }
+}
+
+/// Who takes bursts sheds as much as the one of those that it takes from that sheds most, or as it has to itself.
+#[test]
+fn a_taker_sheds_as_those_do_that_it_helps() {
+    let (world, cores) = (world(), Cores { rx: vec![1], workers: Vec::new() });
+    let (outlet, _reader) = stream(Room::of_account(world.ports, world.tag_room, world.links), false);
+    let live = Registry::new("t", "", Duration::from_secs(1)).core(1, "rx");
+    let logs = MemoryPlan::new(&world, &cores).logs;
+    let mut taker = Receiver::new(world, Sheds::default(), outlet, live, logs);
+    let levels = |of: &Receiver<Sheds>| (of.own_shed_level(), of.shed_level());
+    // The level of one that it helps rises. One that sheds less is no reason to shed less, and does not keep it at that.
+    assert!(taker.helps(0) && taker.stage.0.is_empty());
+    assert!(taker.helps(1) && taker.helps(3) && !taker.helps(1) && taker.helps(3));
+    assert_eq!((levels(&taker), &taker.stage.0[..]), ((0, 3), &[1, 3][..]));
+    // It falls: once nobody has given at the old one for a while.
+    taker.helps_nobody();
+    taker.helps_nobody();
+    assert!(taker.helps(1));
+    assert_eq!((levels(&taker), &taker.stage.0[..]), ((0, 1), &[1, 3, 0, 1][..]));
+    // What it has to shed itself counts where that is more, and is what it tells others.
+    fill(&mut taker);
+    fill(&mut taker);
+    assert_eq!((levels(&taker), taker.stage.0.last()), ((2, 2), Some(&2)));
+    assert!(taker.helps(3));
+    assert_eq!((levels(&taker), taker.stage.0.last()), ((2, 3), Some(&3)));
+    taker.helps_nobody();
+    assert_eq!((levels(&taker), taker.stage.0.last()), ((2, 2), Some(&2)));
+    // Others' level stays while its own falls.
+    assert!(taker.helps(1));
+    while taker.own_shed_level() > 0 {
+        taker.polled_all(false);
+    }
+    assert_eq!((levels(&taker), taker.stage.0.last()), ((0, 1), Some(&1)));
 }

@@ -38,6 +38,30 @@ const QUIET_TIMES: u32 = 16;
 /// It was too soon if the core does less again within so many such stretches.
 const TOO_SOON: u32 = 2;
 
+/// Polls that may bring only a part of a burst, since the core is late with a window: as many as make a burst count as one poll, which
+/// took all that it may if each of them did.
+#[derive(Debug, Default)]
+pub struct SmallPolls {
+    /// That they may have brought.
+    frames: usize,
+    /// One left nothing behind.
+    was_short: bool,
+}
+
+impl SmallPolls {
+    /// A poll took all of so many frames that it may take, or not. What is to be counted, if anything is.
+    #[inline]
+    pub fn polled(&mut self, frames_max: usize, is_full: bool) -> Option<bool> {
+        if frames_max >= BURST_FRAMES_MAX {
+            *self = Self::default();
+            return Some(is_full);
+        }
+        self.frames += frames_max;
+        self.was_short |= !is_full;
+        (self.frames >= BURST_FRAMES_MAX).then(|| !std::mem::take(self).was_short)
+    }
+}
+
 /// See the module. One for each core whose work can be shed.
 #[derive(Debug)]
 pub struct Load {
@@ -168,6 +192,7 @@ impl Load {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::BURST_FRAMES_LATE;
 
     fn polls(load: &mut Load, n: u32, is_full: impl Fn(u32) -> bool) -> Vec<u32> {
         (0..n).filter_map(|i| load.polled(is_full(i))).collect()
@@ -179,6 +204,28 @@ mod tests {
         assert!(polls(&mut load, 100_000, |i| i % 14 < 7).is_empty());
         assert_eq!(polls(&mut load, RAISE_POLLS * (1 + 2 + 4 + 8), |_| true), [1, 2, 3]);
         assert_eq!(load.level(), SHED_LEVELS);
+    }
+
+    /// A core that is late takes a burst in several polls: the queue is as full behind them as it would be behind one.
+    #[test]
+    fn small_polls_count_by_their_frames() {
+        for frames_max in [BURST_FRAMES_LATE, BURST_FRAMES_MAX] {
+            let (mut load, mut small, mut frames) = (Load::of_queues(), SmallPolls::default(), 0);
+            while load.level() == 0 {
+                frames += frames_max;
+                if let Some(is_full) = small.polled(frames_max, true) {
+                    load.polled(is_full);
+                }
+            }
+            assert_eq!(frames, 512, "{frames_max}");
+        }
+        let mut small = SmallPolls::default();
+        let mut polled = |short: usize| (0..8).filter_map(|at| small.polled(BURST_FRAMES_LATE, at != short)).collect::<Vec<_>>();
+        // One that left nothing behind is enough.
+        assert_eq!([3, 8, 7, 8].map(&mut polled), [[false], [true], [false], [true]]);
+        // What it took while it was late is no part of what comes behind.
+        assert_eq!([small.polled(BURST_FRAMES_LATE, false), small.polled(BURST_FRAMES_MAX, true)], [None, Some(true)]);
+        assert!((0..7).all(|_| small.polled(BURST_FRAMES_LATE, true).is_none()));
     }
 
     /// Twice as much comes as goes, and top-K is three quarters of the work, so that at level 1 five eighths are left, then less: no

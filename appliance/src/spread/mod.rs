@@ -2,8 +2,8 @@
 //!
 //! In *pipeline* mode each receiving core has a ring to each worker. A cold range has a home worker in each epoch, so that
 //! its sketches exist once; a range that fills several batches in one epoch is hot, and each of its batches goes to the
-//! worker that was given least, each on its own mergeable shard. Nothing is broadcast, counted by reference or locked. Boxes travel back to
-//! be used again.
+//! worker that was given least, or where its ring is full to one that has room, each on its own mergeable shard. Nothing is
+//! broadcast, counted by reference or locked. Boxes travel back to be used again.
 //!
 //! In *run-to-completion* mode the receiving core's own shard takes the batches and this room is not entered.
 
@@ -25,7 +25,7 @@ use crate::telemetry::LiveCore;
 use crate::units::{Epoch, RangeIndex};
 
 pub use handover::{Handover, handovers};
-pub use load::Load;
+pub use load::{Load, SmallPolls};
 pub use losses::{LOSING_RANGES_MAX, Losses};
 pub use worker::{Inbox, Worker};
 
@@ -212,6 +212,18 @@ impl Dispatcher {
         given[at] += (records as u64 + BATCH_EFFORT_RECORDS) * u64::from(efforts[range.at()].max(1));
         at
     }
+
+    /// A batch of a hot range finds its worker's ring full: whoever has the most room may have it, which is not held against that
+    /// one; else ranges that come would be given to who is slow. False: it has to wait, or to stay at home, or nobody has room.
+    #[cold]
+    fn send_elsewhere(&mut self, full: usize, (range, epoch): (RangeIndex, Epoch), batch: &Batch<'_>) -> bool {
+        let is_hot = self.heat[range.at()].records as usize >= HOT_RECORDS + batch.len;
+        if self.waits || !is_hot {
+            return false;
+        }
+        let others = self.lanes.iter_mut().enumerate().filter(|(at, _)| *at != full).map(|(_, lane)| lane);
+        others.max_by_key(|lane| lane.to.slots()).is_some_and(|lane| lane.send(range, epoch, batch))
+    }
 }
 
 impl Stage for Dispatcher {
@@ -220,7 +232,10 @@ impl Stage for Dispatcher {
         let mut patience = Patience::default();
         while !self.lanes[at].send(range, epoch, batch) {
             if !self.waits || self.lanes[at].to.is_abandoned() {
-                return self.lose(range, epoch, batch.len as u64);
+                if !self.send_elsewhere(at, (range, epoch), batch) {
+                    self.lose(range, epoch, batch.len as u64);
+                }
+                return;
             }
             patience.wait();
         }

@@ -159,7 +159,7 @@ impl<S: Stage> Worker<S> {
 
 #[cfg(all(test, not(feature = "loom")))]
 mod tests {
-    use super::super::{Dispatcher, RING_BATCHES, lane};
+    use super::super::{Dispatcher, HOT_RECORDS, RING_BATCHES, lane};
     use super::*;
     use crate::gather::packed::{Batch, Form};
     use crate::units::RangeIndex;
@@ -336,5 +336,28 @@ mod tests {
         }
         assert!(lost(&sender) > 0);
         assert_eq!(worker.stage().levels, [1, 2, 3]);
+    }
+
+    /// A worker stands still. What may go to any goes to the other; what has its home there is lost.
+    #[test]
+    fn what_is_hot_goes_where_there_is_room() {
+        let (lanes, mut inboxes): (Vec<_>, Vec<_>) = (0..2).map(|_| lane()).unzip();
+        let mut worker = Worker::new(inboxes.drain(1..).collect(), Sheds::default());
+        let mut sender = Dispatcher::new(lanes, vec![1; 2], 2, false);
+        let lost = |sender: &Dispatcher| sender.losses.iter().map(super::super::Losses::total).sum::<u64>();
+        sender.advance(Epoch(1));
+        sender.batch(RangeIndex(0), Epoch(1), &BATCH);
+        let batch = Batch { len: HOT_RECORDS, ..BATCH };
+        for _ in 0..4 * RING_BATCHES {
+            sender.batch(RangeIndex(1), Epoch(1), &batch);
+            worker.poll();
+        }
+        (0..RING_BATCHES).for_each(|_| _ = worker.poll());
+        assert_eq!((lost(&sender), worker.stage().batches), (0, 3 * RING_BATCHES + 1));
+        sender.batch(RangeIndex(0), Epoch(1), &BATCH);
+        assert_eq!(lost(&sender), 1);
+        // Where both are full there is nobody.
+        (0..2 * RING_BATCHES).for_each(|_| sender.batch(RangeIndex(1), Epoch(1), &batch));
+        assert_eq!(lost(&sender), 1 + (RING_BATCHES * HOT_RECORDS) as u64);
     }
 }

@@ -122,12 +122,23 @@ fn a_figure_does_not_depend_on_what_the_processor_has() {
 
 /// The figure of each of these stats, which share a plan and so memory and columns.
 fn figures(specs: &[StatSpec], weights: WeightBounds, records: &[Record]) -> Vec<String> {
+    figures_shed(specs, weights, records, || None)
+}
+
+/// The same, where of each batch lists look at some records only, as [`Scratch::shed`] is told.
+fn figures_shed(
+    specs: &[StatSpec],
+    weights: WeightBounds,
+    records: &[Record],
+    mut shed: impl FnMut() -> Option<(u32, u64)>,
+) -> Vec<String> {
     let list: Vec<usize> = (0..specs.len()).collect();
     let Ok(plan) = Plan::compile(specs, &list, Family::V4, weights) else { panic!("a plan") };
     let (mut pool, mut budget) = (Pool::with_bytes(BYTES), Budget::of_bytes(BYTES));
     let (mut fast, mut long) = (vec![0; plan.root_words(Period::Fast)], vec![0; plan.root_words(Period::Long)]);
     let (mut scratch, key) = (Scratch::new(&plan), HashKey::constant());
     for batch in records.chunks(64) {
+        scratch.shed(shed());
         let mut memory = Memory { pool: &mut pool, budget: &mut budget };
         assert_eq!(execute(&plan, &mut scratch, batch, &key, (&mut fast, &mut long), &mut memory), 0);
     }
@@ -179,6 +190,31 @@ fn a_figure_does_not_depend_on_which_stats_stand_beside_it() {
                 let alone = figures(std::slice::from_ref(spec), weights, &records);
                 assert!(alone == [have], "seed {}, {packets} of {keys}, {spec:?}, {weights:?}", crate::stats::tests::seed());
             }
+        }
+    }
+}
+
+/// What lists leave out changes no other figure, though they tell others of what they looked at.
+#[test]
+#[cfg_attr(miri, ignore = "safe code: hours under Miri")]
+fn what_lists_leave_out_is_left_out_of_no_other_figure() {
+    let (specs, seed) = (specs(), crate::stats::tests::seed());
+    let (mut dice, mut draws) = (Dice::new(seed), Dice::new(seed + 1));
+    // Few keys that come once or twice, too: those that a list has not met.
+    for (packets, keys) in [(60, 1_000), (110, 100_000), (900, 90), (9_000, 700), (20_000, 9_000)] {
+        for weights in [plain(), one_rate(), any_rate()] {
+            let records = records(&mut dice, weights, packets, keys);
+            let whole = figures(&specs, weights, &records);
+            let shed = figures_shed(&specs, weights, &records, || {
+                let level = draws.of(&[0, 1, 3, 3]);
+                let kept = (0..64).fold(0, |kept, at| kept | u64::from(draws.one_in(1 << level)) << at);
+                (level > 0).then_some((level, kept))
+            });
+            for (spec, (whole, shed)) in specs.iter().zip(whole.iter().zip(&shed)) {
+                let case = || format!("seed {seed}, {packets} of {keys}, {spec:?}, {weights:?}: {whole}, {shed}");
+                assert!(spec.calculation == "topk" || whole == shed, "{}", case());
+            }
+            assert!(packets < 900 || shed[0].contains("shed: 8"), "{}", shed[0]);
         }
     }
 }

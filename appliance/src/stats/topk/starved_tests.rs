@@ -65,11 +65,15 @@ pub(super) fn address(n: u32) -> String {
 
 pub(super) const BLOCKED: WeightBounds = WeightBounds { passed: 1, blocked: 40, random: true, rate: Some(40) };
 
-/// Batches of these records, of which the map knows.
+/// Batches of these records, of which the map knows, to the first shard.
 pub(super) fn send(shards: &mut Shards, truth: &mut Truth, metric: Metric, records: &[Record]) {
+    send_to(0, shards, truth, metric, records);
+}
+
+pub(super) fn send_to(at: usize, shards: &mut Shards, truth: &mut Truth, metric: Metric, records: &[Record]) {
     for batch in records.chunks(64) {
         batch.iter().for_each(|r| truth.count(address(u32::from_be_bytes([r.src[0], r.src[1], r.src[2], r.src[3]])), r, metric));
-        shards.batch(0, batch);
+        shards.batch(at, batch);
     }
 }
 

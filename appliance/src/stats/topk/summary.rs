@@ -143,6 +143,7 @@ impl TopSummary {
         let (sum, before) = (sums.layout.read(sum), sums.unseen(before));
         let own_missed = missed.get(at).copied().unwrap_or_default();
         let at = self.place_of(&key[..halves], tag);
+        self.shed.count(at, &sum);
         if let Some(entry) = self.entries.get_mut(at as usize) {
             entry.sum.merge(&sum);
             entry.before.add(&before);
@@ -153,21 +154,27 @@ impl TopSummary {
         }
     }
 
+    /// What was counted of a key, and left out of it, about.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a sum of counts, saturating as they do")]
+    fn total(&self, entry: &Entry) -> u64 {
+        entry.sum.total().saturating_add(self.shed.share(entry.at).more as u64)
+    }
+
     /// Entries by what puts them into the order of a list: the complement of the total, and the key's first half; then its place, which
     /// says nothing. Where keys have one half no two entries are alike.
     fn ranked(&self) -> Vec<u128> {
         let rank = |entry: &Entry| {
             let first = self.key(entry).first().copied().unwrap_or(0);
-            u128::from(!entry.sum.total()) << 64 | u128::from(first) << 32 | u128::from(entry.at)
+            u128::from(!self.total(entry)) << 64 | u128::from(first) << 32 | u128::from(entry.at)
         };
         self.entries.iter().map(rank).collect()
     }
 
-    fn entry(&self, entry: &Entry, (keys, ratio): (u64, f64), question: &Question) -> TopEntry {
+    fn entry(&self, entry: &Entry, keys: u64, question: &Question) -> TopEntry {
         let mut unseen = self.unseen(entry);
         // Where a rate is unknown, it is unknown of what was not counted too.
         let question = Question { random: question.random && self.all.unproven == 0, ..*question };
-        let value = self.shed.estimate((&entry.sum, &unseen), ratio, keys, &question);
+        let value = self.shed.estimate((&entry.sum, &unseen), &self.shed.share(entry.at), keys, &question);
         unseen.add(&self.shed.left_out);
         TopEntry { key: self.text(entry), value, sufficient: entry.sum, unseen }
     }
@@ -179,6 +186,14 @@ impl TopSummary {
         let uncounted = self.all.sampled_packets.saturating_sub(samples().sum());
         let once = uncounted + samples().filter(|samples| *samples == 1).count() as u64;
         self.entries.len() as u64 + uncounted + u64::from(question.weight_max - 1) * once
+    }
+
+    /// The share of the metric that these entries hold.
+    #[allow(clippy::cast_precision_loss, reason = "a share")]
+    fn coverage(&self, shown: &[&Entry]) -> f64 {
+        let counted: u64 = shown.iter().map(|entry| entry.sum.total()).sum();
+        let more: f64 = shown.iter().map(|entry| self.shed.share(entry.at).more).sum();
+        if self.all.total() == 0 { 0.0 } else { ((counted as f64 + more) / self.all.total() as f64).min(1.0) }
     }
 
     /// A bound for every key outside of the lists: what no table counted, or the heaviest entry left out.
@@ -212,13 +227,13 @@ impl Summary for TopSummary {
         let Some((head, rest)) = words.split_first() else { return };
         let (all, rest) = rest.split_at(self.sums().layout.words());
         let buckets = usize::try_from(head & 0xFFFF_FFFF).unwrap_or(0);
-        self.all.merge(&self.sums().layout.read(all));
+        let all = self.sums().layout.read(all);
+        self.all.merge(&all);
         self.thinned = self.thinned.max(u32::try_from(head >> 32 & 0xFF).unwrap_or(0));
         self.short |= head >> 40 & 1 == 1;
         let shed = u32::try_from(head >> 48 & 7).unwrap_or(0);
         let (left_out, rest) = rest.split_at(if shed > 0 { self.sums().parts() } else { 0 });
-        self.shed.level = self.shed.level.max(shed);
-        self.shed.left_out.add(&self.sums().unseen(left_out));
+        self.shed.begin(shed, &all, &self.sums().unseen(left_out));
         let (heads, cells) = rest.split_at(buckets * self.sums().parts());
         let missed = self.missed_of(heads, buckets);
         if !missed.is_empty() {
@@ -237,7 +252,6 @@ impl Summary for TopSummary {
         }
     }
 
-    #[allow(clippy::cast_precision_loss, reason = "a share")]
     fn figure(&self, question: &Question) -> Figure {
         let mut sorted = self.ranked();
         let order = |a: &u128, b: &u128| (a >> 32).cmp(&(b >> 32)).then_with(|| self.key_at(place(*a)).cmp(self.key_at(place(*b))));
@@ -250,14 +264,11 @@ impl Summary for TopSummary {
         }
         sorted[..listed].sort_unstable_by(order);
         let sorted: Vec<&Entry> = sorted.into_iter().map(|rank| &self.entries[place(rank) as usize]).collect();
-        let ratio = self.shed.ratio(&self.all);
-        let make = |list: &[&Entry]| list.iter().map(|entry| self.entry(entry, (keys, ratio), question)).collect::<Vec<_>>();
-        let held: u64 = sorted[..shown].iter().map(|entry| entry.sum.total()).sum();
-        let coverage = if self.all.total() == 0 { 0.0 } else { (held as f64 * ratio / self.all.total() as f64).min(1.0) };
+        let make = |list: &[&Entry]| list.iter().map(|entry| self.entry(entry, keys, question)).collect::<Vec<_>>();
         Figure::Top(Top {
             entries: make(&sorted[..shown]),
             reserve: make(&sorted[shown..listed]),
-            coverage,
+            coverage: self.coverage(&sorted[..shown]),
             all: estimate(&self.all, question),
             all_sufficient: self.all,
             absent: self.absent(&sorted[listed..]),
