@@ -49,6 +49,8 @@ impl Core {
         let at = Epoch(1);
         receiver.epoch(at);
         let frames = (0..FRAMES * config.ranges.list.len()).map(|n| frame(n, n / FRAMES)).collect();
+        // What was before the first window is over before it ends.
+        while receiver.step() {}
         Self { receiver, wired, world, at, frames }
     }
 
