@@ -101,7 +101,7 @@ fn hashed(key: impl Hash) -> u64 {
 fn untagged(frame: &[u8]) -> Option<(bool, &[u8])> {
     let (mut rest, mut outermost) = (frame.get(ETHERTYPE_AT..)?, None);
     while let [0x81, 0x00, high, low, inner @ ..] | [0x88, 0xA8, high, low, inner @ ..] = rest {
-        outermost = outermost.or(Some(u16::from_be_bytes([*high, *low]) & 0x0FFF));
+        outermost.get_or_insert_with(|| u16::from_be_bytes([*high, *low]) & 0x0FFF);
         rest = inner;
     }
     let ip = rest.strip_prefix(&[0x08, 0x00]).or_else(|| rest.strip_prefix(&[0x86, 0xDD]))?;

@@ -38,7 +38,8 @@ impl Row {
 /// Ours by `run` and by `replay`, and a row a tool.
 pub(crate) fn print(run: f64, replay: f64, reports: &Reports, rows: &[Row], by_replay: &[Row]) {
     eprintln!("\nOurs, all 24 stats of 10,000 ranges: {run:.2} Mpps of a CPU by `run`, {replay:.2} by `replay`.");
-    eprintln!("A measured window brought {} reports; shed was: {}.\n", reports.lines, reports.shed);
+    let (lines, ranges) = reports.lines;
+    eprintln!("A measured window brought {lines} reports of {ranges} ranges; shed was: {}.\n", reports.shed);
     eprintln!(
         "| tool | Mpps of a CPU | ours / theirs (rounds' least to most) | rounds | must / aim | `replay` / theirs | share of our job |"
     );
