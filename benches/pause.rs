@@ -1,18 +1,22 @@
-//! The longest stretch for which closing a window of 50,000 ranges holds a receiving core.
+//! The longest stretch for which closing a window of 50,000 ranges, or a reload of them, holds a receiving core.
 //!
 //! `bash scripts/bench pause`: one line of JSON a case. A core that receives and works counts a window of the standard set
 //! and closes it, step by step, as it does between bursts. Every step is timed by the wall, and of each range its longest step
 //! is taken; the same window comes again and again, and of each range the shortest of these counts, so that what other
 //! programs did meanwhile is not in it. The figure is the longest of all ranges'. `close-heaviest` has the settings that make the
-//! longest blocks, over few ranges whose sketches are all full.
+//! longest blocks, over few ranges whose sketches are all full. In `reload-50k` another generation waits as well: the figure is the longest
+//! of all that the core's loop calls until it counts with that and the window before is closed, each call at its shortest.
 
 #![allow(clippy::cast_precision_loss, clippy::panic, clippy::expect_used, reason = "a bench")]
 
+#[path = "pause/reload.rs"]
+mod reload;
 mod support;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use reload::Turn;
 use support::{Chances, Figure, standard, traffic, world, written};
 use tailwater::arch::Reserve;
 use tailwater::config::Config;
@@ -162,6 +166,30 @@ fn case(name: &str, config: &Config, traffic: &[(RangeIndex, Record)]) {
     Figure { bench: "pause", case: name, unit: "us", ours, against: "the bound", theirs: BOUND_US, ratio: ours / BOUND_US }.print();
 }
 
+/// Turns to one generation after the other, all of the same ranges.
+fn reloads(name: &str, config: &Config) {
+    let mut core = reload::Core::new(config);
+    // As above.
+    core.turn(config);
+    let mut least = core.turn(config);
+    for _ in 1..REPEATS {
+        let Turn { look, epoch, steps, back } = core.turn(config);
+        least.look = look.min(least.look);
+        least.epoch = epoch.min(least.epoch);
+        least.back = back.min(least.back);
+        // The same frames are closed by the same steps.
+        assert_eq!(steps.len(), least.steps.len(), "steps of a window");
+        least.steps.iter_mut().zip(steps).for_each(|(least, ns)| *least = ns.min(*least));
+    }
+    let Turn { look, epoch, steps, back } = least;
+    let step = steps.iter().copied().max().unwrap_or(0);
+    let us = |ns: u64| ns as f64 / 1e3;
+    let (takes, turns, sends) = (us(look), us(epoch), us(back));
+    eprintln!("{name}: taking it {takes} us, turning {turns} us, sending the old one back {sends} us, the longest step {} us", us(step));
+    let ours = us(look.max(epoch).max(step).max(back));
+    Figure { bench: "pause", case: name, unit: "us", ours, against: "the bound", theirs: BOUND_US, ratio: ours / BOUND_US }.print();
+}
+
 fn main() {
     let only = std::env::args().skip(1).find(|argument| !argument.starts_with('-'));
     type Case = (&'static str, usize, fn(usize) -> Chances);
@@ -170,6 +198,9 @@ fn main() {
         if only.as_ref().is_none_or(|only| only == name) {
             case(name, &standard(RANGES, MEMORY_MB, ""), &traffic(packets, &chances(RANGES)));
         }
+    }
+    if only.as_ref().is_none_or(|only| only == "reload-50k") {
+        reloads("reload-50k", &standard(RANGES, MEMORY_MB, ""));
     }
     if only.as_ref().is_none_or(|only| only == "close-heaviest") {
         case("close-heaviest", &written(HEAVY_RANGES, HEAVIEST), &traffic(HEAVY_PACKETS, &Chances::uniform(HEAVY_RANGES)));

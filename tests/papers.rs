@@ -20,7 +20,7 @@ use tailwater::telemetry::{
     JournalSnapshot, LogsSnapshot, Optics, PairSnapshot, PartFigures, Pause, Registry, SinkState, SinkStatus, WallClockSnapshot, Work,
 };
 
-const PAPERS: [&str; 16] = [
+const PAPERS: [&str; 18] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -33,9 +33,11 @@ const PAPERS: [&str; 16] = [
     "docs/flows.md",
     "docs/exports.md",
     "docs/packet_logs.md",
+    "docs/journal.md",
     "docs/generate.md",
     "docs/plan.md",
     "docs/figures.md",
+    "docs/performance.md",
     "docs/new-calculation.md",
 ];
 

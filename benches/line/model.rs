@@ -1,13 +1,13 @@
-//! A slow, obvious count of a few ranges' packets in a capture, key by key: what the lists and histograms of a report are held against.
+//! A slow, obvious count of a few ranges' packets in a capture, key by key: what the stats of a report are held against.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use serde_json::Value;
 use tailwater::rx::capture::Capture as Reader;
 
+use super::packet::{self, Packet};
 use super::support::captures::Capture;
 use super::support::sets::PART;
 
@@ -15,39 +15,56 @@ use super::support::sets::PART;
 const RANGES: usize = 32;
 /// Keys of a list of the standard set.
 const K: usize = 20;
-/// Behind two addresses.
-const ETHERTYPE_AT: usize = 12;
-const TCP: u8 = 6;
-const UDP: u8 = 17;
+/// What a sampled packet of the standard set stands for.
+pub(crate) const SAMPLING: u64 = 40;
+/// As reports spell them.
+const METRICS: [&str; packet::METRICS] = ["packets", "bytes", "connections_opened", "resets"];
+/// Intervals of distinct keys are of 95 %; so many times the spread of chance may more of them miss.
+const MISSED: f64 = 0.05;
+const SPREADS: f64 = 3.0;
 
-/// Packets and bytes of a key of a stat.
-type Keys = HashMap<(&'static str, String), [u64; 2]>;
+/// What packets of a key add up to, let through and blocked, by metric.
+type Sums = [[u32; packet::METRICS]; 2];
+/// By the number of a key.
+type Keys = HashMap<u64, Sums>;
 
-/// By prefix, what its packets hold.
-pub(crate) struct Model(HashMap<String, Keys>);
+/// By prefix, what its packets hold: for each key of a stat all that it was.
+pub(crate) struct Model(HashMap<String, HashMap<&'static str, Keys>>);
+
+/// What reports said of ranges that are looked at whole.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// A line for each that is wrong.
+    pub(crate) wrong: String,
+    /// Figures that were compared.
+    pub(crate) figures: usize,
+    /// Intervals of distinct keys, and those that do not hold the truth.
+    distinct: usize,
+    missed: usize,
+}
 
 impl Model {
-    /// Of ranges that nothing was sampled of and that lie in no other, spread over the capture's; of IPv6 none.
+    /// Of ranges that lie in no other, spread over the capture's.
     pub(crate) fn of(capture: &Capture) -> Self {
-        let nets: Vec<Ipv4Net> = capture.shares.keys().filter_map(|prefix| prefix.parse().ok()).collect();
-        let is_alone = |net: &Ipv4Net| !nets.iter().any(|other| other != net && (other.contains(net) || net.contains(other)));
-        let mut plain: Vec<Ipv4Net> = nets.iter().copied().filter(|net| capture.shares[&net.to_string()].packets[1] == 0).collect();
+        let packets = |net: &IpNet| capture.shares[&net.to_string()].packets.iter().sum::<u64>();
+        let mut nets: Vec<IpNet> = capture.shares.keys().filter_map(|prefix| prefix.parse().ok()).collect();
         // Those that most packets go to first, then any.
-        plain.sort_by_key(|net| (std::cmp::Reverse(capture.shares[&net.to_string()].packets[0]), *net));
-        let step = (plain.len() / RANGES).max(1);
-        let chosen: Vec<Ipv4Net> = plain.into_iter().step_by(step).filter(is_alone).take(RANGES).collect();
-        let mut ranges: HashMap<String, Keys> = chosen.iter().map(|net| (net.to_string(), Keys::new())).collect();
+        nets.sort_by_cached_key(|net| (std::cmp::Reverse(packets(net)), *net));
+        let is_alone = |net: &&IpNet| !nets.iter().any(|other| other != *net && (other.contains(*net) || net.contains(other)));
+        let step = (nets.len() / RANGES).max(1);
+        let chosen: Vec<IpNet> = nets.iter().step_by(step).filter(is_alone).take(RANGES).copied().collect();
+        let mut ranges: Vec<HashMap<&'static str, Keys>> = chosen.iter().map(|_| HashMap::new()).collect();
         let mut reader = Reader::open(&capture.pcap).expect("a capture");
         while let Some(frame) = reader.next_frame().expect("a frame") {
-            let Some((to, facts)) = facts(frame.bytes) else { continue };
-            let Some(net) = chosen.iter().find(|net| net.contains(&to)) else { continue };
-            let keys = ranges.get_mut(&net.to_string()).expect("it was chosen");
-            for fact in facts {
-                let [packets, bytes] = keys.entry(fact).or_default();
-                (*packets, *bytes) = (*packets + 1, *bytes + u64::from(frame.wire_bytes));
+            let Some(packet) = Packet::read(frame.bytes, frame.wire_bytes) else { continue };
+            let Some(at) = chosen.iter().position(|net| net.contains(&packet.to)) else { continue };
+            let adds = packet.adds();
+            for (key, number) in packet.keys() {
+                let sums = ranges[at].entry(key).or_default().entry(number).or_default();
+                sums[usize::from(packet.is_blocked)].iter_mut().zip(adds).for_each(|(sum, more)| *sum += more);
             }
         }
-        Self(ranges)
+        Self(chosen.iter().map(IpNet::to_string).zip(ranges).collect())
     }
 
     /// Whether a report is looked at whole.
@@ -60,64 +77,126 @@ impl Model {
         self.0.len()
     }
 
-    /// What is wrong with a report, if its window held the capture `loops` times and once in part.
-    pub(crate) fn wrong(&self, prefix: &str, report: &Value, loops: u64) -> Option<String> {
-        let keys = self.0.get(prefix)?;
-        let mut wrong = String::new();
+    /// Compares a report with what the capture has, if its window held that `loops` times and once in part.
+    pub(crate) fn compare(&self, prefix: &str, report: &Value, loops: u64, found: &mut Found) {
+        let Some(keys) = self.0.get(prefix) else { return };
         for stat in report["stats"].as_array().into_iter().flatten() {
             // A part of the packets, of which the model knows nothing.
-            if stat["name"].as_str().is_none_or(|name| name.starts_with(PART)) {
+            if stat["name"].as_str().is_some_and(|name| name.starts_with(PART)) {
                 continue;
             }
-            let metric = usize::from(stat["metric"] == "bytes");
+            let before = found.wrong.len();
+            let none = Keys::new();
             let key = stat["key"].as_str().unwrap_or_default();
-            let said = stat["top"]["entries"].as_array().or_else(|| stat["histogram"]["bins"].as_array()).into_iter().flatten();
-            for entry in said.clone() {
-                let Some(name) = entry["key"].as_str().or_else(|| entry["label"].as_str()) else { continue };
-                let Some(truth) = truth(keys, key, name) else { continue };
-                let (least, most) = ((loops * truth[metric]) as f64, ((loops + 1) * truth[metric]) as f64);
-                let [low, high] = ["low", "high"].map(|end| entry["value"][end].as_f64());
-                if low.is_none_or(|low| low > most) || high.is_some_and(|high| high < least) {
-                    writeln!(wrong, "{prefix} {}: {entry}; the capture has {truth:?} {loops} times and more", stat["name"])
-                        .expect("memory");
-                }
-            }
-            let distinct = keys.keys().filter(|(of, _)| *of == key).count();
-            if stat["calculation"] == "topk" && said.count() < distinct.min(K) {
-                writeln!(wrong, "{prefix} {}: lists fewer than {} of {distinct} keys", stat["name"], distinct.min(K)).expect("memory");
+            Said { stat, key, of_key: keys.get(key).unwrap_or(&none), loops }.compare(found);
+            if found.wrong.len() > before {
+                writeln!(found.wrong, "so says {prefix}, {}", stat["name"]).expect("memory");
             }
         }
+    }
+}
+
+/// A stat of a report, and what the capture has of its key.
+struct Said<'a> {
+    stat: &'a Value,
+    key: &'a str,
+    of_key: &'a Keys,
+    loops: u64,
+}
+
+impl Said<'_> {
+    fn compare(&self, found: &mut Found) {
+        let stat = self.stat;
+        match stat["calculation"].as_str().unwrap_or_default() {
+            "sum" => self.holds(&stat["total"], self.of(|_| true), found),
+            "histogram" => self.histogram(found),
+            "topk" => self.list(found),
+            "distinct" => self.distinct(found),
+            other => writeln!(found.wrong, "nobody knows here what {other} should say").expect("memory"),
+        }
+    }
+
+    /// What packets add up to by the stat's metric and decision; a sampled one stands for others.
+    fn sum<'b>(&self, sums: impl Iterator<Item = &'b Sums>) -> u64 {
+        let Some(metric) = METRICS.iter().position(|metric| self.stat["metric"] == *metric) else { return 0 };
+        let [passed, blocked] = sums
+            .fold([0, 0], |[passed, blocked], sums| [passed + u64::from(sums[0][metric]), blocked + u64::from(sums[1][metric]) * SAMPLING]);
+        match self.stat["decision"].as_str() {
+            Some("passed") => passed,
+            Some("blocked") => blocked,
+            _ => passed + blocked,
+        }
+    }
+
+    /// Likewise those of some keys.
+    fn of(&self, wanted: impl Fn(u64) -> bool) -> u64 {
+        self.sum(self.of_key.iter().filter(|(number, _)| wanted(**number)).map(|(_, sums)| sums))
+    }
+
+    /// Likewise those of one key; of a text that is none nothing.
+    fn of_text(&self, text: &str) -> u64 {
+        self.sum(packet::number(self.key, text).and_then(|number| self.of_key.get(&number)).into_iter())
+    }
+
+    /// A figure's interval has something of what packets came to: each was seen `loops` times, or once more. Of sampled ones
+    /// the interval is around what those that were seen stand for.
+    fn holds(&self, estimate: &Value, truth: u64, found: &mut Found) {
+        found.figures += 1;
+        let (least, most) = ((self.loops * truth) as f64, ((self.loops + 1) * truth) as f64);
+        let [low, high] = ["low", "high"].map(|end| estimate[end].as_f64());
+        if low.is_none_or(|low| low > most) || high.is_some_and(|high| high < least) {
+            writeln!(found.wrong, "{estimate}; in the capture it is {truth}, {} times and once in part", self.loops).expect("memory");
+        }
+    }
+
+    fn histogram(&self, found: &mut Found) {
+        let bins = self.stat["histogram"]["bins"].as_array().map_or(&[][..], Vec::as_slice);
+        let mut labels = 0;
+        for bin in bins {
+            let truth = if let Some(label) = bin["label"].as_str() {
+                labels += 1;
+                self.of_text(label)
+            } else {
+                let [low, high] = ["low", "high"].map(|end| bin[end].as_f64());
+                self.of(|number| low.is_none_or(|low| low <= number as f64) && high.is_none_or(|high| (number as f64) < high))
+            };
+            self.holds(&bin["value"], truth, found);
+        }
+        let wanted = if labels > 0 { self.of_key.len() } else { self.of_key.len().min(1) };
+        if bins.len() < wanted {
+            writeln!(found.wrong, "has {} bins for {} keys", bins.len(), self.of_key.len()).expect("memory");
+        }
+    }
+
+    fn list(&self, found: &mut Found) {
+        let entries = self.stat["top"]["entries"].as_array().map_or(&[][..], Vec::as_slice);
+        for entry in entries {
+            self.holds(&entry["value"], self.of_text(entry["key"].as_str().unwrap_or_default()), found);
+        }
+        let distinct = self.of_key.len();
+        if entries.len() < distinct.min(K) {
+            writeln!(found.wrong, "lists {} of {distinct} keys", entries.len()).expect("memory");
+        }
+    }
+
+    /// Of what was sampled the low end is of the keys that the sample has, as the model's are.
+    fn distinct(&self, found: &mut Found) {
+        let truth = self.of_key.len() as f64;
+        let [low, high] = ["low", "high"].map(|end| self.stat["distinct"]["value"][end].as_f64());
+        found.figures += 1;
+        found.distinct += 1;
+        found.missed += usize::from(low.is_none_or(|low| low > truth) || high.is_some_and(|high| high < truth));
+    }
+}
+
+impl Found {
+    /// What is wrong, if anything is.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let all = self.distinct as f64;
+        let most = MISSED * all + SPREADS * (MISSED * (1.0 - MISSED) * all).sqrt();
+        let missed = (self.missed as f64 > most)
+            .then(|| format!("{} of {} intervals of distinct keys do not hold the truth\n", self.missed, self.distinct));
+        let wrong = self.wrong.clone() + &missed.unwrap_or_default();
         (!wrong.is_empty()).then_some(wrong)
     }
-}
-
-/// What the capture has of a key; of a stat that is not looked at nothing.
-fn truth(keys: &Keys, key: &str, name: &str) -> Option<[u64; 2]> {
-    let known = ["src_ip", "dst_ip", "src_port", "dst_port", "src_prefix", "protocol"].into_iter().find(|known| *known == key)?;
-    Some(keys.get(&(known, name.to_owned())).copied().unwrap_or_default())
-}
-
-/// The packet behind an Ethernet header and its VLANs, if it is IPv4.
-fn ipv4(frame: &[u8]) -> Option<&[u8]> {
-    let mut rest = frame.get(ETHERTYPE_AT..)?;
-    while let [0x81, 0x00, _, _, inner @ ..] | [0x88, 0xA8, _, _, inner @ ..] = rest {
-        rest = inner;
-    }
-    rest.strip_prefix(&[0x08, 0x00])
-}
-
-/// Where an IPv4 packet goes, and its keys.
-fn facts(frame: &[u8]) -> Option<(Ipv4Addr, Vec<(&'static str, String)>)> {
-    let ip = ipv4(frame)?;
-    let address = |at: usize| Some(Ipv4Addr::from(<[u8; 4]>::try_from(ip.get(at..at + 4)?).ok()?));
-    let (from, to, protocol) = (address(12)?, address(16)?, *ip.get(9)?);
-    let net = Ipv4Net::new(from, 24).ok()?.trunc();
-    let mut facts =
-        vec![("src_ip", from.to_string()), ("dst_ip", to.to_string()), ("src_prefix", net.to_string()), ("protocol", protocol.to_string())];
-    let is_first = ip.get(6..8)?[0] & 0x1F == 0 && ip[7] == 0;
-    if let (TCP | UDP, true, Some(ports)) = (protocol, is_first, ip.get(usize::from(ip[0] & 15) * 4..)?.get(..4)) {
-        let port = |at: usize| u16::from_be_bytes([ports[at], ports[at + 1]]).to_string();
-        facts.extend([("src_port", port(0)), ("dst_port", port(2))]);
-    }
-    Some((to, facts))
 }

@@ -1,15 +1,12 @@
-//! Whether reports say what is in the capture: of each range its packets, bytes and distinct sources, of a few all lists and protocols.
+//! Whether reports say what is in the capture: of each range its packets, bytes and distinct sources, of a few all stats, key by key.
 
 use std::collections::HashMap;
 use std::io::BufRead;
 
 use serde::Deserialize;
 
-use super::model::Model;
+use super::model::{Found, Model, SAMPLING};
 use super::support::captures::{Capture, Share};
-
-/// What a sampled packet stands for.
-const SAMPLING: u64 = 40;
 
 /// Windows with losses that are passed over: what was lost of a range is in no report.
 const LOSSY_MAX: u32 = 6;
@@ -99,13 +96,19 @@ struct Window {
     reported: u64,
 }
 
+/// What was compared.
+pub(crate) struct Told {
+    pub(crate) text: String,
+    /// Ranges that were looked at key by key.
+    pub(crate) looked_at: usize,
+}
+
 /// Reads windows until one is whole, and compares it. Where none is, since so many reports found no room before they were read,
 /// it is what came of the last one, if that is half of it at least. Who writes them is about to end, so that this one is written when
 /// nothing else is done any more. What was counted of it, or what is wrong.
-pub(crate) fn compare(reports: impl BufRead, capture: &Capture, stats: usize) -> Result<String, String> {
+pub(crate) fn compare(reports: impl BufRead, capture: &Capture, stats: usize, model: &Model) -> Result<Told, String> {
     let mut windows: HashMap<String, HashMap<String, Said>> = HashMap::new();
     let mut wholes: HashMap<String, Vec<(String, serde_json::Value)>> = HashMap::new();
-    let model = Model::of(capture);
     let (mut lossy, mut last) = (0, None);
     for text in reports.lines().map_while(Result::ok) {
         let fault = |error| format!("{error}: {}", text.chars().take(200).collect::<String>());
@@ -135,7 +138,7 @@ pub(crate) fn compare(reports: impl BufRead, capture: &Capture, stats: usize) ->
                     continue;
                 }
                 if window.is_whole() {
-                    return check(&window, capture, &model);
+                    return check(&window, capture, model);
                 }
                 last = Some(window);
             }
@@ -144,7 +147,7 @@ pub(crate) fn compare(reports: impl BufRead, capture: &Capture, stats: usize) ->
     }
     let last = last.ok_or("no window was counted in full")?;
     if 2 * last.ranges.len() as u64 >= last.reported {
-        return check(&last, capture, &model);
+        return check(&last, capture, model);
     }
     Err(format!("of {} ranges of the last window {} were read", last.reported, last.ranges.len()))
 }
@@ -156,15 +159,16 @@ impl Window {
 }
 
 /// Without stats there is the ledger alone: so many times the capture's frames of ranges, and once in part.
-fn check_ledger(received: u64, matched: u64, capture: &Capture) -> Result<String, String> {
+fn check_ledger(received: u64, matched: u64, capture: &Capture) -> Result<Told, String> {
     let of_ranges: u64 = capture.shares.values().flat_map(|share| share.packets).sum();
     let loops = received / capture.frames;
-    let told = format!("{matched} of {received} frames matched a range; of the capture's {} it is {of_ranges}", capture.frames);
-    if (loops * of_ranges..=(loops + 1) * of_ranges).contains(&matched) && matched <= received { Ok(told) } else { Err(told) }
+    let text = format!("{matched} of {received} frames matched a range; of the capture's {} it is {of_ranges}", capture.frames);
+    let is_right = (loops * of_ranges..=(loops + 1) * of_ranges).contains(&matched) && matched <= received;
+    if is_right { Ok(Told { text, looked_at: 0 }) } else { Err(text) }
 }
 
 /// A window holds the capture so many times and a part of it: of each range so many times its packets, and once more at most.
-fn check(window: &Window, capture: &Capture, model: &Model) -> Result<String, String> {
+fn check(window: &Window, capture: &Capture, model: &Model) -> Result<Told, String> {
     let Window { ranges, wholes, counted, reported } = window;
     let sum: u64 = ranges.values().flat_map(|said| said.packets).sum();
     if sum != *counted && window.is_whole() {
@@ -185,15 +189,21 @@ fn check(window: &Window, capture: &Capture, model: &Model) -> Result<String, St
     if let Some(prefix) = ranges.keys().find(|prefix| !capture.shares.contains_key(*prefix)) {
         return Err(format!("{prefix}: reported, and not in the capture"));
     }
-    let wrong: String = wholes.iter().filter_map(|(prefix, report)| model.wrong(prefix, report, loops)).collect();
-    if !wrong.is_empty() || window.is_whole() && wholes.len() < model.len() {
-        return Err(format!("{} of {} ranges looked at whole\n{wrong}", wholes.len(), model.len()));
+    let mut found = Found::default();
+    wholes.iter().for_each(|(prefix, report)| model.compare(prefix, report, loops, &mut found));
+    let looked_at = wholes.len();
+    if let Some(wrong) = found.fault() {
+        return Err(format!("{looked_at} of {} ranges looked at key by key:\n{wrong}", model.len()));
+    }
+    if looked_at == 0 || found.figures == 0 || window.is_whole() && looked_at < model.len() {
+        return Err(format!("{looked_at} of {} ranges could be looked at key by key, {} figures of them", model.len(), found.figures));
     }
     let (read, sources) = (ranges.len(), sources(ranges, capture)?);
-    Ok(format!(
-        "{counted} frames of a window are those of the capture, {loops} times and once in part, in {read} of {reported} ranges, {} of them key by key{sources}",
-        wholes.len()
-    ))
+    let text = format!(
+        "{counted} frames of a window are those of the capture, {loops} times and once in part, in {read} of {reported} ranges, {looked_at} of them key by key, {} figures{sources}",
+        found.figures
+    );
+    Ok(Told { text, looked_at })
 }
 
 /// Distinct sources, where nothing was sampled: how many of their intervals hold the truth.
