@@ -73,6 +73,18 @@ impl Crowds {
         self.ranges.len()
     }
 
+    /// About so many of them: of each family its part, from its midst, where attacks go to.
+    #[must_use]
+    pub fn fewer(&self, count: usize) -> Self {
+        let all = self.ranges.len().max(1);
+        let of = |v6| {
+            let has = self.of_family(v6).count();
+            let some = (has * count).div_ceil(all).min(has);
+            self.of_family(v6).skip((has - some) / 2).take(some).copied()
+        };
+        Self { ranges: [false, true].into_iter().flat_map(of).collect(), tag: self.tag }
+    }
+
     /// About so many frames of a shape, as a capture.
     ///
     /// # Errors
@@ -196,6 +208,19 @@ mod tests {
         assert!(all.len() > 3_000 && all.iter().all(hit));
         let bombed = |third: u8| all.iter().filter(|dst| dst[..3] == [10, 2, third]).count();
         assert!([0, 5, 13].iter().all(|third| bombed(*third) > all.len() / 5));
+    }
+
+    #[test]
+    fn fewer_ranges_have_the_same_victim_and_its_neighbours_and_both_families() {
+        let v4 = (0..=255_u8).map(|n| IpNet::V4(Ipv4Net::new([10, 0, n, 0].into(), 24).unwrap()));
+        let v6 = (0..64_u16).map(|n| IpNet::V6(Ipv6Net::new([0x2001, 0xdb8, n, 0, 0, 0, 0, 0].into(), 48).unwrap()));
+        let all = Crowds::new(v4.chain(v6), None);
+        let few = all.fewer(50);
+        assert_eq!([false, true].map(|v6| few.of_family(v6).count()), [40, 10]);
+        let carpet = carpet(all.victim().unwrap());
+        assert!(carpet.contains(&few.victim().unwrap()));
+        assert_eq!(few.ranges.iter().filter(|range| carpet.contains(*range)).count(), 16);
+        assert_eq!([all.fewer(1_000).ranges(), all.fewer(1).ranges()], [320, 2]);
     }
 
     #[test]

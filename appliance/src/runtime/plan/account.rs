@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::engine::Window;
 use super::frames::Frames;
 use super::handoff::Handoff;
-use super::maps::{BoxAccount, Limit, Map, Reach, WindowEnd};
+use super::maps::{BoxAccount, Map, Reach, WindowEnd};
 use super::proposals::{Proposal, cpus, named, proposals};
 use crate::config::{self, Config};
 use crate::generate::Shape;
@@ -31,6 +31,8 @@ pub struct Costs {
     pub sends_ns: f64,
     /// Of what a worker spends, what it takes to receive them.
     pub takes_ns: f64,
+    /// Records of a batch in these two.
+    pub batch_records: f64,
     /// What timed polls came to, against what the thread ran. More than 1: others held them up, and stages are shares only.
     pub timed: f64,
 }
@@ -60,9 +62,10 @@ impl Costs {
         let stages: Vec<_> = [("rx", rx_ns)].into_iter().chain(timed).chain([("other", other)]).collect();
         let works = inner(Part::Shard) + inner(Part::Columns) + inner(Part::Stats) + inner(Part::Windows);
         let receives_ns = rx_ns + ran_ns - works + handoff.sends_ns;
-        let Handoff { sends_ns, takes_ns } = handoff;
+        let Handoff { sends_ns, takes_ns, batch_records } = handoff;
         let stats = window.stats.iter().map(|ns| ns * scale).collect();
-        Self { stages, stats, receives_ns, works_ns: works + takes_ns, sends_ns, takes_ns, timed: timed_ns / ran_ns }
+        let (works_ns, timed) = (works + takes_ns, timed_ns / ran_ns);
+        Self { stages, stats, receives_ns, works_ns, sends_ns, takes_ns, batch_records, timed }
     }
 
     /// All of it, in run-to-completion.
@@ -128,6 +131,9 @@ pub struct ShapeAccount {
     pub degraded: u64,
     /// What core maps carry: the configuration's own first.
     pub boxes: Vec<BoxAccount>,
+    /// What a window leaves, of which they follow.
+    #[serde(skip)]
+    pub(super) end: WindowEnd,
 }
 
 /// The whole account.
@@ -202,6 +208,7 @@ impl Account {
             report_bytes: end.bytes,
             degraded: window.reported.degraded.iter().sum(),
             boxes: boxes.into_iter().collect(),
+            end,
         });
     }
 
@@ -211,20 +218,18 @@ impl Account {
     }
 
     /// Holds the reports of all shapes against what Kafka takes.
-    #[allow(clippy::cast_precision_loss, reason = "a rate")]
     pub(super) fn sends(&mut self, bytes_per_second: f64) {
         self.kafka_bytes_per_second = Some(bytes_per_second);
-        let window_s = self.window_s();
         for shape in &mut self.shapes {
-            let used = shape.report_bytes as f64 / window_s / bytes_per_second;
-            shape.boxes.iter_mut().for_each(|of| of.has(Limit { resource: "kafka", used }));
+            let kafka = shape.end.kafka(bytes_per_second);
+            shape.boxes.iter_mut().for_each(|of| of.has(kafka.clone()));
         }
     }
 
     /// Makes the bill, and proposes core maps.
     pub(super) fn finish(&mut self, config: &Config, world: &World, receiving: String) {
         self.receiving = receiving;
-        self.core_maps = proposals(self.map, self.cores.as_ref(), world, &self.shapes);
+        self.core_maps = proposals(self.map, self.cores.as_ref(), world, (&self.shapes, self.kafka_bytes_per_second));
         let names = config.stats.iter().map(|stat| (stat.name.clone(), stat.calculation.clone()));
         let rows = names.chain([(UNMATCHED.to_owned(), "topk".to_owned())]);
         let price = |(row, (stat, calculation)): (usize, (String, String))| {

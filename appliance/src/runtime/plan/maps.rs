@@ -14,6 +14,10 @@ use crate::telemetry::PartFigures;
 
 /// Sketches thin from so much of their memory on.
 const SKETCHES_FULL: f64 = 7.0 / 8.0;
+/// Where one of these is full, figures become coarser, and nothing is left behind.
+const COARSENS: [&str; 2] = ["logs", "sketches"];
+/// More than full, whatever sums are rounded by: cores are full exactly.
+const OVERFULL: f64 = 1.0 + 1e-6;
 
 /// A resource, and how much of it is used where the cores are full.
 #[derive(Clone, Debug, Serialize)]
@@ -37,7 +41,7 @@ pub struct BoxAccount {
     pub workers: usize,
     /// Queues that it wants, where the configuration's ports have fewer; else 0.
     pub wants_queues: usize,
-    /// Millions of packets a second, where traffic is spread over the receiving cores evenly.
+    /// Millions of packets a second of its cores, where traffic is spread over the receiving ones evenly, whatever else is full then.
     pub mpps: f64,
     /// What is full first, at growing load.
     pub first: Limit,
@@ -53,6 +57,13 @@ impl BoxAccount {
         self.limits.push(limit);
         self.limits.sort_by(|one, other| other.used.total_cmp(&one.used));
         self.first = self.limits[0].clone();
+    }
+
+    /// Millions of packets a second that all keeps up with, and what is full there, where its cores would carry more. What else is
+    /// used is taken to grow as they do.
+    pub fn keeps_up(&self) -> (f64, Option<&'static str>) {
+        let holds = |limit: &&Limit| limit.used > OVERFULL && !COARSENS.contains(&limit.resource);
+        self.limits.iter().find(holds).map_or((self.mpps, None), |limit| (self.mpps / limit.used, Some(limit.resource)))
     }
 }
 
@@ -72,6 +83,12 @@ impl Reach {
     #[allow(clippy::cast_precision_loss, reason = "a ratio")]
     fn times(self) -> f64 {
         self.all as f64 / self.ranges.max(1) as f64
+    }
+
+    /// Packets that come to a range in a whole window, on average, where so many were measured.
+    #[allow(clippy::cast_precision_loss, reason = "an average")]
+    pub(super) fn packets_of_range(self, packets: u64) -> f64 {
+        packets as f64 / self.ranges.max(1) as f64 * self.in_time / self.times()
     }
 
     /// Whether ranges were left out for which there was time: the others had their packets.
@@ -119,6 +136,12 @@ impl WindowEnd {
             window_s,
         }
     }
+
+    /// Of a Kafka that takes so many bytes a second.
+    #[allow(clippy::cast_precision_loss, reason = "a rate")]
+    pub(super) fn kafka(&self, bytes_per_second: f64) -> Limit {
+        Limit { resource: "kafka", used: self.bytes as f64 / self.window_s / bytes_per_second }
+    }
 }
 
 /// Of a core map, what counts here.
@@ -158,25 +181,12 @@ impl Map {
         MemoryPlan::new(world, &wiring::Cores { rx: lcores(self.rx), workers: lcores(self.workers) })
     }
 
-    /// Millions of packets a second.
+    /// Millions of packets a second of its cores.
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-    pub(super) fn mpps(&self, costs: &Costs) -> f64 {
+    fn mpps(&self, costs: &Costs) -> f64 {
         match self.mode {
             Mode::RunToCompletion => self.rx as f64 * 1e3 / costs.ns(),
             Mode::Pipeline => (self.rx as f64 / costs.receives_ns).min(self.workers as f64 / costs.works_ns) * 1e3,
-        }
-    }
-
-    /// What is there: of a configured map the receiving cores that have a queue; of another one all cores, and the best split for a
-    /// pipeline, where no more cores receive than there are queues.
-    fn fitted(self, configured: bool, costs: &Costs) -> Self {
-        match self.mode {
-            Mode::Pipeline if self.rx == 0 => {
-                let best = self.splits().max_by(|one, other| one.mpps(costs).total_cmp(&other.mpps(costs)));
-                best.unwrap_or(self)
-            }
-            _ if configured => self.polling(),
-            _ => self,
         }
     }
 
@@ -204,15 +214,29 @@ impl Map {
         cold + hot * (workers - cold)
     }
 
-    /// What it carries at these prices; the core that was measured had the memory of one of the `measured` map.
-    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+    /// What it carries at these prices; the core that was measured had the memory of one of the `measured` map. Of a configured map
+    /// the receiving cores are there that have a queue; of another one all cores, and the best split for a pipeline, where no more
+    /// cores receive than there are queues.
     pub(super) fn account(self, configured: bool, measured: &Self, costs: &Costs, end: &WindowEnd, world: &World) -> BoxAccount {
-        let map = self.fitted(configured, costs);
-        let (Self { rx, workers, .. }, mpps) = (map, map.mpps(costs));
-        let own = map.mode == Mode::RunToCompletion;
-        let (has, had) = (map.memory(world), measured.polling().memory(world));
+        let of = |map: Self| map.filled(configured, measured, costs, end, world);
+        match self.mode {
+            Mode::Pipeline if self.rx == 0 => {
+                let best = self.splits().map(of).max_by(|one, other| one.keeps_up().0.total_cmp(&other.keeps_up().0));
+                best.unwrap_or_else(|| of(self))
+            }
+            _ if configured => of(self.polling()),
+            _ => of(self),
+        }
+    }
+
+    /// With all of these cores.
+    #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+    fn filled(self, configured: bool, measured: &Self, costs: &Costs, end: &WindowEnd, world: &World) -> BoxAccount {
+        let (Self { rx, workers, .. }, mpps) = (self, self.mpps(costs));
+        let own = self.mode == Mode::RunToCompletion;
+        let (has, had) = (self.memory(world), measured.polling().memory(world));
         let ratio = |had: usize, has: usize| had as f64 / has.max(1) as f64;
-        let blocks = map.blocks(mpps * 1e6 * end.window_s / end.ranges);
+        let blocks = self.blocks(mpps * 1e6 * end.window_s / end.ranges);
         let reporting = (end.makes_s + end.merges_s * blocks) / end.window_s;
         // The core that was measured has sketches of all ranges, a worker of those that come to it.
         let share = if own { 1.0 } else { blocks / workers.max(1) as f64 };
@@ -231,7 +255,7 @@ impl Map {
         limits.sort_by(|one, other| other.used.total_cmp(&one.used));
         let ring_ms = if own { 0.0 } else { (RING_BATCHES * BATCH_RECORDS_MAX) as f64 * costs.works_ns / 1e6 };
         let first = limits[0].clone();
-        let (mode, wants_queues) = (map.mode.name(), map.wants_queues());
+        let (mode, wants_queues) = (self.mode.name(), self.wants_queues());
         BoxAccount { mode, configured, rx, workers, wants_queues, mpps, first, limits, ring_ms }
     }
 }

@@ -13,7 +13,33 @@ use crate::telemetry::{CoreFigures, PartFigures};
 /// 400 ns on one core; 100 and 320 in a pipeline.
 fn costs() -> Costs {
     let stages = vec![("rx", 15.0), ("other", 385.0)];
-    Costs { stages, stats: Vec::new(), receives_ns: 100.0, works_ns: 320.0, sends_ns: 10.0, takes_ns: 20.0, timed: 1.0 }
+    let (receives_ns, works_ns, stats) = (100.0, 320.0, Vec::new());
+    Costs { stages, stats, receives_ns, works_ns, sends_ns: 10.0, takes_ns: 20.0, batch_records: 64.0, timed: 1.0 }
+}
+
+/// A shape at these prices.
+fn shape(shape: &'static str, costs: Costs, end: WindowEnd) -> ShapeAccount {
+    ShapeAccount {
+        shape,
+        about: "",
+        packets: 1,
+        ranges: 1,
+        at_most: false,
+        frames: 1,
+        frame_bytes: 60.0,
+        window: 1.0,
+        ns_per_packet: costs.ns(),
+        core_mpps: 1e3 / costs.ns(),
+        pipeline_efficiency: costs.pipeline_efficiency(),
+        costs,
+        report_s: end.makes_s + end.merges_s,
+        merge_s: end.merges_s,
+        reports: end.messages,
+        report_bytes: end.bytes,
+        degraded: 0,
+        boxes: Vec::new(),
+        end,
+    }
 }
 
 /// A window of 10 s: reports of 50,000 ranges take 4 s to make, and 1 s to merge of one shard.
@@ -46,6 +72,51 @@ fn a_report_is_made_once_and_merged_of_every_shard_that_has_a_part_of_it() {
     assert!((used(&hot, "reporter") - 1.0).abs() < 1e-9 && used(&hot, "sketches") > 0.5, "{hot:?}");
     let own = account(map(Mode::RunToCompletion, 7, 0, 7), &end());
     assert!((used(&own, "reporter") - 1.1).abs() < 1e-9, "{own:?}");
+}
+
+#[test]
+fn who_does_not_keep_up_with_the_cores_is_told_and_coarser_figures_hold_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(&config(folder.path(), 64), &cores(Mode::RunToCompletion, vec![1], Vec::new())).unwrap();
+    let seven = map(Mode::RunToCompletion, 7, 0, 7);
+    let account = |end: &WindowEnd| seven.account(true, &seven, &costs(), end, &world);
+    let kept = account(&WindowEnd { merges_s: 0.5, sketches: 9.0, ..end() });
+    assert_eq!((kept.keeps_up(), kept.first.resource), ((kept.mpps, None), "sketches"));
+    // 9 s and seven times half a second, of 10 s.
+    let mut late = account(&WindowEnd { makes_s: 9.0, merges_s: 0.5, sketches: 0.0, ..end() });
+    let (mpps, full) = late.keeps_up();
+    assert!((late.mpps - 17.5).abs() < 1e-9 && (mpps - 14.0).abs() < 1e-9, "{late:?}");
+    assert_eq!((full, late.first.resource), (Some("reporter"), "reporter"));
+    late.has(WindowEnd { bytes: 700, ..end() }.kafka(40.0));
+    let (mpps, full) = late.keeps_up();
+    assert!((mpps - 10.0).abs() < 1e-9 && full == Some("kafka"), "{late:?}");
+}
+
+#[test]
+fn maps_are_ranked_by_what_the_reporter_and_kafka_keep_up_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(&config(folder.path(), 64), &cores(Mode::RunToCompletion, vec![1], Vec::new())).unwrap();
+    let eight = map(Mode::RunToCompletion, 8, 0, 8);
+    let few = WindowEnd { makes_s: 0.1, merges_s: 0.1, ..end() };
+    let proposed = |of: &[ShapeAccount], kafka| proposals(eight, None, &world, (of, kafka));
+    // 20 by cores against 18.75; merging of eight shards takes 8 s.
+    let [calm, slow] = [few, end()].map(|end| proposed(&[shape("first", costs(), end)], None));
+    assert_eq!([&calm, &slow].map(|of| (of[0].mode, of[0].full)), [("run-to-completion", None), ("pipeline", None)]);
+    let own = &slow[1];
+    assert!((own.mpps - 20.0 / 1.2).abs() < 1e-9 && (own.cores_mpps - 20.0).abs() < 1e-9, "{own:?}");
+    assert_eq!((own.full, own.shape), (Some("reporter"), "first"));
+    // The least is what all that has to keep up does, not what the dearest shape's cores carry.
+    let dear = Costs { stages: vec![("other", 440.0)], ..costs() };
+    let both = proposed(&[shape("first", costs(), end()), shape("dear", dear, few)], None);
+    let own = both.iter().find(|of| of.mode == "run-to-completion").unwrap();
+    assert_eq!((own.shape, own.full), ("first", Some("reporter")));
+    // A Kafka that takes half: it holds either, and the cores decide which is better.
+    let half = proposed(&[shape("first", costs(), few)], Some(0.05));
+    assert_eq!(
+        half.iter().map(|of| (of.mode, of.full)).collect::<Vec<_>>(),
+        ["run-to-completion", "pipeline"].map(|mode| (mode, Some("kafka")))
+    );
+    assert!((half[0].mpps - 10.0).abs() < 1e-9, "{half:?}");
 }
 
 #[test]
@@ -87,6 +158,8 @@ fn ranges_are_left_out_for_time_and_for_other_reasons() {
     let (all, cut) = (of(&config, whole), of(&config, half));
     assert!(all.ranges == 250 && (all.in_time - 1.0).abs() < 1e-9 && all.is_short(), "{all:?}");
     assert!(cut.ranges == 125 && (cut.in_time - 2.0).abs() < 1e-9 && cut.is_short(), "{cut:?}");
+    // Half of the time had half of the packets: all 350 ranges share twice as many.
+    assert!((cut.packets_of_range(3_500) - 20.0).abs() < 1e-9 && (all.packets_of_range(7_000) - 20.0).abs() < 1e-9);
 }
 
 #[test]
@@ -127,11 +200,11 @@ fn a_map_is_written_with_cpus_that_there_are() {
     assert_eq!(named(&small, &[0, 1]), None);
     assert_eq!(named(&large, &[0, 1, 8, 9, 10, 11, 12]), None);
     assert!(named(&small, &[0, 1, 200]).is_none(), "no lcore may have that number");
-    let none = proposals(map(Mode::RunToCompletion, 1, 0, 1), None, &world, &[]);
+    let none = proposals(map(Mode::RunToCompletion, 1, 0, 1), None, &world, (&[], None));
     assert!(none.len() == 1 && none[0].toml.is_none() && none[0].wants_cpus == 3, "{none:?}");
     let cpuset: Vec<usize> = (8..16).collect();
     let large = named(&large, &cpuset).unwrap();
-    let proposed = proposals(map(Mode::RunToCompletion, 6, 0, 6), Some(&large), &world, &[]);
+    let proposed = proposals(map(Mode::RunToCompletion, 6, 0, 6), Some(&large), &world, (&[], None));
     assert_eq!(proposed.len(), 2);
     for proposal in proposed {
         let cores = written(&folder.path().join("small.toml"), proposal.toml.as_deref().unwrap());
@@ -153,7 +226,7 @@ fn a_map_whose_sums_have_no_room_says_what_memory_it_wants() {
     let wants = |config: &Config| {
         let world = world(config, &pipeline).unwrap();
         let of = |mode: &str| {
-            proposals(Map::of(config, &pipeline), Some(&pipeline), &world, &[])
+            proposals(Map::of(config, &pipeline), Some(&pipeline), &world, (&[], None))
                 .into_iter()
                 .find(|of| of.mode == mode)
                 .unwrap()

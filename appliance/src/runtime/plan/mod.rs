@@ -3,7 +3,7 @@
 //! One core of the appliance runs here as `run` would run it, with the configuration's own ranges, stats and windows, under
 //! traffic that the generator makes in memory. A poll now and then is timed stage by stage and stat by stat; what they leave
 //! over of the time that the thread ran is told as `other`. Taking frames from a queue is measured apart, and so is handing
-//! batches to another core. From these prices follows what the core map carries, in either mode, and what
+//! batches to another core, as full as a window's are. From these prices follows what the core map carries, in either mode, and what
 //! ends it; and which core maps are the best. Reports are sent to a broker inside this process, where the configuration has Kafka.
 
 mod account;
@@ -127,8 +127,10 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
         let rx_ns = receiving.price_ns(&capture);
         let mut frames = Frames::of(capture)?;
         let fetching_ns = frames.fetching_ns();
-        let handoff = handoff::measure(&world, &mut frames, HANDED_FRAMES.min(count));
         let window = engine.window(&mut frames, rx_ns - fetching_ns, slice);
+        let handed = HANDED_FRAMES.min(count);
+        let mut to_few = handoff::frames(&crowds, shape, reach.packets_of_range(window.packets), handed)?;
+        let handoff = handoff::measure(&world, &mut to_few, handed);
         account.add(&world, shape, (reach, &frames), Costs::of(&window, rx_ns, fetching_ns, handoff), &window);
     }
     if let Some(fault) = receiving.fault.take() {
@@ -140,7 +142,7 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
             account.sends(rate);
         }
     }
-    account.unpriced = unpriced::unpriced(config, tag(config));
+    account.unpriced = unpriced::unpriced(config, cores.rx.len() + cores.workers.len(), tag(config));
     account.finish(config, &world, receiving.basis);
     Ok(account)
 }

@@ -15,10 +15,14 @@ use crate::runtime::world::World;
 pub struct Proposal {
     /// As in the configuration.
     pub mode: &'static str,
-    /// Millions of packets a second of the shape that it carries least of.
+    /// Millions of packets a second of the shape that it carries least of, which the reporter and Kafka keep up with too.
     pub mpps: f64,
     /// That shape.
     pub shape: &'static str,
+    /// What is full at that rate, where its cores would carry more.
+    pub full: Option<&'static str>,
+    /// Millions of packets a second that its cores would carry of it.
+    pub cores_mpps: f64,
     /// Queues that it wants, where the configuration's ports have fewer; else 0.
     pub wants_queues: usize,
     /// `memory_mb` that it wants at least, where the configuration's would not hold its sums; else 0.
@@ -31,6 +35,30 @@ pub struct Proposal {
     pub toml: Option<String>,
 }
 
+/// What a map carries of the shape that it carries least of.
+#[derive(Clone, Copy, Default)]
+struct Least {
+    mpps: f64,
+    shape: &'static str,
+    full: Option<&'static str>,
+    cores_mpps: f64,
+}
+
+impl Least {
+    /// Of a map; one of the `measured` map was measured, and Kafka takes so many bytes a second.
+    fn of(map: Map, measured: &Map, world: &World, (shapes, kafka): (&[ShapeAccount], Option<f64>)) -> Self {
+        let of = |shape: &ShapeAccount| {
+            let mut account = map.account(false, measured, &shape.costs, &shape.end, world);
+            if let Some(rate) = kafka {
+                account.has(shape.end.kafka(rate));
+            }
+            let (mpps, full) = account.keeps_up();
+            Self { mpps, shape: shape.shape, full, cores_mpps: account.mpps }
+        };
+        shapes.iter().map(of).min_by(|one, other| one.mpps.total_cmp(&other.mpps)).unwrap_or_default()
+    }
+}
+
 /// A core map as large as this one, which `run` would have without `[cores]`, on CPUs that there are. There its lcores have CPUs
 /// beside their numbers, and may share them; a configuration's are CPUs, and each stands in one place. None: there are too few.
 pub(super) fn named(cores: &Cores, usable: &[usize]) -> Option<Cores> {
@@ -41,29 +69,28 @@ pub(super) fn named(cores: &Cores, usable: &[usize]) -> Option<Cores> {
     Some(Cores { mode: Mode::RunToCompletion, main: *main, rx, workers: Vec::new(), reporter: *reporter, io: Vec::new() })
 }
 
-/// Of these cores, the better first: of each mode the map that carries most of whatever it carries least of. Without `cores` there are
-/// too few CPUs to write one.
-pub(super) fn proposals(map: Map, cores: Option<&Cores>, world: &World, shapes: &[ShapeAccount]) -> Vec<Proposal> {
-    let worst = |map: &Map| {
-        let of = |shape: &ShapeAccount| (map.mpps(&shape.costs), shape.shape);
-        shapes.iter().map(of).min_by(|(one, _), (other, _)| one.total_cmp(other)).unwrap_or((0.0, ""))
-    };
+/// Of these cores, the better first: of each mode the map that carries most of whatever it carries least of, with all that has to keep
+/// up. Without `cores` there are too few CPUs to write one. `measured`: shapes, and bytes a second that Kafka takes.
+pub(super) fn proposals(map: Map, cores: Option<&Cores>, world: &World, measured: (&[ShapeAccount], Option<f64>)) -> Vec<Proposal> {
+    let least = |of: Map| (of, Least::of(of, &map, world, measured));
     let all = map.rx + map.workers;
     let own = Map { mode: Mode::RunToCompletion, rx: all, workers: 0, ..map };
-    let split = map.splits().max_by(|one, other| worst(one).0.total_cmp(&worst(other).0));
-    let mut maps: Vec<Proposal> = [Some(own), split].into_iter().flatten().map(|map| proposal(map, cores, world, worst(&map))).collect();
+    let split = map.splits().map(least).max_by(|(_, one), (_, other)| one.mpps.total_cmp(&other.mpps));
+    let both = [Some(least(own)), split].into_iter().flatten();
+    let mut maps: Vec<Proposal> = both.map(|(map, least)| proposal(map, cores, world, least)).collect();
     maps.sort_by(|one, other| other.mpps.total_cmp(&one.mpps));
     maps
 }
 
-fn proposal(map: Map, cores: Option<&Cores>, world: &World, (mpps, shape): (f64, &'static str)) -> Proposal {
+fn proposal(map: Map, cores: Option<&Cores>, world: &World, least: Least) -> Proposal {
     let cores = cores.map(|cores| shared_out(map, cores));
     let (absent, toml) = (cores.as_ref().map_or_else(Vec::new, absent), cores.as_ref().map(toml));
     // Main and the reporter have CPUs of their own.
     let wants_cpus = if toml.is_none() { map.rx + map.workers + 2 } else { 0 };
     let memory = map.memory(world);
     let wants_memory_mb = if memory.lacking(world).is_some() { memory.least_mb() } else { 0 };
-    Proposal { mode: map.mode.name(), mpps, shape, wants_queues: map.wants_queues(), wants_memory_mb, wants_cpus, absent, toml }
+    let (mode, wants_queues, Least { mpps, shape, full, cores_mpps }) = (map.mode.name(), map.wants_queues(), least);
+    Proposal { mode, mpps, shape, full, cores_mpps, wants_queues, wants_memory_mb, wants_cpus, absent, toml }
 }
 
 /// So many of them receive, and the others work.

@@ -126,7 +126,7 @@ fn a_budget_that_holds_nothing_is_refused_with_its_line() {
 fn what_has_no_price_is_told_by_its_section() {
     let folder = tempfile::tempdir().unwrap();
     let plain = config(folder.path(), 64);
-    let said = |config: &Config| unpriced::unpriced(config, tag(config)).concat();
+    let said = |config: &Config| unpriced::unpriced(config, 1, tag(config)).concat();
     let more = concat!(
         "[[tags]]\nmatch = { vlan = 667 }\ndecision = \"passed\"\n",
         "[[exports]]\nprotocol = \"sflow\"\nto = \"127.0.0.1:6343\"\n[packet_logs]\n[sinks.stdout]\n",
@@ -135,7 +135,9 @@ fn what_has_no_price_is_told_by_its_section() {
     );
     std::fs::write(folder.path().join("more.toml"), config_text(64) + more).unwrap();
     let all = config::load(&folder.path().join("more.toml"), &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"));
+    let several = unpriced::unpriced(&plain, 2, tag(&plain)).concat();
     let (plain, all) = (said(&plain), said(&all));
+    assert!(several.contains("[cores]: several are taken for so many times one") && !plain.contains("[cores]"), "{several}");
     for section in ["decision = \"passed\"", "[[exports]]", "[packet_logs]", "[flows] from_ports", "[mirror] strip", "egress", "[sinks]"] {
         assert!(all.contains(section) && !plain.contains(section), "{section}: {plain} / {all}");
     }
@@ -148,9 +150,31 @@ fn what_a_pipeline_loses_is_told_of_a_single_core_too() {
     let map = cores(Mode::RunToCompletion, vec![1], Vec::new());
     let mut account = plan(&config(folder.path(), 64), &map, &options, &mut |_| ()).unwrap();
     account.core_maps.iter_mut().for_each(|of| (of.toml, of.wants_cpus, of.wants_memory_mb) = (None, 3, 99));
+    account.core_maps.iter_mut().for_each(|of| (of.mpps, of.full, of.cores_mpps) = (6.0, Some("reporter"), 8.0));
     let text = account.to_string();
+    assert!(text.contains("# 6.00 million packets a second at least (uniform); reporter is full there, at 75 % of what these "), "{text}");
     assert!(text.contains("[cores] would want 3 CPUs") && text.contains("; wants memory_mb = 99") && !text.contains("\n[cores]"), "{text}");
     assert!(text.contains("wants two cores of the data path at least") && text.contains("a pipeline turns "), "{text}");
+}
+
+#[test]
+fn batches_that_are_handed_over_are_as_full_as_those_of_a_window() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), 64);
+    let world = world(&config, &cores(Mode::Pipeline, vec![1], vec![2])).unwrap();
+    let crowds = Crowds::new(config.ranges.list.iter().map(|range| range.prefix), None);
+    let records = |shape, of_range, count| {
+        let mut frames = handoff::frames(&crowds, shape, of_range, count).unwrap();
+        handoff::measure(&world, &mut frames, count).batch_records
+    };
+    // Over all 350 ranges these frames are 71 of each, two batches of 36.
+    for (name, shape) in Shape::ALL {
+        let full = records(shape, 13_000.0, 25_000);
+        assert!((56.0..=64.0).contains(&full), "{name}: {full}");
+    }
+    // A window that has ten packets of each has batches of as many.
+    let few = records(Shape::Uniform, 10.0, 3_500);
+    assert!((8.0..12.0).contains(&few), "{few}");
 }
 
 #[test]

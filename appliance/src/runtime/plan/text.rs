@@ -75,8 +75,11 @@ impl Account {
     /// Core maps, to be pasted.
     fn proposed(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nCore maps: the best of each mode that these cores can have, by the shape that it carries least of:")?;
-        for Proposal { mode, mpps, shape, wants_queues, wants_memory_mb, wants_cpus, absent, toml } in &self.core_maps {
+        for Proposal { mode, mpps, shape, full, cores_mpps, wants_queues, wants_memory_mb, wants_cpus, absent, toml } in &self.core_maps {
             write!(f, "\n# {mpps:.2} million packets a second at least ({shape})")?;
+            if let Some(full) = full {
+                write!(f, "; {full} is full there, at {:.0} % of what these cores carry", mpps / cores_mpps * 100.0)?;
+            }
             if *wants_queues > 0 {
                 write!(f, "; wants {wants_queues} queues of [[ports]]")?;
             }

@@ -4,8 +4,8 @@ use crate::axes::{DirectionAxis, Source};
 use crate::config::Config;
 
 /// In a line each: where it stands, and what has no price.
-pub(super) fn unpriced(config: &Config, tag: Option<(u16, u16)>) -> Vec<String> {
-    [on_the_data_path(config, tag), beside_it(config)].concat()
+pub(super) fn unpriced(config: &Config, cores: usize, tag: Option<(u16, u16)>) -> Vec<String> {
+    [on_the_data_path(config, tag), between_cores(cores), beside_it(config)].concat()
 }
 
 fn line((is_there, what): (bool, &str)) -> Option<String> {
@@ -29,6 +29,12 @@ fn on_the_data_path(config: &Config, tag: Option<(u16, u16)>) -> Vec<String> {
         (egress, "[[stats]] direction = \"egress\": no packet comes from a range"),
     ];
     lines.into_iter().filter_map(line).collect()
+}
+
+/// Of so many on the data path.
+fn between_cores(cores: usize) -> Vec<String> {
+    let what = "[cores]: several are taken for so many times one; memory bandwidth, shared caches and SMT siblings hold them up";
+    line((cores > 1, what)).into_iter().collect()
 }
 
 fn beside_it(config: &Config) -> Vec<String> {
