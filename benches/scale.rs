@@ -1,7 +1,7 @@
 //! SIMULATION: what 2 to 32 cores carry under each shape of traffic, by who is given which work.
 //!
 //! `bash scripts/bench scale [SECONDS]`: measures a core's prices with `tailwater plan`'s own code (the standard set over 10,000
-//! ranges, for 70 seconds unless told otherwise), then lets queues, rings, receiving cores and workers play at these prices, in discrete
+//! ranges, for 90 seconds unless told otherwise), then lets queues, rings, receiving cores and workers play at these prices, in discrete
 //! steps (`scale/sim.rs` says what is modelled and what is not). One line of JSON a row, in millions of packets a second, beside as
 //! many cores that need not share anything; on stderr a table a shape. No row was measured on that many cores.
 //!

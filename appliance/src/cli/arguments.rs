@@ -50,13 +50,13 @@ pub(super) enum Command {
         /// Configuration; where it has no [cores], the core map that `run` would take
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
-        /// How long to measure, about: of all five shapes 70 reach the end of a window of 10 s each, on a machine that is idle
+        /// How long to measure, about: of all seven shapes 90 reach the end of a window of 10 s each, on a machine that is idle
         #[arg(long, value_name = "N", default_value_t = plan::SECONDS, value_parser = clap::value_parser!(u64).range(5..=3_600))]
         seconds: u64,
         /// Different frames of each shape of traffic, instead of a million from a minute on and fewer in less
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
         frames: Option<u64>,
-        /// Measures this shape of traffic only; may be given several times
+        /// Measures this shape of traffic only; may be given several times. Without it: all, `mix` where [[tags]] have a blocked VLAN with a fixed rate, `v6` where there are IPv6 ranges
         #[arg(long, value_enum, value_name = "NAME")]
         shape: Vec<Shape>,
         /// Prints the account as JSON

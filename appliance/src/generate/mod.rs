@@ -31,7 +31,7 @@ use self::dice::Dice;
 pub use self::error::GenerateError;
 use self::plan::Plan;
 pub use self::scenario::Scenario;
-pub use self::shapes::{Crowds, Shape};
+pub use self::shapes::{Crowds, Marks, Shape};
 use self::stage::{Actor, Stage};
 pub use self::truth::Totals;
 use self::truth::Truth;

@@ -101,8 +101,10 @@ pub struct ShapeAccount {
     pub about: &'static str,
     /// Packets that were measured.
     pub packets: u64,
-    /// Ranges that they went to, of those that there are. What follows of reports is of all: as if the others had as much.
+    /// Ranges that they went to.
     pub ranges: usize,
+    /// Of so many that such traffic goes to. What follows of reports is of all of these: as if the others had as much.
+    pub of_ranges: usize,
     /// Whether those are fewer than there was time for: then what follows of reports is so much at most.
     pub at_most: bool,
     /// Different frames among them.
@@ -194,6 +196,7 @@ impl Account {
             about: shape.about(),
             packets: window.packets,
             ranges: reach.ranges,
+            of_ranges: reach.all,
             at_most: reach.is_short(),
             frames: frames.len(),
             frame_bytes: frames.bytes_mean(),

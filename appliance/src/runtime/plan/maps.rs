@@ -72,8 +72,10 @@ impl BoxAccount {
 pub(super) struct Reach {
     /// Ranges.
     pub(super) ranges: usize,
-    /// That there are.
+    /// That such traffic would go to.
     pub(super) all: usize,
+    /// Those that it goes past.
+    pub(super) beside: usize,
     /// How many times as many it goes to where there is time for a whole window, or as there is room for.
     pub(super) in_time: f64,
 }
@@ -118,18 +120,19 @@ impl WindowEnd {
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
     pub(super) fn of(window: &Window, reach: Reach, window_s: f64) -> Self {
         let (reported, times) = (&window.reported, reach.times());
-        // Where others would have had packets, few would have been idle.
-        let idle = u64::from(times <= 1.0);
-        let sum = |ranges: u64, rest: u64| (ranges as f64 * times) as u64 + rest;
+        // Where others would have had packets, few would have been idle but those that it goes past.
+        let beside = (reach.beside as f64 / reported.idle.messages.max(1) as f64).min(1.0);
+        let idle = if times > 1.0 { beside } else { 1.0 };
+        let sum = |ranges: u64, others: u64, idles: u64| (ranges as f64 * times + idles as f64 * idle) as u64 + others;
         let (makes_ns, idles_ns) = (reported.ranges.makes_ns(), reported.idle.makes_ns());
         let merges_ns = (reported.ran_ns as f64 - makes_ns - idles_ns).max(0.0);
         let used = |part: PartFigures| part.used as f64 / part.size.max(1) as f64;
         let [logs, _, sketches] = window.figures.memory;
         Self {
             merges_s: merges_ns * times / 1e9,
-            makes_s: (makes_ns * times + idles_ns * idle as f64) / 1e9,
-            messages: sum(reported.ranges.messages, reported.others.messages + idle * reported.idle.messages),
-            bytes: sum(reported.ranges.bytes, reported.others.bytes + idle * reported.idle.bytes),
+            makes_s: (makes_ns * times + idles_ns * idle) / 1e9,
+            messages: sum(reported.ranges.messages, reported.others.messages, reported.idle.messages),
+            bytes: sum(reported.ranges.bytes, reported.others.bytes, reported.idle.bytes),
             logs: used(logs) * reach.in_time,
             sketches: used(sketches) * times,
             ranges: reach.all as f64,

@@ -8,6 +8,7 @@ use super::proposals::{named, proposals};
 use super::tests::{config, cores, written};
 use super::*;
 use crate::config::{Cores, Mode, ranges::Domain};
+use crate::generate::Crowds;
 use crate::telemetry::{CoreFigures, PartFigures};
 
 /// 400 ns on one core; 100 and 320 in a pipeline.
@@ -129,7 +130,7 @@ fn what_ranges_without_traffic_would_have_left_is_added() {
     let reported = Reported { ranges, idle, others, ran_ns: 1_000_000_000, ..Reported::default() };
     let (packets, ran_ns, covered, stats) = (1, 1, 1.0, Vec::new());
     let window = Window { packets, ran_ns, covered, outer: [0.0; 10], inner: [0.0; 10], stats, figures, reported };
-    let of = |ranges, in_time| WindowEnd::of(&window, Reach { ranges, all: 200, in_time }, 10.0);
+    let of = |ranges, in_time| WindowEnd::of(&window, Reach { ranges, all: 200, beside: 0, in_time }, 10.0);
     let half = of(100, 2.0);
     assert_eq!((half.messages, half.bytes), (202, 2_050));
     assert!([half.merges_s - 2.0, half.logs - 0.4, half.sketches - 0.2].iter().all(|off| off.abs() < 1e-9), "{half:?}");
@@ -140,6 +141,9 @@ fn what_ranges_without_traffic_would_have_left_is_added() {
     let (most, cut) = (of(10, 1.0), of(10, 4.0));
     assert!((most.logs - 0.2).abs() < 1e-9 && (most.sketches - 2.0).abs() < 1e-9, "{most:?}");
     assert!((cut.logs - 0.8).abs() < 1e-9 && cut.messages == 2_002, "{cut:?}");
+    // Ranges that such traffic goes past are idle whether there is time or not.
+    let past = WindowEnd::of(&window, Reach { ranges: 50, all: 100, beside: 75, in_time: 2.0 }, 10.0);
+    assert_eq!((past.messages, past.bytes), (277, 2_200));
 }
 
 #[test]
@@ -147,8 +151,8 @@ fn ranges_are_left_out_for_time_and_for_other_reasons() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path(), 64);
     let of = |config: &Config, slice| {
-        let ranges = prefixes(config, slice).len();
-        reach(config, slice, ranges)
+        let ranges = traffic::prefixes(config, slice, Shape::Uniform).len();
+        traffic::reach(config, slice, Shape::Uniform, ranges)
     };
     let (whole, half) = (Duration::from_secs(2), Duration::from_secs(1));
     let (all, cut) = (of(&config, whole), of(&config, half));

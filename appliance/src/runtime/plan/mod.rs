@@ -19,9 +19,12 @@ mod proposals;
 #[cfg(feature = "dpdk")]
 mod rx;
 mod text;
+mod traffic;
 mod unpriced;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod traffic_tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,26 +35,23 @@ pub use proposals::Proposal;
 
 use self::engine::Engine;
 use self::frames::Frames;
+use self::maps::Map;
 #[cfg(test)]
-use self::maps::WindowEnd;
-use self::maps::{Map, Reach};
+use self::maps::{Reach, WindowEnd};
 use super::memory::{Lacking, MemoryPlan};
 use super::wiring;
 use super::world::World;
 use crate::arch::{HashKey, Reserve};
-use crate::config::{self, Config, Fault, Faults, Given, Refusal, TagField};
-use crate::generate::{Crowds, Shape};
+use crate::config::{self, Config, Fault, Faults, Refusal};
+use crate::generate::Shape;
 use crate::rx::capture::CaptureError;
 
-/// How long is measured unless told otherwise: each of five shapes has a window of 10 s.
-pub const SECONDS: u64 = 70;
+/// How long is measured unless told otherwise: each of seven shapes has a window of 10 s.
+pub const SECONDS: u64 = 90;
 /// Frames of a shape, from a minute on.
 const FRAMES: u64 = 1_000_000;
 /// The least, however short the time is.
 const FRAMES_MIN: u64 = 50_000;
-/// Of a configuration's ranges, those that traffic goes to at most: the generator takes long for more. And at least.
-const RANGES_MAX: usize = 50_000;
-const RANGES_MIN: usize = 64;
 /// Of the time that is given, what shapes are measured for; traffic is made and windows are reported in the rest.
 const MEASURED_SHARE: f64 = 0.8;
 /// What a frame costs to receive where nothing was measured: 10-gigabit drivers take some forty cycles.
@@ -68,7 +68,7 @@ pub struct Options {
     pub receives: bool,
     /// Frames of a shape; none: a million from a minute on, fewer in less.
     pub frames: Option<u64>,
-    /// Shapes of traffic; empty: all of them.
+    /// Shapes of traffic; empty: all that the configuration has something for.
     pub shapes: Vec<Shape>,
 }
 
@@ -105,16 +105,8 @@ impl PlanError {
 /// See [`PlanError`].
 pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mut dyn FnMut(&str)) -> Result<Account, PlanError> {
     let world = world(config, cores)?;
-    let wanted = |shape: &Shape| options.shapes.is_empty() || options.shapes.contains(shape);
-    let shapes: Vec<Shape> = Shape::ALL.into_iter().map(|(_, shape)| shape).filter(wanted).collect();
+    let shapes = traffic::shapes(config, &options.shapes)?;
     let slice = slice(options.seconds, shapes.len());
-    let prefixes = prefixes(config, slice);
-    if prefixes.is_empty() {
-        let what = "has ranges within domains alone, and traffic for those cannot be made";
-        return Err(fault(config, &["ranges", "file"], what.to_owned(), "plan with ranges that have no domain".to_owned()));
-    }
-    let reach = reach(config, slice, prefixes.len());
-    let crowds = Crowds::new(prefixes.into_iter(), tag(config));
     let mut receiving = Receiving::new(config, options.receives);
     tell(&format!("receiving: {}", receiving.basis));
     let memory = Map::of(config, cores).polling().memory(&world);
@@ -123,6 +115,7 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
     let mut account = Account::new(config, cores, &receiving.basis);
     for shape in shapes {
         tell(&format!("{}: {}", shape.name(), shape.about()));
+        let (crowds, reach) = traffic::crowds(config, slice, shape);
         let capture = crowds.capture(shape, count)?;
         let rx_ns = receiving.price_ns(&capture);
         let mut frames = Frames::of(capture)?;
@@ -142,7 +135,7 @@ pub fn plan(config: &Config, cores: &config::Cores, options: &Options, tell: &mu
             account.sends(rate);
         }
     }
-    account.unpriced = unpriced::unpriced(config, cores.rx.len() + cores.workers.len(), tag(config));
+    account.unpriced = unpriced::unpriced(config, cores.rx.len() + cores.workers.len(), traffic::marks(config).is_some());
     account.finish(config, &world, receiving.basis);
     Ok(account)
 }
@@ -152,7 +145,7 @@ fn slice(seconds: u64, shapes: usize) -> Duration {
     Duration::from_secs(seconds).mul_f64(MEASURED_SHARE) / u32::try_from(shapes.max(1)).unwrap_or(1)
 }
 
-fn fault(config: &Config, key: &[&str; 2], what: String, remedy: String) -> PlanError {
+fn fault(config: &Config, key: &[&str], what: String, remedy: String) -> PlanError {
     let line = config.line(key).unwrap_or(0);
     PlanError::Configuration(Faults::one(Fault { file: config.file.clone(), line, key: key.join("."), what, remedy }))
 }
@@ -167,39 +160,6 @@ fn world(config: &Config, cores: &config::Cores) -> Result<Arc<World>, PlanError
     }
     world.reserve = Reserve::AtStart;
     Ok(Arc::new(world))
-}
-
-/// Where traffic goes: ranges that need no tunnel or tag to be told apart. Where there is no time for a whole window, to fewer of
-/// them, so that each has as many packets as in one.
-fn prefixes(config: &Config, slice: Duration) -> Vec<ipnet::IpNet> {
-    let plain = || config.ranges.list.iter().filter(|range| range.domain.is_none()).map(|range| range.prefix);
-    let all = plain().count();
-    let wanted = in_time(config, slice, all).min(RANGES_MAX);
-    plain().enumerate().filter(|(at, _)| at * wanted / all.max(1) != (at + 1) * wanted / all.max(1)).map(|(_, prefix)| prefix).collect()
-}
-
-/// Of so many ranges, those that there is time for.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share")]
-fn in_time(config: &Config, slice: Duration, all: usize) -> usize {
-    let share = slice.as_secs_f64() * 1e3 / config.appliance.window_ms.max(1) as f64;
-    ((all as f64 * share.min(1.0)) as usize).max(RANGES_MIN.min(all))
-}
-
-/// Of traffic to so many ranges.
-#[allow(clippy::cast_precision_loss, reason = "a ratio")]
-fn reach(config: &Config, slice: Duration, ranges: usize) -> Reach {
-    let plain = config.ranges.list.iter().filter(|range| range.domain.is_none()).count();
-    let in_time = plain as f64 / in_time(config, slice, plain).max(1) as f64;
-    Reach { ranges, all: config.ranges.list.len(), in_time }
-}
-
-/// How what was blocked is marked, where that is a VLAN and a constant rate.
-fn tag(config: &Config) -> Option<(u16, u16)> {
-    config.tags.iter().filter(|rule| rule.blocked).find_map(|rule| {
-        let [(TagField::Vlan, vlan)] = rule.matches.fields[..] else { return None };
-        let Given::Fixed(rate) = rule.sampling else { return None };
-        rule.matches.src_mac.is_none().then_some((u16::try_from(vlan).ok()?, u16::try_from(rate).ok()?))
-    })
 }
 
 /// What receiving costs: measured or assumed.

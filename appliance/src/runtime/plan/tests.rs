@@ -41,7 +41,7 @@ pub(super) fn config(folder: &std::path::Path, memory_mb: usize) -> Config {
     config::load(&file, &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-fn config_text(memory_mb: usize) -> String {
+pub(super) fn config_text(memory_mb: usize) -> String {
     format!("[appliance]\nwindow_ms = 2000\nmemory_mb = {memory_mb}\n[ranges]\nfile = \"ranges.csv\"\n") + STATS
 }
 
@@ -106,9 +106,15 @@ fn an_account_adds_up() {
             .all(|word| text.contains(word)),
         "{text}"
     );
+    let table: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("stage ")).take_while(|line| !line.is_empty()).collect();
+    assert!(table.len() > 5 && table[0].contains(" zipf     mix      v6"), "{table:#?}");
+    assert!(table[1].starts_with("rx ") && table[1].len() == table[0].len() && table[0].len() < 100, "{table:#?}");
     let json: serde_json::Value = serde_json::from_str(&serde_json::to_string(&account).unwrap()).unwrap();
     assert_eq!(json["shapes"].as_array().map(Vec::len), Some(Shape::ALL.len()));
-    assert!(json["unpriced"][0].as_str().is_some_and(|what| what.starts_with("[[tags]]: blocked frames come in peace alone")), "{json}");
+    assert!(
+        json["unpriced"][0].as_str().is_some_and(|what| what.starts_with("[[tags]]: blocked frames come in peace and in the mix alone")),
+        "{json}"
+    );
 }
 
 #[test]
@@ -126,7 +132,7 @@ fn a_budget_that_holds_nothing_is_refused_with_its_line() {
 fn what_has_no_price_is_told_by_its_section() {
     let folder = tempfile::tempdir().unwrap();
     let plain = config(folder.path(), 64);
-    let said = |config: &Config| unpriced::unpriced(config, 1, tag(config)).concat();
+    let said = |config: &Config| unpriced::unpriced(config, 1, traffic::marks(config).is_some()).concat();
     let more = concat!(
         "[[tags]]\nmatch = { vlan = 667 }\ndecision = \"passed\"\n",
         "[[exports]]\nprotocol = \"sflow\"\nto = \"127.0.0.1:6343\"\n[packet_logs]\n[sinks.stdout]\n",
@@ -183,8 +189,9 @@ fn the_time_that_is_measured_unless_told_otherwise_reaches_the_end_of_a_window()
     let mut config = config(folder.path(), 64);
     config.appliance.window_ms = 10_000;
     let shape_s = |seconds| slice(seconds, Shape::ALL.len());
-    assert_eq!(prefixes(&config, shape_s(SECONDS)).len(), 350);
-    assert!(prefixes(&config, shape_s(60)).len() < 350);
+    let reached = |seconds| traffic::prefixes(&config, shape_s(seconds), Shape::Uniform).len();
+    assert_eq!(reached(SECONDS), 350);
+    assert!(reached(60) < 350);
 }
 
 #[cfg(feature = "kafka")]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::account::{Account, ShapeAccount};
+use super::account::{Account, ShapeAccount, StatPrice};
 use super::maps::BoxAccount;
 use super::proposals::Proposal;
 
@@ -10,6 +10,9 @@ use super::proposals::Proposal;
 const BILLED_MAX: usize = 40;
 /// What timed polls may come to, against what the thread ran, without a word.
 const DISTURBED: f64 = 1.1;
+/// Width of a column: of what is told in nanoseconds, and of what that is of, at least.
+const FIGURE_CHARS: usize = 7;
+const NAME_CHARS: usize = 16;
 
 /// Megabytes a second of a 1-gigabit link.
 const GIGABIT_MB: f64 = 125.0;
@@ -38,12 +41,11 @@ impl Account {
     fn capacity(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\nMillions of packets a second; what is full first as load grows, and how much of all else is used then:")?;
         for of_shape in &self.shapes {
-            let ShapeAccount { shape, core_mpps, ns_per_packet, window, ranges, pipeline_efficiency, .. } = of_shape;
+            let ShapeAccount { shape, core_mpps, ns_per_packet, window, ranges, of_ranges, pipeline_efficiency, .. } = of_shape;
             writeln!(
                 f,
-                "\n{shape}: {core_mpps:.2} a core ({ns_per_packet:.1} ns a packet, from {:.0} % of a window, {ranges} of {} ranges)",
-                window * 100.0,
-                self.ranges
+                "\n{shape}: {core_mpps:.2} a core ({ns_per_packet:.1} ns a packet, from {:.0} % of a window, {ranges} of {of_ranges} ranges)",
+                window * 100.0
             )?;
             for of in &of_shape.boxes {
                 let own = match of {
@@ -102,7 +104,7 @@ impl Account {
 
     /// What the end of a window takes, of all ranges.
     fn reports(&self, f: &mut fmt::Formatter<'_>, of: &ShapeAccount) -> fmt::Result {
-        let ShapeAccount { report_s, merge_s, reports, report_bytes, degraded, ranges, .. } = of;
+        let ShapeAccount { report_s, merge_s, reports, report_bytes, degraded, ranges, of_ranges, .. } = of;
         let megabytes = *report_bytes as f64 / 1e6;
         writeln!(f, "  a window's report takes {report_s:.2} s of one core, {merge_s:.2} of it again for each further shard's blocks")?;
         let rate = megabytes * 1e3 / self.window_ms.max(1) as f64;
@@ -119,11 +121,10 @@ impl Account {
         if of.at_most {
             writeln!(
                 f,
-                "  reporter, sketches, messages and bytes were scaled up from {ranges} ranges to {}, and are so much at most; logs for time alone",
-                self.ranges
+                "  reporter, sketches, messages and bytes were scaled up from {ranges} ranges to {of_ranges}, and are so much at most; logs for time alone"
             )?;
-        } else if *ranges < self.ranges {
-            writeln!(f, "  reporter, logs, sketches, messages and bytes were scaled up from {ranges} ranges to {}", self.ranges)?;
+        } else if ranges < of_ranges {
+            writeln!(f, "  reporter, logs, sketches, messages and bytes were scaled up from {ranges} ranges to {of_ranges}")?;
         }
         Ok(())
     }
@@ -151,8 +152,7 @@ impl Account {
         writeln!(f, "\nNanoseconds a packet by row of the configuration, the dearest first; share of all at worst:\n")?;
         self.head(f, "stat")?;
         for price in self.bill.iter().take(BILLED_MAX) {
-            let name = format!("{} ({})", price.stat, price.calculation);
-            self.priced(f, &name, price.ns.iter().copied(), &format!(" {:5.1} %", price.share * 100.0))?;
+            self.priced(f, &billed(price), price.ns.iter().copied(), &format!(" {:5.1} %", price.share * 100.0))?;
         }
         let rest = self.bill.iter().skip(BILLED_MAX);
         if rest.clone().next().is_some() {
@@ -165,8 +165,8 @@ impl Account {
     }
 
     fn head(&self, f: &mut fmt::Formatter<'_>, first: &str) -> fmt::Result {
-        write!(f, "{first:44}")?;
-        self.shapes.iter().try_for_each(|shape| write!(f, " {:>9}", shape.shape))?;
+        write!(f, "{first:width$}", width = self.name_chars())?;
+        self.shapes.iter().try_for_each(|of| write!(f, " {:>width$}", of.shape, width = chars(of)))?;
         writeln!(f)
     }
 
@@ -174,10 +174,24 @@ impl Account {
         self.priced(f, name, values, "")
     }
 
-    #[allow(clippy::unused_self, reason = "a row of its table")]
-    fn priced(&self, f: &mut fmt::Formatter<'_>, name: &str, mut values: impl Iterator<Item = f64>, behind: &str) -> fmt::Result {
-        write!(f, "{name:44}")?;
-        values.try_for_each(|ns| write!(f, " {ns:9.2}"))?;
+    fn priced(&self, f: &mut fmt::Formatter<'_>, name: &str, values: impl Iterator<Item = f64>, behind: &str) -> fmt::Result {
+        write!(f, "{name:width$}", width = self.name_chars())?;
+        values.zip(&self.shapes).try_for_each(|(ns, of)| write!(f, " {ns:width$.2}", width = chars(of)))?;
         writeln!(f, "{behind}")
     }
+
+    /// Of the first column: of the longest name in the bill.
+    fn name_chars(&self) -> usize {
+        self.bill.iter().take(BILLED_MAX).map(|price| billed(price).chars().count()).fold(NAME_CHARS, usize::max)
+    }
+}
+
+/// A row of the configuration, in the bill.
+fn billed(price: &StatPrice) -> String {
+    format!("{} ({})", price.stat, price.calculation)
+}
+
+/// Of a shape's column.
+fn chars(of: &ShapeAccount) -> usize {
+    of.shape.len().max(FIGURE_CHARS)
 }

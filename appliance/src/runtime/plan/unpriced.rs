@@ -3,16 +3,16 @@
 use crate::axes::{DirectionAxis, Source};
 use crate::config::Config;
 
-/// In a line each: where it stands, and what has no price.
-pub(super) fn unpriced(config: &Config, cores: usize, tag: Option<(u16, u16)>) -> Vec<String> {
-    [on_the_data_path(config, tag), between_cores(cores), beside_it(config)].concat()
+/// In a line each: where it stands, and what has no price. `marks`: whether a rule for blocked frames can be satisfied.
+pub(super) fn unpriced(config: &Config, cores: usize, marks: bool) -> Vec<String> {
+    [on_the_data_path(config, marks), between_cores(cores), beside_it(config)].concat()
 }
 
 fn line((is_there, what): (bool, &str)) -> Option<String> {
     is_there.then(|| what.to_owned())
 }
 
-fn on_the_data_path(config: &Config, tag: Option<(u16, u16)>) -> Vec<String> {
+fn on_the_data_path(config: &Config, marks: bool) -> Vec<String> {
     let blocks = config.tags.iter().any(|rule| rule.blocked);
     let passes = config.tags.iter().any(|rule| !rule.blocked);
     let egress = config.stats.iter().any(|stat| stat.direction == DirectionAxis::Egress);
@@ -21,8 +21,11 @@ fn on_the_data_path(config: &Config, tag: Option<(u16, u16)>) -> Vec<String> {
         (config.packet_logs.is_some(), "[packet_logs]: frames that are sampled for them"),
         (config.flows.as_ref().is_some_and(|flows| !flows.from_ports.is_empty()), "[flows] from_ports: datagrams in the mirror"),
         (!config.mirror.strip.is_empty(), "[mirror] strip: frames come unwrapped; nor do tunnels come"),
-        (blocks && tag.is_some(), "[[tags]]: blocked frames come in peace alone, and by the first rule that is a VLAN with a fixed rate"),
-        (blocks && tag.is_none(), "[[tags]]: no blocked frame comes; no rule for them is a VLAN with a fixed rate"),
+        (
+            blocks && marks,
+            "[[tags]]: blocked frames come in peace and in the mix alone, and by the first rule that is a VLAN with a fixed rate",
+        ),
+        (blocks && !marks, "[[tags]]: no blocked frame comes; no rule for them is a VLAN with a fixed rate"),
         (passes, "[[tags]] decision = \"passed\": no frame comes by one"),
         (config.links.iter().any(|link| !link.matches.is_empty()), "[[links]]: no frame comes by one"),
         (config.ranges.list.iter().any(|range| range.domain.is_some()), "[ranges]: nothing comes to those with a domain"),
