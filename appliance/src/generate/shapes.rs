@@ -112,7 +112,7 @@ impl Crowds {
             let some = (has * count).div_ceil(all).min(has);
             self.of_family(v6).skip((has - some) / 2).take(some).copied()
         };
-        Self { ranges: [false, true].into_iter().flat_map(of).collect(), tag: self.tag }
+        Self { ranges: [false, true].into_iter().flat_map(of).collect(), marks: self.marks }
     }
 
     /// About so many frames of a shape, as a capture.

@@ -25,6 +25,7 @@ fn shape(shape: &'static str, costs: Costs, end: WindowEnd) -> ShapeAccount {
         about: "",
         packets: 1,
         ranges: 1,
+        of_ranges: 1,
         at_most: false,
         frames: 1,
         frame_bytes: 60.0,

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::config::{Cores, Mode};
+use crate::generate::Crowds;
 
 const STATS: &str = r#"
 [[tags]]
@@ -141,7 +142,7 @@ fn what_has_no_price_is_told_by_its_section() {
     );
     std::fs::write(folder.path().join("more.toml"), config_text(64) + more).unwrap();
     let all = config::load(&folder.path().join("more.toml"), &crate::stats::check).unwrap_or_else(|faults| panic!("{faults}"));
-    let several = unpriced::unpriced(&plain, 2, tag(&plain)).concat();
+    let several = unpriced::unpriced(&plain, 2, traffic::marks(&plain).is_some()).concat();
     let (plain, all) = (said(&plain), said(&all));
     assert!(several.contains("[cores]: several are taken for so many times one") && !plain.contains("[cores]"), "{several}");
     for section in ["decision = \"passed\"", "[[exports]]", "[packet_logs]", "[flows] from_ports", "[mirror] strip", "egress", "[sinks]"] {
