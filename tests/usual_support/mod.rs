@@ -81,6 +81,26 @@ decision = "blocked"
 sampling = { from = "vlan" }
 "#;
 
+/// By all that a link can be known by.
+const LINKS: &str = r#"
+[[links]]
+name = "a"
+capacity_bps = 1_000_000_000
+match = [{ vlan = 3, port = 1 }, { inner_vlan = 100 }]
+[[links]]
+name = "b"
+capacity_bps = 1_000_000_000
+match = { src_mac = "02:00:00:00:00:02" }
+[[links]]
+name = "c"
+capacity_bps = 1_000_000_000
+match = { dscp = 10 }
+[[links]]
+name = "d"
+capacity_bps = 1_000_000_000
+match = { port = 1 }
+"#;
+
 /// Configurations that differ in what the short path has to know.
 pub(crate) fn configurations() -> Vec<String> {
     let of = |mirror: &str, rest: &str| format!("[appliance]\nmemory_mb = 64\n[ranges]\nfile = \"r.csv\"\n[mirror]\n{mirror}\n{rest}");
@@ -94,6 +114,11 @@ pub(crate) fn configurations() -> Vec<String> {
         // Packets between two ranges of a customer count apart.
         of("", &format!("{SUM}{TAGS}")).replace("[ranges]", "[ranges]\nrollup = true"),
         of("", &format!("{SUM}{EXTRAS}{OPTIONS}[parse]\nkeys_from = \"innermost\"\n")),
+        // No record is made of what matches a range.
+        format!("stats = []\n{}", of("", TAGS)),
+        // Links' frames are counted, also those that are dropped.
+        of("untagged = \"drop\"", &format!("{SUM}{TAGS}{LINKS}")),
+        format!("stats = []\n{}", of("length = \"ip\"", &format!("{PORTS}{LINKS}"))),
     ]
 }
 
@@ -147,7 +172,7 @@ fn accounts(stream: &mut Stream) -> String {
     let mut told = String::new();
     while stream.next(|message| {
         if let Told::Closed { site, .. } = message {
-            told += &format!("{:?} {:?} {:?}\n", site.ports, site.tags, site.decisions);
+            told += &format!("{:?} {:?} {:?} {:?}\n", site.ports, site.tags, site.decisions, site.links);
         }
     }) {}
     told
