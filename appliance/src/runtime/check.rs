@@ -312,6 +312,14 @@ mod tests {
     }
 
     #[test]
+    fn the_processor_is_asked_every_kernel() {
+        let (found, kernels) = (processor(), agree::KERNELS.len());
+        let said = format!("{kernels} kernels say the same in each form: {}", Form::Usual.name());
+        assert!(found.verdict == Verdict::Good && found.what.starts_with(&said) && kernels == 19, "{found}");
+        assert!(["find_v4", "find_v6"].iter().all(|kernel| agree::KERNELS.contains(kernel)));
+    }
+
+    #[test]
     fn a_port_that_may_fall_silent_behind_others_is_weak() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("r.csv"), "prefix,customer\n10.0.0.0/8,a\n").unwrap();

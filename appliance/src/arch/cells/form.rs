@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::{BURST_MAX, Cells, Entry, Root, V4};
+use crate::arch::lanes;
 
 /// Which code looks up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,17 @@ impl Form {
             }
         }
         forms
+    }
+
+    /// Those that are for this kind of processor; the scalar one, if the processor here is none.
+    pub(super) fn of(processor: lanes::Form) -> Vec<Self> {
+        let is_of = |form: &Self| match form {
+            Self::Scalar => processor == lanes::Form::Usual,
+            Self::Avx2 { .. } => processor == lanes::Form::Avx2,
+            Self::Avx512 { .. } => processor == lanes::Form::Avx512,
+        };
+        let own: Vec<Self> = Self::all().into_iter().filter(is_of).collect();
+        if own.is_empty() { vec![Self::Scalar] } else { own }
     }
 
     /// How long bursts of it take over a small table: the shortest of some tries, as others may run between.

@@ -16,6 +16,7 @@
 
 #![allow(clippy::cast_possible_truncation, reason = "words are cut where that is the point")]
 
+pub(super) mod agree;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
