@@ -81,7 +81,7 @@ fn hands_of(queues: &[Vec<RxQueue>], hands_over: bool) -> Vec<Handover<Parcel>> 
 
 /// Takes batches until every receiver has said its last.
 fn work(mut worker: Worker<Shard>, live: &LiveCore, idle: Idle) {
-    let (mut polls, mut patience, mut meter) = (0_u64, Patience::default(), Meter::new());
+    let (mut polls, mut in_vain, mut patience, mut meter) = (0_u64, 0_u64, Patience::default(), Meter::new());
     loop {
         polls += 1;
         let busy = if polls.is_multiple_of(TIMED_POLLS) { timed(&mut worker, &mut meter) } else { worker.poll() };
@@ -90,10 +90,13 @@ fn work(mut worker: Worker<Shard>, live: &LiveCore, idle: Idle) {
         }
         if busy {
             patience.reset();
+            live.polls.set(polls);
+            live.empty_polls.set(in_vain);
             worker.stage().show(live);
             meter.show(&live.costs);
             continue;
         }
+        in_vain += 1;
         if worker.at() == Epoch::END {
             return;
         }
