@@ -182,7 +182,7 @@ fn lcores(pid: u32) -> Vec<(u32, String)> {
 
 /// So many polls of an lcore found nothing.
 fn found_nothing(appliance: &Appliance, (_, name): &(u32, String)) -> u64 {
-    let lcore = name.trim_start_matches("rte-worker");
+    let lcore = name.trim_start_matches("rte-worker-");
     appliance.metric("tailwater_core_empty_polls_total", &format!("lcore=\"{lcore}\""))
 }
 
@@ -216,9 +216,10 @@ fn look(appliance: &Appliance, place: &Place, lcores: &[(u32, String)]) -> Optio
     println!("{DONE:?}: {since:?}");
     assert!(!place.shape.all || !since.contains(&0), "{DONE:?}: {since:?}");
     let calls = trace.end();
-    // A core tells of polls in vain with the next that is not, or now and then.
-    let then = figure(received);
-    wait(60, || figure(received) > then + 10_000, || appliance.log());
+    // A core tells of polls in vain with the next that is not, or now and then: what it tells next has all that were traced.
+    let (then, has_rested) = (in_vain(), |thread: &u32| RESTS.iter().any(|rest| calls[thread].contains_key(*rest)));
+    let has_told = |(((thread, _), now), then): ((&(u32, String), u64), &u64)| now > *then || !has_rested(thread);
+    wait(60, || lcores.iter().zip(in_vain()).zip(&then).all(has_told), || appliance.log());
     let in_vain = in_vain().into_iter().zip(in_vain_before).map(|(after, before)| after - before).collect();
     Some(Seen { calls, packets, windows, in_vain })
 }

@@ -184,7 +184,7 @@ impl<S: Drawn> Drawing<S> {
     fn value(&mut self) -> u32 {
         let drawn = self.draws.next();
         match self.links.len() {
-            links if links > 0 && drawn.is_multiple_of(8) => LINK | (drawn >> 32) as u32 % links as u32,
+            links if links > 0 && drawn.is_multiple_of(8) => LINK | ((drawn >> 32) as u32 % links as u32),
             _ => drawn as u32 & !LINK,
         }
     }
