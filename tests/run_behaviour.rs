@@ -304,7 +304,7 @@ fn what_other_interfaces_carry_is_not_counted() {
 fn receiving_cores_without_a_queue_are_there_for_others() {
     in_namespace("receiving_cores_without_a_queue_are_there_for_others", || {
         for (hand_over, idle, polling) in
-            [(true, "have no queue and take nothing but bursts", 2), (false, "have no queue and stay idle", 1)]
+            [(true, "have no queue and poll all the same", 2), (false, "have no queue and stay idle", 1)]
         {
             let place = Place::new();
             let cores = "[cores]\nmain = 0\nrx = [1, 2]\nreporter = 3\n";

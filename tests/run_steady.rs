@@ -35,9 +35,8 @@ const SCENARIO: &str = "about = \"500 ranges, TCP and UDP, forged sources, a sam
     [[attack]]\nkind = \"tcp_flood\"\ntarget = \"10.0.0.0/8\"\nover = \"ranges\"\npps = 9000\nblocked = 0.5\n\
     [[attack]]\nkind = \"udp_flood\"\ntarget = \"10.0.0.0/8\"\nover = \"ranges\"\npps = 9000\npayload_bytes = [18, 200]\nblocked = 0\n";
 
-/// A second port, that gives nothing, so that its core takes what the other one gives; and all else that a core may do with a frame.
-const ALL: &str = "[[ports]]\ndevice = \"net_null0,no-rx=1\"\n\
-    [[links]]\nname = \"scrubbed\"\ncapacity_bps = 10_000_000_000\nmatch = { vlan = 666 }\n\
+/// All that a core may do with a frame; the second one has no queue, and takes what the other one gives.
+const ALL: &str = "[[links]]\nname = \"scrubbed\"\ncapacity_bps = 10_000_000_000\nmatch = { vlan = 666 }\n\
     [[links]]\nname = \"rest\"\ncapacity_bps = 10_000_000_000\nmatch = { port = 0 }\n\
     [duplicates]\nsample = 4\n[flows]\nfrom_ports = [\"udp/203.0.113.9:2055\"]\n";
 /// What shows that all of it was done.

@@ -51,7 +51,7 @@ pub use netdev::{InterfaceCounters, InterfaceState, interface_counters, interfac
 pub use packet_socket::KernelSockets;
 pub use parcel::Parcel;
 pub use port::{Link, Port, PortCounters, RxQueue};
-pub use ring::{Feeder, Full, RingSetup, ring_port};
+pub use ring::{Feeder, Full, RingSetup, empty_queues, ring_port};
 pub use setup::{PortReport, PortSetup, start};
 pub use tag::FrameTag;
 

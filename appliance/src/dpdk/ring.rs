@@ -30,6 +30,12 @@ pub struct RingSetup {
     pub waiting_frames: u32,
 }
 
+impl RingSetup {
+    fn frames(self) -> u32 {
+        self.waiting_frames.max(64).next_power_of_two()
+    }
+}
+
 /// A ring that holds mbufs on their way from a feeder to a queue.
 #[derive(Debug)]
 pub(super) struct Ring(*mut sys::rte_ring);
@@ -95,10 +101,35 @@ unsafe impl Send for Feeder {}
 /// # Errors
 /// If there is not enough memory, or too many queues are asked for.
 pub fn ring_port(eal: &Eal, setup: RingSetup) -> Result<(Port, Vec<RxQueue>, Vec<Feeder>), DpdkError> {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
     let tag = TagField::register(eal)?;
-    let frames = setup.waiting_frames.max(64).next_power_of_two();
-    let pool = Mempool::new(eal, pool_spec(eal, setup.queues, frames))?;
+    let pool = Mempool::new(eal, pool_spec(eal, setup.queues, setup.frames()))?;
+    let (port, queues) = port_of(eal, setup, &pool, Some(tag))?;
+    let feeder = |queue: usize| Feeder {
+        port: Arc::clone(&port.0),
+        queue,
+        pool: pool.clone(),
+        tag,
+        pending: [std::ptr::null_mut(); BURST_FRAMES_MAX],
+        waiting: 0,
+    };
+    let feeders = (0..usize::from(setup.queues)).map(feeder).collect();
+    Ok((port, queues, feeders))
+}
+
+/// So many queues by which nothing ever comes. Without tags: beside a driver that has fields of its own there is no room for those in
+/// an mbuf.
+///
+/// # Errors
+/// As [`ring_port`].
+pub fn empty_queues(eal: &Eal, queues: u16) -> Result<Vec<RxQueue>, DpdkError> {
+    let spec = PoolSpec { segments: 64, segment_bytes: SEGMENT_BYTES, cache: 0, numa_node: -1, large_pages: false };
+    let (_, queues) = port_of(eal, RingSetup { queues, waiting_frames: 0 }, &Mempool::new(eal, spec)?, None)?;
+    Ok(queues)
+}
+
+fn port_of(eal: &Eal, setup: RingSetup, pool: &Mempool, tag: Option<TagField>) -> Result<(Port, Vec<RxQueue>), DpdkError> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let frames = setup.frames();
     let rings: Vec<Ring> = (0..setup.queues).map(|_| Ring::new(frames)).collect::<Result<_, _>>()?;
     let raw: Vec<*mut sys::rte_ring> = rings.iter().map(|ring| ring.0).collect();
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -116,18 +147,9 @@ pub fn ring_port(eal: &Eal, setup: RingSetup) -> Result<(Port, Vec<RxQueue>, Vec
     }
     let device = Device::hold(eal, &format!("net_ring_fed{number}"), true)?;
     let port_setup =
-        PortSetup { queues: setup.queues, descriptors: 512, pool: &pool, frame_bytes_max: None, queues_remedy: "at most 16 queues" };
-    let (port, queues, _) = start_with(device, port_setup, rings, Some(tag))?;
-    let feeder = |queue: usize| Feeder {
-        port: Arc::clone(&port.0),
-        queue,
-        pool: pool.clone(),
-        tag,
-        pending: [std::ptr::null_mut(); BURST_FRAMES_MAX],
-        waiting: 0,
-    };
-    let feeders = (0..usize::from(setup.queues)).map(feeder).collect();
-    Ok((port, queues, feeders))
+        PortSetup { queues: setup.queues, descriptors: 512, pool, frame_bytes_max: None, queues_remedy: "at most 16 queues" };
+    let (port, queues, _) = start_with(device, port_setup, rings, tag)?;
+    Ok((port, queues))
 }
 
 /// Enough that full rings, bursts in hand and every lcore's cache leave room for one more of the longest frames.

@@ -27,6 +27,7 @@ use crate::config::{self, Config, Fault, Faults, Mode};
 use crate::dpdk::{Eal, EalConfig, FilePrefix, Hugepages, LcoreHandle};
 use crate::flows::tap::Tap;
 use crate::journal::Journal;
+use crate::limits::TAKERS_MAX;
 use crate::parse::DropReason;
 use crate::report::{PortName, Reporter};
 use crate::rx::RxQueue;
@@ -280,10 +281,15 @@ fn hold_embedded(sinks: &RunningSinks, signal: &AtomicBool) {
 /// The receiving lcores that are of use: those that have a queue to poll, and the others where they may take bursts of these.
 fn polling(rx: &[u32], ports: &[LivePort], hands_over: bool) -> Vec<u32> {
     let queues: usize = ports.iter().map(|port| port.queues.len()).sum();
-    let Some(without) = rx.get(queues..).filter(|rest| !rest.is_empty()) else { return rx.to_vec() };
-    let idle = if hands_over { "take nothing but bursts of queues that have too much" } else { "stay idle" };
-    tracing::warn!(queues, lcores = ?without, "these receiving cores have no queue and {idle}: raise `queues` of a port, or shorten cores.rx");
-    rx.iter().copied().take(if hands_over { rx.len() } else { queues }).collect()
+    let (polling, idle) = rx.split_at(rx.len().min(queues + if hands_over { TAKERS_MAX } else { 0 }));
+    let tell = |lcores: &[u32], how: &str| {
+        if !lcores.is_empty() {
+            tracing::warn!(queues, ?lcores, "these receiving cores have no queue and {how}: raise `queues` of a port, or shorten cores.rx");
+        }
+    };
+    tell(&polling[queues.min(polling.len())..], "poll all the same, to take bursts of queues that have too much");
+    tell(idle, "stay idle");
+    polling.to_vec()
 }
 
 /// Cores that may take bursts from the one that polls a queue.

@@ -7,7 +7,7 @@ use super::health::PortHealth;
 use super::queue::{RxQueue, Source};
 use super::timeline::Timeline;
 use crate::config;
-use crate::dpdk::{self, Device, DpdkError, Eal, KernelSockets, Mempool, PoolSpec, PortReport, PortSetup, RingSetup, SEGMENT_BYTES};
+use crate::dpdk::{self, Device, DpdkError, Eal, KernelSockets, Mempool, PoolSpec, PortReport, PortSetup, SEGMENT_BYTES};
 use crate::limits::{BURST_FRAMES_MAX, FRAME_BYTES_MAX, HANDED_BURSTS_MAX, IP_FRAME_BYTES_MAX};
 
 /// Descriptors of a queue, where the device lets us choose.
@@ -117,8 +117,7 @@ pub fn empty(eal: &Eal, count: usize, base_window_ns: u64, timeline: &Arc<Timeli
     let mut queues = Vec::new();
     while queues.len() < count {
         let some = u16::try_from(count - queues.len()).unwrap_or(u16::MAX).min(RING_QUEUES_MAX);
-        let (_, raw, _) = dpdk::ring_port(eal, RingSetup { queues: some, waiting_frames: 0 })?;
-        queues.extend(raw.into_iter().map(|raw| fed(raw, 0, base_window_ns, timeline)));
+        queues.extend(dpdk::empty_queues(eal, some)?.into_iter().map(|raw| fed(raw, 0, base_window_ns, timeline)));
     }
     Ok(queues)
 }

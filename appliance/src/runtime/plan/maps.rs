@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::account::Costs;
 use super::engine::Window;
 use crate::config::{self, Config, Mode};
-use crate::limits::BATCH_RECORDS_MAX;
+use crate::limits::{BATCH_RECORDS_MAX, TAKERS_MAX};
 use crate::runtime::memory::MemoryPlan;
 use crate::runtime::wiring;
 use crate::runtime::world::World;
@@ -154,12 +154,16 @@ pub(super) struct Map {
     pub(super) rx: usize,
     pub(super) workers: usize,
     pub(super) queues: usize,
+    pub(super) hands_over: bool,
+    /// Receiving cores without a queue, which have memory of their own: they may take bursts of others, and carry nothing here.
+    pub(super) spare: usize,
 }
 
 impl Map {
     pub(super) fn of(config: &Config, cores: &config::Cores) -> Self {
         let queues = config.ports.iter().map(|port| usize::from(port.queues)).sum();
-        Self { mode: cores.mode, rx: cores.rx.len().max(1), workers: cores.workers.len(), queues }
+        let (rx, workers) = (cores.rx.len().max(1), cores.workers.len());
+        Self { mode: cores.mode, rx, workers, queues, hands_over: config.appliance.hand_over, spare: 0 }
     }
 
     /// The configuration's own, and the other mode's with as many cores.
@@ -173,15 +177,17 @@ impl Map {
         [(self, true), (other, false)]
     }
 
-    /// Of a configured map what polls: `run` leaves receiving cores without a queue idle, and shares memory out to the others.
+    /// Of a configured map what polls queues. `run` leaves the other receiving cores out, and shares memory out to those that are left,
+    /// unless bursts may be given to them.
     pub(super) fn polling(self) -> Self {
-        Self { rx: self.rx.min(self.queues.max(1)), ..self }
+        let rx = self.rx.min(self.queues.max(1));
+        Self { rx, spare: if self.hands_over { (self.rx - rx).min(TAKERS_MAX) } else { 0 }, ..self }
     }
 
     /// What each core has of the budget.
     pub(super) fn memory(&self, world: &World) -> MemoryPlan {
         let lcores = |count: usize| (0..u32::try_from(count).unwrap_or(0)).collect();
-        MemoryPlan::new(world, &wiring::Cores { rx: lcores(self.rx), workers: lcores(self.workers) })
+        MemoryPlan::new(world, &wiring::Cores { rx: lcores(self.rx + self.spare), workers: lcores(self.workers) })
     }
 
     /// Millions of packets a second of its cores.

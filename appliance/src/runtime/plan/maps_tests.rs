@@ -50,7 +50,7 @@ fn end() -> WindowEnd {
 }
 
 fn map(mode: Mode, rx: usize, workers: usize, queues: usize) -> Map {
-    Map { mode, rx, workers, queues }
+    Map { mode, rx, workers, queues, hands_over: true, spare: 0 }
 }
 
 fn used(of: &BoxAccount, resource: &str) -> f64 {
@@ -279,4 +279,17 @@ fn the_other_mode_has_all_cores_and_no_more_receivers_than_queues() {
     assert_eq!([(one.rx, one.workers), (four.rx, four.workers)], [(1, 7), (2, 6)]);
     assert_eq!((one.wants_queues, four.wants_queues), (0, 0));
     assert!((four.mpps - 6.0 / 0.32).abs() < 1e-9, "{four:?}");
+}
+
+#[test]
+fn receiving_cores_without_a_queue_have_memory_where_they_may_help() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut config, map) = (config(folder.path(), 64), cores(Mode::RunToCompletion, vec![1, 2, 3], Vec::new()));
+    let world = world(&config, &map).unwrap();
+    let logs = |map: Map| map.memory(&world).logs;
+    let one = logs(Map { rx: 1, ..Map::of(&config, &map) });
+    assert_eq!((Map::of(&config, &map).polling().rx, logs(Map::of(&config, &map).polling())), (1, logs(Map::of(&config, &map))));
+    config.appliance.hand_over = false;
+    assert_eq!(logs(Map::of(&config, &map).polling()), one);
+    assert!(one > logs(Map::of(&config, &map)));
 }

@@ -81,6 +81,9 @@ impl Account {
             write!(f, "\n# {mpps:.2} million packets a second at least ({shape})")?;
             if let Some(full) = full {
                 write!(f, "; {full} is full there, at {:.0} % of what these cores carry", mpps / cores_mpps * 100.0)?;
+                if *full == "reporter" {
+                    write!(f, " (where every range reports at any load, fewer stats or a longer window help, not less traffic)")?;
+                }
             }
             if *wants_queues > 0 {
                 write!(f, "; wants {wants_queues} queues of [[ports]]")?;
