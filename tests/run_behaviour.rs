@@ -299,27 +299,35 @@ fn what_other_interfaces_carry_is_not_counted() {
     });
 }
 
-/// They poll all the same, so that they can take bursts of others, where these may be given.
+/// Two receiving cores and one queue: what the log says, and how many of them poll.
+fn one_has_no_queue(hand_over: bool, says: &str, polling: usize) {
+    let place = Place::new();
+    let cores = "[cores]\nmain = 0\nrx = [1, 2]\nreporter = 3\n";
+    let config = place.config(1_000, &[MIRROR, ANY_ADMIN, FILE, cores]);
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replacen("[appliance]\n", &format!("[appliance]\nhand_over = {hand_over}\n"), 1)).unwrap();
+    let appliance = Appliance::counting(&config, &["--share-cpus"]);
+    appliance.says(says, 1);
+    place.send(&appliance);
+    wait(10, || place.reports().sum("packets") == 500.0, || appliance.log());
+    let polls = |lcore| appliance.metric("tailwater_core_polls_total", &format!("lcore=\"{lcore}\""));
+    assert_eq!((1..=2).filter(|lcore| polls(*lcore) > 0).count(), polling);
+    let log = appliance.stop(30);
+    assert!(!log.contains("please report"), "{log}");
+}
+
+/// It polls all the same, so that it can take bursts of the other.
 #[test]
-fn receiving_cores_without_a_queue_are_there_for_others() {
-    in_namespace("receiving_cores_without_a_queue_are_there_for_others", || {
-        for (hand_over, idle, polling) in
-            [(true, "have no queue and poll all the same", 2), (false, "have no queue and stay idle", 1)]
-        {
-            let place = Place::new();
-            let cores = "[cores]\nmain = 0\nrx = [1, 2]\nreporter = 3\n";
-            let config = place.config(1_000, &[MIRROR, ANY_ADMIN, FILE, cores]);
-            let text = fs::read_to_string(&config).unwrap();
-            fs::write(&config, text.replacen("[appliance]\n", &format!("[appliance]\nhand_over = {hand_over}\n"), 1)).unwrap();
-            let appliance = Appliance::counting(&config, &["--share-cpus"]);
-            appliance.says(idle, 1);
-            place.send(&appliance);
-            wait(10, || place.reports().sum("packets") == 500.0, || appliance.log());
-            let polls = |lcore| appliance.metric("tailwater_core_polls_total", &format!("lcore=\"{lcore}\""));
-            assert_eq!((1..=2).filter(|lcore| polls(*lcore) > 0).count(), polling);
-            let log = appliance.stop(30);
-            assert!(!log.contains("please report"), "{log}");
-        }
+fn a_receiving_core_without_a_queue_is_there_for_others() {
+    in_namespace("a_receiving_core_without_a_queue_is_there_for_others", || {
+        one_has_no_queue(true, "have no queue and poll all the same", 2);
+    });
+}
+
+#[test]
+fn where_nothing_is_handed_over_a_core_without_a_queue_stays_idle() {
+    in_namespace("where_nothing_is_handed_over_a_core_without_a_queue_stays_idle", || {
+        one_has_no_queue(false, "have no queue and stay idle", 1);
     });
 }
 

@@ -146,8 +146,7 @@ fn port_of(eal: &Eal, setup: RingSetup, pool: &Mempool, tag: Option<TagField>) -
         return Err(DpdkError::failed("net_ring", "make the port", errno, "at most 16 queues"));
     }
     let device = Device::hold(eal, &format!("net_ring_fed{number}"), true)?;
-    let port_setup =
-        PortSetup { queues: setup.queues, descriptors: 512, pool, frame_bytes_max: None, queues_remedy: "at most 16 queues" };
+    let port_setup = PortSetup { queues: setup.queues, descriptors: 512, pool, frame_bytes_max: None, queues_remedy: "at most 16 queues" };
     let (port, queues, _) = start_with(device, port_setup, rings, tag)?;
     Ok((port, queues))
 }
