@@ -50,7 +50,7 @@ fn end() -> WindowEnd {
 }
 
 fn map(mode: Mode, rx: usize, workers: usize, queues: usize) -> Map {
-    Map { mode, rx, workers, queues, hands_over: true, spare: 0 }
+    Map { mode, rx, workers, queues, hands_over: false, spare: 0 }
 }
 
 fn used(of: &BoxAccount, resource: &str) -> f64 {
@@ -181,7 +181,7 @@ fn reports_that_are_kept_to_be_sent_are_not_those_of_what_warms_up() {
 }
 
 #[test]
-fn a_core_without_a_queue_has_no_memory() {
+fn where_nothing_is_handed_over_a_core_without_a_queue_has_no_memory() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), 256);
     let world = world(&config, &cores(Mode::RunToCompletion, vec![1, 2, 3, 4], Vec::new())).unwrap();
