@@ -116,11 +116,13 @@ impl Sender {
             // What was due while this thread did not run is not made up for: it would come faster than the pace.
             let late = due.saturating_sub(self.sent + BEHIND_MAX);
             skipped += late;
-            for _ in self.sent..(due - late).min(self.sent + BURST_FRAMES_MAX as u64) {
+            for _ in self.sent..(due - late).min(self.sent + TURN) {
                 let bytes = self.frames[self.sent as usize % FRAMES];
                 self.fed.offer(0, &bytes);
                 self.sent += 1;
             }
+            // What finds no room waits on, and is counted as missed when more comes.
+            self.fed.feeders[0].flush().ok();
         }
     }
 
@@ -133,6 +135,8 @@ impl Sender {
     }
 }
 
+/// Frames that are sent at once: half a burst, so that a poll that takes a whole one left something behind.
+const TURN: u64 = BURST_FRAMES_MAX as u64 / 2;
 /// Frames that the sender may be behind its pace.
 const BEHIND_MAX: u64 = 4 * BURST_FRAMES_MAX as u64;
 /// More than any sender sends.
