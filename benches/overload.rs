@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 use fed_support::{Fed, until};
 use support::dice::Dice;
 use support::drive::load;
+use support::traffic::{FRAME_BYTES, udp};
 use tailwater::config::Config;
 use tailwater::dpdk::{Eal, EalConfig, LcorePin};
 use tailwater::limits::BURST_FRAMES_MAX;
@@ -36,7 +37,6 @@ use tailwater::limits::BURST_FRAMES_MAX;
 const RANGES: u32 = 1_000;
 /// Made beforehand, and sent over and over.
 const FRAMES: usize = 1 << 15;
-const FRAME_BYTES: usize = 64;
 /// Frames that wait in the queue, as in a NIC's.
 const WAITING_FRAMES: u32 = 1_024;
 /// Of each load: until ranges have their tables, and what counts.
@@ -65,16 +65,8 @@ fn config(sheds: bool) -> Config {
 
 /// UDP of anybody to one of the ranges.
 fn frame(dice: &mut Dice) -> [u8; FRAME_BYTES] {
-    let mut bytes = [0; FRAME_BYTES];
-    let ip_bytes = (FRAME_BYTES - 14) as u8;
     let (draw, range) = (dice.next(), dice.next() as u32 % RANGES);
-    bytes[..12].copy_from_slice(&[2; 12]);
-    bytes[12..26].copy_from_slice(&[8, 0, 0x45, 0, 0, ip_bytes, 0, 0, 0, 0, 64, 17, 0, 0]);
-    bytes[26..30].copy_from_slice(&(draw as u32).to_be_bytes());
-    bytes[30..34].copy_from_slice(&(10 << 24 | range << 8 | (draw >> 32) as u32 & 255).to_be_bytes());
-    bytes[34..38].copy_from_slice(&((draw >> 16) as u32).to_be_bytes());
-    bytes[38..40].copy_from_slice(&u16::from(ip_bytes - 20).to_be_bytes());
-    bytes
+    udp(draw as u32, 10 << 24 | range << 8 | (draw >> 32) as u32 & 255, (draw >> 16) as u32)
 }
 
 struct Sender {

@@ -20,6 +20,7 @@ use counting_allocator::{Counted, first, watch, watched};
 use fed_support::{Fed, eal, until};
 use support::dice::Dice;
 use support::drive::{Log, load};
+use support::traffic::{FRAME_BYTES, udp};
 use tailwater::dpdk::Eal;
 use tailwater::report::pb;
 use tailwater::telemetry::{CoreFigures, PAUSE_CAUSES};
@@ -29,7 +30,6 @@ const TOML: &str = "[appliance]\nwindow_ms = 500\nmemory_mb = 128\n[ranges]\nfil
     [[stats]]\nname = \"packets\"\ncalculation = \"sum\"\n[[stats]]\nname = \"bytes\"\ncalculation = \"sum\"\nmetric = \"bytes\"\n\
     [[stats]]\nname = \"sizes\"\ncalculation = \"histogram\"\nkey = \"packet_size\"\n[[stats]]\nname = \"sources\"\ncalculation = \"distinct\"\n\
     key = \"src_ip\"\n[[stats]]\nname = \"top\"\ncalculation = \"topk\"\nkey = \"src_ip\"\n";
-const FRAME_BYTES: usize = 64;
 /// Sources that half of the frames are of, each half as heavy as the one before.
 const HEAVY: u32 = 8;
 /// Frames that wait in a queue, as in a NIC's.
@@ -54,14 +54,7 @@ const RECOVERY: Duration = Duration::from_secs(15);
 
 /// UDP from a source to one range.
 fn frame(source: u32) -> [u8; FRAME_BYTES] {
-    let mut bytes = [0; FRAME_BYTES];
-    bytes[..12].copy_from_slice(&[2; 12]);
-    let ip_bytes = u8::try_from(FRAME_BYTES - 14).unwrap();
-    bytes[12..26].copy_from_slice(&[8, 0, 0x45, 0, 0, ip_bytes, 0, 0, 0, 0, 64, 17, 0, 0]);
-    bytes[26..30].copy_from_slice(&source.to_be_bytes());
-    bytes[30..34].copy_from_slice(&[10, 0, 0, 1]);
-    bytes[38..40].copy_from_slice(&u16::from(ip_bytes - 20).to_be_bytes());
-    bytes
+    udp(source, 10 << 24 | 1, 0)
 }
 
 /// Frames that are made beforehand, and sent over and over: the sender is faster than the core.

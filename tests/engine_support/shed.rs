@@ -18,6 +18,7 @@ use tailwater::window::Shard;
 use super::support::beneath::Beneath;
 use super::support::dice::Dice;
 use super::support::drive::{Log, cores, engine, finish, load, world};
+use super::support::traffic::{FRAME_BYTES, udp};
 
 const TOML: &str = "[appliance]\nwindow_ms = 1000\nmemory_mb = 64\n[ranges]\nfile = \"ranges.csv\"\n[mirror]\ndirections = [\"ingress\"]\n\
     [[stats]]\nname = \"packets\"\ncalculation = \"sum\"\n[[stats]]\nname = \"bytes\"\ncalculation = \"sum\"\nmetric = \"bytes\"\n\
@@ -33,7 +34,6 @@ const BUDGET: u64 = 2_048;
 const CARRIED: u64 = 32;
 /// What a poll takes at least.
 const IDLE_POLL: u64 = 32;
-const FRAME_BYTES: usize = 64;
 
 /// What a frame takes, by level.
 type Cost = fn(u32) -> u64;
@@ -148,14 +148,7 @@ impl<S: Stage> Bench<'_, S> {
 
 /// UDP from a source to one range.
 fn frame(source: u32) -> [u8; FRAME_BYTES] {
-    let mut bytes = [0; FRAME_BYTES];
-    bytes[..12].copy_from_slice(&[2; 12]);
-    let ip_bytes = u8::try_from(FRAME_BYTES - 14).unwrap();
-    bytes[12..26].copy_from_slice(&[8, 0, 0x45, 0, 0, ip_bytes, 0, 0, 0, 0, 64, 17, 0, 0]);
-    bytes[26..30].copy_from_slice(&source.to_be_bytes());
-    bytes[30..34].copy_from_slice(&[10, 0, 0, 1]);
-    bytes[38..40].copy_from_slice(&u16::from(ip_bytes - 20).to_be_bytes());
-    bytes
+    udp(source, 10 << 24 | 1, 0)
 }
 
 fn stat<'a>(report: &'a pb::RangeReport, name: &str) -> &'a pb::stat::Figure {

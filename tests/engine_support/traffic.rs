@@ -282,3 +282,19 @@ fn address(dice: &mut Dice, v6: bool) -> IpAddr {
         Ipv4Addr::new(a, b, c, d + u8::try_from(dice.below(8)).unwrap()).into()
     }
 }
+
+/// Bytes of such a frame.
+pub const FRAME_BYTES: usize = 64;
+
+/// UDP behind a bare Ethernet header; both ports in one number.
+pub fn udp(src: u32, dst: u32, ports: u32) -> [u8; FRAME_BYTES] {
+    let mut bytes = [0; FRAME_BYTES];
+    bytes[..12].copy_from_slice(&[2; 12]);
+    let ip_bytes = u8::try_from(FRAME_BYTES - 14).unwrap();
+    bytes[12..26].copy_from_slice(&[8, 0, 0x45, 0, 0, ip_bytes, 0, 0, 0, 0, 64, 17, 0, 0]);
+    bytes[26..30].copy_from_slice(&src.to_be_bytes());
+    bytes[30..34].copy_from_slice(&dst.to_be_bytes());
+    bytes[34..38].copy_from_slice(&ports.to_be_bytes());
+    bytes[38..40].copy_from_slice(&u16::from(ip_bytes - 20).to_be_bytes());
+    bytes
+}
